@@ -1,0 +1,1 @@
+"""The portable attention backend: torch operators over the paged cache."""

