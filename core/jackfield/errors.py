@@ -1,0 +1,115 @@
+"""Every error that Jackfield raises on purpose, as one tree.
+
+    JackfieldError
+    ├── ConfigError                 a setting has a value that is not allowed
+    │   └── UnknownSettingError     a setting that does not exist (or no longer does)
+    ├── RequestError                one request is wrong; nothing else is lost
+    ├── PluginError
+    │   ├── PluginNotFound          no installed plugin has that name
+    │   ├── PluginConflict          two distributions own one name
+    │   ├── PluginIncompatible      speaks another major of the contract
+    │   ├── PluginLoadError         failed while it was imported, probed or created
+    │   └── SelectionError          nothing fits; carries the Decision
+    ├── ModelError
+    │   ├── ModelNotFound           the reference leads to no files
+    │   ├── UnsupportedModelError   no plugin or runtime can run it
+    │   └── CheckpointError         a weight file is broken or does not match
+    └── EngineError
+        ├── WorkerError             a worker raised or died; carries its traceback
+        ├── OutOfMemoryError        the cache cannot hold what was asked for
+        └── EngineClosedError       used after close()
+
+A message says what failed, what was given, what is allowed and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class JackfieldError(Exception):
+    """Base of all errors that Jackfield raises on purpose."""
+
+
+class ConfigError(JackfieldError, ValueError):
+    """A setting has a value that is not allowed."""
+
+
+class UnknownSettingError(ConfigError):
+    """A setting that does not exist."""
+
+
+class RequestError(JackfieldError, ValueError):
+    """One request is wrong: only that request ends."""
+
+
+class PluginError(JackfieldError):
+    """Something about a plugin, its entry point or its selection."""
+
+
+class PluginNotFound(PluginError, LookupError):
+    """No installed plugin has that name."""
+
+
+class PluginConflict(PluginError):
+    """Two distributions own the same name of the same kind."""
+
+
+class PluginIncompatible(PluginError):
+    """The plugin was written for a major version of the contract that is not served."""
+
+
+class PluginLoadError(PluginError):
+    """A plugin failed while it was imported, probed or created."""
+
+
+class SelectionError(PluginError):
+    """No candidate fits. `decision` holds every candidate with its reasons."""
+
+    def __init__(self, message: str, decision: object = None) -> None:
+        super().__init__(message)
+        self.decision = decision
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.decision)
+
+
+class ModelError(JackfieldError):
+    """Something about a model or its files."""
+
+
+class ModelNotFound(ModelError, LookupError):
+    """The reference leads to no model files."""
+
+
+class UnsupportedModelError(ModelError):
+    """No plugin knows the architecture, or no runtime has a feature it uses."""
+
+
+class CheckpointError(ModelError):
+    """A weight file is broken or does not match the model."""
+
+
+class EngineError(JackfieldError):
+    """The engine as a whole cannot go on."""
+
+
+class WorkerError(EngineError):
+    """A worker raised or died. `worker_traceback` is the text of its own traceback."""
+
+    def __init__(self, message: str, worker_traceback: str = "") -> None:
+        text = f"{message}\n\nTraceback of the worker:\n{worker_traceback}"
+        super().__init__(text if worker_traceback else message)
+        self.summary = message
+        self.worker_traceback = worker_traceback
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.summary, self.worker_traceback)
+
+
+class OutOfMemoryError(EngineError):
+    """The cache cannot hold what was asked for."""
+
+
+class EngineClosedError(EngineError):
+    """The engine was used after `close()`."""

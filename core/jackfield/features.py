@@ -1,0 +1,50 @@
+"""Named features: every non-default field of a spec or a need has a name, and whoever serves it must know that name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from typing import Any, ClassVar, Protocol
+
+
+class HasFeatures(Protocol):
+    """A frozen dataclass with a word for itself; `plain_fields` are defaults that anyone may ignore."""
+
+    FEATURE: ClassVar[str]
+
+
+def features_in_use(value: Any) -> frozenset[str]:
+    """Names of all fields, at any depth, that differ from their defaults.
+
+    A field of a dataclass with the class attribute FEATURE = "attention" yields `attention.window`, or
+    `norm.kind=layer` where the value is a word. Fields without a default are facts that everyone must read.
+    """
+    return frozenset(_walk(value))
+
+
+def _walk(value: Any) -> Iterator[str]:
+    if is_dataclass(value) and not isinstance(value, type):
+        word = getattr(type(value), "FEATURE", None)
+        if word is None:
+            return
+        for item, default in _defaults(type(value)):
+            current = getattr(value, item.name)
+            if default is not MISSING and current != default:
+                yield (
+                    f"{word}.{item.name}={current}"
+                    if isinstance(current, str)
+                    else f"{word}.{item.name}"
+                )
+            yield from _walk(current)
+    elif isinstance(value, (tuple, list)):
+        for entry in dict.fromkeys(value):
+            yield from _walk(entry)
+
+
+@cache
+def _defaults(cls: type) -> tuple[tuple[Field[Any], Any], ...]:
+    def default(item: Field[Any]) -> Any:
+        return item.default_factory() if item.default_factory is not MISSING else item.default
+
+    return tuple((item, default(item)) for item in fields(cls))

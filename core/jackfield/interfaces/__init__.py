@@ -1,0 +1,1 @@
+"""What a plugin implements: read this folder and you can write a plugin."""

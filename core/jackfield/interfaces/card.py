@@ -1,0 +1,36 @@
+"""What all plugin classes share: a light card that states facts, a probe, and a pure check."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from jackfield.decision import Reason
+
+Facts = Mapping[str, str | int | float | bool | None]
+"""What a probe found on a machine: serialisable, so that a file of them stands in for hardware."""
+
+
+class Card(ABC):
+    """The target of an entry point. Its module imports nothing heavy; only `probe` and `create*` may.
+
+    Cards are made without arguments and hold no state. A selection runs in three stages: the features in use must
+    be declared here, else the candidate is refused unasked; `probe` finds facts, once a machine; `check` compares a
+    need with the facts and can only refuse more.
+    """
+
+    features: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # names from `features_in_use(need)` that it serves
+    options: ClassVar[type | None] = (
+        None  # frozen dataclass of its settings, [options.NAME] in the config
+    )
+
+    def probe(self) -> Facts:
+        """Find out what is there; may import the real thing. Raises to say that it does not work here."""
+        return {}
+
+    def check(self, need: Any, facts: Facts) -> tuple[Reason, ...]:
+        """Reasons why this plugin cannot serve `need`; empty where it can. Pure: no imports, no device."""
+        return ()

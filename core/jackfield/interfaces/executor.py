@@ -1,0 +1,52 @@
+"""Executors: where the workers of one engine run, and how plans reach them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from jackfield.interfaces.card import Card
+from jackfield.interfaces.worker import WorkerContext, WorkerReport
+from jackfield.step import LateInputs, StepPlan, StepResult
+
+
+class Executor(ABC):
+    """The ranks of one engine behind one face. The methods are called in the order they stand here.
+
+    A worker that raises or dies resolves every open future, and every later one, with a WorkerError that carries
+    the worker's own traceback. Nothing hangs.
+    """
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """Steps that may be in flight at once; at least 1."""
+
+    @abstractmethod
+    def start(self) -> WorkerReport:
+        """Start all ranks and load; the report that holds for all of them (least memory, tightest limits)."""
+
+    @abstractmethod
+    def allocate(self, num_blocks: Sequence[int]) -> None:
+        """Make the cache on all ranks."""
+
+    @abstractmethod
+    def submit(self, plan: StepPlan) -> Future[StepResult]:
+        """Send one step to all ranks and return at once; resolves when all ranks are done, with the output rank's."""
+
+    @abstractmethod
+    def sample(self, step_id: int, late: LateInputs) -> None:
+        """Send late inputs of a step whose plan says `awaits_late`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all ranks and free everything; may be called twice."""
+
+
+class ExecutorFactory(Card):
+    """The card of an executor. `check(ExecutorNeed, facts)`."""
+
+    @abstractmethod
+    def create(self, context: WorkerContext) -> Executor:
+        """An executor whose ranks are made from `context` with their own rank numbers. Starts nothing yet."""

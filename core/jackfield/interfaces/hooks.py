@@ -1,0 +1,38 @@
+"""Hooks: what observers may be told, through pluggy. At most a few calls a step; none per token or layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pluggy
+
+from jackfield.activation import ActivationPlan
+from jackfield.config import EngineConfig
+from jackfield.request import RequestOutput
+
+PROJECT = "jackfield"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Hooks:
+    """Implement any of these in a class, mark it with `hookimpl`, name it in `jackfield.hooks.v1`.
+
+    An observer that raises is reported once and no longer called; requests are not affected.
+    """
+
+    @hookspec
+    def engine_started(self, config: EngineConfig, activation: ActivationPlan) -> None:
+        """The engine is ready."""
+
+    @hookspec
+    def step_finished(self, stats: Mapping[str, float]) -> None:
+        """A step was resolved. `stats`: num_running, num_waiting, num_tokens, cache_usage, step_s."""
+
+    @hookspec
+    def request_finished(self, output: RequestOutput) -> None:
+        """A request ended, for whatever reason."""
+
+    @hookspec
+    def engine_stopped(self, error: BaseException | None) -> None:
+        """The engine was closed; `error` is what ended it, if anything did."""

@@ -1,0 +1,60 @@
+"""Platforms: which device there is, what it prefers, and how a worker for it is made."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from jackfield.config import EngineConfig, Scalar
+from jackfield.interfaces.card import Card, Facts
+from jackfield.interfaces.worker import Worker, WorkerContext
+from jackfield.model_spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoicePoint:
+    """A selection that an engine on this platform needs, beyond those of the core.
+
+    The core makes it: candidates are the plugins of `kind`, ordered by the user's word (`select.<setting>`), then
+    by `preference`, then by name. `match` are the facts that rules in the config may match on.
+    """
+
+    kind: str  # "jackfield_torch.attention_backends"
+    setting: str  # "attention"
+    subject: str  # "layers 0-29"
+    need: Any  # a frozen dataclass; its non-default fields are named features
+    preference: tuple[str, ...] = ()
+    match: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+class Platform(Card):
+    """The card of a device. `check(need, facts)` gets a PlatformNeed; `features` are those of model specs."""
+
+    serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # kinds of its runtime: majors
+
+    def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
+        """Settings ("section.key") that suit this device better than the core's defaults. The user's win."""
+        return {}
+
+    @abstractmethod
+    def choices(
+        self, spec: ModelSpec, config: EngineConfig, facts: Facts
+    ) -> tuple[ChoicePoint, ...]:
+        """What else must be selected for this model. Pure: must not import the runtime."""
+
+    @abstractmethod
+    def create_worker(self, context: WorkerContext) -> Worker:
+        """The worker of `context.rank`. Runs in the worker's process; heavy imports happen here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformNeed:
+    """What an engine asks of a platform."""
+
+    FEATURE: ClassVar[str] = "platform"
+
+    model: ModelSpec  # its features are walked too
+    dtype: str  # of weights and activations
+    num_ranks: int = 1

@@ -1,0 +1,51 @@
+"""Tokenizers: text to token ids and back, and the chat template."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jackfield.errors import RequestError
+from jackfield.interfaces.card import Card
+from jackfield.interfaces.model_source import ModelFiles
+
+
+class Tokenizer(ABC):
+    """Used from one thread at a time."""
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of ids, added tokens included."""
+
+    @property
+    @abstractmethod
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Ids that end a generation, by the tokenizer's own files."""
+
+    @abstractmethod
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of `text`."""
+
+    @abstractmethod
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """Text of `token_ids`; bytes that are no whole character become U+FFFD."""
+
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        **values: Any,
+    ) -> str:
+        """The prompt text of a conversation. Raises RequestError where there is no template or it refuses."""
+        raise RequestError("this tokenizer has no chat template; give a plain prompt instead")
+
+
+class TokenizerFormat(Card):
+    """Opens tokenizers of one kind of file. `check(files, facts)` refuses files of another kind."""
+
+    @abstractmethod
+    def open(self, files: ModelFiles) -> Tokenizer:
+        """Load the tokenizer. Raises ModelError where files are missing or broken."""

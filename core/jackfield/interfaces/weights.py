@@ -1,0 +1,68 @@
+"""Weight formats: from files to a canonical config and canonical tensors, without any tensor library."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from jackfield.dtypes import DType
+from jackfield.interfaces.card import Card
+from jackfield.interfaces.model_source import ModelFiles
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Name, element type and shape of a stored tensor, as `Checkpoint.read` yields it."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    file: str  # where it stands, for messages
+
+
+class Checkpoint(ABC):
+    """An open checkpoint. Names, shapes and config are those of the Hugging Face layout of the architecture:
+    whatever the format bakes in is undone here."""
+
+    @property
+    @abstractmethod
+    def config(self) -> Mapping[str, Any]:
+        """The content of config.json, or what the format's own metadata say, with `architectures`."""
+
+    @property
+    @abstractmethod
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """All tensors by name; reading this reads headers only."""
+
+    @abstractmethod
+    def read(self, name: str) -> memoryview:
+        """The bytes of one tensor, elements in C order; format "B"; may be a read-only view of a map.
+
+        Raises CheckpointError, naming file, tensor, expected and found size, where the file is too short.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release files and maps; buffers that were read must not be used afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class WeightFormat(Card):
+    """Opens checkpoints of one format. `check(files, facts)` refuses files of another format."""
+
+    @abstractmethod
+    def open(self, files: ModelFiles) -> Checkpoint:
+        """Open the files and read their headers. Raises CheckpointError."""

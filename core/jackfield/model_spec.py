@@ -1,0 +1,220 @@
+"""A model as data: what each layer is made of, and where its weights stand in the checkpoint.
+
+Every runtime interprets the same spec. The logical modules of a decoder, which the table `modules` maps to names in
+a checkpoint, are (`{i}` is the layer):
+
+    embedding                             [vocab, hidden]
+    positions                             [max_length, hidden], where `learned_positions`
+    layers.{i}.mixer_norm                 before the mixer         layers.{i}.mixer_post_norm      after it
+    layers.{i}.mixer.q, .k, .v            column-parallel linears  layers.{i}.mixer.o              row-parallel
+    layers.{i}.mixer.q_norm, .k_norm      over a head              layers.{i}.mixer.sinks          [heads]
+    layers.{i}.feed_forward_norm          before the feed-forward  layers.{i}.feed_forward_post_norm
+    layers.{i}.feed_forward.gate, .up     column-parallel          layers.{i}.feed_forward.down    row-parallel
+    final_norm
+    head                                  column-parallel [vocab, hidden]; absent where `tied_head`
+
+No name ever means a fused tensor. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the
+business of the linear's quantization scheme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.dtypes import DType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norm:
+    """RMS norm or layer norm over the last axis, computed in float32."""
+
+    FEATURE: ClassVar[str] = "norm"
+
+    epsilon: float
+    kind: str = "rms"  # "rms" or "layer"
+    weight_offset: float = 0.0  # added to the stored weight (Gemma: 1)
+    bias: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RopeScaling:
+    """How rotary frequencies are changed for longer contexts.
+
+    kind "linear": factor (Chen et al. 2023). "dynamic": NTK-aware base for the engine's configured maximum length.
+    "llama3": factor, low_frequency, high_frequency, original_length. "yarn": Peng et al. 2023, with beta_fast,
+    beta_slow, attention_factor (None: 0.1 ln(factor) + 1), original_length; `truncate` rounds the ramp's ends.
+    """
+
+    FEATURE: ClassVar[str] = "rope_scaling"
+
+    kind: str
+    factor: float
+    original_length: int | None = None  # tokens
+    low_frequency: float | None = None
+    high_frequency: float | None = None
+    beta_fast: float | None = None
+    beta_slow: float | None = None
+    attention_factor: float | None = None
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+    truncate: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rope:
+    """Rotary position embedding (Su et al. 2021)."""
+
+    FEATURE: ClassVar[str] = "rope"
+
+    theta: float
+    rotary_size: int  # leading elements of a head that rotate
+    scaling: RopeScaling | None = None
+    interleaved: bool = False  # pairs (0, 1), (2, 3), ... instead of halves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """Softmax attention with grouped queries; the mixer of nearly all decoders."""
+
+    FEATURE: ClassVar[str] = "attention"
+
+    num_heads: int
+    num_kv_heads: int
+    head_size: int  # elements
+    scale: float  # multiplies q.k before the softmax
+    rope: Rope | None = None
+    window: int | None = None  # tokens seen by a query, itself included
+    soft_cap: float | None = None  # c * tanh(logits / c)
+    qkv_bias: bool = False
+    out_bias: bool = False
+    q_norm: Norm | None = None  # over each head, before the rotation
+    k_norm: Norm | None = None
+    sinks: bool = False  # a learned logit a head that takes part in the softmax
+    causal: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedForward:
+    """down(activation(gate(x)) * up(x)), or down(activation(up(x))) where not gated."""
+
+    FEATURE: ClassVar[str] = "feed_forward"
+
+    size: int  # elements
+    activation: str = "silu"  # "silu", "gelu" (erf), "gelu_tanh", "relu", "relu_squared"
+    gated: bool = True
+    bias: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """x += post(mixer(pre(x))), then x += post(feed_forward(pre(x)))."""
+
+    FEATURE: ClassVar[str] = "layer"
+
+    mixer: Attention  # a union, once there are mixers of other kinds
+    feed_forward: FeedForward
+    mixer_norm: Norm | None
+    feed_forward_norm: Norm | None
+    mixer_post_norm: Norm | None = None
+    feed_forward_post_norm: Norm | None = None
+    residual_scale: float = 1.0  # multiplies each branch before it is added
+    cache_of_layer: int | None = None  # reads and writes the cache of an earlier layer
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """Swap the two axes of a matrix (GPT-2 stores [in, out]); other ranks pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Take rows [start, stop) of axis 0 (after a Transpose: of the outputs)."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Add a number to every element."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Permute:
+    """Reorder axis 0 from interleaved rotary pairs to halves, for each of `num_heads` heads."""
+
+    num_heads: int
+
+
+Transform = Transpose | Split | Offset | Permute
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSource:
+    """Where a logical module stands in the checkpoint: a name prefix (`{i}`: layer) and what undoes its storage."""
+
+    prefix: str
+    transforms: tuple[Transform, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """All that a runtime needs to know of a decoder-only model."""
+
+    FEATURE: ClassVar[str] = "model"
+
+    architecture: str
+    vocab_size: int
+    hidden_size: int
+    max_length: int  # tokens
+    layers: tuple[Layer, ...]
+    final_norm: Norm | None
+    modules: Mapping[str, ModuleSource] = field(hash=False)  # logical template -> checkpoint
+    dtype: DType  # that the checkpoint says it was trained in
+    end_token_ids: tuple[int, ...]
+    tied_head: bool = False
+    learned_positions: int | None = None  # rows of the position table
+    position_offset: int = 0  # added before the look-up (OPT: 2)
+    embedding_scale: float = 1.0
+    embedding_norm: Norm | None = None
+    logit_scale: float = 1.0
+    logit_soft_cap: float | None = None
+    head_bias: bool = False
+
+    def source(self, module: str) -> ModuleSource:
+        """Where the logical module, e.g. `layers.3.mixer.q`, stands in the checkpoint. KeyError if unmapped."""
+        if module in self.modules:
+            return self.modules[module]
+        head, _, rest = module.partition(".")
+        index, _, rest = rest.partition(".")
+        template = self.modules[f"{head}.{{i}}.{rest}"]
+        return ModuleSource(template.prefix.replace("{i}", index), template.transforms)
+
+    def cache_groups(self, dtype: DType) -> tuple[CacheGroup, ...]:
+        """Layers that can share block tables, grouped; full attention first."""
+        found: dict[tuple[int, int, int], list[int]] = {}
+        for index, layer in enumerate(self.layers):
+            if layer.cache_of_layer is None:
+                mixer = layer.mixer
+                found.setdefault(
+                    (mixer.window or 0, mixer.num_kv_heads, mixer.head_size), []
+                ).append(index)
+        return tuple(
+            CacheGroup(
+                index=number,
+                kind=WINDOW if window else FULL,
+                layers=tuple(layers),
+                num_kv_heads=num_kv_heads,
+                head_size=head_size,
+                dtype=dtype,
+                window=window or None,
+            )
+            for number, ((window, num_kv_heads, head_size), layers) in enumerate(
+                sorted(found.items())
+            )
+        )

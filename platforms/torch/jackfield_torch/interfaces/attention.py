@@ -1,0 +1,78 @@
+"""The running side of an attention backend, and what it is given."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionLimits:
+    """Upper bounds that buffers are sized by, and the shape of the queries on this rank."""
+
+    device: torch.device
+    dtype: torch.dtype
+    num_heads: int  # query heads on this rank
+    num_kv_heads: int
+    head_size: int
+    max_rows: int
+    max_step_tokens: int
+    max_length: int  # tokens of a row
+    num_blocks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerAttention:
+    """What one layer adds: facts that are constant over a run."""
+
+    scale: float
+    window: int | None = None
+    soft_cap: float | None = None
+    sinks_N: Tensor | None = None
+    causal: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class AttentionBatch:
+    """One step as a cache group sees it. R rows, T tokens in all, B blocks a row at most.
+
+    The queries of row r are tokens query_starts[r] : query_starts[r + 1]; they are the last of its `lengths[r]`
+    tokens, all of which are in the cache when `attend` runs (the runtime has written this step's keys and values).
+    """
+
+    query_lengths: Sequence[int]  # host, of each row; at least 1
+    lengths: Sequence[int]  # host, tokens of each row, this step's included
+    query_starts_R1: Tensor  # int32, R + 1
+    lengths_R: Tensor  # int32
+    block_ids_RB: Tensor  # int32; entries past a row's length are arbitrary valid ids
+    slots_T: Tensor  # int64, block * block_size + offset of each token of the step
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCache:
+    """Keys and values of one layer, in the order [blocks, slots, kv heads, head size] whatever the layout in memory."""
+
+    key_BSHD: Tensor
+    value_BSHD: Tensor
+
+
+class Attention(ABC):
+    """Attends for all layers of one cache group."""
+
+    @abstractmethod
+    def prepare(self, batch: AttentionBatch) -> None:
+        """Once a step, outside any graph: plan, gather indices, fill persistent buffers."""
+
+    @abstractmethod
+    def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
+        """Attention of this step's queries over the paged cache; returns o_TNH in q's dtype.
+
+        T tokens of all rows, N query heads, H head size. Query head n reads kv head n // (N // kv heads).
+        """
+
+    def close(self) -> None:
+        """Free buffers."""

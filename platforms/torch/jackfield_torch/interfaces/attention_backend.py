@@ -1,0 +1,49 @@
+"""The card of an attention backend: what it can do, as data. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
+from jackfield.interfaces.card import Card
+
+if TYPE_CHECKING:  # the card is read where torch is not installed
+    from jackfield_torch.interfaces.attention import Attention, AttentionLimits
+
+KIND = "jackfield_torch.attention_backends"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionNeed:
+    """What the layers of one cache group ask of a backend. Non-default fields are named features."""
+
+    FEATURE: ClassVar[str] = "attention"
+
+    device: str  # "cpu", "cuda"
+    dtype: str  # of q, k, v
+    cache_dtype: str
+    num_heads: int  # on one rank
+    num_kv_heads: int
+    head_size: int
+    block_size: int
+    window: bool = False
+    soft_cap: bool = False
+    sinks: bool = False
+    non_causal: bool = False
+
+
+class AttentionBackend(Card):
+    """Selected for each cache group. `check(AttentionNeed, facts)`.
+
+    `capture` says what a device graph may record: "none", "uniform" (all rows of equal length) or "any".
+    """
+
+    layouts: ClassVar[LayoutSupport] = LayoutSupport()
+    capture: ClassVar[str] = "none"
+    needs_host_lengths: ClassVar[bool] = True  # exact lengths on the host, not only upper bounds
+
+    @abstractmethod
+    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:
+        """The object that attends for one cache group on this rank."""

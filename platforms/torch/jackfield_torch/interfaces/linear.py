@@ -1,0 +1,41 @@
+"""The running side of a quantization scheme."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from jackfield_torch.interfaces.quantization import LinearPart
+
+
+class LinearShard(Protocol):
+    """Gives a scheme the parameters of a part, transforms of the spec undone, cut to this rank."""
+
+    rank: int
+    num_ranks: int
+    device: torch.device
+    dtype: torch.dtype
+
+    def read(self, part: LinearPart, parameter: str) -> Tensor:
+        """The parameter (`weight`, `bias`, `qweight`, ...) of a part, whole, as stored, on the host.
+
+        Raises CheckpointError naming file, tensor, expected and found shape.
+        """
+
+    def has(self, part: LinearPart, parameter: str) -> bool:
+        """True where the checkpoint has that parameter."""
+
+    def cut(self, whole: Tensor, axis: int) -> Tensor:
+        """This rank's equal share along `axis`, as a view."""
+
+
+class Linear(ABC):
+    """A matrix multiplication with what belongs to it."""
+
+    @abstractmethod
+    def __call__(self, x_TI: Tensor) -> Tensor:
+        """y_TO; O runs over the parts on this rank, one after another. A row-parallel linear yields partial sums;
+        its bias is added by rank 0 alone."""

@@ -1,0 +1,49 @@
+"""The card of a quantization scheme: how logical linears are stored and multiplied. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from jackfield.interfaces.card import Card
+
+if TYPE_CHECKING:  # the card is read where torch is not installed
+    from jackfield_torch.interfaces.linear import Linear, LinearShard
+
+KIND = "jackfield_torch.quantization"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationNeed:
+    """What is asked of a scheme. Non-default fields are named features."""
+
+    FEATURE: ClassVar[str] = "quantization"
+
+    device: str
+    dtype: str  # of activations
+    method: str = "none"  # `quantization_config.quant_method` of the checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearPart:
+    """One logical linear before sharding."""
+
+    name: str  # "layers.3.mixer.q"
+    in_size: int
+    out_size: int
+    bias: bool = False
+    split: str = "column"  # "column" (outputs), "row" (inputs) or "none"
+
+
+class QuantizationScheme(Card):
+    """Makes linears. `check(QuantizationNeed, facts)`."""
+
+    @abstractmethod
+    def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
+        """True where these column-parallel parts, which share their input, may become one matrix."""
+
+    @abstractmethod
+    def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
+        """A linear over the parts, their outputs concatenated in this order. Reads weights through `shard`."""
