@@ -1,0 +1,78 @@
+# The verbs of the repository. `make demo` and `make test` work from nothing but Python >= 3.11, make and pip.
+PYTHON ?= python3
+VENV ?= .venv
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format wheels bench docs version sizes clean
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The members, as requirements/*.txt list them.
+MEMBERS := $(sort $(shell sed -n 's|^-e ./||p' requirements/*.txt))
+WHEEL_VENV := build/wheel_venv
+
+# What is installed is named after a sum of all that decides it, so a second run downloads and builds nothing.
+SUM := $(shell cat requirements/*.txt $(MEMBERS:%=%/pyproject.toml) | cksum | cut -d ' ' -f 1)
+DEMO_READY := $(VENV)/ready/demo-$(SUM)
+DEV_READY := $(VENV)/ready/dev-$(SUM)
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
+
+demo: $(DEMO_READY)  ## answer several prompts with a real model
+	$(BIN)/python examples/demo.py
+
+test: $(DEV_READY)  ## the tests that need no accelerator; make test ARGS="--optional -k name"
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_READY)  ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEV_READY)  ## repair what ruff can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheels: $(DEV_READY)  ## build all wheels, install them into an empty environment, run the demo there
+	rm -rf dist $(WHEEL_VENV) $(MEMBERS:%=%/build)
+	$(PIP) wheel -q --no-deps --no-build-isolation -w dist $(MEMBERS:%=./%)
+	rm -rf $(MEMBERS:%=%/build)
+	$(BIN)/python -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install -q -c requirements/cpu.txt dist/*.whl
+	$(WHEEL_VENV)/bin/python -m pip check
+	cd $(WHEEL_VENV) && bin/python $(CURDIR)/tools/is_clean_install.py && bin/python $(CURDIR)/examples/demo.py
+
+bench: $(DEV_READY)  ## measure; JSON goes to benchmarks/results
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(DEV_READY)  ## check that the generated pages are what the code says; make docs WRITE=1 writes them
+	$(BIN)/python -m jackfield.config.document $(if $(WRITE),--write,--check) docs/configuration.md
+
+version:  ## make version V=x.y.z writes the version into setup.cfg and every member
+	$(PYTHON) tools/version.py $(V)
+
+sizes:  ## the ten largest files and functions
+	@$(PYTHON) tools/sizes.py
+
+clean:  ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(MEMBERS:%=%/build) $(MEMBERS:%=%/*.egg-info)
+
+$(DEMO_READY): | $(VENV)/base
+	rm -rf $(VENV)/ready
+	$(PIP) install -q --no-build-isolation -c requirements/cpu.txt -r requirements/demo.txt
+	mkdir -p $(@D) && touch $@
+
+$(DEV_READY): | $(VENV)/base
+	rm -rf $(VENV)/ready
+	$(PIP) install -q --no-build-isolation -c requirements/cpu.txt -r requirements/dev.txt
+	mkdir -p $(@D) && touch $(DEMO_READY) $@
+
+# A fresh environment lacks what --no-build-isolation needs.
+$(VENV)/base:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Jackfield needs Python 3.11 or later, this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 demo")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -U pip 'setuptools>=77' wheel
+	touch $@
