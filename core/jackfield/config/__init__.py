@@ -1,5 +1,7 @@
-"""Settings: what there is (schema), where values come from (sources), and what won (provenance)."""
+"""Settings: what there is (schema), how they are read (loader), and who set each (provenance)."""
 
+from jackfield.config.loader import LoadedConfig, load_config
+from jackfield.config.provenance import Layer, Source
 from jackfield.config.schema import (
     CacheSettings,
     EngineConfig,
@@ -9,13 +11,19 @@ from jackfield.config.schema import (
     Scalar,
     SchedulerSettings,
 )
+from jackfield.config.toml import to_toml
 
 __all__ = [
     "CacheSettings",
     "EngineConfig",
     "ExecutorSettings",
+    "Layer",
+    "LoadedConfig",
     "ModelSettings",
     "PluginSettings",
     "Scalar",
     "SchedulerSettings",
+    "Source",
+    "load_config",
+    "to_toml",
 ]

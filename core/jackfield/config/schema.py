@@ -18,6 +18,13 @@ def _at_least(section: str, values: Mapping[str, float | None], low: float) -> N
             raise ConfigError(f"{section}.{name} must be at least {low:g}, got {value!r}")
 
 
+def _check_dtype(key: str, word: str) -> None:
+    try:
+        parse_dtype("float32" if word == "auto" else word)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}; or auto") from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """Which model, and how it is read."""
@@ -30,8 +37,7 @@ class ModelSettings:
     seed: int = 0  # of requests that bring none, and of dummy weights
 
     def __post_init__(self) -> None:
-        if self.dtype != "auto":
-            parse_dtype(self.dtype)
+        _check_dtype("model.dtype", self.dtype)
         _at_least("model", {"max_length": self.max_length}, 1)
 
 
@@ -53,8 +59,7 @@ class CacheSettings:
             raise ConfigError(
                 f"cache.memory_fraction must be in (0, 1], got {self.memory_fraction}"
             )
-        if self.dtype != "auto":
-            parse_dtype(self.dtype)
+        _check_dtype("cache.dtype", self.dtype)
         counts = {"num_blocks": self.num_blocks, "memory_bytes": self.memory_bytes}
         _at_least("cache", {"block_size": self.block_size, **counts}, 1)
 

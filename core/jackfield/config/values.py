@@ -1,0 +1,76 @@
+"""Values of settings: text parsed by the setting's type, and typed values checked against it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+from jackfield.config.provenance import Source
+from jackfield.config.settings import Setting
+from jackfield.errors import ConfigError
+
+NONE = "none"  # what stands for None in files, variables and options; TOML has no null
+_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_BOOLEANS |= {"on": True, "off": False}
+
+
+def parse_text(setting: Setting, text: str, source: Source) -> Any:
+    """The value that `text`, of a variable or an option, means for this setting. Raises ConfigError."""
+    word = text.strip()
+    if setting.optional and word.lower() == NONE:
+        return None
+    try:
+        return _PARSERS[setting.type](word)
+    except (ValueError, KeyError):
+        raise _wrong_value(setting, text, source) from None
+
+
+def check_value(setting: Setting, value: Any, source: Source) -> Any:
+    """A typed value, of a file or from code, in the setting's own type. Raises ConfigError."""
+    if setting.optional and (value is None or value == NONE):
+        return None
+    if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if setting.type is tuple:
+        if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
+            return tuple(value)
+    elif isinstance(value, setting.type) and (
+        setting.type is bool or not isinstance(value, bool)  # True is an int to Python
+    ):
+        return value
+    raise _wrong_value(setting, value, source)
+
+
+def parse_open(text: str) -> Any:
+    """The value of a key in an open section: JSON or TOML where `text` is that, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _wrong_value(setting: Setting, value: Any, source: Source) -> ConfigError:
+    return ConfigError(
+        f"{setting.key} must be a {setting.type_name}, got {value!r} ({source}). "
+        f"Default: {setting.default!r}"
+    )
+
+
+def _parse_list(text: str) -> tuple[str, ...]:
+    return tuple(entry.strip() for entry in text.split(",") if entry.strip())
+
+
+_PARSERS: dict[type, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: lambda text: _BOOLEANS[text.lower()],
+    tuple: _parse_list,
+}

@@ -1,0 +1,22 @@
+"""The one place that reads the process environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PREFIX = "JACKFIELD_"
+CONFIG_FILE = "JACKFIELD_CONFIG"  # a TOML file, where no other was named
+PLUGINS = "JACKFIELD_PLUGINS"  # comma list: plugins.allow; "none": only first-party plugins
+CACHE_FOLDER = "JACKFIELD_CACHE"  # where downloads are kept
+DEFAULT_CACHE_FOLDER = "~/.cache/jackfield"
+
+
+def jackfield_variables() -> dict[str, str]:
+    """All variables of the process that are ours, by name."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $JACKFIELD_CACHE, or ~/.cache/jackfield. It need not exist yet."""
+    return Path(os.environ.get(CACHE_FOLDER) or DEFAULT_CACHE_FOLDER).expanduser()
