@@ -1,0 +1,130 @@
+"""Jackfield beside Transformers' `generate` on the same work, in turn, in one run: decode at batch 1, and throughput.
+
+    python benchmarks/compare_transformers.py smollm2 --output benchmarks/results/FILE.json
+
+Both hold the same weights in the same dtype and use the same number of threads. Transformers reads them from a
+folder that is written once from its own GGUF reader. Its batch is static and left-padded: it runs to the longest
+request, and only the requested tokens count. Median of `--repeats`, the two alternating.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from jackfield import LLM
+from jackfield.cli.benchmarks.report import build, emit, summarise, versions
+from jackfield.cli.benchmarks.serving import measure_latency, measure_throughput
+from jackfield.cli.benchmarks.workloads import Job, latency_jobs, throughput_jobs
+
+
+class TransformersPeer:
+    """Greedy `generate` with a fixed number of new tokens."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model.eval()
+        self.pad_id = model.config.eos_token_id or 0
+        self.model.generation_config.pad_token_id = self.pad_id
+
+    @torch.inference_mode()
+    def generate(self, jobs: Sequence[Job], num_outputs: int) -> float:
+        """Seconds for the batch to run to `num_outputs` tokens, prompts padded on the left."""
+        longest = max(len(job.prompt_token_ids) for job in jobs)
+        ids = torch.full((len(jobs), longest), self.pad_id)
+        mask = torch.zeros((len(jobs), longest), dtype=torch.long)
+        for row, job in enumerate(jobs):
+            ids[row, longest - len(job.prompt_token_ids) :] = torch.tensor(job.prompt_token_ids)
+            mask[row, longest - len(job.prompt_token_ids) :] = 1
+        began = time.perf_counter()
+        made = self.model.generate(
+            ids, attention_mask=mask, do_sample=False, max_new_tokens=num_outputs, min_new_tokens=num_outputs
+        )
+        seconds = time.perf_counter() - began
+        if made.shape[1] != longest + num_outputs:
+            raise RuntimeError(f"generate made {made.shape[1] - longest} tokens, wanted {num_outputs}")
+        return seconds
+
+    def latency(self, jobs: Sequence[Job]) -> float:
+        """Decode tokens a second, prefill excluded by a run of one token."""
+        count = jobs[0].num_outputs
+        return len(jobs) * (count - 1) / (self.generate(jobs, count) - self.generate(jobs, 1))
+
+    def throughput(self, jobs: Sequence[Job]) -> float:
+        """Requested output tokens a second."""
+        seconds = self.generate(jobs, max(job.num_outputs for job in jobs))
+        return sum(job.num_outputs for job in jobs) / seconds
+
+
+def alternate(ours: Callable[[int], float], peer: Callable[[int], float], repeats: int) -> dict[str, Any]:
+    """Both in turn, one warm-up each; their summaries and the ratio of the medians."""
+    ours(0)
+    peer(0)
+    mine, theirs = [], []
+    for number in range(1, repeats + 1):
+        mine.append(ours(number))
+        theirs.append(peer(number))
+        print(f"  {number}: jackfield {mine[-1]:.1f}, transformers {theirs[-1]:.1f} tokens/s", file=sys.stderr)
+    left, right = summarise(mine), summarise(theirs)
+    ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
+    return {"jackfield": left, "transformers": right, "ratio": summarise(ratios)}
+
+
+def load_peer(llm: LLM, dtype: torch.dtype) -> TransformersPeer:
+    """The same model by Transformers, from the same file."""
+    path = llm.files.path
+    if path.is_file():
+        model = AutoModelForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name, dtype=dtype)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype)
+    return TransformersPeer(model)
+
+
+def main() -> int:
+    """Measure and print the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", nargs="?", default="smollm2")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    settings = {"options.cpu.threads": arguments.threads}
+    with LLM(arguments.model, dtype=arguments.dtype, settings=settings) as llm:
+        peer = load_peer(llm, getattr(torch, arguments.dtype))
+        vocab = llm.vocab_size
+
+        def our_latency(seed: int) -> float:
+            run = measure_latency(llm, vocab, batch=1, num_prompt=128, num_outputs=128, seed=seed)
+            return run["decode_tokens_per_s"]
+
+        def our_throughput(seed: int) -> float:
+            run = measure_throughput(llm, vocab, count=32, low=64, high=256, seed=seed)
+            return run["output_tokens_per_s"]
+
+        figures = {
+            "decode_bs1": alternate(
+                our_latency, lambda seed: peer.latency(latency_jobs(vocab, seed=seed)), arguments.repeats
+            ),
+            "throughput_32": alternate(
+                our_throughput,
+                lambda seed: peer.throughput(throughput_jobs(vocab, seed=seed)),
+                arguments.repeats,
+            ),
+        }
+    report = build("compare_transformers", vars(arguments), figures)
+    report["command"] = " ".join(["python", *sys.argv])
+    report["versions"] |= versions(("transformers",))
+    emit(report, arguments.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""`jackfield bench`: latency, throughput, start-up and scheduler time, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from jackfield.cli.benchmarks.report import build, emit, summarise
+from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.interfaces.command import Command
+
+
+class BenchCommand(Command):
+    """One subcommand a benchmark; the work is fixed, so that figures compare."""
+
+    summary = "measure latency, throughput, start-up or the scheduler"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments of each benchmark."""
+        kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
+        latency = _benchmark(kinds, "latency", "equal requests at once; decode rate and first token")
+        latency.add_argument("--batch", type=int, default=1)
+        latency.add_argument("--input-tokens", type=int, default=128)
+        latency.add_argument("--output-tokens", type=int, default=128)
+        throughput = _benchmark(kinds, "throughput", "requests of mixed lengths at once")
+        throughput.add_argument("--requests", type=int, default=32)
+        throughput.add_argument("--low", type=int, default=64, help="shortest prompt and output")
+        throughput.add_argument("--high", type=int, default=256, help="longest prompt and output")
+        _benchmark(kinds, "startup", "a fresh process: import, ready, first token")
+        _benchmark(kinds, "scheduler", "schedule and update without a model", takes_model=False)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Measure and print the report."""
+        runs: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+            "latency": _model_figures,
+            "throughput": _model_figures,
+            "startup": _startup_figures,
+            "scheduler": _scheduler_figures,
+        }
+        figures = runs[arguments.benchmark](arguments)
+        settings = {key: value for key, value in vars(arguments).items() if _is_plain(value)}
+        emit(build(arguments.benchmark, settings, figures), arguments.output)
+        return 0
+
+
+def _benchmark(kinds: Any, name: str, summary: str, *, takes_model: bool = True) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = kinds.add_parser(name, help=summary, description=summary)
+    if takes_model:
+        parser.add_argument("model")
+        add_settings_arguments(parser)
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="median of N")
+    parser.add_argument("--output", metavar="FILE", help="write the JSON there, too")
+    return parser
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float, bool, list)) or value is None
+
+
+def _model_figures(arguments: argparse.Namespace) -> dict[str, Any]:
+    from jackfield.cli.benchmarks.serving import measure_latency, measure_throughput
+    from jackfield.client import LLM
+
+    with LLM.from_config(load_from_arguments(arguments)) as llm:
+
+        def once(seed: int) -> dict[str, float]:
+            if arguments.benchmark == "latency":
+                sizes = {"num_prompt": arguments.input_tokens, "num_outputs": arguments.output_tokens}
+                return measure_latency(llm, llm.vocab_size, batch=arguments.batch, seed=seed, **sizes)
+            sizes = {"count": arguments.requests, "low": arguments.low, "high": arguments.high}
+            return measure_throughput(llm, llm.vocab_size, seed=seed, **sizes)
+
+        once(0)  # warm-up
+        return _collect([once(1 + number) for number in range(arguments.repeats)])
+
+
+def _startup_figures(arguments: argparse.Namespace) -> dict[str, Any]:
+    from jackfield.cli.benchmarks.serving import measure_startup
+
+    settings = dict(entry.split("=", 1) for entry in arguments.set or [])
+    return _collect([measure_startup(arguments.model, settings) for _ in range(arguments.repeats)])
+
+
+def _scheduler_figures(arguments: argparse.Namespace) -> dict[str, Any]:
+    from jackfield.cli.benchmarks.scheduling import measure_scheduler
+
+    return measure_scheduler(repeats=arguments.repeats)
+
+
+def _collect(samples: list[dict[str, float]]) -> dict[str, Any]:
+    return {key: summarise([sample[key] for sample in samples]) for key in samples[0]}

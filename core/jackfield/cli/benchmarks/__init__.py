@@ -1,0 +1,1 @@
+"""What `jackfield bench` measures, and how it reports it."""
