@@ -20,12 +20,12 @@ class Card(ABC):
     need with the facts and can only refuse more.
     """
 
-    features: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # names from `features_in_use(need)` that it serves
+    # names from `features_in_use(need)` that it serves; "*": all, of one that ignores what they say
+    features: ClassVar[frozenset[str]] = frozenset()
     options: ClassVar[type | None] = (
         None  # frozen dataclass of its settings, [options.NAME] in the config
     )
+    only_named: ClassVar[bool] = False  # True: never chosen unless the user names it
 
     def probe(self) -> Facts:
         """Find out what is there; may import the real thing. Raises to say that it does not work here."""

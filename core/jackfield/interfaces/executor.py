@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import ClassVar
 
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.worker import WorkerContext, WorkerReport
@@ -42,6 +44,16 @@ class Executor(ABC):
     @abstractmethod
     def close(self) -> None:
         """End all ranks and free everything; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorNeed:
+    """What an engine asks of an executor. Whoever serves several ranks declares `executor.num_ranks`."""
+
+    FEATURE: ClassVar[str] = "executor"
+
+    num_ranks: int = 1
+    platform: str  # its entry-point name
 
 
 class ExecutorFactory(Card):

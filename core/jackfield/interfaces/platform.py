@@ -33,6 +33,7 @@ class Platform(Card):
     """The card of a device. `check(need, facts)` gets a PlatformNeed; `features` are those of model specs."""
 
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # kinds of its runtime: majors
+    precedence: ClassVar[int] = 0  # the highest is asked first; hosts 0, accelerators above
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
         """Settings ("section.key") that suit this device better than the core's defaults. The user's win."""
