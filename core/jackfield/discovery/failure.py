@@ -1,0 +1,76 @@
+"""What went wrong with one plugin, as data: the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jackfield import __version__
+from jackfield.activation import PluginRef
+from jackfield.discovery.kinds import Kind
+from jackfield.errors import PluginConflict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginFailure:
+    """A plugin that cannot be used, why, and what its user can do."""
+
+    code: str  # "scan", "kind", "incompatible", "conflict", "load" or "probe"
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    error: str
+    fix: str
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, code: str, ref: PluginRef, error: str, fix: str, trace: str = "") -> PluginFailure:
+        """The failure of the plugin behind `ref`."""
+        return cls(
+            code=code,
+            kind=ref.kind,
+            name=ref.name,
+            distribution=ref.distribution,
+            version=ref.version,
+            error=error,
+            fix=fix,
+            traceback=trace,
+        )
+
+    def __str__(self) -> str:
+        place = " ".join(part for part in (self.distribution, self.version) if part)
+        return f"{self.kind} {self.name} [{place}]: {self.error}. {self.fix}"
+
+
+def check_conflict(refs: Iterable[PluginRef]) -> None:
+    """Raise PluginConflict where two distributions own one name."""
+    owners: dict[str, list[PluginRef]] = {}
+    for ref in refs:
+        owners.setdefault(ref.name, []).append(ref)
+    for same in owners.values():
+        if len(same) > 1:
+            raise PluginConflict(". ".join(conflict(same)))
+
+
+def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:
+    """What is wrong with a plugin of another contract major, and the way out."""
+    ours = f"this jackfield {__version__} serves {kind.serves}"
+    error = f"{ref.name} ({ref.distribution} {ref.version}) speaks {ref.kind} v{ref.major}; {ours}"
+    if ref.major > max(kind.majors, default=0):
+        return (
+            error,
+            f"Upgrade jackfield, or install a release of {ref.distribution} for {kind.serves}",
+        )
+    return error, f"Upgrade {ref.distribution}: pip install -U {ref.distribution}"
+
+
+def conflict(refs: Sequence[PluginRef]) -> tuple[str, str]:
+    """What is wrong where several distributions own one name, and the way out."""
+    first, *_ = refs
+    owners = " and ".join(f"{ref.distribution} {ref.version}" for ref in refs)
+    fix = (
+        f'Uninstall one, deny it (plugins.deny = ["{first.name}@{first.distribution}"]), '
+        f'or name the one you want in [select] as "{first.name}@{first.distribution}"'
+    )
+    return f"{len(refs)} distributions own the name {first.name!r} of {first.kind}: {owners}", fix

@@ -1,0 +1,83 @@
+"""The kinds of plugins that the core serves: their names, contract majors and base classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jackfield.interfaces.card import Card
+from jackfield.interfaces.command import Command
+from jackfield.interfaces.executor import ExecutorFactory
+from jackfield.interfaces.model_source import ModelSource
+from jackfield.interfaces.platform import Platform
+from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.interfaces.tokenizer import TokenizerFormat
+from jackfield.interfaces.weights import WeightFormat
+
+PLATFORMS = "jackfield.platforms"
+EXECUTORS = "jackfield.executors"
+MODELS = "jackfield.models"
+MODEL_SOURCES = "jackfield.model_sources"
+WEIGHT_FORMATS = "jackfield.weight_formats"
+TOKENIZERS = "jackfield.tokenizers"
+SCHEDULERS = "jackfield.schedulers"
+HOOKS = "jackfield.hooks"
+COMMANDS = "jackfield.commands"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of plugin: the group of its entry points is `name` and a major, "jackfield.platforms.v1"."""
+
+    name: str
+    word: str  # for messages
+    majors: tuple[int, ...] = (1,)  # of its contract that are served; empty: the name is reserved
+    base: type | None = Card  # that the class behind an entry point extends; None: a function
+
+    @property
+    def serves(self) -> str:
+        """The served majors in words."""
+        return ", ".join(f"v{major}" for major in self.majors) or "no version yet"
+
+
+_SERVED = (
+    Kind(name=PLATFORMS, word="platform", base=Platform),
+    Kind(name=EXECUTORS, word="executor", base=ExecutorFactory),
+    Kind(name=MODELS, word="model", base=None),
+    Kind(name=MODEL_SOURCES, word="model source", base=ModelSource),
+    Kind(name=WEIGHT_FORMATS, word="weight format", base=WeightFormat),
+    Kind(name=TOKENIZERS, word="tokenizer format", base=TokenizerFormat),
+    Kind(name=SCHEDULERS, word="scheduling policy", base=SchedulingPolicy),
+    Kind(name=HOOKS, word="hook", base=object),
+    Kind(name=COMMANDS, word="command", base=Command),
+)
+_RESERVED = (
+    Kind(name="jackfield.speculators", word="speculator", majors=()),
+    Kind(name="jackfield.structured_output", word="structured output", majors=()),
+    Kind(name="jackfield.tool_parsers", word="tool parser", majors=()),
+    Kind(name="jackfield.reasoning_parsers", word="reasoning parser", majors=()),
+    Kind(name="jackfield.kv_stores", word="cache store", majors=()),
+    Kind(name="jackfield.endpoints", word="endpoint", majors=()),
+)
+CORE_KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_SERVED, *_RESERVED)}
+
+
+def full_name(kind: str) -> str:
+    """The name of a kind with the package that serves it: "models" is one of the core."""
+    return kind if "." in kind else f"jackfield.{kind}"
+
+
+def short_name(kind: str) -> str:
+    """The name of a kind as decisions show it: "platforms", "jackfield_torch.attention_backends"."""
+    return kind.removeprefix("jackfield.")
+
+
+def runtime_kind(name: str, majors: tuple[int, ...]) -> Kind:
+    """A kind that a runtime serves. What its cards extend is known to the runtime; to us they are cards."""
+    word = name.rpartition(".")[2].replace("_", " ")
+    return Kind(name=name, word=word.removesuffix("s"), majors=majors)
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of the core of that name, else one of some runtime."""
+    return CORE_KINDS.get(name) or runtime_kind(name, ())

@@ -1,0 +1,90 @@
+"""From a reference to the object behind it: whatever goes wrong becomes one error that names who is to blame."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import traceback
+from typing import Any
+
+from jackfield.activation import PluginRef
+from jackfield.discovery.kinds import Kind, kind_of
+from jackfield.discovery.local import LOCAL, import_local
+from jackfield.errors import JackfieldError, PluginLoadError
+
+_MAX_FRAMES = 4
+
+
+def load_target(ref: PluginRef) -> Any:
+    """The card behind `ref`, made from its class, or the function of a model. What workers use.
+
+    Raises PluginLoadError, also where the module calls sys.exit.
+    """
+    try:
+        target = _import(ref)
+        return _made(target, kind_of(ref.kind))
+    except (Exception, SystemExit) as error:
+        raise load_error(ref, "load", error) from error
+
+
+def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadError:
+    """The error for a plugin that raised while one tried to `verb` it."""
+    cause = str(error) if isinstance(error, JackfieldError) else f"{type(error).__name__}: {error}"
+    return PluginLoadError(
+        f"cannot {verb} {describe(ref)}: {cause}\n{short_traceback(error)}  {fix_for(ref, error)}"
+    )
+
+
+def describe(ref: PluginRef) -> str:
+    """A plugin in the words of a message."""
+    return f"the {kind_of(ref.kind).word} {ref.name!r} of {ref.distribution} {ref.version} ({ref.target})"
+
+
+def fix_for(ref: PluginRef, error: BaseException) -> str:
+    """What a user can do about it."""
+    avoid = f'leave it out with plugins.deny = ["{ref.name}@{ref.distribution}"]'
+    if ref.distribution == LOCAL:
+        return f"Correct the file, or {avoid}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.partition(".")[0]
+        if missing == ref.target.partition(":")[0].partition(".")[0]:
+            return (
+                f"Reinstall {ref.distribution}, which lacks its own module {error.name}, or {avoid}"
+            )
+        return f"Install what provides {missing!r} (pip install {missing}), or {avoid}"
+    return f"Try another release of {ref.distribution}, or {avoid}"
+
+
+def short_traceback(error: BaseException) -> str:
+    """The last frames of the plugin's own code."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename
+        and frame.filename not in (__file__, import_local.__code__.co_filename)
+    ]
+    return "".join(traceback.format_list(frames[-_MAX_FRAMES:]))
+
+
+def _import(ref: PluginRef) -> Any:
+    module_name, _, attribute = ref.target.partition(":")
+    local = ref.distribution == LOCAL
+    module = import_local(ref) if local else importlib.import_module(module_name)
+    return functools.reduce(getattr, filter(None, attribute.split(".")), module)
+
+
+def _made(target: Any, kind: Kind) -> Any:
+    base = kind.base
+    if base is None:
+        if not callable(target):
+            raise TypeError(f"a {kind.word} must be a function, got {target!r}")
+        return target
+    if not isinstance(target, type):
+        if base is object:
+            return target
+        raise TypeError(
+            f"a {kind.word} must be a class that extends {base.__name__}, got {target!r}"
+        )
+    if not issubclass(target, base):
+        raise TypeError(f"{target.__name__} must extend {base.__module__}.{base.__name__}")
+    return target()

@@ -1,0 +1,204 @@
+"""The plugins that may be used in this process, by kind and name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jackfield.activation import PluginRef
+from jackfield.config.schema import PluginSettings
+from jackfield.config.settings import did_you_mean
+from jackfield.decision import Reason
+from jackfield.discovery.failure import PluginFailure, check_conflict, conflict, incompatibility
+from jackfield.discovery.filters import PluginFilter
+from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
+from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
+from jackfield.discovery.local import parse_local
+from jackfield.discovery.scan import Scan, normalise, scan_installed
+from jackfield.errors import PluginIncompatible, PluginLoadError, PluginNotFound
+from jackfield.interfaces.card import Facts
+
+
+class PluginRegistry:
+    """What is installed and allowed. Cards are made when they are first asked for, and kept, as are their facts."""
+
+    def __init__(
+        self, plugins: Iterable[PluginRef], failures: Iterable[PluginFailure] = ()
+    ) -> None:
+        self.all = tuple(sorted(plugins, key=lambda r: (r.kind, r.name, r.distribution, r.major)))
+        self._kinds: dict[str, Kind] = dict(CORE_KINDS)
+        self._scan_failures = tuple(failures)
+        self._cards: dict[PluginRef, Any] = {}
+        self._facts: dict[PluginRef, Facts] = {}
+        self._errors: dict[tuple[str, PluginRef], PluginLoadError] = {}
+        self._load_failures: dict[tuple[str, PluginRef], PluginFailure] = {}
+
+    @classmethod
+    def scan(
+        cls,
+        settings: PluginSettings | None = None,
+        served: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> PluginRegistry:
+        """The installed plugins that `settings` allow, and the local ones. Raises PluginNotFound for names unknown."""
+        settings = settings or PluginSettings()
+        found: Scan = scan_installed()
+        local = tuple(parse_local(text) for text in settings.local)
+        allowed = PluginFilter(settings, found).allowed((*found.plugins, *local))
+        registry = cls(allowed, found.failures)
+        registry.serve(served or {})
+        return registry
+
+    def serve(self, served: Mapping[str, tuple[int, ...]]) -> None:
+        """Serve the kinds of a runtime too: name to contract majors."""
+        for name, majors in served.items():
+            known = self._kinds.get(name)
+            self._kinds[name] = runtime_kind(name, (*(known.majors if known else ()), *majors))
+
+    def serve_all(self) -> None:
+        """Serve the kinds of every platform that loads, to list what is installed."""
+        for ref in self.refs(PLATFORMS):
+            try:
+                self.serve(self.card(ref).serves)
+            except PluginLoadError:
+                continue  # recorded among the problems
+
+    def kind(self, name: str) -> Kind:
+        """The kind of that name. Raises PluginNotFound where nothing serves it."""
+        found = self._kinds.get(full_name(name))
+        if found is None:
+            raise PluginNotFound(
+                f"no kind of plugin {name!r}{did_you_mean(full_name(name), self._kinds)} "
+                f"Kinds: {', '.join(self._kinds)}"
+            )
+        return found
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """All kinds that are served or reserved."""
+        return tuple(self._kinds.values())
+
+    def refs(self, kind: str) -> tuple[PluginRef, ...]:
+        """Plugins of a kind that speak a served major, by name; of one plugin the highest major."""
+        served = self.kind(kind)
+        best: dict[tuple[str, str], PluginRef] = {}
+        for ref in self.all:
+            if ref.kind == served.name and ref.major in served.majors:
+                best[ref.name, ref.distribution] = ref  # majors ascend
+        return tuple(best.values())
+
+    def incompatible(self, kind: str) -> tuple[PluginRef, ...]:
+        """Plugins of a kind that speak no served major. They are listed, never imported."""
+        served = self.kind(kind)
+        usable = {(ref.name, ref.distribution) for ref in self.refs(kind)}
+        return tuple(
+            ref
+            for ref in self.all
+            if ref.kind == served.name and (ref.name, ref.distribution) not in usable
+        )
+
+    def ref(self, kind: str, word: str) -> PluginRef:
+        """The plugin that `word`, NAME or NAME@DISTRIBUTION, means.
+
+        Raises PluginNotFound, PluginIncompatible, or PluginConflict where two distributions own the name.
+        """
+        name, distribution = _parts(word)
+        found = [ref for ref in self.refs(kind) if _is_meant(ref, name, distribution)]
+        if not found:
+            raise self._not_found(kind, word)
+        check_conflict(found)
+        return found[0]
+
+    def card(self, ref: PluginRef) -> Any:
+        """The card of a plugin, or the function of a model; made once. Raises PluginLoadError."""
+        if ref not in self._cards:
+            self._cards[ref] = self._guard("load", ref, lambda: load_target(ref))
+        return self._cards[ref]
+
+    def facts(self, ref: PluginRef) -> Facts:
+        """What a plugin's probe found on this machine; asked once. Raises PluginLoadError."""
+        if ref not in self._facts:
+            card = self.card(ref)
+            self._facts[ref] = self._guard("probe", ref, lambda: dict(card.probe()))
+        return self._facts[ref]
+
+    def check(self, ref: PluginRef, need: Any) -> tuple[Reason, ...]:
+        """What a plugin itself says against a need. Raises PluginLoadError where its check raises."""
+        card, facts = self.card(ref), self.facts(ref)
+        try:
+            return tuple(card.check(need, facts))
+        except Exception as error:
+            raise load_error(ref, "check", error) from error
+
+    @property
+    def problems(self) -> tuple[PluginFailure, ...]:
+        """All that is wrong with what is installed, as far as it was asked for."""
+        return (
+            *self._scan_failures,
+            *(self._unserved(ref) for ref in self.all if ref.kind not in self._kinds),
+            *(
+                PluginFailure.of("incompatible", ref, *incompatibility(ref, kind))
+                for kind in self.kinds
+                for ref in self.incompatible(kind.name)
+            ),
+            *(failure for kind in self.kinds for failure in self._conflicts(kind)),
+            *self._load_failures.values(),
+        )
+
+    def _guard(self, verb: str, ref: PluginRef, do: Any) -> Any:
+        """`do()`, with a failure kept: a broken module is not imported a second time."""
+        key = (verb, ref)
+        if key in self._errors:
+            raise self._errors[key]
+        try:
+            return do()
+        except (Exception, SystemExit) as error:
+            failed = error if isinstance(error, PluginLoadError) else load_error(ref, verb, error)
+            cause = failed.__cause__ or error
+            self._errors[key] = failed
+            text = f"{type(cause).__name__}: {cause}"
+            self._load_failures[key] = PluginFailure.of(
+                verb, ref, text, fix_for(ref, cause), short_traceback(cause)
+            )
+            raise failed from cause
+
+    def _not_found(self, kind: str, word: str) -> Exception:
+        served = self.kind(kind)
+        name, distribution = _parts(word)
+        for ref in self.incompatible(kind):
+            if _is_meant(ref, name, distribution):
+                error, fix = incompatibility(ref, served)
+                return PluginIncompatible(f"{error}. {fix}")
+        names = sorted({ref.name for ref in self.refs(kind)})
+        package = distribution or f"jackfield-{name.lower().replace('_', '-')}"
+        return PluginNotFound(
+            f"no {served.word} {word!r}{did_you_mean(name, names)} "
+            f"Installed and allowed: {', '.join(names) or 'none'}. "
+            f"Try: pip install {package} (plugins.allow and plugins.deny may hide one)"
+        )
+
+    def _unserved(self, ref: PluginRef) -> PluginFailure:
+        core = [name for name in self._kinds if name.startswith("jackfield.")]
+        if ref.kind.startswith("jackfield."):
+            error = f"there is no kind {ref.kind!r}{did_you_mean(ref.kind, core)}"
+            return PluginFailure.of("kind", ref, error, f"Kinds of the core: {', '.join(core)}")
+        error = f"no platform that is installed here serves {ref.kind}"
+        return PluginFailure.of(
+            "kind", ref, error, "Install a platform of that runtime, or ignore it"
+        )
+
+    def _conflicts(self, kind: Kind) -> Iterable[PluginFailure]:
+        by_name: dict[str, list[PluginRef]] = {}
+        for ref in self.refs(kind.name):
+            by_name.setdefault(ref.name, []).append(ref)
+        for refs in by_name.values():
+            if len(refs) > 1:
+                yield PluginFailure.of("conflict", refs[0], *conflict(refs))
+
+
+def _is_meant(ref: PluginRef, name: str, distribution: str) -> bool:
+    return ref.name == name and distribution in ("", ref.distribution)
+
+
+def _parts(word: str) -> tuple[str, str]:
+    name, _, distribution = word.partition("@")
+    return name, normalise(distribution)

@@ -1,0 +1,115 @@
+"""The one scan of all installed distributions for entry points. Imports nothing of what it finds."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jackfield.activation import PluginRef
+from jackfield.discovery.failure import PluginFailure
+
+if sys.version_info >= (3, 12):
+    from importlib import metadata
+else:  # faster, and with the fixes of 3.12
+    import importlib_metadata as metadata
+
+CORE = "jackfield"
+_GROUP = re.compile(r"(?P<kind>jackfield(?:_\w+)?\.[a-z0-9_]+)\.v(?P<major>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is installed."""
+
+    plugins: tuple[PluginRef, ...]
+    failures: tuple[PluginFailure, ...]  # distributions whose metadata or entry points are broken
+    first_party: frozenset[str]  # normalised names: the core and what its extras name
+
+
+def scan_installed() -> Scan:
+    """All entry points of our groups on sys.path; scanned once a process and path."""
+    return _scan(tuple(sys.path))
+
+
+def normalise(name: str) -> str:
+    """A distribution's name as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@lru_cache(maxsize=4)
+def _scan(path: tuple[str, ...]) -> Scan:
+    plugins: list[PluginRef] = []
+    failures: list[PluginFailure] = []
+    seen: set[str] = set()
+    for found in metadata.Distribution.discover(path=list(path)):
+        label = str(getattr(found, "_path", found))
+        try:
+            text = found.read_text("entry_points.txt") or ""
+            if CORE not in text:
+                continue  # spares reading the metadata of everything that is installed
+            label = normalise(found.metadata["Name"])
+            if label in seen:
+                continue
+            seen.add(label)
+            # An editable install may show twice, an old release may lie further down: the first on the path wins.
+            first = next(iter(metadata.Distribution.discover(name=label, path=list(path))))
+            _read(first, label, plugins, failures)
+        except Exception as error:  # whatever a broken distribution does, the others go on
+            failures.append(_broken(label, error))
+    return Scan(tuple(plugins), tuple(failures), _first_party(path))
+
+
+def _read(
+    distribution: metadata.Distribution,
+    name: str,
+    plugins: list[PluginRef],
+    failures: list[PluginFailure],
+) -> None:
+    for entry in distribution.entry_points:
+        group = _GROUP.fullmatch(entry.group)
+        if group:
+            plugins.append(
+                PluginRef(
+                    kind=group["kind"],
+                    major=int(group["major"]),
+                    name=entry.name,
+                    distribution=name,
+                    version=distribution.version,
+                    target=f"{entry.module}:{entry.attr}",
+                )
+            )
+        elif re.match(r"jackfield[._]", entry.group):
+            failures.append(
+                PluginFailure(
+                    code="scan",
+                    kind=entry.group,
+                    name=entry.name,
+                    distribution=name,
+                    version=distribution.version,
+                    error=f"the group {entry.group!r} names no contract major",
+                    fix="Its author writes KIND.vMAJOR, e.g. jackfield.platforms.v1",
+                )
+            )
+
+
+def _broken(label: str, error: Exception) -> PluginFailure:
+    return PluginFailure(
+        code="scan",
+        kind="distribution",
+        name=label,
+        distribution=label,
+        version="",
+        error=f"its metadata cannot be read: {type(error).__name__}: {error}",
+        fix=f"Reinstall it: pip install --force-reinstall --no-deps {label}",
+    )
+
+
+def _first_party(path: tuple[str, ...]) -> frozenset[str]:
+    """The core, and the distributions that its own extras name: packaging says it, no list in the code does."""
+    for core in metadata.Distribution.discover(name=CORE, path=list(path)):
+        words = (re.match(r"[\w.-]+", line) for line in core.requires or ())
+        names = {normalise(word[0]) for word in words if word}
+        return frozenset({CORE, *(name for name in names if name.startswith(f"{CORE}-"))})
+    return frozenset({CORE})
