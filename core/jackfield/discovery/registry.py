@@ -10,7 +10,7 @@ from jackfield.config.schema import PluginSettings
 from jackfield.config.settings import did_you_mean
 from jackfield.decision import Reason
 from jackfield.discovery.failure import PluginFailure, check_conflict, conflict, incompatibility
-from jackfield.discovery.filters import PluginFilter
+from jackfield.discovery.filters import PluginFilter, is_named
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
 from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
 from jackfield.discovery.local import parse_local
@@ -128,6 +128,14 @@ class PluginRegistry:
             return tuple(card.check(need, facts))
         except Exception as error:
             raise load_error(ref, "check", error) from error
+
+    def check_required(self, words: Iterable[str]) -> None:
+        """Load all that `words` of plugins.required mean. Raises PluginIncompatible or PluginLoadError."""
+        for word in words:
+            for ref in (ref for ref in self.all if is_named(ref, word) and ref.kind in self._kinds):
+                if ref in self.incompatible(ref.kind):
+                    raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
+                self.card(ref)
 
     @property
     def problems(self) -> tuple[PluginFailure, ...]:
