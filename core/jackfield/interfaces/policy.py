@@ -9,14 +9,23 @@ from jackfield.interfaces.card import Card
 
 
 class QueuedRequest(Protocol):
-    """What a policy may know of a request."""
+    """What a policy may know of a request. It reads only."""
 
-    request_id: str
-    priority: int
-    arrival: int  # running number
-    num_prompt_tokens: int
-    num_output_tokens: int
-    salt: str  # tenant
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def arrival(self) -> int:
+        """Running number."""
+
+    @property
+    def num_prompt_tokens(self) -> int: ...
+    @property
+    def num_output_tokens(self) -> int: ...
+    @property
+    def salt(self) -> str:
+        """Tenant."""
 
 
 class SchedulingPolicy(Card):
