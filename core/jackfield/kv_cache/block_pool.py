@@ -1,0 +1,98 @@
+"""The blocks of one cache group: how often each is used, what it holds, and which goes next."""
+
+from __future__ import annotations
+
+
+class BlockPool:
+    """Blocks 0 to num_blocks - 1. All operations take constant time.
+
+    A block is *used* (its reference count is above 0) or *free*. A free block that has a hash is *cached*: it keeps
+    its content, and can be shared again, until it is taken for something else. Free blocks are taken in this order:
+    those without content, then the cached one that was released first (LRU).
+    """
+
+    __slots__ = (
+        "_block_of",
+        "_hash_of",
+        "_next",
+        "_previous",
+        "num_blocks",
+        "num_free",
+        "ref_counts",
+    )
+
+    def __init__(self, num_blocks: int) -> None:
+        self.num_blocks = num_blocks
+        self.num_free = num_blocks
+        self.ref_counts = [0] * num_blocks
+        self._hash_of: list[bytes | None] = [None] * num_blocks
+        self._block_of: dict[bytes, int] = {}
+        # The free list: a ring of block ids through the sentinel `num_blocks`. next[sentinel] is taken first.
+        self._next: list[int] = [*range(1, num_blocks + 1), 0]
+        self._previous: list[int] = [num_blocks, *range(num_blocks)]
+
+    @property
+    def num_used(self) -> int:
+        """Blocks with a reference."""
+        return self.num_blocks - self.num_free
+
+    def take(self) -> int:
+        """A free block for one owner; what it held is forgotten. The caller has checked `num_free`."""
+        block = self._next[self.num_blocks]
+        assert block != self.num_blocks, "take() from a pool without free blocks"
+        self._unlink(block)
+        self.ref_counts[block] = 1
+        if self._hash_of[block] is not None:
+            self.forget(block)
+        return block
+
+    def share(self, block: int) -> None:
+        """Add a reference to a used or cached block."""
+        if self.ref_counts[block] == 0:
+            self._unlink(block)
+        self.ref_counts[block] += 1
+
+    def release(self, block: int) -> None:
+        """Give one reference back; with the last one the block is free."""
+        count = self.ref_counts[block] - 1
+        assert count >= 0, f"block {block} was released more often than it was taken"
+        self.ref_counts[block] = count
+        if count == 0:
+            self._link(block)
+
+    def find(self, block_hash: bytes) -> int | None:
+        """The block that holds the content of this hash, used or free."""
+        return self._block_of.get(block_hash)
+
+    def is_shared(self, block: int) -> bool:
+        """True where a write would be seen by another owner."""
+        return self.ref_counts[block] > 1
+
+    def remember(self, block: int, block_hash: bytes) -> None:
+        """Say what a used block holds. Of two blocks with one content the first is the one to be found."""
+        if self._block_of.setdefault(block_hash, block) == block:
+            self._hash_of[block] = block_hash
+
+    def forget(self, block: int) -> None:
+        """Withdraw what the block holds, because it is about to change."""
+        block_hash = self._hash_of[block]
+        if block_hash is not None:
+            del self._block_of[block_hash]
+            self._hash_of[block] = None
+
+    def _unlink(self, block: int) -> None:
+        before, after = self._previous[block], self._next[block]
+        self._next[before] = after
+        self._previous[after] = before
+        self.num_free -= 1
+
+    def _link(self, block: int) -> None:
+        """Behind all others where the block has content to keep, else in front of all."""
+        sentinel = self.num_blocks
+        if self._hash_of[block] is None:
+            before, after = sentinel, self._next[sentinel]
+        else:
+            before, after = self._previous[sentinel], sentinel
+        self._next[before] = self._previous[after] = block
+        self._previous[block], self._next[block] = before, after
+        self.num_free += 1

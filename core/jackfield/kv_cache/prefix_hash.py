@@ -1,0 +1,50 @@
+"""Hashes of blocks that stand for all tokens up to their end: equal in every process and on every machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+from struct import Struct
+
+from jackfield.request import PrefixKey
+
+
+@lru_cache(maxsize=1024)
+def root_hash(key: PrefixKey) -> bytes:
+    """What the hash of a first block is chained to: all that must be equal beside the tokens."""
+    parts = [key.salt, key.adapter, list(key.media)]
+    return sha256(json.dumps(parts).encode()).digest()
+
+
+@lru_cache(maxsize=16)
+def _token_packer(block_size: int) -> Struct:
+    return Struct(f"<{block_size}I")
+
+
+class BlockHashes:
+    """The chain of hashes of one request's full blocks; grows with its tokens and survives a preemption.
+
+    hash[i] = sha256(hash[i - 1] + tokens of block i as little-endian uint32), hash[-1] = `root_hash`.
+    """
+
+    __slots__ = ("_hashes", "_root")
+
+    def __init__(self, key: PrefixKey) -> None:
+        self._root = root_hash(key)
+        self._hashes: list[bytes] = []
+
+    def first(self, num_blocks: int, token_ids: Sequence[int], block_size: int) -> list[bytes]:
+        """The hashes of at least the first `num_blocks` blocks of `token_ids`. Not to be changed.
+
+        `block_size` is the same in all calls.
+        """
+        hashes = self._hashes
+        if len(hashes) < num_blocks:
+            pack = _token_packer(block_size).pack
+            parent = hashes[-1] if hashes else self._root
+            for start in range(len(hashes) * block_size, num_blocks * block_size, block_size):
+                parent = sha256(parent + pack(*token_ids[start : start + block_size])).digest()
+                hashes.append(parent)
+        return hashes

@@ -1,0 +1,112 @@
+"""How many blocks each cache group gets, and what a request needs of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jackfield.cache import CacheGroup
+from jackfield.errors import OutOfMemoryError
+
+
+def blocks_for(group: CacheGroup, num_tokens: int, block_size: int) -> int:
+    """Blocks that one request of `num_tokens` holds at once at least: all, or those that a window can touch."""
+    num_blocks = -(-num_tokens // block_size)
+    if group.window is None:
+        return num_blocks
+    return min(num_blocks, -(-(group.window - 1) // block_size) + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheBudget:
+    """What decides how the memory of the cache is split into blocks of each group.
+
+    All groups hold the same tokens, so all get the same number of blocks, with two bounds for a window group:
+    never less than one request needs, and never more than all rows can use with `depth` steps in flight.
+    """
+
+    groups: Sequence[CacheGroup]
+    block_size: int  # tokens
+    max_length: int  # tokens of one request, prompt and output
+    max_rows: int
+    max_step_tokens: int
+    depth: int = 2  # steps in flight
+
+    def split(self, cache_bytes: int, block_bytes: Sequence[int]) -> tuple[int, ...]:
+        """Blocks of each group that fit in `cache_bytes`, as many as possible.
+
+        Raises OutOfMemoryError, which says what would fit, where one request of `max_length` does not.
+        """
+
+        def num_bytes(level: int) -> int:
+            return _num_bytes(self._blocks_at(level), block_bytes)
+
+        if num_bytes(0) > cache_bytes:
+            raise self._too_small(cache_bytes, block_bytes)
+        highest = max(*self._most(), cache_bytes // max(1, min(block_bytes)))
+        return self._blocks_at(bisect_right(range(1, highest + 1), cache_bytes, key=num_bytes))
+
+    def in_proportion(self, num_blocks: int) -> tuple[int, ...]:
+        """Blocks of each group where the first one gets exactly `num_blocks`.
+
+        Raises OutOfMemoryError where one request of `max_length` does not fit.
+        """
+        least = self._least()
+        if num_blocks < least[0]:
+            fits = num_blocks * self.block_size
+            raise OutOfMemoryError(
+                f"cache.num_blocks={num_blocks} blocks of {self.block_size} tokens cannot hold one request of "
+                f"{self.max_length} tokens: that takes {least[0]} blocks; {fits} tokens would fit. "
+                f"Raise cache.num_blocks to at least {least[0]}, or set model.max_length to at most {fits}"
+            )
+        return (num_blocks, *self._blocks_at(num_blocks)[1:])
+
+    def longest(self, cache_bytes: int, block_bytes: Sequence[int]) -> int:
+        """Tokens of the longest single request, up to `max_length`, that `cache_bytes` can hold."""
+
+        def num_bytes(blocks: int) -> int:
+            tokens = blocks * self.block_size
+            counts = [blocks_for(group, tokens, self.block_size) for group in self.groups]
+            return _num_bytes(counts, block_bytes)
+
+        most = -(-self.max_length // self.block_size)
+        blocks = bisect_right(range(1, most + 1), cache_bytes, key=num_bytes)
+        return min(blocks * self.block_size, self.max_length)
+
+    def _least(self) -> list[int]:
+        return [blocks_for(group, self.max_length, self.block_size) for group in self.groups]
+
+    def _most(self) -> list[int]:
+        """Of a window group: what all rows hold, a block a row that a step in flight still reads, and the chunks
+        of all steps in flight and of the next one. Of a full group (any number is useful): what one request needs."""
+        chunks = (self.depth + 1) * -(-self.max_step_tokens // self.block_size)
+        return [
+            least if group.window is None else max(least, self.max_rows * (least + 1) + chunks)
+            for group, least in zip(self.groups, self._least(), strict=True)
+        ]
+
+    def _blocks_at(self, level: int) -> tuple[int, ...]:
+        """Blocks of each group where each wants `level`, within its bounds."""
+        return tuple(
+            max(level, least) if group.window is None else min(max(level, least), most)
+            for group, least, most in zip(self.groups, self._least(), self._most(), strict=True)
+        )
+
+    def _too_small(self, cache_bytes: int, block_bytes: Sequence[int]) -> OutOfMemoryError:
+        needed = _num_bytes(self._least(), block_bytes)
+        fits = self.longest(cache_bytes, block_bytes)
+        shorter = f"set model.max_length to at most {fits}, " if fits else ""
+        return OutOfMemoryError(
+            f"the cache cannot hold one request of model.max_length={self.max_length} tokens: that takes "
+            f"{_in_mib(needed)}, the cache has {_in_mib(cache_bytes)}; {fits} tokens would fit. To go on, "
+            f"{shorter}raise cache.memory_bytes or cache.memory_fraction, or use a narrower cache.dtype"
+        )
+
+
+def _num_bytes(num_blocks: Sequence[int], block_bytes: Sequence[int]) -> int:
+    return sum(count * size for count, size in zip(num_blocks, block_bytes, strict=True))
+
+
+def _in_mib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:,.1f} MiB"

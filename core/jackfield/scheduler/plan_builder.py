@@ -1,0 +1,94 @@
+"""The step that is being put together, and the record of a step that is in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jackfield.kv_cache import BlockTable
+from jackfield.scheduler.request import Request
+from jackfield.step import BlockAppend, BlockCopy, NewRow, StepPlan
+
+
+@dataclass(slots=True)
+class Prefill:
+    """A chunk of a prompt in a step. The table is kept: a preempted request no longer has it."""
+
+    request: Request
+    table: BlockTable
+    num_tokens: int  # of this chunk
+    num_computed: int  # of the request after this chunk
+
+
+@dataclass(slots=True)
+class StepInFlight:
+    """What the scheduler must know to apply the result of a step."""
+
+    plan: StepPlan
+    requests: Sequence[Request]  # of plan.rows
+    prefills: Sequence[Prefill]
+
+
+class PlanBuilder:
+    """Collects one step: first rows that decode (one token each), then chunks."""
+
+    __slots__ = (
+        "budget",
+        "copies",
+        "is_short_of_blocks",
+        "new_blocks",
+        "new_rows",
+        "prefills",
+        "stalled",
+    )
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget  # tokens left
+        self.prefills: list[Prefill] = []
+        self.new_rows: list[NewRow] = []
+        self.new_blocks: list[BlockAppend] = []
+        self.copies: list[BlockCopy] = []
+        self.stalled: set[Request] = set()  # running, but without a block in this step
+        self.is_short_of_blocks = False  # then nobody is admitted
+
+    def add_prefill(self, request: Request, table: BlockTable, num_tokens: int) -> None:
+        """Let `request` compute `num_tokens` in this step."""
+        computed = request.num_computed + num_tokens
+        self.prefills.append(Prefill(request, table, num_tokens, computed))
+        self.budget -= num_tokens
+
+    def append_blocks(self, row: int, grown: Sequence[tuple[int, Sequence[int]]]) -> None:
+        """Tell the worker what was appended to the tables of `row`."""
+        self.new_blocks += [BlockAppend(row, group, block_ids) for group, block_ids in grown]
+
+    def withdraw(self, request: Request) -> None:
+        """Take out all of a request that has lost its row."""
+        self.stalled.discard(request)
+        self.prefills = [prefill for prefill in self.prefills if prefill.request is not request]
+        self.new_blocks = [append for append in self.new_blocks if append.row != request.row]
+
+    def build(
+        self, step_id: int, removed_rows: Sequence[int], decoding: Sequence[Request]
+    ) -> StepInFlight:
+        """The finished plan with its record."""
+        requests = [*decoding]
+        rows = [request.row for request in decoding]
+        num_tokens = [1] * len(rows)
+        samples = [True] * len(rows)
+        for prefill in self.prefills:
+            request = prefill.request
+            requests.append(request)
+            rows.append(request.row)
+            num_tokens.append(prefill.num_tokens)
+            samples.append(prefill.num_computed == len(request.token_ids))
+        plan = StepPlan(
+            step_id=step_id,
+            removed_rows=removed_rows,
+            new_rows=self.new_rows,
+            copies=self.copies,
+            new_blocks=self.new_blocks,
+            rows=rows,
+            num_tokens=num_tokens,
+            samples=samples,
+        )
+        return StepInFlight(plan, requests, self.prefills)

@@ -1,0 +1,21 @@
+"""The policies that ship with the core."""
+
+from __future__ import annotations
+
+from jackfield.interfaces.policy import QueuedRequest, SchedulingPolicy
+
+
+class FcfsPolicy(SchedulingPolicy):
+    """First come, first served; the newest request makes room."""
+
+    def admission_key(self, request: QueuedRequest) -> tuple[float, ...]:
+        """By arrival."""
+        return (request.arrival,)
+
+
+class PriorityPolicy(SchedulingPolicy):
+    """Lower priority numbers first, by arrival among equals; the least urgent request makes room."""
+
+    def admission_key(self, request: QueuedRequest) -> tuple[float, ...]:
+        """By priority, then by arrival."""
+        return (request.priority, request.arrival)

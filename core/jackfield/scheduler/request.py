@@ -1,0 +1,156 @@
+"""A request while the engine works on it: its tokens, where it stands, and how it ended."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from jackfield.kv_cache import BlockHashes, BlockTable
+from jackfield.request import EngineRequest, FinishReason
+from jackfield.step import TokenLogprobs
+
+
+class Stage(Enum):
+    """Where a request stands in the scheduler."""
+
+    HELD = "held"  # waits for the prompt of its sibling
+    WAITING = "waiting"  # in the queue, for the first time or after a preemption
+    PREFILLING = "prefilling"  # in a row, more than one token behind
+    DECODING = "decoding"  # in a row, one token a step
+    DRAINING = "draining"  # in a row, everything is planned, results are missing
+    FINISHED = "finished"
+
+
+class Request:
+    """One output of one prompt. Made by `from_engine_request`; changed only by the scheduler.
+
+    `token_ids` holds the prompt, then all tokens that the host has seen. `num_computed` counts tokens that are
+    computed once all planned steps are, and so may exceed what the host has seen.
+    """
+
+    __slots__ = (
+        "arrival",
+        "check_at",
+        "end_token_ids",
+        "error",
+        "finish_reason",
+        "hashes",
+        "held_siblings",
+        "index",
+        "last_computed",
+        "logprobs",
+        "max_tokens",
+        "next_event",
+        "num_cached_tokens",
+        "num_computed",
+        "num_preemptions",
+        "num_prompt_tokens",
+        "parent",
+        "preemption_key",
+        "prefix_key",
+        "priority",
+        "prompt",
+        "prompt_logprobs",
+        "request_id",
+        "row",
+        "sampling",
+        "seed",
+        "stage",
+        "stop_ids",
+        "stop_reason",
+        "table",
+        "token_ids",
+        "waits_for_step",
+    )
+
+    def __init__(
+        self,
+        request: EngineRequest,
+        *,
+        seed: int,
+        end_token_ids: tuple[int, ...],
+        index: int,
+        parent: Request | None,
+    ) -> None:
+        sampling = request.sampling
+        self.request_id = request.request_id
+        self.index = index  # of the n outputs
+        self.prompt = request.prompt
+        self.sampling = sampling
+        self.seed = seed
+        self.priority = request.priority
+        self.prefix_key = request.prefix_key
+        self.token_ids = list(request.prompt_token_ids)
+        self.num_prompt_tokens = len(self.token_ids)
+        self.end_token_ids = () if sampling.ignore_eos else tuple(end_token_ids)
+        self.stop_ids = frozenset((*self.end_token_ids, *sampling.stop_token_ids))
+
+        # How it ended and what came with its tokens.
+        self.finish_reason: FinishReason | None = None
+        self.stop_reason: str | int | None = None
+        self.error: str | None = None
+        self.logprobs: list[TokenLogprobs] | None = None if sampling.logprobs is None else []
+        # One entry a prompt token; the first token has none.
+        self.prompt_logprobs: list[TokenLogprobs | None] | None = (
+            None if sampling.prompt_logprobs is None else [None]
+        )
+        self.num_cached_tokens = 0  # prompt tokens that did not have to be computed
+        self.num_preemptions = 0
+
+        # The scheduler's own.
+        self.stage = Stage.WAITING
+        self.arrival = -1  # running number, given by the scheduler
+        self.preemption_key: tuple[float, ...] = ()
+        self.parent = parent  # the sibling whose prompt it shares
+        self.held_siblings: list[Request] = []  # that wait for this one's prompt
+        self.waits_for_step = -1  # is not admitted before this step was resolved
+        self.hashes = BlockHashes(request.prefix_key)
+        self.table: BlockTable | None = None  # while it runs
+        self.row = -1
+        self.num_computed = 0  # tokens, planned
+        self.max_tokens = 0  # of token_ids: there it ends
+        self.last_computed = 0  # num_computed with which all its tokens are planned
+        self.next_event = 0  # num_computed at which its blocks are full or all is planned
+        self.check_at = 0  # len(token_ids) at which a block is full or the request ends
+
+    @classmethod
+    def from_engine_request(
+        cls,
+        request: EngineRequest,
+        *,
+        seed: int,
+        end_token_ids: tuple[int, ...] = (),
+        index: int = 0,
+        parent: Request | None = None,
+    ) -> Request:
+        """The `index`-th output of `request`.
+
+        `parent` is the output with index 0 where this is a later one: they share the blocks of the prompt. Each
+        output should get a seed of its own.
+        """
+        return cls(request, seed=seed, end_token_ids=end_token_ids, index=index, parent=parent)
+
+    @property
+    def num_output_tokens(self) -> int:
+        """Tokens drawn so far that the host has seen."""
+        return len(self.token_ids) - self.num_prompt_tokens
+
+    @property
+    def output_token_ids(self) -> list[int]:
+        """A copy of the tokens drawn so far."""
+        return self.token_ids[self.num_prompt_tokens :]
+
+    @property
+    def salt(self) -> str:
+        """The tenant."""
+        return self.prefix_key.salt
+
+    @property
+    def is_finished(self) -> bool:
+        """True once it has a reason to finish."""
+        return self.finish_reason is not None
+
+    def __repr__(self) -> str:
+        return (
+            f"Request({self.request_id!r}, index={self.index}, {self.stage.value}, row={self.row}, "
+            f"tokens={self.num_prompt_tokens}+{self.num_output_tokens}, computed={self.num_computed})"
+        )

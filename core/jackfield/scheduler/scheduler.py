@@ -1,0 +1,390 @@
+"""The scheduler: from waiting and running requests to one step plan after the other, and from results to tokens."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import compress
+
+from jackfield.config import SchedulerSettings
+from jackfield.errors import RequestError
+from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit
+from jackfield.request import FinishReason
+from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
+from jackfield.scheduler.request import Request, Stage
+from jackfield.scheduler.results import check_result, keep_logprobs
+from jackfield.scheduler.stats import SchedulerStats
+from jackfield.scheduler.waiting_queue import WaitingQueue
+from jackfield.step import NewRow, StepLimits, StepPlan, StepResult
+
+
+class Scheduler:
+    """Decides what each step computes. Used by one thread.
+
+    `schedule` may be called several times before `update`; results are applied in the order of the plans. The rules:
+
+    - There is no prefill phase. In each step a request's computed tokens catch up with its tokens within the budget.
+    - A token that is still on the worker is planned like any other; a stop that is found late voids later results.
+    - A row is reused at once: a worker applies plans strictly in order, and `removed_rows` before `new_rows`.
+      Blocks return only when the last step that names them was resolved (see BlockManager).
+    - Running requests come first. If one lacks a block and none is about to return, the running request with the
+      largest preemption key gives its blocks back and is computed again later, from prefix hits where possible.
+    """
+
+    def __init__(
+        self,
+        settings: SchedulerSettings,
+        blocks: BlockManager,
+        limits: StepLimits,
+        policy: SchedulingPolicy,
+        *,
+        max_length: int,
+    ) -> None:
+        self._blocks = blocks
+        self._policy = policy
+        self._max_length = max_length  # tokens of one request, prompt and output
+        self._max_waiting = settings.max_waiting
+        self._max_step_tokens = min(settings.max_step_tokens, limits.max_step_tokens)
+        # Each running row can get a token in each step.
+        self._max_rows = min(settings.max_rows, limits.max_rows, self._max_step_tokens)
+        chunks = (self._max_step_tokens, settings.long_prefill_tokens, blocks.longest_chunk)
+        self._max_chunk = min(chunk for chunk in chunks if chunk is not None)
+        self._spare = [int(settings.watermark * pool.num_blocks) for pool in blocks.pools]
+        self._no_spare = [0] * len(self._spare)
+
+        self._waiting = WaitingQueue(policy)
+        self._prefilling: list[Request] = []
+        self._decoding: list[Request] = []
+        self._num_draining = 0
+        self._free_rows = list(range(self._max_rows))[::-1]
+        self._removed_rows: list[int] = []  # that the worker does not know of yet
+        self._in_flight: deque[StepInFlight] = deque()
+        self._next_step_id = 0
+        self._resolved_step = -1
+        self._next_arrival = 0
+        self._num_preemptions = 0
+        self._num_prompt_tokens = 0
+        self._num_cached_tokens = 0
+
+    # What is there
+
+    @property
+    def has_unfinished(self) -> bool:
+        """True while a request waits or runs. Steps can be in flight beyond that; their results are void."""
+        return self.num_running > 0 or self.num_waiting > 0
+
+    @property
+    def num_running(self) -> int:
+        """Requests that have a row."""
+        return self._max_rows - len(self._free_rows)
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests in the queue, preempted ones included."""
+        return len(self._waiting)
+
+    @property
+    def num_in_flight(self) -> int:
+        """Steps that were planned and not yet updated."""
+        return len(self._in_flight)
+
+    @property
+    def stats(self) -> SchedulerStats:
+        """The figures of this moment."""
+        return SchedulerStats(
+            num_running=self.num_running,
+            num_waiting=self.num_waiting,
+            num_in_flight=self.num_in_flight,
+            cache_usage=self._blocks.usage,
+            num_preemptions=self._num_preemptions,
+            num_prompt_tokens=self._num_prompt_tokens,
+            num_cached_tokens=self._num_cached_tokens,
+        )
+
+    # From outside
+
+    def add(self, request: Request) -> None:
+        """Queue a request. Raises RequestError where it can never run or the queue is full."""
+        self._set_lengths(request)
+        if self._max_waiting is not None and self.num_waiting >= self._max_waiting:
+            raise RequestError(
+                f"request {request.request_id!r} was not queued: {self.num_waiting} requests wait already and "
+                f"scheduler.max_waiting is {self._max_waiting}. Try again later, or raise scheduler.max_waiting"
+            )
+        request.arrival = self._next_arrival
+        self._next_arrival += 1
+        self._waiting.add(request)
+
+    def finish(
+        self,
+        request: Request,
+        reason: FinishReason,
+        stop_reason: str | int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """End a request at any moment: an abort, a stop string, an error. Its results in flight are void."""
+        if request.is_finished:
+            return
+        request.finish_reason, request.stop_reason, request.error = reason, stop_reason, error
+        if request.stage in (Stage.WAITING, Stage.HELD):
+            self._waiting.withdraw(request)
+        else:
+            self._leave_row(request)
+        request.stage = Stage.FINISHED
+        self._waiting.release_siblings(request)
+
+    # Planning
+
+    def schedule(self) -> StepPlan | None:
+        """The next step, or None where nothing can run before a result arrives or a request is added."""
+        plan = PlanBuilder(self._max_step_tokens)
+        self._continue_decoding(plan)
+        self._continue_prefills(plan)
+        if not plan.is_short_of_blocks:
+            self._admit_waiting(plan)
+        return self._launch(plan)
+
+    def _continue_decoding(self, plan: PlanBuilder) -> None:
+        """One token for each row that has caught up; only rows with an event need a closer look."""
+        for request in [r for r in self._decoding if r.num_computed == r.next_event]:
+            if request.num_computed == request.last_computed:
+                self._decoding.remove(request)
+                request.stage = Stage.DRAINING
+                self._num_draining += 1
+            elif request.stage is Stage.DECODING:  # no victim of a request before it
+                self._hold_blocks(plan, request, 1)
+        plan.budget -= len(self._decoding)
+
+    def _continue_prefills(self, plan: PlanBuilder) -> None:
+        """The next chunk of each prompt that has begun, the oldest first."""
+        for request in tuple(self._prefilling):
+            if plan.budget == 0:
+                return
+            missing = len(request.token_ids) - request.num_computed
+            num_tokens = min(missing, plan.budget, self._max_chunk)
+            if request.stage is Stage.PREFILLING and self._hold_blocks(plan, request, num_tokens):
+                assert request.table is not None
+                plan.add_prefill(request, request.table, num_tokens)
+
+    def _admit_waiting(self, plan: PlanBuilder) -> None:
+        """Requests from the queue, strictly in its order: one that does not fit is not overtaken."""
+        while plan.budget and self._free_rows:
+            request = self._waiting.first()
+            if request is None or request.waits_for_step > self._resolved_step:
+                return
+            if not self._admit(plan, request):
+                return
+            self._waiting.remove_first()
+
+    def _launch(self, plan: PlanBuilder) -> StepPlan | None:
+        """Number the step and count as computed what it will compute."""
+        decoding: Sequence[Request] = self._decoding
+        if plan.stalled:
+            decoding = [request for request in decoding if request not in plan.stalled]
+        if not decoding and not plan.prefills:
+            return None
+        step = plan.build(self._next_step_id, self._removed_rows, decoding)
+        for request in decoding:
+            request.num_computed += 1
+        for prefill in plan.prefills:
+            prefill.request.num_computed = prefill.num_computed
+            if prefill.num_computed == len(prefill.request.token_ids):
+                self._start_decoding(prefill.request)
+        self._removed_rows = []
+        self._in_flight.append(step)
+        self._blocks.step_planned(self._next_step_id)
+        self._next_step_id += 1
+        return step.plan
+
+    # Parts of planning
+
+    def _hold_blocks(self, plan: PlanBuilder, request: Request, num_tokens: int) -> bool:
+        """Get the blocks for the next `num_tokens` of a running request; False where it cannot run in this step."""
+        assert request.table is not None
+        start = request.num_computed
+        while True:
+            grown = self._blocks.extend(request.table, start, start + num_tokens)
+            if grown is not None:
+                plan.append_blocks(request.row, grown)
+                self._set_next_event(request)
+                return True
+            plan.is_short_of_blocks = True
+            if self._blocks.has_returning or self._num_draining:  # rather wait than compute again
+                plan.stalled.add(request)
+                return False
+            victim = max(
+                (*self._decoding, *self._prefilling), key=lambda r: (r.preemption_key, r.arrival)
+            )
+            self._preempt(plan, victim)
+            if victim is request:
+                return False
+
+    def _preempt(self, plan: PlanBuilder, request: Request) -> None:
+        """Give back all of a running request and queue it again. Tokens in flight are still kept when they arrive."""
+        plan.withdraw(request)
+        self._leave_row(request)
+        request.num_computed = 0
+        request.num_preemptions += 1
+        request.check_at = request.max_tokens
+        request.waits_for_step = self._next_step_id - 1
+        self._num_preemptions += 1
+        self._waiting.put_back(request)
+
+    def _admit(self, plan: PlanBuilder, request: Request) -> bool:
+        """Give a waiting request a row, what the cache has of it, and blocks for all of its tokens, if they fit."""
+        token_ids = request.token_ids
+        hit = self._find_hit(request)
+        chunk = min(len(token_ids) - hit.num_tokens, plan.budget, self._max_chunk)
+        spare = self._spare if self.num_running else self._no_spare
+        table = self._blocks.allocate(hit, len(token_ids), chunk, spare, plan.copies)
+        if table is None:
+            return False
+        request.row = self._free_rows.pop()
+        request.table = table
+        request.num_computed = hit.num_tokens
+        request.preemption_key = self._policy.preemption_key(request)
+        request.stage = Stage.PREFILLING
+        self._prefilling.append(request)
+        if request.num_preemptions == 0:
+            request.num_cached_tokens = hit.num_tokens
+            self._num_prompt_tokens += request.num_prompt_tokens
+            self._num_cached_tokens += hit.num_tokens
+        plan.new_rows.append(_new_row(request, table))
+        plan.add_prefill(request, table, chunk)
+        return True
+
+    def _find_hit(self, request: Request) -> PrefixHit:
+        """What need not be computed: the prompt of a sibling that runs, or what the prefix cache has."""
+        if request.prompt_logprobs is not None:
+            if len(request.prompt_logprobs) < request.num_prompt_tokens:
+                request.prompt_logprobs = [None]  # of a preempted prompt: it starts again
+                return self._blocks.no_prefix()
+        parent = request.parent
+        if parent is not None and parent.table is not None and request.num_output_tokens == 0:
+            if parent.stage is not Stage.PREFILLING:
+                fork = self._blocks.fork_prefix(parent.table, request.num_prompt_tokens - 1)
+                if fork is not None:
+                    return fork
+        return self._blocks.find_prefix(request.hashes, request.token_ids)
+
+    def _start_decoding(self, request: Request) -> None:
+        """All known tokens are planned: from the next step on the request goes token by token."""
+        self._prefilling.remove(request)
+        self._decoding.append(request)
+        request.stage = Stage.DECODING
+        self._set_next_event(request)
+        # Not before: a copy of the prompt's tail is made at the start of a step.
+        self._waiting.release_siblings(request)
+
+    def _set_next_event(self, request: Request) -> None:
+        assert request.table is not None
+        capacity = min(map(len, request.table.block_ids)) * self._blocks.block_size
+        request.next_event = min(capacity, request.last_computed)
+
+    def _leave_row(self, request: Request) -> None:
+        """Take a running request out of its row and give its blocks back."""
+        if request.stage is Stage.DECODING:
+            self._decoding.remove(request)
+        elif request.stage is Stage.PREFILLING:
+            self._prefilling.remove(request)
+        else:
+            self._num_draining -= 1
+        assert request.table is not None
+        self._blocks.give_back(request.table)
+        request.table = None
+        self._free_rows.append(request.row)
+        self._removed_rows.append(request.row)
+        request.row = -1
+
+    # Results
+
+    def update(self, plan: StepPlan, result: StepResult) -> Sequence[Request]:
+        """Apply the result of the oldest step in flight; the requests that got a token or ended."""
+        step = self._in_flight.popleft()
+        check_result(step, plan, result)
+        moved = self._end_failed(step, result.errors) if result.errors else []
+        if result.logprobs or result.prompt_logprobs:
+            keep_logprobs(step, result)
+        for prefill in step.prefills:
+            self._remember(prefill.request, prefill.table, prefill.num_computed)
+        for request, token_id in zip(
+            compress(step.requests, plan.samples), result.token_ids, strict=True
+        ):
+            if request.finish_reason is not None:
+                continue  # it ended while this step was in flight
+            token_ids = request.token_ids
+            token_ids.append(token_id)
+            moved.append(request)
+            if len(token_ids) == request.check_at or token_id in request.stop_ids:
+                self._check(request, token_id)
+        self._resolved_step = plan.step_id
+        self._blocks.step_resolved(plan.step_id)
+        return moved
+
+    def _check(self, request: Request, token_id: int) -> None:
+        """A token that filled a block or may be the last one."""
+        num_tokens = len(request.token_ids)
+        if num_tokens == request.check_at and request.table is not None:
+            self._remember(request, request.table, num_tokens - 1)  # the new token is not computed
+        sampling = request.sampling
+        if token_id in request.stop_ids and request.num_output_tokens >= sampling.min_tokens:
+            named = token_id in sampling.stop_token_ids
+            self.finish(request, FinishReason.STOP, token_id if named else None)
+        elif num_tokens == request.max_tokens:
+            self.finish(request, FinishReason.LENGTH)
+
+    def _remember(self, request: Request, table: BlockTable, num_computed: int) -> None:
+        """Offer full blocks for prefix hits, those of an aborted or preempted request too."""
+        if request.finish_reason is FinishReason.ERROR or not self._blocks.prefix_caching:
+            return
+        self._blocks.remember(table, request.hashes, request.token_ids, num_computed)
+        if request.table is table:
+            next_full = (table.num_remembered + 1) * self._blocks.block_size
+            request.check_at = min(request.max_tokens, next_full + 1)
+
+    def _end_failed(self, step: StepInFlight, errors: Mapping[int, str]) -> list[Request]:
+        failed = []
+        for position, error in errors.items():
+            request = step.requests[position]
+            if not request.is_finished:
+                self.finish(request, FinishReason.ERROR, error=error)
+                failed.append(request)
+        return failed
+
+    # Lengths
+
+    def _set_lengths(self, request: Request) -> None:
+        """Where the request ends at the latest. Raises RequestError where it can never run."""
+        num_prompt, wanted = request.num_prompt_tokens, request.sampling.max_tokens
+        name = f"request {request.request_id!r}"
+        if not 0 < num_prompt < self._max_length:
+            raise RequestError(
+                f"{name} has a prompt of {num_prompt} tokens; allowed are 1 to {self._max_length - 1}, so that "
+                f"one token can follow within model.max_length={self._max_length}. Change the prompt, or "
+                "raise model.max_length if the model allows it"
+            )
+        room = self._max_length - num_prompt
+        request.max_tokens = num_prompt + (room if wanted is None else min(wanted, room))
+        request.check_at = request.max_tokens
+        request.last_computed = request.max_tokens - 1  # the last token is drawn, never computed
+        longest = self._blocks.longest_request
+        if request.last_computed > longest:
+            raise RequestError(
+                f"{name} needs cache for {request.last_computed} tokens (prompt {num_prompt}, up to "
+                f"{request.max_tokens - num_prompt} new); the whole cache holds {longest}. Ask for at most "
+                f"{max(0, longest + 1 - num_prompt)} new tokens, or raise cache.memory_bytes or cache.num_blocks"
+            )
+
+
+def _new_row(request: Request, table: BlockTable) -> NewRow:
+    return NewRow(
+        row=request.row,
+        token_ids=tuple(request.token_ids),
+        num_prompt_tokens=request.num_prompt_tokens,
+        num_computed=request.num_computed,
+        block_ids=tuple(tuple(ids) for ids in table.block_ids),
+        sampling=request.sampling,
+        seed=request.seed,
+        end_token_ids=request.end_token_ids,
+    )
