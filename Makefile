@@ -1,6 +1,7 @@
 # The verbs of the repository. `make demo` and `make test` work from nothing but Python >= 3.11, make and pip.
 PYTHON ?= python3
 VENV ?= .venv
+MODEL ?= smollm2
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -46,7 +47,10 @@ wheels: $(DEV_READY)  ## build all wheels, install them into an empty environmen
 	cd $(WHEEL_VENV) && bin/python $(CURDIR)/tools/is_clean_install.py && bin/python $(CURDIR)/examples/demo.py
 
 bench: $(DEV_READY)  ## measure; JSON goes to benchmarks/results
-	$(BIN)/python -m benchmarks $(ARGS)
+	mkdir -p benchmarks/results
+	for kind in latency throughput startup; do $(BIN)/jackfield bench $$kind $(MODEL) --output benchmarks/results/$$kind.json; done
+	$(BIN)/jackfield bench scheduler --output benchmarks/results/scheduler.json
+	$(BIN)/python benchmarks/compare_transformers.py $(MODEL) --output benchmarks/results/compare_transformers.json
 
 docs: $(DEV_READY)  ## check that the generated pages are what the code says; make docs WRITE=1 writes them
 	$(BIN)/python -m jackfield.config.document $(if $(WRITE),--write,--check) docs/configuration.md
