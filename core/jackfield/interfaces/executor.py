@@ -56,15 +56,6 @@ class ExecutorNeed:
     platform: str  # its entry-point name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorNeed:
-    """What an engine asks of an executor."""
-
-    FEATURE: ClassVar[str] = "executor"
-
-    num_ranks: int = 1  # more than one is the feature `executor.num_ranks`
-
-
 class ExecutorFactory(Card):
     """The card of an executor. `check(ExecutorNeed, facts)`."""
 
