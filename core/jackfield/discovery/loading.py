@@ -51,6 +51,8 @@ def fix_for(ref: PluginRef, error: BaseException) -> str:
             return (
                 f"Reinstall {ref.distribution}, which lacks its own module {error.name}, or {avoid}"
             )
+        if "." in error.name:
+            return f"{missing} is installed in a release that does not fit: upgrade it and {ref.distribution}, or {avoid}"
         return f"Install what provides {missing!r} (pip install {missing}), or {avoid}"
     return f"Try another release of {ref.distribution}, or {avoid}"
 

@@ -23,9 +23,13 @@ class PluginRegistry:
     """What is installed and allowed. Cards are made when they are first asked for, and kept, as are their facts."""
 
     def __init__(
-        self, plugins: Iterable[PluginRef], failures: Iterable[PluginFailure] = ()
+        self,
+        plugins: Iterable[PluginRef],
+        failures: Iterable[PluginFailure] = (),
+        left_out: Iterable[PluginRef] = (),
     ) -> None:
         self.all = tuple(sorted(plugins, key=lambda r: (r.kind, r.name, r.distribution, r.major)))
+        self.left_out = tuple(left_out)  # installed, but the settings do not let them in
         self._kinds: dict[str, Kind] = dict(CORE_KINDS)
         self._scan_failures = tuple(failures)
         self._cards: dict[PluginRef, Any] = {}
@@ -43,8 +47,9 @@ class PluginRegistry:
         settings = settings or PluginSettings()
         found: Scan = scan_installed()
         local = tuple(parse_local(text) for text in settings.local)
-        allowed = PluginFilter(settings, found).allowed((*found.plugins, *local))
-        registry = cls(allowed, found.failures)
+        plugins = (*found.plugins, *local)
+        allowed = PluginFilter(settings, found).allowed(plugins)
+        registry = cls(allowed, found.failures, [ref for ref in plugins if ref not in allowed])
         registry.serve(served or {})
         return registry
 

@@ -33,6 +33,14 @@ def scan_installed() -> Scan:
     return _scan(tuple(sys.path))
 
 
+def installed_version(name: str) -> str | None:
+    """The version of a distribution, from its metadata."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def normalise(name: str) -> str:
     """A distribution's name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,132 @@
+"""`jackfield doctor`: the machine, what is installed on it, and what is wrong with that."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jackfield import __version__
+from jackfield.activation import PluginRef
+from jackfield.cli.plugins import check_all
+from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.cli.tables import print_table
+from jackfield.discovery.kinds import PLATFORMS
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.discovery.scan import installed_version
+from jackfield.environment import cache_folder
+from jackfield.errors import JackfieldError, PluginLoadError
+from jackfield.interfaces.command import Command
+
+_LIBRARIES = ("torch", "jax", "transformers", "tokenizers", "numpy")  # read from metadata only
+
+
+class DoctorCommand(Command):
+    """Facts that a bug report needs. Imports no tensor library, unless a platform's probe must."""
+
+    summary = "describe the machine and check what is installed"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+        add_settings_arguments(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Print the report; 1 if something is wrong."""
+        report = {
+            "machine": machine_facts(),
+            "cache_folder": folder_facts(cache_folder()),
+            **_plugin_facts(arguments),
+        }
+        if arguments.json:
+            print(json.dumps(report, indent=2, default=str))
+        else:
+            _print(report)
+        return 1 if any(problem["code"] != "probe" for problem in report["problems"]) else 0
+
+
+def machine_facts() -> dict[str, Any]:
+    """What runs here: versions from metadata, processor and memory from the system."""
+    return {
+        "jackfield": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+        **{name: installed_version(name) or "not installed" for name in _LIBRARIES},
+    }
+
+
+def folder_facts(folder: Path) -> dict[str, Any]:
+    """Where downloads go, and whether they can."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return {
+        "path": str(folder),
+        "exists": folder.is_dir(),
+        "writable": os.access(existing, os.W_OK),
+        "free_bytes": shutil.disk_usage(existing).free,
+    }
+
+
+def _plugin_facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What each platform found, and all problems; wrong settings are one of them."""
+    try:
+        registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
+    except JackfieldError as error:
+        problem = {"code": "settings", "text": f"the settings are wrong: {error}"}
+        return {"platforms": {}, "problems": [problem]}
+    registry.serve_all()
+    check_all(registry)
+    return {
+        "platforms": {ref.name: _found(registry, ref) for ref in registry.refs(PLATFORMS)},
+        "problems": [{**asdict(p), "text": str(p)} for p in registry.problems],
+    }
+
+
+def _found(registry: PluginRegistry, ref: PluginRef) -> dict[str, Any]:
+    try:
+        return dict(registry.facts(ref))
+    except PluginLoadError as error:
+        return {"error": str(error).partition("\n")[0]}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    if not all(name in os.sysconf_names for name in names):
+        return None
+    return os.sysconf(names[0]) * os.sysconf(names[1])
+
+
+def _print(report: dict[str, Any]) -> None:
+    for title in ("machine", "cache_folder"):
+        rows = [(name, str(value)) for name, value in report[title].items()]
+        print_table((title, ""), rows)
+        print()
+    print_table(
+        ("platform", "found"),
+        [
+            (name, ", ".join(f"{k}={v}" for k, v in facts.items()))
+            for name, facts in report["platforms"].items()
+        ],
+    )
+    print(f"\n{len(report['problems']) or 'no'} problems")
+    for problem in report["problems"]:
+        print(f"- {problem['text']}")

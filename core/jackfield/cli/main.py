@@ -1,0 +1,98 @@
+"""The entry of the `jackfield` program: finds the commands, runs one, and turns errors into messages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from jackfield import __version__
+from jackfield.activation import PluginRef
+from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.discovery.kinds import COMMANDS
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.errors import EngineError, JackfieldError
+from jackfield.interfaces.command import Command
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is its own, or 2 for wrong input, 1 where the engine failed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    registry = _registry(words)
+    arguments = _parser(registry, words).parse_args(words)
+    try:
+        command: Command = registry.card(registry.ref(COMMANDS, arguments.command))
+        status = command.run(arguments)
+        sys.stdout.flush()  # so that a closed pipe shows here
+        return status
+    except JackfieldError as error:
+        if arguments.debug:
+            traceback.print_exc()
+        print(f"jackfield: error: {error}", file=sys.stderr)
+        return FAILED if isinstance(error, EngineError) else WRONG_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _registry(words: Sequence[str]) -> PluginRegistry:
+    """The plugins that the settings allow. Where those are wrong, the command says so, not the search for it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_settings_arguments(parser)
+    try:
+        known, _ = parser.parse_known_args(words)
+        return PluginRegistry.scan(load_from_arguments(known).config.plugins)
+    except (JackfieldError, argparse.ArgumentError):
+        return PluginRegistry.scan()
+
+
+def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="print tracebacks of errors"
+    )
+    parser = argparse.ArgumentParser(
+        prog="jackfield",
+        description="An LLM inference engine in which every part is a plug.",
+        parents=[common],
+    )
+    parser.set_defaults(debug=False)
+    parser.add_argument("--version", action="version", version=f"jackfield {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    asked = next((word for word in words if not word.startswith("-")), None)
+    refs = {ref.name: ref for ref in registry.refs(COMMANDS)}
+    for name, ref in refs.items():
+        if asked in refs and name != asked:
+            commands.add_parser(name)  # known, but not loaded: another one was asked for
+        else:
+            _add(commands, common, registry, ref)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+    registry: PluginRegistry,
+    ref: PluginRef,
+) -> None:
+    """Add one command. A broken one stays in the list; to call it tells what is wrong."""
+    try:
+        command: Command = registry.card(registry.ref(COMMANDS, ref.name))
+        summary = command.summary
+        parser = commands.add_parser(ref.name, help=summary, description=summary, parents=[common])
+        command.add_arguments(parser)
+    except JackfieldError:
+        broken = commands.add_parser(
+            ref.name, help="(broken: see jackfield plugins)", add_help=False
+        )
+        broken.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""`jackfield plugins`: what is installed, and whether it works."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from jackfield.activation import PluginRef
+from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.cli.tables import print_table
+from jackfield.discovery.failure import PluginFailure
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.errors import PluginLoadError
+from jackfield.interfaces.card import Card
+from jackfield.interfaces.command import Command
+
+_STATUS = {  # codes of failures in the words of the table
+    "kind": "not served",
+    "load": "does not load",
+    "probe": "does not work here",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A plugin and what became of it: ok, left out, or the code of its failure."""
+
+    plugin: PluginRef
+    status: str
+
+
+class PluginsCommand(Command):
+    """Listing imports the platforms' cards only, which say what their runtimes serve; checking imports everything."""
+
+    summary = "list what is installed, or check that all of it loads"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument(
+            "action",
+            nargs="?",
+            choices=("list", "check"),
+            default="list",
+            help="check also loads and probes every plugin; status 1 if one has a problem",
+        )
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+        add_settings_arguments(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Print the table, then the problems."""
+        registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
+        registry.serve_all()
+        is_check = arguments.action == "check"
+        if is_check:
+            check_all(registry)
+        rows = rows_of(registry)
+        if arguments.json:
+            print(json.dumps(_document(rows, registry.problems), indent=2))
+        else:
+            _print(rows, registry.problems)
+        return 1 if is_check and has_faults(registry) else 0
+
+
+def check_all(registry: PluginRegistry) -> None:
+    """Load and probe every plugin that is served; the registry keeps what fails."""
+    for kind in registry.kinds:
+        for ref in registry.refs(kind.name):
+            try:
+                if isinstance(registry.card(ref), Card):
+                    registry.facts(ref)
+            except PluginLoadError:
+                continue
+
+
+def has_faults(registry: PluginRegistry) -> bool:
+    """True where something is wrong with what is installed; a device that is not there is no fault."""
+    return any(problem.code != "probe" for problem in registry.problems)
+
+
+def rows_of(registry: PluginRegistry) -> list[Row]:
+    """Every plugin that was found, with its status."""
+    failed = {(p.kind, p.name, p.distribution): p.code for p in registry.problems}
+    clashing = {(p.kind, p.name) for p in registry.problems if p.code == "conflict"}
+
+    def status(ref: PluginRef) -> str:
+        if (ref.kind, ref.name) in clashing:
+            return "conflict"
+        return failed.get((ref.kind, ref.name, ref.distribution), "ok")
+
+    rows = [Row(ref, status(ref)) for ref in registry.all]
+    return rows + [Row(ref, "left out") for ref in registry.left_out]
+
+
+def _document(rows: Iterable[Row], problems: Iterable[PluginFailure]) -> dict[str, object]:
+    return {
+        "plugins": [{**asdict(row.plugin), "status": row.status} for row in rows],
+        "problems": [asdict(problem) for problem in problems],
+    }
+
+
+def _print(rows: Iterable[Row], problems: Iterable[PluginFailure]) -> None:
+    print_table(("kind", "name", "distribution", "version", "status"), [_cells(r) for r in rows])
+    for problem in problems:
+        print(f"\n{problem}")
+        if problem.traceback:
+            print(problem.traceback.rstrip())
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    ref = row.plugin
+    status = _STATUS.get(row.status, row.status)
+    return f"{ref.kind}.v{ref.major}", ref.name, ref.distribution, ref.version, status

@@ -1,0 +1,55 @@
+"""How a command takes settings: the arguments that all of them share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jackfield.config import LoadedConfig, load_config
+from jackfield.errors import ConfigError
+
+# Arguments that say a setting in a shorter way. `model` is declared by the commands that need one.
+_SHORT_FORMS = {
+    "model": "model.reference",
+    "dtype": "model.dtype",
+    "platform": "select.platform",
+}
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --config, --set, --dtype and --platform."""
+    group = parser.add_argument_group("settings (docs/configuration.md)")
+    group.add_argument("--config", type=Path, metavar="FILE", help="a TOML file of settings")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="one setting; may be given several times, and wins over the file and the environment",
+    )
+    group.add_argument(
+        "--dtype", metavar="NAME", help="of weights and activations: float32, bfloat16, ..."
+    )
+    group.add_argument(
+        "--platform", metavar="NAME", help="the device, instead of the preferred one"
+    )
+
+
+def load_from_arguments(arguments: argparse.Namespace) -> LoadedConfig:
+    """The config that file, environment and these arguments make. Raises ConfigError.
+
+    A positional argument called `model` becomes model.reference.
+    """
+    values = {
+        key: text
+        for name, key in _SHORT_FORMS.items()
+        if (text := getattr(arguments, name, None)) is not None
+    }
+    for entry in arguments.set:
+        key, equals, text = entry.partition("=")
+        if not equals or "." not in key:
+            raise ConfigError(
+                f"--set takes SECTION.KEY=VALUE, got {entry!r}; e.g. --set cache.block_size=32"
+            )
+        values[key.strip()] = text
+    return load_config(file=arguments.config, cli=values)

@@ -1,0 +1,23 @@
+"""Tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+PIPE_WIDTH = 200  # columns where the output is no terminal
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+    """Print a plain table that fits the terminal."""
+    table = Table(box=None, pad_edge=False, title=title or None, title_justify="left")
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    console.print(table)
