@@ -87,6 +87,11 @@ class BlockManager:
         return max(1, min(chunks)) if chunks else None
 
     @property
+    def num_free(self) -> int:
+        """Free blocks of all groups together."""
+        return sum(pool.num_free for pool in self.pools)
+
+    @property
     def usage(self) -> float:
         """Used blocks of the fullest group, as a fraction."""
         return max(pool.num_used / pool.num_blocks for pool in self.pools)

@@ -54,6 +54,8 @@ class Scheduler:
         self._no_spare = [0] * len(self._spare)
 
         self._waiting = WaitingQueue(policy)
+        self._refused: Request | None = None  # did not fit when so many blocks were free
+        self._refused_with = 0
         self._prefilling: list[Request] = []
         self._decoding: list[Request] = []
         self._num_draining = 0
@@ -104,17 +106,23 @@ class Scheduler:
 
     # From outside
 
-    def add(self, request: Request) -> None:
-        """Queue a request. Raises RequestError where it can never run or the queue is full."""
-        self._set_lengths(request)
-        if self._max_waiting is not None and self.num_waiting >= self._max_waiting:
+    def add(self, *requests: Request) -> None:
+        """Queue all of these requests, or none: RequestError where one can never run or the queue is full.
+
+        Siblings of one prompt are added together, the parent first.
+        """
+        for request in requests:
+            self._set_lengths(request)
+        if self._max_waiting is not None and self.num_waiting + len(requests) > self._max_waiting:
             raise RequestError(
-                f"request {request.request_id!r} was not queued: {self.num_waiting} requests wait already and "
-                f"scheduler.max_waiting is {self._max_waiting}. Try again later, or raise scheduler.max_waiting"
+                f"request {requests[0].request_id!r} was not queued: it brings {len(requests)} outputs, "
+                f"{self.num_waiting} wait already, and scheduler.max_waiting is {self._max_waiting}. "
+                "Try again later, or raise scheduler.max_waiting"
             )
-        request.arrival = self._next_arrival
-        self._next_arrival += 1
-        self._waiting.add(request)
+        for request in requests:
+            request.arrival = self._next_arrival
+            self._next_arrival += 1
+            self._waiting.add(request)
 
     def finish(
         self,
@@ -173,7 +181,10 @@ class Scheduler:
             request = self._waiting.first()
             if request is None or request.waits_for_step > self._resolved_step:
                 return
+            if self._still_refused(request):
+                return
             if not self._admit(plan, request):
+                self._refused, self._refused_with = request, self._blocks.num_free
                 return
             self._waiting.remove_first()
 
@@ -253,6 +264,14 @@ class Scheduler:
         plan.new_rows.append(_new_row(request, table))
         plan.add_prefill(request, table, chunk)
         return True
+
+    def _still_refused(self, request: Request) -> bool:
+        """True where no block came free since `request` did not fit: that spares another search for hits."""
+        return (
+            request is self._refused
+            and self._blocks.num_free <= self._refused_with
+            and self.num_running > 0
+        )
 
     def _find_hit(self, request: Request) -> PrefixHit:
         """What need not be computed: the prompt of a sibling that runs, or what the prefix cache has."""

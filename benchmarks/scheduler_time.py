@@ -1,0 +1,105 @@
+"""Host time of the scheduler alone, schedule and update together, fitted over 1 to 256 decode rows.
+
+    python benchmarks/scheduler_time.py
+
+Every row decodes one token a step, in two steps in flight; the rows' block boundaries are spread over the steps. The
+worker is a constant, so that nothing but the scheduler and the block manager is measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import platform
+import statistics
+from collections import deque
+from collections.abc import Sequence
+from time import perf_counter
+
+from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.config import SchedulerSettings
+from jackfield.dtypes import BFLOAT16
+from jackfield.kv_cache import BlockManager
+from jackfield.request import EngineRequest
+from jackfield.sampling import SamplingParams
+from jackfield.scheduler import Request, Scheduler
+from jackfield.scheduler.policies import FcfsPolicy
+from jackfield.step import StepLimits, StepPlan, StepResult
+
+ROWS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 160, 192, 224, 256)
+BLOCK_SIZE = 16  # tokens
+DEPTH = 2
+STEPS = 16 * 12  # whole block periods
+
+
+def make_scheduler(windows: Sequence[int | None]) -> Scheduler:
+    """Room for 256 requests of 1,024 tokens."""
+    groups = [
+        CacheGroup(
+            index=index,
+            kind=FULL if window is None else WINDOW,
+            layers=(index,),
+            num_kv_heads=1,
+            head_size=64,
+            dtype=BFLOAT16,
+            window=window,
+        )
+        for index, window in enumerate(windows)
+    ]
+    blocks = BlockManager(groups, [256 * 64] * len(groups), BLOCK_SIZE, prefix_caching=True)
+    limits = StepLimits(max_rows=256, max_step_tokens=1 << 20)
+    settings = SchedulerSettings(max_step_tokens=1 << 20)
+    return Scheduler(settings, blocks, limits, FcfsPolicy(), max_length=1024)
+
+
+def seconds_a_step(num_rows: int, windows: Sequence[int | None]) -> float:
+    """Median over block periods of the mean step in one period."""
+    scheduler = make_scheduler(windows)
+    for number in range(num_rows):
+        request = EngineRequest(
+            request_id=str(number),
+            prompt_token_ids=[number] * (576 + number % BLOCK_SIZE),
+            sampling=SamplingParams(max_tokens=None),
+        )
+        scheduler.add(Request.from_engine_request(request, seed=0, end_token_ids=(2,)))
+    in_flight: deque[StepPlan] = deque()
+    drawn = [7] * num_rows
+    periods = []
+    for _ in range(STEPS // BLOCK_SIZE):
+        begin = perf_counter()
+        for _ in range(BLOCK_SIZE):
+            while len(in_flight) < DEPTH:
+                plan = scheduler.schedule()
+                assert plan is not None
+                in_flight.append(plan)
+            plan = in_flight.popleft()
+            scheduler.update(plan, StepResult(step_id=plan.step_id, token_ids=drawn))
+        periods.append((perf_counter() - begin) / BLOCK_SIZE)
+    return statistics.median(periods[1:])  # the first one admits
+
+
+def fit(windows: Sequence[int | None]) -> dict[str, float]:
+    """Intercept and slope of a line through all numbers of rows, in microseconds."""
+    gc.collect()
+    times = [seconds_a_step(num_rows, windows) * 1e6 for num_rows in ROWS]
+    slope, intercept = statistics.linear_regression(ROWS, times)
+    return {
+        "intercept_us": round(intercept, 2),
+        "slope_us_a_row": round(slope, 3),
+        "step_us_at_256_rows": round(times[-1], 1),
+    }
+
+
+def main() -> None:
+    """Print the figures as JSON."""
+    figures = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "one full group": fit([None]),
+        "full and window 512": fit([None, 512]),
+    }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
