@@ -50,7 +50,7 @@ class RopeScaling:
 
     FEATURE: ClassVar[str] = "rope_scaling"
 
-    kind: str
+    kind: str = "linear"  # any other is a named feature
     factor: float
     original_length: int | None = None  # tokens
     low_frequency: float | None = None

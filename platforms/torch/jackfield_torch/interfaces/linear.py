@@ -28,8 +28,8 @@ class LinearShard(Protocol):
     def has(self, part: LinearPart, parameter: str) -> bool:
         """True where the checkpoint has that parameter."""
 
-    def cut(self, whole: Tensor, axis: int) -> Tensor:
-        """This rank's equal share along `axis`, as a view."""
+    def cut(self, whole: Tensor, axis: int, copies: int = 1) -> Tensor:
+        """This rank's equal share along `axis`, as a view; `copies` ranks in a row get the same one."""
 
 
 class Linear(ABC):

@@ -35,6 +35,7 @@ class LinearPart:
     out_size: int
     bias: bool = False
     split: str = "column"  # "column" (outputs), "row" (inputs) or "none"
+    copies: int = 1  # consecutive ranks with the same share: kv heads where ranks outnumber them
 
 
 class QuantizationScheme(Card):
