@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The members, as requirements/*.txt list them.
 MEMBERS := $(sort $(shell sed -n 's|^-e ./||p' requirements/*.txt))
 WHEEL_VENV := build/wheel_venv
+# What building wheels leaves in a member: old files would enter the next wheel, old metadata be found beside the new.
+LEFTOVERS := $(MEMBERS:%=%/build) $(MEMBERS:%=%/*.egg-info)
 
 # What is installed is named after a sum of all that decides it, so a second run downloads and builds nothing.
 SUM := $(shell cat requirements/*.txt $(MEMBERS:%=%/pyproject.toml) | cksum | cut -d ' ' -f 1)
@@ -38,9 +40,9 @@ format: $(DEV_READY)  ## repair what ruff can repair
 	$(BIN)/ruff format .
 
 wheels: $(DEV_READY)  ## build all wheels, install them into an empty environment, run the demo there
-	rm -rf dist $(WHEEL_VENV) $(MEMBERS:%=%/build)
+	rm -rf dist $(WHEEL_VENV) $(LEFTOVERS)
 	$(PIP) wheel -q --no-deps --no-build-isolation -w dist $(MEMBERS:%=./%)
-	rm -rf $(MEMBERS:%=%/build)
+	rm -rf $(LEFTOVERS)
 	$(BIN)/python -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m pip install -q -c requirements/cpu.txt dist/*.whl
 	$(WHEEL_VENV)/bin/python -m pip check
@@ -62,7 +64,7 @@ sizes:  ## the ten largest files and functions
 	@$(PYTHON) tools/sizes.py
 
 clean:  ## remove what make made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(MEMBERS:%=%/build) $(MEMBERS:%=%/*.egg-info)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis $(LEFTOVERS)
 
 $(DEMO_READY): | $(VENV)/base
 	rm -rf $(VENV)/ready
