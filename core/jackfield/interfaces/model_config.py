@@ -1,0 +1,228 @@
+"""Reading what the configs of most decoders share, so that a model plugin is short: shape, rope, windows, names.
+
+Every key is read as Transformers reads it, the older spelling (`rope_theta`, `rope_scaling`, `torch_dtype`) beside
+that of Transformers 5 (`rope_parameters`, `dtype`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jackfield.dtypes import DType, parse_dtype
+from jackfield.interfaces.model import ConfigReader
+from jackfield.model_spec import Layer, ModelSpec, ModuleSource, Norm, Rope, RopeScaling
+
+ACTIVATIONS: Mapping[str, str] = {
+    "silu": "silu",
+    "swish": "silu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "relu2": "relu_squared",
+}
+"""The activations of a config, and what a spec calls them."""
+
+STANDARD_MODULES: Mapping[str, ModuleSource] = {
+    "embedding": ModuleSource("model.embed_tokens"),
+    "layers.{i}.mixer_norm": ModuleSource("model.layers.{i}.input_layernorm"),
+    "layers.{i}.mixer.q": ModuleSource("model.layers.{i}.self_attn.q_proj"),
+    "layers.{i}.mixer.k": ModuleSource("model.layers.{i}.self_attn.k_proj"),
+    "layers.{i}.mixer.v": ModuleSource("model.layers.{i}.self_attn.v_proj"),
+    "layers.{i}.mixer.o": ModuleSource("model.layers.{i}.self_attn.o_proj"),
+    "layers.{i}.mixer.q_norm": ModuleSource("model.layers.{i}.self_attn.q_norm"),
+    "layers.{i}.mixer.k_norm": ModuleSource("model.layers.{i}.self_attn.k_norm"),
+    "layers.{i}.feed_forward_norm": ModuleSource("model.layers.{i}.post_attention_layernorm"),
+    "layers.{i}.feed_forward.gate": ModuleSource("model.layers.{i}.mlp.gate_proj"),
+    "layers.{i}.feed_forward.up": ModuleSource("model.layers.{i}.mlp.up_proj"),
+    "layers.{i}.feed_forward.down": ModuleSource("model.layers.{i}.mlp.down_proj"),
+    "final_norm": ModuleSource("model.norm"),
+    "head": ModuleSource("lm_head"),
+}
+"""Where most checkpoints (Llama's and its descendants') keep the modules of a decoder."""
+
+_SLIDING, _FULL = "sliding_attention", "full_attention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The sizes that nearly every config states under the same keys."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_size: int  # elements
+
+
+def read_shape(config: ConfigReader) -> Shape:
+    """The sizes of a decoder; heads without a size of their own share the hidden size."""
+    hidden_size = config.require("hidden_size", int)
+    num_heads = config.require("num_attention_heads", int)
+    num_kv_heads = config.get("num_key_value_heads", int, num_heads)
+    head_size = config.get("head_dim", int)
+    if num_kv_heads < 1 or num_heads % num_kv_heads:
+        allowed = f"divisors of num_attention_heads={num_heads}"
+        raise config.refuse("num_key_value_heads", num_kv_heads, allowed)
+    if head_size is None and hidden_size % num_heads:
+        allowed = f"divisors of hidden_size={hidden_size}, or a config with head_dim"
+        raise config.refuse("num_attention_heads", num_heads, allowed)
+    return Shape(
+        hidden_size=hidden_size,
+        num_layers=config.require("num_hidden_layers", int),
+        num_heads=num_heads,
+        num_kv_heads=num_kv_heads,
+        head_size=head_size or hidden_size // num_heads,
+    )
+
+
+def read_activation(config: ConfigReader, key: str = "hidden_act", default: str = "silu") -> str:
+    """What a spec calls the activation that `key` names."""
+    name = config.get(key, str, default)
+    if name not in ACTIVATIONS:
+        raise config.refuse(key, name, ", ".join(sorted(ACTIVATIONS)))
+    return ACTIVATIONS[name]
+
+
+def read_windows(
+    config: ConfigReader, num_layers: int, window: int | None, is_window: Callable[[int], bool]
+) -> tuple[int | None, ...]:
+    """The window of each layer: by `layer_types` where the config has it, else where `is_window(layer)`."""
+    kinds = config.get("layer_types", list)
+    if kinds is None:
+        kinds = [_SLIDING if window and is_window(layer) else _FULL for layer in range(num_layers)]
+    if len(kinds) != num_layers:
+        raise config.refuse("layer_types", kinds, f"one entry for each of the {num_layers} layers")
+    for kind in kinds:
+        if kind not in (_SLIDING, _FULL):
+            raise config.refuse("layer_types", kind, f"{_SLIDING}, {_FULL}")
+    if _SLIDING in kinds and not window:
+        raise config.refuse("sliding_window", window, f"tokens, for the layers of {_SLIDING}")
+    return tuple(window if kind == _SLIDING else None for kind in kinds)
+
+
+def read_rope(config: ConfigReader, head_size: int, default_theta: float = 10_000.0) -> Rope:
+    """The one rope of all layers, from the new keys or the old."""
+    parameters = config.get("rope_scaling", dict) or config.get("rope_parameters", dict, {})
+    theta = config.get("rope_theta", float, default_theta)
+    share = config.get("partial_rotary_factor", float, 1.0)
+    return make_rope(
+        config,
+        head_size,
+        {"rope_theta": theta, "partial_rotary_factor": share, **parameters},
+    )
+
+
+def make_rope(config: ConfigReader, head_size: int, parameters: Mapping[str, Any]) -> Rope:
+    """A rope from a table in the form of `rope_parameters` (for models whose layers differ)."""
+    share = parameters.get("partial_rotary_factor") or 1.0
+    rope = Rope(theta=float(parameters["rope_theta"]), rotary_size=int(head_size * share))
+    kind = parameters.get("rope_type") or parameters.get("type") or "default"
+    if kind == "default":
+        return rope
+    if kind not in _SCALINGS:
+        raise config.refuse("rope_type", kind, f"default, {', '.join(sorted(_SCALINGS))}")
+    reader = ConfigReader({**parameters, "architectures": [config.architecture]})
+    context = config.require("max_position_embeddings", int)
+    scaling = _SCALINGS[kind](reader, context)
+    return Rope(theta=rope.theta, rotary_size=rope.rotary_size, scaling=scaling)
+
+
+def read_max_length(config: ConfigReader, rope: Rope) -> int:
+    """Tokens that the model may see. Linear and dynamic scaling multiply what the config says, yarn its original."""
+    length = config.require("max_position_embeddings", int)
+    scaling = rope.scaling
+    if scaling is None or scaling.kind == "llama3":
+        return length
+    if scaling.kind == "yarn":
+        return max(length, int((scaling.original_length or length) * scaling.factor))
+    return int(length * scaling.factor)
+
+
+def read_end_token_ids(config: ConfigReader) -> tuple[int, ...]:
+    """`eos_token_id`, which is a number, a list or absent."""
+    value = config.values.get("eos_token_id")
+    if value is None:
+        return ()
+    return (
+        tuple(value) if isinstance(value, (list, tuple)) else (config.require("eos_token_id", int),)
+    )
+
+
+def read_dtype(config: ConfigReader) -> DType:
+    """The element type of the checkpoint; float32 where the config does not say."""
+    return parse_dtype(config.get("dtype", str) or config.get("torch_dtype", str, "float32"))
+
+
+def make_spec(
+    config: ConfigReader,
+    *,
+    layers: tuple[Layer, ...],
+    final_norm: Norm | None,
+    modules: Mapping[str, ModuleSource] = STANDARD_MODULES,
+    tied_head: bool = False,
+    **changes: Any,
+) -> ModelSpec:
+    """A spec whose remaining facts stand in the config under the usual keys; `changes` are fields of ModelSpec.
+
+    `tied_head` is what holds where the config has no `tie_word_embeddings`.
+    """
+    is_tied = config.get("tie_word_embeddings", bool, tied_head)
+    kept = {name: source for name, source in modules.items() if not (is_tied and name == "head")}
+    fields: dict[str, Any] = {
+        "architecture": config.architecture,
+        "vocab_size": config.require("vocab_size", int),
+        "modules": kept,
+        "dtype": read_dtype(config),
+        "end_token_ids": read_end_token_ids(config),
+        "tied_head": is_tied,
+    }
+    for name, key in (("hidden_size", "hidden_size"), ("max_length", "max_position_embeddings")):
+        if name not in changes:
+            fields[name] = config.require(key, int)
+    return ModelSpec(layers=layers, final_norm=final_norm, **{**fields, **changes})
+
+
+def _linear(reader: ConfigReader, context: int) -> RopeScaling:
+    return RopeScaling(kind="linear", factor=reader.require("factor", float))
+
+
+def _dynamic(reader: ConfigReader, context: int) -> RopeScaling:
+    factor = reader.require("factor", float)
+    return RopeScaling(kind="dynamic", factor=factor, original_length=context)
+
+
+def _llama3(reader: ConfigReader, context: int) -> RopeScaling:
+    return RopeScaling(
+        kind="llama3",
+        factor=reader.require("factor", float),
+        low_frequency=reader.require("low_freq_factor", float),
+        high_frequency=reader.require("high_freq_factor", float),
+        original_length=reader.get("original_max_position_embeddings", int, context),
+    )
+
+
+def _yarn(reader: ConfigReader, context: int) -> RopeScaling:
+    original = reader.get("original_max_position_embeddings", int, context)
+    return RopeScaling(
+        kind="yarn",
+        factor=reader.get("factor", float) or context / original,
+        original_length=original,
+        beta_fast=reader.get("beta_fast", float),
+        beta_slow=reader.get("beta_slow", float),
+        attention_factor=reader.get("attention_factor", float),
+        mscale=reader.get("mscale", float),
+        mscale_all_dim=reader.get("mscale_all_dim", float),
+        truncate=reader.get("truncate", bool),
+    )
+
+
+_SCALINGS: Mapping[str, Callable[[ConfigReader, int], RopeScaling]] = {
+    "linear": _linear,
+    "dynamic": _dynamic,
+    "llama3": _llama3,
+    "yarn": _yarn,
+}

@@ -1,0 +1,57 @@
+"""The features of model specs that the torch runtime computes. Imports no torch: platforms declare them on their cards.
+
+A spec with a feature that is not listed here (`attention.sinks`, `attention.causal`) is refused before anything is
+loaded. Whatever is listed has an oracle or an equivalence in tests/oracles.
+"""
+
+from __future__ import annotations
+
+_NORM = ("kind=layer", "weight_offset", "bias")
+_ROPE = ("scaling", "interleaved")
+_ROPE_SCALING = (
+    "kind=dynamic",
+    "kind=llama3",
+    "kind=yarn",
+    "original_length",
+    "low_frequency",
+    "high_frequency",
+    "beta_fast",
+    "beta_slow",
+    "attention_factor",
+    "mscale",
+    "mscale_all_dim",
+    "truncate",
+)
+_ATTENTION = ("rope", "window", "soft_cap", "qkv_bias", "out_bias", "q_norm", "k_norm")
+_FEED_FORWARD = (
+    "activation=gelu",
+    "activation=gelu_tanh",
+    "activation=relu",
+    "activation=relu_squared",
+    "gated",
+    "bias",
+)
+_LAYER = ("mixer_post_norm", "feed_forward_post_norm", "residual_scale", "cache_of_layer")
+_MODEL = (
+    "tied_head",
+    "learned_positions",
+    "position_offset",
+    "embedding_scale",
+    "embedding_norm",
+    "logit_scale",
+    "logit_soft_cap",
+    "head_bias",
+)
+_WORDS = {
+    "norm": _NORM,
+    "rope": _ROPE,
+    "rope_scaling": _ROPE_SCALING,
+    "attention": _ATTENTION,
+    "feed_forward": _FEED_FORWARD,
+    "layer": _LAYER,
+    "model": _MODEL,
+}
+
+MODEL_FEATURES: frozenset[str] = frozenset(
+    f"{word}.{name}" for word, names in _WORDS.items() for name in names
+)
