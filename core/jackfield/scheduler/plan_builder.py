@@ -57,6 +57,21 @@ class PlanBuilder:
         self.prefills.append(Prefill(request, table, num_tokens, computed))
         self.budget -= num_tokens
 
+    def add_row(self, request: Request, table: BlockTable) -> None:
+        """Tell the worker all about a request that was given a row."""
+        self.new_rows.append(
+            NewRow(
+                row=request.row,
+                token_ids=tuple(request.token_ids),
+                num_prompt_tokens=request.num_prompt_tokens,
+                num_computed=request.num_computed,
+                block_ids=tuple(tuple(ids) for ids in table.block_ids),
+                sampling=request.sampling,
+                seed=request.seed,
+                end_token_ids=request.end_token_ids,
+            )
+        )
+
     def append_blocks(self, row: int, grown: Sequence[tuple[int, Sequence[int]]]) -> None:
         """Tell the worker what was appended to the tables of `row`."""
         self.new_blocks += [BlockAppend(row, group, block_ids) for group, block_ids in grown]

@@ -11,12 +11,13 @@ from jackfield.errors import RequestError
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit
 from jackfield.request import FinishReason
+from jackfield.scheduler.lengths import set_lengths
 from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
 from jackfield.scheduler.request import Request, Stage
 from jackfield.scheduler.results import check_result, keep_logprobs
 from jackfield.scheduler.stats import SchedulerStats
 from jackfield.scheduler.waiting_queue import WaitingQueue
-from jackfield.step import NewRow, StepLimits, StepPlan, StepResult
+from jackfield.step import StepLimits, StepPlan, StepResult
 
 
 class Scheduler:
@@ -112,7 +113,7 @@ class Scheduler:
         Siblings of one prompt are added together, the parent first.
         """
         for request in requests:
-            self._set_lengths(request)
+            set_lengths(request, self._max_length, self._blocks.longest_request)
         if self._max_waiting is not None and self.num_waiting + len(requests) > self._max_waiting:
             raise RequestError(
                 f"request {requests[0].request_id!r} was not queued: it brings {len(requests)} outputs, "
@@ -261,7 +262,7 @@ class Scheduler:
             request.num_cached_tokens = hit.num_tokens
             self._num_prompt_tokens += request.num_prompt_tokens
             self._num_cached_tokens += hit.num_tokens
-        plan.new_rows.append(_new_row(request, table))
+        plan.add_row(request, table)
         plan.add_prefill(request, table, chunk)
         return True
 
@@ -370,40 +371,3 @@ class Scheduler:
                 self.finish(request, FinishReason.ERROR, error=error)
                 failed.append(request)
         return failed
-
-    # Lengths
-
-    def _set_lengths(self, request: Request) -> None:
-        """Where the request ends at the latest. Raises RequestError where it can never run."""
-        num_prompt, wanted = request.num_prompt_tokens, request.sampling.max_tokens
-        name = f"request {request.request_id!r}"
-        if not 0 < num_prompt < self._max_length:
-            raise RequestError(
-                f"{name} has a prompt of {num_prompt} tokens; allowed are 1 to {self._max_length - 1}, so that "
-                f"one token can follow within model.max_length={self._max_length}. Change the prompt, or "
-                "raise model.max_length if the model allows it"
-            )
-        room = self._max_length - num_prompt
-        request.max_tokens = num_prompt + (room if wanted is None else min(wanted, room))
-        request.check_at = request.max_tokens
-        request.last_computed = request.max_tokens - 1  # the last token is drawn, never computed
-        longest = self._blocks.longest_request
-        if request.last_computed > longest:
-            raise RequestError(
-                f"{name} needs cache for {request.last_computed} tokens (prompt {num_prompt}, up to "
-                f"{request.max_tokens - num_prompt} new); the whole cache holds {longest}. Ask for at most "
-                f"{max(0, longest + 1 - num_prompt)} new tokens, or raise cache.memory_bytes or cache.num_blocks"
-            )
-
-
-def _new_row(request: Request, table: BlockTable) -> NewRow:
-    return NewRow(
-        row=request.row,
-        token_ids=tuple(request.token_ids),
-        num_prompt_tokens=request.num_prompt_tokens,
-        num_computed=request.num_computed,
-        block_ids=tuple(tuple(ids) for ids in table.block_ids),
-        sampling=request.sampling,
-        seed=request.seed,
-        end_token_ids=request.end_token_ids,
-    )

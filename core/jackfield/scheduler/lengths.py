@@ -1,0 +1,35 @@
+"""Where a request ends at the latest, and whether it can run at all."""
+
+from __future__ import annotations
+
+from jackfield.errors import RequestError
+from jackfield.scheduler.request import Request
+
+
+def set_lengths(request: Request, max_length: int, longest_cached: int) -> None:
+    """Set where `request` ends at the latest. Raises RequestError where it can never run.
+
+    `max_length`: tokens of one request, prompt and output. `longest_cached`: tokens of one request that the cache
+    can hold.
+    """
+    num_prompt, wanted = request.num_prompt_tokens, request.sampling.max_tokens
+    name = f"request {request.request_id!r}"
+    if not 0 < num_prompt < max_length:
+        raise RequestError(
+            f"{name} has a prompt of {num_prompt} tokens; allowed are 1 to {max_length - 1}, so that "
+            f"one token can follow within model.max_length={max_length}. Change the prompt, or "
+            "raise model.max_length if the model allows it"
+        )
+    room = max_length - num_prompt
+    max_tokens = num_prompt + (room if wanted is None else min(wanted, room))
+    last_computed = max_tokens - 1  # the last token is drawn, never computed
+    if last_computed > longest_cached:
+        fits = longest_cached + 1 - num_prompt
+        remedy = f"ask for at most {fits} new tokens" if fits > 0 else "shorten the prompt"
+        raise RequestError(
+            f"{name} needs cache for {last_computed} tokens (prompt {num_prompt}, up to "
+            f"{max_tokens - num_prompt} new); the whole cache holds {longest_cached}. To go on, {remedy}, "
+            "or raise cache.memory_bytes or cache.num_blocks"
+        )
+    request.max_tokens = request.check_at = max_tokens
+    request.last_computed = last_computed
