@@ -28,6 +28,11 @@ class Checkpoint(ABC):
     whatever the format bakes in is undone here."""
 
     @property
+    def is_synthetic(self) -> bool:
+        """True: there is a config but no tensor; the loader makes them up, normal(0, 0.02) by `model.seed`."""
+        return False
+
+    @property
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
         """The content of config.json, or what the format's own metadata say, with `architectures`."""
