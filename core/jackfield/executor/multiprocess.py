@@ -1,0 +1,108 @@
+"""The executor with a process for each rank of this machine."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import ClassVar
+
+from jackfield.executor.messages import Allocate, Load, Loaded, Sample, Start, Submit
+from jackfield.executor.rank_group import RankGroup
+from jackfield.executor.report import merge_reports, output_rank
+from jackfield.interfaces.executor import Executor, ExecutorFactory
+from jackfield.interfaces.worker import WorkerContext, WorkerReport
+from jackfield.step import LateInputs, StepPlan, StepResult
+
+
+class MultiprocessExecutorFactory(ExecutorFactory):
+    """As many ranks as executor.tensor_parallel says, each in a process of its own on this machine."""
+
+    features: ClassVar[frozenset[str]] = frozenset({"executor.num_ranks"})
+
+    def create(self, context: WorkerContext) -> Executor:
+        """The executor; processes are started by `start`."""
+        return MultiprocessExecutor(context)
+
+
+class MultiprocessExecutor(Executor):
+    """Sends each plan to all ranks over pipes; a step is done when all have answered.
+
+    A rank that raises, exits, is killed or does not start in time ends the engine, with its own traceback or exit
+    status as the cause; the others are ended too. Ranks end with this process, however it ends.
+    """
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = replace(context, num_ranks=context.config.executor.tensor_parallel)
+        self._group = RankGroup(self._context.num_ranks)
+        self._end = weakref.finalize(self, self._group.close)
+
+    @property
+    def depth(self) -> int:
+        """As configured."""
+        return self._context.config.executor.depth
+
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """Of the ranks, in their order."""
+        return tuple(rank.process.pid for rank in self._group.ranks)
+
+    def start(self) -> WorkerReport:
+        """Start all ranks and load; errors that a worker raises on purpose come out as they are."""
+        try:
+            return self._start()
+        except BaseException:
+            self._group.close(at_once=True)
+            raise
+
+    def _start(self) -> WorkerReport:
+        self._group.start()
+        context = replace(self._context, rendezvous=f"tcp://127.0.0.1:{_free_port()}")
+        digest = context.activation.digest
+        for rank in self._group.ranks:
+            mine = pickle.dumps(replace(context, rank=rank.rank), 5)
+            rank.send(pickle.dumps(Start(mine, digest), 5))
+        self._group.broadcast(Load())
+        answers = self._group.gather("load its weights", self._timeout_s)
+        reports = [answer.report for answer in answers if isinstance(answer, Loaded)]
+        self._output_rank = output_rank(reports)
+        return merge_reports(reports)
+
+    def allocate(self, num_blocks: Sequence[int]) -> None:
+        """Make the cache on all ranks."""
+        for rank in self._group.ranks:
+            message = Allocate(tuple(num_blocks), rank.rank == self._output_rank)
+            rank.send(pickle.dumps(message, 5))
+        try:
+            self._group.gather("make its cache", self._timeout_s)
+        except BaseException:
+            self._group.close(at_once=True)
+            raise
+
+    def submit(self, plan: StepPlan) -> Future[StepResult]:
+        """Send the plan to all ranks."""
+        future = self._group.steps.open(plan.step_id)
+        self._group.broadcast(Submit(plan))
+        return future
+
+    def sample(self, step_id: int, late: LateInputs) -> None:
+        """Send late inputs to all ranks."""
+        self._group.broadcast(Sample(step_id, late))
+
+    def close(self) -> None:
+        """Let the steps in flight end, then end and reap all processes; those that do not end are killed."""
+        self._end()
+
+    @property
+    def _timeout_s(self) -> float:
+        return self._context.config.executor.start_timeout_s
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

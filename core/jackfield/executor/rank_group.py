@@ -1,0 +1,146 @@
+"""All ranks of a multiprocess engine: a thread that listens to them, and what happens when one fails."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection, wait
+from queue import Empty, SimpleQueue
+
+from jackfield.errors import EngineClosedError, WorkerError
+from jackfield.executor.messages import Close, Completed, Failed, Reply, WhereAreYou, WhereIAm
+from jackfield.executor.pending import PendingSteps
+from jackfield.executor.rank_process import RankProcess, end_all
+
+_SETTLE_S = 0.3  # after a first failure: time for others to show, one of which may be the cause
+_CLOSE_S = 10.0  # for the steps in flight to end, and the workers to free their memory
+# What a communication library does to its process when a peer is gone, and so never the cause.
+_FOLLOWS = {-signal.SIGABRT, -signal.SIGTERM}
+
+
+class RankGroup:
+    """Processes in the order of their ranks. Knows nothing of the executor that holds it."""
+
+    def __init__(self, num_ranks: int) -> None:
+        self.steps = PendingSteps(num_ranks)
+        self.ranks: list[RankProcess] = []
+        self._num_ranks = num_ranks
+        self._answers: SimpleQueue[tuple[int, Reply | WhereIAm]] = SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, name="jackfield-ranks", daemon=True)
+        self._closing = threading.Event()
+
+    def start(self) -> None:
+        """Start all processes and listen to them."""
+        for rank in range(self._num_ranks):
+            self.ranks.append(RankProcess(rank))
+        self._listener.start()
+
+    def broadcast(self, message: object) -> None:
+        """Send one message to all ranks, pickled once."""
+        payload = pickle.dumps(message, 5)
+        for rank in self.ranks:
+            rank.send(payload)
+
+    def gather(self, doing: str, timeout_s: float) -> list[Reply]:
+        """One answer of each rank, in their order, to what was asked for last.
+
+        Raises what ended the rank that failed, or WorkerError when the time is over.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        found: dict[int, Reply] = {}
+        while len(found) < self._num_ranks:
+            try:
+                rank, answer = self._answers.get(timeout=max(0.0, deadline_s - time.monotonic()))
+            except Empty:
+                missing = [rank for rank in self.ranks if rank.rank not in found]
+                raise self._hang(missing, doing, timeout_s) from None
+            if isinstance(answer, Failed):
+                raise answer.as_start_error()
+            if not isinstance(answer, WhereIAm):
+                found[rank] = answer
+        return [found[rank] for rank in range(self._num_ranks)]
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End and reap all processes within a bounded time. Open steps end first, unless `at_once`."""
+        self._closing.set()
+        if not at_once:
+            self.broadcast(Close())
+        end_all(self.ranks, time.monotonic() + (0.0 if at_once else _CLOSE_S))
+        if self._listener.is_alive() and self._listener is not threading.current_thread():
+            self._listener.join()  # all pipes are closed at their other ends, so it ends too
+        self.steps.fail(EngineClosedError("the engine was closed; make a new one"))
+        for rank in self.ranks:
+            rank.pipe.close()
+
+    # On the listening thread
+
+    def _listen(self) -> None:
+        pipes = {rank.pipe: rank for rank in self.ranks}
+        while pipes:
+            for ready in wait(list(pipes)):
+                assert isinstance(ready, Connection)
+                rank = pipes[ready]
+                reply = rank.receive()
+                if isinstance(reply, Completed):
+                    self.steps.complete(reply.step_id, reply.result)
+                elif reply is None and self._closing.is_set():
+                    del pipes[ready]
+                elif reply is None or isinstance(reply, Failed):
+                    self._fail(pipes, rank, reply)
+                    return
+                else:
+                    self._answers.put((rank.rank, reply))
+
+    def _fail(
+        self, pipes: dict[Connection, RankProcess], first: RankProcess, reply: Failed | None
+    ) -> None:
+        """Find the failure that caused the others, resolve everything with it, end all ranks."""
+        failures = {first: first.failure(reply)}
+        del pipes[first.pipe]
+        deadline_s = time.monotonic() + _SETTLE_S
+        while pipes and (left_s := deadline_s - time.monotonic()) > 0:
+            for ready in wait(list(pipes), left_s):
+                assert isinstance(ready, Connection)
+                other = pipes[ready]
+                following = other.receive()
+                if following is None or isinstance(following, Failed):
+                    failures[other] = other.failure(following)
+                    del pipes[ready]
+        cause = _cause(failures)
+        self.steps.fail(cause.as_error())
+        self._answers.put((first.rank, cause))
+        end_all(self.ranks, 0.0)
+
+    # On the calling thread
+
+    def _hang(self, missing: list[RankProcess], doing: str, timeout_s: float) -> WorkerError:
+        """The error for ranks that did not answer, with the stack of the first."""
+        names = ", ".join(rank.name for rank in missing)
+        missing[0].send(pickle.dumps(WhereAreYou(), 5))
+        stack = ""
+        with contextlib.suppress(Empty):
+            while not stack:
+                _, answer = self._answers.get(timeout=1.0)
+                stack = answer.stack if isinstance(answer, WhereIAm) else ""
+        return WorkerError(
+            f"{names} did not {doing} within executor.start_timeout_s = {timeout_s:g} s. Raise it if the model is "
+            f"that large{'' if stack else '; the process does not tell where it stands'}",
+            stack and f"{names} stood here:\n{stack}",
+        )
+
+
+def _cause(failures: dict[RankProcess, Failed]) -> Failed:
+    """The failure to report: a process that was killed without a word, else the one that came first."""
+
+    def follows(rank: RankProcess) -> bool:
+        status = rank.status(0.0)
+        return failures[rank].error is not None or status is None or status in {0, *_FOLLOWS}
+
+    ranks = list(failures)
+    cause = next((rank for rank in ranks if not follows(rank)), ranks[0])
+    others = [f"\nAfterwards {failures[rank].summary}" for rank in ranks if rank is not cause]
+    found = failures[cause]
+    return Failed(found.summary + "".join(others), found.traceback, found.error)

@@ -1,0 +1,98 @@
+"""The loop that runs one worker, the same on a thread and in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
+from jackfield.errors import PluginLoadError
+from jackfield.executor.messages import (
+    Allocate,
+    Allocated,
+    Close,
+    Command,
+    Completed,
+    Failed,
+    Load,
+    Loaded,
+    Reply,
+    Sample,
+    Submit,
+)
+from jackfield.interfaces.worker import Worker
+from jackfield.step import StepResult
+
+logger = logging.getLogger(__name__)
+
+
+def serve(
+    create: Callable[[], Worker], receive: Callable[[], Command], reply: Callable[[Reply], None]
+) -> None:
+    """Make a worker and carry out commands until Close, or until it raises.
+
+    Whatever it raises goes out as Failed. `reply` may be called from the worker's own threads.
+    """
+    worker: Worker | None = None
+    try:
+        worker = create()
+        if not isinstance(worker, Worker):
+            raise PluginLoadError(
+                f"create_worker() of the platform returned {type(worker).__qualname__}; "
+                "expected a jackfield.interfaces.worker.Worker. This is a fault of that plugin"
+            )
+        _Session(worker, receive, reply).run()
+    except BaseException as error:
+        reply(failure(error))
+    finally:
+        if worker is not None:
+            _close(worker)
+
+
+def failure(error: BaseException) -> Failed:
+    """What goes out when the worker raised `error`."""
+    name, text = type(error).__qualname__, str(error)
+    lines = traceback.format_exception(error)
+    return Failed(f"the worker raised {name}: {text}", "".join(lines), error)
+
+
+class _Session:
+    """A worker between its creation and its end."""
+
+    def __init__(
+        self, worker: Worker, receive: Callable[[], Command], reply: Callable[[Reply], None]
+    ) -> None:
+        self._worker = worker
+        self._receive = receive
+        self._reply = reply
+        self._sends_results = True
+
+    def run(self) -> None:
+        while not isinstance(command := self._receive(), Close):
+            match command:
+                case Submit(plan):
+                    answer = partial(self._answer, plan.step_id)
+                    self._worker.submit(plan).add_done_callback(answer)
+                case Sample(step_id, late):
+                    self._worker.sample(step_id, late)
+                case Load():
+                    self._reply(Loaded(self._worker.load()))
+                case Allocate(num_blocks, is_output_rank):
+                    self._sends_results = is_output_rank
+                    self._worker.allocate(num_blocks)
+                    self._reply(Allocated())
+
+    def _answer(self, step_id: int, done: Future[StepResult]) -> None:
+        if (error := done.exception()) is not None:
+            self._reply(failure(error))
+        else:
+            self._reply(Completed(step_id, done.result() if self._sends_results else None))
+
+
+def _close(worker: Worker) -> None:
+    try:
+        worker.close()
+    except Exception:
+        logger.exception("the worker raised while it was closed; its memory may not be free")
