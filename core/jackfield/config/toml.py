@@ -71,7 +71,7 @@ def to_toml(config: EngineConfig) -> str:
 
 
 def _name(key: str) -> str:
-    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key)
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else _text(key)
 
 
 def _value(value: Any) -> str:
@@ -81,6 +81,13 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{_name(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_value(entry) for entry in value) + "]"
-    if isinstance(value, (bool, str)):
-        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     return repr(value)  # inf and nan are TOML too
+
+
+def _text(text: str) -> str:
+    """A TOML basic string: JSON's escapes, and DEL, which TOML does not allow bare."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
