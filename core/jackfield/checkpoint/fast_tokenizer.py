@@ -1,0 +1,85 @@
+"""The tokenizer that all file formats end in: one of the `tokenizers` library, with a chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokenizers import Tokenizer as Backend
+from tokenizers import processors
+
+from jackfield.checkpoint.chat_template import ChatTemplate
+from jackfield.errors import RequestError
+from jackfield.interfaces.tokenizer import Tokenizer
+
+
+class FastTokenizer(Tokenizer):
+    """Encodes and decodes with `backend`. Importing this module imports `tokenizers`."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        end_token_ids: Sequence[int] = (),
+        chat_template: ChatTemplate | None = None,
+    ) -> None:
+        self._backend = backend
+        self._end_token_ids = tuple(dict.fromkeys(end_token_ids))
+        self._chat_template = chat_template
+        self._vocab_size = backend.get_vocab_size(with_added_tokens=True)
+        backend.no_truncation()  # of files saved while training; a prompt is never cut silently
+        backend.no_padding()
+
+    @property
+    def backend(self) -> Backend:
+        """The wrapped object, for what this interface does not offer."""
+        return self._backend
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, added tokens included."""
+        return self._vocab_size
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Ids that end a generation, the tokenizer's own end token among them."""
+        return self._end_token_ids
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of `text`."""
+        try:
+            ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+        except (TypeError, UnicodeEncodeError) as error:  # TypeError: also of lone surrogates
+            raise RequestError(
+                f"the prompt is no text that can be encoded ({error}); a str of Unicode characters "
+                "without lone surrogates is needed. Check how it was decoded"
+            ) from error
+        return ids
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """Text of `token_ids`."""
+        return self._backend.decode(token_ids, skip_special_tokens=skip_special_tokens)
+
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        **values: Any,
+    ) -> str:
+        """The prompt text of a conversation, special tokens included: encode it without adding them again."""
+        if self._chat_template is None:
+            return super().apply_chat_template(messages)
+        return self._chat_template.render(
+            messages, {"add_generation_prompt": add_generation_prompt, **values}
+        )
+
+
+def surround(backend: Backend, begin: str | None, end: str | None) -> None:
+    """Make `backend` add these tokens around every text that is encoded with special tokens."""
+    around = [token for token in (begin, end) if token]
+    ids = {token: backend.token_to_id(token) for token in around}
+    backend.post_processor = processors.TemplateProcessing(
+        single=" ".join([*([begin] if begin else []), "$A", *([end] if end else [])]),
+        special_tokens=list(ids.items()),
+    )

@@ -1,0 +1,25 @@
+"""JSON files of a checkpoint, read with errors that name the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jackfield.errors import CheckpointError
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in the file. Raises CheckpointError."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # ValueError: broken JSON, and text that is no UTF-8
+        raise CheckpointError(
+            f"cannot read {path}: {error}; it must hold one JSON object. Download it again"
+        ) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(
+            f"{path} holds a JSON {type(values).__name__}; it must hold one JSON object. "
+            "Download it again"
+        )
+    return values

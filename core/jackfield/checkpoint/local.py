@@ -1,0 +1,43 @@
+"""Model references that are paths on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jackfield.decision import Reason
+from jackfield.errors import ModelNotFound
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
+
+_PATH_STARTS = (".", "/", "~", "\\")
+_FILE_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
+
+
+class LocalSource(ModelSource):
+    """Takes what exists as a folder or file, and what can only be meant as a path."""
+
+    def check(self, need: ModelReference, facts: Facts) -> tuple[Reason, ...]:
+        """Refuse words that are neither an existing path nor written like one."""
+        if _path(need.text).exists() or _looks_like_path(need.text):
+            return ()
+        text = f"there is no folder or file {need.text!r} here"
+        return (Reason("not_a_path", text, "write a path as ./NAME or give an existing one"),)
+
+    def resolve(self, reference: ModelReference) -> ModelFiles:
+        """The files where they are; nothing is copied."""
+        path = _path(reference.text)
+        if not path.exists():
+            raise ModelNotFound(
+                f"there is no folder or file {reference.text!r} (looked for {path.absolute()}); "
+                "a model is a folder with config.json and *.safetensors, or a .gguf file. "
+                "Check the path"
+            )
+        return ModelFiles(reference=reference.text, path=path)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _looks_like_path(text: str) -> bool:
+    return text.startswith(_PATH_STARTS) or text.lower().endswith(_FILE_SUFFIXES)

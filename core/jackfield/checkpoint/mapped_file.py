@@ -1,0 +1,42 @@
+"""A file in memory: mapped read-only, handed out as views, released when the last view is gone."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from jackfield.errors import CheckpointError, ModelNotFound
+
+
+class MappedFile:
+    """A read-only map of a whole file. `view` is the buffer; slices of it copy nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                self.size = path.stat().st_size  # bytes
+                if not self.size:
+                    raise CheckpointError(
+                        f"{path} is empty (0 bytes); a complete checkpoint file is needed. "
+                        "Download it again"
+                    )
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError as error:
+            raise ModelNotFound(
+                f"there is no file {path}; an existing checkpoint file is needed. Check the path"
+            ) from error
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot read {path}: {error.strerror or error}; a readable file is needed. "
+                "Check the path and its permissions"
+            ) from error
+        self.view = memoryview(self._map)
+
+    def close(self) -> None:
+        """Release the map at once, or with the last buffer that still shows it."""
+        try:
+            self.view.release()
+            self._map.close()
+        except BufferError:  # a slice lives on: the map goes when that does
+            del self._map
