@@ -1,7 +1,5 @@
 """Host time of the scheduler alone, schedule and update together, fitted over 1 to 256 decode rows.
 
-    python benchmarks/scheduler_time.py
-
 Every row decodes one token a step, in two steps in flight; the rows' block boundaries are spread over the steps. The
 worker is a constant, so that nothing but the scheduler and the block manager is measured.
 """
@@ -9,12 +7,11 @@ worker is a constant, so that nothing but the scheduler and the block manager is
 from __future__ import annotations
 
 import gc
-import json
-import platform
 import statistics
 from collections import deque
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 from jackfield.cache import FULL, WINDOW, CacheGroup
 from jackfield.config import SchedulerSettings
@@ -78,28 +75,19 @@ def seconds_a_step(num_rows: int, windows: Sequence[int | None]) -> float:
     return statistics.median(periods[1:])  # the first one admits
 
 
-def fit(windows: Sequence[int | None]) -> dict[str, float]:
-    """Intercept and slope of a line through all numbers of rows, in microseconds."""
+def measure_scheduler(repeats: int) -> dict[str, Any]:
+    """For a model with one cache group and one with two: intercept and slope of a line over all numbers of rows."""
+    return {"one_group": _fit([None], repeats), "full_and_window": _fit([None, 512], repeats)}
+
+
+def _fit(windows: Sequence[int | None], repeats: int) -> dict[str, float]:
     gc.collect()
-    times = [seconds_a_step(num_rows, windows) * 1e6 for num_rows in ROWS]
+    times = [
+        min(seconds_a_step(num_rows, windows) for _ in range(repeats)) * 1e6 for num_rows in ROWS
+    ]  # the machine only ever adds time
     slope, intercept = statistics.linear_regression(ROWS, times)
     return {
         "intercept_us": round(intercept, 2),
         "slope_us_a_row": round(slope, 3),
         "step_us_at_256_rows": round(times[-1], 1),
     }
-
-
-def main() -> None:
-    """Print the figures as JSON."""
-    figures = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "one full group": fit([None]),
-        "full and window 512": fit([None, 512]),
-    }
-    print(json.dumps(figures, indent=2))
-
-
-if __name__ == "__main__":
-    main()
