@@ -1,0 +1,59 @@
+"""What the reference model computes, from tokens alone: the values that a right cache must hold.
+
+The value of a token mixes the token, its position and every value that the position sees in each cache group, as the
+keys and values of a deep transformer do: a wrong value anywhere in sight changes all that come after it. Hashes of
+tuples of ints are the same in every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from jackfield.cache import CacheGroup
+
+_MASK = (1 << 60) - 1  # values are never negative, so that a negative slot is recognisable
+
+
+def mix(*values: int) -> int:
+    """A number of 60 bits that depends on all `values` and their order."""
+    return hash(values) & _MASK
+
+
+def digest(values: Sequence[int]) -> int:
+    """A number that depends on all visible `values` of one cache group."""
+    return hash(tuple(values))
+
+
+def first_visible(group: CacheGroup, position: int) -> int:
+    """The first position that a query at `position` sees in `group`."""
+    return 0 if group.window is None else max(0, position - group.window + 1)
+
+
+class History:
+    """The values of one token sequence in every cache group, kept without blocks."""
+
+    def __init__(self, groups: Sequence[CacheGroup], token_ids: Iterable[int] = ()) -> None:
+        self.groups = tuple(groups)
+        self.values: tuple[list[int], ...] = tuple([] for _ in groups)
+        for token_id in token_ids:
+            self.append(token_id)
+
+    def __len__(self) -> int:
+        return len(self.values[0])
+
+    def append(self, token_id: int) -> None:
+        """Compute the token at the next position."""
+        position = len(self)
+        value = mix(token_id, position, *self._digests(position))
+        for group, values in zip(self.groups, self.values, strict=True):
+            values.append(value ^ group.index)
+
+    def state(self) -> int:
+        """What the last position yields: the next token is drawn from it."""
+        return mix(*self._digests(len(self) - 1))
+
+    def _digests(self, position: int) -> list[int]:
+        return [
+            digest(values[first_visible(group, position) :])
+            for group, values in zip(self.groups, self.values, strict=True)
+        ]

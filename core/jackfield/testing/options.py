@@ -1,0 +1,31 @@
+"""The settings of the reference platform: `[options.reference]` in a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jackfield.errors import ConfigError
+
+FAULTS = ("load", "raise", "raise_late", "hang", "die", "slow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceOptions:
+    """What the reference device is to do beside its work, above all: how it fails."""
+
+    cache_blocks: int = 4096  # of each group, where neither settings nor memory say how many
+    idle_s: float = 0.002  # a held result comes after this time although no step followed
+    verify: bool = False  # compare every value read with the right one: slower, and names the place
+    echo_token_id: int | None = None  # a prompt that begins with it is answered with its rest
+    fault: str | None = None  # load, raise, raise_late, hang, die (ends the process), slow
+    fault_step: int = 1  # the fault comes with this step, counted from 1
+    fault_rank: int = 0
+    fault_s: float = 0.1  # how long a slow step takes
+    error_token_id: int | None = None  # a row that computes this token fails, alone
+    error_position: int | None = None  # a row that computes this position fails, alone
+
+    def __post_init__(self) -> None:
+        if self.fault is not None and self.fault not in FAULTS:
+            raise ConfigError(
+                f"options.reference.fault must be one of {', '.join(FAULTS)}, got {self.fault!r}"
+            )
