@@ -1,0 +1,105 @@
+"""An open GGUF file as a checkpoint: canonical config, canonical tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jackfield.dtypes import FLOAT32, DType
+from jackfield.errors import CheckpointError
+from jackfield.interfaces.weights import Checkpoint, TensorInfo
+from jackfield_gguf.blocks import dequantize
+from jackfield_gguf.config import read_config
+from jackfield_gguf.metadata import Metadata
+from jackfield_gguf.names import CanonicalName, Undo, canonical_name
+from jackfield_gguf.reader import GgufFile, GgufTensor
+
+
+class GgufCheckpoint(Checkpoint):
+    """Plain elements are handed out as views of the map, blocks as new float32 buffers."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GgufFile(path)
+        try:
+            _refuse_parts(self._file)
+            metadata = Metadata(self._file)
+            self._config = read_config(metadata)
+            self._stored: dict[str, tuple[GgufTensor, CanonicalName]] = {}
+            self._tensors: dict[str, TensorInfo] = {}
+            for tensor in self._file.tensors.values():
+                self._add(tensor, canonical_name(tensor.name, metadata))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What config.json would say."""
+        return self._config
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """All tensors by canonical name."""
+        return self._tensors
+
+    def read(self, name: str) -> memoryview:
+        """The elements of one tensor, dequantised and with what the format bakes in undone."""
+        import numpy as np
+
+        stored, canonical = self._stored[name]
+        view = self._file.data(stored)
+        if stored.format.is_plain and canonical.undo is Undo.NOTHING:
+            return view
+        data: Any = np.frombuffer(view, dtype=np.uint8)
+        if canonical.undo is Undo.UNPAIR:
+            data = _unpair(data, stored, canonical.num_heads)
+        if not stored.format.is_plain or canonical.undo is Undo.SUBTRACT_ONE:
+            data = dequantize(data, stored.format)
+        if canonical.undo is Undo.SUBTRACT_ONE:
+            data -= 1
+        if canonical.undo is Undo.TRANSPOSE:
+            elements = data.view(f"u{_dtype(stored, canonical).itemsize}").reshape(stored.shape)
+            data = np.ascontiguousarray(elements.T)
+        return memoryview(data).cast("B")
+
+    def close(self) -> None:
+        """Release the map."""
+        self._file.close()
+
+    def _add(self, stored: GgufTensor, canonical: CanonicalName | None) -> None:
+        if canonical is None:
+            return
+        is_transposed = canonical.undo is Undo.TRANSPOSE
+        self._stored[canonical.name] = stored, canonical
+        self._tensors[canonical.name] = TensorInfo(
+            canonical.name,
+            _dtype(stored, canonical),
+            stored.shape[::-1] if is_transposed else stored.shape,
+            str(self._file.path),
+        )
+
+
+def _dtype(stored: GgufTensor, canonical: CanonicalName) -> DType:
+    return FLOAT32 if canonical.undo is Undo.SUBTRACT_ONE else stored.format.dtype
+
+
+def _unpair(data: Any, stored: GgufTensor, num_heads: int) -> Any:
+    """Rows back from rotary pairs to halves, head by head. Rows are moved as they are stored, blocks and all."""
+    num_rows = stored.shape[0] if len(stored.shape) > 1 else stored.shape[-1]
+    if num_rows % (2 * num_heads) or data.size % num_rows:
+        raise CheckpointError(
+            f"{stored.name!r} has the shape {list(stored.shape)}; {num_heads} heads need a first axis "
+            f"that is a multiple of {2 * num_heads}. Metadata and tensors are of different models"
+        )
+    rows = data.reshape(num_heads, num_rows // num_heads // 2, 2, -1)
+    return rows.swapaxes(1, 2).reshape(-1)
+
+
+def _refuse_parts(file: GgufFile) -> None:
+    parts = file.get("split.count", 1)
+    if parts > 1:
+        raise CheckpointError(
+            f"{file.path} is one of {parts} parts of a model; a whole file is supported. "
+            "Merge them with: llama-gguf-split --merge FIRST_PART OUTPUT"
+        )

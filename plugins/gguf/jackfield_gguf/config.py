@@ -1,0 +1,190 @@
+"""From metadata to the canonical config: the keys of config.json, `architectures` among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jackfield.errors import CheckpointError, UnsupportedModelError
+from jackfield_gguf.metadata import Metadata
+from jackfield_gguf.rope import read_scaling
+
+_FILE_TYPE_DTYPES = {
+    0: "float32",
+    1: "float16",
+}  # all others were bfloat16 before they were quantised
+_GEMMA2_27B_LAYERS = 46
+_GEMMA3_27B_LAYERS = 62
+
+
+def read_config(metadata: Metadata) -> dict[str, Any]:
+    """The config of the file. Raises UnsupportedModelError for an architecture that is not known here."""
+    builder = _BUILDERS.get(metadata.architecture)
+    if builder is None:
+        raise UnsupportedModelError(
+            f"{metadata.path} has the architecture {metadata.architecture!r}; supported in GGUF: "
+            f"{', '.join(sorted(_BUILDERS))}. Use the model's original checkpoint"
+        )
+    return {**_common(metadata), **builder(metadata)}
+
+
+def _common(metadata: Metadata) -> dict[str, Any]:
+    file = metadata.file
+    embedding = file.tensors.get("token_embd.weight")
+    if embedding is None:
+        raise CheckpointError(
+            f"{metadata.path} has no tensor 'token_embd.weight'; a whole model is needed. If it is "
+            "one part of several, merge them with: llama-gguf-split --merge"
+        )
+    config: dict[str, Any] = {
+        "vocab_size": embedding.shape[0],
+        "tie_word_embeddings": "output.weight" not in file.tensors,
+        "dtype": _FILE_TYPE_DTYPES.get(file.get("general.file_type", -1), "bfloat16"),
+    }
+    ids = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}
+    for key, word in ids.items():
+        if f"tokenizer.ggml.{word}_token_id" in file:
+            config[key] = file[f"tokenizer.ggml.{word}_token_id"]
+    return config
+
+
+def _decoder(metadata: Metadata) -> dict[str, Any]:
+    """What Llama and its relatives share."""
+    num_heads = metadata.require("attention.head_count", int)
+    hidden_size = metadata.require("embedding_length", int)
+    theta = metadata.get("rope.freq_base", float, 10_000.0)
+    config: dict[str, Any] = {
+        "hidden_size": hidden_size,
+        "intermediate_size": metadata.require("feed_forward_length", int),
+        "num_hidden_layers": metadata.require("block_count", int),
+        "num_attention_heads": num_heads,
+        "num_key_value_heads": metadata.get("attention.head_count_kv", int, num_heads),
+        "head_dim": metadata.get("attention.key_length", int, hidden_size // num_heads),
+        "max_position_embeddings": metadata.require("context_length", int),
+        "rms_norm_eps": metadata.require("attention.layer_norm_rms_epsilon", float),
+        "rope_theta": theta,
+        "hidden_act": "silu",
+    }
+    scaling = read_scaling(metadata, theta)
+    if scaling:
+        config["rope_scaling"] = scaling
+    return config
+
+
+def _llama(metadata: Metadata) -> dict[str, Any]:
+    tensors = metadata.file.tensors
+    return {
+        **_decoder(metadata),
+        "architectures": ["LlamaForCausalLM"],  # Mistral's models are written as llama too
+        "model_type": "llama",
+        "attention_bias": "blk.0.attn_q.bias" in tensors,
+        "mlp_bias": "blk.0.ffn_up.bias" in tensors,
+    }
+
+
+def _qwen2(metadata: Metadata) -> dict[str, Any]:
+    return {
+        **_decoder(metadata),
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "use_sliding_window": False,
+    }
+
+
+def _qwen3(metadata: Metadata) -> dict[str, Any]:
+    return {
+        **_decoder(metadata),
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "attention_bias": "blk.0.attn_q.bias" in metadata.file.tensors,
+        "use_sliding_window": False,
+    }
+
+
+def _gemma(metadata: Metadata) -> dict[str, Any]:
+    act = "gelu_pytorch_tanh"
+    return {
+        **_decoder(metadata),
+        "architectures": ["GemmaForCausalLM"],
+        "model_type": "gemma",
+        "hidden_act": act,
+        "hidden_activation": act,
+    }
+
+
+def _gemma2(metadata: Metadata) -> dict[str, Any]:
+    config = _gemma(metadata)
+    num_layers = config["num_hidden_layers"]
+    return {
+        **config,
+        "architectures": ["Gemma2ForCausalLM"],
+        "model_type": "gemma2",
+        "query_pre_attn_scalar": _query_scalar(config, num_layers == _GEMMA2_27B_LAYERS),
+        "attn_logit_softcapping": metadata.get("attn_logit_softcapping", float, 50.0),
+        "final_logit_softcapping": metadata.get("final_logit_softcapping", float, 30.0),
+        "sliding_window": metadata.get("attention.sliding_window", int, 4096),
+        "layer_types": _layer_types(num_layers, 2),
+    }
+
+
+def _gemma3(metadata: Metadata) -> dict[str, Any]:
+    """Files leave out the pattern of windows, the base of their rope and the scale of queries."""
+    config = _gemma(metadata)
+    num_layers = config["num_hidden_layers"]
+    pattern = _window_pattern(metadata)
+    return {
+        **config,
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "rope_theta": metadata.get("rope.freq_base", float, 1_000_000.0),
+        "rope_local_base_freq": metadata.get("rope.freq_base_swa", float, 10_000.0),
+        "query_pre_attn_scalar": _query_scalar(config, num_layers == _GEMMA3_27B_LAYERS),
+        "final_logit_softcapping": metadata.get("final_logit_softcapping", float),
+        "sliding_window": metadata.get("attention.sliding_window", int, 1024),
+        "sliding_window_pattern": pattern,
+        "layer_types": _layer_types(num_layers, pattern),
+    }
+
+
+def _gpt2(metadata: Metadata) -> dict[str, Any]:
+    context = metadata.require("context_length", int)
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "n_embd": metadata.require("embedding_length", int),
+        "n_layer": metadata.require("block_count", int),
+        "n_head": metadata.require("attention.head_count", int),
+        "n_inner": metadata.require("feed_forward_length", int),
+        "n_positions": context,
+        "n_ctx": context,
+        "layer_norm_epsilon": metadata.require("attention.layer_norm_epsilon", float),
+        "activation_function": "gelu_new",
+    }
+
+
+def _query_scalar(config: dict[str, Any], is_27b: bool) -> int:
+    """The 27-billion models alone divide by the root of hidden size over heads, the others of the head size."""
+    if is_27b:
+        return int(config["hidden_size"] // config["num_attention_heads"])
+    return int(config["head_dim"])
+
+
+def _window_pattern(metadata: Metadata) -> int:
+    """Every how many layers one sees all; newer files say so, as a number."""
+    return metadata.get("attention.sliding_window_pattern", int, 6)
+
+
+def _layer_types(num_layers: int, pattern: int) -> list[str]:
+    kinds = ("full_attention", "sliding_attention")
+    return [kinds[(layer + 1) % pattern > 0] for layer in range(num_layers)]
+
+
+_BUILDERS: dict[str, Callable[[Metadata], dict[str, Any]]] = {
+    "llama": _llama,
+    "qwen2": _qwen2,
+    "qwen3": _qwen3,
+    "gemma": _gemma,
+    "gemma2": _gemma2,
+    "gemma3": _gemma3,
+    "gpt2": _gpt2,
+}

@@ -1,0 +1,59 @@
+"""Metadata of one architecture, with errors that name the file and the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar, overload
+
+from jackfield.errors import CheckpointError
+from jackfield_gguf.reader import GgufFile
+
+T = TypeVar("T")
+
+
+class Metadata:
+    """The keys `ARCHITECTURE.*` of a file, without that word in front."""
+
+    def __init__(self, file: GgufFile) -> None:
+        self.file = file
+        architecture = file.get("general.architecture")
+        if not isinstance(architecture, str):
+            raise CheckpointError(
+                f"{file.path} does not say its architecture (general.architecture is "
+                f"{architecture!r}); a name such as 'llama' is needed. Convert the model again"
+            )
+        self.architecture = architecture
+
+    @property
+    def path(self) -> Path:
+        """The file, for messages."""
+        return self.file.path
+
+    def require(self, key: str, kind: type[T]) -> T:
+        """The value, which must be there and of `kind`."""
+        value = self.get(key, kind)
+        if value is None:
+            raise CheckpointError(
+                f"{self.path} lacks the metadata {self.architecture}.{key}; a {kind.__name__} is "
+                "needed. Convert the model again"
+            )
+        return value
+
+    @overload
+    def get(self, key: str, kind: type[T], default: T) -> T: ...
+    @overload
+    def get(self, key: str, kind: type[T], default: None = None) -> T | None: ...
+    def get(self, key: str, kind: type[T], default: T | None = None) -> T | None:
+        """The value, or `default` where the file says nothing."""
+        name = f"{self.architecture}.{key}"
+        if name not in self.file:
+            return default
+        value = self.file[name]
+        if kind is float and type(value) is int:
+            return float(value)  # type: ignore[return-value]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise CheckpointError(
+                f"{self.path}: the metadata {name} are {str(value)[:60]!r}; a {kind.__name__} is "
+                "supported. Convert the model again, or use its original checkpoint"
+            )
+        return value
