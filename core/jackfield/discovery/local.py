@@ -11,8 +11,8 @@ import importlib
 import importlib.util
 import re
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
-from itertools import accumulate
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -62,42 +62,68 @@ def import_local(ref: PluginRef) -> ModuleType:
 
 def file_sha256(module: str) -> str:
     """Hash of the file of a module, which is not imported."""
-    spec = _find(module)
-    if not spec.origin or not spec.has_location:
-        raise PluginNotFound(f"the local plugin's module {module!r} has no file; name a module")
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+    origin = _find(module).origin
+    if origin is None:
+        raise PluginNotFound(
+            f"the local plugin's module {module!r} is a folder; name a module in it"
+        )
+    return hashlib.sha256(Path(origin).read_bytes()).hexdigest()
 
 
-def _find(module: str) -> ModuleSpec:
-    """The spec of a module, found part by part: `importlib.util.find_spec` would import the parents."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    origin: str | None  # the file; None for a folder without __init__.py
+    folders: tuple[str, ...]  # of a package's modules
+
+
+def _find(module: str) -> _Found:
+    """Where a module stands, part by part: `importlib.util.find_spec` would import its parents."""
     importlib.invalidate_caches()
-    path: list[str] = [str(Path.cwd()), *sys.path]
-    spec: ModuleSpec | None = None
-    for name in accumulate(module.split("."), "{}.{}".format):
-        spec = PathFinder.find_spec(name, path)
+    found = _Found(None, (str(Path.cwd()), *sys.path))
+    for part in module.split("."):
+        spec = PathFinder.find_spec(part, found.folders)
         if spec is None:
             raise PluginNotFound(
                 f"no module {module!r} for a local plugin in the folder {Path.cwd()} or on sys.path. "
                 "Start in the folder of the file, or add that folder to PYTHONPATH"
             )
-        path = list(spec.submodule_search_locations or ())
-    assert spec is not None
-    return spec
+        origin = spec.origin if spec.has_location else None
+        found = _Found(origin, tuple(spec.submodule_search_locations or ()))
+    return found
 
 
 def _import(name: str) -> ModuleType:
-    if parent := name.rpartition(".")[0]:
-        _import(parent)
-    spec = _find(name)
+    parent, _, tail = name.rpartition(".")
+    if not parent:
+        return _import_one(name)
+    package, module = _import(parent), _import_one(name)
+    setattr(package, tail, module)  # as the import statement does
+    return module
+
+
+def _import_one(name: str) -> ModuleType:
+    found = _find(name)
     loaded = sys.modules.get(name)
     if loaded is not None:
-        if getattr(loaded, "__file__", None) != spec.origin:
+        if getattr(loaded, "__file__", None) != found.origin:
             raise ImportError(f"another module is already loaded as {name!r}; rename the file")
         return loaded
+    if found.origin is None:
+        folder = ModuleType(name)
+        folder.__path__ = list(found.folders)
+        return sys.modules.setdefault(name, folder)
+    return _execute(name, found)
+
+
+def _execute(name: str, found: _Found) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        name, found.origin, submodule_search_locations=list(found.folders) or None
+    )
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        assert spec.loader is not None
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
