@@ -42,11 +42,6 @@ class Checkpoint(ABC):
     def tensors(self) -> Mapping[str, TensorInfo]:
         """All tensors by name; reading this reads headers only."""
 
-    @property
-    def has_weights(self) -> bool:
-        """False where there is only a config: the runtime then draws random weights from `model.seed`."""
-        return True
-
     @abstractmethod
     def read(self, name: str) -> memoryview:
         """The bytes of one tensor, elements in C order; format "B"; may be a read-only view of a map.
