@@ -1,0 +1,154 @@
+"""The one decoder of the torch runtime: a model spec turned into bound callables, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from jackfield.interfaces.worker import WorkerContext
+from jackfield.model_spec import ModelSpec
+from jackfield_torch.attention_step import AttentionStep
+from jackfield_torch.interfaces.quantization import LinearPart
+from jackfield_torch.layers.attention import StepInputs
+from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
+from jackfield_torch.layers.decoder_layer import (
+    DecoderLayer,
+    LayerBuilder,
+    SchemeOf,
+    build_linear_of,
+)
+from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
+from jackfield_torch.layers.linear import linear_kind
+from jackfield_torch.layers.logits import Logits, SoftCap
+from jackfield_torch.layers.norm import build_norm
+from jackfield_torch.loader import (
+    CheckpointWeights,
+    ModelWeights,
+    RandomWeights,
+    WeightShard,
+    open_checkpoint,
+)
+from jackfield_torch.rope import RopeTable
+from jackfield_torch.settings import max_length
+from jackfield_torch.tensor_parallel import RankGroup
+
+
+class Decoder:
+    """One rank's share of a model."""
+
+    def __init__(
+        self,
+        *,
+        embedding: Embedding | PositionedEmbedding,
+        ropes: tuple[RopeTable, ...],
+        layers: tuple[DecoderLayer, ...],
+        logits: Logits,
+        details: Mapping[str, str],
+    ) -> None:
+        self._embedding = embedding
+        self._ropes = ropes
+        self._layers = layers
+        self._logits = logits
+        self.details = details  # how it was built, for `explain` and logs
+
+    def forward(self, token_ids_T: Tensor, positions_T: Tensor, attention: AttentionStep) -> Tensor:
+        """Hidden states of all tokens of a step before the final norm; writes the cache through `attention`."""
+        x_TE = self._embedding(token_ids_T, positions_T)
+        step = StepInputs(attention, tuple(rope.rows(positions_T) for rope in self._ropes))
+        for layer in self._layers:
+            x_TE = layer(x_TE, step)
+        return x_TE
+
+    def logits(self, hidden_SE: Tensor) -> Tensor:
+        """Scores of the whole vocabulary in float32, on every rank."""
+        return self._logits(hidden_SE)
+
+
+def build_decoder(
+    context: WorkerContext,
+    device: torch.device,
+    dtype: torch.dtype,
+    schemes: SchemeOf,
+    group: RankGroup,
+) -> Decoder:
+    """Load the model of `context` onto `device`. Raises ModelError."""
+    length = max_length(context.config, context.spec)
+    with open_checkpoint(context.activation, context.files) as checkpoint:
+        weights: ModelWeights = (
+            RandomWeights(context.config.model.seed, device)
+            if checkpoint.is_synthetic
+            else CheckpointWeights(checkpoint, context.spec)
+        )
+        return assemble_decoder(context.spec, weights, device, dtype, schemes, group, length)
+
+
+def assemble_decoder(
+    spec: ModelSpec,
+    weights: ModelWeights,
+    device: torch.device,
+    dtype: torch.dtype,
+    schemes: SchemeOf,
+    group: RankGroup,
+    max_length: int,
+) -> Decoder:
+    """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see."""
+    shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype)
+    ropes = tuple(dict.fromkeys(layer.mixer.rope for layer in spec.layers if layer.mixer.rope))
+    embedding = _build_embedding(spec, weights, shard)
+    indices = {rope: index for index, rope in enumerate(ropes)}
+    builder = LayerBuilder(spec, weights, shard, schemes, group, indices)
+    layers = tuple(builder.build(index, layer) for index, layer in enumerate(spec.layers))
+    logits = _build_logits(spec, weights, shard, schemes, group)
+    if group.rank == 0:
+        weights.finish()
+    return Decoder(
+        embedding=embedding,
+        ropes=tuple(RopeTable(rope, max_length, device, dtype) for rope in ropes),
+        layers=layers,
+        logits=logits,
+        details={"plain linears": f"{linear_kind(device, dtype)}, {dtype}".replace("torch.", "")},
+    )
+
+
+def _build_embedding(
+    spec: ModelSpec, weights: ModelWeights, shard: WeightShard
+) -> Embedding | PositionedEmbedding:
+    shared_as = "head" if spec.tied_head else None
+    table_VE = shard.table("embedding", spec.vocab_size, spec.hidden_size, shared_as=shared_as)
+    norm = build_norm(spec.embedding_norm, "embedding_norm", spec.hidden_size, weights)
+    # rounded to the dtype of the activations, as Transformers rounds it
+    factor = torch.tensor(spec.embedding_scale).to(shard.dtype).item()
+    scale: TensorFunction = identity if factor == 1.0 else Multiply(factor)
+    if spec.learned_positions is None:
+        return Embedding(table_VE, chain(scale, norm))
+    positions_LE = shard.table("positions", spec.learned_positions, spec.hidden_size)
+    return PositionedEmbedding(table_VE, scale, positions_LE, spec.position_offset, norm)
+
+
+def _build_logits(
+    spec: ModelSpec,
+    weights: ModelWeights,
+    shard: WeightShard,
+    schemes: SchemeOf,
+    group: RankGroup,
+) -> Logits:
+    """The head is shared out over the vocabulary where the ranks divide it, else every rank holds it whole."""
+    is_split = group.num_ranks > 1 and spec.vocab_size % group.num_ranks == 0
+    part = LinearPart(
+        name="head",
+        in_size=spec.hidden_size,
+        out_size=spec.vocab_size,
+        bias=spec.head_bias,
+        split="column" if is_split else "none",
+    )
+    return Logits(
+        build_norm(spec.final_norm, "final_norm", spec.hidden_size, weights),
+        build_linear_of([part], schemes, shard),
+        group.all_gather if is_split else identity,
+        chain(
+            Multiply(spec.logit_scale) if spec.logit_scale != 1.0 else identity,
+            SoftCap(spec.logit_soft_cap) if spec.logit_soft_cap else identity,
+        ),
+    )

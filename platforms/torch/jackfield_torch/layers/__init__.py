@@ -1,0 +1,1 @@
+"""What a decoder is built of: norms, linears, attention, feed-forward, embeddings."""

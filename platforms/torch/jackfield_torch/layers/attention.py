@@ -1,0 +1,97 @@
+"""Softmax attention with grouped queries: projections, norms of heads and rotation around `AttentionStep`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from jackfield_torch.attention_step import AttentionStep
+from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.layers.compose import TensorFunction
+from jackfield_torch.rope import Rotation
+
+
+@dataclass(frozen=True, slots=True)
+class StepInputs:
+    """What the layers of one step share."""
+
+    attention: AttentionStep
+    rotations: tuple[Rotation, ...]  # one for each different rope of the model
+
+
+RotateHeads = Callable[[Tensor, StepInputs], Tensor]
+
+
+class RotateBy:
+    """Rotates by one of the step's rotations."""
+
+    def __init__(self, rotate: Callable[[Tensor, Rotation], Tensor], index: int) -> None:
+        self._rotate = rotate
+        self._index = index
+
+    def __call__(self, x_TMH: Tensor, step: StepInputs) -> Tensor:
+        return self._rotate(x_TMH, step.rotations[self._index])
+
+
+def no_rotation(x_TMH: Tensor, step: StepInputs) -> Tensor:
+    """For models whose positions enter elsewhere."""
+    return x_TMH
+
+
+class AttentionMixer:
+    """The mixer of one layer that has keys and values of its own."""
+
+    def __init__(
+        self,
+        *,
+        layer: int,
+        num_heads: int,  # on this rank
+        num_kv_heads: int,
+        head_size: int,
+        qkv: Linear,  # q, k and v side by side
+        head_norms: TensorFunction,
+        rotate: RotateHeads,
+        out: Linear,
+    ) -> None:
+        self._layer = layer
+        self._num_heads = num_heads
+        self._num_rotated = num_heads + num_kv_heads
+        self._head_size = head_size
+        self._qkv, self._out = qkv, out
+        self._head_norms, self._rotate = head_norms, rotate
+
+    def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
+        """This rank's share of the sum."""
+        qkv = self._qkv(x_TE).unflatten(-1, (-1, self._head_size))
+        qk = self._rotate(self._head_norms(qkv[:, : self._num_rotated]), step)
+        q_TNH, k_TKH = qk[:, : self._num_heads], qk[:, self._num_heads :]
+        o_TNH = step.attention.attend(self._layer, q_TNH, k_TKH, qkv[:, self._num_rotated :])
+        return self._out(o_TNH.flatten(1))
+
+
+class SharedCacheMixer:
+    """The mixer of a layer that reads the keys and values of an earlier one."""
+
+    def __init__(
+        self,
+        *,
+        layer: int,
+        head_size: int,
+        q: Linear,
+        head_norms: TensorFunction,
+        rotate: RotateHeads,
+        out: Linear,
+    ) -> None:
+        self._layer = layer
+        self._head_size = head_size
+        self._q, self._out = q, out
+        self._head_norms, self._rotate = head_norms, rotate
+
+    def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
+        """This rank's share of the sum."""
+        q_TNH = self._q(x_TE).unflatten(-1, (-1, self._head_size))
+        q_TNH = self._rotate(self._head_norms(q_TNH), step)
+        o_TNH = step.attention.attend(self._layer, q_TNH, None, None)
+        return self._out(o_TNH.flatten(1))

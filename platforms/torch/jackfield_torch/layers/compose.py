@@ -1,0 +1,44 @@
+"""Functions of one tensor, chained at build time so that a step asks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+TensorFunction = Callable[[Tensor], Tensor]
+
+
+def identity(x: Tensor) -> Tensor:
+    """Gives back what it gets."""
+    return x
+
+
+def chain(*functions: TensorFunction) -> TensorFunction:
+    """One function that applies all in order; identities cost nothing."""
+    real = [function for function in functions if function is not identity]
+    if not real:
+        return identity
+    if len(real) == 1:
+        return real[0]
+    return _Chain(tuple(real))
+
+
+class Multiply:
+    """Multiplies in place: for a tensor that nobody else holds."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.mul_(self._factor)
+
+
+class _Chain:
+    def __init__(self, functions: tuple[TensorFunction, ...]) -> None:
+        self._functions = functions
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for function in self._functions:
+            x = function(x)
+        return x

@@ -1,0 +1,201 @@
+"""One layer of a decoder, and how it is made from its spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from jackfield.errors import UnsupportedModelError
+from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm, Rope
+from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
+from jackfield_torch.layers.activation import Gate, activation_function
+from jackfield_torch.layers.attention import (
+    AttentionMixer,
+    RotateBy,
+    RotateHeads,
+    SharedCacheMixer,
+    StepInputs,
+    no_rotation,
+)
+from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
+from jackfield_torch.layers.linear import JoinedLinear
+from jackfield_torch.layers.norm import build_head_norms, build_norm
+from jackfield_torch.loader import ModelWeights, WeightShard
+from jackfield_torch.rope import build_rotate
+from jackfield_torch.settings import heads_of_rank
+from jackfield_torch.tensor_parallel import RankGroup
+
+SchemeOf = Callable[[LinearPart], QuantizationScheme]
+Mixer = Callable[[Tensor, StepInputs], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderLayer:
+    """Two branches that add to the residual stream. What a spec leaves out is the identity."""
+
+    mixer_norm: TensorFunction
+    mixer: Mixer
+    after_mixer: TensorFunction  # sum over ranks, post norm, scale
+    feed_forward_norm: TensorFunction
+    feed_forward: TensorFunction
+    after_feed_forward: TensorFunction
+
+    def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
+        """Adds to `x_TE` in place."""
+        x_TE.add_(self.after_mixer(self.mixer(self.mixer_norm(x_TE), step)))
+        return x_TE.add_(self.after_feed_forward(self.feed_forward(self.feed_forward_norm(x_TE))))
+
+
+def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
+    """One matrix where all parts have one scheme that can fuse them, else one after another."""
+    first = schemes(parts[0])
+    if len({type(schemes(part)) for part in parts}) == 1 and (
+        len(parts) == 1 or first.can_fuse(parts)
+    ):
+        return first.create(parts, shard)
+    return JoinedLinear([schemes(part).create([part], shard) for part in parts])
+
+
+class LayerBuilder:
+    """Builds the layers of one model on one rank."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        weights: ModelWeights,
+        shard: WeightShard,
+        schemes: SchemeOf,
+        group: RankGroup,
+        rope_indices: Mapping[Rope, int],
+    ) -> None:
+        self._hidden_size = spec.hidden_size
+        self._weights = weights
+        self._shard = shard
+        self._schemes = schemes
+        self._reduce = identity if group.num_ranks == 1 else group.all_reduce
+        self._num_ranks = group.num_ranks
+        self._rope_indices = rope_indices
+
+    def build(self, index: int, layer: Layer) -> DecoderLayer:
+        """Read the weights of the layer and bind its parts."""
+        module = f"layers.{index}"
+        return DecoderLayer(
+            mixer_norm=self._norm(layer.mixer_norm, f"{module}.mixer_norm"),
+            mixer=self._mixer(index, layer),
+            after_mixer=self._after(layer, layer.mixer_post_norm, f"{module}.mixer_post_norm"),
+            feed_forward_norm=self._norm(layer.feed_forward_norm, f"{module}.feed_forward_norm"),
+            feed_forward=self._feed_forward(layer.feed_forward, f"{module}.feed_forward"),
+            after_feed_forward=self._after(
+                layer, layer.feed_forward_post_norm, f"{module}.feed_forward_post_norm"
+            ),
+        )
+
+    def _norm(self, norm: Norm | None, module: str) -> TensorFunction:
+        return build_norm(norm, module, self._hidden_size, self._weights)
+
+    def _after(self, layer: Layer, norm: Norm | None, module: str) -> TensorFunction:
+        scale = layer.residual_scale
+        return chain(
+            self._reduce,
+            self._norm(norm, module),
+            Multiply(scale) if scale != 1.0 else identity,
+        )
+
+    def _mixer(self, index: int, layer: Layer) -> Mixer:
+        attention = layer.mixer
+        self._check(index, attention)
+        module = f"layers.{index}.mixer"
+        shares_cache = layer.cache_of_layer is not None
+        num_heads = heads_of_rank(attention.num_heads, self._num_ranks)
+        num_kv_heads = 0 if shares_cache else heads_of_rank(attention.num_kv_heads, self._num_ranks)
+        parts = self._input_parts(attention, module)
+        linear = build_linear_of(parts[:1] if shares_cache else parts, self._schemes, self._shard)
+        head_norms = build_head_norms(
+            attention.q_norm, attention.k_norm, module, num_heads, num_kv_heads,
+            attention.head_size, self._weights,
+        )  # fmt: skip
+        rotate = self._rotate(attention)
+        out = self._row(
+            f"{module}.o", attention.num_heads * attention.head_size, attention.out_bias
+        )
+        if shares_cache:
+            return SharedCacheMixer(
+                layer=index,
+                head_size=attention.head_size,
+                q=linear,
+                head_norms=head_norms,
+                rotate=rotate,
+                out=out,
+            )
+        return AttentionMixer(
+            layer=index,
+            num_heads=num_heads,
+            num_kv_heads=num_kv_heads,
+            head_size=attention.head_size,
+            qkv=linear,
+            head_norms=head_norms,
+            rotate=rotate,
+            out=out,
+        )
+
+    def _input_parts(self, attention: Attention, module: str) -> list[LinearPart]:
+        kv_heads = attention.num_kv_heads
+        copies = max(1, self._num_ranks // kv_heads)
+        return [
+            LinearPart(
+                name=f"{module}.{name}",
+                in_size=self._hidden_size,
+                out_size=heads * attention.head_size,
+                bias=attention.qkv_bias,
+                copies=shared,
+            )
+            for name, heads, shared in (
+                ("q", attention.num_heads, 1),
+                ("k", kv_heads, copies),
+                ("v", kv_heads, copies),
+            )
+        ]
+
+    def _rotate(self, attention: Attention) -> RotateHeads:
+        if attention.rope is None:
+            return no_rotation
+        rotate = build_rotate(attention.rope, attention.head_size)
+        return RotateBy(rotate, self._rope_indices[attention.rope])
+
+    def _feed_forward(self, feed_forward: FeedForward, module: str) -> TensorFunction:
+        parts = [
+            LinearPart(
+                name=f"{module}.{name}",
+                in_size=self._hidden_size,
+                out_size=feed_forward.size,
+                bias=feed_forward.bias,
+            )
+            for name in (("gate", "up") if feed_forward.gated else ("up",))
+        ]
+        activation = activation_function(feed_forward.activation)
+        return chain(
+            build_linear_of(parts, self._schemes, self._shard),
+            Gate(activation) if feed_forward.gated else activation,
+            self._row(f"{module}.down", feed_forward.size, feed_forward.bias),
+        )
+
+    def _row(self, name: str, in_size: int, bias: bool) -> Linear:
+        part = LinearPart(
+            name=name, in_size=in_size, out_size=self._hidden_size, bias=bias, split="row"
+        )
+        return build_linear_of([part], self._schemes, self._shard)
+
+    def _check(self, index: int, attention: Attention) -> None:
+        ranks, kv_heads = self._num_ranks, attention.num_kv_heads
+        if attention.num_heads % ranks or (kv_heads % ranks and ranks % kv_heads):
+            raise UnsupportedModelError(
+                f"{ranks} ranks cannot share the {attention.num_heads} heads and {kv_heads} key-value heads "
+                f"of layer {index}; set executor.tensor_parallel to a number that divides both"
+            )
+        if attention.sinks or not attention.causal:
+            raise UnsupportedModelError(
+                f"layer {index} has attention sinks or is not causal, which the torch runtime lacks"
+            )

@@ -1,0 +1,233 @@
+"""Streams tensors of a checkpoint into parameters: one at a time, so that the model is never held twice."""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from jackfield.activation import ActivationPlan
+from jackfield.discovery.loading import load_target
+from jackfield.errors import CheckpointError
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
+from jackfield.model_spec import ModelSpec, ModuleSource
+from jackfield_torch.dtypes import torch_dtype
+from jackfield_torch.interfaces.quantization import LinearPart
+from jackfield_torch.transforms import apply_transforms
+
+_LOG = logging.getLogger(__name__)
+# Buffers that older releases of Transformers saved beside the weights: masks and rotary frequencies.
+_IGNORABLE = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
+_NAMES_SHOWN = 5
+
+
+def open_checkpoint(activation: ActivationPlan, files: ModelFiles) -> Checkpoint:
+    """The checkpoint in `files`, read by the weight format of the activation plan."""
+    weight_format: WeightFormat = load_target(activation.selected("weight_formats"))
+    return weight_format.open(files)
+
+
+class ModelWeights(ABC):
+    """The parameters of logical modules, whatever they come from."""
+
+    @abstractmethod
+    def has(self, module: str, parameter: str) -> bool:
+        """True where the module has that parameter."""
+
+    @abstractmethod
+    def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """A tensor of its own memory, as stored, transforms undone; of `shape` unless that is None.
+
+        Raises CheckpointError naming file, tensor, expected and found shape.
+        """
+
+    def norm_weight(self, module: str, size: int, fill: float) -> Tensor:
+        """The weight of a norm in float32; `fill` is what leaves its input alone."""
+        return self.read(module, "weight", (size,)).float()
+
+    def norm_bias(self, module: str, size: int) -> Tensor:
+        """The bias of a norm in float32."""
+        return self.read(module, "bias", (size,)).float()
+
+    def finish(self) -> None:
+        """Called once everything was read."""
+
+
+class CheckpointWeights(ModelWeights):
+    """Parameters from an open checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, spec: ModelSpec) -> None:
+        self._checkpoint = checkpoint
+        self._spec = spec
+        self._used: set[str] = set()
+
+    def has(self, module: str, parameter: str) -> bool:
+        return self._find(self._source(module), parameter) is not None
+
+    def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        source = self._source(module)
+        info = self._find(source, parameter)
+        if info is None:
+            raise self._missing(module, f"{source.prefix}.{parameter}", shape)
+        self._used.add(info.name)
+        stored = self._copy(info)
+        try:
+            tensor = apply_transforms(stored, source.transforms)
+        except ValueError as error:
+            raise _mismatch(info, module, shape, str(error)) from error
+        if shape is not None and tuple(tensor.shape) != shape:
+            found = "" if not source.transforms else f"that gives {tuple(tensor.shape)}"
+            raise _mismatch(info, module, shape, found)
+        return tensor
+
+    def finish(self) -> None:
+        """Tells once of tensors that nobody asked for: the spec may not be that of this model."""
+        tied = self._spec.tied_head
+        left = [
+            name
+            for name in self._checkpoint.tensors
+            if name not in self._used
+            and not name.endswith(_IGNORABLE)
+            and not (tied and name.startswith("lm_head."))
+        ]
+        if left:
+            more = f" and {len(left) - _NAMES_SHOWN} more" if len(left) > _NAMES_SHOWN else ""
+            _LOG.warning(
+                "%d tensors of the checkpoint have no place in %s and were not used: %s%s",
+                len(left), self._spec.architecture, ", ".join(left[:_NAMES_SHOWN]), more,
+            )  # fmt: skip
+
+    def _source(self, module: str) -> ModuleSource:
+        try:
+            return self._spec.source(module)
+        except KeyError:
+            raise CheckpointError(
+                f"the spec of {self._spec.architecture} does not say where {module} stands in the "
+                f"checkpoint; its table `modules` has {', '.join(sorted(self._spec.modules))}. "
+                "Add the module to the table of the model plugin."
+            ) from None
+
+    def _find(self, source: ModuleSource, parameter: str) -> TensorInfo | None:
+        """The tensor by its full name, or without its first word: checkpoints of a bare base model lack that."""
+        name = f"{source.prefix}.{parameter}"
+        tensors = self._checkpoint.tensors
+        return tensors.get(name) or tensors.get(name.partition(".")[2])
+
+    def _copy(self, info: TensorInfo) -> Tensor:
+        """The tensor in memory of its own: the checkpoint's may be a read-only map that is soon closed."""
+        view = self._checkpoint.read(info.name)
+        expected = math.prod(info.shape) * info.dtype.itemsize
+        if view.nbytes != expected:
+            raise CheckpointError(
+                f"tensor {info.name!r} in {info.file} holds {view.nbytes} bytes; its shape {info.shape} "
+                f"of {info.dtype} needs {expected}. Fetch the file again."
+            )
+        copy = torch.empty(expected, dtype=torch.uint8)
+        memoryview(copy.numpy())[:] = view
+        return copy.view(torch_dtype(info.dtype)).reshape(info.shape)
+
+    def _missing(self, module: str, name: str, shape: tuple[int, ...] | None) -> CheckpointError:
+        tensors = self._checkpoint.tensors
+        files = sorted({info.file for info in tensors.values()})
+        wanted = f" of shape {shape}" if shape else ""
+        return CheckpointError(
+            f"tensor {name!r}{wanted} is missing, which {module} of {self._spec.architecture} needs; "
+            f"found {len(tensors)} tensors in {', '.join(files) or 'no file'}. "
+            "Check that all files of the checkpoint are there and that its config is its own."
+        )
+
+
+class RandomWeights(ModelWeights):
+    """Normal weights by seed, in place of a checkpoint that holds none. Every rank draws the same whole tensors."""
+
+    _STD = 0.02
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._seed = seed
+        self._device = device
+
+    def has(self, module: str, parameter: str) -> bool:
+        return parameter in ("weight", "bias")
+
+    def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        if shape is None:
+            raise CheckpointError(
+                f"{module}.{parameter} cannot be drawn at random, since only weights and biases have a known "
+                "shape; dummy weights need the unquantized scheme: set select.quantization = 'unquantized'"
+            )
+        name = f"{self._seed}:{module}.{parameter}"
+        generator = torch.Generator(self._device).manual_seed(_stable_hash(name))
+        tensor = torch.empty(shape, device=self._device)
+        return tensor.normal_(0.0, self._STD, generator=generator)
+
+    def norm_weight(self, module: str, size: int, fill: float) -> Tensor:
+        return torch.full((size,), fill)
+
+
+class WeightShard:
+    """What a quantization scheme reads through: the LinearShard of one rank."""
+
+    def __init__(
+        self,
+        weights: ModelWeights,
+        rank: int,
+        num_ranks: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self._weights = weights
+        self.rank, self.num_ranks = rank, num_ranks
+        self.device, self.dtype = device, dtype
+        self._tables: dict[str, Tensor] = {}
+
+    def read(self, part: LinearPart, parameter: str) -> Tensor:
+        """See LinearShard. A table that is also the head comes in its final form, so that it can be shared."""
+        if parameter == "weight" and part.name in self._tables:
+            return self._tables[part.name]
+        shapes = {"weight": (part.out_size, part.in_size), "bias": (part.out_size,)}
+        return self._weights.read(part.name, parameter, shapes.get(parameter))
+
+    def has(self, part: LinearPart, parameter: str) -> bool:
+        return self._weights.has(part.name, parameter)
+
+    def cut(self, whole: Tensor, axis: int, copies: int = 1) -> Tensor:
+        shares = self.num_ranks // copies
+        if whole.shape[axis] % shares:
+            raise CheckpointError(
+                f"axis {axis} of a tensor of shape {tuple(whole.shape)} cannot be cut into {shares} equal shares; "
+                "set executor.tensor_parallel to a number that divides it"
+            )
+        size = whole.shape[axis] // shares
+        return whole.narrow(axis, self.rank // copies * size, size)
+
+    def table(
+        self, module: str, num_rows: int, size: int, *, shared_as: str | None = None
+    ) -> Tensor:
+        """A look-up table in the activations' dtype, whole on every rank; `shared_as`: the linear that reads it too."""
+        table = self._weights.read(module, "weight", (num_rows, size))
+        table = table.to(self.device, self.dtype).contiguous()
+        if shared_as is not None:
+            self._tables[shared_as] = table
+        return table
+
+
+def _mismatch(
+    info: TensorInfo, module: str, shape: tuple[int, ...] | None, found: str
+) -> CheckpointError:
+    detail = f" ({found})" if found else ""
+    return CheckpointError(
+        f"tensor {info.name!r} in {info.file} has shape {info.shape}{detail}; expected {shape} for {module}. "
+        "Check that the config belongs to this checkpoint."
+    )
+
+
+def _stable_hash(text: str) -> int:
+    """A 63-bit hash that is the same in every process."""
+    value = 14695981039346656037  # FNV-1a
+    for byte in text.encode():
+        value = (value ^ byte) * 1099511628211 % 2**64
+    return value >> 1

@@ -1,0 +1,1 @@
+"""What authors of plugins for the torch runtime test with."""

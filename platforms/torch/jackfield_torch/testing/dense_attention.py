@@ -1,0 +1,53 @@
+"""Attention of a single row, written out: the oracle for decoders and for attention backends."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from jackfield.model_spec import Attention, ModelSpec
+
+
+class DenseAttention:
+    """An `AttentionStep` that keeps the keys and values of one row in a list, over any number of steps."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._layers = spec.layers
+        self._keys: dict[int, Tensor] = {}
+        self._values: dict[int, Tensor] = {}
+
+    def attend(
+        self, layer: int, q_TNH: Tensor, k_TKH: Tensor | None, v_TKH: Tensor | None
+    ) -> Tensor:
+        """See AttentionStep."""
+        owner = self._layers[layer].cache_of_layer
+        source = layer if owner is None else owner
+        if k_TKH is not None and v_TKH is not None:
+            self._append(self._keys, source, k_TKH)
+            self._append(self._values, source, v_TKH)
+        mixer = self._layers[layer].mixer
+        return dense_attention(q_TNH, self._keys[source], self._values[source], mixer)
+
+    @staticmethod
+    def _append(store: dict[int, Tensor], layer: int, new_TKH: Tensor) -> None:
+        # a copy: the caller's tensor may be a view of a buffer that it reuses
+        store[layer] = torch.cat((store.get(layer, new_TKH[:0]), new_TKH.clone()))
+
+
+def dense_attention(q_TNH: Tensor, k_LKH: Tensor, v_LKH: Tensor, mixer: Attention) -> Tensor:
+    """The last T of L tokens attend to all of them, in float32; o_TNH in q's dtype."""
+    num_queries, num_heads, _ = q_TNH.shape
+    length = k_LKH.shape[0]
+    repeats = num_heads // k_LKH.shape[1]
+    k_LNH = k_LKH.float().repeat_interleave(repeats, 1)
+    v_LNH = v_LKH.float().repeat_interleave(repeats, 1)
+    scores_NTL = torch.einsum("tnh,lnh->ntl", q_TNH.float(), k_LNH) * mixer.scale
+    if mixer.soft_cap is not None:
+        scores_NTL = mixer.soft_cap * torch.tanh(scores_NTL / mixer.soft_cap)
+    query_T = torch.arange(length - num_queries, length).unsqueeze(1)
+    distance_TL = query_T - torch.arange(length)
+    hidden_TL = distance_TL < 0
+    if mixer.window is not None:
+        hidden_TL = hidden_TL | (distance_TL >= mixer.window)
+    probabilities_NTL = scores_NTL.masked_fill(hidden_TL, -torch.inf).softmax(-1)
+    return torch.einsum("ntl,lnh->tnh", probabilities_NTL, v_LNH).to(q_TNH.dtype)

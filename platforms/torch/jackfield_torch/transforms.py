@@ -1,0 +1,38 @@
+"""Undoing how a checkpoint stores a tensor, as the spec's table of modules says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from jackfield.model_spec import Offset, Permute, Split, Transform, Transpose
+
+
+def apply_transforms(tensor: Tensor, transforms: Sequence[Transform]) -> Tensor:
+    """The tensor after all transforms, in order; may be a view. Raises ValueError where one does not fit."""
+    for transform in transforms:
+        tensor = _apply(tensor, transform)
+    return tensor
+
+
+def _apply(tensor: Tensor, transform: Transform) -> Tensor:
+    match transform:
+        case Transpose():
+            return tensor.t() if tensor.ndim == 2 else tensor
+        case Split(start, stop):
+            if stop > tensor.shape[0]:
+                raise ValueError(f"rows {start} to {stop} do not exist")
+            return tensor[start:stop]
+        case Offset(value):
+            return tensor + value
+        case Permute(num_heads):
+            return _halves_from_pairs(tensor, num_heads)
+
+
+def _halves_from_pairs(tensor: Tensor, num_heads: int) -> Tensor:
+    """Rows (0, 1), (2, 3), ... of each head to (0, 2, ...), (1, 3, ...)."""
+    if tensor.shape[0] % (2 * num_heads):
+        raise ValueError(f"axis 0 does not hold pairs for {num_heads} heads")
+    pairs = tensor.reshape(num_heads, -1, 2, *tensor.shape[1:])
+    return pairs.transpose(1, 2).reshape(tensor.shape)

@@ -1,0 +1,39 @@
+"""The scheme of plain weights: what every checkpoint without a quantization method uses. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jackfield.decision import Reason
+from jackfield.interfaces.card import Facts
+from jackfield_torch.interfaces.quantization import (
+    LinearPart,
+    QuantizationNeed,
+    QuantizationScheme,
+)
+
+if TYPE_CHECKING:  # the card is read where torch is not installed
+    from jackfield_torch.interfaces.linear import Linear, LinearShard
+
+
+class UnquantizedScheme(QuantizationScheme):
+    """Weights in the dtype of the activations; any column-parallel parts that share an input become one matrix."""
+
+    def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
+        """Refuses checkpoints that name a quantization method."""
+        if need.method == "none":
+            return ()
+        return (Reason("method", f"reads plain weights only, the checkpoint is {need.method}"),)
+
+    def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
+        """True for column-parallel parts of one input that all have a bias, or all have none."""
+        return len({(part.in_size, part.bias) for part in parts}) == 1 and {
+            part.split for part in parts
+        } == {"column"}
+
+    def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
+        """One matrix multiplication over all parts, by the fastest way that the device has."""
+        from jackfield_torch.layers.linear import build_linear
+
+        return build_linear(parts, shard)
