@@ -1,10 +1,17 @@
-"""What the decoder sees of attention in one step: the border between the model side and the paged cache."""
+"""Attention in one step: what the decoder sees of it, and the paged cache behind it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
+
+from jackfield.cache import CacheGroup, group_of_layer
+from jackfield.model_spec import ModelSpec
+from jackfield_torch.interfaces.attention import Attention, AttentionBatch, LayerAttention
+from jackfield_torch.paged_cache import GroupCache, LayerStore, Slots
 
 
 class AttentionStep(Protocol):
@@ -19,3 +26,67 @@ class AttentionStep(Protocol):
         None where the layer reads the cache of an earlier one (`Layer.cache_of_layer`). The last axis must be
         contiguous; the others may be views into a fused projection.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    group: int
+    store: LayerStore
+    attention: Attention
+    facts: LayerAttention
+
+
+class PagedAttention:
+    """The AttentionStep of an engine: bound once, then told of each step's batch."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        groups: Sequence[CacheGroup],
+        caches: Sequence[GroupCache],
+        attentions: Sequence[Attention],
+        block_size: int,
+    ) -> None:
+        self._attentions = attentions
+        self._block_size = block_size
+        self._slots: list[Slots] = []
+        self._layers = tuple(
+            _bind(spec, layer, groups, caches, attentions) for layer in range(len(spec.layers))
+        )
+
+    def begin(self, batches: Sequence[AttentionBatch]) -> None:
+        """Prepare every cache group for a step."""
+        self._slots = [Slots(batch.slots_T, self._block_size) for batch in batches]
+        for attention, batch in zip(self._attentions, batches, strict=True):
+            attention.prepare(batch)
+
+    def attend(
+        self, layer: int, q_TNH: Tensor, k_TKH: Tensor | None, v_TKH: Tensor | None
+    ) -> Tensor:
+        """As AttentionStep says."""
+        bound = self._layers[layer]
+        if k_TKH is not None and v_TKH is not None:
+            bound.store.write(k_TKH, v_TKH, self._slots[bound.group])
+        return bound.attention.attend(q_TNH, bound.store.views, bound.facts)
+
+    def close(self) -> None:
+        """Free the backends' buffers."""
+        for attention in self._attentions:
+            attention.close()
+
+
+def _bind(
+    spec: ModelSpec,
+    layer: int,
+    groups: Sequence[CacheGroup],
+    caches: Sequence[GroupCache],
+    attentions: Sequence[Attention],
+) -> _Layer:
+    source = spec.layers[layer].cache_of_layer
+    owner = layer if source is None else source
+    group = group_of_layer(groups, owner).index
+    mixer = spec.layers[layer].mixer
+    facts = LayerAttention(
+        scale=mixer.scale, window=mixer.window, soft_cap=mixer.soft_cap, causal=mixer.causal
+    )
+    return _Layer(group, caches[group].layers[owner], attentions[group], facts)

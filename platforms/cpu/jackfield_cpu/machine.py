@@ -1,0 +1,68 @@
+"""What the operating system says of the processor and the memory. Linux in full, elsewhere as far as it goes."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")  # version 2: the limits of this container
+# Vector extensions that decide what is fast; the words of /proc/cpuinfo on x86 and on ARM.
+EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "sve", "bf16", "i8mm")
+
+
+def cpu_fields() -> dict[str, str]:
+    """The first processor's entry of /proc/cpuinfo; empty where there is none."""
+    if not _CPUINFO.is_file():
+        return {}
+    first = _CPUINFO.read_text().split("\n\n", 1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def cpu_name() -> str:
+    """What the processor is called."""
+    return cpu_fields().get("model name") or platform.processor() or platform.machine()
+
+
+def cpu_extensions() -> frozenset[str]:
+    """Those of EXTENSIONS that the processor has."""
+    fields = cpu_fields()
+    words = (fields.get("flags") or fields.get("Features") or "").split()
+    return frozenset(EXTENSIONS).intersection(words)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: its affinity, and the quota of its container."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
+    if quota.isdigit() and period.strip().isdigit():
+        return max(1, min(allowed or 1, int(quota) // int(period)))
+    return allowed or 1
+
+
+def available_bytes() -> int:
+    """Memory that can be taken without swapping: of the machine, or what its container leaves."""
+    limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
+    free = _available_of_machine()
+    if limit.isdigit() and used.isdigit():
+        return max(0, min(free, int(limit) - int(used)))
+    return free
+
+
+def _available_of_machine() -> int:
+    for line in _read(_MEMINFO).splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    )  # no such file: half of all
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

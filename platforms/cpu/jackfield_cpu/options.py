@@ -1,0 +1,18 @@
+"""The settings of the CPU platform: `[options.cpu]` in a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jackfield.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuOptions:
+    """How the processor is used."""
+
+    threads: int | None = None  # that compute; None: one for each core this process may use
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"options.cpu.threads must be at least 1 or none, got {self.threads}")

@@ -1,0 +1,48 @@
+"""The card of the CPU platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jackfield.config import Scalar
+from jackfield.config.options import read_options
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.worker import WorkerContext
+from jackfield_cpu import machine
+from jackfield_cpu.options import CpuOptions
+from jackfield_torch.device import Device
+from jackfield_torch.platform import TorchPlatform
+
+# Processors that multiply bfloat16 natively; elsewhere float32 is faster, although it is twice as large.
+_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+class CpuPlatform(TorchPlatform):
+    """The processor that this process runs on."""
+
+    options = CpuOptions
+    device = "cpu"
+
+    def probe(self) -> Facts:
+        """Name, cores, memory and vector extensions; reads a few files and imports nothing."""
+        has = machine.cpu_extensions()
+        return {
+            "device": self.device,
+            "name": machine.cpu_name(),
+            "cores": machine.usable_cores(),
+            "available_bytes": machine.available_bytes(),
+            **{extension: extension in has for extension in machine.EXTENSIONS},
+        }
+
+    def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
+        """bfloat16 where the processor multiplies it, else float32."""
+        fast = any(facts.get(extension) for extension in _BFLOAT16)
+        return {"model.dtype": "bfloat16" if fast else "float32"}
+
+    def create_device(self, context: WorkerContext) -> Device:
+        """The processor, with its share of the cores where several ranks run on it."""
+        from jackfield_cpu.device import CpuDevice
+
+        options = read_options(CpuOptions, "cpu", context.config)
+        share = max(1, machine.usable_cores() // context.num_ranks)
+        return CpuDevice(options.threads or share)

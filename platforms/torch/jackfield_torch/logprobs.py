@@ -1,0 +1,51 @@
+"""Log probabilities of drawn tokens and of prompts, as the core wants them: plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from jackfield.step import TokenLogprobs
+
+
+@dataclass(slots=True)
+class LogprobBatch:
+    """Log probabilities at P positions, still on the device."""
+
+    token_ids_P: Tensor
+    logprobs_P: Tensor
+    ranks_P: Tensor  # 1 is the most likely
+    top_ids_PM: Tensor
+    top_logprobs_PM: Tensor
+
+    def to_host(self, num_top_P: Sequence[int]) -> list[TokenLogprobs]:
+        """One TokenLogprobs a position, with as many of the most likely tokens as were asked for there."""
+        columns = zip(
+            self.token_ids_P.tolist(),
+            self.logprobs_P.tolist(),
+            self.ranks_P.tolist(),
+            self.top_ids_PM.tolist(),
+            self.top_logprobs_PM.tolist(),
+            num_top_P,
+            strict=True,
+        )
+        return [
+            TokenLogprobs(token_id, logprob, rank, tuple(ids[:num_top]), tuple(values[:num_top]))
+            for token_id, logprob, rank, ids, values, num_top in columns
+        ]
+
+
+def compute_logprobs(logits_PV: Tensor, token_ids_P: Tensor, num_top: int) -> LogprobBatch:
+    """Log softmax (float32) of these logits at the given tokens and at the `num_top` most likely ones.
+
+    A rank counts the tokens that are strictly more likely, so equal ones share the best rank.
+    """
+    total_P1 = logits_PV.logsumexp(-1, keepdim=True)
+    own_P1 = logits_PV.gather(-1, token_ids_P.long().unsqueeze(-1))
+    ranks_P = (logits_PV > own_P1).sum(-1) + 1
+    top_PM, top_ids_PM = logits_PV.topk(min(num_top, logits_PV.shape[-1]), dim=-1)
+    return LogprobBatch(
+        token_ids_P, (own_P1 - total_P1).squeeze(-1), ranks_P, top_ids_PM, top_PM - total_P1
+    )

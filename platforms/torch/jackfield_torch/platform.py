@@ -1,0 +1,131 @@
+"""The base card of all platforms that torch can drive: what is selected beyond the core, and the worker."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from jackfield.cache import CacheGroup
+from jackfield.config import EngineConfig
+from jackfield.decision import Reason
+from jackfield.dtypes import parse_dtype
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
+from jackfield.interfaces.worker import Worker, WorkerContext
+from jackfield.model_spec import ModelSpec
+from jackfield_torch import settings
+from jackfield_torch.device import Device
+from jackfield_torch.interfaces import attention_backend, quantization
+from jackfield_torch.interfaces.attention_backend import AttentionNeed
+from jackfield_torch.interfaces.quantization import QuantizationNeed
+from jackfield_torch.model_features import MODEL_FEATURES
+
+
+class TorchPlatform(Platform):
+    """A device with a torch backend. A platform says what the device is called and how to make it."""
+
+    serves: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        attention_backend.KIND: (1,),
+        quantization.KIND: (1,),
+    }
+    features = MODEL_FEATURES | {"platform.num_ranks"}
+
+    device: ClassVar[str]  # torch's word: "cpu", "cuda"
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16", "float16")  # that it computes in
+    attention_preference: ClassVar[tuple[str, ...]] = ("torch_sdpa",)
+    quantization_preference: ClassVar[tuple[str, ...]] = ("unquantized",)
+
+    @abstractmethod
+    def create_device(self, context: WorkerContext) -> Device:
+        """The device of `context.rank`. Runs in the worker's process."""
+
+    def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
+        """Refuses dtypes that the device does not compute in, and heads that ranks cannot share."""
+        return (*self._check_dtype(need), *_check_ranks(need))
+
+    def choices(
+        self, spec: ModelSpec, config: EngineConfig, facts: Facts
+    ) -> tuple[ChoicePoint, ...]:
+        """A quantization scheme for the linears, and an attention backend for each cache group."""
+        groups = spec.cache_groups(settings.cache_dtype(config, spec))
+        linears = ChoicePoint(
+            kind=quantization.KIND,
+            setting="quantization",
+            subject=settings.LINEARS,
+            need=QuantizationNeed(
+                device=self.device, dtype=settings.model_dtype(config, spec).name
+            ),
+            preference=self.quantization_preference,
+        )
+        return (linears, *(self._attention_choice(spec, config, group) for group in groups))
+
+    def create_worker(self, context: WorkerContext) -> Worker:
+        """A worker of the torch runtime on this platform's device."""
+        from jackfield_torch.worker import TorchWorker
+
+        return TorchWorker(context, self.create_device(context))
+
+    def _attention_choice(
+        self, spec: ModelSpec, config: EngineConfig, group: CacheGroup
+    ) -> ChoicePoint:
+        mixers = [
+            layer.mixer
+            for index, layer in enumerate(spec.layers)
+            if (index if layer.cache_of_layer is None else layer.cache_of_layer) in group.layers
+        ]
+        num_ranks = config.executor.tensor_parallel
+        need = AttentionNeed(
+            device=self.device,
+            dtype=settings.model_dtype(config, spec).name,
+            cache_dtype=group.dtype.name,
+            num_heads=settings.heads_of_rank(mixers[0].num_heads, num_ranks),
+            num_kv_heads=settings.heads_of_rank(group.num_kv_heads, num_ranks),
+            head_size=group.head_size,
+            block_size=config.cache.block_size,
+            window=any(mixer.window is not None for mixer in mixers),
+            soft_cap=any(mixer.soft_cap is not None for mixer in mixers),
+            sinks=any(mixer.sinks for mixer in mixers),
+            non_causal=any(not mixer.causal for mixer in mixers),
+        )
+        return ChoicePoint(
+            kind=attention_backend.KIND,
+            setting="attention",
+            subject=settings.subject_of(group),
+            need=need,
+            preference=self.attention_preference,
+            match={
+                "group": group.index,
+                "window": need.window,
+                "soft_cap": need.soft_cap,
+                "head_size": group.head_size,
+            },
+        )
+
+    def _check_dtype(self, need: PlatformNeed) -> tuple[Reason, ...]:
+        # "auto" is not settled yet when platforms are compared
+        if need.dtype == "auto" or parse_dtype(need.dtype).name in self.dtypes:
+            return ()
+        allowed = ", ".join(self.dtypes)
+        return (
+            Reason(
+                "dtype",
+                f"computes in {allowed}, not in {need.dtype}",
+                f"set model.dtype to one of {allowed}",
+            ),
+        )
+
+
+def _check_ranks(need: PlatformNeed) -> tuple[Reason, ...]:
+    ranks = need.num_ranks
+    for index, layer in enumerate(need.model.layers):
+        heads, kv_heads = layer.mixer.num_heads, layer.mixer.num_kv_heads
+        if heads % ranks or (kv_heads % ranks and ranks % kv_heads):
+            return (
+                Reason(
+                    "ranks",
+                    f"{ranks} ranks cannot share the {heads} heads and {kv_heads} key-value heads of layer {index}",
+                    "set executor.tensor_parallel to a number that divides both",
+                ),
+            )
+    return ()
