@@ -1,0 +1,66 @@
+"""How text is cut into words before bytes are merged, by the name in `tokenizer.ggml.pre`.
+
+The patterns are those that the models' own tokenizers were trained with; names and groups as llama.cpp knows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_REST = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+_LLAMA3 = (
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}"
+    rf"| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_REST}"
+)
+_QWEN2 = (
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}"
+    rf"| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_REST}"
+)
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_TEKKEN = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*"
+    rf"|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_REST}"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splitting:
+    """One way to cut. Without a pattern it is GPT-2's own."""
+
+    pattern: str | None = None
+    is_digits_apart: bool = False  # each digit is a word of its own, cut first
+    is_normalized: bool = False  # to Unicode's form NFC
+    whole_words: bool = False  # a word that is a token is taken as it is, whatever the merges say
+    add_begin: bool = False  # where the file does not say
+
+    def pre_tokenizer(self) -> Any:
+        """For the `tokenizers` library."""
+        from tokenizers import Regex, pre_tokenizers
+
+        if self.pattern is None:
+            steps: list[Any] = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
+            if self.is_digits_apart:
+                steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
+        else:
+            steps = [
+                pre_tokenizers.Split(Regex(self.pattern), behavior="isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        return pre_tokenizers.Sequence(steps) if len(steps) > 1 else steps[0]
+
+
+_GPT2 = Splitting()
+_DIGITS = Splitting(is_digits_apart=True)
+_LLAMA3_LIKE = Splitting(pattern=_LLAMA3, whole_words=True, add_begin=True)
+_QWEN2_LIKE = Splitting(pattern=_QWEN2, is_normalized=True)
+
+SPLITTINGS: dict[str, Splitting] = {
+    **dict.fromkeys(("default", "gpt-2", "mpt", "olmo", "jais"), _GPT2),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "codeshell", "command-r"), _DIGITS),
+    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"), _LLAMA3_LIKE),
+    **dict.fromkeys(("smaug-bpe", "dbrx"), Splitting(pattern=_LLAMA3)),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), _QWEN2_LIKE),
+    "tekken": Splitting(pattern=_TEKKEN, whole_words=True, add_begin=True),
+}

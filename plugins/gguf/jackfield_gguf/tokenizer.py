@@ -1,0 +1,79 @@
+"""The card of the tokenizer format, and how a tokenizer is built from metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jackfield.checkpoint.chat_template import ChatTemplate
+from jackfield.decision import Reason
+from jackfield.errors import ModelError
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
+from jackfield_gguf.byte_level import byte_level, splitting_of
+from jackfield_gguf.format import only_file, refuse_files
+from jackfield_gguf.sentencepiece import sentencepiece
+from jackfield_gguf.vocabulary import CONTROL, USER_DEFINED, Vocabulary, read_vocabulary
+
+_BUILDERS = {"gpt2": byte_level, "llama": sentencepiece}
+
+
+class GgufTokenizerFormat(TokenizerFormat):
+    """Builds the tokenizer that a .gguf file describes."""
+
+    def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
+        """Refuse what is no .gguf file, and folders with none or several."""
+        return refuse_files(need)
+
+    def open(self, files: ModelFiles) -> Tokenizer:
+        """Read the vocabulary, special tokens and chat template."""
+        from jackfield_gguf.reader import GgufFile
+
+        file = GgufFile(only_file(files))
+        try:
+            vocabulary = read_vocabulary(file)
+        finally:
+            file.close()
+        return build_tokenizer(vocabulary)
+
+
+def build_tokenizer(vocabulary: Vocabulary) -> Tokenizer:
+    """The tokenizer of a vocabulary. Raises ModelError for a kind that is not known."""
+    from jackfield.checkpoint.fast_tokenizer import FastTokenizer, surround
+
+    builder = _BUILDERS.get(vocabulary.model)
+    if builder is None:
+        raise ModelError(
+            f"the tokenizer in {vocabulary.path} is of the kind {vocabulary.model!r}; supported: "
+            f"{', '.join(sorted(_BUILDERS))}. Name a folder with its tokenizer.json as "
+            "model.tokenizer"
+        )
+    backend = builder(vocabulary)
+    _add_tokens(backend, vocabulary)
+    begin = vocabulary.roles.get("bos_token") if _adds_begin(vocabulary) else None
+    end = vocabulary.roles.get("eos_token") if vocabulary.add_end else None
+    if begin or end:
+        surround(backend, begin, end)
+    templates = vocabulary.templates
+    return FastTokenizer(
+        backend,
+        end_token_ids=vocabulary.end_token_ids,
+        chat_template=ChatTemplate(templates, vocabulary.roles) if templates else None,
+    )
+
+
+def _adds_begin(vocabulary: Vocabulary) -> bool:
+    if vocabulary.add_begin is not None:
+        return vocabulary.add_begin
+    return vocabulary.model == "llama" or splitting_of(vocabulary).add_begin
+
+
+def _add_tokens(backend: Any, vocabulary: Vocabulary) -> None:
+    """Make control tokens special, and let user-defined ones be found whole in a text."""
+    from tokenizers import AddedToken
+
+    control = dict.fromkeys([*vocabulary.of_type(CONTROL), *vocabulary.roles.values()])
+    backend.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
+    known = backend.get_vocab(with_added_tokens=False)
+    own = [t for t in vocabulary.of_type(USER_DEFINED) if t in known and t not in control]
+    backend.add_tokens([AddedToken(t, special=False, normalized=False) for t in own])
