@@ -1,0 +1,94 @@
+"""From a blueprint to running parts: workers started, cache sized, scheduler and tokenizer ready."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from jackfield.config import EngineConfig
+from jackfield.engine.blueprint import Blueprint
+from jackfield.interfaces.executor import Executor
+from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.interfaces.worker import WorkerReport
+from jackfield.kv_cache import BlockManager, CacheBudget
+from jackfield.scheduler import Scheduler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an engine runs with; gone after `close()`."""
+
+    executor: Executor
+    report: WorkerReport
+    num_blocks: tuple[int, ...]  # of each cache group
+    blocks: BlockManager
+    scheduler: Scheduler
+    tokenizer: Tokenizer | None
+
+
+def assemble(blueprint: Blueprint) -> Parts:
+    """Start the executor and make the rest. Whatever fails, the executor is closed again."""
+    executor = blueprint.make_executor()
+    try:
+        with ThreadPoolExecutor(1, "jackfield-tokenizer") as pool:
+            tokenizer = pool.submit(blueprint.open_tokenizer) if blueprint.has_tokenizer else None
+            report = executor.start()
+        opened = tokenizer.result() if tokenizer is not None else None
+        num_blocks = _num_blocks(blueprint.config, report, executor.depth)
+        executor.allocate(num_blocks)
+        return _parts(blueprint, executor, report, num_blocks, opened)
+    except BaseException:
+        executor.close()
+        raise
+
+
+def _parts(
+    blueprint: Blueprint,
+    executor: Executor,
+    report: WorkerReport,
+    num_blocks: tuple[int, ...],
+    tokenizer: Tokenizer | None,
+) -> Parts:
+    config = blueprint.config
+    blocks = BlockManager(
+        report.groups, num_blocks, config.cache.block_size, config.cache.prefix_caching
+    )
+    scheduler = Scheduler(
+        config.scheduler,
+        blocks,
+        report.limits,
+        blueprint.make_policy(),
+        max_length=max_length(config),
+    )
+    return Parts(
+        executor=executor,
+        report=report,
+        num_blocks=num_blocks,
+        blocks=blocks,
+        scheduler=scheduler,
+        tokenizer=tokenizer,
+    )
+
+
+def max_length(config: EngineConfig) -> int:
+    """Tokens of one request, prompt and output."""
+    length = config.model.max_length
+    assert length is not None, "a blueprint's config has its length resolved"
+    return length
+
+
+def _num_blocks(config: EngineConfig, report: WorkerReport, depth: int) -> tuple[int, ...]:
+    """Blocks of each cache group. Raises OutOfMemoryError where one request does not fit."""
+    scheduler, cache = config.scheduler, config.cache
+    budget = CacheBudget(
+        groups=report.groups,
+        block_size=cache.block_size,
+        max_length=max_length(config),
+        max_rows=min(scheduler.max_rows, report.limits.max_rows),
+        max_step_tokens=min(scheduler.max_step_tokens, report.limits.max_step_tokens),
+        depth=depth,
+    )
+    if cache.num_blocks is not None:
+        return budget.in_proportion(cache.num_blocks)
+    cache_bytes = report.cache_bytes if cache.memory_bytes is None else cache.memory_bytes
+    return budget.split(cache_bytes, report.block_bytes)

@@ -1,0 +1,210 @@
+"""The engine: takes checked requests, keeps steps in flight, gives outputs. Used by one thread at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from jackfield.activation import ActivationPlan
+from jackfield.config import EngineConfig
+from jackfield.decision import Decision
+from jackfield.engine.blueprint import Blueprint
+from jackfield.engine.input_processor import InputProcessor
+from jackfield.engine.observers import Observers
+from jackfield.engine.running import EngineStats, Running
+from jackfield.errors import EngineClosedError, JackfieldError, PluginLoadError
+from jackfield.interfaces.worker import WorkerReport
+from jackfield.request import EngineRequest, FinishReason, RequestOutput
+from jackfield.step import StepPlan
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """One model, ready to answer. A worker that fails ends the engine: `step` raises why, all later calls
+    raise EngineClosedError from it. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+        self._error: BaseException | None = None
+        self._run: Running | None = Running(blueprint)
+        self.observers = Observers(_hooks(blueprint))
+        logger.info("ready: %s", "; ".join(d.line() for d in blueprint.decisions))
+        if self.observers:
+            self.observers.engine_started(self.config, self.activation)
+
+    # What is there
+
+    @property
+    def config(self) -> EngineConfig:
+        """The effective settings."""
+        return self._blueprint.config
+
+    @property
+    def activation(self) -> ActivationPlan:
+        """The plugins in use."""
+        return self._blueprint.activation
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Every selection with its reasons."""
+        return self._blueprint.decisions
+
+    @property
+    def report(self) -> WorkerReport:
+        """What the workers said after loading."""
+        return self._running.parts.report
+
+    @property
+    def num_blocks(self) -> tuple[int, ...]:
+        """Blocks of each cache group."""
+        return self._running.parts.num_blocks
+
+    @property
+    def vocab_size(self) -> int:
+        """Token ids that a prompt may hold."""
+        return self._blueprint.spec.vocab_size
+
+    @property
+    def input(self) -> InputProcessor:
+        """Makes requests of prompts."""
+        return self._running.input
+
+    @property
+    def has_unfinished(self) -> bool:
+        """True while a request is open."""
+        return self._running.parts.scheduler.has_unfinished
+
+    @property
+    def num_in_flight(self) -> int:
+        """Steps in flight; some can be left when no request is open, their results are void."""
+        return self._running.loop.num_in_flight
+
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`, and after a failure."""
+        return self._run is None
+
+    @property
+    def stats(self) -> EngineStats:
+        """Figures for logs and benchmarks."""
+        return self._running.stats
+
+    # What it does
+
+    def add_request(self, request: EngineRequest, *, stream: bool = False) -> None:
+        """Take a request in. `stream`: `step` reports it each time it moved, else once, at its end.
+
+        Raises RequestError where it can never run, its id is in use, or the queue is full.
+        """
+        self._running.add(request, stream=stream)
+
+    def abort(self, request_id: str) -> RequestOutput | None:
+        """Withdraw a request; its last output, or None where there is no such request any more.
+
+        Its blocks return once the steps in flight that name them are resolved.
+        """
+        output = self._running.end(request_id, FinishReason.ABORT)
+        if output is not None and self.observers:
+            self.observers.request_finished(output)
+        return output
+
+    def step(self) -> list[RequestOutput]:
+        """Submit what can be planned, wait for the oldest step, report what moved.
+
+        Raises WorkerError, or what else ended the engine. An interrupt while it waits does no harm.
+        """
+        run = self._running
+        try:
+            if not run.loop.launch():
+                return []
+        except BaseException as error:  # an interrupt here leaves the books in an unknown state
+            self._die(error)
+            raise
+        try:
+            result = run.loop.wait()
+        except Exception as error:
+            self._die(error)
+            raise
+        try:
+            outputs, plan, seconds = run.resolve(result)
+        except BaseException as error:
+            self._die(error)
+            raise
+        if self.observers:
+            self._tell(run, outputs, plan, seconds)
+        return outputs
+
+    def close(self) -> None:
+        """End the workers and free everything; may be called twice. Open requests are lost."""
+        self._end(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Parts
+
+    @property
+    def _running(self) -> Running:
+        if self._run is not None:
+            return self._run
+        if self._error is not None:
+            raise EngineClosedError(
+                f"the engine has ended: {_first_line(self._error)}. Make a new one"
+            ) from self._error
+        raise EngineClosedError("the engine was closed; make a new one")
+
+    def _die(self, error: BaseException) -> None:
+        self._error = error
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            run.parts.executor.close()
+            if self.observers:
+                self.observers.engine_stopped(error)
+
+    def _tell(
+        self, run: Running, outputs: Sequence[RequestOutput], plan: StepPlan, seconds: float
+    ) -> None:
+        scheduler = run.parts.scheduler
+        self.observers.step_finished(
+            {
+                "num_running": scheduler.num_running,
+                "num_waiting": scheduler.num_waiting,
+                "num_tokens": sum(plan.num_tokens),
+                "cache_usage": run.parts.blocks.usage,
+                "step_s": seconds,
+            }
+        )
+        for output in outputs:
+            if output.finished:
+                self.observers.request_finished(output)
+
+
+def _hooks(blueprint: Blueprint) -> list[object]:
+    """The observers that load; the others are reported."""
+    found: list[object] = []
+    for ref in blueprint.hooks:
+        try:
+            found.append(blueprint.registry.card(ref))
+        except PluginLoadError as error:
+            logger.warning("%s; it observes nothing", error)
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).partition("\n")[0]
+    return text if isinstance(error, JackfieldError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,138 @@
+"""From what a user gives to a request that the engine can run. Every error of a user ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import index
+from typing import Any
+
+from jackfield.engine.prompt import ChatMessage, Prompt, is_chat
+from jackfield.errors import RequestError
+from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.request import EngineRequest, PrefixKey
+from jackfield.sampling import SamplingParams
+
+
+class InputProcessor:
+    """Checks and tokenizes prompts; `tokenizer` None takes token ids only."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer | None,
+        *,
+        vocab_size: int,
+        max_length: int,  # tokens of one request, prompt and output
+        missing_tokenizer: str = "",  # why there is no tokenizer
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
+        self._max_length = max_length
+        self._missing_tokenizer = missing_tokenizer or "the model's files hold none"
+        self._num_requests = 0
+
+    def process(
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams | None = None,
+        *,
+        request_id: str | None = None,
+        priority: int = 0,
+        cache_salt: str = "",
+    ) -> EngineRequest:
+        """The checked request. Raises RequestError; `request_id` None takes a running number."""
+        sampling = SamplingParams() if sampling is None else sampling
+        self._check_sampling(sampling)
+        text, token_ids = self._tokenized(prompt)
+        self._check_length(len(token_ids))
+        number = self._num_requests
+        self._num_requests += 1
+        return EngineRequest(
+            request_id=str(number) if request_id is None else request_id,
+            prompt_token_ids=token_ids,
+            sampling=sampling,
+            prompt=text,
+            priority=priority,
+            prefix_key=PrefixKey(salt=cache_salt),
+        )
+
+    def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
+        """The token ids of a conversation; `values` go to the chat template."""
+        return self._encode_chat(messages, **values)[1]
+
+    def _tokenized(self, prompt: Prompt) -> tuple[str | None, list[int]]:
+        if isinstance(prompt, str):
+            if not prompt:
+                raise _empty()
+            return prompt, self._needed("text").encode(prompt)
+        if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
+            raise RequestError(
+                "a prompt must be text, a list of token ids, or a list of chat messages, "
+                f"got {type(prompt).__name__}"
+            )
+        if is_chat(prompt):
+            return self._encode_chat(prompt)
+        return None, self._checked_ids(prompt)
+
+    def _encode_chat(self, messages: Sequence[ChatMessage], **values: Any) -> tuple[str, list[int]]:
+        tokenizer = self._needed("chat")
+        text = tokenizer.apply_chat_template(messages, **values)
+        # The template itself writes the special tokens that the model wants.
+        return text, tokenizer.encode(text, add_special_tokens=False)
+
+    def _needed(self, what: str) -> Tokenizer:
+        if self._tokenizer is None:
+            raise RequestError(
+                f"a {what} prompt needs a tokenizer, and there is none ({self._missing_tokenizer}). Give token ids, "
+                "or name a model that has a tokenizer with model.tokenizer"
+            )
+        return self._tokenizer
+
+    def _checked_ids(self, prompt: Iterable[Any]) -> list[int]:
+        try:
+            token_ids = [index(token_id) for token_id in prompt]
+        except TypeError:
+            raise RequestError("a prompt of token ids must hold whole numbers only") from None
+        if token_ids:
+            self._check_vocabulary("the prompt", token_ids)
+        return token_ids
+
+    def _check_vocabulary(self, what: str, token_ids: Iterable[int]) -> None:
+        bad = next((t for t in token_ids if not 0 <= t < self._vocab_size), None)
+        if bad is not None:
+            raise RequestError(
+                f"{what} has the token id {bad}; the model's vocabulary is 0 to {self._vocab_size - 1}. "
+                "Was it made with another model's tokenizer?"
+            )
+
+    def _check_length(self, num_tokens: int) -> None:
+        if num_tokens == 0:
+            raise _empty()
+        if num_tokens >= self._max_length:
+            raise RequestError(
+                f"the prompt has {num_tokens} tokens; model.max_length = {self._max_length} tokens, prompt and output, "
+                f"so a prompt can have at most {self._max_length - 1}. Shorten it, or raise model.max_length if the "
+                "model allows more"
+            )
+
+    def _check_sampling(self, sampling: SamplingParams) -> None:
+        if not isinstance(sampling, SamplingParams):
+            raise RequestError(
+                f"sampling parameters must be a SamplingParams, got {type(sampling).__name__}; "
+                "SamplingParams.from_mapping() makes one of names and values"
+            )
+        self._check_vocabulary("logit_bias", sampling.logit_bias)
+        self._check_vocabulary("stop_token_ids", sampling.stop_token_ids)
+        if sampling.stop and self._tokenizer is None:
+            raise RequestError(
+                f"stop strings need a tokenizer, and there is none ({self._missing_tokenizer}). Use stop_token_ids"
+            )
+        for name in ("logprobs", "prompt_logprobs"):
+            wanted = getattr(sampling, name)
+            if wanted is not None and wanted > self._vocab_size:
+                raise RequestError(
+                    f"{name} asks for {wanted} tokens; the vocabulary has {self._vocab_size}"
+                )
+
+
+def _empty() -> RequestError:
+    return RequestError("the prompt is empty; give at least one token")
