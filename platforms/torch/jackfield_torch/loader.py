@@ -6,6 +6,7 @@ import logging
 import math
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,7 +128,7 @@ class CheckpointWeights(ModelWeights):
                 f"of {info.dtype} needs {expected}. Fetch the file again."
             )
         copy = torch.empty(expected, dtype=torch.uint8)
-        memoryview(copy.numpy())[:] = view
+        copy.numpy()[:] = np.frombuffer(view, np.uint8)
         return copy.view(torch_dtype(info.dtype)).reshape(info.shape)
 
     def _missing(self, module: str, name: str, shape: tuple[int, ...] | None) -> CheckpointError:

@@ -105,7 +105,7 @@ def _half_partner(half: int) -> TensorFunction:
 
 
 def _pair_partner(x: Tensor) -> Tensor:
-    return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
 
 
 def _plain(theta: float, size: int) -> Tensor:

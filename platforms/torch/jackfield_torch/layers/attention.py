@@ -64,7 +64,7 @@ class AttentionMixer:
 
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
-        qkv = self._qkv(x_TE).unflatten(-1, (-1, self._head_size))
+        qkv = self._qkv(x_TE).view(x_TE.shape[0], -1, self._head_size)
         qk = self._rotate(self._head_norms(qkv[:, : self._num_rotated]), step)
         q_TNH, k_TKH = qk[:, : self._num_heads], qk[:, self._num_heads :]
         o_TNH = step.attention.attend(self._layer, q_TNH, k_TKH, qkv[:, self._num_rotated :])
@@ -91,7 +91,7 @@ class SharedCacheMixer:
 
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
-        q_TNH = self._q(x_TE).unflatten(-1, (-1, self._head_size))
+        q_TNH = self._q(x_TE).view(x_TE.shape[0], -1, self._head_size)
         q_TNH = self._rotate(self._head_norms(q_TNH), step)
         o_TNH = step.attention.attend(self._layer, q_TNH, None, None)
         return self._out(o_TNH.flatten(1))
