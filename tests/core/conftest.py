@@ -1,14 +1,29 @@
 """Distributions that tests install for themselves: real folders with metadata on sys.path."""
 
+import json
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from jackfield.config import PluginSettings
+from jackfield.config import PluginSettings, load_config
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import scan_installed
+from jackfield.engine.blueprint import make_blueprint
+
+WORLD = Path(__file__).with_name("acme_world.py")
+WORLD_GROUPS = {
+    "jackfield.model_sources.v1": {"folder": "Folder"},
+    "jackfield.weight_formats.v1": {"config_only": "ConfigOnly"},
+    "jackfield.models.v1": {"TinyForCausalLM": "tiny"},
+    "jackfield.tokenizers.v1": {"words": "Words"},
+    "jackfield.platforms.v1": {"acme": "Acme", "host": "Host"},
+    "jackfield.executors.v1": {"alone": "Alone", "many": "Many"},
+    "jackfield.schedulers.v1": {"plain": "Policy", "urgent": "Policy"},
+    "jackfield.hooks.v1": {"watcher": "Watcher"},
+    "jackfield_acme.kernels.v1": {"fast": "Kernel", "slow": "Kernel"},
+}
 
 
 class Distributions:
@@ -50,3 +65,34 @@ def distributions(tmp_path, monkeypatch):
         file = getattr(sys.modules[name], "__file__", None)
         if file and Path(file).is_relative_to(tmp_path):
             del sys.modules[name]
+
+
+class World:
+    """`plan` makes the blueprint of a tiny model in a folder, of the plugins of the world alone."""
+
+    def __init__(self, distributions, folder):
+        groups = {
+            group: {name: f"{WORLD.stem}:{target}" for name, target in targets.items()}
+            for group, targets in WORLD_GROUPS.items()
+        }
+        distributions.add("acme", groups, modules={WORLD.stem: WORLD.read_text()})
+        self.distributions = distributions
+        self.folder = folder / "model"
+        self.folder.mkdir()
+
+    def write_model(self, *, words=True, **config):
+        values = {"architectures": ["TinyForCausalLM"], "max_position_embeddings": 64, **config}
+        (self.folder / "config.json").write_text(json.dumps(values))
+        if words:
+            (self.folder / "words.txt").touch()
+        return self.folder
+
+    def plan(self, settings=None, *, thorough=False, words=True, plugins=None, **config):
+        folder = self.write_model(words=words, **config)
+        loaded = load_config(environ={}, code={"model.reference": str(folder), **(settings or {})})
+        return make_blueprint(loaded, self.distributions.scan(**(plugins or {})), thorough=thorough)
+
+
+@pytest.fixture
+def world(distributions, tmp_path):
+    return World(distributions, tmp_path)

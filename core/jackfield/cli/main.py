@@ -12,6 +12,7 @@ from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.discovery.kinds import COMMANDS
+from jackfield.discovery.loading import load_error
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import EngineError, JackfieldError
 from jackfield.interfaces.command import Command
@@ -25,12 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     registry = _registry(words)
     arguments = _parser(registry, words).parse_args(words)
     try:
+        if broken := getattr(arguments, "broken", None):
+            raise broken
         command: Command = registry.card(registry.ref(COMMANDS, arguments.command))
         status = command.run(arguments)
         sys.stdout.flush()  # so that a closed pipe shows here
         return status
     except JackfieldError as error:
-        if arguments.debug:
+        if hasattr(arguments, "debug"):
             traceback.print_exc()
         print(f"jackfield: error: {error}", file=sys.stderr)
         return FAILED if isinstance(error, EngineError) else WRONG_INPUT
@@ -62,7 +65,6 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
         description="An LLM inference engine in which every part is a plug.",
         parents=[common],
     )
-    parser.set_defaults(debug=False)
     parser.add_argument("--version", action="version", version=f"jackfield {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     asked = next((word for word in words if not word.startswith("-")), None)
@@ -84,14 +86,20 @@ def _add(
     """Add one command. A broken one stays in the list; to call it tells what is wrong."""
     try:
         command: Command = registry.card(registry.ref(COMMANDS, ref.name))
+        command.add_arguments(argparse.ArgumentParser())  # a trial: a parser cannot be taken back
+    except Exception as error:
+        known = isinstance(error, JackfieldError)
+        broken = commands.add_parser(
+            ref.name, help="(broken: see jackfield plugins check)", add_help=False
+        )
+        broken.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+        broken.set_defaults(
+            broken=error if known else load_error(ref, "add the arguments of", error)
+        )
+    else:
         summary = command.summary
         parser = commands.add_parser(ref.name, help=summary, description=summary, parents=[common])
         command.add_arguments(parser)
-    except JackfieldError:
-        broken = commands.add_parser(
-            ref.name, help="(broken: see jackfield plugins)", add_help=False
-        )
-        broken.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
 if __name__ == "__main__":

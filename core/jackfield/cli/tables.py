@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 PIPE_WIDTH = 200  # columns where the output is no terminal
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """Print a plain table that fits the terminal."""
+    from rich.console import Console  # heavy: not for `--help`
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, title=title or None, title_justify="left")
     for name in header:
         table.add_column(name, overflow="fold")

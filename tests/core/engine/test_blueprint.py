@@ -35,13 +35,13 @@ def test_a_blueprint_selects_every_part_and_gives_a_decision_for_each(world):
     blueprint = world.plan()
 
     assert selected(blueprint) == {
-        ("model_sources", "model"): "local",
+        ("model_sources", "model"): "folder",
         ("weight_formats", "model"): "config_only",
         ("models", "model"): "TinyForCausalLM",
         ("tokenizers", "model"): "words",
         ("platforms", "engine"): "acme",
-        ("executors", "engine"): "inline",
-        ("schedulers", "engine"): "fcfs",
+        ("executors", "engine"): "alone",
+        ("schedulers", "engine"): "plain",
         ("kernels", "layer 0"): "slow",
         ("kernels", "layer 1"): "slow",
         ("hooks", "watcher"): "watcher",
@@ -54,7 +54,7 @@ def test_a_blueprint_makes_what_it_selected(world):
 
     kind, context = blueprint.make_executor()
 
-    assert (kind, context) == ("one", blueprint.context())
+    assert (kind, context) == ("alone", blueprint.context())
     assert type(blueprint.make_policy()).__name__ == "Policy"
     assert blueprint.open_tokenizer() == ("words of", world.folder)
     assert [type(blueprint.registry.card(ref)).__name__ for ref in blueprint.hooks] == ["Watcher"]
@@ -76,7 +76,7 @@ def test_the_same_settings_give_the_same_plan(world):
 def test_another_plugin_gives_another_plan(world):
     assert (
         world.plan().activation.digest
-        != world.plan({"select.scheduler": "priority"}).activation.digest
+        != world.plan({"select.scheduler": "urgent"}).activation.digest
     )
 
 
@@ -291,14 +291,14 @@ def test_a_plugin_of_another_major_stops_who_named_it(world):
 
 
 def test_two_plugins_of_one_name_stop_the_start_until_the_config_says_which(world):
-    world.distributions.add("other", {"jackfield.schedulers.v1": {"fcfs": "acme_world:Policy"}})
+    world.distributions.add("other", {"jackfield.schedulers.v1": {"plain": "acme_world:Policy"}})
 
     with pytest.raises(PluginConflict, match="acme 1.0 and other 1.0"):
         world.plan()
-    named = world.plan({"select.scheduler": "fcfs@other"}).activation.selected(
+    named = world.plan({"select.scheduler": "plain@other"}).activation.selected(
         "jackfield.schedulers"
     )
-    denied = world.plan(plugins={"deny": ("fcfs@other",)}).activation.selected(
+    denied = world.plan(plugins={"deny": ("plain@other",)}).activation.selected(
         "jackfield.schedulers"
     )
     assert (named.distribution, denied.distribution) == ("other", "acme")
@@ -343,12 +343,12 @@ def test_making_a_blueprint_imports_no_tensor_library(world):
 
 
 CHOICES = {
-    "model_source": "local@acme",
+    "model_source": "folder",
     "weight_format": "config_only",
     "tokenizer": "words",
     "platform": "acme",
-    "executor": "inline@acme",
-    "scheduler": "fcfs@acme",
+    "executor": "alone",
+    "scheduler": "plain",
 }
 
 

@@ -1,0 +1,97 @@
+"""`jackfield explain MODEL` prints what an engine would be made of, and why."""
+
+import json
+
+import pytest
+
+from jackfield.config import load_config
+
+CHOICES = {
+    "model_source": "folder",
+    "weight_format": "config_only",
+    "tokenizer": "words",
+    "platform": "acme",
+    "executor": "alone",
+    "scheduler": "plain",
+}
+
+
+@pytest.fixture
+def explain(jackfield, world):
+    folder = world.write_model()
+    words = [word for key, name in CHOICES.items() for word in ("--set", f"select.{key}={name}")]
+
+    def explain(*more):
+        return jackfield("explain", folder, *words, *more)
+
+    return explain
+
+
+def test_every_decision_is_printed_with_its_reasons(explain):
+    done = explain("--set", "select.kernel=fast")
+
+    assert done.status == 0, done.err
+    assert (
+        "platforms for engine: acme (select.platform (command line: select.platform))" in done.out
+    )
+    assert "jackfield_acme.kernels for layer 1: fast" in done.out
+    assert "names acme" in done.out  # why host was passed over
+
+
+def test_the_settings_that_are_not_defaults_are_printed_with_who_set_them(explain):
+    lines = [" ".join(line.split()) for line in explain().out.splitlines()]
+
+    assert "scheduler.max_rows 4 default of platform acme" in lines
+    assert "model.max_length 64 length of the model" in lines
+
+
+def test_the_memory_is_estimated_from_headers(explain):
+    report = json.loads(explain("--json", "--set", "cache.num_blocks=10").out)
+
+    memory = report["memory"]
+    assert memory["weight_bytes"] == 10 * 7 * 2  # float16
+    assert memory["block_bytes"] == [
+        2 * 2 * 16 * 1 * 8 * 2
+    ]  # keys and values, layers, slots, heads, elements, bytes
+    assert (memory["num_blocks"], memory["cache_tokens"]) == ([10], 160)
+
+
+def test_a_cache_of_a_fixed_size_is_counted_in_tokens(explain):
+    done = explain("--set", f"cache.memory_bytes={8 * 1024}")
+
+    assert "cache: 128 tokens" in done.out
+
+
+def test_a_cache_that_is_too_small_is_told(explain):
+    assert "cannot hold one request" in explain("--set", "cache.num_blocks=1").out
+
+
+def test_the_json_has_decisions_settings_and_the_digest(explain):
+    report = json.loads(explain("--json").out)
+
+    assert {decision["kind"] for decision in report["decisions"]} >= {
+        "platforms",
+        "jackfield_acme.kernels",
+    }
+    assert {
+        "key": "model.dtype",
+        "value": "float16",
+        "source": "default of platform acme",
+    } in report["settings"]
+    assert len(report["digest"]) == 64
+
+
+def test_the_effective_config_reproduces_the_run(explain, tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text(explain("--toml").out)
+
+    config = load_config(file=file, environ={}).config
+
+    assert (config.scheduler.max_rows, config.model.dtype, config.select) == (4, "float16", CHOICES)
+
+
+def test_what_cannot_be_chosen_is_an_error_with_the_reasons(explain):
+    done = explain("--set", "model.dtype=float64")
+
+    assert (done.status, done.out) == (2, "")
+    assert "no float64 here" in done.err

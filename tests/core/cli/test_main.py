@@ -1,0 +1,177 @@
+"""The program: commands are plugins, errors are messages, and one broken plugin hurts no other."""
+
+import subprocess
+import sys
+from time import perf_counter
+
+import pytest
+
+from jackfield import __version__
+
+COMMANDS = "jackfield.commands.v1"
+MAX_HELP_S = 0.3
+TRIES = 5
+SOURCE = """
+    from jackfield.errors import ConfigError, WorkerError
+    from jackfield.interfaces.command import Command
+
+    class Greet(Command):
+        summary = "say hello"
+        def add_arguments(self, parser):
+            parser.add_argument("name")
+        def run(self, arguments):
+            if arguments.name == "nobody": raise ConfigError("no one to greet")
+            if arguments.name == "worker": raise WorkerError("worker 0 died")
+            if arguments.name == "interrupt": raise KeyboardInterrupt
+            if arguments.name == "bug": raise ZeroDivisionError("bug")
+            print("hello", arguments.name)
+            return 7
+"""
+
+
+@pytest.fixture
+def greet(distributions):
+    distributions.add(
+        "acme", {COMMANDS: {"greet": "acme_greet:Greet"}}, modules={"acme_greet": SOURCE}
+    )
+
+
+def test_help_lists_the_commands_of_all_distributions(jackfield, greet):
+    done = jackfield("--help")
+
+    assert done.status == 0
+    for line in ("greet", "say hello", "explain", "doctor", "plugins"):
+        assert line in done.out
+
+
+def test_a_command_runs_and_its_status_is_the_programs(jackfield, greet):
+    done = jackfield("greet", "world")
+
+    assert (done.status, done.out) == (7, "hello world\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "text"),
+    [("nobody", 2, "no one to greet"), ("worker", 1, "worker 0 died"), ("interrupt", 130, "")],
+)
+def test_an_error_is_one_message_without_a_traceback(jackfield, greet, name, status, text):
+    done = jackfield("greet", name)
+
+    assert (done.status, done.out) == (status, "")
+    assert done.err == (f"jackfield: error: {text}\n" if text else "")
+
+
+@pytest.mark.parametrize("words", [("--debug", "greet", "nobody"), ("greet", "--debug", "nobody")])
+def test_debug_prints_the_traceback_too(jackfield, greet, words):
+    done = jackfield(*words)
+
+    assert done.status == 2
+    assert "Traceback" in done.err
+    assert "jackfield: error: no one to greet" in done.err
+
+
+def test_a_bug_is_not_hidden(jackfield, greet):
+    with pytest.raises(ZeroDivisionError):
+        jackfield("greet", "bug")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("raise OSError('broken')", "OSError: broken"),
+        ("class Greet: ...", "must extend"),
+        (
+            SOURCE.replace('parser.add_argument("name")', "raise TypeError('broken')"),
+            "TypeError: broken",
+        ),
+    ],
+)
+def test_a_broken_command_breaks_no_other_and_says_what_is_wrong(
+    jackfield, distributions, source, told
+):
+    distributions.add(
+        "acme", {COMMANDS: {"greet": "acme_greet:Greet"}}, modules={"acme_greet": source}
+    )
+
+    listed, other, called = (
+        jackfield("--help"),
+        jackfield("plugins", "--help"),
+        jackfield("greet", "world", "--x"),
+    )
+
+    assert (listed.status, other.status, called.status) == (0, 0, 2)
+    assert "broken" in listed.out
+    assert told in called.err
+    assert "of acme 1.0" in called.err
+
+
+def test_two_commands_of_one_name_are_a_conflict_when_called_and_break_no_other(
+    jackfield, greet, distributions
+):
+    distributions.add("other", {COMMANDS: {"greet": "other:Greet"}})
+
+    assert jackfield("plugins", "--help").status == 0
+    assert "acme 1.0 and other 1.0" in jackfield("greet", "world").err
+
+
+def test_a_command_of_another_major_is_not_run(jackfield, distributions):
+    distributions.add("acme", {"jackfield.commands.v9": {"greet": "acme_greet:Greet"}})
+
+    done = jackfield("greet", "world")
+
+    assert done.status == 2
+    assert "invalid choice: 'greet'" in done.err
+
+
+def test_settings_decide_which_commands_there_are(jackfield, greet, monkeypatch):
+    monkeypatch.setenv("JACKFIELD_PLUGINS", "none")
+
+    assert "greet" not in jackfield("--help").out
+
+
+def test_wrong_settings_do_not_keep_the_help_away_and_are_told_by_the_command(
+    jackfield, monkeypatch
+):
+    monkeypatch.setenv("JACKFIELD_MODLE_DTYPE", "float32")
+
+    assert jackfield("--help").status == 0
+    done = jackfield("plugins")
+    assert done.status == 2
+    assert "did you mean 'JACKFIELD_MODEL_DTYPE'" in done.err
+
+
+def test_the_version_is_printed(jackfield):
+    assert jackfield("--version").out == f"jackfield {__version__}\n"
+
+
+def test_without_a_command_the_usage_is_shown(jackfield):
+    done = jackfield()
+
+    assert done.status == 2
+    assert "usage: jackfield" in done.err
+
+
+def test_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m jackfield.cli.main plugins --json | head -c 1"
+
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys; from jackfield.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(*{'torch', 'jax', 'transformers', 'numpy', 'rich', 'huggingface_hub'} & set(sys.modules))"
+    )
+    times = []
+    for _ in range(TRIES):
+        start = perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        times.append(perf_counter() - start)
+
+    assert done.stdout.splitlines()[-1] == ""
+    assert min(times) < MAX_HELP_S  # best: others use the CPU
