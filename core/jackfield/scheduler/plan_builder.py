@@ -78,7 +78,6 @@ class PlanBuilder:
 
     def withdraw(self, request: Request) -> None:
         """Take out all of a request that has lost its row."""
-        self.stalled.discard(request)
         self.prefills = [prefill for prefill in self.prefills if prefill.request is not request]
         self.new_blocks = [append for append in self.new_blocks if append.row != request.row]
 

@@ -156,12 +156,15 @@ class Scheduler:
 
     def _continue_decoding(self, plan: PlanBuilder) -> None:
         """One token for each row that has caught up; only rows with an event need a closer look."""
-        for request in [r for r in self._decoding if r.num_computed == r.next_event]:
+        due = [r for r in self._decoding if r.num_computed == r.next_event]
+        # First those that are all planned: they are no victims, and their blocks will return.
+        for request in due:
             if request.num_computed == request.last_computed:
                 self._decoding.remove(request)
                 request.stage = Stage.DRAINING
                 self._num_draining += 1
-            elif request.stage is Stage.DECODING:  # no victim of a request before it
+        for request in due:
+            if request.stage is Stage.DECODING:  # neither drained nor preempted
                 self._hold_blocks(plan, request, 1)
         plan.budget -= len(self._decoding)
 
@@ -268,11 +271,7 @@ class Scheduler:
 
     def _still_refused(self, request: Request) -> bool:
         """True where no block came free since `request` did not fit: that spares another search for hits."""
-        return (
-            request is self._refused
-            and self._blocks.num_free <= self._refused_with
-            and self.num_running > 0
-        )
+        return request is self._refused and self._blocks.num_free <= self._refused_with
 
     def _find_hit(self, request: Request) -> PrefixHit:
         """What need not be computed: the prompt of a sibling that runs, or what the prefix cache has."""
@@ -280,13 +279,14 @@ class Scheduler:
             if len(request.prompt_logprobs) < request.num_prompt_tokens:
                 request.prompt_logprobs = [None]  # of a preempted prompt: it starts again
                 return self._blocks.no_prefix()
+        hit = self._blocks.find_prefix(request.hashes, request.token_ids)
         parent = request.parent
-        if parent is not None and parent.table is not None and request.num_output_tokens == 0:
-            if parent.stage is not Stage.PREFILLING:
-                fork = self._blocks.fork_prefix(parent.table, request.num_prompt_tokens - 1)
-                if fork is not None:
-                    return fork
-        return self._blocks.find_prefix(request.hashes, request.token_ids)
+        if parent is not None and parent.stage in (Stage.DECODING, Stage.DRAINING):
+            assert parent.table is not None
+            fork = self._blocks.fork_prefix(parent.table, request.num_prompt_tokens - 1)
+            if fork is not None and fork.num_tokens > hit.num_tokens:
+                return fork
+        return hit
 
     def _start_decoding(self, request: Request) -> None:
         """All known tokens are planned: from the next step on the request goes token by token."""

@@ -1,6 +1,7 @@
 import pytest
 
 from jackfield.request import FinishReason
+from jackfield.scheduler.plan_builder import PlanBuilder
 from jackfield.scheduler.policies import PriorityPolicy
 
 
@@ -9,6 +10,11 @@ def make_full(make_engine, **values):
     settings = {"num_blocks": 4, "block_size": 2, "max_length": 8, "prefix_caching": False}
     engine = make_engine(**{**settings, **values})
     return engine, engine.add(4, max_tokens=4), engine.add(4, max_tokens=4)
+
+
+def preempt(engine, request):
+    """Preempt at a moment at which no other request would ask for it."""
+    engine.scheduler._preempt(PlanBuilder(0), request)
 
 
 def test_a_full_pool_preempts_the_newest_request(make_engine):
@@ -52,7 +58,7 @@ def test_a_request_rather_waits_for_blocks_that_are_about_to_return(make_engine)
 
     assert plan is None
     engine.run()
-    assert (running.num_preemptions, ending.finish_reason) == (0, FinishReason.LENGTH)
+    assert running.num_preemptions == ending.num_preemptions == 0
 
 
 def test_a_token_in_flight_is_kept_when_its_request_was_preempted(make_engine):
@@ -66,18 +72,62 @@ def test_a_token_in_flight_is_kept_when_its_request_was_preempted(make_engine):
     assert new.num_output_tokens == 1
 
 
-def test_a_preempted_request_comes_back_only_when_nothing_of_it_is_in_flight(make_engine):
-    engine, old, new = make_full(make_engine, depth=3)
+def test_a_preempted_request_comes_back_only_when_nothing_of_it_is_in_flight(make_engine, expected):
+    engine = make_engine(depth=3)
+    request = engine.add(4, max_tokens=4)
     engine.plan()
     engine.plan()
-    engine.scheduler.finish(old, FinishReason.ABORT)
+    preempt(engine, request)  # although there is room for it
 
     assert engine.plan() is None
     engine.resolve()
-    plan = engine.plan()
+    assert engine.plan() is None
+    engine.resolve()
 
-    assert plan.new_rows[0].token_ids == tuple(new.token_ids)
-    assert len(new.token_ids) == 5
+    assert engine.plan().new_rows[0].token_ids == tuple(request.token_ids)
+    engine.run()
+    assert request.output_token_ids == expected(request)[0]
+
+
+def test_what_was_planned_for_a_victim_is_withdrawn(make_engine):
+    engine = make_engine(
+        num_blocks=5, block_size=2, max_length=8, prefix_caching=False, policy=PriorityPolicy()
+    )
+    lazy, urgent = engine.add(4, priority=5), engine.add(4, priority=1)
+    engine.step()
+
+    plan = engine.plan()  # the last free block went to `lazy` first
+
+    assert lazy.num_preemptions == 1
+    assert [append.row for append in plan.new_blocks] == plan.rows == [urgent.row]
+
+
+def test_a_chunk_that_was_planned_for_a_victim_is_withdrawn(make_engine):
+    engine = make_engine(
+        windows=(5,), num_blocks=7, block_size=2, long_prefill_tokens=4, policy=PriorityPolicy()
+    )
+    lazy, urgent = engine.add(20, priority=5), engine.add(20, priority=1)
+    assert len(engine.plan().rows) == 2  # two blocks each
+    engine.resolve()
+
+    plan = engine.plan()  # two more each
+
+    assert lazy.num_preemptions == 1
+    assert (plan.rows, plan.num_tokens) == ([urgent.row], [4])
+
+
+def test_nobody_is_admitted_while_a_running_request_waits_for_blocks(make_engine):
+    engine = make_engine(windows=(5,), num_blocks=6, block_size=2, depth=2)
+    engine.add(30)
+    engine.plan()
+    engine.plan()
+    engine.resolve()
+    small = engine.add(1)
+    assert engine.blocks.num_free == 1  # the next chunk needs three
+
+    assert engine.plan() is None
+
+    assert small.row == -1
 
 
 def test_a_preempted_request_can_end_by_a_token_that_was_in_flight(make_engine, expected):
@@ -139,24 +189,16 @@ def test_the_prompt_of_a_preempted_request_counts_once(make_engine):
 
 
 def test_prompt_log_probabilities_start_again_after_a_preemption_in_the_prompt(make_engine):
-    engine = make_engine(
-        windows=(None, 2), num_blocks=(20, 4), block_size=2, max_length=40, max_step_tokens=4
-    )
+    engine = make_engine(max_step_tokens=4)
     request = engine.add(6, prompt_logprobs=1)
     engine.plan()
     request.prompt_logprobs.append("of the first chunk")
     engine.resolve()
-    # What a preemption does, at the moment at which only half of the prompt was computed.
-    engine.scheduler._preempt(_NoPlan(), request)
+    preempt(engine, request)
 
     engine.plan()
 
     assert request.prompt_logprobs == [None]
-
-
-class _NoPlan:
-    def withdraw(self, request):
-        """There is no plan in the making."""
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])

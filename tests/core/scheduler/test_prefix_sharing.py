@@ -1,6 +1,7 @@
 import pytest
 
 from jackfield.request import FinishReason
+from jackfield.scheduler.request import Stage
 
 PROMPT = list(range(100, 110))  # two and a half blocks of four tokens
 
@@ -168,6 +169,7 @@ def test_a_held_sibling_can_be_aborted(make_engine):
     engine.run()
 
     assert (child.num_output_tokens, other.num_output_tokens) == (0, 3)
+    assert child.stage is Stage.FINISHED
     engine.check_all_returned()
 
 

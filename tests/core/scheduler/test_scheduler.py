@@ -161,6 +161,19 @@ def test_a_request_that_cannot_fit_yet_is_not_looked_up_in_every_step(make_engin
     assert len(searches) == 2  # of each request when it came
 
 
+def test_a_request_that_did_not_fit_is_admitted_when_blocks_come_free(make_engine):
+    engine = make_engine(num_blocks=6, max_length=24)
+    engine.add(1, max_tokens=8)
+    engine.add(9, max_tokens=1)
+    waiting = engine.add(9, max_tokens=1)
+    engine.step()
+    assert waiting.row == -1
+
+    engine.plan()
+
+    assert waiting.row != -1
+
+
 # Refusals
 
 

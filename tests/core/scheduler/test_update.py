@@ -213,6 +213,16 @@ def test_prompt_log_probabilities_are_collected_over_chunks(make_engine):
     assert request.prompt_logprobs == [None, *(logprob(i) for i in range(1, 6))]
 
 
+def test_prompt_log_probabilities_that_are_complete_do_not_grow(make_engine):
+    engine = make_engine()
+    request = engine.add([0, 1, 2], prompt_logprobs=1)
+    engine.plan()
+
+    resolve_with(engine, 9, prompt_logprobs={0: [logprob(i) for i in (1, 2, 9)]})
+
+    assert request.prompt_logprobs == [None, logprob(1), logprob(2)]
+
+
 def test_prompt_log_probabilities_skip_prefix_hits(make_engine):
     engine = make_engine()
     prompt = list(range(9))
