@@ -45,8 +45,12 @@ class ActivationPlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def selected(self, kind: str, subject: str | None = None) -> PluginRef:
-        """The plugin of `kind` for `subject` (None: the only subject of that kind). Raises PluginNotFound."""
+        """The plugin of `kind` for `subject` (None: the only subject of that kind). Raises PluginNotFound.
+
+        A kind of the core may be named without it: "weight_formats" is "jackfield.weight_formats".
+        """
+        full = kind if "." in kind else f"jackfield.{kind}"
         for selection in self.selections:
-            if selection.plugin.kind == kind and subject in (None, selection.subject):
+            if selection.plugin.kind == full and subject in (None, selection.subject):
                 return selection.plugin
         raise PluginNotFound(f"the activation plan has no {kind} for {subject or 'any subject'}")
