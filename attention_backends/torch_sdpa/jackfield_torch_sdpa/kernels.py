@@ -1,0 +1,55 @@
+"""Attention over gathered keys and values: torch's fused operator, and plain arithmetic where scores are capped.
+
+B batch, H heads of the batch, Q queries, W keys, D head size. Masks are added to the scores: 0 or -inf.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_MAX_SCORES = 1 << 23  # elements that the plain path holds at once: 32 MiB in float32
+
+
+def fused(
+    q_BHQD: Tensor,
+    k_BHWD: Tensor,
+    v_BHWD: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    scale: float,
+) -> Tensor:
+    """softmax(scale q.k + mask) v, in torch's flash or math kernel."""
+    return functional.scaled_dot_product_attention(
+        q_BHQD, k_BHWD, v_BHWD, attn_mask=mask, is_causal=is_causal, scale=scale
+    )
+
+
+def capped(
+    q_BHQD: Tensor,
+    k_BHWD: Tensor,
+    v_BHWD: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    scale: float,
+    soft_cap: float,
+) -> Tensor:
+    """softmax(cap tanh(scale q.k / cap) + mask) v, in float32 (float64 for float64), a slice of queries at a time."""
+    dtype = torch.promote_types(q_BHQD.dtype, torch.float32)
+    k_BHDW, v_BHWD = k_BHWD.to(dtype).transpose(-1, -2), v_BHWD.to(dtype)
+    num_queries, width = q_BHQD.shape[2], k_BHWD.shape[2]
+    if is_causal:
+        hidden = torch.ones(num_queries, width, dtype=torch.bool, device=q_BHQD.device).triu(1)
+        mask = torch.zeros(hidden.shape, dtype=dtype, device=q_BHQD.device)
+        mask = mask.masked_fill_(hidden, float("-inf"))
+    step = max(1, _MAX_SCORES // (q_BHQD.shape[0] * q_BHQD.shape[1] * width))
+    slices = []
+    for start in range(0, num_queries, step):
+        part = slice(start, start + step)
+        scores = torch.matmul(q_BHQD[:, :, part].to(dtype), k_BHDW)
+        scores = scores.mul_(scale / soft_cap).tanh_().mul_(soft_cap)
+        if mask is not None:
+            scores += mask[..., part, :] if mask.shape[-2] > 1 else mask
+        slices.append(torch.matmul(scores.softmax(-1), v_BHWD))
+    return torch.cat(slices, dim=2).to(q_BHQD.dtype)
