@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jackfield.config import Scalar, Source
+from jackfield.config import Layer, Scalar, Source
 from jackfield.config.settings import did_you_mean
 from jackfield.errors import ConfigError, UnknownSettingError
 
@@ -32,8 +32,7 @@ class SelectRules:
         self._asked.add(setting)
         if setting not in self._select:
             return None
-        key = f"select.{setting}"
-        where = f"{key} ({self._provenance.get(key, 'code')})"
+        where = self._where(setting)
         value = self._select[setting]
         if isinstance(value, str):
             return Word(value, where)
@@ -48,12 +47,19 @@ class SelectRules:
         """Raise UnknownSettingError for what no selection of this engine asked for."""
         for setting in self._select:
             if setting not in self._asked:
-                source = self._provenance.get(f"select.{setting}", "code")
                 raise UnknownSettingError(
-                    f"nothing reads select.{setting} ({source})"
+                    f"nothing reads select.{setting} ({self._source(setting)})"
                     f"{did_you_mean(setting, self._asked)} "
                     f"This engine selects: {', '.join(sorted(self._asked))}"
                 )
+
+    def _where(self, setting: str) -> str:
+        """ "jackfield.toml:6: select.attention"; variables and options name the setting themselves."""
+        key, source = f"select.{setting}", self._source(setting)
+        return str(source) if source.layer in (Layer.ENVIRONMENT, Layer.CLI) else f"{source}: {key}"
+
+    def _source(self, setting: str) -> Source:
+        return self._provenance.get(f"select.{setting}", Source(Layer.CODE, "code"))
 
 
 def _matches(rule: Any, facts: Mapping[str, Scalar], where: str) -> bool:

@@ -35,10 +35,13 @@ def scan_installed() -> Scan:
 
 def installed_version(name: str) -> str | None:
     """The version of a distribution, from its metadata."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    found = find_distribution(name)
+    return found.version if found else None
+
+
+def find_distribution(name: str) -> metadata.Distribution | None:
+    """The installed distribution of that name, the first on the path."""
+    return next(iter(metadata.Distribution.discover(name=name)), None)
 
 
 def normalise(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jackfield.activation import ActivationPlan, PluginRef
@@ -17,6 +18,7 @@ from jackfield.discovery.kinds import (
     TOKENIZERS,
     WEIGHT_FORMATS,
 )
+from jackfield.discovery.lock import Lock, read_lock
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.model_choice import ModelChoice, choose_model
 from jackfield.engine.planner import Planner
@@ -125,8 +127,10 @@ def make_blueprint(
     """Decide everything. `thorough` also asks the candidates that come after the chosen one (for `explain`).
 
     Raises ConfigError, PluginError or ModelError; a plugin that the user named, or that is required, must load.
+    With a lock (plugins.lock) raises PluginDrift where anything is not as locked.
     """
     registry = registry or PluginRegistry.scan(loaded.config.plugins)
+    lock = _lock(loaded.config, registry)
     registry.check_required(loaded.config.plugins.required)
     planner = Planner(registry, loaded, thorough=thorough)
     model = choose_model(planner, loaded.config)
@@ -140,13 +144,26 @@ def make_blueprint(
     for point in platform.choices(model.spec, loaded.config, facts):
         planner.choose(point, preferred_by=f"platform {plugin.name}")
     planner.check_all_read(loaded)
+    activation = planner.activation()
+    if lock:
+        reference, file = loaded.config.model.reference, loaded.config.plugins.lock
+        lock.check_selections(reference, activation, file)
     return Blueprint(
         loaded=loaded,
         registry=registry,
         model=model,
-        activation=planner.activation(),
+        activation=activation,
         facts=facts,
     )
+
+
+def _lock(config: EngineConfig, registry: PluginRegistry) -> Lock | None:
+    """The lock that the settings name, if what is installed is what it says."""
+    if config.plugins.lock is None:
+        return None
+    lock = read_lock(Path(config.plugins.lock))
+    lock.check_plugins(registry.all, config.plugins.lock)
+    return lock
 
 
 def _choose_platform(planner: Planner, spec: ModelSpec, config: EngineConfig) -> PluginRef:
@@ -166,7 +183,7 @@ def _choose_platform(planner: Planner, spec: ModelSpec, config: EngineConfig) ->
         need=need(spec.dtype.name),
         preference=_platforms_by_precedence(planner.registry),
     )
-    return planner.choose(point, preferred_by="devices before the host", tailor=tailor)
+    return planner.choose(point, preferred_by="the core (devices before the host)", tailor=tailor)
 
 
 def _platforms_by_precedence(registry: PluginRegistry) -> tuple[str, ...]:

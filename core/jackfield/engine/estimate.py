@@ -9,6 +9,7 @@ from jackfield.dtypes import parse_dtype
 from jackfield.engine.blueprint import Blueprint
 from jackfield.errors import JackfieldError
 from jackfield.kv_cache.sizing import CacheBudget
+from jackfield.model_spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
     config = blueprint.config
     width = parse_dtype(config.model.dtype).itemsize
     with blueprint.open_checkpoint() as checkpoint:
-        weight_bytes = sum(prod(info.shape) * width for info in checkpoint.tensors.values())
+        sizes = [prod(info.shape) for info in checkpoint.tensors.values()]
+        num_weights = num_parameters(blueprint.spec) if checkpoint.is_synthetic else sum(sizes)
     groups = blueprint.spec.cache_groups(parse_dtype(config.cache.dtype))
     block_bytes = tuple(group.block_bytes(config.cache.block_size) for group in groups)
     budget = CacheBudget(
@@ -48,9 +50,22 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
     except JackfieldError as error:
         note = str(error)
     return MemoryEstimate(
-        weight_bytes=weight_bytes,
+        weight_bytes=num_weights * width,
         block_bytes=block_bytes,
         num_blocks=num_blocks,
         cache_tokens=num_blocks[0] * config.cache.block_size if num_blocks else None,
         note=note,
     )
+
+
+def num_parameters(spec: ModelSpec) -> int:
+    """Elements of all matrices of a model; norms and biases are too small to count."""
+    size = spec.hidden_size
+    total = (
+        spec.vocab_size * size * (1 if spec.tied_head else 2) + (spec.learned_positions or 0) * size
+    )
+    for layer in spec.layers:
+        mixer, feed_forward = layer.mixer, layer.feed_forward
+        total += 2 * size * mixer.head_size * (mixer.num_heads + mixer.num_kv_heads)
+        total += size * feed_forward.size * (3 if feed_forward.gated else 2)
+    return total

@@ -21,7 +21,7 @@ def rules(**select):
 def test_a_name_holds_for_every_subject():
     word = rules(attention="flashinfer").word("attention", {"window": True})
 
-    assert (word.name, word.where) == ("flashinfer", "select.attention (code)")
+    assert (word.name, word.where) == ("flashinfer", "code: select.attention")
 
 
 def test_what_the_user_did_not_name_has_no_word():
@@ -39,7 +39,7 @@ def test_what_the_user_did_not_name_has_no_word():
 def test_the_first_rule_that_matches_decides_and_is_named(facts, name, number):
     word = rules(attention=RULES).word("attention", facts)
 
-    assert (word.name, word.where) == (name, f"select.attention (code), rule {number}")
+    assert (word.name, word.where) == (name, f"code: select.attention, rule {number}")
 
 
 def test_without_a_rule_for_the_rest_the_engine_chooses():
@@ -78,7 +78,7 @@ def test_a_word_that_nothing_reads_is_an_error_that_names_the_nearest():
         found.check_all_read()
 
     for part in (
-        "nothing reads select.atention (code)",
+        "nothing reads select.atention (code); ",
         "did you mean 'attention'",
         "selects: attention, platform",
     ):

@@ -175,7 +175,7 @@ def test_the_users_word_wins_over_preference(choose):
     ref, decision = choose({"a": "Plain", "b": "Plain"}, preference=("a",), select_={"kernel": "b"})
 
     assert ref.name == "b"
-    assert decision.decided_by == "select.kernel (code)"
+    assert decision.decided_by == "code: select.kernel"
     assert verdicts(decision) == [("b", "chosen"), ("a", "refused", "not_named")]
 
 
@@ -201,7 +201,7 @@ def test_a_named_plugin_that_does_not_fit_fails_with_the_decision(choose):
         choose({"a": "Small", "b": "Plain"}, need=Plain(head_size=128), select_={"kernel": "a"})
 
     assert caught.value.decision.chosen is None
-    for part in ("select.kernel (code) names 'a'", "serves 64 elements (pad)", "b [acme 1.0]"):
+    for part in ("code: select.kernel names 'a'", "serves 64 elements (pad)", "b [acme 1.0]"):
         assert part in str(caught.value)
 
 
