@@ -1,3 +1,39 @@
-"""Jackfield: an LLM inference engine and SDK in which every part is a plug."""
+"""Jackfield: an LLM inference engine and SDK in which every part is a plug.
+
+The names below are imported when they are first used, so that `import jackfield` is light; `__init__.pyi` tells type
+checkers what they are.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncLLM": "jackfield.client",
+    "CompletionOutput": "jackfield.request",
+    "Engine": "jackfield.engine.engine",
+    "EngineConfig": "jackfield.config",
+    "FinishReason": "jackfield.request",
+    "JackfieldError": "jackfield.errors",
+    "LLM": "jackfield.client",
+    "RequestError": "jackfield.errors",
+    "RequestOutput": "jackfield.request",
+    "SamplingParams": "jackfield.sampling",
+    "load_config": "jackfield.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value  # found directly from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,6 @@
+"""What a user calls: `LLM` waits for its answers, `AsyncLLM` gives them as they come to many callers at once."""
+
+from jackfield.client.async_llm import AsyncLLM
+from jackfield.client.llm import LLM
+
+__all__ = ["LLM", "AsyncLLM"]

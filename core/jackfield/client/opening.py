@@ -1,0 +1,26 @@
+"""From the arguments of a client to its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jackfield.config import LoadedConfig, load_config
+
+
+def load_settings(
+    model: str,
+    *,
+    dtype: str,
+    config_file: Path | str | None,
+    settings: Mapping[str, Any] | None,
+    plugins: Sequence[str],
+) -> LoadedConfig:
+    """File, environment, then what was given in code."""
+    code = {"model.reference": model, **(settings or {})}
+    if dtype != "auto":
+        code["model.dtype"] = dtype
+    if plugins:
+        code["plugins.local"] = (*code.get("plugins.local", ()), *plugins)
+    return load_config(file=None if config_file is None else Path(config_file), code=code)
