@@ -30,7 +30,10 @@ class ChoicePoint:
 
 
 class Platform(Card):
-    """The card of a device. `check(need, facts)` gets a PlatformNeed; `features` are those of model specs."""
+    """The card of a device. `check(need, facts)` gets a PlatformNeed; `features` are those of model specs.
+
+    Facts are the platform's own, but `available_bytes`, memory free for weights and cache, is read by `explain`.
+    """
 
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # kinds of its runtime: majors
     precedence: ClassVar[int] = 0  # the highest is asked first; hosts 0, accelerators above
