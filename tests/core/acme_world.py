@@ -107,7 +107,7 @@ class Acme(Platform):
     options = AcmeOptions
 
     def probe(self):
-        return {"cores": 4}
+        return {"cores": 4, "available_bytes": 10_000}
 
     def check(self, need, facts):
         return () if need.dtype != "float64" else (Reason("dtype", f"no {need.dtype} here"),)

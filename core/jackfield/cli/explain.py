@@ -52,6 +52,7 @@ def _document(blueprint: Blueprint, memory: MemoryEstimate) -> dict[str, Any]:
             {"key": key, "value": value, "source": source}
             for key, value, source in _settings(blueprint)
         ],
+        "facts": dict(blueprint.facts),
         "memory": asdict(memory),
         "digest": blueprint.activation.digest,
     }
@@ -80,10 +81,17 @@ def _print(blueprint: Blueprint, memory: MemoryEstimate) -> None:
     block_size = blueprint.config.cache.block_size
     for number, size in enumerate(memory.block_bytes):
         print(f"cache group {number}: {size:,} bytes a block of {block_size} tokens")
-    if memory.cache_tokens is None:
-        print(f"cache: {memory.note}")
-    else:
-        print(f"cache: {memory.cache_tokens:,} tokens")
+    print(f"cache: {_cache_line(memory)}")
+
+
+def _cache_line(memory: MemoryEstimate) -> str:
+    if memory.problem:
+        return memory.problem
+    if memory.cache_tokens is not None:
+        return f"{memory.cache_tokens:,} tokens"
+    most = memory.max_cache_tokens
+    room = "" if most is None else f"; at most {most:,} tokens fit beside the weights"
+    return f"decided once the weights are loaded{room}"
 
 
 def _mib(num_bytes: int) -> str:

@@ -8,19 +8,21 @@ from math import prod
 from jackfield.dtypes import parse_dtype
 from jackfield.engine.blueprint import Blueprint
 from jackfield.errors import JackfieldError
+from jackfield.interfaces.card import Facts
 from jackfield.kv_cache.sizing import CacheBudget
 from jackfield.model_spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEstimate:
-    """Bytes over all ranks."""
+    """Bytes over all ranks. What the settings leave open is decided once the weights are loaded."""
 
     weight_bytes: int
     block_bytes: tuple[int, ...]  # of one block of each cache group
-    num_blocks: tuple[int, ...] | None  # of each group; None: known once the weights are loaded
-    cache_tokens: int | None  # that the first group holds
-    note: str = ""  # why the cache is not known, or does not fit
+    num_blocks: tuple[int, ...] | None  # of each group, where the settings fix it
+    cache_tokens: int | None  # that the first group holds then
+    max_cache_tokens: int | None  # that fit beside the weights, where the platform knows its memory
+    problem: str = ""  # why the cache would not fit
 
 
 def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
@@ -40,22 +42,35 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         max_step_tokens=config.scheduler.max_step_tokens,
         depth=config.executor.depth,
     )
-    num_blocks: tuple[int, ...] | None = None
-    note = "its size is decided once the weights are loaded"
+    weight_bytes = num_weights * width
+    num_blocks, problem = None, ""
     try:
         if config.cache.num_blocks is not None:
-            num_blocks, note = budget.in_proportion(config.cache.num_blocks), ""
+            num_blocks = budget.in_proportion(config.cache.num_blocks)
         elif config.cache.memory_bytes is not None:
-            num_blocks, note = budget.split(config.cache.memory_bytes, block_bytes), ""
+            num_blocks = budget.split(config.cache.memory_bytes, block_bytes)
     except JackfieldError as error:
-        note = str(error)
+        problem = str(error)
     return MemoryEstimate(
-        weight_bytes=num_weights * width,
+        weight_bytes=weight_bytes,
         block_bytes=block_bytes,
         num_blocks=num_blocks,
         cache_tokens=num_blocks[0] * config.cache.block_size if num_blocks else None,
-        note=note,
+        max_cache_tokens=_most_tokens(blueprint.facts, weight_bytes, budget, block_bytes),
+        problem=problem,
     )
+
+
+def _most_tokens(
+    facts: Facts, weight_bytes: int, budget: CacheBudget, block_bytes: tuple[int, ...]
+) -> int | None:
+    available = facts.get("available_bytes")
+    if not isinstance(available, int):
+        return None
+    try:
+        return budget.split(available - weight_bytes, block_bytes)[0] * budget.block_size
+    except JackfieldError:
+        return 0  # not one request of the configured length
 
 
 def num_parameters(spec: ModelSpec) -> int:

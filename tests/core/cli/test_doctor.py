@@ -41,7 +41,7 @@ def test_a_cache_folder_that_does_not_exist_yet_is_judged_by_its_parent(tmp_path
 def test_the_report_has_what_each_platform_found(jackfield, world):
     report = json.loads(jackfield("doctor", "--json").out)
 
-    assert report["platforms"]["acme"] == {"cores": 4}
+    assert report["platforms"]["acme"] == {"cores": 4, "available_bytes": 10_000}
     assert report["cache_folder"]["path"].endswith("cache")
 
 

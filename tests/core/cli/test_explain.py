@@ -60,6 +60,14 @@ def test_a_cache_of_a_fixed_size_is_counted_in_tokens(explain):
     assert "cache: 128 tokens" in done.out
 
 
+def test_a_cache_of_no_fixed_size_is_bounded_by_the_memory_that_the_weights_leave(explain):
+    tokens = (
+        (10_000 - 140) // 1024 * 16
+    )  # bytes less the weights, in blocks of 1024 bytes and 16 tokens
+
+    assert f"at most {tokens} tokens fit beside the weights" in explain().out
+
+
 def test_a_cache_that_is_too_small_is_told(explain):
     assert "cannot hold one request" in explain("--set", "cache.num_blocks=1").out
 

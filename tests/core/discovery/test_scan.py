@@ -35,6 +35,19 @@ def test_a_distribution_that_stands_twice_on_the_path_counts_once_and_the_first_
     assert [(ref.version, ref.target) for ref in found("acme")] == [("2.0", "new:A")]
 
 
+def test_an_editable_install_that_shows_its_source_too_counts_once(
+    distributions, tmp_path, monkeypatch
+):
+    source = tmp_path / "source" / "acme.egg-info"  # setuptools leaves it there
+    source.mkdir(parents=True)
+    (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 0.9\n")
+    (source / "entry_points.txt").write_text(f"[{PLATFORMS}]\nacme = acme_card:A\n")
+    monkeypatch.syspath_prepend(str(source.parent))
+    distributions.add("acme", {PLATFORMS: {"acme": "acme_card:A"}})
+
+    assert [ref.version for ref in found("acme")] == ["1.0"]
+
+
 def test_a_first_on_the_path_without_plugins_hides_an_older_one_with_them(distributions):
     distributions.add("acme", {PLATFORMS: {"acme": "old:A"}})
     distributions.add("acme", {"console_scripts": {"acme": "new:main"}}, version="2.0")
