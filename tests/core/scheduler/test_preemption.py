@@ -26,6 +26,7 @@ def test_a_full_pool_preempts_the_newest_request(make_engine):
 
     assert (plan.rows, plan.removed_rows) == ([old.row], [row_of_new])
     assert (new.row, new.num_preemptions, old.num_preemptions) == (-1, 1, 0)
+    assert new.num_computed == 0
 
 
 def test_a_preempted_request_ends_with_the_same_tokens(make_engine, expected):
@@ -93,10 +94,12 @@ def test_what_was_planned_for_a_victim_is_withdrawn(make_engine):
     engine = make_engine(
         num_blocks=5, block_size=2, max_length=8, prefix_caching=False, policy=PriorityPolicy()
     )
-    lazy, urgent = engine.add(4, priority=5), engine.add(4, priority=1)
+    lazy = engine.add(3, priority=5)
+    engine.step()
+    urgent = engine.add(4, priority=1)
     engine.step()
 
-    plan = engine.plan()  # the last free block went to `lazy` first
+    plan = engine.plan()  # both need a block; the last free one went to `lazy`, which came first
 
     assert lazy.num_preemptions == 1
     assert [append.row for append in plan.new_blocks] == plan.rows == [urgent.row]
@@ -106,11 +109,12 @@ def test_a_chunk_that_was_planned_for_a_victim_is_withdrawn(make_engine):
     engine = make_engine(
         windows=(5,), num_blocks=7, block_size=2, long_prefill_tokens=4, policy=PriorityPolicy()
     )
-    lazy, urgent = engine.add(20, priority=5), engine.add(20, priority=1)
-    assert len(engine.plan().rows) == 2  # two blocks each
-    engine.resolve()
+    lazy = engine.add(20, priority=5)
+    engine.step()
+    urgent = engine.add(20, priority=1)
+    engine.step()
 
-    plan = engine.plan()  # two more each
+    plan = engine.plan()  # each needs two blocks more; three are free
 
     assert lazy.num_preemptions == 1
     assert (plan.rows, plan.num_tokens) == ([urgent.row], [4])

@@ -96,6 +96,19 @@ def test_siblings_wait_for_the_prompt_of_the_first(make_engine):
     assert child.row != -1
 
 
+def test_a_sibling_that_comes_while_the_prompt_is_computed_waits_for_it_too(make_engine):
+    engine = make_engine(max_step_tokens=6, prefix_caching=False)
+    parent = engine.add(PROMPT)
+    engine.step()
+    child = engine.add(PROMPT, parent=parent)
+
+    engine.step()  # there is budget for two tokens of the child
+    assert child.row == -1
+    engine.step()
+
+    assert child.num_cached_tokens == len(PROMPT) - 1
+
+
 def test_siblings_share_all_full_blocks_and_copy_the_partial_tail(make_engine):
     engine = make_engine(depth=2, prefix_caching=False)
     parent, child, other = add_siblings(engine, 3)
