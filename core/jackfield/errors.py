@@ -9,6 +9,7 @@
     │   ├── PluginConflict          two distributions own one name
     │   ├── PluginIncompatible      speaks another major of the contract
     │   ├── PluginLoadError         failed while it was imported, probed or created
+    │   ├── PluginDrift             what is installed or selected is not what the lock says
     │   └── SelectionError          nothing fits; carries the Decision
     ├── ModelError
     │   ├── ModelNotFound           the reference leads to no files
@@ -61,6 +62,10 @@ class PluginIncompatible(PluginError):
 
 class PluginLoadError(PluginError):
     """A plugin failed while it was imported, probed or created."""
+
+
+class PluginDrift(PluginError):
+    """What is installed or selected is not what the lock says."""
 
 
 class SelectionError(PluginError):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from jackfield.activation import PluginRef
+from jackfield.cli.plugin_lock import add_lock_arguments, run_lock
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import print_table
 from jackfield.discovery.failure import PluginFailure
@@ -34,22 +35,26 @@ class Row:
 class PluginsCommand(Command):
     """Listing imports the platforms' cards only, which say what their runtimes serve; checking imports everything."""
 
-    summary = "list what is installed, or check that all of it loads"
+    summary = "list what is installed, check that all of it loads, or lock it"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument(
             "action",
             nargs="?",
-            choices=("list", "check"),
+            choices=("list", "check", "lock"),
             default="list",
-            help="check also loads and probes every plugin; status 1 if one has a problem",
+            help="check also loads and probes every plugin, status 1 if one has a problem; "
+            "lock writes what is installed to a file",
         )
         parser.add_argument("--json", action="store_true", help="one JSON object")
+        add_lock_arguments(parser)
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print the table, then the problems."""
+        """Print the table, then the problems; or write the lock."""
+        if arguments.action == "lock":
+            return run_lock(arguments)
         registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
         registry.serve_all()
         is_check = arguments.action == "check"

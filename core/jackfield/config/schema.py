@@ -110,6 +110,7 @@ class PluginSettings:
     deny: tuple[str, ...] = ()  # left out, whatever else is said
     required: tuple[str, ...] = ()  # must be installed and load, or start-up fails
     local: tuple[str, ...] = ()  # KIND.NAME=MODULE:ATTRIBUTE, one-file plugins
+    lock: str | None = None  # file of `jackfield plugins lock`; what differs from it is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

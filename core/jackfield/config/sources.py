@@ -30,7 +30,10 @@ def entries_of_file(path: Path) -> Iterator[Entry]:
         line = line_of(key, lines)
         return Source(Layer.FILE, f"{path}:{line}" if line else str(path))
 
-    return _typed_entries(tables, source)
+    for key, value, place in _typed_entries(tables, source):
+        # A lock belongs to the file that names it, wherever the engine starts.
+        is_lock = key == "plugins.lock" and value is not None
+        yield key, str(path.parent / value) if is_lock else value, place
 
 
 def entries_of_code(values: Mapping[str, Any], source: Source) -> Iterator[Entry]:

@@ -40,8 +40,15 @@ def installed_version(name: str) -> str | None:
 
 
 def find_distribution(name: str) -> metadata.Distribution | None:
-    """The installed distribution of that name, the first on the path."""
-    return next(iter(metadata.Distribution.discover(name=name)), None)
+    """The installed distribution of that name: the first on the path, as the import system would have it."""
+    return _first_on(tuple(sys.path), name)
+
+
+def _first_on(path: tuple[str, ...], name: str) -> metadata.Distribution | None:
+    """An editable install may show twice, in one folder and in whatever order that is listed: dist-info wins there."""
+    found = list(metadata.Distribution.discover(name=name, path=list(path)))
+    first = [one for one in found if one.locate_file("") == found[0].locate_file("")]
+    return next((one for one in first if one.read_text("METADATA")), next(iter(found), None))
 
 
 def normalise(name: str) -> str:
@@ -64,9 +71,7 @@ def _scan(path: tuple[str, ...]) -> Scan:
             if label in seen:
                 continue
             seen.add(label)
-            # An editable install may show twice, an old release may lie further down: the first on the path wins.
-            first = next(iter(metadata.Distribution.discover(name=label, path=list(path))))
-            _read(first, label, plugins, failures)
+            _read(_first_on(path, label) or found, label, plugins, failures)
         except Exception as error:  # whatever a broken distribution does, the others go on
             failures.append(_broken(label, error))
     return Scan(tuple(plugins), tuple(failures), _first_party(path))
