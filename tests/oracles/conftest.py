@@ -6,9 +6,10 @@ Weights are so large, lengths so long and epsilons so coarse that every field of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -31,6 +32,8 @@ from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.testing.dense_attention import DenseAttention
 from jackfield_torch.unquantized import UnquantizedScheme
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_model.py"
+EMPTY = torch.empty(0)
 LENGTH = 48  # tokens: three times the original context, several windows
 STD = 0.2
 SHAPE = {
@@ -173,6 +176,12 @@ CASES = {
         gpt2, "GPT2Config", {"scale_attn_by_inverse_layer_idx": True, "n_inner": 96}
     ),
 }  # fmt: skip
+# The example of the documentation: a family that no member knows, with rope on a part of each head.
+CASES["stablelm"] = Case(
+    lambda config: run_path(str(EXAMPLE))["stablelm"](config),
+    "StableLmConfig",
+    {"layer_norm_eps": 0.3, "use_qkv_bias": True, "partial_rotary_factor": 0.5},
+)
 _GPT2_SHAPE = {
     "vocab_size": 96,
     "n_embd": 64,
@@ -181,6 +190,27 @@ _GPT2_SHAPE = {
     "n_positions": 64,
     "layer_norm_epsilon": 0.3,
 }
+
+
+class EditedWeights(CheckpointWeights):
+    """Parameters of a checkpoint, some of them changed or made up."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        spec: ModelSpec,
+        edits: Mapping[str, Callable[[Tensor], Tensor]],
+    ) -> None:
+        super().__init__(checkpoint, spec)
+        self._edits = edits
+
+    def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        name = f"{module}.{parameter}"
+        if name not in self._edits:
+            return super().read(module, parameter, shape)
+        is_stored = module in self._spec.modules or module.startswith("layers")
+        stored = super().read(module, parameter) if is_stored and parameter == "weight" else EMPTY
+        return self._edits[name](stored)
 
 
 class Oracle:
@@ -217,20 +247,22 @@ class Oracle:
         scheme: Any = None,
         chunks: tuple[int, ...] = (LENGTH,),
         max_length: int | None = None,
+        edits: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+        attention: Any = None,
     ) -> Tensor:
-        """Our logits of all tokens, computed in steps of `chunks` tokens."""
+        """Our logits of all tokens, computed in steps of `chunks` tokens, with some parameters edited."""
         spec, scheme = spec or self.spec, scheme or UnquantizedScheme()
         with self.open() as checkpoint, torch.inference_mode():
             decoder = assemble_decoder(
                 spec,
-                CheckpointWeights(checkpoint, spec),
+                EditedWeights(checkpoint, spec, edits or {}),
                 torch.device("cpu"),
                 torch.float32,
                 lambda part: scheme,
                 SingleRank(),
                 max_length or self.case.max_length,
             )
-            attention = DenseAttention(spec)
+            attention = attention or DenseAttention(spec)
             positions = torch.arange(LENGTH).split(list(chunks))
             steps = zip(self.token_ids.split(list(chunks)), positions, strict=True)
             hidden = [decoder.forward(ids, places, attention) for ids, places in steps]
@@ -264,6 +296,11 @@ def make_oracle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Ora
 @pytest.fixture(params=CASES)
 def oracle(request: pytest.FixtureRequest, make_oracle: Callable[[str], Oracle]) -> Oracle:
     return make_oracle(request.param)
+
+
+@pytest.fixture
+def all_oracles(make_oracle: Callable[[str], Oracle]) -> list[Oracle]:
+    return [make_oracle(name) for name in CASES]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-import pytest
-
 from jackfield.errors import CheckpointError, UnsupportedModelError
-from jackfield.model_spec import ModelSpec, ModuleSource
+from jackfield.model_spec import ModelSpec
 
 TOLERANCE = 1e-4  # relative to the largest logit, as in test_families
 MOVED = 100 * TOLERANCE

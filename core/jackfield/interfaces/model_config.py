@@ -104,11 +104,17 @@ def read_windows(
     return tuple(window if kind == _SLIDING else None for kind in kinds)
 
 
-def read_rope(config: ConfigReader, head_size: int, default_theta: float = 10_000.0) -> Rope:
+def read_rope(
+    config: ConfigReader,
+    head_size: int,
+    *,
+    default_theta: float = 10_000.0,
+    default_share: float = 1.0,  # of a head that rotates
+) -> Rope:
     """The one rope of all layers, from the new keys or the old."""
     parameters = config.get("rope_scaling", dict) or config.get("rope_parameters", dict, {})
     theta = config.get("rope_theta", float, default_theta)
-    share = config.get("partial_rotary_factor", float, 1.0)
+    share = config.get("partial_rotary_factor", float, default_share)
     return make_rope(
         config,
         head_size,

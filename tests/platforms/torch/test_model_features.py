@@ -1,0 +1,35 @@
+"""The torch runtime says of every field of a model spec whether it computes it."""
+
+from dataclasses import MISSING, fields
+
+from jackfield import model_spec
+from jackfield_torch.layers.activation import _FUNCTIONS
+from jackfield_torch.model_features import MODEL_FEATURES
+from jackfield_torch.rope import _SCALINGS
+
+REFUSED = {"attention.sinks", "attention.causal"}
+CLASSES = [value for value in vars(model_spec).values() if hasattr(value, "FEATURE")]
+# What a field may say instead of its default word.
+WORDS = {
+    "norm.kind": {"layer"},
+    "rope_scaling.kind": set(_SCALINGS) - {"linear"},
+    "feed_forward.activation": set(_FUNCTIONS) - {"silu"},
+}
+
+
+def possible_features() -> set[str]:
+    found = set()
+    for cls in CLASSES:
+        for item in fields(cls):
+            if item.default is not MISSING or item.default_factory is not MISSING:
+                name = f"{cls.FEATURE}.{item.name}"
+                found |= {f"{name}={word}" for word in WORDS[name]} if name in WORDS else {name}
+    return found
+
+
+def test_every_field_of_a_spec_is_declared_or_refused():
+    assert possible_features() - MODEL_FEATURES == REFUSED
+
+
+def test_nothing_is_declared_that_no_spec_can_say():
+    assert MODEL_FEATURES - possible_features() == set()
