@@ -178,7 +178,7 @@ CASES = {
 }  # fmt: skip
 # The example of the documentation: a family that no member knows, with rope on a part of each head.
 CASES["stablelm"] = Case(
-    lambda config: run_path(str(EXAMPLE))["stablelm"](config),
+    run_path(str(EXAMPLE))["stablelm"],
     "StableLmConfig",
     {"layer_norm_eps": 0.3, "use_qkv_bias": True, "partial_rotary_factor": 0.5},
 )

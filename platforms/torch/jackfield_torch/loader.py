@@ -145,11 +145,10 @@ class CheckpointWeights(ModelWeights):
 class RandomWeights(ModelWeights):
     """Normal weights by seed, in place of a checkpoint that holds none. Every rank draws the same whole tensors."""
 
-    _STD = 0.02
-
-    def __init__(self, seed: int, device: torch.device) -> None:
+    def __init__(self, seed: int, device: torch.device, std: float = 0.02) -> None:
         self._seed = seed
         self._device = device
+        self._std = std
 
     def has(self, module: str, parameter: str) -> bool:
         return parameter in ("weight", "bias")
@@ -163,7 +162,7 @@ class RandomWeights(ModelWeights):
         name = f"{self._seed}:{module}.{parameter}"
         generator = torch.Generator(self._device).manual_seed(_stable_hash(name))
         tensor = torch.empty(shape, device=self._device)
-        return tensor.normal_(0.0, self._STD, generator=generator)
+        return tensor.normal_(0.0, self._std, generator=generator)
 
     def norm_weight(self, module: str, size: int, fill: float) -> Tensor:
         return torch.full((size,), fill)

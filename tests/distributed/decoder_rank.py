@@ -1,0 +1,57 @@
+"""One rank of tiny models, as a program: decoder_rank.py RANK NUM_RANKS RENDEZVOUS OUTPUT writes all its logits."""
+
+import sys
+
+import torch
+
+from jackfield.interfaces.model import ConfigReader
+from jackfield_gemma.model import gemma
+from jackfield_llama.model import llama
+from jackfield_torch.decoder import assemble_decoder
+from jackfield_torch.loader import RandomWeights
+from jackfield_torch.tensor_parallel import RankGroup, join_ranks
+from jackfield_torch.testing.dense_attention import DenseAttention
+from jackfield_torch.unquantized import UnquantizedScheme
+
+LENGTH = 12  # tokens
+CONFIG = {
+    "architectures": ["Tiny"],
+    "vocab_size": 96,
+    "hidden_size": 64,
+    "intermediate_size": 80,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 64,
+}
+CASES = {
+    "llama": (llama, {}),
+    "biases": (llama, {"attention_bias": True, "mlp_bias": True}),
+    "tied": (llama, {"tie_word_embeddings": True}),
+    "odd_vocabulary": (llama, {"vocab_size": 97}),
+    "one_kv_head": (gemma, {"num_key_value_heads": 1}),
+}
+
+
+def run(name: str, group: RankGroup, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """The logits of one model, on every rank."""
+    build, changes = CASES[name]
+    spec = build(ConfigReader({**CONFIG, **changes}))
+    cpu, scheme = torch.device("cpu"), UnquantizedScheme()
+    weights = RandomWeights(seed=3, device=cpu, std=0.2)
+    with torch.inference_mode():
+        decoder = assemble_decoder(spec, weights, cpu, dtype, lambda part: scheme, group, LENGTH)
+        token_ids = torch.arange(LENGTH) * 7 % 96
+        hidden = decoder.forward(token_ids, torch.arange(LENGTH), DenseAttention(spec))
+        return decoder.logits(hidden)
+
+
+if __name__ == "__main__":
+    rank, num_ranks, rendezvous, output = sys.argv[1:]
+    torch.set_num_threads(1)
+    group = join_ranks(int(rank), int(num_ranks), rendezvous, "gloo", timeout_s=60)
+    logits = {name: run(name, group) for name in CASES}
+    logits["bfloat16"] = run("llama", group, torch.bfloat16)
+    torch.save(logits, output)
+    group.close()

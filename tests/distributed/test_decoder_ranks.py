@@ -1,0 +1,48 @@
+"""A decoder that several gloo processes share gives the logits of one that nobody shares."""
+
+import subprocess
+import sys
+from pathlib import Path
+from runpy import run_path
+
+import pytest
+import torch
+
+from jackfield_torch.tensor_parallel import SingleRank
+
+pytestmark = pytest.mark.distributed
+PROGRAM = Path(__file__).with_name("decoder_rank.py")
+decoder_rank = run_path(str(PROGRAM))
+NUM_RANKS = 2
+
+
+@pytest.fixture(scope="module")
+def logits_of_ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    outputs = [folder / f"logits_{rank}.pt" for rank in range(NUM_RANKS)]
+    rendezvous = f"file://{folder}/rendezvous"
+    arguments = [[rank, NUM_RANKS, rendezvous, output] for rank, output in enumerate(outputs)]
+    ranks = [
+        subprocess.Popen([sys.executable, str(PROGRAM), *map(str, words)]) for words in arguments
+    ]
+    try:
+        assert [rank.wait(timeout=120) for rank in ranks] == [0] * NUM_RANKS
+    finally:
+        for rank in ranks:
+            rank.kill()
+    return [torch.load(output) for output in outputs]
+
+
+@pytest.mark.parametrize("name", decoder_rank["CASES"])
+def test_ranks_together_compute_what_one_computes_alone(name, logits_of_ranks):
+    alone = decoder_rank["run"](name, SingleRank())
+
+    for shared in logits_of_ranks:
+        assert (shared[name] - alone).abs().max() < 1e-5 * alone.abs().max()
+
+
+def test_ranks_share_a_model_in_bfloat16(logits_of_ranks):
+    alone = decoder_rank["run"]("llama", SingleRank(), torch.bfloat16)
+
+    for shared in logits_of_ranks:
+        assert (shared["bfloat16"] - alone).abs().max() < 0.1 * alone.abs().max()
