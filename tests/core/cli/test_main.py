@@ -1,8 +1,8 @@
 """The program: commands are plugins, errors are messages, and one broken plugin hurts no other."""
 
+import resource
 import subprocess
 import sys
-from time import perf_counter
 
 import pytest
 
@@ -167,11 +167,17 @@ def test_help_is_quick_and_imports_nothing_heavy():
     )
     times = []
     for _ in range(TRIES):
-        start = perf_counter()
+        before = children_s()
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
-        times.append(perf_counter() - start)
+        times.append(children_s() - before)
 
     assert done.stdout.splitlines()[-1] == ""
-    assert min(times) < MAX_HELP_S  # best: others use the CPU
+    assert min(times) < MAX_HELP_S
+
+
+def children_s():
+    """Processor time of all child processes: with one thread and no waiting, what the clock says when others rest."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
