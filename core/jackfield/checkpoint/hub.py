@@ -64,15 +64,10 @@ class HubSource(ModelSource):
                 f"the hub has no model {what}, or only for those it knows; names look like "
                 "ORG/NAME. Check the spelling, or set HF_TOKEN for a private model"
             ) from error
-        except errors.HfHubHTTPError as error:
+        except Exception as error:  # what the network raises depends on the library's version
             raise ModelNotFound(
-                f"the hub answered with an error when asked for the model {what}: {error}. "
-                "Try again later, or give a folder with the files"
-            ) from error
-        except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
-            raise ModelNotFound(
-                f"cannot get the model {what}: the hub cannot be reached and the cache does not "
-                f"hold it ({error}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or give a "
-                "folder with the files"
+                f"cannot get the model {what}: the hub gives no answer that helps and the cache does "
+                f"not hold it whole ({error}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or "
+                "give a folder with the files"
             ) from error
         return ModelFiles(reference=name, path=Path(folder))

@@ -76,10 +76,11 @@ class _Settings:
         }
 
     def apply(self, backend: Any) -> None:
-        """Add the special tokens that `backend` lacks, and what stands around a text."""
-        from tokenizers import AddedToken  # noqa: PLC0415  # heavy
+        """Add the special tokens that `backend` lacks.
 
-        from jackfield.checkpoint.fast_tokenizer import surround  # noqa: PLC0415  # heavy
+        What stands around a text (add_bos_token, add_eos_token) is passed over: tokenizer.json has the final word.
+        """
+        from tokenizers import AddedToken  # noqa: PLC0415  # heavy
 
         known = {token.content for token in backend.get_added_tokens_decoder().values()}
         listed = self.values.get("added_tokens_decoder") or {}
@@ -93,10 +94,6 @@ class _Settings:
             if token not in known:
                 backend.add_special_tokens([AddedToken(token, special=True, normalized=False)])
                 known.add(token)
-        if "add_bos_token" in self.values or "add_eos_token" in self.values:
-            begin = self.roles.get("bos_token") if self.values.get("add_bos_token") else None
-            end = self.roles.get("eos_token") if self.values.get("add_eos_token") else None
-            surround(backend, begin, end)
 
 
 _TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")

@@ -1,0 +1,171 @@
+"""tokenizer.json and the files around it give the ids and texts that Transformers gives."""
+
+import json
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoTokenizer
+
+from jackfield.checkpoint.tokenizer import HfTokenizerFormat
+from jackfield.errors import CheckpointError, ModelError, RequestError
+from jackfield.interfaces.model_source import ModelFiles
+
+FORMAT = HfTokenizerFormat()
+TEXTS = [
+    "Hello world", "  two  spaces", "", "\n\n\t", "naïve 東京 🎉", "<s>hello</s>", "<|extra|> <|kept|>", "h<s>e",
+]  # fmt: skip
+MESSAGES = [
+    {"role": "system", "content": "Be <brief> & kind"},
+    {"role": "user", "content": "Héllo"},
+    {"role": "assistant", "content": "Hi"},
+]
+TEMPLATE = """{{ bos_token }}
+{% for message in messages %}
+    {% if message['role'] == 'system' %}
+        {%- continue %}
+    {% endif %}
+[{{ message['role'] }}] {{ message | tojson }}
+{% endfor %}
+{% if add_generation_prompt %}
+[assistant]
+{% endif %}"""
+
+
+def make_backend():
+    """Byte-level BPE with a few merges and two tokens that are found whole."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = ["he", "ll", "hell", "hello", "Ġw", "or", "<s>", "</s>"]
+    vocab = {token: index for index, token in enumerate([*alphabet, *words])}
+    merges = [("h", "e"), ("l", "l"), ("he", "ll"), ("hell", "o"), ("Ġ", "w"), ("o", "r")]
+    backend = Tokenizer(models.BPE(vocab, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(["<s>", "</s>"])
+    return backend
+
+
+@pytest.fixture
+def make_folder(folder):
+    def make(**settings):
+        make_backend().save(str(folder.path / "tokenizer.json"))
+        values = {"bos_token": "<s>", "eos_token": "</s>", **settings}
+        values["tokenizer_class"] = "PreTrainedTokenizerFast"
+        folder.add_json("tokenizer_config.json", values)
+        return folder
+
+    return make
+
+
+SETTINGS = {
+    "plain": {},
+    "begin": {"add_bos_token": True},
+    "begin and end": {"add_bos_token": True, "add_eos_token": True},
+    "neither": {"add_bos_token": False, "add_eos_token": False},
+    "token with flags": {"bos_token": {"__type": "AddedToken", "content": "<s>", "lstrip": True}},
+    "tokens of the config": {
+        "added_tokens_decoder": {
+            "264": {"content": "<|kept|>", "special": False, "lstrip": True, "normalized": False},
+            "265": {"content": "<|extra|>", "special": True, "normalized": False},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("add_special_tokens", [True, False])
+def test_ids_and_texts_are_those_of_transformers(make_folder, settings, add_special_tokens):
+    folder = make_folder(**settings)
+    tokenizer, reference = FORMAT.open(folder.files), AutoTokenizer.from_pretrained(folder.path)
+
+    for text in TEXTS:
+        ids = tokenizer.encode(text, add_special_tokens=add_special_tokens)
+
+        assert ids == reference.encode(text, add_special_tokens=add_special_tokens)
+        for skip in (True, False):
+            found = tokenizer.decode(ids, skip_special_tokens=skip)
+            assert found == reference.decode(ids, skip_special_tokens=skip)
+    assert tokenizer.vocab_size == len(reference)
+
+
+@pytest.mark.parametrize("add_generation_prompt", [True, False])
+def test_a_chat_template_gives_what_transformers_gives(make_folder, add_generation_prompt):
+    folder = make_folder(chat_template=TEMPLATE)
+    reference = AutoTokenizer.from_pretrained(folder.path)
+
+    found = FORMAT.open(folder.files).apply_chat_template(
+        MESSAGES, add_generation_prompt=add_generation_prompt
+    )
+
+    assert found == reference.apply_chat_template(
+        MESSAGES, tokenize=False, add_generation_prompt=add_generation_prompt
+    )
+
+
+def test_a_template_of_its_own_file_comes_first(make_folder):
+    folder = make_folder(chat_template="of the config")
+    folder.add("chat_template.jinja", "of the file")
+
+    assert FORMAT.open(folder.files).apply_chat_template(MESSAGES) == "of the file"
+
+
+def test_the_template_named_default_is_taken_from_a_list(make_folder):
+    named = [{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "plain"}]
+    tokenizer = FORMAT.open(make_folder(chat_template=named).files)
+
+    assert tokenizer.apply_chat_template(MESSAGES) == "plain"
+    assert tokenizer.apply_chat_template(MESSAGES, tools=[{"name": "f"}]) == "tools"
+
+
+def test_without_a_template_a_conversation_is_refused(make_folder):
+    with pytest.raises(RequestError, match="no chat template"):
+        FORMAT.open(make_folder().files).apply_chat_template(MESSAGES)
+
+
+def test_generation_config_lists_more_end_tokens(make_folder):
+    folder = make_folder()
+    folder.add_json("generation_config.json", {"eos_token_id": [7, 263]})
+
+    assert FORMAT.open(folder.files).end_token_ids == (7, 263)
+
+
+def test_the_end_token_of_the_tokenizer_ends_without_a_generation_config(make_folder):
+    assert FORMAT.open(make_folder().files).end_token_ids == (263,)
+
+
+def test_truncation_and_padding_of_a_training_run_are_off(make_folder):
+    folder = make_folder()
+    backend = make_backend()
+    backend.enable_truncation(2)
+    backend.enable_padding(length=9)
+    backend.save(str(folder.path / "tokenizer.json"))
+
+    assert len(FORMAT.open(folder.files).encode("abcd")) == 4
+
+
+def test_text_with_a_lone_surrogate_is_refused(make_folder):
+    tokenizer = FORMAT.open(make_folder().files)
+
+    with pytest.raises(RequestError, match="lone surrogates"):
+        tokenizer.encode("a\ud800b")
+
+
+def test_a_missing_tokenizer_names_the_files_that_were_looked_for(folder):
+    assert [reason.code for reason in FORMAT.check(folder.files, {})] == ["no_tokenizer"]
+    with pytest.raises(ModelError, match=r"looked for tokenizer\.json .*tokenizer_config\.json"):
+        FORMAT.open(folder.files)
+
+
+def test_a_single_file_has_no_tokenizer_beside_it(make_folder):
+    folder = make_folder()
+    file = folder.add("model.gguf", "")
+
+    assert FORMAT.check(ModelFiles(reference="x", path=file), {})
+
+
+@pytest.mark.parametrize("text", ["{", json.dumps({"version": "1.0"})])
+def test_a_broken_tokenizer_is_named(make_folder, text):
+    folder = make_folder()
+    folder.add("tokenizer.json", text)
+
+    with pytest.raises(CheckpointError, match=r"cannot read the tokenizer .*tokenizer\.json"):
+        FORMAT.open(folder.files)
