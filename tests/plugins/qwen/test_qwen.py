@@ -1,0 +1,42 @@
+import pytest
+
+from jackfield.features import features_in_use
+from jackfield.interfaces.model import ConfigReader
+from jackfield_qwen.model import qwen2, qwen3
+
+CONFIG = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "vocab_size": 32,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "sliding_window": 8,
+    "max_window_layers": 2,
+}
+
+
+def spec_of(build, **changes):
+    return build(ConfigReader({**CONFIG, **changes}))
+
+
+def windows_of(spec):
+    return [layer.mixer.window for layer in spec.layers]
+
+
+def test_qwen2_has_biases_on_q_k_and_v_alone():
+    assert features_in_use(spec_of(qwen2)) == {"attention.rope", "attention.qkv_bias"}
+
+
+def test_qwen3_has_norms_over_heads_of_128():
+    spec = spec_of(qwen3)
+
+    assert features_in_use(spec) == {"attention.rope", "attention.q_norm", "attention.k_norm"}
+    assert spec.layers[0].mixer.head_size == 128
+
+
+@pytest.mark.parametrize("build", [qwen2, qwen3])
+def test_windows_count_only_on_request_and_from_a_layer_on(build):
+    assert windows_of(spec_of(build)) == [None, None, None]
+    assert windows_of(spec_of(build, use_sliding_window=True)) == [None, None, 8]
