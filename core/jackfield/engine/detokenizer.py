@@ -38,10 +38,12 @@ class Detokenizer:
 
     def push(self, token_ids: Sequence[int]) -> str:
         """The text that is final with these tokens."""
+        if not token_ids:
+            return ""
         self._token_ids.extend(token_ids)
         text = self._decode(self._token_ids)
         if text.endswith(_REPLACEMENT):
-            return self._hold(text, len(token_ids))
+            return self._hold(text) if len(token_ids) == 1 else self._push_singly(token_ids)
         delta = text[self._num_out :]
         self._num_out = len(text)
         self._num_held = 0
@@ -75,10 +77,15 @@ class Detokenizer:
             self._num_out = len(self._decode(self._token_ids))
         self._clean = len(self._token_ids)
 
-    def _hold(self, text: str, num_tokens: int) -> str:
+    def _push_singly(self, token_ids: Sequence[int]) -> str:
+        """The characters before an unfinished one can only be seen at their ends."""
+        del self._token_ids[-len(token_ids) :]
+        return "".join([self.push((token_id,)) for token_id in token_ids])
+
+    def _hold(self, text: str) -> str:
         """The end of the text may be an unfinished character: give out what stands before it."""
         end = len(text.rstrip(_REPLACEMENT))
-        self._num_held = 0 if end > self._num_out else self._num_held + num_tokens
+        self._num_held = 0 if end > self._num_out else self._num_held + 1
         if self._num_held <= _MAX_HELD:
             delta = text[self._num_out : end]
             self._num_out = max(self._num_out, end)

@@ -1,0 +1,141 @@
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as RustTokenizer
+from tokenizers import decoders, models
+
+from jackfield.engine.detokenizer import Detokenizer
+from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.testing.tokenizer import END_TOKEN_ID, ByteTokenizer
+
+BYTES = ByteTokenizer()
+WORDS = ["\u2581the", "\u2581cat", "s", ",", "\u2581", "\u2581na\u00efve", "\u2581\u65e5\u672c"]
+
+
+class FallbackTokenizer(Tokenizer):
+    """As Llama 2 decodes: words with a space in front, bytes for all else; a run with a bad byte is all U+FFFD."""
+
+    vocab_size = 256 + len(WORDS)
+    end_token_ids = ()
+
+    def __init__(self):
+        vocab = {f"<0x{byte:02X}>": byte for byte in range(256)}
+        vocab |= {word: 256 + number for number, word in enumerate(WORDS)}
+        self._inner = RustTokenizer(models.BPE(vocab=vocab, merges=[], byte_fallback=True))
+        replace = decoders.Replace("\u2581", " ")
+        strip = decoders.Strip(content=" ", left=1)
+        steps = [replace, decoders.ByteFallback(), decoders.Fuse(), strip]
+        self._inner.decoder = decoders.Sequence(steps)
+
+    def encode(self, text, *, add_special_tokens=True):
+        raise NotImplementedError
+
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        return self._inner.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
+
+
+FALLBACK = FallbackTokenizer()
+
+
+class CountingTokenizer(ByteTokenizer):
+    def __init__(self):
+        self.num_decoded = 0
+        self.longest = 0
+
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        self.num_decoded += len(token_ids)
+        self.longest = max(self.longest, len(token_ids))
+        return super().decode(token_ids, skip_special_tokens=skip_special_tokens)
+
+
+def pieces_of(tokenizer, token_ids, prompt=(), cuts=()):
+    """What comes out, piece by piece; `cuts` are the numbers of tokens that come at once, then one by one."""
+    detokenizer = Detokenizer(tokenizer, prompt)
+    pieces, start = [], 0
+    for size in (*cuts, *[1] * len(token_ids)):
+        if start < len(token_ids):
+            pieces.append(detokenizer.push(token_ids[start : start + size]))
+            start += size
+    return [*pieces, detokenizer.flush()]
+
+
+@given(st.text(), st.text(max_size=20), st.lists(st.integers(1, 5)))
+def test_pieces_make_the_text_of_all_tokens(text, prompt, cuts):
+    pieces = pieces_of(BYTES, BYTES.encode(text), BYTES.encode(prompt), cuts)
+
+    assert "".join(pieces) == text
+
+
+@given(st.text(alphabet="aé日😀 ", min_size=1))
+def test_no_character_is_split(text):
+    pieces = pieces_of(BYTES, BYTES.encode(text))
+
+    assert all("\ufffd" not in piece for piece in pieces)
+    assert [len(piece) for piece in pieces if piece] == [1] * len(text)
+
+
+@given(st.lists(st.integers(0, 255), max_size=60), st.lists(st.integers(1, 5)))
+@example([0xFF] * 40 + list("日本".encode()), [])
+@example([0x80, *"日".encode()] * 12, [])
+def test_bytes_that_are_no_text_come_out_as_in_one_go(token_ids, cuts):
+    assert "".join(pieces_of(BYTES, token_ids, cuts=cuts)) == BYTES.decode(token_ids)
+
+
+fallback_tokens = st.lists(
+    st.one_of(
+        st.sampled_from([[256 + number] for number in range(len(WORDS))]),
+        st.text(alphabet="é日😀~", min_size=1, max_size=4).map(lambda text: list(text.encode())),
+    ),
+    min_size=1,
+).map(lambda parts: [token_id for part in parts for token_id in part])
+
+
+@given(fallback_tokens, st.lists(st.integers(1, 5)))
+def test_bytes_in_place_of_unknown_words_make_the_text_of_all_tokens(token_ids, cuts):
+    assert "".join(pieces_of(FALLBACK, token_ids, cuts=cuts)) == FALLBACK.decode(token_ids)
+
+
+@given(fallback_tokens, fallback_tokens)
+def test_the_text_goes_on_where_the_prompt_ended(prompt, token_ids):
+    text = "".join(pieces_of(FALLBACK, token_ids, prompt))
+
+    assert FALLBACK.decode(prompt) + text == FALLBACK.decode(prompt + token_ids)
+
+
+def test_the_first_word_keeps_its_space():
+    the, cat = 256, 257
+
+    assert "".join(pieces_of(FALLBACK, [cat], prompt=[the])) == " cat"
+
+
+def test_a_character_that_the_prompt_began_is_shown_once_it_is_whole():
+    first, *rest = "日".encode()
+
+    assert "".join(pieces_of(BYTES, rest, prompt=[*b"see ", first])) == "日"
+
+
+def test_bytes_that_never_make_a_character_are_not_held_back_for_ever():
+    pieces = pieces_of(BYTES, [0xFF] * 100)[:-1]  # without the flush
+
+    assert 90 < len("".join(pieces)) <= 100
+
+
+def test_special_tokens_without_text_are_passed_over():
+    token_ids = [*b"a", *[END_TOKEN_ID] * 500, *b"b"]
+
+    assert "".join(pieces_of(BYTES, token_ids)) == "ab"
+
+
+@pytest.mark.parametrize(
+    "token_ids",
+    [[*b"words and more words. "], [*"日本語の文章".encode()], [0xFF, 0xE6], [END_TOKEN_ID]],
+    ids=["ascii", "multi-byte", "garbage", "nothing"],
+)
+def test_a_token_is_decoded_a_bounded_number_of_times(token_ids):
+    tokenizer = CountingTokenizer()
+    token_ids = (token_ids * 4000)[:4000]
+
+    pieces_of(tokenizer, token_ids)
+
+    assert tokenizer.longest <= 80
+    assert tokenizer.num_decoded <= 80 * len(token_ids)

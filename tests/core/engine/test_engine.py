@@ -1,0 +1,325 @@
+import logging
+import signal
+import threading
+import time
+
+import pytest
+
+from jackfield.engine.observers import Observers
+from jackfield.errors import (
+    EngineClosedError,
+    EngineError,
+    OutOfMemoryError,
+    RequestError,
+    WorkerError,
+)
+from jackfield.interfaces.hooks import hookimpl
+from jackfield.request import FinishReason
+from jackfield.sampling import SamplingParams
+from jackfield.testing.engine import make_engine
+
+
+@pytest.fixture
+def open_engine(tmp_path):
+    engines = []
+
+    def open_(**settings):
+        engine = make_engine(tmp_path / str(len(engines)), settings)
+        engines.append(engine)
+        return engine
+
+    yield open_
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(open_engine):
+    return open_engine()
+
+
+def ask(engine, prompt="hello", *, request_id=None, stream=False, **sampling):
+    params = SamplingParams(**{"max_tokens": 8, "ignore_eos": True, **sampling})
+    request = engine.input.process(prompt, params, request_id=request_id)
+    engine.add_request(request, stream=stream)
+    return request.request_id
+
+
+def run(engine):
+    """All outputs until nothing is open and nothing in flight."""
+    outputs = []
+    while engine.has_unfinished or engine.num_in_flight:
+        outputs += engine.step()
+    return outputs
+
+
+def answers(engine):
+    return {output.request_id: [c.token_ids for c in output.outputs] for output in run(engine)}
+
+
+@pytest.mark.core_model
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_depth_changes_no_answer(open_engine, depth):
+    plain, deep = open_engine(**{"executor.depth": 1}), open_engine(**{"executor.depth": depth})
+    for engine in (plain, deep):
+        for prompt in ("a", "longer prompt", "日本"):
+            ask(engine, prompt, n=2, temperature=1.0)
+
+    assert answers(deep) == answers(plain)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_as_many_steps_are_in_flight_as_the_depth_says(open_engine, depth):
+    engine = open_engine(**{"executor.depth": depth})
+    ask(engine, max_tokens=20)
+
+    in_flight = []
+    for _ in range(5):
+        engine.step()
+        in_flight.append(engine.num_in_flight)
+
+    assert in_flight == [depth - 1] * 5
+
+
+def test_a_step_without_work_returns_at_once(engine):
+    assert engine.step() == []
+
+
+def test_outputs_without_a_seed_can_be_repeated_and_differ(open_engine):
+    first, second = open_engine(), open_engine()
+    for engine in (first, second):
+        for _ in range(2):
+            ask(engine, "same", n=3, temperature=1.0, max_tokens=20)
+
+    outputs = answers(first)
+
+    assert outputs == answers(second)
+    assert len({tuple(ids) for group in outputs.values() for ids in group}) == 6
+
+
+def test_the_seed_of_the_config_moves_them(open_engine):
+    engines = open_engine(), open_engine(**{"model.seed": 5})
+    for engine in engines:
+        ask(engine, temperature=1.0, max_tokens=20)
+
+    assert answers(engines[0]) != answers(engines[1])
+
+
+def test_the_first_of_several_outputs_is_the_one_that_comes_alone(engine):
+    for n in (1, 3):
+        ask(engine, n=n, seed=4, temperature=1.0)
+
+    alone, several = run(engine)
+
+    assert several.outputs[0].token_ids == alone.outputs[0].token_ids
+
+
+def test_an_abort_gives_what_there_is_and_frees_the_blocks(engine):
+    request_id = ask(engine, max_tokens=100, stream=True)
+    for _ in range(5):
+        engine.step()
+
+    output = engine.abort(request_id)
+    rest = run(engine)
+
+    assert (output.finished, output.outputs[0].finish_reason) == (True, FinishReason.ABORT)
+    assert len(output.outputs[0].token_ids) > 0
+    assert rest == []
+    assert engine.stats.scheduler.cache_usage == 0.0
+
+
+def test_aborting_what_has_ended_does_nothing(engine):
+    request_id = ask(engine)
+    run(engine)
+
+    assert engine.abort(request_id) is None
+    assert engine.abort("never was") is None
+
+
+def test_an_id_can_be_used_again_once_its_request_ended(engine):
+    ask(engine, request_id="mine")
+    with pytest.raises(RequestError, match="'mine' already"):
+        ask(engine, request_id="mine")
+    run(engine)
+
+    assert ask(engine, request_id="mine") == "mine"
+
+
+def test_a_full_queue_refuses_the_request_alone(open_engine):
+    engine = open_engine(**{"scheduler.max_waiting": 1})
+    ask(engine)
+    with pytest.raises(RequestError, match="max_waiting"):
+        ask(engine)
+
+    assert len(run(engine)) == 1
+
+
+def test_a_prompt_and_its_answer_end_at_the_length_of_the_model(engine):
+    ask(engine, "x" * 500, max_tokens=None)
+
+    (output,) = run(engine)
+
+    assert len(output.outputs[0].token_ids) == 12
+    assert output.outputs[0].finish_reason is FinishReason.LENGTH
+
+
+def test_a_cache_too_small_for_one_request_fails_at_the_start(open_engine):
+    with pytest.raises(OutOfMemoryError, match="num_blocks"):
+        open_engine(**{"cache.num_blocks": 3})
+
+
+def test_the_cache_is_as_large_as_its_memory(open_engine):
+    size = open_engine().report.block_bytes[0]
+
+    engine = open_engine(**{"cache.memory_bytes": 50 * size + 1})
+
+    assert engine.num_blocks == (50,)
+
+
+# The end
+
+
+def test_a_closed_engine_says_so(engine):
+    engine.close()
+    engine.close()
+
+    for use in (engine.step, lambda: ask(engine), lambda: engine.abort("0")):
+        with pytest.raises(EngineClosedError, match="was closed"):
+            use()
+
+
+@pytest.mark.parametrize("fault", ["raise", "raise_late"])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_worker_that_raises_ends_the_engine_with_its_traceback(open_engine, fault, depth):
+    faults = {"options.reference.fault": fault, "options.reference.fault_step": 3}
+    engine = open_engine(**faults, **{"executor.depth": depth})
+    ask(engine, max_tokens=20)
+
+    with pytest.raises(WorkerError, match="PlannedFault.*at step 3") as caught:
+        run(engine)
+    assert "PlannedFault" in caught.value.worker_traceback
+    assert fault == "raise_late" or "in submit" in caught.value.worker_traceback
+    with pytest.raises(EngineClosedError, match="PlannedFault") as after:
+        engine.step()
+    assert after.value.__cause__ is caught.value
+
+
+def test_a_worker_that_cannot_load_raises_its_own_error_and_leaves_no_thread(open_engine):
+    before = threading.active_count()
+
+    with pytest.raises(EngineError, match="fault = 'load'"):
+        open_engine(**{"options.reference.fault": "load"})
+
+    assert threading.active_count() == before
+
+
+def test_a_step_that_takes_too_long_ends_the_engine(open_engine):
+    engine = open_engine(
+        **{
+            "options.reference.fault": "hang",
+            "executor.step_timeout_s": 0.2,
+            "executor.depth": 1,
+        }
+    )
+    ask(engine)
+
+    with pytest.raises(WorkerError, match=r"step 0 .*step_timeout_s = 0\.2"):
+        run(engine)
+    assert engine.is_closed
+
+
+def test_an_interrupt_while_it_waits_does_no_harm(open_engine):
+    slow = {"options.reference.fault": "slow", "options.reference.fault_s": 0.5}
+    engine = open_engine(**slow, **{"executor.depth": 1})
+    expected = open_engine(**{"executor.depth": 1})
+    for each in (engine, expected):
+        ask(each)
+    here = threading.get_ident()
+    timer = threading.Timer(0.1, lambda: signal.pthread_kill(here, signal.SIGINT))
+    timer.start()
+
+    began_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        engine.step()
+    waited_s = time.monotonic() - began_s
+    timer.join()
+
+    assert waited_s < 0.4  # it did not wait for the step
+    assert answers(engine) == answers(expected)
+
+
+# What observers and logs are told
+
+
+class Watcher:
+    def __init__(self):
+        self.calls = []
+
+    @hookimpl
+    def engine_started(self, config, activation):
+        self.calls.append(("started", config.executor.depth))
+
+    @hookimpl
+    def step_finished(self, stats):
+        self.calls.append(("step", sorted(stats)))
+
+    @hookimpl
+    def request_finished(self, output):
+        self.calls.append(("request", output.request_id))
+
+    @hookimpl
+    def engine_stopped(self, error):
+        self.calls.append(("stopped", type(error)))
+
+
+def test_observers_are_told_of_steps_requests_and_the_end(engine):
+    watcher = Watcher()
+    engine.observers = Observers([watcher])
+    request_id = ask(engine, max_tokens=1)
+
+    run(engine)
+    engine.close()
+
+    figures = ["cache_usage", "num_running", "num_tokens", "num_waiting", "step_s"]
+    assert watcher.calls == [
+        ("step", figures),
+        ("request", request_id),
+        ("stopped", type(None)),
+    ]
+
+
+def test_observers_are_told_of_an_abort(engine):
+    watcher = Watcher()
+    engine.observers = Observers([watcher])
+
+    engine.abort(ask(engine))
+
+    assert watcher.calls == [("request", "0")]
+
+
+def test_observers_learn_what_ended_the_engine(open_engine):
+    watcher = Watcher()
+    engine = open_engine(**{"options.reference.fault": "raise"})
+    engine.observers = Observers([watcher])
+    ask(engine)
+
+    with pytest.raises(WorkerError):
+        run(engine)
+
+    assert watcher.calls[-1] == ("stopped", WorkerError)
+
+
+def test_one_line_of_the_log_names_all_choices(open_engine, caplog):
+    with caplog.at_level(logging.INFO, "jackfield"):
+        engine = open_engine()
+
+    (line,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("ready: ")]
+    assert all(decision.line() in line for decision in engine.decisions)
+
+
+def test_stats_count_steps_tokens_and_requests(engine):
+    ask(engine, "four", max_tokens=3)
+    run(engine)
+
+    stats = engine.stats
+    assert (stats.num_steps, stats.num_tokens, stats.num_finished) == (3, 4 + 2, 1)

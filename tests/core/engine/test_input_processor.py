@@ -1,0 +1,110 @@
+import pytest
+
+from jackfield.engine.input_processor import InputProcessor
+from jackfield.errors import RequestError
+from jackfield.sampling import SamplingParams
+from jackfield.testing.tokenizer import VOCAB_SIZE, ByteTokenizer
+
+
+@pytest.fixture
+def inputs():
+    return InputProcessor(ByteTokenizer(), vocab_size=VOCAB_SIZE, max_length=16)
+
+
+@pytest.fixture
+def without_tokenizer():
+    return InputProcessor(
+        None, vocab_size=VOCAB_SIZE, max_length=16, missing_tokenizer="no tokenizer.json"
+    )
+
+
+def test_text_is_tokenized_and_kept(inputs):
+    request = inputs.process("ab")
+
+    assert (request.prompt, list(request.prompt_token_ids)) == ("ab", [97, 98])
+
+
+def test_token_ids_are_taken_as_they_are(inputs):
+    request = inputs.process((5, 6))
+
+    assert (request.prompt, list(request.prompt_token_ids)) == (None, [5, 6])
+
+
+def test_a_conversation_goes_through_the_chat_template(inputs):
+    inputs = InputProcessor(ByteTokenizer(), vocab_size=VOCAB_SIZE, max_length=64)
+    messages = [{"role": "user", "content": "hi"}]
+
+    request = inputs.process(messages)
+
+    assert request.prompt == "user: hi\nassistant:"
+    assert inputs.chat_prompt(messages) == list(request.prompt_token_ids)
+
+
+def test_requests_are_numbered_unless_they_bring_a_name(inputs):
+    ids = [inputs.process("a", request_id=name).request_id for name in (None, "mine", None)]
+
+    assert ids == ["0", "mine", "2"]
+
+
+def test_the_salt_separates_cached_prefixes(inputs):
+    assert inputs.process("a", cache_salt="tenant").prefix_key.salt == "tenant"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("", "empty"),
+        ([], "empty"),
+        ("x" * 16, "16 tokens.*max_length = 16.*at most 15.*Shorten"),
+        ([1, VOCAB_SIZE], rf"id {VOCAB_SIZE}.*0 to {VOCAB_SIZE - 1}"),
+        ([-1], "id -1"),
+        ([1.5], "whole numbers"),
+        (7, "must be text.*int"),
+        (b"ab", "must be text.*bytes"),
+        (None, "must be text.*NoneType"),
+    ],
+    ids=repr,
+)
+def test_a_wrong_prompt_is_refused_with_what_is_allowed(inputs, prompt, words):
+    with pytest.raises(RequestError, match=f"(?s){words}"):
+        inputs.process(prompt)
+
+
+def test_a_prompt_one_token_shorter_than_the_model_is_taken(inputs):
+    assert len(inputs.process("x" * 15).prompt_token_ids) == 15
+
+
+@pytest.mark.parametrize(
+    ("sampling", "words"),
+    [
+        (SamplingParams(logit_bias={VOCAB_SIZE: 1.0}), "logit_bias.*258"),
+        (SamplingParams(stop_token_ids=(999,)), "stop_token_ids.*999"),
+        (SamplingParams(logprobs=VOCAB_SIZE + 1), "logprobs asks for 259.*258"),
+        ({"temperature": 1}, "SamplingParams, got dict.*from_mapping"),
+    ],
+)
+def test_sampling_that_the_model_cannot_follow_is_refused(inputs, sampling, words):
+    with pytest.raises(RequestError, match=f"(?s){words}"):
+        inputs.process("a", sampling)
+
+
+def test_without_a_tokenizer_token_ids_still_work(without_tokenizer):
+    assert without_tokenizer.process([1]).prompt_token_ids == [1]
+
+
+@pytest.mark.parametrize("prompt", ["text", [{"role": "user", "content": "hi"}]])
+def test_without_a_tokenizer_text_is_refused_and_says_why(without_tokenizer, prompt):
+    with pytest.raises(RequestError, match=r"(?s)no tokenizer\.json.*token ids"):
+        without_tokenizer.process(prompt)
+
+
+def test_without_a_tokenizer_stop_strings_are_refused(without_tokenizer):
+    with pytest.raises(RequestError, match="stop_token_ids"):
+        without_tokenizer.process([1], SamplingParams(stop="x"))
+
+
+def test_a_refused_prompt_uses_up_no_number(inputs):
+    with pytest.raises(RequestError):
+        inputs.process("")
+
+    assert inputs.process("a").request_id == "0"
