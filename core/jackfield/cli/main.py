@@ -70,11 +70,19 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
     asked = next((word for word in words if not word.startswith("-")), None)
     refs = {ref.name: ref for ref in registry.refs(COMMANDS)}
     for name, ref in refs.items():
-        if asked in refs and name != asked:
-            commands.add_parser(name)  # known, but not loaded: another one was asked for
-        else:
+        if name == asked:
             _add(commands, common, registry, ref)
+        else:  # for the list alone; nothing is loaded where another command was asked for
+            commands.add_parser(name, help="" if asked in refs else _summary(registry, ref))
     return parser
+
+
+def _summary(registry: PluginRegistry, ref: PluginRef) -> str:
+    try:
+        command: Command = registry.card(registry.ref(COMMANDS, ref.name))
+    except JackfieldError:
+        return "(broken: see jackfield plugins check)"
+    return command.summary.replace("%", "%%")  # argparse would fill it in
 
 
 def _add(
@@ -83,22 +91,19 @@ def _add(
     registry: PluginRegistry,
     ref: PluginRef,
 ) -> None:
-    """Add one command. A broken one stays in the list; to call it tells what is wrong."""
+    """Add the command that was asked for. A broken one takes any argument: to run it tells what is wrong."""
     try:
         command: Command = registry.card(registry.ref(COMMANDS, ref.name))
         command.add_arguments(argparse.ArgumentParser())  # a trial: a parser cannot be taken back
     except Exception as error:
         known = isinstance(error, JackfieldError)
-        broken = commands.add_parser(
-            ref.name, help="(broken: see jackfield plugins check)", add_help=False
-        )
+        broken = commands.add_parser(ref.name, add_help=False)
         broken.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
         broken.set_defaults(
             broken=error if known else load_error(ref, "add the arguments of", error)
         )
     else:
-        summary = command.summary
-        parser = commands.add_parser(ref.name, help=summary, description=summary, parents=[common])
+        parser = commands.add_parser(ref.name, description=command.summary, parents=[common])
         command.add_arguments(parser)
 
 

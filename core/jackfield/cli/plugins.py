@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from jackfield.activation import PluginRef
-from jackfield.cli.plugin_lock import add_lock_arguments, run_lock
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import print_table
 from jackfield.discovery.failure import PluginFailure
@@ -47,12 +46,16 @@ class PluginsCommand(Command):
             help="check also loads and probes every plugin, status 1 if one has a problem; "
             "lock writes what is installed to a file",
         )
+        from jackfield.cli.plugin_lock import add_lock_arguments
+
         parser.add_argument("--json", action="store_true", help="one JSON object")
         add_lock_arguments(parser)
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Print the table, then the problems; or write the lock."""
+        from jackfield.cli.plugin_lock import run_lock
+
         if arguments.action == "lock":
             return run_lock(arguments)
         registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)

@@ -1,5 +1,6 @@
 """The program: commands are plugins, errors are messages, and one broken plugin hurts no other."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -100,9 +101,15 @@ def test_a_broken_command_breaks_no_other_and_says_what_is_wrong(
     )
 
     assert (listed.status, other.status, called.status) == (0, 0, 2)
-    assert "broken" in listed.out
+    assert "greet" in listed.out
     assert told in called.err
     assert "of acme 1.0" in called.err
+
+
+def test_a_command_that_does_not_load_is_listed_as_broken(jackfield, distributions):
+    distributions.add("acme", {COMMANDS: {"greet": "acme_gone:Greet"}})
+
+    assert re.search(r"greet +\(broken: see jackfield plugins check\)", jackfield("--help").out)
 
 
 def test_two_commands_of_one_name_are_a_conflict_when_called_and_break_no_other(
