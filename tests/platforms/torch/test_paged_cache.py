@@ -1,0 +1,103 @@
+"""Keys and values land in their slots whatever the layout in memory, and blocks are copied in all layers."""
+
+import itertools
+
+import pytest
+import torch
+
+from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
+from jackfield.dtypes import BFLOAT16, FLOAT32
+from jackfield.errors import SelectionError
+from jackfield_torch.paged_cache import GroupCache, Slots, choose_layout
+
+GROUP = CacheGroup(index=0, kind="full", layers=(1, 3), num_kv_heads=2, head_size=4, dtype=FLOAT32)
+ORDERS = ["KBSHD", "BKSHD", "KBHSD", "BSKHD", "KHBSD", "KBSDH"]
+
+
+def make_cache(order="KBSHD", block_size=3, num_blocks=5):
+    layout = CacheLayout(order=order, block_size=block_size, dtype=FLOAT32)
+    return GroupCache(GROUP, layout, num_blocks, 2, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_token_is_read_back_from_its_slot(order):
+    store = make_cache(order).layers[3]
+    slots = torch.tensor([14, 0, 7])
+    k, v = torch.randn(2, 3, 2, 4)
+
+    store.write(k, v, Slots(slots, 3))
+
+    for index, slot in enumerate(slots.tolist()):
+        assert torch.equal(store.views.key_BSHD[slot // 3, slot % 3], k[index])
+        assert torch.equal(store.views.value_BSHD[slot // 3, slot % 3], v[index])
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_write_touches_nothing_else(order):
+    cache = make_cache(order)
+    for store in cache.layers.values():
+        store.views.key_BSHD.fill_(7)
+        store.views.value_BSHD.fill_(7)
+
+    cache.layers[1].write(torch.zeros(1, 2, 4), torch.zeros(1, 2, 4), Slots(torch.tensor([4]), 3))
+
+    untouched = sum(
+        int((view == 7).sum())
+        for store in cache.layers.values()
+        for view in (store.views.key_BSHD, store.views.value_BSHD)
+    )
+    assert untouched == 4 * 5 * 3 * 2 * 4 - 2 * 2 * 4
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_memory_has_the_order_of_the_layout(order):
+    key = make_cache(order).layers[1].views.key_BSHD
+
+    innermost = "BSHD"[key.stride().index(1)]
+    assert innermost == order[-1]
+
+
+def test_values_are_stored_in_the_dtype_of_the_layout():
+    layout = CacheLayout(block_size=3, dtype=BFLOAT16)
+    store = GroupCache(GROUP, layout, 2, 2, torch.device("cpu")).layers[1]
+    k, v = torch.randn(2, 1, 2, 4)
+
+    store.write(k, v, Slots(torch.tensor([5]), 3))
+
+    assert torch.equal(store.views.key_BSHD[1, 2], k[0].bfloat16())
+
+
+def test_a_block_is_copied_in_all_layers():
+    cache = make_cache()
+    for number, (store, name) in enumerate(
+        itertools.product(cache.layers.values(), ["key_BSHD", "value_BSHD"])
+    ):
+        getattr(store.views, name)[:] = torch.arange(5.0).view(5, 1, 1, 1) + 10 * number
+
+    cache.copy_block(4, 1)
+
+    for number, (store, name) in enumerate(
+        itertools.product(cache.layers.values(), ["key_BSHD", "value_BSHD"])
+    ):
+        blocks = getattr(store.views, name)[:, 0, 0, 0] - 10 * number
+        assert blocks.tolist() == [0, 4, 2, 3, 4]
+
+
+def test_the_first_order_that_the_backend_reads_is_chosen():
+    support = LayoutSupport(orders=("KBHSD", "KBSHD"))
+
+    assert choose_layout(support, 16, FLOAT32, "layers 0-1", "acme").order == "KBHSD"
+
+
+@pytest.mark.parametrize(
+    "support",
+    [
+        LayoutSupport(block_sizes=(32, 64)),
+        LayoutSupport(dtypes=("bfloat16",)),
+        LayoutSupport(orders=("KBXSHD",)),
+    ],
+    ids=["block size", "dtype", "order"],
+)
+def test_a_backend_that_reads_no_such_layout_is_named(support):
+    with pytest.raises(SelectionError, match=r"'acme' for layers 0-1 .* cache\.block_size"):
+        choose_layout(support, 16, FLOAT32, "layers 0-1", "acme")
