@@ -76,5 +76,6 @@ def _has_stop(
         return False
     if decode is None:
         raise ValueError("reference_answer() needs decode=... where sampling has stop strings")
-    text = decode(output)
+    num_early = max(0, sampling.min_tokens - 1)  # tokens whose text cannot stop it
+    text = decode(output)[len(decode(output[:num_early])) :]
     return any(stop in text for stop in sampling.stop)

@@ -78,9 +78,6 @@ class ReferenceWorker(Worker):
     def submit(self, plan: StepPlan) -> Future[StepResult]:
         """Compute now, answer late."""
         future: Future[StepResult] = Future()
-        self._num_steps += 1
-        if self._num_steps == self._options.fault_step and self._fail(future):
-            return future
         self._waiting.append(_Step(plan, future))
         self._go_on()
         return future
@@ -104,28 +101,34 @@ class ReferenceWorker(Worker):
         """Compute in order; a step whose late inputs are missing holds up those behind it."""
         while self._waiting and not self._waiting[0].is_blocked:
             step = self._waiting.popleft()
+            self._num_steps += 1
+            is_due = self._num_steps == self._options.fault_step
+            if is_due:
+                self._fail_before()
             result = self.device.run(step.plan, step.late or LateInputs())
-            self._results.add(step.future, result)
+            if is_due and self._is_faulty("hang"):
+                self._results.hang(step.future)
+            elif is_due and self._is_faulty("raise_late"):
+                self._results.add(step.future, self._planned_fault())
+            else:
+                self._results.add(step.future, result)
+
+    def _fail_before(self) -> None:
+        """The faults that come before a step is computed."""
+        if self._is_faulty("die"):
+            os._exit(DIE_STATUS)
+        if self._is_faulty("raise"):
+            raise self._planned_fault()
+        if self._is_faulty("slow"):
+            time.sleep(self._options.fault_s)
 
     def _is_faulty(self, fault: str) -> bool:
         return self._options.fault == fault and self._options.fault_rank == self._context.rank
 
-    def _fail(self, future: Future[StepResult]) -> bool:
-        """The fault of this step, if there is one; True where the step is not computed."""
-        message = f"options.reference.fault = {self._options.fault!r} at step {self._num_steps}"
-        if self._is_faulty("die"):
-            os._exit(DIE_STATUS)
-        if self._is_faulty("raise"):
-            raise PlannedFault(message)
-        if self._is_faulty("raise_late"):
-            self._results.add(future, PlannedFault(message))
-            return True
-        if self._is_faulty("hang"):
-            self._results.hang(future)
-            return True
-        if self._is_faulty("slow"):
-            time.sleep(self._options.fault_s)
-        return False
+    def _planned_fault(self) -> PlannedFault:
+        return PlannedFault(
+            f"options.reference.fault = {self._options.fault!r} at step {self._num_steps}"
+        )
 
 
 class _Step:

@@ -153,6 +153,12 @@ class EngineDriver:
         assert (stats.num_running, stats.num_waiting, stats.num_in_flight) == (0, 0, 0)
 
 
+@pytest.fixture(scope="session")
+def engine_driver():
+    """The class, for tests that open many engines each."""
+    return EngineDriver
+
+
 @pytest.fixture
 def open_engine(tmp_path):
     drivers = []
