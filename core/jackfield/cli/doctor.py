@@ -18,6 +18,7 @@ from jackfield.cli.plugins import check_all
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import print_table
 from jackfield.discovery.kinds import PLATFORMS
+from jackfield.discovery.profile import save_profile
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import installed_version
 from jackfield.environment import cache_folder
@@ -35,10 +36,20 @@ class DoctorCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument("--json", action="store_true", help="one JSON object")
+        parser.add_argument(
+            "--save-profile",
+            type=Path,
+            metavar="FILE",
+            help="also write what the probes found, for `jackfield explain MODEL --profile FILE` elsewhere",
+        )
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Print the report; 1 if something is wrong."""
+        if arguments.save_profile:
+            registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
+            registry.serve_all()
+            save_profile(arguments.save_profile, _machine_of_profile(), registry)
         report = {
             "machine": machine_facts(),
             "cache_folder": folder_facts(cache_folder()),
@@ -64,6 +75,11 @@ def machine_facts() -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         **{name: installed_version(name) or "not installed" for name in _LIBRARIES},
     }
+
+
+def _machine_of_profile() -> dict[str, Any]:
+    """The machine without what is private to its user."""
+    return {name: value for name, value in machine_facts().items() if name != "python"}
 
 
 def folder_facts(folder: Path) -> dict[str, Any]:

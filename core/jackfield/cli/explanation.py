@@ -6,15 +6,18 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from jackfield import __version__
 from jackfield.cli.tables import print_table
 from jackfield.config import EngineConfig, Layer
 from jackfield.engine.blueprint import Blueprint
 from jackfield.engine.estimate import MemoryEstimate, estimate_memory
 
 
-def print_document(blueprint: Blueprint) -> None:
-    """One JSON object."""
+def print_document(blueprint: Blueprint, profile: str | None = None) -> None:
+    """One JSON object. `profile` is the machine it holds for, None: this one."""
     document = {
+        "jackfield": __version__,
+        "profile": profile,
         "model": {"path": str(blueprint.files.path), "architecture": blueprint.spec.architecture},
         "decisions": [asdict(decision) for decision in blueprint.decisions],
         "settings": [
@@ -28,9 +31,10 @@ def print_document(blueprint: Blueprint) -> None:
     print(json.dumps(document, indent=2))
 
 
-def print_text(blueprint: Blueprint) -> None:
+def print_text(blueprint: Blueprint, profile: str | None = None) -> None:
     """Decisions, then the settings that are not defaults, then memory."""
-    print(f"{blueprint.spec.architecture} in {blueprint.files.path}\n")
+    where = f", on the machine of profile {profile}" if profile else ""
+    print(f"{blueprint.spec.architecture} in {blueprint.files.path}{where}\n")
     for decision in blueprint.decisions:
         print(decision.report())
     print()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jackfield.activation import PluginRef
@@ -16,7 +16,15 @@ from jackfield.discovery.loading import fix_for, load_error, load_target, short_
 from jackfield.discovery.local import parse_local
 from jackfield.discovery.scan import Scan, normalise, scan_installed
 from jackfield.errors import PluginIncompatible, PluginLoadError, PluginNotFound
-from jackfield.interfaces.card import Facts
+from jackfield.interfaces.card import Card, Facts
+
+Probe = Callable[[PluginRef, Card], Facts]
+"""Finds the facts of a plugin: its own probe, or what such a probe found on another machine."""
+
+
+def probe_here(ref: PluginRef, card: Card) -> Facts:
+    """Ask the card on this machine."""
+    return card.probe()
 
 
 class PluginRegistry:
@@ -27,9 +35,11 @@ class PluginRegistry:
         plugins: Iterable[PluginRef],
         failures: Iterable[PluginFailure] = (),
         left_out: Iterable[PluginRef] = (),
+        probe: Probe = probe_here,
     ) -> None:
         self.all = tuple(sorted(plugins, key=lambda r: (r.kind, r.name, r.distribution, r.major)))
         self.left_out = tuple(left_out)  # installed, but the settings do not let them in
+        self._probe = probe
         self._kinds: dict[str, Kind] = dict(CORE_KINDS)
         self._scan_failures = tuple(failures)
         self._cards: dict[PluginRef, Any] = {}
@@ -42,6 +52,7 @@ class PluginRegistry:
         cls,
         settings: PluginSettings | None = None,
         served: Mapping[str, tuple[int, ...]] | None = None,
+        probe: Probe = probe_here,
     ) -> PluginRegistry:
         """The installed plugins that `settings` allow, and the local ones. Raises PluginNotFound for names unknown."""
         settings = settings or PluginSettings()
@@ -49,7 +60,8 @@ class PluginRegistry:
         local = tuple(parse_local(text) for text in settings.local)
         plugins = (*found.plugins, *local)
         allowed = PluginFilter(settings, found).allowed(plugins)
-        registry = cls(allowed, found.failures, [ref for ref in plugins if ref not in allowed])
+        left_out = [ref for ref in plugins if ref not in allowed]
+        registry = cls(allowed, found.failures, left_out, probe)
         registry.serve(served or {})
         return registry
 
@@ -123,7 +135,7 @@ class PluginRegistry:
         """What a plugin's probe found on this machine; asked once. Raises PluginLoadError."""
         if ref not in self._facts:
             card = self.card(ref)
-            self._facts[ref] = self._guard("probe", ref, lambda: dict(card.probe()))
+            self._facts[ref] = self._guard("probe", ref, lambda: dict(self._probe(ref, card)))
         return self._facts[ref]
 
     def check(self, ref: PluginRef, need: Any) -> tuple[Reason, ...]:
