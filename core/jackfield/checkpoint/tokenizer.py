@@ -89,13 +89,15 @@ class _Settings:
             if entry["content"] not in known:
                 backend.add_tokens([AddedToken(entry["content"], **flags)])
                 known.add(entry["content"])
-        extra = self.values.get("additional_special_tokens") or ()
+        extra = next(filter(None, map(self.values.get, _EXTRA)), ())
+        extra = extra.values() if isinstance(extra, dict) else extra
         for token in (*self.roles.values(), *map(_content, extra)):
             if token not in known:
                 backend.add_special_tokens([AddedToken(token, special=True, normalized=False)])
                 known.add(token)
 
 
+_EXTRA = ("extra_special_tokens", "additional_special_tokens")  # the newer key first
 _TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 

@@ -62,6 +62,8 @@ SETTINGS = {
     "begin and end": {"add_bos_token": True, "add_eos_token": True},
     "neither": {"add_bos_token": False, "add_eos_token": False},
     "token with flags": {"bos_token": {"__type": "AddedToken", "content": "<s>", "lstrip": True}},
+    "extra tokens": {"extra_special_tokens": ["<|extra|>"]},
+    "extra tokens, older": {"additional_special_tokens": ["<|extra|>", "<s>"]},
     "tokens of the config": {
         "added_tokens_decoder": {
             "264": {"content": "<|kept|>", "special": False, "lstrip": True, "normalized": False},

@@ -1,0 +1,201 @@
+"""What converters bake in is undone: tensors and config are those of the original checkpoint."""
+
+import importlib.util
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from jackfield.errors import CheckpointError
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield_gguf.format import GgufFormat
+
+FORMAT = GgufFormat()
+TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def load_tiny_models():
+    spec = importlib.util.spec_from_file_location(
+        "tiny_models", Path(__file__).with_name("tiny_models.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tiny = load_tiny_models()
+
+
+@pytest.fixture(scope="module", params=tiny.CONFIGS)
+def written(request, tmp_path_factory):
+    """An architecture, its random model, and the file that it was written to."""
+    path = tmp_path_factory.mktemp(request.param) / "model.gguf"
+    model = tiny.make_model(request.param)
+    return request.param, model, tiny.write_gguf(path, request.param, model)
+
+
+def files_of(path):
+    return ModelFiles(reference=str(path), path=path)
+
+
+def to_torch(checkpoint, name):
+    info = checkpoint.tensors[name]
+    data = bytearray(checkpoint.read(name))
+    return torch.frombuffer(data, dtype=TORCH[info.dtype.name]).reshape(info.shape)
+
+
+def test_tensors_are_those_of_the_original(written):
+    _, model, path = written
+    expected = model.state_dict()
+    if model.config.tie_word_embeddings:
+        del expected["lm_head.weight"]
+
+    with FORMAT.open(files_of(path)) as checkpoint:
+        assert set(checkpoint.tensors) == set(expected)
+        for name, tensor in expected.items():
+            torch.testing.assert_close(to_torch(checkpoint, name), tensor, rtol=0, atol=5e-7)
+
+
+def test_the_config_says_what_the_original_says(written):
+    architecture, model, path = written
+    expected = model.config.to_dict()
+    expected["architectures"] = [type(model).__name__]
+    aliases = {"dtype", "rope_theta", "rope_local_base_freq", "sliding_window_pattern", "n_ctx"}
+
+    with FORMAT.open(files_of(path)) as checkpoint:
+        config = dict(checkpoint.config)
+
+    same = {key: config[key] for key in set(config) & set(expected) - aliases}
+    assert same == {key: expected[key] for key in same}
+    assert {"architectures", "vocab_size", "model_type", "tie_word_embeddings"} <= set(same)
+    if architecture != "gpt2":
+        assert {"head_dim", "num_key_value_heads", "rms_norm_eps", "intermediate_size"} <= set(same)
+        assert config["rope_theta"] == 5000.0
+    if architecture in ("gemma2", "gemma3"):
+        assert {"layer_types", "query_pre_attn_scalar", "sliding_window"} <= set(same)
+
+
+def test_transformers_reads_the_same_tensors_from_the_file(written):
+    architecture, model, path = written
+    if architecture == "gemma":
+        pytest.skip("Transformers reads no GGUF of Gemma 1")
+    reference = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)
+
+    with FORMAT.open(files_of(path)) as checkpoint:
+        for name, tensor in reference.state_dict().items():
+            if name != "lm_head.weight" or not model.config.tie_word_embeddings:
+                assert torch.equal(to_torch(checkpoint, name), tensor), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma3"])
+def test_half_precision_stays_what_it_is(tmp_path, architecture, dtype):
+    model = tiny.make_model(architecture).to(dtype)
+    path = tiny.write_gguf(tmp_path / "model.gguf", architecture, model, dtype)
+    expected = model.state_dict()
+
+    with FORMAT.open(files_of(path)) as checkpoint:
+        for name, info in checkpoint.tensors.items():
+            is_norm = architecture == "gemma3" and name.endswith("norm.weight")
+            found = to_torch(checkpoint, name)
+
+            assert TORCH[info.dtype.name] == (torch.float32 if is_norm else dtype), name
+            if is_norm:  # one was added in half precision, which loses bits
+                torch.testing.assert_close(found, expected[name].float(), rtol=0, atol=0.02)
+            else:
+                assert torch.equal(found, expected[name])
+
+
+def test_quantized_queries_are_unpaired_as_float_ones_are(maker):
+    rows = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
+    stored = gguf.quantize(rows, gguf.GGMLQuantizationType.Q8_0)
+    maker.write(tensors={"blk.0.attn_q.weight": (stored, gguf.GGMLQuantizationType.Q8_0)})
+
+    with FORMAT.open(maker.files) as checkpoint:
+        found = to_torch(checkpoint, "model.layers.0.self_attn.q_proj.weight")
+
+    whole = gguf.dequantize(stored, gguf.GGMLQuantizationType.Q8_0)
+    heads = whole.reshape(4, 8, 2, 32)  # four heads of eight pairs
+    expected = np.concatenate([heads[:, :, 0], heads[:, :, 1]], axis=1).reshape(64, 32)
+    assert np.array_equal(found.numpy(), expected)
+
+
+def test_a_tensor_that_needs_nothing_is_a_view_of_the_map(maker):
+    maker.write()
+
+    with FORMAT.open(maker.files) as checkpoint:
+        first = checkpoint.read("model.embed_tokens.weight")
+        second = checkpoint.read("model.embed_tokens.weight")
+
+        assert first.obj is second.obj
+        assert first.readonly
+
+
+def test_tables_that_follow_from_the_metadata_are_no_tensors(maker):
+    maker.write(tensors={"blk.0.attn_rot_embd.weight": np.ones(4, np.float32)})
+
+    with FORMAT.open(maker.files) as checkpoint:
+        assert list(checkpoint.tensors) == ["model.embed_tokens.weight"]
+
+
+@pytest.mark.parametrize("name", ["blk.0.ffn_gate_exps.weight", "blk.0.attn_qkv.weight", "odd"])
+def test_a_tensor_that_is_not_understood_is_refused(maker, name):
+    maker.write(tensors={name: np.ones(4, np.float32)})
+
+    with pytest.raises(CheckpointError, match=f"the tensor '{name}', which no llama model"):
+        FORMAT.open(maker.files)
+
+
+def test_heads_that_do_not_fit_the_tensor_are_named(maker):
+    maker.write(tensors={"blk.0.attn_q.weight": np.ones((36, 32), np.float32)})
+
+    with (
+        FORMAT.open(maker.files) as checkpoint,
+        pytest.raises(CheckpointError, match=r"'blk.0.attn_q.weight' has the shape \[36, 32\]"),
+    ):
+        checkpoint.read("model.layers.0.self_attn.q_proj.weight")
+
+
+def test_one_part_of_several_is_refused_with_the_way_out(maker):
+    maker.write(other={"split.count": 3})
+
+    with pytest.raises(CheckpointError, match=r"one of 3 parts.*llama-gguf-split --merge"):
+        FORMAT.open(maker.files)
+
+
+def test_a_folder_with_one_file_is_that_file(maker):
+    maker.write()
+    folder = ModelFiles(reference="x", path=maker.path.parent)
+
+    assert FORMAT.check(folder, {}) == ()
+    with FORMAT.open(folder) as checkpoint:
+        assert checkpoint.tensors["model.embed_tokens.weight"].file == str(maker.path)
+
+
+def test_a_folder_with_several_files_is_refused_by_their_names(maker):
+    maker.write()
+    (maker.path.parent / "other.gguf").write_bytes(b"")
+    folder = ModelFiles(reference="x", path=maker.path.parent)
+
+    [reason] = FORMAT.check(folder, {})
+
+    assert "model.gguf, other.gguf" in reason.text
+    with pytest.raises(CheckpointError, match="several"):
+        FORMAT.open(folder)
+
+
+def test_a_folder_without_a_file_is_another_formats(tmp_path):
+    assert [r.code for r in FORMAT.check(files_of(tmp_path), {})] == ["no_gguf"]
+
+
+@pytest.mark.slow  # Transformers takes its time; the tiny models above show the same
+def test_the_real_model_is_dequantized_as_transformers_does(smollm2):
+    reference = AutoModelForCausalLM.from_pretrained(smollm2.parent, gguf_file=smollm2.name)
+
+    with FORMAT.open(files_of(smollm2)) as checkpoint:
+        for name, tensor in reference.state_dict().items():
+            if name != "lm_head.weight":  # tied
+                assert torch.equal(to_torch(checkpoint, name), tensor), name
