@@ -106,7 +106,9 @@ class RankGroup:
                 assert isinstance(ready, Connection)
                 other = pipes[ready]
                 following = other.receive()
-                if following is None or isinstance(following, Failed):
+                if isinstance(following, Completed):  # of a step before the failure
+                    self.steps.complete(following.step_id, following.result)
+                elif following is None or isinstance(following, Failed):
                     failures[other] = other.failure(following)
                     del pipes[ready]
         cause = _cause(failures)

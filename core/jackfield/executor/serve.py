@@ -49,12 +49,17 @@ def serve(
     finally:
         if worker is not None:
             _close(worker)
+        del worker  # a traceback may outlive this frame
 
 
 def failure(error: BaseException) -> Failed:
     """What goes out when the worker raised `error`."""
     name, text = type(error).__qualname__, str(error)
     lines = traceback.format_exception(error)
+    link: BaseException | None = error
+    while link is not None:  # else the error would keep the worker's tensors alive
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
     return Failed(f"the worker raised {name}: {text}", "".join(lines), error)
 
 

@@ -37,14 +37,16 @@ def test_one_that_raises_is_reported_once_and_no_longer_called(caplog):
     observers.step_finished({})
 
     assert (len(bad.seen), len(good.seen)) == (1, 2)
-    assert len(caplog.records) == 1 and "Watcher raised in step_finished" in caplog.text
+    assert len(caplog.records) == 1
+    assert "Watcher raised in step_finished" in caplog.text
 
 
 def test_one_whose_hooks_do_not_fit_is_reported_and_left_out(caplog):
     observers = Observers([Misfit()])
 
     assert not observers
-    assert caplog.records[0].levelno == logging.ERROR and "Misfit" in caplog.text
+    assert caplog.records[0].levelno == logging.ERROR
+    assert "Misfit" in caplog.text
 
 
 def test_without_observers_there_is_nothing_to_gather_figures_for():
