@@ -43,11 +43,17 @@ class TransformersPeer:
             mask[row, longest - len(job.prompt_token_ids) :] = 1
         began = time.perf_counter()
         made = self.model.generate(
-            ids, attention_mask=mask, do_sample=False, max_new_tokens=num_outputs, min_new_tokens=num_outputs
+            ids,
+            attention_mask=mask,
+            do_sample=False,
+            max_new_tokens=num_outputs,
+            min_new_tokens=num_outputs,
         )
         seconds = time.perf_counter() - began
         if made.shape[1] != longest + num_outputs:
-            raise RuntimeError(f"generate made {made.shape[1] - longest} tokens, wanted {num_outputs}")
+            raise RuntimeError(
+                f"generate made {made.shape[1] - longest} tokens, wanted {num_outputs}"
+            )
         return seconds
 
     def latency(self, jobs: Sequence[Job]) -> float:
@@ -61,7 +67,9 @@ class TransformersPeer:
         return sum(job.num_outputs for job in jobs) / seconds
 
 
-def alternate(ours: Callable[[int], float], peer: Callable[[int], float], repeats: int) -> dict[str, Any]:
+def alternate(
+    ours: Callable[[int], float], peer: Callable[[int], float], repeats: int
+) -> dict[str, Any]:
     """Both in turn, one warm-up each; their summaries and the ratio of the medians."""
     ours(0)
     peer(0)
@@ -69,7 +77,10 @@ def alternate(ours: Callable[[int], float], peer: Callable[[int], float], repeat
     for number in range(1, repeats + 1):
         mine.append(ours(number))
         theirs.append(peer(number))
-        print(f"  {number}: jackfield {mine[-1]:.1f}, transformers {theirs[-1]:.1f} tokens/s", file=sys.stderr)
+        print(
+            f"  {number}: jackfield {mine[-1]:.1f}, transformers {theirs[-1]:.1f} tokens/s",
+            file=sys.stderr,
+        )
     left, right = summarise(mine), summarise(theirs)
     ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
     return {"jackfield": left, "transformers": right, "ratio": summarise(ratios)}
@@ -79,7 +90,9 @@ def load_peer(llm: LLM, dtype: torch.dtype) -> TransformersPeer:
     """The same model by Transformers, from the same file."""
     path = llm.files.path
     if path.is_file():
-        model = AutoModelForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name, dtype=dtype)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(path.parent), gguf_file=path.name, dtype=dtype
+        )
     else:
         model = AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype)
     return TransformersPeer(model)
@@ -111,7 +124,9 @@ def main() -> int:
 
         figures = {
             "decode_bs1": alternate(
-                our_latency, lambda seed: peer.latency(latency_jobs(vocab, seed=seed)), arguments.repeats
+                our_latency,
+                lambda seed: peer.latency(latency_jobs(vocab, seed=seed)),
+                arguments.repeats,
             ),
             "throughput_32": alternate(
                 our_throughput,

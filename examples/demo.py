@@ -33,15 +33,21 @@ def main() -> int:
         console.print(f"ready after {time.perf_counter() - began:.1f} s\n")
         prompts = [llm.chat_prompt([{"role": "user", "content": text}]) for text in QUESTIONS]
         began = time.perf_counter()
-        outputs = show(console, llm, prompts, SamplingParams(max_tokens=arguments.max_tokens, temperature=0.0))
+        outputs = show(
+            console, llm, prompts, SamplingParams(max_tokens=arguments.max_tokens, temperature=0.0)
+        )
         seconds = time.perf_counter() - began
         console.print(choices(llm))
     tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
-    console.print(f"\n{len(outputs)} answers, {tokens} tokens in {seconds:.1f} s: {tokens / seconds:.0f} tokens/s")
+    console.print(
+        f"\n{len(outputs)} answers, {tokens} tokens in {seconds:.1f} s: {tokens / seconds:.0f} tokens/s"
+    )
     return 0 if tokens and all(output.outputs[0].error is None for output in outputs) else 1
 
 
-def show(console: Console, llm: LLM, prompts: list[str], params: SamplingParams) -> list[RequestOutput]:
+def show(
+    console: Console, llm: LLM, prompts: list[str], params: SamplingParams
+) -> list[RequestOutput]:
     """Stream all answers: side by side on a terminal, line by line elsewhere."""
     latest: dict[str, RequestOutput] = {}
     with Live(console=console, refresh_per_second=12, transient=False) as live:

@@ -63,7 +63,7 @@ class SamplingParams:
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise RequestError(
-                    f"unknown sampling field {name!r}{hint or "."} Allowed: {', '.join(sorted(known))}"
+                    f"unknown sampling field {name!r}{hint or '.'} Allowed: {', '.join(sorted(known))}"
                 )
         return cls(**values)
 

@@ -66,13 +66,17 @@ def peer(llm: LLM) -> Peer:
     path = llm.files.path
     folder, name = str(path.parent), path.name
     return Peer(
-        transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype="float32").eval(),
+        transformers.AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=name, dtype="float32"
+        ).eval(),
         transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name),
     )
 
 
 @pytest.mark.parametrize("index", range(len(PROMPTS)))
-def test_prompt_ids_are_those_of_the_tokenizer_of_transformers(llm: LLM, peer: Peer, index: int) -> None:
+def test_prompt_ids_are_those_of_the_tokenizer_of_transformers(
+    llm: LLM, peer: Peer, index: int
+) -> None:
     assert llm.tokenizer.encode(PROMPTS[index]) == peer.tokenizer(PROMPTS[index]).input_ids
 
 
@@ -128,7 +132,7 @@ def test_preemption_does_not_change_tokens(ours: list[list[int]], prefix_caching
 def test_chat_template_is_that_of_transformers(llm: LLM, peer: Peer) -> None:
     messages = [{"role": "user", "content": "Why is the sky blue?"}]
 
-    prompt = llm.chat_prompt(messages)
+    prompt = llm.tokenizer.apply_chat_template(messages)
 
     assert prompt == peer.tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=False

@@ -17,6 +17,8 @@ from jackfield.engine.blueprint import make_blueprint
 from jackfield.engine.engine import Engine
 from jackfield.engine.prompt import ChatMessage, Prompts, is_single
 from jackfield.errors import RequestError
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
 
@@ -80,6 +82,16 @@ class LLM:
     def vocab_size(self) -> int:
         """Token ids that a prompt may hold."""
         return self.engine.vocab_size
+
+    @property
+    def files(self) -> ModelFiles:
+        """The model on this machine."""
+        return self.engine.files
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Text to token ids and back; None where the model has none."""
+        return self.engine.tokenizer
 
     # What it does
 

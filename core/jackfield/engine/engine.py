@@ -15,6 +15,8 @@ from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.observers import Observers
 from jackfield.engine.running import EngineStats, Running
 from jackfield.errors import EngineClosedError, JackfieldError, PluginLoadError
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.interfaces.worker import WorkerReport
 from jackfield.request import EngineRequest, FinishReason, RequestOutput
 from jackfield.step import StepPlan
@@ -52,6 +54,16 @@ class Engine:
     def decisions(self) -> tuple[Decision, ...]:
         """Every selection with its reasons."""
         return self._blueprint.decisions
+
+    @property
+    def files(self) -> ModelFiles:
+        """The model on this machine."""
+        return self._blueprint.files
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Text to token ids and back; None where the model has none."""
+        return self._running.parts.tokenizer
 
     @property
     def report(self) -> WorkerReport:
