@@ -231,6 +231,7 @@ class Oracle:
             torch.nn.init.normal_(parameter, mean, STD)
         model.save_pretrained(folder)
         _rewrite(folder / "config.json", case)
+        self.folder = folder
         self._files = ModelFiles(reference=str(folder), path=folder)
         self.token_ids = torch.randint(0, SHAPE["vocab_size"], (LENGTH,))
         with torch.no_grad():

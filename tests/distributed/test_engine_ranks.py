@@ -1,0 +1,63 @@
+"""An engine of two gloo ranks answers as an engine of one."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from jackfield import LLM, SamplingParams
+from jackfield.errors import WorkerError
+
+pytestmark = pytest.mark.distributed
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "vocab_size": 96,
+    "hidden_size": 64,
+    "intermediate_size": 80,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+SETTINGS = {
+    "select.weight_format": "dummy",
+    "model.dtype": "float32",
+    "cache.block_size": 4,
+    "cache.num_blocks": 64,
+    "scheduler.max_step_tokens": 16,
+}
+PROMPTS = [[1, 2, 3], list(range(40)), [95] * 9]
+
+
+def answers(folder, num_ranks):
+    settings = {**SETTINGS, "executor.tensor_parallel": num_ranks}
+    params = SamplingParams(max_tokens=8, temperature=0.0, logprobs=1)
+    with LLM(str(folder), settings=settings) as llm:
+        return [output.outputs[0] for output in llm.generate(PROMPTS, params)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return tmp_path
+
+
+def test_two_ranks_draw_the_tokens_of_one(folder):
+    alone, shared = answers(folder, 1), answers(folder, 2)
+
+    assert [answer.token_ids for answer in shared] == [answer.token_ids for answer in alone]
+    for ours, theirs in zip(shared, alone, strict=True):
+        found = [entry.logprob for entry in ours.logprobs]
+        assert found == pytest.approx([entry.logprob for entry in theirs.logprobs], abs=1e-5)
+
+
+def test_a_rank_that_dies_mid_answer_ends_the_engine_with_its_error(folder):
+    settings = {**SETTINGS, "executor.tensor_parallel": 2}
+    with LLM(str(folder), settings=settings) as llm:
+        stream = llm.stream(PROMPTS, SamplingParams(max_tokens=20, ignore_eos=True))
+        next(stream)
+        os.kill(llm.engine._running.parts.executor.process_ids[1], signal.SIGKILL)
+
+        with pytest.raises(WorkerError, match="rank"):
+            list(stream)
