@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def show(
-    console: Console, llm: LLM, prompts: list[str], params: SamplingParams
+    console: Console, llm: LLM, prompts: list[list[int]], params: SamplingParams
 ) -> list[RequestOutput]:
     """Stream all answers: side by side on a terminal, line by line elsewhere."""
     latest: dict[str, RequestOutput] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -91,7 +91,7 @@ class AsyncLLM:
         priority: int = 0,
         cache_salt: str = "",
         final_only: bool = False,
-    ) -> AsyncIterator[RequestOutput]:
+    ) -> AsyncGenerator[RequestOutput, None]:
         """Outputs of one prompt, each time that it moved, or with `final_only` one at its end.
 
         Raises RequestError where the request is wrong, and what ended the engine, if that happens. Cancelling the
