@@ -1,0 +1,82 @@
+"""What a torch platform asks to be selected, and which models and settings it refuses."""
+
+import dataclasses
+
+import pytest
+
+from jackfield.config import CacheSettings, EngineConfig, ExecutorSettings, ModelSettings
+from jackfield.features import features_in_use
+from jackfield.interfaces.platform import PlatformNeed
+from jackfield.testing.models import tiny_spec
+from jackfield_cpu.platform import CpuPlatform
+
+KIND = "jackfield_torch.attention_backends"
+
+
+def make_config(**executor):
+    return EngineConfig(
+        model=ModelSettings(dtype="bfloat16"),
+        cache=CacheSettings(dtype="float32"),
+        executor=ExecutorSettings(**executor),
+    )
+
+
+def test_each_cache_group_gets_an_attention_backend():
+    spec = tiny_spec(4, windows=(None, 8))
+
+    quantization, full, window = CpuPlatform().choices(spec, make_config(), {})
+
+    assert (quantization.setting, quantization.need.dtype) == ("quantization", "bfloat16")
+    assert [full.subject, window.subject] == ["layers 0, 2", "layers 1, 3"]
+    assert (full.kind, full.setting) == (KIND, "attention")
+    assert (full.need.window, window.need.window) == (False, True)
+    assert (full.need.dtype, full.need.cache_dtype) == ("bfloat16", "float32")
+    assert window.match["window"] is True
+
+
+def test_a_layer_that_reads_another_ones_cache_adds_its_needs():
+    spec = tiny_spec(2)
+    mixer = dataclasses.replace(spec.layers[1].mixer, soft_cap=30.0)
+    second = dataclasses.replace(spec.layers[1], mixer=mixer, cache_of_layer=0)
+    spec = dataclasses.replace(spec, layers=(spec.layers[0], second))
+
+    _, attention = CpuPlatform().choices(spec, make_config(), {})
+
+    assert attention.subject == "layers 0"
+    assert attention.need.soft_cap
+
+
+def test_the_need_counts_the_heads_of_one_rank():
+    _, attention = CpuPlatform().choices(tiny_spec(), make_config(tensor_parallel=2), {})
+
+    assert (attention.need.num_heads, attention.need.num_kv_heads) == (1, 1)
+
+
+def test_every_feature_of_a_plain_model_is_served():
+    need = PlatformNeed(model=tiny_spec(windows=(None, 8)), dtype="float32", num_ranks=2)
+
+    assert features_in_use(need) <= CpuPlatform.features
+    assert CpuPlatform().check(need, {}) == ()
+
+
+def test_a_mixer_with_sinks_is_refused_by_name():
+    spec = tiny_spec()
+    mixer = dataclasses.replace(spec.layers[0].mixer, sinks=True)
+    layers = tuple(dataclasses.replace(layer, mixer=mixer) for layer in spec.layers)
+    need = PlatformNeed(model=dataclasses.replace(spec, layers=layers), dtype="float32")
+
+    assert features_in_use(need) - CpuPlatform.features == {"attention.sinks"}
+
+
+@pytest.mark.parametrize(
+    ("need", "remedy"),
+    [
+        (PlatformNeed(model=tiny_spec(), dtype="float8_e4m3"), "model.dtype"),
+        (PlatformNeed(model=tiny_spec(), dtype="float32", num_ranks=3), "tensor_parallel"),
+    ],
+    ids=["dtype", "ranks"],
+)
+def test_what_cannot_run_is_refused_with_the_setting_to_change(need, remedy):
+    (reason,) = CpuPlatform().check(need, {})
+
+    assert remedy in reason.remedy
