@@ -141,7 +141,7 @@ class EngineDriver:
         text = ByteTokenizer().decode(token_ids)
         stop = got.stop_reason if isinstance(got.stop_reason, str) else None
         if stop is not None and not sampling.include_stop:
-            text = text[: text.index(stop)]
+            text = text.removesuffix(stop)  # tokens are bytes, so it ends with the last
         if not sampling.stop_token_ids:  # a token that stops is no part of the text
             assert got.text == text
 

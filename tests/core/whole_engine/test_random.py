@@ -25,7 +25,8 @@ prompts = st.builds(
 samplings = st.fixed_dictionaries(
     {
         "temperature": st.sampled_from([0.0, 0.0, 1.0]),
-        "max_tokens": st.one_of(st.none(), st.integers(1, 24)),
+        "max_tokens": st.one_of(st.none(), st.integers(4, 24), st.integers(1, 3)),
+        "min_tokens": st.sampled_from([0, 0, 0, 4]),
         "ignore_eos": st.booleans(),
         "stop": st.sampled_from([(), (), ("!",), ("!a", "bab"), ("abab!",)]),
         "include_stop": st.booleans(),
@@ -97,6 +98,7 @@ def play(driver, plan):
             if number not in names and request["arrives"] <= step:
                 keys = ("priority", "stream", "salt")
                 values = {key: request[key] for key in keys} | request["sampling"]
+                values["min_tokens"] = min(values["min_tokens"], values["max_tokens"] or 4)
                 names[number] = driver.ask(request["prompt"], **values)
             leaves = request["leaves"]
             if number in names and leaves is not None and step >= request["arrives"] + leaves:
