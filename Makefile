@@ -5,7 +5,7 @@ MODEL ?= smollm2
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format wheels bench docs version sizes clean
+.PHONY: help demo test check format wheels bench docs snapshots version sizes clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -56,6 +56,9 @@ bench: $(DEV_READY)  ## measure; JSON goes to benchmarks/results
 
 docs: $(DEV_READY)  ## check that the generated pages are what the code says; make docs WRITE=1 writes them
 	$(BIN)/python -m jackfield.config.document $(if $(WRITE),--write,--check) docs/configuration.md
+
+snapshots: $(DEV_READY)  ## write the snapshots of the public interfaces after an addition
+	$(BIN)/python -m jackfield.testing.interfaces --write
 
 version:  ## make version V=x.y.z writes the version into setup.cfg and every member
 	$(PYTHON) tools/version.py $(V)

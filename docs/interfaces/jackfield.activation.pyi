@@ -1,0 +1,27 @@
+# Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1
+from dataclasses import dataclass
+from jackfield.decision import Decision
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRef:
+    kind: str
+    major: int
+    name: str
+    distribution: str
+    version: str
+    target: str
+    content_sha256: str = ''
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    subject: str
+    plugin: PluginRef
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationPlan:
+    selections: tuple[Selection, ...]
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        ...
+
+    def selected(self, kind: str, subject: str | None=None) -> PluginRef:
+        ...

@@ -1,0 +1,19 @@
+# Part of: jackfield.commands.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.model_sources.v1, jackfield.models.v1, jackfield.platforms.v1, jackfield.schedulers.v1, jackfield.tokenizers.v1, jackfield.weight_formats.v1
+from dataclasses import dataclass
+from enum import IntEnum
+class Layer(IntEnum):
+    DEFAULT = 0
+    PLATFORM = 1
+    FILE = 2
+    ENVIRONMENT = 3
+    CLI = 4
+    CODE = 5
+    DERIVED = 6
+@dataclass(frozen=True, slots=True)
+class Source:
+    layer: Layer
+    where: str
+
+    def __str__(self) -> str:
+        ...
+DEFAULT = ...

@@ -1,0 +1,38 @@
+# Part of: jackfield.commands.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.model_sources.v1, jackfield.platforms.v1, jackfield.schedulers.v1, jackfield.tokenizers.v1, jackfield.weight_formats.v1, jackfield_torch.attention_backends.v1, jackfield_torch.quantization.v1
+from dataclasses import dataclass
+from dataclasses import field
+from enum import StrEnum
+@dataclass(frozen=True, slots=True)
+class Reason:
+    code: str
+    text: str
+    remedy: str = ''
+
+    def __str__(self) -> str:
+        ...
+class Verdict(StrEnum):
+    CHOSEN = 'chosen'
+    ACCEPTED = 'accepted'
+    REFUSED = 'refused'
+    FAILED = 'failed'
+    INCOMPATIBLE = 'incompatible'
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    name: str
+    distribution: str
+    version: str
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    kind: str
+    subject: str
+    chosen: str | None
+    decided_by: str
+    candidates: tuple[Candidate, ...] = field(default=())
+
+    def line(self) -> str:
+        ...
+
+    def report(self) -> str:
+        ...

@@ -1,0 +1,8 @@
+# Part of: jackfield.commands.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.model_sources.v1, jackfield.models.v1, jackfield.platforms.v1, jackfield.schedulers.v1, jackfield.tokenizers.v1, jackfield.weight_formats.v1
+from typing import Any
+from typing import ClassVar
+from typing import Protocol
+class HasFeatures(Protocol):
+    FEATURE: ClassVar[str]
+def features_in_use(value: Any) -> frozenset[str]:
+    ...

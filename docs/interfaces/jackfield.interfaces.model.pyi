@@ -1,0 +1,38 @@
+# Part of: jackfield.models.v1
+from collections.abc import Mapping
+from typing import Any
+from typing import Protocol
+from typing import overload
+from jackfield.errors import UnsupportedModelError
+from jackfield.model_spec import ModelSpec
+T = ...
+class ModelBuilder(Protocol):
+
+    def __call__(self, config: ConfigReader) -> ModelSpec:
+        ...
+class ConfigReader:
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        ...
+    values: Mapping[str, Any] = ...
+
+    @property
+    def architecture(self) -> str:
+        ...
+
+    def require(self, key: str, kind: type[T]) -> T:
+        ...
+
+    @overload
+    def get(self, key: str, kind: type[T], default: T) -> T:
+        ...
+
+    @overload
+    def get(self, key: str, kind: type[T], default: None=None) -> T | None:
+        ...
+
+    def get(self, key: str, kind: type[T], default: T | None=None) -> T | None:
+        ...
+
+    def refuse(self, key: str, value: Any, allowed: str) -> UnsupportedModelError:
+        ...

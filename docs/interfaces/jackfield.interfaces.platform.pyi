@@ -1,0 +1,42 @@
+# Part of: jackfield.platforms.v1
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+from typing import ClassVar
+from jackfield.config import EngineConfig
+from jackfield.config import Scalar
+from jackfield.interfaces.card import Card
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.worker import Worker
+from jackfield.interfaces.worker import WorkerContext
+from jackfield.model_spec import ModelSpec
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoicePoint:
+    kind: str
+    setting: str
+    subject: str
+    need: Any
+    preference: tuple[str, ...] = ()
+    match: Mapping[str, Scalar] = field(default_factory=dict)
+class Platform(Card):
+    serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    precedence: ClassVar[int] = 0
+
+    def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
+        ...
+
+    @abstractmethod
+    def choices(self, spec: ModelSpec, config: EngineConfig, facts: Facts) -> tuple[ChoicePoint, ...]:
+        ...
+
+    @abstractmethod
+    def create_worker(self, context: WorkerContext) -> Worker:
+        ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformNeed:
+    FEATURE: ClassVar[str] = 'platform'
+    model: ModelSpec
+    dtype: str
+    num_ranks: int = 1

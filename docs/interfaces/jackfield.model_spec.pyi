@@ -1,0 +1,113 @@
+# Part of: jackfield.executors.v1, jackfield.models.v1, jackfield.platforms.v1
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import ClassVar
+from jackfield.cache import CacheGroup
+from jackfield.dtypes import DType
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norm:
+    FEATURE: ClassVar[str] = 'norm'
+    epsilon: float
+    kind: str = 'rms'
+    weight_offset: float = 0.0
+    bias: bool = False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RopeScaling:
+    FEATURE: ClassVar[str] = 'rope_scaling'
+    kind: str = 'linear'
+    factor: float
+    original_length: int | None = None
+    low_frequency: float | None = None
+    high_frequency: float | None = None
+    beta_fast: float | None = None
+    beta_slow: float | None = None
+    attention_factor: float | None = None
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+    truncate: bool | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rope:
+    FEATURE: ClassVar[str] = 'rope'
+    theta: float
+    rotary_size: int
+    scaling: RopeScaling | None = None
+    interleaved: bool = False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    FEATURE: ClassVar[str] = 'attention'
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    scale: float
+    rope: Rope | None = None
+    window: int | None = None
+    soft_cap: float | None = None
+    qkv_bias: bool = False
+    out_bias: bool = False
+    q_norm: Norm | None = None
+    k_norm: Norm | None = None
+    sinks: bool = False
+    causal: bool = True
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedForward:
+    FEATURE: ClassVar[str] = 'feed_forward'
+    size: int
+    activation: str = 'silu'
+    gated: bool = True
+    bias: bool = False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    FEATURE: ClassVar[str] = 'layer'
+    mixer: Attention
+    feed_forward: FeedForward
+    mixer_norm: Norm | None
+    feed_forward_norm: Norm | None
+    mixer_post_norm: Norm | None = None
+    feed_forward_post_norm: Norm | None = None
+    residual_scale: float = 1.0
+    cache_of_layer: int | None = None
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    ...
+@dataclass(frozen=True, slots=True)
+class Split:
+    start: int
+    stop: int
+@dataclass(frozen=True, slots=True)
+class Offset:
+    value: float
+@dataclass(frozen=True, slots=True)
+class Permute:
+    num_heads: int
+Transform = Transpose | Split | Offset | Permute
+@dataclass(frozen=True, slots=True)
+class ModuleSource:
+    prefix: str
+    transforms: tuple[Transform, ...] = ()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    FEATURE: ClassVar[str] = 'model'
+    architecture: str
+    vocab_size: int
+    hidden_size: int
+    max_length: int
+    layers: tuple[Layer, ...]
+    final_norm: Norm | None
+    modules: Mapping[str, ModuleSource] = field(hash=False)
+    dtype: DType
+    end_token_ids: tuple[int, ...]
+    tied_head: bool = False
+    learned_positions: int | None = None
+    position_offset: int = 0
+    embedding_scale: float = 1.0
+    embedding_norm: Norm | None = None
+    logit_scale: float = 1.0
+    logit_soft_cap: float | None = None
+    head_bias: bool = False
+
+    def source(self, module: str) -> ModuleSource:
+        ...
+
+    def cache_groups(self, dtype: DType) -> tuple[CacheGroup, ...]:
+        ...

@@ -1,0 +1,33 @@
+# Part of: jackfield_torch.attention_backends.v1
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+from jackfield.cache import CacheGroup
+from jackfield.cache import CacheLayout
+from jackfield.cache import LayoutSupport
+from jackfield.interfaces.card import Card
+from jackfield_torch.interfaces.attention import Attention
+from jackfield_torch.interfaces.attention import AttentionLimits
+KIND = 'jackfield_torch.attention_backends'
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionNeed:
+    FEATURE: ClassVar[str] = 'attention'
+    device: str
+    dtype: str
+    cache_dtype: str
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    block_size: int
+    window: bool = False
+    soft_cap: bool = False
+    sinks: bool = False
+    non_causal: bool = False
+class AttentionBackend(Card):
+    layouts: ClassVar[LayoutSupport] = LayoutSupport()
+    capture: ClassVar[str] = 'none'
+    needs_host_lengths: ClassVar[bool] = True
+
+    @abstractmethod
+    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:
+        ...

@@ -1,0 +1,26 @@
+# Part of: jackfield_torch.quantization.v1
+from abc import ABC
+from abc import abstractmethod
+from typing import Protocol
+import torch
+from torch import Tensor
+from jackfield_torch.interfaces.quantization import LinearPart
+class LinearShard(Protocol):
+    rank: int
+    num_ranks: int
+    device: torch.device
+    dtype: torch.dtype
+
+    def read(self, part: LinearPart, parameter: str) -> Tensor:
+        ...
+
+    def has(self, part: LinearPart, parameter: str) -> bool:
+        ...
+
+    def cut(self, whole: Tensor, axis: int, copies: int=1) -> Tensor:
+        ...
+class Linear(ABC):
+
+    @abstractmethod
+    def __call__(self, x_TI: Tensor) -> Tensor:
+        ...

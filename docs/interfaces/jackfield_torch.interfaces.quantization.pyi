@@ -1,0 +1,32 @@
+# Part of: jackfield_torch.quantization.v1
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from jackfield.interfaces.card import Card
+from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.interfaces.linear import LinearShard
+KIND = 'jackfield_torch.quantization'
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationNeed:
+    FEATURE: ClassVar[str] = 'quantization'
+    device: str
+    dtype: str
+    method: str = 'none'
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearPart:
+    name: str
+    in_size: int
+    out_size: int
+    bias: bool = False
+    split: str = 'column'
+    copies: int = 1
+class QuantizationScheme(Card):
+
+    @abstractmethod
+    def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
+        ...
+
+    @abstractmethod
+    def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
+        ...

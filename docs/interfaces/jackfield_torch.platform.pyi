@@ -1,0 +1,37 @@
+# Part of: jackfield_torch 0.1
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+from jackfield.config import EngineConfig
+from jackfield.decision import Reason
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.platform import ChoicePoint
+from jackfield.interfaces.platform import Platform
+from jackfield.interfaces.platform import PlatformNeed
+from jackfield.interfaces.worker import Worker
+from jackfield.interfaces.worker import WorkerContext
+from jackfield.model_spec import ModelSpec
+from jackfield_torch.device import Device
+from jackfield_torch.interfaces import attention_backend
+from jackfield_torch.interfaces import quantization
+from jackfield_torch.model_features import MODEL_FEATURES
+class TorchPlatform(Platform):
+    serves: ClassVar[Mapping[str, tuple[int, ...]]] = {attention_backend.KIND: (1,), quantization.KIND: (1,)}
+    features = MODEL_FEATURES | {'platform.num_ranks'}
+    device: ClassVar[str]
+    dtypes: ClassVar[tuple[str, ...]] = ('float32', 'bfloat16', 'float16')
+    attention_preference: ClassVar[tuple[str, ...]] = ('torch_sdpa',)
+    quantization_preference: ClassVar[tuple[str, ...]] = ('unquantized',)
+
+    @abstractmethod
+    def create_device(self, context: WorkerContext) -> Device:
+        ...
+
+    def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
+        ...
+
+    def choices(self, spec: ModelSpec, config: EngineConfig, facts: Facts) -> tuple[ChoicePoint, ...]:
+        ...
+
+    def create_worker(self, context: WorkerContext) -> Worker:
+        ...
