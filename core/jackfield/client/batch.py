@@ -54,7 +54,7 @@ def as_list(prompts: Prompts) -> list[Prompt]:
     """All prompts of a call. Raises RequestError where this is no prompt at all."""
     try:
         return [prompts] if is_single(prompts) else list(prompts)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, KeyError):
         raise RequestError(
             "prompts must be text, token ids, chat messages, or a list of such, "
             f"got {type(prompts).__name__}"

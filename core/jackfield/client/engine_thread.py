@@ -14,6 +14,7 @@ from jackfield.errors import EngineClosedError, EngineError, JackfieldError
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
 
+_CLOSE_S = 30.0  # for the step that runs to end
 Event = RequestOutput | Exception
 
 
@@ -103,7 +104,11 @@ class EngineThread:
     def close(self) -> None:
         """End the thread and the engine; open streams raise EngineClosedError. May be called twice."""
         self._put(self._stop)
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is self._thread:
+            return
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():  # a step hangs, or takes that long
+            self._engine.end_workers()
             self._thread.join()
 
     def _put(self, command: Callable[[], None]) -> None:

@@ -150,6 +150,12 @@ class Engine:
             self._tell(run, outputs, plan, seconds)
         return outputs
 
+    def end_workers(self) -> None:
+        """End the workers, from any thread: a `step` that waits for one that hangs raises then."""
+        run = self._run
+        if run is not None:
+            run.parts.executor.close()
+
     def close(self) -> None:
         """End the workers and free everything; may be called twice. Open requests are lost."""
         self._end(None)

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from jackfield.client import LLM, AsyncLLM
-from jackfield.errors import EngineClosedError, RequestError, WorkerError
+from jackfield.errors import EngineClosedError, EngineError, RequestError, WorkerError
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
 from jackfield.testing.engine import REFERENCE_SETTINGS
@@ -175,6 +175,20 @@ def test_close_raises_in_open_iterators_and_ends_the_threads(open_llm):
 
     assert [t.name for t in threading.enumerate() if t.name.startswith("jackfield")] == []
     assert threading.active_count() <= before + 1  # the thread of asyncio.to_thread may linger
+
+
+def test_close_ends_although_a_worker_hangs(open_llm, monkeypatch):
+    monkeypatch.setattr("jackfield.client.engine_thread._CLOSE_S", 0.2)
+    llm = open_llm(AsyncLLM, **{"options.reference.fault": "hang", "executor.depth": 1})
+
+    async def main():
+        task = asyncio.create_task(answer(llm, "a", LONG))
+        await until(lambda: llm.stats.scheduler.num_in_flight == 1)
+        await asyncio.wait_for(llm.aclose(), 5)
+        with pytest.raises(EngineError):
+            await task
+
+    asyncio.run(main())
 
 
 def test_it_is_an_asynchronous_context_manager(open_llm):

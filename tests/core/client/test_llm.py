@@ -74,7 +74,7 @@ def test_in_a_batch_only_the_wrong_prompt_fails(llm):
         assert words in output.outputs[0].error
 
 
-@pytest.mark.parametrize("prompt", ["", "x" * 600, [VOCAB_SIZE], None, 5])
+@pytest.mark.parametrize("prompt", ["", "x" * 600, [VOCAB_SIZE], None, 5, {"role": "user"}])
 def test_a_wrong_prompt_given_alone_raises(llm, prompt):
     with pytest.raises(RequestError):
         llm.generate(prompt)
