@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GgufConfig
 
 from jackfield import LLM
 from jackfield.cli.benchmarks.report import build, emit, summarise, versions
@@ -87,14 +87,16 @@ def alternate(
 
 
 def load_peer(llm: LLM, dtype: torch.dtype) -> TransformersPeer:
-    """The same model by Transformers, from the same file."""
+    """The same model by Transformers, from the same file, as plain matrices of `dtype`."""
     path = llm.files.path
+    folder, extra = str(path), {}
     if path.is_file():
-        model = AutoModelForCausalLM.from_pretrained(
-            str(path.parent), gguf_file=path.name, dtype=dtype
-        )
-    else:
-        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype)
+        dense = GgufConfig(dequantize=True)
+        folder, extra = str(path.parent), {"gguf_file": path.name, "quantization_config": dense}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **extra)
+    found = {str(parameter.dtype) for parameter in model.parameters()}
+    if found != {str(dtype)}:
+        raise RuntimeError(f"Transformers loaded {sorted(found)}, wanted {dtype} alone")
     return TransformersPeer(model)
 
 
