@@ -19,7 +19,9 @@ class BenchCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments of each benchmark."""
         kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
-        latency = _benchmark(kinds, "latency", "equal requests at once; decode rate and first token")
+        latency = _benchmark(
+            kinds, "latency", "equal requests at once; decode rate and first token"
+        )
         latency.add_argument("--batch", type=int, default=1)
         latency.add_argument("--input-tokens", type=int, default=128)
         latency.add_argument("--output-tokens", type=int, default=128)
@@ -44,7 +46,9 @@ class BenchCommand(Command):
         return 0
 
 
-def _benchmark(kinds: Any, name: str, summary: str, *, takes_model: bool = True) -> argparse.ArgumentParser:
+def _benchmark(
+    kinds: Any, name: str, summary: str, *, takes_model: bool = True
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = kinds.add_parser(name, help=summary, description=summary)
     if takes_model:
         parser.add_argument("model")
@@ -66,8 +70,13 @@ def _model_figures(arguments: argparse.Namespace) -> dict[str, Any]:
 
         def once(seed: int) -> dict[str, float]:
             if arguments.benchmark == "latency":
-                sizes = {"num_prompt": arguments.input_tokens, "num_outputs": arguments.output_tokens}
-                return measure_latency(llm, llm.vocab_size, batch=arguments.batch, seed=seed, **sizes)
+                sizes = {
+                    "num_prompt": arguments.input_tokens,
+                    "num_outputs": arguments.output_tokens,
+                }
+                return measure_latency(
+                    llm, llm.vocab_size, batch=arguments.batch, seed=seed, **sizes
+                )
             sizes = {"count": arguments.requests, "low": arguments.low, "high": arguments.high}
             return measure_throughput(llm, llm.vocab_size, seed=seed, **sizes)
 

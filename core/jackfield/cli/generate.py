@@ -23,9 +23,13 @@ class GenerateCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument("model", help="folder, file, hub name, pypi:NAME==VERSION or alias")
-        parser.add_argument("--prompt", action="append", default=[], help="may be given several times")
+        parser.add_argument(
+            "--prompt", action="append", default=[], help="may be given several times"
+        )
         parser.add_argument("--prompts-file", type=Path, metavar="FILE", help="one prompt a line")
-        parser.add_argument("--chat", action="store_true", help="wrap each prompt in the chat template")
+        parser.add_argument(
+            "--chat", action="store_true", help="wrap each prompt in the chat template"
+        )
         output = parser.add_mutually_exclusive_group()
         output.add_argument("--stream", action="store_true", help="print text as it is generated")
         output.add_argument("--json", action="store_true", help="one JSON object a line, in order")
@@ -44,13 +48,17 @@ class GenerateCommand(Command):
             ) else prompts  # fmt: skip
             if arguments.stream:
                 return _print_stream(llm.stream(inputs, params), len(prompts))
-            outputs = llm.generate(inputs, params, progress=sys.stderr.isatty() and not arguments.json)
+            outputs = llm.generate(
+                inputs, params, progress=sys.stderr.isatty() and not arguments.json
+            )
         return _print_results(outputs, prompts, as_json=arguments.json)
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     """What the commands that generate let a user say of sampling."""
-    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="new tokens at most")
+    parser.add_argument(
+        "--max-tokens", type=int, default=128, metavar="N", help="new tokens at most"
+    )
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")
     parser.add_argument("--top-p", type=float, default=1.0, metavar="P")
     parser.add_argument("--top-k", type=int, default=0, metavar="K", help="0: all")
@@ -82,11 +90,15 @@ def read_prompts(given: Sequence[str], file: Path | None) -> list[str]:
     elif not prompts and not sys.stdin.isatty():
         prompts = [line for line in sys.stdin.read().splitlines() if line]
     if not prompts and not given:
-        raise ConfigError("no prompt: give --prompt TEXT, --prompts-file FILE, or lines on standard input")
+        raise ConfigError(
+            "no prompt: give --prompt TEXT, --prompts-file FILE, or lines on standard input"
+        )
     return prompts
 
 
-def _print_results(outputs: Sequence[RequestOutput], prompts: Sequence[str], *, as_json: bool) -> int:
+def _print_results(
+    outputs: Sequence[RequestOutput], prompts: Sequence[str], *, as_json: bool
+) -> int:
     failed = 0
     for index, (output, prompt) in enumerate(zip(outputs, prompts, strict=True)):
         completion = output.outputs[0]

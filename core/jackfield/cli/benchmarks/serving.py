@@ -38,7 +38,9 @@ def measure_latency(
     llm: LLM, vocab_size: int, *, batch: int, num_prompt: int, num_outputs: int, seed: int
 ) -> dict[str, float]:
     """One run of `batch` equal requests; `seed` makes the prompts differ between repetitions."""
-    jobs = latency_jobs(vocab_size, num_prompt=num_prompt, num_outputs=num_outputs, batch=batch, seed=seed)
+    jobs = latency_jobs(
+        vocab_size, num_prompt=num_prompt, num_outputs=num_outputs, batch=batch, seed=seed
+    )
     outputs, total_s = run_jobs(llm, jobs)
     metrics = outputs[0].metrics
     return {

@@ -45,5 +45,7 @@ def throughput_jobs(
     jobs = []
     for _ in range(count):
         num_prompt, num_outputs = lengths.randint(low, high), lengths.randint(low, high)
-        jobs.append(Job(prompt_token_ids=_ids(source, num_prompt, vocab_size), num_outputs=num_outputs))
+        jobs.append(
+            Job(prompt_token_ids=_ids(source, num_prompt, vocab_size), num_outputs=num_outputs)
+        )
     return jobs
