@@ -124,10 +124,9 @@ def _print_results(
 def _print_stream(outputs: Iterable[RequestOutput], count: int) -> int:
     """One prompt: its text as it comes. Several: whole lines, each behind the number of its prompt."""
     failed = 0
-    order: dict[str, int] = {}
     pending: dict[str, str] = {}
     for output in outputs:
-        index = order.setdefault(output.request_id, len(order))
+        index = int(output.request_id)  # an LLM counts its prompts from 0
         completion = output.outputs[0]
         if completion.error is not None:
             failed += 1
