@@ -7,7 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from jackfield.cli.benchmarks.report import build, emit, summarise
-from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.cli.settings import (
+    add_settings_arguments,
+    load_from_arguments,
+    settings_words,
+)
 from jackfield.interfaces.command import Command
 
 
@@ -87,8 +91,8 @@ def _model_figures(arguments: argparse.Namespace) -> dict[str, Any]:
 def _startup_figures(arguments: argparse.Namespace) -> dict[str, Any]:
     from jackfield.cli.benchmarks.serving import measure_startup
 
-    settings = dict(entry.split("=", 1) for entry in arguments.set or [])
-    return _collect([measure_startup(arguments.model, settings) for _ in range(arguments.repeats)])
+    words = settings_words(arguments)
+    return _collect([measure_startup(words) for _ in range(arguments.repeats)])
 
 
 def _scheduler_figures(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from jackfield.config import LoadedConfig, load_config
@@ -53,3 +54,20 @@ def load_from_arguments(arguments: argparse.Namespace) -> LoadedConfig:
             )
         values[key.strip()] = text
     return load_config(file=arguments.config, cli=values)
+
+
+def settings_words(arguments: argparse.Namespace) -> list[str]:
+    """The words of a command line that says the model and the settings of `arguments`, for another process."""
+    words = [arguments.model]
+    for name in ("config", "dtype", "platform"):
+        value = getattr(arguments, name)
+        words += [] if value is None else [f"--{name}", str(value)]
+    return words + [word for entry in arguments.set for word in ("--set", entry)]
+
+
+def load_from_words(words: Sequence[str]) -> LoadedConfig:
+    """The config that `settings_words` describe."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    add_settings_arguments(parser)
+    return load_from_arguments(parser.parse_args(words))

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from jackfield.cli.benchmarks.workloads import Job, latency_jobs, throughput_jobs
 from jackfield.client import LLM
+from jackfield.errors import EngineError
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
 
@@ -67,7 +67,8 @@ began = float(sys.argv[1])
 import jackfield
 imported = time.time()
 from jackfield import LLM, SamplingParams
-with LLM(sys.argv[2], settings=json.loads(sys.argv[3])) as llm:
+from jackfield.cli.settings import load_from_words
+with LLM.from_config(load_from_words(json.loads(sys.argv[2]))) as llm:
     ready = time.time()
     llm.generate("Hello", SamplingParams(max_tokens=1, temperature=0.0))
     first = time.time()
@@ -75,9 +76,14 @@ print(json.dumps({"import_s": imported - began, "ready_s": ready - began, "first
 """
 
 
-def measure_startup(model: str, settings: dict[str, Any]) -> dict[str, float]:
-    """Seconds from the start of a fresh process to: package imported, engine ready, first token."""
-    command = [sys.executable, "-c", _STARTUP, repr(time.time()), model, json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def measure_startup(words: Sequence[str]) -> dict[str, float]:
+    """Seconds from the start of a fresh process to: package imported, engine ready, first token.
+
+    `words`: model and settings as on the command line.
+    """
+    command = [sys.executable, "-c", _STARTUP, repr(time.time()), json.dumps(words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EngineError(f"the measured process failed:\n{done.stderr}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
