@@ -20,7 +20,7 @@ from jackfield_torch.layers.decoder_layer import (
     build_linear_of,
 )
 from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
-from jackfield_torch.layers.linear import linear_kind
+from jackfield_torch.layers.linear import PackedLinear, linear_kind
 from jackfield_torch.layers.logits import Logits, SoftCap
 from jackfield_torch.layers.norm import build_norm
 from jackfield_torch.loader import (
@@ -108,8 +108,18 @@ def assemble_decoder(
         ropes=tuple(RopeTable(rope, max_length, device, dtype) for rope in ropes),
         layers=layers,
         logits=logits,
-        details={"plain linears": f"{linear_kind(device, dtype)}, {dtype}".replace("torch.", "")},
+        details=_describe(spec, device, dtype),
     )
+
+
+def _describe(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> dict[str, str]:
+    kind = linear_kind(device, dtype)
+    details = {"plain linears": f"{kind}, {str(dtype).removeprefix('torch.')}"}
+    if spec.tied_head and kind == PackedLinear.kind:
+        # look-ups need rows, the packed product its own order: the one place where weights are held twice
+        size = spec.vocab_size * spec.hidden_size * dtype.itemsize
+        details["tied head"] = f"a packed copy of the embedding table, {size / 2**20:.0f} MiB"
+    return details
 
 
 def _build_embedding(
