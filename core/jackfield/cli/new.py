@@ -34,7 +34,7 @@ class NewCommand(Command):
 
         kind = KINDS[arguments.kind]
         names = names_of(arguments.name, is_model=kind.word == "model")
-        _check_free(kind.kind, names.name, names.distribution)
+        _check_free(kind.kind, names.name)
         folder = arguments.folder or Path(names.distribution)
         for file in write_package(kind, names, folder):
             print(file)
@@ -42,12 +42,12 @@ class NewCommand(Command):
         return 0
 
 
-def _check_free(kind: str, name: str, distribution: str) -> None:
+def _check_free(kind: str, name: str) -> None:
     from jackfield.discovery.scan import scan_installed
 
     for ref in scan_installed().plugins:
-        if (ref.kind, ref.name) == (kind, name) and ref.distribution != distribution:
+        if (ref.kind, ref.name) == (kind, name):
             raise PluginConflict(
-                f"{ref.distribution} {ref.version} owns the name {name!r} of {kind} already; "
+                f"{ref.distribution} {ref.version}, which is installed, owns the name {name!r} of {kind}; "
                 "two owners of a name are an error. Choose another name"
             )

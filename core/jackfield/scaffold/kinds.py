@@ -1,0 +1,95 @@
+"""The kinds of plugins that can be started from a template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageKind:
+    """What a package of one kind is made of, beside its files in `templates/<folder>`."""
+
+    word: str  # that the user writes: "attention-backend"
+    group: str  # of the entry point
+    target: str  # of the entry point inside the package; $Name is the name as in classes
+    summary: str  # of the package; $name is the plugin's name
+    runtime: bool = False  # handles tensors: requires jackfield-torch, and a CPU to be tested on
+
+    @property
+    def folder(self) -> str:
+        """Of the templates."""
+        return self.word.replace("-", "_")
+
+    @property
+    def kind(self) -> str:
+        """The group without its major."""
+        return self.group.rpartition(".v")[0]
+
+
+_ALL = (
+    PackageKind(
+        word="model",
+        group="jackfield.models.v1",
+        target="model:build",
+        summary="The $Name model family for Jackfield.",
+    ),
+    PackageKind(
+        word="scheduler",
+        group="jackfield.schedulers.v1",
+        target="policy:${Name}Policy",
+        summary="The scheduling policy $name for Jackfield.",
+    ),
+    PackageKind(
+        word="weight-format",
+        group="jackfield.weight_formats.v1",
+        target="format:${Name}Format",
+        summary="Reads checkpoints of the format $name into Jackfield.",
+    ),
+    PackageKind(
+        word="model-source",
+        group="jackfield.model_sources.v1",
+        target="source:${Name}Source",
+        summary="Finds models that are written as $name:NAME for Jackfield.",
+    ),
+    PackageKind(
+        word="tokenizer",
+        group="jackfield.tokenizers.v1",
+        target="format:${Name}TokenizerFormat",
+        summary="Reads $name tokenizers into Jackfield.",
+    ),
+    PackageKind(
+        word="executor",
+        group="jackfield.executors.v1",
+        target="executor:${Name}ExecutorFactory",
+        summary="The executor $name for Jackfield.",
+    ),
+    PackageKind(
+        word="hooks",
+        group="jackfield.hooks.v1",
+        target="observer:${Name}Observer",
+        summary="The observer $name for Jackfield.",
+    ),
+    PackageKind(
+        word="platform",
+        group="jackfield.platforms.v1",
+        target="platform:${Name}Platform",
+        summary="The platform $name for Jackfield.",
+        runtime=True,
+    ),
+    PackageKind(
+        word="attention-backend",
+        group="jackfield_torch.attention_backends.v1",
+        target="backend:${Name}Backend",
+        summary="The attention backend $name for Jackfield.",
+        runtime=True,
+    ),
+    PackageKind(
+        word="quantization",
+        group="jackfield_torch.quantization.v1",
+        target="scheme:${Name}Scheme",
+        summary="The quantization scheme $name for Jackfield.",
+        runtime=True,
+    ),
+)
+KINDS: Mapping[str, PackageKind] = {kind.word: kind for kind in _ALL}

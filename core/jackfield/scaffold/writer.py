@@ -1,0 +1,89 @@
+"""Fills templates in and writes them: what all packages share, then what their kind brings.
+
+A template's path is the path in the package, with `package` for the import package's folder, `dot_` for a leading dot
+(what packs the templates passes hidden files over) and `.txt` behind. In a template `$$` is a dollar sign.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+
+from jackfield import __version__
+from jackfield.errors import ConfigError
+from jackfield.scaffold.kinds import PackageKind
+from jackfield.scaffold.names import Names
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_ABOUT = "about.md.txt"  # of a kind: its part of the README
+
+
+def write_package(kind: PackageKind, names: Names, folder: Path) -> tuple[Path, ...]:
+    """Write a whole package into `folder`, which must be new or empty; returns the files. Raises ConfigError."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(
+            f"{folder} is there already and not an empty folder. Name another with --folder"
+        )
+    written = []
+    for path, text in package_files(kind, names):
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        written.append(file)
+    return tuple(written)
+
+
+def package_files(kind: PackageKind, names: Names) -> Iterator[tuple[Path, str]]:
+    """The files of a package, by their paths in it."""
+    values = _values(kind, names)
+    for folder in (_TEMPLATES / "common", _TEMPLATES / kind.folder):
+        for template in sorted(folder.rglob("*.txt")):
+            if template.name == _ABOUT:
+                continue
+            path = template.relative_to(folder).with_suffix("")
+            yield Path(*(_part(part, names) for part in path.parts)), _filled(template, values)
+
+
+def _part(part: str, names: Names) -> str:
+    return names.package if part == "package" else re.sub("^dot_", ".", part)
+
+
+def _values(kind: PackageKind, names: Names) -> dict[str, str]:
+    siblings = _range(__version__)
+    requirements = [f"jackfield{siblings}"]
+    test_requirements = ["pytest>=8"]
+    if kind.runtime:
+        requirements.append(f"jackfield-torch{siblings}")
+        test_requirements.append(f"jackfield[cpu]{siblings}")
+    values = {
+        "name": names.name,
+        "slug": names.slug,
+        "Name": names.title,
+        "NAME": names.slug.upper(),
+        "package": names.package,
+        "distribution": names.distribution,
+        "group": kind.group,
+        "kind": kind.kind,
+        "requirements": _toml_list(requirements),
+        "test_requirements": _toml_list(test_requirements),
+    }
+    values["target"] = f"{names.package}.{Template(kind.target).substitute(values)}"
+    values["summary"] = Template(kind.summary).substitute(values)
+    values["about"] = _filled(_TEMPLATES / kind.folder / _ABOUT, values)
+    return values
+
+
+def _filled(template: Path, values: Mapping[str, str]) -> str:
+    return Template(template.read_text(encoding="utf-8")).substitute(values)
+
+
+def _range(version: str) -> str:
+    """No upper end: what a later release no longer serves, it refuses by the major in the group."""
+    major, minor, *_ = version.split(".")
+    return f">={major}.{minor}"
+
+
+def _toml_list(words: list[str]) -> str:
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"
