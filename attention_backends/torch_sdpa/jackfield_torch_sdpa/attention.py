@@ -13,8 +13,9 @@ from jackfield_torch.interfaces.attention import (
     LayerAttention,
     LayerCache,
 )
-from jackfield_torch_sdpa.kernels import capped, fused
-from jackfield_torch_sdpa.segments import Segment, plan_segments
+from jackfield_torch_sdpa.kernels import batched, capped, fused
+from jackfield_torch_sdpa.reads import Buffers
+from jackfield_torch_sdpa.segments import CacheFacts, Segment, plan_segments
 
 
 class TorchSdpaAttention(Attention):
@@ -30,7 +31,8 @@ class TorchSdpaAttention(Attention):
         self._dtype = limits.dtype
         self._num_kv_heads = limits.num_kv_heads
         self._batch: AttentionBatch | None = None
-        self._block_size = 0
+        self._buffers = Buffers()
+        self._is_host = limits.device.type == "cpu"
         self._segments: dict[int | None, list[Segment]] = {}  # by window
 
     def prepare(self, batch: AttentionBatch) -> None:
@@ -42,25 +44,29 @@ class TorchSdpaAttention(Attention):
         """As the interface says."""
         segments = self._segments.get(layer.window)
         if segments is None:
-            segments = self._plan(cache.key_BSHD.shape[1], layer.window)
-        keys, values = cache.key_BSHD.flatten(0, 1), cache.value_BSHD.flatten(0, 1)
+            segments = self._plan(cache, layer.window)
+        keys_HBSD = cache.key_BSHD.permute(2, 0, 1, 3)
+        values_HBSD = cache.value_BSHD.permute(2, 0, 1, 3)
         if len(segments) == 1:
-            return self._attend(segments[0], q_TNH, keys, values, layer)
+            return self._attend(segments[0], q_TNH, keys_HBSD, values_HBSD, layer)
         o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
         for segment in segments:
             o_TNH[segment.tokens] = self._attend(
-                segment, q_TNH[segment.tokens], keys, values, layer
+                segment, q_TNH[segment.tokens], keys_HBSD, values_HBSD, layer
             )
         return o_TNH
 
     def close(self) -> None:
         """Drop the last plan."""
         self._batch = None
+        self._buffers = Buffers()
         self._segments.clear()
 
-    def _plan(self, block_size: int, window: int | None) -> list[Segment]:
+    def _plan(self, cache: LayerCache, window: int | None) -> list[Segment]:
         assert self._batch is not None, "prepare() comes first"
-        planned = plan_segments(self._batch, block_size, window, self._dtype)
+        num_blocks, block_size, num_kv_heads, _ = cache.key_BSHD.shape
+        facts = CacheFacts(num_blocks, block_size, num_kv_heads, self._buffers)
+        planned = plan_segments(self._batch, facts, window, self._dtype)
         self._segments[window] = planned
         return planned
 
@@ -70,31 +76,26 @@ class TorchSdpaAttention(Attention):
         """o_TNH of the segment's tokens."""
         num_tokens, num_heads, head_size = q_TNH.shape
         q_TKGH = q_TNH.view(num_tokens, self._num_kv_heads, -1, head_size)
-        k = _read(keys, segment, q_TNH.dtype)
-        v = _read(values, segment, q_TNH.dtype)
+        k_RKWH = segment.read(keys, q_TNH.dtype)
+        v_RKWH = segment.read(values, q_TNH.dtype)
         if num_tokens == segment.num_rows:
             # [rows, kv heads, group, head size] over [rows, kv heads, width, head size]
-            o = _run(q_TKGH, k.transpose(1, 2), v.transpose(1, 2), segment, layer)
+            o = self._run(q_TKGH, k_RKWH, v_RKWH, segment, layer)
             return o.reshape(num_tokens, num_heads, head_size)
         # [kv heads, group, queries, head size] over [kv heads, group (stride 0), width, head size]
         group = q_TKGH.shape[2]
-        k = k[0].transpose(0, 1).unsqueeze(1).expand(-1, group, -1, -1)
-        v = v[0].transpose(0, 1).unsqueeze(1).expand(-1, group, -1, -1)
-        o = _run(q_TKGH.permute(1, 2, 0, 3), k, v, segment, layer)
+        k, v = (x[0].unsqueeze(1).expand(-1, group, -1, -1) for x in (k_RKWH, v_RKWH))
+        o = self._run(q_TKGH.permute(1, 2, 0, 3), k, v, segment, layer)
         return o.permute(2, 0, 1, 3).reshape(num_tokens, num_heads, head_size)
 
-
-def _read(cache: Tensor, segment: Segment, dtype: torch.dtype) -> Tensor:
-    """Keys or values of a segment, [rows, width, kv heads, head size]; a view where the slots are a slice."""
-    slots = segment.slots
-    found = cache[slots] if isinstance(slots, slice) else cache.index_select(0, slots)
-    return found.to(dtype).view(segment.num_rows, -1, *cache.shape[1:])
-
-
-def _run(q: Tensor, k: Tensor, v: Tensor, segment: Segment, layer: LayerAttention) -> Tensor:
-    mask = segment.mask
-    if mask is not None:  # torch's kernel is twice as fast with a mask of full height
-        mask = mask.unsqueeze(1).expand(-1, 1, q.shape[2], -1)
-    if layer.soft_cap is not None:
-        return capped(q, k, v, mask, segment.is_causal, layer.scale, layer.soft_cap)
-    return fused(q, k, v, mask, segment.is_causal, layer.scale)
+    def _run(
+        self, q: Tensor, k: Tensor, v: Tensor, segment: Segment, layer: LayerAttention
+    ) -> Tensor:
+        mask = segment.mask
+        if mask is not None:  # torch's kernel is twice as fast with a mask of full height
+            mask = mask.unsqueeze(1).expand(-1, 1, q.shape[2], -1)
+        if layer.soft_cap is not None:
+            return capped(q, k, v, mask, segment.is_causal, layer.scale, layer.soft_cap)
+        if self._is_host and segment.num_rows > 1:
+            return batched(q, k, v, segment.mask, layer.scale)
+        return fused(q, k, v, mask, segment.is_causal, layer.scale)

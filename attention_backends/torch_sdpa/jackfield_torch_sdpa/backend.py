@@ -19,7 +19,7 @@ class TorchSdpaBackend(AttentionBackend):
     """Attention with torch's own operators: any device, head size and block size."""
 
     features = frozenset({"attention.window", "attention.soft_cap"})
-    layouts = LayoutSupport(orders=("KBSHD",), dtypes=_DTYPES)
+    layouts = LayoutSupport(orders=("KHBSD",), dtypes=_DTYPES)
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses dtypes that torch's attention does not compute in."""

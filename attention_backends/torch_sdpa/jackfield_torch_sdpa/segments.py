@@ -1,4 +1,4 @@
-"""The plan of a step: which tokens attend together, over which slots of the cache, and what they may see."""
+"""The plan of a step: which tokens attend together, what they read of the cache, and what of that they may see."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jackfield_torch.interfaces.attention import AttentionBatch
+from jackfield_torch_sdpa.reads import BlockRead, Buffers, Read, RowsRead, RunRead
 
 # Rows of one query run together although their lengths differ. The padding of such a bucket stays below a fixed
 # number of slots (what a call of its own would cost) and a share of the slots that are really read.
@@ -25,22 +26,19 @@ class Segment:
 
     tokens: slice | Tensor  # of the step, row after row
     num_rows: int
-    slots: slice | Tensor  # R * W slots; a slice where a single row's blocks lie one after another
-    is_causal: bool  # the queries are all W tokens: a plain lower triangle, no mask needed
-    mask: Tensor | None  # [R, 1, W] or [1, Q, W], 0 or -inf, in the dtype of q
+    read: Read
+    is_causal: bool = False  # the queries are all W tokens: a plain lower triangle, no mask needed
+    mask: Tensor | None = None  # [R, 1, W] or [1, Q, W], 0 or -inf, in the dtype of q
 
 
-def plan_segments(
-    batch: AttentionBatch, block_size: int, window: int | None, dtype: torch.dtype
-) -> list[Segment]:
-    """The segments of a step, for layers that see `window` tokens."""
-    spans = list(_spans(batch, window))
-    single = [span for span in spans if span.num_queries == 1]
-    planner = _Planner(batch, block_size, window, dtype)
-    return [
-        *(planner.decode_segment(bucket) for bucket in make_buckets(single)),
-        *(planner.row_segment(span) for span in spans if span.num_queries > 1),
-    ]
+@dataclass(frozen=True, slots=True)
+class CacheFacts:
+    """What a plan must know of a group's cache."""
+
+    num_blocks: int
+    block_size: int
+    num_kv_heads: int
+    buffers: Buffers  # for what is gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,21 @@ class Span:
 
     @property
     def width(self) -> int:
+        """Slots that it sees."""
         return self.length - self.first
+
+
+def plan_segments(
+    batch: AttentionBatch, cache: CacheFacts, window: int | None, dtype: torch.dtype
+) -> list[Segment]:
+    """The segments of a step, for layers that see `window` tokens."""
+    spans = list(_spans(batch, window))
+    single = [span for span in spans if span.num_queries == 1]
+    planner = _Planner(batch.block_ids_RB, cache, window, dtype)
+    return [
+        *(planner.decode_segment(bucket) for bucket in make_buckets(single)),
+        *(planner.row_segment(span) for span in spans if span.num_queries > 1),
+    ]
 
 
 def make_buckets(spans: Sequence[Span]) -> Iterator[list[Span]]:
@@ -85,38 +97,52 @@ def _spans(batch: AttentionBatch, window: int | None) -> Iterator[Span]:
 
 class _Planner:
     def __init__(
-        self, batch: AttentionBatch, block_size: int, window: int | None, dtype: torch.dtype
+        self, table_RB: Tensor, cache: CacheFacts, window: int | None, dtype: torch.dtype
     ) -> None:
-        self._table_RB = batch.block_ids_RB
-        self._device = batch.block_ids_RB.device
-        self._num_tokens = len(batch.slots_T)
-        self._block_size = block_size
+        self._table_RB = table_RB
+        self._device = table_RB.device
+        self._cache = cache
         self._window = window
         self._dtype = dtype
 
     def decode_segment(self, bucket: list[Span]) -> Segment:
-        """Rows of one query. Padding repeats the row's last slot, which was written, and is masked."""
+        """Rows of one query."""
         if len(bucket) == 1:
             (span,) = bucket
             tokens = slice(span.token, span.token + 1)
-            return self._segment(tokens, 1, self._slots_of(span), mask=None)
-        width = bucket[0].width
+            return Segment(tokens=tokens, num_rows=1, read=self._read_row(span))
+        size = self._cache.block_size
         ordered = sorted(bucket, key=lambda span: span.token)
-        row_R = self._ints([span.row for span in ordered])
+        row_R1 = self._ints([span.row for span in ordered]).unsqueeze(1)
         first_R1 = self._ints([span.first for span in ordered]).unsqueeze(1)
-        last_R1 = self._ints([span.length - 1 for span in ordered]).unsqueeze(1)
-        position_RW = first_R1 + torch.arange(width, device=self._device)
-        slots_RW = self._slots(row_R.unsqueeze(1), torch.minimum(position_RW, last_R1))
-        is_padded = bucket[-1].width < width
-        mask = self._mask((position_RW > last_R1).unsqueeze(1)) if is_padded else None
-        return self._segment(self._tokens(ordered), len(bucket), slots_RW.flatten(), mask=mask)
+        length_R1 = self._ints([span.length for span in ordered]).unsqueeze(1)
+        start_R1, last_R1 = first_R1 // size, (length_R1 - 1) // size
+        num_blocks = max(-(-span.length // size) - span.first // size for span in bucket)
+        block_RB = start_R1 + torch.arange(num_blocks, device=self._device)
+        # Rows with fewer blocks repeat one in their middle: most of what is repeated was written, so that little
+        # must be cleared.
+        source_RB = block_RB.where(block_RB <= last_R1, (start_R1 + last_R1) // 2)
+        is_hidden_RW = self._is_outside(block_RB, first_R1, length_R1)
+        is_unwritten_RW = self._is_outside(source_RB, first_R1, length_R1)
+        return Segment(
+            tokens=self._tokens(ordered),
+            num_rows=len(bucket),
+            read=RowsRead(
+                self._chunks(self._table_RB[row_R1, source_RB]),
+                len(bucket),
+                self._places(is_unwritten_RW),
+                self._cache.buffers,
+            ),
+            mask=self._mask(is_hidden_RW.unsqueeze(1)),
+        )
 
     def row_segment(self, span: Span) -> Segment:
         """One row of many queries."""
         tokens = slice(span.token, span.token + span.num_queries)
+        read = self._read_row(span)
         sees_all = self._window is None or span.length <= self._window
         if sees_all and span.num_queries == span.length:
-            return self._segment(tokens, 1, self._slots_of(span), is_causal=True)
+            return Segment(tokens=tokens, num_rows=1, read=read, is_causal=True)
         query_Q1 = torch.arange(
             span.length - span.num_queries, span.length, device=self._device
         ).unsqueeze(1)
@@ -124,45 +150,43 @@ class _Planner:
         hidden_QW = key_W > query_Q1
         if self._window is not None:
             hidden_QW |= key_W <= query_Q1 - self._window
-        return self._segment(
-            tokens, 1, self._slots_of(span), mask=self._mask(hidden_QW).unsqueeze(0)
+        return Segment(
+            tokens=tokens, num_rows=1, read=read, mask=self._mask(hidden_QW).unsqueeze(0)
         )
 
-    def _segment(
-        self,
-        tokens: slice | Tensor,
-        num_rows: int,
-        slots: slice | Tensor,
-        *,
-        mask: Tensor | None = None,
-        is_causal: bool = False,
-    ) -> Segment:
-        return Segment(
-            tokens=tokens, num_rows=num_rows, slots=slots, mask=mask, is_causal=is_causal
-        )
+    def _read_row(self, span: Span) -> Read:
+        size = self._cache.block_size
+        blocks = self._table_RB[span.row, span.first // size : (span.length - 1) // size + 1]
+        skip = span.first % size
+        if self._device.type == "cpu":  # elsewhere looking at the table would wait for the device
+            ids = blocks.numpy()
+            if len(ids) == 1 or bool((ids[1:] - ids[:-1] == 1).all()):
+                start = int(ids[0]) * size + skip
+                return RunRead(start, start + span.width)
+        return BlockRead(self._chunks(blocks.unsqueeze(0)), skip, span.width)
+
+    def _chunks(self, blocks_RB: Tensor) -> Tensor:
+        """Of each row, kv head and block, where that block of that head stands in the cache."""
+        head_K1 = torch.arange(self._cache.num_kv_heads, device=self._device).unsqueeze(1)
+        return (head_K1 * self._cache.num_blocks + blocks_RB.long().unsqueeze(1)).flatten()
+
+    def _is_outside(self, block_RB: Tensor, first_R1: Tensor, length_R1: Tensor) -> Tensor:
+        """Of each row and slot of these blocks, whether the row does not see it; bool [R, W]."""
+        size = self._cache.block_size
+        offset_S = torch.arange(size, device=self._device)
+        position_RW = (block_RB.unsqueeze(2) * size + offset_S).flatten(1)
+        return (position_RW < first_R1) | (position_RW >= length_R1)
+
+    def _places(self, is_chosen_RW: Tensor) -> Tensor:
+        """Where the chosen slots of all kv heads are among R * heads * W."""
+        shape = -1, self._cache.num_kv_heads, -1
+        return is_chosen_RW.unsqueeze(1).expand(*shape).flatten().nonzero().squeeze(1)
 
     def _tokens(self, ordered: list[Span]) -> slice | Tensor:
         start, stop = ordered[0].token, ordered[-1].token + 1
         if stop - start == len(ordered):
             return slice(start, stop)
         return self._ints([span.token for span in ordered])
-
-    def _slots_of(self, span: Span) -> slice | Tensor:
-        """A slice where the row's blocks follow one another, so that the cache is read in place."""
-        size = self._block_size
-        if self._device.type == "cpu":  # elsewhere looking at the table would wait for the device
-            blocks = self._table_RB[span.row].numpy()[
-                span.first // size : (span.length - 1) // size + 1
-            ]
-            if len(blocks) == 1 or bool((blocks[1:] - blocks[:-1] == 1).all()):
-                start = int(blocks[0]) * size + span.first % size
-                return slice(start, start + span.width)
-        position_W = torch.arange(span.first, span.length, device=self._device)
-        return self._slots(self._ints([span.row]), position_W)
-
-    def _slots(self, rows: Tensor, positions: Tensor) -> Tensor:
-        blocks = self._table_RB[rows, positions // self._block_size].long()
-        return blocks * self._block_size + positions % self._block_size
 
     def _mask(self, is_hidden: Tensor) -> Tensor:
         zeros = torch.zeros(is_hidden.shape, dtype=self._dtype, device=self._device)

@@ -11,7 +11,7 @@ from torch import Tensor
 from jackfield.cache import CacheGroup, group_of_layer
 from jackfield.model_spec import ModelSpec
 from jackfield_torch.interfaces.attention import Attention, AttentionBatch, LayerAttention
-from jackfield_torch.paged_cache import GroupCache, LayerStore, Slots
+from jackfield_torch.paged_cache import GroupCache, LayerStore, Places
 
 
 class AttentionStep(Protocol):
@@ -45,18 +45,19 @@ class PagedAttention:
         groups: Sequence[CacheGroup],
         caches: Sequence[GroupCache],
         attentions: Sequence[Attention],
-        block_size: int,
     ) -> None:
         self._attentions = attentions
-        self._block_size = block_size
-        self._slots: list[Slots] = []
+        self._caches = caches
+        self._places: list[Places] = []
         self._layers = tuple(
             _bind(spec, layer, groups, caches, attentions) for layer in range(len(spec.layers))
         )
 
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
         """Prepare every cache group for a step."""
-        self._slots = [Slots(batch.slots_T, self._block_size) for batch in batches]
+        self._places = [
+            cache.places(batch.slots_T) for cache, batch in zip(self._caches, batches, strict=True)
+        ]
         for attention, batch in zip(self._attentions, batches, strict=True):
             attention.prepare(batch)
 
@@ -66,7 +67,7 @@ class PagedAttention:
         """As AttentionStep says."""
         bound = self._layers[layer]
         if k_TKH is not None and v_TKH is not None:
-            bound.store.write(k_TKH, v_TKH, self._slots[bound.group])
+            bound.store.write(k_TKH, v_TKH, self._places[bound.group])
         return bound.attention.attend(q_TNH, bound.store.views, bound.facts)
 
     def close(self) -> None:

@@ -64,8 +64,7 @@ class CacheBuilder:
     ) -> PagedAttention:
         """The backends of all groups behind one face."""
         attentions = [self._make_backend(index, count) for index, count in enumerate(num_blocks)]
-        size = self._context.config.cache.block_size
-        return PagedAttention(self._context.spec, self.groups, caches, attentions, size)
+        return PagedAttention(self._context.spec, self.groups, caches, attentions)
 
     def _make_backend(self, index: int, num_blocks: int) -> Attention:
         config, spec = self._context.config, self._context.spec

@@ -18,32 +18,25 @@ _CANONICAL = "KBSHD"
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
-    """Where the tokens of a step go in one cache group: int64, block * block_size + offset."""
+class Places:
+    """Where the heads of a step's tokens go in every layer of a group: rows of head_size elements, int64 [T * H]."""
 
-    slots_T: Tensor
-    block_size: int
+    keys: Tensor
+    values: Tensor
 
 
 class LayerStore:
     """The cache of one layer: views for the backend, and the writer."""
 
-    def __init__(self, cache_KBSHD: Tensor) -> None:
-        key, value = cache_KBSHD
-        self.views = LayerCache(key, value)
-        self._flat = _flat_slots(key), _flat_slots(value)
+    def __init__(self, storage: Tensor, cache_KBSHD: Tensor) -> None:
+        self._heads = storage.view(-1, storage.shape[-1])
+        self.views = LayerCache(*cache_KBSHD)
 
-    def write(self, k_TKH: Tensor, v_TKH: Tensor, slots: Slots) -> None:
-        """Put the keys and values of T tokens into their slots."""
-        flat_key, flat_value = self._flat
-        if flat_key is not None and flat_value is not None:
-            flat_key.index_copy_(0, slots.slots_T, k_TKH.to(flat_key.dtype))
-            flat_value.index_copy_(0, slots.slots_T, v_TKH.to(flat_value.dtype))
-            return
-        where = slots.slots_T // slots.block_size, slots.slots_T % slots.block_size
-        key, value = self.views.key_BSHD, self.views.value_BSHD
-        key[where] = k_TKH.to(key.dtype)
-        value[where] = v_TKH.to(value.dtype)
+    def write(self, k_TKH: Tensor, v_TKH: Tensor, places: Places) -> None:
+        """Put the keys and values of T tokens into their places."""
+        heads = self._heads
+        heads.index_copy_(0, places.keys, k_TKH.flatten(0, 1).to(heads.dtype))
+        heads.index_copy_(0, places.values, v_TKH.flatten(0, 1).to(heads.dtype))
 
 
 class GroupCache:
@@ -75,9 +68,27 @@ class GroupCache:
             0, *(1 + layout.order.index(axis) for axis in _CANONICAL)
         )
         self.layers = {
-            layer: LayerStore(self._storage_NKBSHD[index])
+            layer: LayerStore(storage[index], self._storage_NKBSHD[index])
             for index, layer in enumerate(group.layers)
         }
+        strides = dict(
+            zip(
+                _CANONICAL,
+                (s // group.head_size for s in self._storage_NKBSHD.stride()[1:]),
+                strict=True,
+            )
+        )
+        self._block_size = layout.block_size
+        self._block_stride, self._slot_stride = strides["B"], strides["S"]
+        self._head_offsets_H = strides["H"] * torch.arange(num_kv_heads, device=device)
+        self._value_offset = strides["K"]
+
+    def places(self, slots_T: Tensor) -> Places:
+        """Where tokens with these slots (block * block_size + offset) go; the same in all layers."""
+        start_T = (slots_T // self._block_size) * self._block_stride
+        start_T += (slots_T % self._block_size) * self._slot_stride
+        keys = (start_T.unsqueeze(1) + self._head_offsets_H).flatten()
+        return Places(keys, keys + self._value_offset)
 
     def copy_block(self, source: int, target: int) -> None:
         """Copy a whole block."""
@@ -92,7 +103,7 @@ def choose_layout(
         CacheLayout(order=order, block_size=block_size, dtype=dtype) for order in support.orders
     )
     for layout in candidates:
-        if sorted(layout.order) == sorted(_CANONICAL) and support.accepts(layout):
+        if _is_known(layout.order) and support.accepts(layout):
             return layout
     raise SelectionError(
         f"the attention backend {name!r} for {subject} reads no layout with blocks of {block_size} tokens in {dtype}; "
@@ -102,12 +113,10 @@ def choose_layout(
     )
 
 
+def _is_known(order: str) -> bool:
+    """Any order of the axes whose innermost is a head's elements, so that a head is written in one piece."""
+    return sorted(order) == sorted(_CANONICAL) and order.endswith("D")
+
+
 def _any_or(values: Sequence[object]) -> str:
     return ", ".join(map(str, values)) or "any"
-
-
-def _flat_slots(cache_BSHD: Tensor) -> Tensor | None:
-    """The same memory as [slots, heads, head size], where blocks and their slots are neighbours in memory."""
-    num_blocks, block_size, *_ = cache_BSHD.shape
-    adjacent = cache_BSHD.stride(0) == block_size * cache_BSHD.stride(1)
-    return cache_BSHD.flatten(0, 1) if adjacent or num_blocks == 1 else None

@@ -36,13 +36,14 @@ class Case:
 
     def __post_init__(self):
         generator = torch.Generator().manual_seed(0)
-        shape = NUM_BLOCKS, self.block_size, self.kv_heads, HEAD_SIZE
+        shape = self.kv_heads, NUM_BLOCKS, self.block_size, HEAD_SIZE
         order = torch.arange(NUM_BLOCKS)
         if self.shuffled:
             order = torch.randperm(NUM_BLOCKS, generator=generator)
-        self.cache = torch.full((2, *shape), torch.nan, dtype=self.dtype)
+        self.storage = torch.full((2, *shape), torch.nan, dtype=self.dtype)
+        self.cache = self.storage.permute(0, 2, 3, 1, 4)  # as the interface orders the axes
         self.contents, tables, slots = [], [], []
-        flat = self.cache.flatten(1, 2)
+        flat = self.storage.flatten(2, 3)
         for queries, length in self.rows:
             num_blocks = -(-length // self.block_size)
             table, order = order[:num_blocks], order[num_blocks:]
@@ -53,7 +54,9 @@ class Case:
             kv = torch.randn(
                 2, length, self.kv_heads, HEAD_SIZE, generator=generator, dtype=torch.float64
             ).to(self.dtype)
-            flat[:, places[first:]] = kv[:, first:]  # what is behind the window was overwritten
+            flat[:, :, places[first:]] = kv[:, first:].transpose(
+                1, 2
+            )  # what is behind the window was overwritten
             self.contents.append(kv.double())
             tables.append(table)
             slots.append(places[length - queries :])
@@ -101,7 +104,7 @@ class Case:
             max_length=512,
             num_blocks=NUM_BLOCKS,
         )
-        layout = CacheLayout(block_size=self.block_size, dtype=dtype)
+        layout = CacheLayout(order="KHBSD", block_size=self.block_size, dtype=dtype)
         return TorchSdpaBackend().create(group, layout, limits)
 
     def attend(self):

@@ -1,0 +1,86 @@
+"""How a segment's keys and values come out of the cache: in place where blocks lie one after another, else gathered.
+
+The cache of a layer lies in memory as [heads, blocks, slots, elements], so a run of blocks is a run of slots for each
+head, and what is gathered are whole blocks of one head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Read(Protocol):
+    """Reads keys or values of R rows."""
+
+    def __call__(self, cache_HBSD: Tensor, dtype: torch.dtype) -> Tensor:
+        """[R, heads, W, D] in `dtype`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRead:
+    """One row whose blocks follow one another: a view."""
+
+    start: int  # slots
+    stop: int
+
+    def __call__(self, cache_HBSD: Tensor, dtype: torch.dtype) -> Tensor:
+        """See Read."""
+        return cache_HBSD.flatten(1, 2)[:, self.start : self.stop].to(dtype).unsqueeze(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRead:
+    """One row with blocks anywhere: copies them, and skips what lies before its first slot."""
+
+    chunks: Tensor  # int64 [heads * blocks of the row], head * blocks of the cache + block
+    skip: int  # slots
+    width: int
+
+    def __call__(self, cache_HBSD: Tensor, dtype: torch.dtype) -> Tensor:
+        """See Read."""
+        num_heads, _, _, head_size = cache_HBSD.shape
+        found = cache_HBSD.flatten(0, 1).index_select(0, self.chunks)
+        slots = found.view(1, num_heads, -1, head_size)
+        return slots[:, :, self.skip : self.skip + self.width].to(dtype)
+
+
+class Buffers:
+    """Memory that gathered keys and values are written to, layer after layer: it stays warm, and is not zeroed by the
+    system again and again. Keys and values take turns."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._held: list[Tensor] = [torch.empty(0), torch.empty(0)]
+
+    def take(self, num_elements: int, like: Tensor) -> Tensor:
+        """So many elements with the dtype and the device of `like`; valid until two more were taken."""
+        self._turn ^= 1
+        held = self._held[self._turn]
+        if held.numel() < num_elements or held.dtype != like.dtype:
+            held = self._held[self._turn] = like.new_empty(num_elements + num_elements // 4)
+        return held[:num_elements]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRead:
+    """Many rows, padded to the same number of blocks. Slots that a row did not write read as zero: what a cache holds
+    there can be anything, and even NaN times zero is NaN."""
+
+    chunks: Tensor  # int64 [R * heads * blocks of a row]
+    num_rows: int
+    unwritten: Tensor  # int64, places among all R * heads * W
+    buffers: Buffers
+
+    def __call__(self, cache_HBSD: Tensor, dtype: torch.dtype) -> Tensor:
+        """See Read."""
+        num_heads, _, block_size, head_size = cache_HBSD.shape
+        source = cache_HBSD.flatten(0, 1)
+        buffer = self.buffers.take(len(self.chunks) * block_size * head_size, source)
+        found = buffer.view(-1, block_size, head_size)
+        torch.index_select(source, 0, self.chunks, out=found)
+        found.view(-1, head_size).index_fill_(0, self.unwritten, 0.0)
+        return found.view(self.num_rows, num_heads, -1, head_size).to(dtype)
