@@ -2,17 +2,24 @@
 
     python benchmarks/compare_transformers.py smollm2 --output benchmarks/results/FILE.json
 
-Both hold the same weights in the same dtype and use the same number of threads. Transformers reads them from a
-folder that is written once from its own GGUF reader. Its batch is static and left-padded: it runs to the longest
-request, and only the requested tokens count. Median of `--repeats`, the two alternating.
+Both hold the same weights in the same dtype and use the same number of threads, each in a process of its own, as
+they are used: in one process the threads and the memory of one slow the other. While one works the other sleeps.
+Transformers' batch is static and left-padded: it runs to the longest request, and only the requested tokens count.
+Median of `--repeats`, the two alternating.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +29,7 @@ from jackfield import LLM
 from jackfield.cli.benchmarks.report import build, emit, summarise, versions
 from jackfield.cli.benchmarks.serving import measure_latency, measure_throughput
 from jackfield.cli.benchmarks.workloads import Job, latency_jobs, throughput_jobs
+from jackfield.cli.settings import load_from_words
 
 
 class TransformersPeer:
@@ -86,9 +94,8 @@ def alternate(
     return {"jackfield": left, "transformers": right, "ratio": summarise(ratios)}
 
 
-def load_peer(llm: LLM, dtype: torch.dtype) -> TransformersPeer:
-    """The same model by Transformers, from the same file, as plain matrices of `dtype`."""
-    path = llm.files.path
+def load_peer(path: Path, dtype: torch.dtype) -> TransformersPeer:
+    """The model by Transformers, from the same file, as plain matrices of `dtype`."""
     folder, extra = str(path), {}
     if path.is_file():
         dense = GgufConfig(dequantize=True)
@@ -100,42 +107,108 @@ def load_peer(llm: LLM, dtype: torch.dtype) -> TransformersPeer:
     return TransformersPeer(model)
 
 
-def main() -> int:
-    """Measure and print the report."""
+def serve_jackfield(pipe: Connection, arguments: argparse.Namespace) -> None:
+    """Open an engine, say where the model lies and how large its vocabulary is, then measure what is asked for."""
+    settings = [*arguments.set, f"options.cpu.threads={arguments.threads}"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    loaded = load_from_words([arguments.model, "--dtype", arguments.dtype, *words])
+    with LLM.from_config(loaded) as llm:
+        vocab = llm.vocab_size
+        pipe.send((llm.files.path, vocab))
+        for work, seed in iter(pipe.recv, None):
+            if work == "decode_bs1":
+                run = measure_latency(
+                    llm, vocab, batch=1, num_prompt=128, num_outputs=128, seed=seed
+                )
+                pipe.send(run["decode_tokens_per_s"])
+            else:
+                run = measure_throughput(llm, vocab, count=32, low=64, high=256, seed=seed)
+                pipe.send(run["output_tokens_per_s"])
+
+
+def serve_transformers(
+    pipe: Connection, arguments: argparse.Namespace, path: Path, vocab: int
+) -> None:
+    """The same for the peer."""
+    torch.set_num_threads(arguments.threads)
+    peer = load_peer(path, getattr(torch, arguments.dtype))
+    pipe.send(None)
+    for work, seed in iter(pipe.recv, None):
+        if work == "decode_bs1":
+            pipe.send(peer.latency(latency_jobs(vocab, seed=seed)))
+        else:
+            pipe.send(peer.throughput(throughput_jobs(vocab, seed=seed)))
+
+
+def _guarded(serve: Callable[..., None], pipe: Connection, *rest: Any) -> None:
+    try:
+        serve(pipe, *rest)
+    except BaseException:
+        pipe.send(RuntimeError(traceback.format_exc()))
+        raise
+
+
+class Side:
+    """One of the two, in its process."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self.ready = self._answer()
+
+    def measure(self, work: str, seed: int) -> float:
+        """Tokens a second."""
+        self._pipe.send((work, seed))
+        return float(self._answer())
+
+    def _answer(self) -> Any:
+        answer = self._pipe.recv()
+        if isinstance(answer, RuntimeError):
+            raise answer
+        return answer
+
+
+@contextmanager
+def side(serve: Callable[..., None], *rest: Any) -> Iterator[Side]:
+    """Runs `serve` in a process until the end of the block."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_guarded, args=(serve, theirs, *rest))
+    process.start()
+    theirs.close()
+    try:
+        yield Side(ours)
+        ours.send(None)
+        process.join()
+    finally:
+        process.kill()
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("model", nargs="?", default="smollm2")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of ours"
+    )
     parser.add_argument("--output")
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
-    torch.set_num_threads(arguments.threads)
-    settings = {"options.cpu.threads": arguments.threads}
-    with LLM(arguments.model, dtype=arguments.dtype, settings=settings) as llm:
-        peer = load_peer(llm, getattr(torch, arguments.dtype))
-        vocab = llm.vocab_size
 
-        def our_latency(seed: int) -> float:
-            run = measure_latency(llm, vocab, batch=1, num_prompt=128, num_outputs=128, seed=seed)
-            return run["decode_tokens_per_s"]
-
-        def our_throughput(seed: int) -> float:
-            run = measure_throughput(llm, vocab, count=32, low=64, high=256, seed=seed)
-            return run["output_tokens_per_s"]
-
-        figures = {
-            "decode_bs1": alternate(
-                our_latency,
-                lambda seed: peer.latency(latency_jobs(vocab, seed=seed)),
-                arguments.repeats,
-            ),
-            "throughput_32": alternate(
-                our_throughput,
-                lambda seed: peer.throughput(throughput_jobs(vocab, seed=seed)),
-                arguments.repeats,
-            ),
-        }
+def main() -> int:
+    """Measure and print the report."""
+    arguments = parse()
+    with side(serve_jackfield, arguments) as ours:
+        path, vocab = ours.ready
+        with side(serve_transformers, arguments, path, vocab) as peer:
+            figures = {
+                work: alternate(
+                    partial(ours.measure, work), partial(peer.measure, work), arguments.repeats
+                )
+                for work in ("decode_bs1", "throughput_32")
+            }
     report = build("compare_transformers", vars(arguments), figures)
     report["command"] = " ".join(["python", *sys.argv])
     report["versions"] |= versions(("transformers",))
