@@ -1,0 +1,7 @@
+"""Conformance kits: what a plugin must hold to, as tests that its author runs. Needs pytest.
+
+A kit is a class of tests. A plugin's whole test file is a subclass that names the plugin:
+
+    class TestMine(SchedulingPolicyKit):
+        name = "mine"
+"""

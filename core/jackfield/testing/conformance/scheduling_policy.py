@@ -1,0 +1,142 @@
+"""The kit of scheduling policies: keys that can be ordered, no request forgotten, the same answers as ever."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from jackfield.client import LLM
+from jackfield.discovery.kinds import SCHEDULERS
+from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.sampling import SamplingParams
+from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield.testing.engine import REFERENCE_SETTINGS
+from jackfield.testing.models import write_model
+
+# Blocks for about two of the requests below at once, so that running ones must make room.
+_POOL = {
+    "model.max_length": 40,
+    "cache.num_blocks": 12,
+    "cache.block_size": 4,
+    "scheduler.max_rows": 4,
+}
+_MANY_LATER = 10**6  # arrivals
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a policy sees of a request. It cannot be changed: a policy only reads."""
+
+    request_id: str = "request"
+    priority: int = 0
+    arrival: int = 0
+    num_prompt_tokens: int = 16
+    num_output_tokens: int = 0
+    salt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request to the whole engine."""
+
+    prompt: tuple[int, ...]
+    num_outputs: int
+    priority: int
+    salt: str
+
+
+JOBS = tuple(
+    Job(
+        prompt=tuple((number * 7 + place) % 90 + 1 for place in range(3 + number % 9)),
+        num_outputs=4 + number * 5 % 17,
+        priority=number % 3 - 1,
+        salt="tenant" if number % 4 == 0 else "",
+    )
+    for number in range(16)
+)
+
+
+def answer(llm: LLM, jobs: Sequence[Job]) -> list[tuple[int, ...]]:
+    """The tokens of all jobs, given to the engine at once."""
+    outputs = llm.generate(
+        [list(job.prompt) for job in jobs],
+        [
+            SamplingParams(max_tokens=job.num_outputs, temperature=0.0, ignore_eos=True)
+            for job in jobs
+        ],
+        priority=[job.priority for job in jobs],
+        cache_salt=[job.salt for job in jobs],
+    )
+    return [tuple(output.outputs[0].token_ids) for output in outputs]
+
+
+def queued_requests() -> Iterator[Queued]:
+    """All mixtures of what may differ between requests."""
+    mixtures = product((-3, 0, 7), (0, 1, 50_000), (1, 4_000), (0, 900), ("", "tenant"))
+    for number, (priority, arrival, prompt, output, salt) in enumerate(mixtures):
+        yield Queued(f"request-{number}", priority, arrival, prompt, output, salt)
+
+
+class SchedulingPolicyKit(ConformanceKit):
+    """A third party's test file names the entry point: `name = "mine"`."""
+
+    kind = SCHEDULERS
+
+    @pytest.mark.parametrize("key", ["admission_key", "preemption_key"])
+    def test_keys_are_tuples_of_finite_numbers(self, card: SchedulingPolicy, key: str) -> None:
+        """For every mixture of priority, arrival, lengths and tenant."""
+        for request in queued_requests():
+            made = getattr(card, key)(request)
+            assert isinstance(made, tuple), f"{key} of {request} is {made!r}, not a tuple"
+            assert made, f"{key} of {request} is empty"
+            numbers = [part for part in made if isinstance(part, (int, float))]
+            assert len(numbers) == len(made), f"{key} of {request} is {made!r}, not numbers"
+            assert all(map(math.isfinite, numbers)), f"{key} of {request} is {made!r}, not finite"
+
+    @pytest.mark.parametrize("key", ["admission_key", "preemption_key"])
+    def test_keys_can_be_ordered(self, card: SchedulingPolicy, key: str) -> None:
+        """All keys have as many parts, so that each part means the same for every request."""
+        lengths = {len(getattr(card, key)(request)) for request in queued_requests()}
+        assert len(lengths) == 1, f"{key} yields tuples of {sorted(lengths)} parts"
+
+    @pytest.mark.parametrize("key", ["admission_key", "preemption_key"])
+    def test_a_request_that_did_not_change_keeps_its_key(
+        self, card: SchedulingPolicy, key: str
+    ) -> None:
+        """The queue compares keys that were made at different times."""
+        make = getattr(card, key)
+        first = [make(request) for request in queued_requests()]
+        assert [make(request) for request in queued_requests()] == first
+
+    def test_later_requests_of_the_same_sort_do_not_starve_one(
+        self, card: SchedulingPolicy
+    ) -> None:
+        """Of two that differ in their arrival alone, the earlier one is admitted once the other is late enough."""
+        for request in queued_requests():
+            later = replace(request, arrival=request.arrival + _MANY_LATER)
+            earlier_key, later_key = card.admission_key(request), card.admission_key(later)
+            assert earlier_key <= later_key, f"{later} is admitted before {request}, for ever"
+
+    def test_every_request_ends_while_memory_is_short(self, tmp_path: Path) -> None:
+        """Through a whole engine whose running requests must make room, with mixed priorities and lengths."""
+        with self.open(tmp_path) as llm:
+            lengths = [len(tokens) for tokens in answer(llm, JOBS)]
+        assert lengths == [job.num_outputs for job in JOBS]
+
+    def test_answers_do_not_depend_on_the_policy(self, tmp_path: Path) -> None:
+        """Who waits decides when a token is made, never which: together as each one alone."""
+        with self.open(tmp_path) as llm:
+            together = answer(llm, JOBS)
+            alone = [answer(llm, [job])[0] for job in JOBS]
+        assert together == alone
+
+    def open(self, folder: Path) -> LLM:
+        """An engine of the reference platform with this policy and a pool that is too small for all."""
+        write_model(folder)
+        settings = {**REFERENCE_SETTINGS, **_POOL, "select.scheduler": self.name}
+        return LLM(str(folder), settings=settings, plugins=self.plugins)
