@@ -16,6 +16,7 @@ else:  # faster, and with the fixes of 3.12
     import importlib_metadata as metadata
 
 CORE = "jackfield"
+KITS = "jackfield.conformance_kits"  # no kind of plugin: a kind's full name, and the kit that tests its plugins
 _GROUP = re.compile(r"(?P<kind>jackfield(?:_\w+)?\.[a-z0-9_]+)\.v(?P<major>\d+)")
 
 
@@ -26,6 +27,7 @@ class Scan:
     plugins: tuple[PluginRef, ...]
     failures: tuple[PluginFailure, ...]  # distributions whose metadata or entry points are broken
     first_party: frozenset[str]  # normalised names: the core and what its extras name
+    kits: tuple[PluginRef, ...] = ()  # conformance kits; their names are kinds
 
 
 def scan_installed() -> Scan:
@@ -58,7 +60,7 @@ def normalise(name: str) -> str:
 
 @lru_cache(maxsize=4)
 def _scan(path: tuple[str, ...]) -> Scan:
-    plugins: list[PluginRef] = []
+    found_refs: list[PluginRef] = []
     failures: list[PluginFailure] = []
     seen: set[str] = set()
     for found in metadata.Distribution.discover(path=list(path)):
@@ -71,25 +73,27 @@ def _scan(path: tuple[str, ...]) -> Scan:
             if label in seen:
                 continue
             seen.add(label)
-            _read(_first_on(path, label) or found, label, plugins, failures)
+            _read(_first_on(path, label) or found, label, found_refs, failures)
         except Exception as error:  # whatever a broken distribution does, the others go on
             failures.append(_broken(label, error))
-    return Scan(tuple(plugins), tuple(failures), _first_party(path))
+    plugins = tuple(ref for ref in found_refs if ref.kind != KITS)
+    kits = tuple(ref for ref in found_refs if ref.kind == KITS)
+    return Scan(plugins, tuple(failures), _first_party(path), kits)
 
 
 def _read(
     distribution: metadata.Distribution,
     name: str,
-    plugins: list[PluginRef],
+    refs: list[PluginRef],
     failures: list[PluginFailure],
 ) -> None:
     for entry in distribution.entry_points:
         group = _GROUP.fullmatch(entry.group)
-        if group:
-            plugins.append(
+        if group or entry.group == KITS:
+            refs.append(
                 PluginRef(
-                    kind=group["kind"],
-                    major=int(group["major"]),
+                    kind=group["kind"] if group else KITS,
+                    major=int(group["major"]) if group else 1,
                     name=entry.name,
                     distribution=name,
                     version=distribution.version,

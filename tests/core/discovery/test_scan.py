@@ -55,6 +55,17 @@ def test_a_first_on_the_path_without_plugins_hides_an_older_one_with_them(distri
     assert found("acme") == []
 
 
+def test_conformance_kits_are_no_plugins_and_no_failures(distributions):
+    group = {"jackfield.conformance_kits": {"jackfield_acme.kernels": "acme_kit:KernelKit"}}
+    distributions.add("acme", group)
+
+    scan = scan_installed()
+
+    (kit,) = (ref for ref in scan.kits if ref.distribution == "acme")
+    assert (kit.name, kit.target) == ("jackfield_acme.kernels", "acme_kit:KernelKit")
+    assert "acme" not in [entry.distribution for entry in (*scan.plugins, *scan.failures)]
+
+
 def test_a_group_without_a_major_is_a_failure_that_names_it(distributions):
     distributions.add("acme", {"jackfield.platforms": {"acme": "acme:A"}})
 
