@@ -1,0 +1,377 @@
+"""The kit of attention backends: attention over a paged cache equals attention written out in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from jackfield.errors import JackfieldError
+from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield_torch.interfaces.attention_backend import KIND
+from jackfield_torch.testing.conformance.attention_cases import (
+    CORE_AXES,
+    STEPS,
+    AttentionCase,
+    Claims,
+    values,
+)
+from jackfield_torch.testing.conformance.attention_rows import PagedRows, Step
+from jackfield_torch.testing.conformance.devices import choose_device, graphs_of
+from jackfield_torch.testing.conformance.tolerances import check_attention, join
+
+_SOME_ROWS = ("mixed", "chunks", "decodes", "prompt")
+_CAPTURES = ("none", "uniform", "any")
+_VALUES = [pytest.param(*value, id="=".join(map(str, value))) for value in values()]
+
+
+class AttentionKit(ConformanceKit):
+    """A third party's test file names the entry point: `name = "mine"`.
+
+    What the backend does not claim is skipped with its own reason.
+    """
+
+    kind = KIND
+    device: ClassVar[str] = ""  # torch's word; "": the first here that the backend serves
+    strength: ClassVar[int] = 2  # all combinations of so many values; 99 is the full product
+
+    @classmethod
+    @cache
+    def claimed(cls) -> Claims:
+        """What the backend says of the device that the kit runs on."""
+        kit = cls()
+        return Claims(kit, choose_device(cls.device, lambda d: Claims(kit, d).base() is not None))
+
+    @classmethod
+    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
+        """One test for each case that the backend claims, so that no pair of values is lost to the others."""
+        if "case" in metafunc.fixturenames:
+            try:
+                cases = cls.claimed().cases(cls.strength)
+            except (JackfieldError, pytest.skip.Exception):
+                cases = []  # the tests that need no case say why
+            metafunc.parametrize("case", cases, ids=str)
+
+    @pytest.fixture
+    def claims(self) -> Claims:
+        """What the backend says that it can do."""
+        return self.claimed()
+
+    @pytest.fixture
+    def base(self, claims: Claims) -> AttentionCase:
+        """The plainest case that the backend claims."""
+        base = claims.base()
+        if base is None:
+            pytest.fail(f"claims nothing: {claims.refusal(AttentionCase())}")
+        return base
+
+    @pytest.mark.parametrize(("axis", "value"), _VALUES)
+    def test_a_capability_is_claimed_or_refused_with_a_reason(
+        self, claims: Claims, base: AttentionCase, axis: str, value: Any
+    ) -> None:
+        """The list of what the backend can do; skipped is what it refuses."""
+        _skip_unless_claimed(claims, replace(base, **{axis: value}))
+
+    def test_attention_equals_plain_attention_in_float64(
+        self, claims: Claims, case: AttentionCase
+    ) -> None:
+        """Every pair of steps, dtypes, block sizes, heads, head sizes, features and block tables that it claims."""
+        _attend(claims, case)
+
+    @pytest.mark.parametrize("rows", STEPS)
+    @pytest.mark.parametrize("window", [1, 5, 16, 32, 64])
+    def test_a_window_hides_exactly_what_is_behind_it(
+        self, claims: Claims, base: AttentionCase, rows: str, window: int
+    ) -> None:
+        """A query sees the last `window` tokens, itself included; slots behind that may be poisoned."""
+        _attend(claims, replace(base, rows=rows, window=window))
+
+    @pytest.mark.parametrize("rows", STEPS)
+    def test_a_soft_cap_bends_the_scores(
+        self, claims: Claims, base: AttentionCase, rows: str
+    ) -> None:
+        """cap tanh(score / cap), after the scale and before the mask."""
+        _attend(claims, replace(base, rows=rows, soft_cap=0.7))
+
+    @pytest.mark.parametrize("rows", STEPS)
+    def test_sinks_take_their_share(self, claims: Claims, base: AttentionCase, rows: str) -> None:
+        """A sink is one more score of its head, without a value."""
+        _attend(claims, replace(base, rows=rows, sinks=True))
+
+    @pytest.mark.parametrize("rows", STEPS)
+    def test_without_causality_a_query_sees_all_tokens(
+        self, claims: Claims, base: AttentionCase, rows: str
+    ) -> None:
+        """Those after it too."""
+        _attend(claims, replace(base, rows=rows, causal=False))
+
+    @pytest.mark.parametrize("sharpness", [0.25, 1.0, 3.0])
+    def test_scores_are_multiplied_with_the_scale_of_the_layer(
+        self, claims: Claims, base: AttentionCase, sharpness: float
+    ) -> None:
+        """Which need not be the root of the head size."""
+        _attend(claims, replace(base, sharpness=sharpness))
+
+    @pytest.mark.parametrize("heads", CORE_AXES["heads"], ids=lambda h: f"{h[0]}x{h[1]}")
+    def test_query_heads_read_their_kv_head(
+        self, claims: Claims, base: AttentionCase, heads: tuple[int, int]
+    ) -> None:
+        """Query head n reads kv head n // (query heads // kv heads)."""
+        _attend(claims, replace(base, heads=heads))
+
+    @pytest.mark.parametrize("dtype", CORE_AXES["dtype"])
+    def test_long_sums_do_not_drift(self, claims: Claims, base: AttentionCase, dtype: str) -> None:
+        """Values of one sign over thousands of tokens: a sum that runs in half precision stands still."""
+        case = replace(base, dtype=dtype, sharpness=0.1)
+        _skip_unless_claimed(claims, case)
+        rows = PagedRows(case, claims, rows=((1, 3000), (4, 2100)), mean=1.0)
+        _run(rows, rows.step())
+
+    @pytest.mark.parametrize("poison", [torch.nan, torch.inf, 3e4], ids=["nan", "inf", "large"])
+    @pytest.mark.parametrize("rows", _SOME_ROWS)
+    def test_what_lies_in_unwritten_slots_does_not_matter(
+        self, claims: Claims, base: AttentionCase, rows: str, poison: float
+    ) -> None:
+        """Slots past the end of a row, blocks of nobody, and block ids past what a row needs."""
+        case = replace(base, rows=rows)
+        paged = PagedRows(case, claims, poison=poison)
+        _run(paged, paged.step())
+
+    @pytest.mark.parametrize("chunk", [1, 7, 16, 40])
+    def test_chunks_of_a_prompt_give_what_the_whole_gives(
+        self, claims: Claims, base: AttentionCase, chunk: int
+    ) -> None:
+        """Step after step of one object, each writing its own keys and values."""
+        rows = PagedRows(base, claims, rows=((50, 50), (33, 33), (3, 3)))
+        attention = rows.create()
+        outputs, exact = [], []
+        for start in range(0, 50, chunk):
+            left = [row for row, (_, length) in enumerate(rows.rows) if start < length]
+            spans = [(start, min(start + chunk, rows.rows[row][1])) for row in left]
+            step = rows.step(spans, left)
+            outputs.append(rows.run(attention, step).clone())
+            exact.append(rows.exact(step))
+        check_attention(torch.cat(outputs), join(exact), *base.dtypes)
+
+    @pytest.mark.parametrize("rows", ["mixed", "chunks", "decodes"])
+    def test_rows_may_come_in_any_order(
+        self, claims: Claims, base: AttentionCase, rows: str
+    ) -> None:
+        """Their order in one step says nothing of that in the next."""
+        paged = PagedRows(replace(base, rows=rows), claims)
+        attention = paged.create()
+        order = range(len(paged.rows))
+        for rotated in (order, order[::-1], [*order[1::2], *order[::2]]):
+            step = paged.step(rows=rotated)
+            paged.check(paged.run(attention, step), step)
+
+    @pytest.mark.parametrize("rows", ["mixed", "chunks"])
+    def test_rows_may_share_blocks(self, claims: Claims, base: AttentionCase, rows: str) -> None:
+        """Requests that begin alike read the same blocks."""
+        shared = ((1, 70), (9, 64), (1, 49), (16, 80)) if rows == "mixed" else ((16, 64), (33, 96))
+        paged = PagedRows(replace(base, tables="shared"), claims, rows=shared)
+        _run(paged, paged.step())
+
+    def test_layers_of_a_step_share_one_preparation(
+        self, claims: Claims, base: AttentionCase
+    ) -> None:
+        """With other queries, caches and scales."""
+        rows = PagedRows(base, claims, num_layers=3)
+        attention, step = rows.create(), rows.step()
+        attention.prepare(step.batch)
+        for layer in rows.group.layers:
+            facts = replace(rows.facts, scale=rows.facts.scale * (layer + 1))
+            step.q_TNH = step.q_TNH.roll(1, 0)
+            rows.write(step, layer)
+            found = attention.attend(step.q_TNH, rows.views(layer), facts)
+            check_attention(found, rows.exact(step, layer, facts), *base.dtypes)
+
+    @pytest.mark.parametrize("windows", [(None, 5, None), (5, 16, 1)], ids=["some", "all"])
+    def test_layers_of_a_group_may_differ_in_their_window(
+        self, claims: Claims, base: AttentionCase, windows: Sequence[int | None]
+    ) -> None:
+        """A group that keeps all tokens may hold layers that see fewer."""
+        _skip_unless_claimed(claims, replace(base, window=5))
+        rows = PagedRows(replace(base, window=5), claims, num_layers=3, keeps_window=True)
+        attention, step = rows.create(), rows.step()
+        attention.prepare(step.batch)
+        for layer, window in enumerate(windows):
+            facts = replace(rows.facts, window=window)
+            rows.write(step, layer)
+            found = attention.attend(step.q_TNH, rows.views(layer), facts)
+            check_attention(found, rows.exact(step, layer, facts), *base.dtypes)
+
+    def test_a_later_step_forgets_the_one_before(self, claims: Claims, base: AttentionCase) -> None:
+        """Prompts, then decodes of the same rows, of fewer rows, and of all again."""
+        rows = PagedRows(base, claims, rows=((40, 40), (5, 5), (20, 20)))
+        attention = rows.create()
+        plan: list[tuple[list[tuple[int, int]], list[int]]] = [
+            ([(0, 30), (0, 3), (0, 10)], [0, 1, 2]),
+            ([(30, 31), (3, 4), (10, 11)], [0, 1, 2]),
+            ([(11, 12), (31, 32)], [2, 0]),
+            ([(32, 33)], [0]),
+            ([(33, 34), (4, 5), (12, 20)], [0, 1, 2]),
+        ]
+        for spans, order in plan:
+            step = rows.step(spans, order)
+            rows.check(rows.run(attention, step), step)
+
+    @pytest.mark.parametrize("rows", _SOME_ROWS)
+    def test_queries_may_be_views_into_a_wider_tensor(
+        self, claims: Claims, base: AttentionCase, rows: str
+    ) -> None:
+        """As they come out of a fused projection; only the last axis is contiguous."""
+        paged = PagedRows(replace(base, rows=rows), claims)
+        step = paged.step()
+        rest = torch.full_like(step.q_TNH, torch.nan)
+        step.q_TNH = torch.cat([step.q_TNH, rest], 1)[:, : base.heads[0]]
+        _run(paged, step)
+
+    @pytest.mark.parametrize("rows", STEPS)
+    def test_nothing_that_it_was_given_is_changed(
+        self, claims: Claims, base: AttentionCase, rows: str
+    ) -> None:
+        """Queries, batch, and every byte of the cache, those of unwritten slots too."""
+        paged = PagedRows(replace(base, rows=rows), claims)
+        attention, step = paged.create(), paged.step()
+        paged.write(step)
+        given = _given(paged, step)
+        before = {name: _bytes(tensor) for name, tensor in given.items()}
+        lists = list(step.batch.query_lengths), list(step.batch.lengths)
+
+        attention.prepare(step.batch)
+        attention.attend(step.q_TNH, paged.views(), paged.facts)
+
+        for name, tensor in given.items():
+            assert torch.equal(before[name], _bytes(tensor)), f"{name} was changed"
+        assert (list(step.batch.query_lengths), list(step.batch.lengths)) == lists
+
+    @pytest.mark.parametrize("rows", _SOME_ROWS)
+    def test_the_same_step_twice_gives_the_same_bytes(
+        self, claims: Claims, base: AttentionCase, rows: str
+    ) -> None:
+        """Also from another object."""
+        paged = PagedRows(replace(base, rows=rows), claims)
+        attention, step = paged.create(), paged.step()
+        first = _bytes(paged.run(attention, step))
+        assert torch.equal(first, _bytes(paged.run(attention, step)))
+        assert torch.equal(first, _bytes(paged.run(paged.create(), step)))
+
+    @pytest.mark.parametrize("block_size", CORE_AXES["block_size"])
+    def test_written_values_land_in_their_slots_and_nowhere_else(
+        self, claims: Claims, base: AttentionCase, block_size: int
+    ) -> None:
+        """In the layout that an engine gives this backend, as the backend sees it."""
+        case = replace(base, block_size=block_size)
+        _skip_unless_claimed(claims, case)
+        rows = PagedRows(case, claims)
+        step, cache = rows.step(), rows.views()
+        expected = [cache.key_BSHD.clone(), cache.value_BSHD.clone()]
+        slots = step.batch.slots_T
+        for whole, tokens in zip(expected, rows.tokens(step), strict=True):
+            whole[slots // block_size, slots % block_size] = tokens
+
+        rows.write(step)
+
+        for name, found, wanted in zip(
+            ("keys", "values"), (cache.key_BSHD, cache.value_BSHD), expected, strict=True
+        ):
+            assert torch.equal(_bytes(found), _bytes(wanted)), f"{name} are not where they belong"
+
+    def test_every_declared_layout_can_be_made(self, claims: Claims, base: AttentionCase) -> None:
+        """Each order is a permutation of K, B, S, H and D that the runtime can write, and is read rightly."""
+        for order in claims.card.layouts.orders:
+            one = claims.with_order(order)
+            refusal = one.refusal(base)
+            assert not refusal, f"order {order!r}: {refusal}"
+            _attend(one, base)
+
+    def test_host_lengths_may_be_upper_bounds(self, claims: Claims, base: AttentionCase) -> None:
+        """Where the card says that it needs no exact lengths on the host, those on the device decide."""
+        if claims.card.needs_host_lengths:
+            pytest.skip("needs exact lengths on the host")
+        rows = PagedRows(base, claims)
+        step = rows.step(slack=9)
+        attention = rows.create(max_length=9 + max(length for _, length in rows.rows))
+        rows.check(rows.run(attention, step), step)
+
+    @pytest.mark.parametrize("level", ["uniform", "any"])
+    def test_a_device_graph_records_what_is_claimed(
+        self, claims: Claims, base: AttentionCase, level: str
+    ) -> None:
+        """Recorded in one step and replayed in the next, whose rows are longer and whose tables have grown."""
+        claimed, graphs = claims.card.capture, graphs_of(claims.device)
+        assert claimed in _CAPTURES, f"capture is {claimed!r}, not one of {', '.join(_CAPTURES)}"
+        if _CAPTURES.index(claimed) < _CAPTURES.index(level):
+            pytest.skip(f"claims {claimed!r}")
+        if graphs is None:
+            pytest.skip(f"no graphs on {claims.device}")
+        rows = PagedRows(base, claims, rows=((40, 40), (5, 5), (21, 21)))
+        attention = rows.create(max_length=64)
+        counts = (1, 1, 1) if level == "uniform" else (7, 1, 2)
+        start = [length - 2 * count for (_, length), count in zip(rows.rows, counts, strict=True)]
+        spans = [(0, stop) for stop in start]
+        first, second = (
+            rows.step([(s + n * c, s + n * c + c) for s, c in zip(start, counts, strict=True)])
+            for n in (0, 1)
+        )
+        rows.run(attention, rows.step(spans))
+        rows.run(attention, first)  # warm: what is compiled or allocated once is done
+        q_TNH = first.q_TNH.clone()
+        graph = graphs.CUDAGraph()
+        with graphs.graph(graph):
+            o_TNH = attention.attend(q_TNH, rows.views(), rows.facts)
+        for step in (first, second):
+            attention.prepare(step.batch)
+            rows.write(step)
+            q_TNH.copy_(step.q_TNH)
+            graph.replay()
+            rows.check(o_TNH, step)
+
+    def test_it_can_be_closed_before_and_after_use(
+        self, claims: Claims, base: AttentionCase
+    ) -> None:
+        """An engine that fails while it starts closes what never ran."""
+        rows = PagedRows(base, claims)
+        rows.create().close()
+        attention = rows.create()
+        rows.run(attention, rows.step())
+        attention.close()
+
+
+def _skip_unless_claimed(claims: Claims, case: AttentionCase) -> None:
+    if refusal := claims.refusal(case):
+        pytest.skip(refusal)
+
+
+def _attend(claims: Claims, case: AttentionCase) -> None:
+    _skip_unless_claimed(claims, case)
+    rows = PagedRows(case, claims)
+    _run(rows, rows.step())
+
+
+def _run(rows: PagedRows, step: Step) -> None:
+    rows.check(rows.run(rows.create(), step), step)
+
+
+def _given(rows: PagedRows, step: Step) -> dict[str, Tensor]:
+    batch, cache = step.batch, rows.views()
+    return {
+        "q": step.q_TNH,
+        "the cached keys": cache.key_BSHD,
+        "the cached values": cache.value_BSHD,
+        "query_starts": batch.query_starts_R1,
+        "lengths": batch.lengths_R,
+        "block_ids": batch.block_ids_RB,
+        "slots": batch.slots_T,
+    }
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """A copy that can be compared: NaN equals itself."""
+    return tensor.contiguous().clone().view(torch.uint8)

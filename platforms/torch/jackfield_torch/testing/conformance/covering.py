@@ -1,0 +1,60 @@
+"""Few combinations that hold every pair of values: far fewer than the product, and most faults need no more than two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, product
+from typing import Any
+
+Choice = dict[str, Any]
+"""A value for each axis."""
+_Part = tuple[tuple[str, Any], ...]
+
+
+def covering(axes: Mapping[str, Sequence[Any]], strength: int = 2) -> Iterator[Choice]:
+    """Choices in which the values of any `strength` axes occur in all their combinations.
+
+    A strength of 1 shows each value once; as many as there are axes, or more, is the whole product. The order is the
+    same in every run. Greedy: each choice starts from a combination that is missing, and takes of the other axes what
+    shows most of what is missing; of equals the first.
+    """
+    if strength >= len(axes):
+        yield from (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
+        return
+    missing = {
+        tuple(zip(names, values, strict=True))
+        for names in combinations(axes, strength)
+        for values in product(*(axes[name] for name in names))
+    }
+    for start in sorted(missing, key=lambda part: _place(part, axes)):
+        if start not in missing:
+            continue
+        choice = dict(start)
+        for name in axes:
+            if name not in choice:
+                choice[name] = _best(name, axes, choice, missing, strength)
+        missing.difference_update(_parts(choice, axes, strength))
+        yield {name: choice[name] for name in axes}
+
+
+def _place(part: _Part, axes: Mapping[str, Sequence[Any]]) -> list[tuple[int, int]]:
+    order = list(axes)
+    return [(order.index(name), axes[name].index(value)) for name, value in part]
+
+
+def _best(
+    name: str,
+    axes: Mapping[str, Sequence[Any]],
+    choice: Choice,
+    missing: set[_Part],
+    strength: int,
+) -> Any:
+    def num_shown(value: Any) -> int:
+        return sum(part in missing for part in _parts({**choice, name: value}, axes, strength))
+
+    return max(axes[name], key=num_shown)
+
+
+def _parts(choice: Choice, axes: Mapping[str, Sequence[Any]], strength: int) -> Iterator[_Part]:
+    """The combinations that a choice, whole or not, holds; each in the order of the axes."""
+    return combinations([(name, choice[name]) for name in axes if name in choice], strength)

@@ -1,0 +1,27 @@
+"""Devices as data: which ones this machine has, and which of them can record graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import torch
+
+
+def device_names() -> tuple[str, ...]:
+    """torch's words for what is here; the host first, since every machine has it."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return ("cpu",) if found is None else ("cpu", found.type)
+
+
+def choose_device(wish: str, is_served: Callable[[str], bool]) -> str:
+    """The device that a kit runs on: `wish`, else the first here that the plugin serves, else the first."""
+    if wish:
+        return wish
+    return next(filter(is_served, device_names()), device_names()[0])
+
+
+def graphs_of(device: torch.device) -> ModuleType | None:
+    """The module of torch that records this device's graphs; None where it has none."""
+    module = torch.get_device_module(device)
+    return module if hasattr(module, "CUDAGraph") else None  # whatever the make: torch's one name

@@ -1,0 +1,85 @@
+"""How far a result may be from the same sum in float64: the one place of all such figures.
+
+docs/conformance.md, section "Tolerances", holds the same table with the reasons; a test compares them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_ACCUMULATOR_UNIT = 2.0**-23  # sums run in float32 whatever the dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Figures of one dtype."""
+
+    unit: float  # from 1 to the next number of the dtype
+    attention: int  # units: of queries, scores, probabilities and outputs
+    linear: int  # units: of weights and outputs
+
+
+TOLERANCES: Mapping[str, Tolerance] = {
+    "float32": Tolerance(unit=2.0**-23, attention=4, linear=2),
+    "bfloat16": Tolerance(unit=2.0**-7, attention=4, linear=2),
+    "float16": Tolerance(unit=2.0**-10, attention=4, linear=2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExactSum:
+    """Sums in float64, and what rounding their terms could add up to; three tensors of one shape."""
+
+    value: Tensor
+    noise: Tensor  # root of the sum of squared terms: what errors of single terms add up to
+    reach: Tensor  # sum of the terms' sizes: what the errors of a running sum are relative to
+    num_terms: int
+
+    def allowed(self, unit: float, units: float) -> Tensor:
+        """The largest difference from `value` that rounding explains."""
+        rounded = units * unit * (self.value.abs() + self.noise)
+        return rounded + math.sqrt(self.num_terms) * _ACCUMULATOR_UNIT * self.reach
+
+
+def join(sums: list[ExactSum]) -> ExactSum:
+    """Of several rows, one after another."""
+    return ExactSum(
+        torch.cat([part.value for part in sums]),
+        torch.cat([part.noise for part in sums]),
+        torch.cat([part.reach for part in sums]),
+        max((part.num_terms for part in sums), default=0),
+    )
+
+
+def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
+    """Raises AssertionError where attention in the coarsest of `dtypes` explains no such difference."""
+    coarsest = max((TOLERANCES[dtype] for dtype in dtypes), key=lambda tolerance: tolerance.unit)
+    _check(found, exact, coarsest.unit, coarsest.attention)
+
+
+def check_linear(found: Tensor, exact: ExactSum, dtype: str) -> None:
+    """Raises AssertionError where a matrix product in `dtype` explains no such difference."""
+    tolerance = TOLERANCES[dtype]
+    _check(found, exact, tolerance.unit, tolerance.linear)
+
+
+def _check(found: Tensor, exact: ExactSum, unit: float, units: int) -> None:
+    assert found.shape == exact.value.shape, (
+        f"the shape is {tuple(found.shape)}, not {tuple(exact.value.shape)}"
+    )
+    if not found.numel():
+        return
+    off = (found.detach().cpu().double() - exact.value).abs()
+    excess = (off / exact.allowed(unit, units).clamp_min(1e-30)).nan_to_num(nan=torch.inf)
+    worst = int(excess.argmax())
+    place = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), excess.shape))
+    assert float(excess.max()) <= 1, (
+        f"{int((excess > 1).sum())} of {excess.numel()} numbers are off by more than is allowed; "
+        f"the worst, at {place}, is {float(found[place]):.8g} instead of "
+        f"{float(exact.value[place]):.8g}: {float(excess.max()):.3g} times what is allowed"
+    )

@@ -1,0 +1,5 @@
+from jackfield_torch.testing.conformance.attention import AttentionKit
+
+
+class TestTorchSdpa(AttentionKit):
+    name = "torch_sdpa"
