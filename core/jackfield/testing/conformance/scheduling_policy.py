@@ -14,7 +14,7 @@ from jackfield.client import LLM
 from jackfield.discovery.kinds import SCHEDULERS
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.sampling import SamplingParams
-from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield.testing.conformance.card import CardKit
 from jackfield.testing.engine import REFERENCE_SETTINGS
 from jackfield.testing.models import write_model
 
@@ -82,10 +82,15 @@ def queued_requests() -> Iterator[Queued]:
         yield Queued(f"request-{number}", priority, arrival, prompt, output, salt)
 
 
-class SchedulingPolicyKit(ConformanceKit):
+class SchedulingPolicyKit(CardKit):
     """A third party's test file names the entry point: `name = "mine"`."""
 
     kind = SCHEDULERS
+
+    @pytest.fixture
+    def needs(self) -> tuple[None]:
+        """A policy is chosen for no request in particular."""
+        return (None,)
 
     @pytest.mark.parametrize("key", ["admission_key", "preemption_key"])
     def test_keys_are_tuples_of_finite_numbers(self, card: SchedulingPolicy, key: str) -> None:

@@ -1,0 +1,83 @@
+"""Finds kits by the kind of plugin that they test, and makes one for each plugin that is to be tested."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from jackfield.activation import PluginRef
+from jackfield.discovery.failure import check_conflict
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.discovery.scan import KITS, scan_installed
+from jackfield.errors import JackfieldError
+from jackfield.testing.conformance.kit import ConformanceKit
+
+
+def find_kits(words: Iterable[str]) -> list[type[ConformanceKit]]:
+    """The kits that words of --jackfield-conformance, KIND or KIND:NAME, mean. Raises pytest.UsageError."""
+    registry = PluginRegistry.scan()
+    registry.serve_all()
+    try:
+        return [kit for word in words for kit in _of_word(registry, word)]
+    except JackfieldError as error:
+        raise pytest.UsageError(f"--jackfield-conformance: {error}") from error
+
+
+def kit_of(kind: str) -> type[ConformanceKit]:
+    """The kit of a kind, by its full name or by its last part alone. Raises pytest.UsageError."""
+    kits = scan_installed().kits
+    found = [ref for ref in kits if kind in (ref.name, ref.name.rpartition(".")[2])]
+    names = sorted({ref.name for ref in found})
+    if not names:
+        known = ", ".join(sorted({ref.name for ref in kits})) or "none"
+        raise pytest.UsageError(
+            f"there is no conformance kit of the kind {kind!r}; kits: {known}. "
+            f"A distribution provides one in the group {KITS}"
+        )
+    if len(names) > 1:
+        raise pytest.UsageError(
+            f"the kind {kind!r} may be {' or '.join(names)}: write its full name"
+        )
+    check_conflict(found)
+    return _load(found[0])
+
+
+def _of_word(registry: PluginRegistry, word: str) -> list[type[ConformanceKit]]:
+    kind, _, name = word.partition(":")
+    kit = kit_of(kind)
+    refs = [registry.ref(kit.kind, name)] if name else registry.refs(kit.kind)
+    if not refs:
+        raise pytest.UsageError(f"no plugin of the kind {kit.kind} is installed: nothing to test")
+    return [_named(kit, ref, name or _name(ref, refs)) for ref in refs]
+
+
+def _name(ref: PluginRef, refs: Iterable[PluginRef]) -> str:
+    is_shared = sum(other.name == ref.name for other in refs) > 1
+    return f"{ref.name}@{ref.distribution}" if is_shared else ref.name
+
+
+def _named(kit: type[ConformanceKit], ref: PluginRef, name: str) -> type[ConformanceKit]:
+    short = ref.kind.rpartition(".")[2]
+    return type(f"{short}:{name}", (kit,), {"name": name, "__module__": kit.__module__})
+
+
+def _load(ref: PluginRef) -> type[ConformanceKit]:
+    module, _, attribute = ref.target.partition(":")
+    try:
+        kit: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            kit = getattr(kit, part)
+    except Exception as error:
+        raise pytest.UsageError(
+            f"cannot load the conformance kit of {ref.name} ({ref.target} of {ref.distribution} "
+            f"{ref.version}): {type(error).__name__}: {error}. Install what it needs"
+        ) from error
+    if not (isinstance(kit, type) and issubclass(kit, ConformanceKit)):
+        raise pytest.UsageError(
+            f"the conformance kit of {ref.name} ({ref.target} of {ref.distribution} {ref.version}) "
+            f"is {kit!r}, no subclass of {ConformanceKit.__module__}.{ConformanceKit.__name__}"
+        )
+    return kit

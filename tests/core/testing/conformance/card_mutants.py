@@ -1,0 +1,70 @@
+"""Cards with one planted fault each; as policies, since these ask nothing else of a card."""
+
+import itertools
+from dataclasses import dataclass
+
+from jackfield.decision import Reason
+from jackfield.interfaces.policy import SchedulingPolicy
+
+
+class Sound(SchedulingPolicy):
+    def admission_key(self, request):
+        return (request.arrival,)
+
+
+class OpaqueFacts(Sound):
+    def probe(self):
+        return {"sizes": [1, 2]}
+
+
+class EndlessFacts(Sound):
+    def probe(self):
+        return {"speed": float("inf")}
+
+
+class RestlessFacts(Sound):
+    _count = itertools.count()
+
+    def probe(self):
+        return {f"fact {next(self._count)}": 1}
+
+
+class Elsewhere(Sound):
+    def probe(self):
+        raise OSError("no such device")
+
+
+class Moody(Sound):
+    _count = itertools.count()
+
+    def check(self, need, facts):
+        return (Reason("mood", "not today"),) if next(self._count) % 2 else ()
+
+
+class Scribbler(Sound):
+    def check(self, need, facts):
+        facts["asked"] = True
+        return ()
+
+
+class Curt(Sound):
+    def check(self, need, facts):
+        return (Reason("no", ""),)
+
+
+class Listing(Sound):
+    def check(self, need, facts):
+        return ["no"]
+
+
+class Unnamed(Sound):
+    features = frozenset({"Everything that is asked"})
+
+
+@dataclass
+class Changeable:
+    size: int = 1
+
+
+class OpenOptions(Sound):
+    options = Changeable
