@@ -116,6 +116,13 @@ class ConformanceKit:
         if refusal:
             pytest.skip(refusal)
 
+    def require_sample(self, need: Any, folder: Path) -> None:
+        """Skip the test where the plugin refuses the kit's own sample, which lies in `folder`."""
+        refusal = self.refusal(need)
+        if refusal:
+            text = refusal.replace(str(folder), "...")
+            pytest.skip(f"refuses the kit's sample, give one with the fixture `sample`: {text}")
+
     def test_importing_it_loads_no_tensor_library(self) -> None:
         """In a fresh interpreter: listing and explaining plugins imports them."""
         path = json.dumps([str(Path.cwd()), *sys.path])

@@ -1,7 +1,5 @@
 """The tests that all cards share notice faults in a card."""
 
-from pathlib import Path
-
 import pytest
 
 from jackfield.testing.conformance.run import run_kit
@@ -18,34 +16,26 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Unnamed": "test_features_are_names",
     "OpenOptions": "test_options_are_a_frozen_dataclass_with_defaults",
 }
-SHARED = "card or features or facts or check or refusal or options or importing"
-
-
-@pytest.fixture
-def kit_of(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-
-    def make(target):
-        line = f"schedulers.mine={target}"
-        return type("Kit", (SchedulingPolicyKit,), {"name": "mine", "plugins": (line,)})
-
-    return make
 
 
 @pytest.mark.parametrize(("fault", "noticed_by"), MUTANTS.items(), ids=MUTANTS)
 def test_a_planted_fault_is_noticed(kit_of, fault, noticed_by):
-    assert run_kit(kit_of(f"card_mutants:{fault}"), noticed_by).of("failed") == (noticed_by,)
+    assert run_kit(kit_of(SchedulingPolicyKit, f"card_mutants:{fault}"), noticed_by).of(
+        "failed"
+    ) == (noticed_by,)
 
 
 def test_an_import_of_a_tensor_library_is_noticed(kit_of):
     test = "test_importing_it_loads_no_tensor_library"
-    report = run_kit(kit_of("heavy_card:Heavy"), test)
+    report = run_kit(kit_of(SchedulingPolicyKit, "heavy_card:Heavy"), test)
 
     assert "imports transformers" in report.texts[test]
 
 
 def test_a_card_that_does_not_work_here_is_skipped_with_its_own_reason(kit_of):
-    report = run_kit(kit_of("card_mutants:Elsewhere"), "facts or probe or check")
+    report = run_kit(
+        kit_of(SchedulingPolicyKit, "card_mutants:Elsewhere"), "facts or probe or check"
+    )
 
     assert set(report.outcomes.values()) == {"skipped"}
     assert set(report.texts.values()) == {"does not work here: OSError: no such device"}
