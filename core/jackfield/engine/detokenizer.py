@@ -66,7 +66,8 @@ class Detokenizer:
         for size in range(_CONTEXT, _CONTEXT + _UNFINISHED + 1):
             token_ids = list(prompt_token_ids[-size:])
             text = self._decode(token_ids)
-            if not text.startswith(_REPLACEMENT):
+            is_whole = len(token_ids) == len(prompt_token_ids)  # then nothing was cut in front
+            if is_whole or not text.startswith(_REPLACEMENT):
                 return token_ids, text
         return [], ""
 

@@ -139,3 +139,9 @@ def test_a_token_is_decoded_a_bounded_number_of_times(token_ids):
 
     assert tokenizer.longest <= 80
     assert tokenizer.num_decoded <= 80 * len(token_ids)
+
+
+def test_a_prompt_that_is_half_a_character_is_completed():
+    ids = BYTES.encode("\u6771")
+
+    assert "".join(pieces_of(BYTES, ids[1:], prompt=ids[:1])) == "\u6771"
