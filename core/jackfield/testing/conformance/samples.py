@@ -74,6 +74,16 @@ def write_safetensors(folder: Path) -> SampleCheckpoint:
     return SampleCheckpoint(path=folder, tensors=tensors, config=_CONFIG)
 
 
+def files_of_no_kind(folder: Path) -> Iterator[ModelFiles]:
+    """An empty folder, one with a text, that text, and a path that leads nowhere."""
+    empty, text = folder / "an empty folder", folder / "a folder with a text"
+    for path in (empty, text):
+        path.mkdir(exist_ok=True)
+    (text / "README.txt").write_text("no model here")
+    for path in (empty, text, text / "README.txt", folder / "nowhere"):
+        yield ModelFiles(reference=str(path), path=path)
+
+
 def _tensors(
     shard: Mapping[str, tuple[str, DType, tuple[int, ...]]], seed: int
 ) -> Iterator[tuple[str, SampleTensor]]:

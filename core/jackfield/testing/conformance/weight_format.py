@@ -18,7 +18,11 @@ from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.testing.conformance.card import CardKit
 from jackfield.testing.conformance.damage import DAMAGES, damaged, held_files
-from jackfield.testing.conformance.samples import SampleCheckpoint, write_safetensors
+from jackfield.testing.conformance.samples import (
+    SampleCheckpoint,
+    files_of_no_kind,
+    write_safetensors,
+)
 
 
 class WeightFormatKit(CardKit):
@@ -39,7 +43,7 @@ class WeightFormatKit(CardKit):
     @pytest.fixture
     def needs(self, sample: SampleCheckpoint, tmp_path: Path) -> tuple[ModelFiles, ...]:
         """The sample, and files of no format."""
-        return (sample.files, *_others(tmp_path))
+        return (sample.files, *files_of_no_kind(tmp_path))
 
     @pytest.fixture
     def checkpoint(self, card: WeightFormat, sample: SampleCheckpoint) -> Iterator[Checkpoint]:
@@ -60,7 +64,7 @@ class WeightFormatKit(CardKit):
 
     def test_other_files_are_refused(self, card: WeightFormat, tmp_path: Path) -> None:
         """An empty folder, a text, a path that leads nowhere; `open` says so too, as a JackfieldError."""
-        for files in _others(tmp_path):
+        for files in files_of_no_kind(tmp_path):
             assert card.check(files, self.facts()), f"{files.path.name} is taken"
             with pytest.raises(JackfieldError):
                 card.open(files)
@@ -185,16 +189,6 @@ class WeightFormatKit(CardKit):
                 card.open(ModelFiles(reference=str(copy), path=copy)).close()
             gc.collect()
             assert held_files(copy) == set(), f"after {broken.name} failed"
-
-
-def _others(folder: Path) -> Iterator[ModelFiles]:
-    """Files of no format."""
-    empty, text = folder / "an empty folder", folder / "a folder with a text"
-    for path in (empty, text):
-        path.mkdir(exist_ok=True)
-    (text / "README.txt").write_text("no weights here")
-    for path in (empty, text, text / "README.txt", folder / "nowhere"):
-        yield ModelFiles(reference=str(path), path=path)
 
 
 def _compare(card: WeightFormat, path: Path, sample: SampleCheckpoint) -> None:
