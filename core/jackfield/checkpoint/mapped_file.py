@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from pathlib import Path
 
 from jackfield.errors import CheckpointError, ModelNotFound
@@ -21,7 +22,7 @@ class MappedFile:
                         f"{path} is empty (0 bytes); a complete checkpoint file is needed. "
                         "Download it again"
                     )
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError as error:
             raise ModelNotFound(
                 f"there is no file {path}; an existing checkpoint file is needed. Check the path"
@@ -31,12 +32,14 @@ class MappedFile:
                 f"cannot read {path}: {error.strerror or error}; a readable file is needed. "
                 "Check the path and its permissions"
             ) from error
-        self.view = memoryview(self._map)
+        self._map: mmap.mmap | None = mapped
+        self.view = memoryview(mapped)
 
     def close(self) -> None:
-        """Release the map at once, or with the last buffer that still shows it."""
-        try:
+        """Release the map at once, or with the last buffer that still shows it. Again: nothing."""
+        mapped, self._map = self._map, None
+        if mapped is None:
+            return
+        with suppress(BufferError):  # a slice lives on: the map goes when that does
             self.view.release()
-            self._map.close()
-        except BufferError:  # a slice lives on: the map goes when that does
-            del self._map
+            mapped.close()
