@@ -30,7 +30,7 @@ def damaged(path: Path, damage: Damage, scratch: Path) -> Iterator[tuple[Path, P
         if path.is_dir():
             shutil.copytree(path, copy)
         else:
-            copy.parent.mkdir()
+            copy.parent.mkdir(parents=True)
             shutil.copy(path, copy)
         broken = copy / name
         data = damage(broken.read_bytes())
