@@ -32,7 +32,7 @@ class LayerAttention:
     scale: float
     window: int | None = None
     soft_cap: float | None = None
-    sinks_N: Tensor | None = None
+    sinks_N: Tensor | None = None  # float32; of each head one more score, of a key without a value
     causal: bool = True
 
 
@@ -42,10 +42,12 @@ class AttentionBatch:
 
     The queries of row r are tokens query_starts[r] : query_starts[r + 1]; they are the last of its `lengths[r]`
     tokens, all of which are in the cache when `attend` runs (the runtime has written this step's keys and values).
+    Slots that hold no token of a row, or in a window group one behind the window, can hold anything, NaN included.
     """
 
     query_lengths: Sequence[int]  # host, of each row; at least 1
-    lengths: Sequence[int]  # host, tokens of each row, this step's included
+    # host, tokens of each row, this step's included; of a card without `needs_host_lengths` upper bounds of lengths_R
+    lengths: Sequence[int]
     query_starts_R1: Tensor  # int32, R + 1
     lengths_R: Tensor  # int32
     block_ids_RB: Tensor  # int32; entries past a row's length are arbitrary valid ids
