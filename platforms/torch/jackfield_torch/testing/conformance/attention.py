@@ -207,15 +207,17 @@ class AttentionKit(ConformanceKit):
             check_attention(found, rows.exact(step, layer, facts), *base.dtypes)
 
     def test_a_later_step_forgets_the_one_before(self, claims: Claims, base: AttentionCase) -> None:
-        """Prompts, then decodes of the same rows, of fewer rows, and of all again."""
-        rows = PagedRows(base, claims, rows=((40, 40), (5, 5), (20, 20)))
+        """Prompts, then decodes of the same rows, of fewer rows, and of all again; some enter a new block."""
+        rows = PagedRows(base, claims, rows=((40, 40), (7, 7), (20, 20)))
         attention = rows.create()
         plan: list[tuple[list[tuple[int, int]], list[int]]] = [
             ([(0, 30), (0, 3), (0, 10)], [0, 1, 2]),
             ([(30, 31), (3, 4), (10, 11)], [0, 1, 2]),
-            ([(11, 12), (31, 32)], [2, 0]),
-            ([(32, 33)], [0]),
-            ([(33, 34), (4, 5), (12, 20)], [0, 1, 2]),
+            ([(31, 32), (4, 5), (11, 12)], [0, 1, 2]),
+            ([(32, 33), (5, 6), (12, 13)], [0, 1, 2]),
+            ([(13, 14), (33, 34)], [2, 0]),
+            ([(34, 35)], [0]),
+            ([(35, 36), (6, 7), (14, 20)], [0, 1, 2]),
         ]
         for spans, order in plan:
             step = rows.step(spans, order)

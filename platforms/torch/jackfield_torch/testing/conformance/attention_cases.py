@@ -158,13 +158,15 @@ class Claims:
             axis: [v for v in AXES[axis] if not self.refusal(replace(base, **{axis: v}))]
             for axis in AXES
         }
-        cases = (AttentionCase(**choice) for choice in covering(served, strength))
-        return list(dict.fromkeys(case for case in cases if _has_meaning(case)))
-
-
-def _has_meaning(case: AttentionCase) -> bool:
-    """A window without causality is defined nowhere."""
-    return case.causal or case.window is None
+        without = {**served, "window": [None]}  # a window without causality is defined nowhere
+        choices = [
+            choice
+            for causal in served.pop("causal")
+            for choice in covering(
+                {**(served if causal else without), "causal": [causal]}, strength
+            )
+        ]
+        return [AttentionCase(**choice) for choice in choices]
 
 
 def _words(case: AttentionCase) -> Iterator[str]:

@@ -20,14 +20,15 @@ class Tolerance:
     """Figures of one dtype."""
 
     unit: float  # from 1 to the next number of the dtype
+    smallest: float  # that it holds with all its bits
     attention: int  # units: of queries, scores, probabilities and outputs
     linear: int  # units: of weights and outputs
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
-    "float32": Tolerance(unit=2.0**-23, attention=4, linear=2),
-    "bfloat16": Tolerance(unit=2.0**-7, attention=4, linear=2),
-    "float16": Tolerance(unit=2.0**-10, attention=4, linear=2),
+    "float32": Tolerance(unit=2.0**-23, smallest=2.0**-126, attention=64, linear=2),
+    "bfloat16": Tolerance(unit=2.0**-7, smallest=2.0**-126, attention=4, linear=2),
+    "float16": Tolerance(unit=2.0**-10, smallest=2.0**-14, attention=4, linear=2),
 }
 
 
@@ -40,10 +41,11 @@ class ExactSum:
     reach: Tensor  # sum of the terms' sizes: what the errors of a running sum are relative to
     num_terms: int
 
-    def allowed(self, unit: float, units: float) -> Tensor:
+    def allowed(self, tolerance: Tolerance, units: int) -> Tensor:
         """The largest difference from `value` that rounding explains."""
-        rounded = units * unit * (self.value.abs() + self.noise)
-        return rounded + math.sqrt(self.num_terms) * _ACCUMULATOR_UNIT * self.reach
+        size = self.value.abs() + self.noise + tolerance.smallest
+        drift = math.sqrt(self.num_terms) * _ACCUMULATOR_UNIT * self.reach
+        return units * tolerance.unit * size + drift
 
 
 def join(sums: list[ExactSum]) -> ExactSum:
@@ -59,23 +61,23 @@ def join(sums: list[ExactSum]) -> ExactSum:
 def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
     """Raises AssertionError where attention in the coarsest of `dtypes` explains no such difference."""
     coarsest = max((TOLERANCES[dtype] for dtype in dtypes), key=lambda tolerance: tolerance.unit)
-    _check(found, exact, coarsest.unit, coarsest.attention)
+    _check(found, exact, coarsest, coarsest.attention)
 
 
 def check_linear(found: Tensor, exact: ExactSum, dtype: str) -> None:
     """Raises AssertionError where a matrix product in `dtype` explains no such difference."""
     tolerance = TOLERANCES[dtype]
-    _check(found, exact, tolerance.unit, tolerance.linear)
+    _check(found, exact, tolerance, tolerance.linear)
 
 
-def _check(found: Tensor, exact: ExactSum, unit: float, units: int) -> None:
+def _check(found: Tensor, exact: ExactSum, tolerance: Tolerance, units: int) -> None:
     assert found.shape == exact.value.shape, (
         f"the shape is {tuple(found.shape)}, not {tuple(exact.value.shape)}"
     )
     if not found.numel():
         return
     off = (found.detach().cpu().double() - exact.value).abs()
-    excess = (off / exact.allowed(unit, units).clamp_min(1e-30)).nan_to_num(nan=torch.inf)
+    excess = (off / exact.allowed(tolerance, units)).nan_to_num(nan=torch.inf)
     worst = int(excess.argmax())
     place = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), excess.shape))
     assert float(excess.max()) <= 1, (
