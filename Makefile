@@ -11,12 +11,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The members, as requirements/*.txt list them.
 MEMBERS := $(sort $(shell sed -n 's|^-e ./||p' requirements/*.txt))
+# What a member compiles when it is installed.
+NATIVE := $(wildcard $(MEMBERS:%=%/setup.py) $(MEMBERS:%=%/native/*))
 WHEEL_VENV := build/wheel_venv
 # What building wheels leaves in a member: old files would enter the next wheel, old metadata be found beside the new.
 LEFTOVERS := $(MEMBERS:%=%/build) $(MEMBERS:%=%/*.egg-info)
 
 # What is installed is named after a sum of all that decides it, so a second run downloads and builds nothing.
-SUM := $(shell cat requirements/*.txt $(MEMBERS:%=%/pyproject.toml) | cksum | cut -d ' ' -f 1)
+SUM := $(shell cat requirements/*.txt $(MEMBERS:%=%/pyproject.toml) $(NATIVE) | cksum | cut -d ' ' -f 1)
 DEMO_READY := $(VENV)/ready/demo-$(SUM)
 DEV_READY := $(VENV)/ready/dev-$(SUM)
 

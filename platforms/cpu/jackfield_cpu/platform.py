@@ -22,6 +22,7 @@ class CpuPlatform(TorchPlatform):
 
     options = CpuOptions
     device = "cpu"
+    attention_preference = ("cpu_paged", "torch_sdpa")
 
     def probe(self) -> Facts:
         """Name, cores, memory and vector extensions; reads a few files and imports nothing."""

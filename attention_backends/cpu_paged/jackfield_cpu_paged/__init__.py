@@ -1,0 +1,1 @@
+"""Attention of decode rows over the paged cache, in place."""

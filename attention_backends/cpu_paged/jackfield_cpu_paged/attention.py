@@ -1,0 +1,97 @@
+"""Attention over the paged cache of one group: rows of one query by the kernel, all others by torch's operator."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from jackfield.cache import CacheGroup
+from jackfield_cpu_paged.chunks import Chunk, plan_chunks
+from jackfield_cpu_paged.kernel import Decode, load_library, openmp_parallel
+from jackfield_torch.interfaces.attention import (
+    Attention,
+    AttentionBatch,
+    AttentionLimits,
+    LayerAttention,
+    LayerCache,
+)
+
+
+class CpuPagedAttention(Attention):
+    """One call of the kernel a layer for all rows that decode: nothing is gathered, padded or masked.
+
+    A row of many queries is a matrix product, where torch's kernel is at its best; it runs by itself over its keys,
+    which are a view where its blocks follow one another.
+    """
+
+    def __init__(self, group: CacheGroup, limits: AttentionLimits) -> None:
+        self._dtype = limits.dtype
+        self._kernel = load_library().paged_decode
+        self._parallel = openmp_parallel()
+        self._decode = Decode(
+            num_heads=limits.num_heads,
+            num_kv_heads=limits.num_kv_heads,
+            head_size=limits.head_size,
+            is_bf16=limits.dtype == torch.bfloat16,
+        )
+        self._by_reference = ctypes.byref(self._decode)
+        self._rows = torch.empty(limits.max_rows, dtype=torch.int32)  # that decode
+        self._batch: AttentionBatch | None = None
+        self._chunks: dict[int | None, list[Chunk]] = {}  # by window
+
+    def prepare(self, batch: AttentionBatch) -> None:
+        """Point the kernel at the step's rows; a window's chunks are planned when its first layer runs."""
+        self._batch = batch  # what the kernel is pointed at stays alive with it
+        self._chunks.clear()
+        rows = [row for row, count in enumerate(batch.query_lengths) if count == 1]
+        self._rows[: len(rows)] = torch.tensor(rows, dtype=torch.int32)
+        decode = self._decode
+        decode.num_rows = len(rows)
+        decode.rows = self._rows.data_ptr()
+        decode.tokens = batch.query_starts_R1.data_ptr()
+        decode.lengths = batch.lengths_R.data_ptr()
+        decode.block_ids = batch.block_ids_RB.data_ptr()
+        decode.table_stride = batch.block_ids_RB.stride(0)
+        decode.num_threads = torch.get_num_threads()
+
+    def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
+        """As the interface says."""
+        o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)
+        if self._decode.num_rows:
+            self._attend_decode(q_TNH, cache, layer, o_TNH)
+        if self._decode.num_rows < q_TNH.shape[0]:
+            for chunk in self._planned(cache, layer.window):
+                chunk.attend(q_TNH, cache, layer.scale, o_TNH)
+        return o_TNH
+
+    def close(self) -> None:
+        """Drop the last step."""
+        self._batch = None
+        self._chunks.clear()
+
+    def _attend_decode(
+        self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention, o_TNH: Tensor
+    ) -> None:
+        token_stride, *others = q_TNH.stride()
+        if others != [q_TNH.shape[2], 1]:
+            q_TNH = q_TNH.contiguous()
+            token_stride = q_TNH.stride(0)
+        decode, key = self._decode, cache.key_BSHD
+        decode.query, decode.query_stride = q_TNH.data_ptr(), token_stride
+        decode.key, decode.value = key.data_ptr(), cache.value_BSHD.data_ptr()
+        decode.out = o_TNH.data_ptr()
+        decode.block_size = key.shape[1]
+        decode.block_stride, decode.slot_stride, decode.head_stride, _ = key.stride()
+        decode.window = layer.window or 0
+        decode.scale = layer.scale
+        self._kernel(self._by_reference, self._parallel)
+
+    def _planned(self, cache: LayerCache, window: int | None) -> list[Chunk]:
+        chunks = self._chunks.get(window)
+        if chunks is None:
+            assert self._batch is not None, "prepare() comes first"
+            chunks = plan_chunks(self._batch, cache.key_BSHD.shape[1], window, self._dtype)
+            self._chunks[window] = chunks
+        return chunks

@@ -1,0 +1,56 @@
+"""The card of the paged CPU backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
+from jackfield.decision import Reason
+from jackfield.interfaces.card import Facts
+from jackfield_cpu_paged.kernel import library_path, load_library
+from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
+
+if TYPE_CHECKING:
+    from jackfield_torch.interfaces.attention import Attention, AttentionLimits
+
+_DTYPES = ("float32", "bfloat16")
+
+
+class CpuPagedBackend(AttentionBackend):
+    """Decode rows by a C++ kernel that reads the cache where it lies, prefill by torch's operator."""
+
+    features = frozenset({"attention.window"})
+    layouts = LayoutSupport(orders=("KHBSD",), dtypes=_DTYPES)
+
+    def probe(self) -> Facts:
+        """Whether the kernel is there, and the largest head size that it takes. Raises OSError if it does not load."""
+        if library_path() is None:
+            return {"compiled": False}
+        return {
+            "compiled": True,
+            "max_head_size": load_library().paged_decode_max_head_size(),
+        }
+
+    def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
+        """Refuses other devices, dtypes and head sizes than its kernel's, and a kernel that is not there."""
+        if need.device != "cpu":
+            return (Reason("device", f"runs on a cpu, not on {need.device}"),)
+        if not facts["compiled"]:
+            text = "its kernel was not compiled when it was installed"
+            remedy = "install a C++ compiler, then pip install --force-reinstall --no-deps jackfield-cpu-paged"
+            return (Reason("kernel", text, remedy),)
+        reasons = []
+        if need.dtype != need.cache_dtype or need.dtype not in _DTYPES:
+            text = f"computes in {' or '.join(_DTYPES)} with a cache of the same, not in {need.dtype} over {need.cache_dtype}"
+            reasons.append(Reason("dtype", text, "set model.dtype to one of them"))
+        most = facts["max_head_size"]
+        if isinstance(most, int) and need.head_size > most:
+            text = f"takes heads of {most} elements at most, not {need.head_size}"
+            reasons.append(Reason("head_size", text))
+        return tuple(reasons)
+
+    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:
+        """The object that attends for one cache group."""
+        from jackfield_cpu_paged.attention import CpuPagedAttention
+
+        return CpuPagedAttention(group, limits)

@@ -1,0 +1,96 @@
+"""Rows of many queries: a prompt, or a piece of one. Each is attended to by itself, with torch's fused operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from jackfield_torch.interfaces.attention import AttentionBatch, LayerCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Q queries of one row over the W slots that they see together."""
+
+    tokens: slice  # of the step
+    blocks: (
+        slice | Tensor
+    )  # of the cache, that hold the W slots: a slice where they follow one another
+    slots: slice  # of those blocks' slots
+    mask_QW: Tensor | None  # 0 or -inf; None: the queries are all W tokens, a plain lower triangle
+
+    def attend(self, q_TNH: Tensor, cache: LayerCache, scale: float, o_TNH: Tensor) -> None:
+        """Write the outputs of this chunk's tokens into `o_TNH`."""
+        num_kv_heads = cache.key_BSHD.shape[2]
+        q_QNH = q_TNH[self.tokens]
+        num_queries, _, head_size = q_QNH.shape
+        q_KGQH = q_QNH.view(num_queries, num_kv_heads, -1, head_size).permute(1, 2, 0, 3)
+        # The group's heads see the same keys, expanded with stride 0: SDPA's own enable_gqa is several times slower.
+        shape = -1, q_KGQH.shape[1], -1, -1
+        k_KGWH = self._read(cache.key_BSHD).unsqueeze(1).expand(shape)
+        v_KGWH = self._read(cache.value_BSHD).unsqueeze(1).expand(shape)
+        o_KGQH = functional.scaled_dot_product_attention(
+            q_KGQH,
+            k_KGWH,
+            v_KGWH,
+            attn_mask=self.mask_QW,
+            is_causal=self.mask_QW is None,
+            scale=scale,
+        )
+        o_TNH[self.tokens] = o_KGQH.permute(2, 0, 1, 3).flatten(1, 2)
+
+    def _read(self, cache_BSHD: Tensor) -> Tensor:
+        """[kv heads, W, head size]."""
+        cache_HBSD = cache_BSHD.permute(2, 0, 1, 3)
+        if isinstance(self.blocks, slice):
+            found = cache_HBSD[:, self.blocks]
+        else:
+            found = cache_HBSD.index_select(1, self.blocks)
+        return found.flatten(1, 2)[:, self.slots]
+
+
+def plan_chunks(
+    batch: AttentionBatch, block_size: int, window: int | None, dtype: torch.dtype
+) -> list[Chunk]:
+    """A chunk for each row of more than one query, for layers that see `window` tokens."""
+    chunks = []
+    token = 0
+    rows = zip(batch.query_lengths, batch.lengths, batch.block_ids_RB, strict=True)
+    for num_queries, length, table_B in rows:
+        if num_queries > 1:
+            first = 0 if window is None else max(0, length - num_queries - window + 1)
+            start = first // block_size * block_size
+            chunk = Chunk(
+                tokens=slice(token, token + num_queries),
+                blocks=_blocks(table_B[first // block_size : (length - 1) // block_size + 1]),
+                slots=slice(first - start, length - start),
+                mask_QW=_mask(num_queries, first, length, window, dtype),
+            )
+            chunks.append(chunk)
+        token += num_queries
+    return chunks
+
+
+def _blocks(ids_B: Tensor) -> slice | Tensor:
+    first, count = int(ids_B[0]), len(ids_B)
+    if torch.equal(ids_B, torch.arange(first, first + count, dtype=ids_B.dtype)):
+        return slice(first, first + count)
+    return ids_B
+
+
+def _mask(
+    num_queries: int, first: int, length: int, window: int | None, dtype: torch.dtype
+) -> Tensor | None:
+    """Of the last `num_queries` of `length` tokens over positions [first, length)."""
+    if num_queries == length and (window is None or length <= window):
+        return None
+    query_Q1 = torch.arange(length - num_queries, length).unsqueeze(1)
+    key_W = torch.arange(first, length)
+    is_hidden_QW = key_W > query_Q1
+    if window is not None:
+        is_hidden_QW |= key_W <= query_Q1 - window
+    mask_QW = torch.zeros(is_hidden_QW.shape, dtype=dtype)
+    return mask_QW.masked_fill_(is_hidden_QW, float("-inf"))

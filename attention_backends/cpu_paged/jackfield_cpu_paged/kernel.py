@@ -1,0 +1,55 @@
+"""The compiled kernel: where it lies, and the argument that it takes. Imports no torch."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+
+_POINTERS = ("query", "key", "value", "out", "rows", "tokens", "lengths", "block_ids")
+_INTS = (
+    *("num_rows", "num_heads", "num_kv_heads", "head_size", "block_size", "table_stride"),
+    *("query_stride", "block_stride", "slot_stride", "head_stride"),
+    *("window", "is_bf16", "num_threads"),
+)
+
+
+class Decode(ctypes.Structure):
+    """`struct Decode` of native/paged_decode.cpp, which says what each field means."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in _POINTERS),
+        *((name, ctypes.c_int64) for name in _INTS),
+        ("scale", ctypes.c_double),
+    ]
+
+
+def library_path() -> str | None:
+    """The file of the kernel, None where it was not compiled."""
+    spec = find_spec("jackfield_cpu_paged._decode")
+    return spec.origin if spec else None
+
+
+@cache
+def load_library() -> ctypes.CDLL:
+    """The kernel. Raises OSError where it does not load."""
+    path = library_path()
+    if path is None:
+        raise OSError("the kernel of jackfield-cpu-paged was not compiled")
+    library = ctypes.CDLL(path)
+    library.paged_decode.argtypes = (ctypes.POINTER(Decode), ctypes.c_void_p)
+    library.paged_decode.restype = None
+    return library
+
+
+@cache
+def openmp_parallel() -> int | None:
+    """The address of GOMP_parallel in the OpenMP library that torch runs on, None where it uses another one.
+
+    Ask after torch was imported: it opens its libraries for all to see.
+    """
+    try:
+        function = ctypes.CDLL(None).GOMP_parallel
+    except (OSError, AttributeError, TypeError):  # TypeError: no handle of the process on Windows
+        return None
+    return ctypes.cast(function, ctypes.c_void_p).value
