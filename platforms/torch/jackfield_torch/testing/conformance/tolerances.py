@@ -6,8 +6,8 @@ docs/conformance.md, section "Tolerances", holds the same table with the reasons
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -48,13 +48,13 @@ class ExactSum:
         return units * tolerance.unit * size + drift
 
 
-def join(sums: list[ExactSum]) -> ExactSum:
-    """Of several rows, one after another."""
+def join(sums: Sequence[ExactSum], axis: int = 0) -> ExactSum:
+    """Several sums, one after another."""
     return ExactSum(
-        torch.cat([part.value for part in sums]),
-        torch.cat([part.noise for part in sums]),
-        torch.cat([part.reach for part in sums]),
-        max((part.num_terms for part in sums), default=0),
+        torch.cat([part.value for part in sums], axis),
+        torch.cat([part.noise for part in sums], axis),
+        torch.cat([part.reach for part in sums], axis),
+        max(part.num_terms for part in sums),
     )
 
 
@@ -64,9 +64,13 @@ def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
     _check(found, exact, coarsest, coarsest.attention)
 
 
-def check_linear(found: Tensor, exact: ExactSum, dtype: str) -> None:
-    """Raises AssertionError where a matrix product in `dtype` explains no such difference."""
+def check_linear(found: Tensor, exact: ExactSum, dtype: str, input_unit: float = 0.0) -> None:
+    """Raises AssertionError where a matrix product in `dtype` explains no such difference.
+
+    `input_unit` is that of the format which the inputs are rounded to, where that is coarser.
+    """
     tolerance = TOLERANCES[dtype]
+    tolerance = replace(tolerance, unit=max(tolerance.unit, input_unit))
     _check(found, exact, tolerance, tolerance.linear)
 
 
