@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from jackfield.decision import Reason
@@ -18,7 +19,7 @@ class LocalSource(ModelSource):
 
     def check(self, need: ModelReference, facts: Facts) -> tuple[Reason, ...]:
         """Refuse words that are neither an existing path nor written like one."""
-        if _path(need.text).exists() or _looks_like_path(need.text):
+        if _exists(_path(need.text)) or _looks_like_path(need.text):
             return ()
         text = f"there is no folder or file {need.text!r} here"
         return (Reason("not_a_path", text, "write a path as ./NAME or give an existing one"),)
@@ -26,7 +27,7 @@ class LocalSource(ModelSource):
     def resolve(self, reference: ModelReference) -> ModelFiles:
         """The files where they are; nothing is copied."""
         path = _path(reference.text)
-        if not path.exists():
+        if not _exists(path):
             raise ModelNotFound(
                 f"there is no folder or file {reference.text!r} (looked for {path.absolute()}); "
                 "a model is a folder with config.json and *.safetensors, or a .gguf file. "
@@ -36,7 +37,17 @@ class LocalSource(ModelSource):
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    path = Path(text)
+    with suppress(RuntimeError):  # ~NAME where nobody is called so
+        return path.expanduser()
+    return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # what no file can be called
+        return False
 
 
 def _looks_like_path(text: str) -> bool:

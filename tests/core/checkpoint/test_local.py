@@ -48,3 +48,11 @@ def test_what_is_written_as_a_path_is_taken_so_that_its_error_is_about_paths(tex
     assert SOURCE.check(reference(text), {}) == ()
     with pytest.raises(ModelNotFound, match="there is no folder or file"):
         SOURCE.resolve(reference(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["~no-such-user-here/model", "./" + "x" * 5000], ids=["user", "long"]
+)
+def test_what_no_file_can_be_called_is_not_found(text):
+    with pytest.raises(ModelNotFound):
+        LocalSource().resolve(ModelReference(text=text))
