@@ -1,0 +1,162 @@
+"""The kit of hooks: observers that fit what they are told, survive all of it, and change nothing."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pluggy
+import pytest
+
+from jackfield.activation import ActivationPlan
+from jackfield.client import LLM
+from jackfield.config import EngineConfig
+from jackfield.discovery.kinds import HOOKS
+from jackfield.interfaces.hooks import PROJECT, Hooks
+from jackfield.request import CompletionOutput, FinishReason, RequestMetrics, RequestOutput
+from jackfield.sampling import SamplingParams
+from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield.testing.engine import REFERENCE_SETTINGS
+from jackfield.testing.models import write_model
+
+_STATS: Mapping[str, float] = {
+    "num_running": 3.0,
+    "num_waiting": 1.0,
+    "num_tokens": 40.0,
+    "cache_usage": 0.25,
+    "step_s": 0.01,
+}
+_CALLS = 30
+_CALL_S = 0.01  # at most, in the median: a step of a fast engine takes a few times as long
+_PROMPTS = ("one", "a longer prompt", "x" * 50)
+_PARAMS = SamplingParams(max_tokens=6, temperature=0.0)
+
+
+class HooksKit(ConformanceKit):
+    """A third party's test file names the entry point: `name = "mine"`."""
+
+    kind = HOOKS
+
+    @pytest.fixture
+    def tell(self, card: Any) -> Any:
+        """Calls the observer's hooks; what it raises comes out, other than in an engine."""
+        return _registered(card).hook
+
+    def test_it_observes_something(self, card: Any) -> None:
+        """At least one method is marked with `hookimpl`."""
+        assert _registered(card).get_hookcallers(card), (
+            "no method is marked with jackfield's hookimpl"
+        )
+
+    def test_its_hooks_are_those_that_exist(self, card: Any) -> None:
+        """With arguments that are passed; an engine leaves out one that does not fit."""
+        _registered(card).check_pending()
+
+    def test_it_survives_every_step(self, tell: Any) -> None:
+        """Also an idle one, and one with figures that this version does not know yet."""
+        for stats in (_STATS, dict.fromkeys(_STATS, 0.0), {**_STATS, "a_later_figure": 1.0}):
+            tell.step_finished(stats=dict(stats))
+
+    @pytest.mark.parametrize("reason", FinishReason)
+    def test_it_survives_every_end_of_a_request(self, tell: Any, reason: FinishReason) -> None:
+        """With text or token ids alone, one output or several, none of them with a token."""
+        for num_outputs, num_tokens, prompt in ((1, 3, "text"), (2, 1, None), (1, 0, None)):
+            tell.request_finished(output=_output(reason, num_outputs, num_tokens, prompt))
+
+    @pytest.mark.parametrize(
+        "error", [None, RuntimeError("no more"), KeyboardInterrupt()], ids=repr
+    )
+    def test_it_survives_every_end_of_an_engine(
+        self, tell: Any, error: BaseException | None
+    ) -> None:
+        """In good order, by an error, by the user; and engines one after the other."""
+        for _ in range(2):
+            tell.engine_started(config=EngineConfig(), activation=ActivationPlan(selections=()))
+            tell.step_finished(stats=dict(_STATS))
+            tell.engine_stopped(error=error)
+
+    def test_it_changes_nothing_that_it_is_told(self, tell: Any) -> None:
+        """Other observers, and the user, are told the same."""
+        told: dict[str, dict[str, Any]] = {
+            "engine_started": {
+                "config": EngineConfig(),
+                "activation": ActivationPlan(selections=()),
+            },
+            "step_finished": {"stats": dict(_STATS)},
+            "request_finished": {"output": _output(FinishReason.STOP, 2, 3, "text")},
+        }
+        before = copy.deepcopy(told)
+        for hook, values in told.items():
+            getattr(tell, hook)(**values)
+        assert told == before
+
+    def test_it_holds_up_no_step(self, tell: Any) -> None:
+        """The engine waits for it, and all requests with the engine."""
+        taken = []
+        for _ in range(_CALLS):
+            start = time.perf_counter()
+            tell.step_finished(stats=dict(_STATS))
+            taken.append(time.perf_counter() - start)
+        median = statistics.median(taken)
+        assert median < _CALL_S, f"step_finished takes {median:.3f} s, at most {_CALL_S} s will do"
+
+    def test_it_lasts_through_a_whole_engine(
+        self, card: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """One that raises is reported and no longer called, which is to say: it failed."""
+        self.answers(tmp_path, is_observed=True)
+        name = f"{type(card).__module__}.{type(card).__qualname__}"
+        complaints = [m for m in map(str, caplog.messages) if name in m]
+        assert complaints == [], caplog.text
+
+    def test_answers_do_not_depend_on_it(self, tmp_path: Path) -> None:
+        """With it as without."""
+        observed = self.answers(tmp_path, is_observed=True)
+        assert self.answers(tmp_path, is_observed=False) == observed
+
+    def answers(self, folder: Path, *, is_observed: bool) -> list[tuple[str, list[int]]]:
+        """Text and tokens of a few requests, from an engine of the reference platform."""
+        write_model(folder)
+        settings = dict(REFERENCE_SETTINGS)
+        if not is_observed:
+            settings["plugins.deny"] = [f"{self.ref().name}@{self.ref().distribution}"]
+        plugins = self.plugins if is_observed else ()
+        with LLM(str(folder), settings=settings, plugins=plugins) as llm:
+            outputs = [out for r in llm.generate(list(_PROMPTS), _PARAMS) for out in r.outputs]
+            return [(output.text, list(output.token_ids)) for output in outputs]
+
+
+def _registered(observer: Any) -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Hooks)
+    manager.register(observer)
+    return manager
+
+
+def _output(
+    reason: FinishReason, num_outputs: int, num_tokens: int, prompt: str | None
+) -> RequestOutput:
+    is_error = reason is FinishReason.ERROR
+    outputs = [
+        CompletionOutput(
+            index=index,
+            text="abc"[:num_tokens],
+            token_ids=[97, 98, 99][:num_tokens],
+            finish_reason=reason,
+            error="it failed" if is_error else None,
+        )
+        for index in range(num_outputs)
+    ]
+    metrics = RequestMetrics(arrived_s=1.0, first_token_s=None if is_error else 2.0, finished_s=3.0)
+    return RequestOutput(
+        request_id="request",
+        prompt=prompt,
+        prompt_token_ids=[1, 2],
+        outputs=outputs,
+        finished=True,
+        metrics=metrics,
+    )
