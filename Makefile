@@ -56,8 +56,10 @@ bench: $(DEV_READY)  ## measure; JSON goes to benchmarks/results
 	$(BIN)/jackfield bench scheduler --output benchmarks/results/scheduler.json
 	$(BIN)/python benchmarks/compare_transformers.py $(MODEL) --output benchmarks/results/compare_transformers.json
 
-docs: $(DEV_READY)  ## check that the generated pages are what the code says; make docs WRITE=1 writes them
+docs: $(DEV_READY)  ## check the generated pages (make docs WRITE=1 writes them) and build the site into build/site
 	$(BIN)/python -m jackfield.config.document $(if $(WRITE),--write,--check) docs/configuration.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python tools/is_offline_site.py build/site
 
 snapshots: $(DEV_READY)  ## write the snapshots of the public interfaces after an addition
 	$(BIN)/python -m jackfield.testing.interfaces --write
