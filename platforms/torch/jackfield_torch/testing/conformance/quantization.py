@@ -69,10 +69,13 @@ _FUSED: Mapping[str, tuple[LinearPart, ...]] = {
 }
 
 
+def _sizes(size: object) -> str:
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
 def _id(case: Choice) -> str:
-    inputs, outputs = case["size"]
     bias = "-bias" if case["bias"] else ""
-    return f"{case['dtype']}-{inputs}x{outputs}-{case['num_tokens']} rows-{case['split']}{bias}"
+    return f"{case['dtype']}-{_sizes(case['size'])}-{case['num_tokens']} rows-{case['split']}{bias}"
 
 
 class QuantizationKit(ConformanceKit):
@@ -162,7 +165,7 @@ class QuantizationKit(ConformanceKit):
         loss = float((exact - dense).square().mean().sqrt() / dense.square().mean().sqrt())
         assert loss <= self.max_loss, f"the stored weights differ by {loss:.0%} from the dense ones"
 
-    @pytest.mark.parametrize("size", [(_SIZE, _SIZE), (1536, _SIZE), (_SIZE, 1536)], ids=str)
+    @pytest.mark.parametrize("size", [(_SIZE, _SIZE), (1536, _SIZE), (_SIZE, 1536)], ids=_sizes)
     def test_each_packed_weight_comes_back(
         self, scheme: QuantizationScheme, dtype: str, size: tuple[int, int]
     ) -> None:
@@ -183,7 +186,7 @@ class QuantizationKit(ConformanceKit):
         self.check(stored.create(scheme)(x_TI), stored, x_TI)
 
     @pytest.mark.parametrize("split", ["column", "row"])
-    @pytest.mark.parametrize("size", _ODD, ids=lambda size: f"{size[0]}x{size[1]}")
+    @pytest.mark.parametrize("size", _ODD, ids=_sizes)
     def test_odd_shapes_are_right_or_refused(
         self, scheme: QuantizationScheme, dtype: str, size: tuple[int, int], split: str
     ) -> None:

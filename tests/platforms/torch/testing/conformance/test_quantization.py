@@ -1,0 +1,105 @@
+"""The kit of quantization schemes passes a sound one and notices faults, each by the test that is there for it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from jackfield.testing.conformance.run import run_kit
+from jackfield_torch.testing.conformance.quantization import QuantizationKit
+
+PRODUCT = "test_a_linear_equals_the_product_in_float64"
+MUTANTS = {  # the fault: the test that is there to notice it
+    "FirstScaleOnly": "test_each_packed_weight_comes_back[512x512]",
+    "NibblesSwapped": "test_each_packed_weight_comes_back[512x512]",
+    "TransposedShare": "test_each_rank_holds_its_share[no bias-column-rank 1 of 2]",
+    "ScalesOfRankZero": "test_each_rank_holds_its_share[no bias-row-rank 3 of 4]",
+    "BiasOnEveryRank": "test_each_rank_holds_its_share[bias-row-rank 1 of 2]",
+    "CopiesIgnored": "test_ranks_that_outnumber_heads_hold_copies[rank 1 of 4-2 copies]",
+    "PartsSwapped": "test_fused_parts_give_what_each_gives_alone[gate and up-0-1]",
+    "RefusesWhatItFuses": "test_fused_parts_give_what_each_gives_alone[qkv-0-1]",
+    "FusesMixedBiases": "test_fused_parts_give_what_each_gives_alone[some with bias-0-1]",
+    "LastOddColumnDropped": "test_odd_shapes_are_right_or_refused[512x3-column]",
+    "RawRefusal": "test_odd_shares_are_right_or_refused[row-rank 0 of 4]",
+    "WideOutputs": "test_each_packed_weight_comes_back[512x512]",
+    "NoRows": "test_calls_of_other_sizes_in_between_change_nothing",
+    "KeepsWhole": "test_a_share_does_not_keep_the_whole_alive[row]",
+    "DenseInputs": "test_inputs_may_be_views_into_a_wider_tensor",
+    "ScalesItsInput": "test_inputs_are_left_as_they_are",
+    "RemembersItsInput": "test_calls_of_other_sizes_in_between_change_nothing",
+    "ZerosForMissing": "test_a_checkpoint_without_its_parameters_is_refused",
+    "ReadsAnything": "test_checkpoints_of_another_method_are_refused",
+    "RoundsItsInput": f"{PRODUCT}[bfloat16-",
+}
+
+
+class NibblesKit(QuantizationKit):
+    """What the author of the scheme would write."""
+
+    name = method = "nibbles"
+
+    def quantise(self, weight_OI):
+        import faulty_linear  # beside this file
+
+        return faulty_linear.pack(weight_OI)
+
+    def dequantise(self, tensors):
+        import faulty_linear
+
+        return faulty_linear.unpack(tensors)
+
+
+@pytest.fixture
+def kit_of(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+
+    def make(scheme, **switches):
+        line = f"jackfield_torch.quantization.nibbles=quantization_mutants:{scheme}"
+        return type("Kit", (NibblesKit,), {"plugins": (line,), **switches})
+
+    return make
+
+
+def test_a_sound_scheme_passes_and_refuses_odd_shapes(kit_of):
+    report = run_kit(kit_of("Sound"))
+
+    assert report.of("failed") == (), report.texts
+    skipped = {test.partition("[")[0] for test in report.of("skipped")}
+    assert skipped == {
+        "test_odd_shapes_are_right_or_refused",
+        "test_odd_shares_are_right_or_refused",
+        "test_fused_parts_give_what_each_gives_alone",
+    }
+
+
+@pytest.mark.parametrize(("fault", "noticed_by"), MUTANTS.items(), ids=MUTANTS)
+def test_a_planted_fault_is_noticed(kit_of, fault, noticed_by):
+    report = run_kit(kit_of(fault), noticed_by.partition("[")[0])
+
+    failed = report.of("failed")
+    assert any(test.startswith(noticed_by) for test in failed), dict(report.outcomes)
+
+
+def test_inputs_that_are_rounded_too_have_a_switch(kit_of):
+    report = run_kit(kit_of("RoundsItsInput", input_unit=2.0**-3), PRODUCT)
+
+    assert report.of("failed") == ()
+
+
+def test_a_checkpoint_that_lost_its_weights_is_noticed(kit_of):
+    class Lossy(NibblesKit):
+        plugins = kit_of("Sound").plugins
+
+        def quantise(self, weight_OI):
+            return super().quantise(torch.zeros_like(weight_OI))
+
+    test = "test_stored_weights_are_close_to_the_dense_ones"
+
+    assert run_kit(Lossy, test).of("failed") == (test,)
+
+
+def test_a_scheme_that_claims_nothing_does_not_pass(kit_of):
+    report = run_kit(kit_of("ClaimsNothing"), "packed or odd or rank")
+
+    assert report.of("passed") == ()
+    assert "not today" in report.texts[report.of("failed")[0]]
