@@ -1,0 +1,55 @@
+# Part of: jackfield 0.1
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from typing import ClassVar
+import pytest
+from jackfield.activation import PluginRef
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.interfaces.card import Facts
+HEAVY = ...
+class ConformanceKit:
+    kind: ClassVar[str] = ''
+    name: ClassVar[str] = ''
+    plugins: ClassVar[tuple[str, ...]] = ()
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        ...
+
+    @pytest.fixture
+    def card(self) -> Any:
+        ...
+
+    @classmethod
+    @cache
+    def registry(cls) -> PluginRegistry:
+        ...
+
+    @classmethod
+    def ref(cls) -> PluginRef:
+        ...
+
+    @classmethod
+    def load(cls) -> Any:
+        ...
+
+    @classmethod
+    def subject(cls) -> dict[str, str]:
+        ...
+
+    def facts(self) -> Facts:
+        ...
+
+    def refusal(self, need: Any) -> str:
+        ...
+
+    def require(self, need: Any) -> None:
+        ...
+
+    def require_sample(self, need: Any, folder: Path) -> None:
+        ...
+
+    def test_importing_it_loads_no_tensor_library(self) -> None:
+        ...
