@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from jackfield.errors import JackfieldError
-from jackfield.testing.conformance.kit import ConformanceKit
-from jackfield_torch.interfaces.attention_backend import KIND
+from jackfield.testing.conformance.card import CardKit
+from jackfield_torch.interfaces.attention_backend import KIND, AttentionNeed
 from jackfield_torch.testing.conformance.attention_cases import (
     CORE_AXES,
     STEPS,
@@ -30,7 +30,7 @@ _CAPTURES = ("none", "uniform", "any")
 _VALUES = [pytest.param(*value, id="=".join(map(str, value))) for value in values()]
 
 
-class AttentionKit(ConformanceKit):
+class AttentionKit(CardKit):
     """A third party's test file names the entry point: `name = "mine"`.
 
     What the backend does not claim is skipped with its own reason.
@@ -61,6 +61,12 @@ class AttentionKit(ConformanceKit):
     def claims(self) -> Claims:
         """What the backend says that it can do."""
         return self.claimed()
+
+    @pytest.fixture
+    def needs(self, claims: Claims) -> list[AttentionNeed]:
+        """The plainest need, and those that differ from it in one thing."""
+        cases = [AttentionCase(**{axis: value}) for axis, value in values()]
+        return [case.need(claims.device.type) for case in (AttentionCase(), *cases)]
 
     @pytest.fixture
     def base(self, claims: Claims) -> AttentionCase:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from jackfield.errors import JackfieldError
-from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield.testing.conformance.card import CardKit
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.quantization import (
     KIND,
@@ -27,6 +27,7 @@ from jackfield_torch.testing.conformance.linear_parts import StoredParts
 from jackfield_torch.testing.conformance.tensor_weights import TensorWeights
 from jackfield_torch.testing.conformance.tolerances import TOLERANCES, check_linear
 
+_NO_METHOD = "a_method_of_nobody"
 _SIZE = 512  # inputs and outputs that every scheme serves on 1, 2 and 4 ranks
 _ODD = ((37, 1), (1, 37), (100, 60), (513, 511), (512, 3), (520, 24), (130, 514))
 _CASES = list(
@@ -78,7 +79,7 @@ def _id(case: Choice) -> str:
     return f"{case['dtype']}-{_sizes(case['size'])}-{case['num_tokens']} rows-{case['split']}{bias}"
 
 
-class QuantizationKit(ConformanceKit):
+class QuantizationKit(CardKit):
     """A third party's test file names the entry point, and how checkpoints of the scheme are made:
 
     class TestMine(QuantizationKit):
@@ -111,6 +112,12 @@ class QuantizationKit(ConformanceKit):
         """The card under test."""
         scheme: QuantizationScheme = self.load()
         return scheme
+
+    @pytest.fixture
+    def needs(self) -> list[QuantizationNeed]:
+        """Of each dtype, of plain weights, and of a method that nobody reads."""
+        others = [self._need("float32", method=method) for method in ("none", _NO_METHOD)]
+        return [*map(self._need, TOLERANCES), *others]
 
     @pytest.fixture
     def dtype(self) -> str:
@@ -154,7 +161,7 @@ class QuantizationKit(ConformanceKit):
 
     def test_checkpoints_of_another_method_are_refused(self, dtype: str) -> None:
         """Their parameters mean something else."""
-        need = self._need(dtype, method="a_method_of_nobody")
+        need = self._need(dtype, method=_NO_METHOD)
         assert self.refusal(need), f"claims to read checkpoints of {need.method}"
 
     def test_stored_weights_are_close_to_the_dense_ones(self, dtype: str) -> None:

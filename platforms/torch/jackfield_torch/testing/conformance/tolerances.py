@@ -60,8 +60,10 @@ def join(sums: Sequence[ExactSum], axis: int = 0) -> ExactSum:
 
 def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
     """Raises AssertionError where attention in the coarsest of `dtypes` explains no such difference."""
-    coarsest = max((TOLERANCES[dtype] for dtype in dtypes), key=lambda tolerance: tolerance.unit)
-    _check(found, exact, coarsest, coarsest.attention)
+    tolerances = [TOLERANCES[dtype] for dtype in dtypes]
+    coarsest = max(tolerances, key=lambda tolerance: tolerance.unit)
+    smallest = max(tolerance.smallest for tolerance in tolerances)
+    _check(found, exact, replace(coarsest, smallest=smallest), coarsest.attention)
 
 
 def check_linear(found: Tensor, exact: ExactSum, dtype: str, input_unit: float = 0.0) -> None:
