@@ -54,6 +54,7 @@ bench: $(DEV_READY)  ## measure; JSON goes to benchmarks/results
 	mkdir -p benchmarks/results
 	for kind in latency throughput startup; do $(BIN)/jackfield bench $$kind $(MODEL) --output benchmarks/results/$$kind.json; done
 	$(BIN)/jackfield bench scheduler --output benchmarks/results/scheduler.json
+	$(BIN)/python benchmarks/plugins_cost.py --output benchmarks/results/plugins_cost.json
 	$(BIN)/python benchmarks/compare_transformers.py $(MODEL) --output benchmarks/results/compare_transformers.json
 
 docs: $(DEV_READY)  ## check the generated pages (make docs WRITE=1 writes them) and build the site into build/site
