@@ -1,4 +1,4 @@
-# Part of: jackfield.weight_formats.v1
+# Part of: jackfield.platforms.v1, jackfield.weight_formats.v1
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Mapping

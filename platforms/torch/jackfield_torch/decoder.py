@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
 from jackfield_torch.attention_step import AttentionStep
@@ -28,7 +29,6 @@ from jackfield_torch.loader import (
     ModelWeights,
     RandomWeights,
     WeightShard,
-    open_checkpoint,
 )
 from jackfield_torch.rope import RopeTable
 from jackfield_torch.settings import max_length
@@ -75,7 +75,7 @@ def build_decoder(
 ) -> Decoder:
     """Load the model of `context` onto `device`. Raises ModelError."""
     length = max_length(context.config, context.spec)
-    with open_checkpoint(context.activation, context.files) as checkpoint:
+    with open_checkpoint(context) as checkpoint:
         weights: ModelWeights = (
             RandomWeights(context.config.model.seed, device)
             if checkpoint.is_synthetic

@@ -10,11 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jackfield.activation import ActivationPlan
-from jackfield.discovery.loading import load_target
 from jackfield.errors import CheckpointError
-from jackfield.interfaces.model_source import ModelFiles
-from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
+from jackfield.interfaces.weights import Checkpoint, TensorInfo
 from jackfield.model_spec import ModelSpec, ModuleSource
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import LinearPart
@@ -24,12 +21,6 @@ _LOG = logging.getLogger(__name__)
 # Buffers that older releases of Transformers saved beside the weights: masks and rotary frequencies.
 _IGNORABLE = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
 _NAMES_SHOWN = 5
-
-
-def open_checkpoint(activation: ActivationPlan, files: ModelFiles) -> Checkpoint:
-    """The checkpoint in `files`, read by the weight format of the activation plan."""
-    weight_format: WeightFormat = load_target(activation.selected("weight_formats"))
-    return weight_format.open(files)
 
 
 class ModelWeights(ABC):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from jackfield.discovery.loading import load_target
+from jackfield.discovery.selected import load_selected
 from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 from jackfield_torch import settings
@@ -138,8 +138,7 @@ class TorchWorker(Worker):
             step.future.set_result(self._runner.finish(step.opened, step.late or LateInputs()))
 
     def _scheme_of(self) -> _OneScheme:
-        plugin = self._context.activation.selected(QUANTIZATION, settings.LINEARS)
-        return _OneScheme(load_target(plugin))
+        return _OneScheme(load_selected(self._context.activation, QUANTIZATION, settings.LINEARS))
 
 
 class _OneScheme:
