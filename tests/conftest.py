@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,17 +41,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 class CleanEnvironment:
     """A virtual environment with wheels of ours and nothing editable.
 
-    What others wrote is linked into it from the environment of the tests: nothing is downloaded.
+    What others wrote is linked into it from the environment of the tests, but for what `without` names: nothing is
+    downloaded.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, without: Sequence[str] = ()) -> None:
         self._folder = folder
         self._bin = folder / "venv" / "bin"
         self._installed: set[str] = set()
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
         (site,) = (folder / "venv").glob("lib/python*/site-packages")
+        hidden = "|".join(("__pycache__", *without))
         for path in Path(sysconfig.get_path("purelib")).iterdir():
-            if not re.match("(__editable__.+)?_*jackfield|__pycache__", path.name):
+            if not re.match(f"(__editable__.+)?_*jackfield|{hidden}", path.name):
                 (site / path.name).symlink_to(path)
         for name in ("pip", "pytest"):
             program = self._bin / name
@@ -89,6 +92,14 @@ class CleanEnvironment:
         self.run(f"pip wheel {options} -w ../wheels-{len(self._installed)} {places}", sources)
         self.run(f"pip install -q --no-deps wheels-{len(self._installed)}/*.whl")
         self._installed.update(new)
+
+
+@pytest.fixture(scope="session")
+def make_clean_environment(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., CleanEnvironment]:
+    """Makes an empty environment `without` what is named; `install` adds members."""
+    return lambda without: CleanEnvironment(tmp_path_factory.mktemp("clean"), without)
 
 
 @pytest.fixture(scope="session")

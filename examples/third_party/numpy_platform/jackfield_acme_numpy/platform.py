@@ -1,0 +1,67 @@
+"""The card: what this platform computes, said without importing NumPy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from jackfield.config import EngineConfig, Scalar
+from jackfield.decision import Reason
+from jackfield.dtypes import FLOAT32, parse_dtype
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
+from jackfield.interfaces.worker import Worker, WorkerContext
+from jackfield.model_spec import ModelSpec
+
+# What models may be made of. All else (layer norms, learned positions, erf, several ranks, ...) is refused unasked.
+_FEATURES = {
+    "norm": ("weight_offset",),
+    "rope": ("scaling",),
+    "rope_scaling": ("kind=llama3", "original_length", "low_frequency", "high_frequency"),
+    "attention": ("rope", "window", "soft_cap", "qkv_bias", "out_bias", "q_norm", "k_norm"),
+    "feed_forward": ("activation=gelu_tanh", "bias"),
+    "layer": ("mixer_post_norm", "feed_forward_post_norm"),
+    "model": ("tied_head", "embedding_scale", "logit_scale", "logit_soft_cap"),
+}
+
+
+class NumpyPlatform(Platform):
+    """The processor, by way of whatever BLAS NumPy was built with."""
+
+    features = frozenset(f"{word}.{name}" for word, names in _FEATURES.items() for name in names)
+    precedence = -1  # behind the hosts that have kernels of their own
+
+    def probe(self) -> Facts:
+        """Which NumPy, and the memory that is free."""
+        return {"device": "cpu", "numpy": version("numpy"), "available_bytes": available_bytes()}
+
+    def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
+        """Refuses all but float32: NumPy has no bfloat16, and no fast float16."""
+        if need.dtype == "auto" or parse_dtype(need.dtype) == FLOAT32:
+            return ()
+        text = f"computes in float32, not in {need.dtype}"
+        return (Reason("dtype", text, "set model.dtype to float32"),)
+
+    def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
+        """float32, whatever the checkpoint was trained in."""
+        return {"model.dtype": "float32"}
+
+    def choices(
+        self, spec: ModelSpec, config: EngineConfig, facts: Facts
+    ) -> tuple[ChoicePoint, ...]:
+        """Nothing: there is one way to attend and to multiply here."""
+        return ()
+
+    def create_worker(self, context: WorkerContext) -> Worker:
+        """The worker; here NumPy is imported."""
+        from jackfield_acme_numpy.worker import NumpyWorker
+
+        return NumpyWorker(context)
+
+
+def available_bytes() -> int:
+    """Memory that nobody uses; half of all where the system does not say."""
+    if "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
