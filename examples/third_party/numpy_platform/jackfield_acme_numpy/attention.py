@@ -11,16 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jackfield.cache import CacheGroup, group_of_layer
+from jackfield.cache import group_of_layer
 from jackfield.model_spec import Attention
 from jackfield_acme_numpy.arrays import Floats, Ints
 from jackfield_acme_numpy.cache import GroupCache
 from jackfield_acme_numpy.rows import Batch, Rows
 
 _MOST_QUERIES = 128  # of one tile
-_MOST_SCORES = (
-    1 << 20
-)  # of one head in tiles that are computed together: bounds the memory of a step
+_MOST_SCORES = 1 << 20  # of one head, computed at once: bounds the memory of a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class PagedAttention:
         self, layer: int, spec: Attention, q_TNH: Floats, k_TKH: Floats, v_TKH: Floats
     ) -> Floats:
         """Keep keys and values, then attend; returns o_TNH."""
-        group: CacheGroup = group_of_layer(self._groups, layer)
+        group = group_of_layer(self._groups, layer)
         cache = self.caches[group.index]
         cache.write(layer, self._slots[group.index], k_TKH, v_TKH)
         o_TNH = np.empty_like(q_TNH)

@@ -13,11 +13,11 @@ from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm, Rope
 from jackfield_acme_numpy.arrays import Floats, Ints
 from jackfield_acme_numpy.attention import PagedAttention
-from jackfield_acme_numpy.rope import Rotation
+from jackfield_acme_numpy.rope import Turns, frequencies, rotate, turns
 from jackfield_acme_numpy.weights import Weights
 
 Function = Callable[[Floats], Floats]
-Turns = dict[Rope, tuple[Floats, Floats]]  # of the tokens of one step
+Rotations = dict[Rope, Turns]  # of the tokens of one step
 
 
 def load_decoder(context: WorkerContext) -> Decoder:
@@ -36,10 +36,10 @@ class Decoder:
         head = table if spec.tied_head else weights.read("head", "weight", spec.vocab_size, size)
         self._spec = spec
         self._table_VE = table
-        self._rotations = {rope: Rotation(rope) for rope in _ropes(spec)}
+        ropes = {layer.mixer.rope for layer in spec.layers if layer.mixer.rope}
+        self._frequencies = {rope: frequencies(rope) for rope in ropes}
         self._layers = [
-            _DecoderLayer(index, layer, size, weights, self._rotations)
-            for index, layer in enumerate(spec.layers)
+            _DecoderLayer(index, layer, size, weights) for index, layer in enumerate(spec.layers)
         ]
         self._final_norm = _load_norm(spec.final_norm, "final_norm", size, weights)
         self._head = _Linear(head)
@@ -47,9 +47,11 @@ class Decoder:
     def forward(self, token_ids_T: Ints, positions_T: Ints, attention: PagedAttention) -> Floats:
         """Hidden states of the tokens of a step; keeps their keys and values by `attention`."""
         x_TE = self._table_VE[token_ids_T] * np.float32(self._spec.embedding_scale)
-        turns = {rope: rotation.turns(positions_T) for rope, rotation in self._rotations.items()}
+        rotations: Rotations = {
+            rope: turns(pairs, positions_T) for rope, pairs in self._frequencies.items()
+        }
         for layer in self._layers:
-            layer(x_TE, turns, attention)
+            layer(x_TE, rotations, attention)
         return x_TE
 
     def logits(self, hidden_SE: Floats) -> Floats:
@@ -64,22 +66,20 @@ class Decoder:
 class _DecoderLayer:
     """Two branches that add to the residual stream."""
 
-    def __init__(
-        self, index: int, layer: Layer, size: int, weights: Weights, rotations: dict[Rope, Rotation]
-    ) -> None:
+    def __init__(self, index: int, layer: Layer, size: int, weights: Weights) -> None:
         def norm(spec: Norm | None, word: str) -> Function:
             return _load_norm(spec, f"layers.{index}.{word}", size, weights)
 
         self._mixer_norm = norm(layer.mixer_norm, "mixer_norm")
-        self._mixer = _Mixer(index, layer.mixer, size, weights, rotations)
+        self._mixer = _Mixer(index, layer.mixer, size, weights)
         self._mixer_post_norm = norm(layer.mixer_post_norm, "mixer_post_norm")
         self._feed_forward_norm = norm(layer.feed_forward_norm, "feed_forward_norm")
         self._feed_forward = _GatedFeedForward(index, layer.feed_forward, size, weights)
         self._feed_forward_post_norm = norm(layer.feed_forward_post_norm, "feed_forward_post_norm")
 
-    def __call__(self, x_TE: Floats, turns: Turns, attention: PagedAttention) -> None:
+    def __call__(self, x_TE: Floats, rotations: Rotations, attention: PagedAttention) -> None:
         """Adds to `x_TE` in place."""
-        mixed_TE = self._mixer(self._mixer_norm(x_TE), turns, attention)
+        mixed_TE = self._mixer(self._mixer_norm(x_TE), rotations, attention)
         x_TE += self._mixer_post_norm(mixed_TE)
         x_TE += self._feed_forward_post_norm(self._feed_forward(self._feed_forward_norm(x_TE)))
 
@@ -87,17 +87,9 @@ class _DecoderLayer:
 class _Mixer:
     """Projections, norms over heads and the rotation around attention."""
 
-    def __init__(
-        self,
-        layer: int,
-        spec: Attention,
-        size: int,
-        weights: Weights,
-        rotations: dict[Rope, Rotation],
-    ) -> None:
+    def __init__(self, layer: int, spec: Attention, size: int, weights: Weights) -> None:
         module = f"layers.{layer}.mixer"
         self._layer, self._spec = layer, spec
-        self._rotation = rotations[spec.rope] if spec.rope else None
         q_size, kv_size = spec.num_heads * spec.head_size, spec.num_kv_heads * spec.head_size
         self._q = _load_linear(weights, f"{module}.q", q_size, size, spec.qkv_bias)
         self._k = _load_linear(weights, f"{module}.k", kv_size, size, spec.qkv_bias)
@@ -106,13 +98,12 @@ class _Mixer:
         self._q_norm = _load_norm(spec.q_norm, f"{module}.q_norm", spec.head_size, weights)
         self._k_norm = _load_norm(spec.k_norm, f"{module}.k_norm", spec.head_size, weights)
 
-    def __call__(self, x_TE: Floats, turns: Turns, attention: PagedAttention) -> Floats:
+    def __call__(self, x_TE: Floats, rotations: Rotations, attention: PagedAttention) -> Floats:
         heads = (len(x_TE), -1, self._spec.head_size)
         q_TNH = self._q_norm(self._q(x_TE).reshape(heads))
         k_TKH = self._k_norm(self._k(x_TE).reshape(heads))
-        if self._rotation and self._spec.rope:
-            q_TNH = self._rotation.apply(q_TNH, turns[self._spec.rope])
-            k_TKH = self._rotation.apply(k_TKH, turns[self._spec.rope])
+        if self._spec.rope:
+            q_TNH, k_TKH = (rotate(x, rotations[self._spec.rope]) for x in (q_TNH, k_TKH))
         v_TKH = self._v(x_TE).reshape(heads)
         o_TNH = attention.attend(self._layer, self._spec, q_TNH, k_TKH, v_TKH)
         return self._o(o_TNH.reshape(len(x_TE), -1))
@@ -165,10 +156,6 @@ def _load_norm(norm: Norm | None, module: str, size: int, weights: Weights) -> F
         return lambda x: x
     stored = weights.read(module, "weight", size, neutral=1 - norm.weight_offset)
     return _RmsNorm(stored + np.float32(norm.weight_offset), np.float32(norm.epsilon))
-
-
-def _ropes(spec: ModelSpec) -> set[Rope]:
-    return {layer.mixer.rope for layer in spec.layers if layer.mixer.rope}
 
 
 def _silu(x: Floats) -> Floats:
