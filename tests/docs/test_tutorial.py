@@ -36,7 +36,9 @@ def test_it_ends_in_an_installed_plugin_that_an_engine_chooses(clean_environment
 
 
 def test_the_environment_holds_no_source_of_ours(clean_environment):
-    said = clean_environment.run("python -c 'import jackfield; print(jackfield.__file__)'; pip list")
+    said = clean_environment.run(
+        "python -c 'import jackfield; print(jackfield.__file__)'; pip list"
+    )
 
     assert "site-packages" in said.splitlines()[0]
     assert [line.split()[0] for line in said.splitlines() if "jackfield-" in line] == []
