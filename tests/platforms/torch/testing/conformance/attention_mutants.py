@@ -113,3 +113,11 @@ class OrderOfNobody(Sound):
 class ClaimsNothing(Sound):
     def check(self, need, facts):
         return (Reason("weekday", "not today", "try tomorrow"),)
+
+
+class Recordable(Sound):
+    capture = "uniform"
+
+
+class RecordsItsLengths(Recordable):
+    pass

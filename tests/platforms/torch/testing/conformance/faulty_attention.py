@@ -232,3 +232,48 @@ class NeverPrepared(Sound):
 
 class OrderOfNobody(Sound):
     pass
+
+
+class Recordable(Sound):
+    """Rows of one query run in a graph: all that differs between steps stands in buffers. R rows, B blocks."""
+
+    def __init__(self, group, layout, limits):
+        super().__init__(group, layout, limits)
+        width, device = -(-limits.max_length // layout.block_size), limits.device
+        self.table_RB = torch.zeros(limits.max_rows, width, dtype=torch.int64, device=device)
+        self.lengths_R = torch.zeros(limits.max_rows, dtype=torch.int64, device=device)
+        self.key_L = torch.arange(limits.max_length, device=device)
+
+    def prepare(self, batch):
+        super().prepare(batch)
+        self.is_uniform = set(batch.query_lengths) == {1}
+        num_rows, width = batch.block_ids_RB.shape
+        self.num_rows = num_rows
+        self.table_RB[:num_rows, :width] = batch.block_ids_RB
+        self.lengths_R[:num_rows] = batch.lengths_R
+
+    def attend(self, q_TNH, cache, layer):
+        if not self.is_uniform or layer.window or layer.soft_cap or layer.sinks_N is not None:
+            return super().attend(q_TNH, cache, layer)
+        rows, offset_L = slice(self.num_rows), self.key_L % self.block_size
+        blocks_RL = self.table_RB[rows, self.key_L // self.block_size]
+        head_N = self.kv_head(q_TNH.shape[1], cache.key_BSHD.shape[2]).tolist()
+        unseen_RL = self.key_L >= self.lengths_R[rows].unsqueeze(1)
+        k_RLKH, v_RLKH = (
+            x[blocks_RL, offset_L].float().masked_fill(unseen_RL[..., None, None], 0.0)
+            for x in (cache.key_BSHD, cache.value_BSHD)
+        )
+        k_RLNH, v_RLNH = (
+            torch.stack([x[:, :, head] for head in head_N], 2) for x in (k_RLKH, v_RLKH)
+        )
+        scores_RNL = torch.einsum("rnh,rlnh->rnl", q_TNH.float(), k_RLNH) * layer.scale
+        p_RNL = scores_RNL.masked_fill(unseen_RL.unsqueeze(1), -torch.inf).softmax(-1)
+        return torch.einsum("rnl,rlnh->rnh", p_RNL, v_RLNH).to(q_TNH.dtype)
+
+
+class RecordsItsLengths(Recordable):
+    """Puts new lengths into a new tensor, which a graph never sees."""
+
+    def prepare(self, batch):
+        self.lengths_R = self.lengths_R.clone()
+        super().prepare(batch)

@@ -95,6 +95,23 @@ def test_a_writer_that_touches_other_slots_is_noticed(kit_of, monkeypatch):
     assert f"{test}[16]" in run_kit(kit_of("Sound"), test).of("failed")
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("backend", "outcome"), [("Recordable", "passed"), ("RecordsItsLengths", "failed")]
+)
+def test_a_graph_that_is_blind_to_the_next_step_is_noticed(kit_of, backend, outcome):
+    kit = kit_of(backend, device=torch.accelerator.current_accelerator().type)
+    test = "test_a_device_graph_records_what_is_claimed"
+
+    assert run_kit(kit, test).outcomes[f"{test}[uniform]"] == outcome
+
+
+def test_rows_of_one_query_may_run_from_buffers(kit_of):
+    report = run_kit(kit_of("Recordable"), "decode or chunks or later or twice")
+
+    assert report.of("failed") == (), report.texts
+
+
 def test_every_pair_of_claimed_values_meets_in_a_case(kit_of):
     cases = kit_of("Sound").claimed().cases(2)
 
@@ -116,7 +133,7 @@ def test_higher_strength_means_more_cases(kit_of):
 
 
 def test_a_backend_that_claims_nothing_does_not_pass(kit_of):
-    report = run_kit(kit_of("ClaimsNothing"), "unwritten or plain")
+    report = run_kit(kit_of("ClaimsNothing"), "unwritten or float64")
 
     assert report.of("passed") == ()
     assert "not today" in report.texts[report.of("failed")[0]]
