@@ -1,16 +1,19 @@
 """The platform in NumPy as a stranger gets it: wheels, in an environment where there is no torch."""
 
 import json
+import shlex
 
 import pytest
 import torch
 import transformers
 
+from jackfield import LLM, SamplingParams
 from jackfield.testing.tokenizer import VOCAB_SIZE, write_byte_tokenizer
 
 pytestmark = pytest.mark.cpu_model
 PACKAGE = "examples/third_party/numpy_platform"
 PROMPTS = [list(b"one"), list(range(40, 90)), list(b"a longer one")]
+QUESTIONS = ("The capital of France is", "def fibonacci(n):")
 ANSWER = f"""
 import sys
 from jackfield import LLM, SamplingParams
@@ -82,6 +85,23 @@ def test_without_torch_it_answers_as_transformers_do(environment, folder):
 
 def test_a_server_can_stream_from_it_and_drop_requests(environment, folder):
     assert environment.run(f"python -c '{SERVE}'", folder).splitlines()[-1] == "[200, 5, 200]"
+
+
+@pytest.mark.slow
+def test_a_real_model_answers_as_it_does_on_torch(environment, tmp_path):
+    environment.install("plugins/gguf", "plugins/model_packages")
+    params = SamplingParams(max_tokens=32, temperature=0.0)
+    with LLM("smollm2", dtype="float32", settings={"select.platform": "cpu"}) as llm:
+        expected = [output.outputs[0].text for output in llm.generate(list(QUESTIONS), params)]
+
+    said = environment.run(
+        "python -m jackfield.cli.main generate smollm2 --json --max-tokens 32 --temperature 0 "
+        + " ".join(f"--prompt {shlex.quote(question)}" for question in QUESTIONS),
+        tmp_path,
+    )
+
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert [line["text"] for line in lines] == expected
 
 
 def test_its_own_tests_pass_there(environment, copy_of):

@@ -99,14 +99,15 @@ class _Mixer:
         self._k_norm = _load_norm(spec.k_norm, f"{module}.k_norm", spec.head_size, weights)
 
     def __call__(self, x_TE: Floats, rotations: Rotations, attention: PagedAttention) -> Floats:
-        heads = (len(x_TE), -1, self._spec.head_size)
-        q_TNH = self._q_norm(self._q(x_TE).reshape(heads))
-        k_TKH = self._k_norm(self._k(x_TE).reshape(heads))
-        if self._spec.rope:
-            q_TNH, k_TKH = (rotate(x, rotations[self._spec.rope]) for x in (q_TNH, k_TKH))
-        v_TKH = self._v(x_TE).reshape(heads)
-        o_TNH = attention.attend(self._layer, self._spec, q_TNH, k_TKH, v_TKH)
-        return self._o(o_TNH.reshape(len(x_TE), -1))
+        spec, num_tokens = self._spec, len(x_TE)
+        kv_shape = (num_tokens, spec.num_kv_heads, spec.head_size)
+        q_TNH = self._q_norm(self._q(x_TE).reshape(num_tokens, spec.num_heads, spec.head_size))
+        k_TKH = self._k_norm(self._k(x_TE).reshape(kv_shape))
+        if spec.rope:
+            q_TNH, k_TKH = (rotate(x, rotations[spec.rope]) for x in (q_TNH, k_TKH))
+        v_TKH = self._v(x_TE).reshape(kv_shape)
+        o_TNH = attention.attend(self._layer, spec, q_TNH, k_TKH, v_TKH)
+        return self._o(o_TNH.reshape(num_tokens, spec.num_heads * spec.head_size))
 
 
 class _GatedFeedForward:
