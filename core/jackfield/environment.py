@@ -17,6 +17,24 @@ def jackfield_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
+# What else decides which devices a process sees, and whose libraries it loads.
+_DEVICE_PREFIXES = (
+    "CUDA_",
+    "NVIDIA_",
+    "HIP_",
+    "ROCR_",
+    "TPU_",
+    "NEURON_",
+    "ZE_",
+    "LD_LIBRARY_PATH",
+)
+
+
+def device_variables() -> dict[str, str]:
+    """Variables of the process that change what a probe finds, by name."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_DEVICE_PREFIXES)}
+
+
 def cache_folder() -> Path:
     """Where downloads are kept: $JACKFIELD_CACHE, or ~/.cache/jackfield. It need not exist yet."""
     return Path(os.environ.get(CACHE_FOLDER) or DEFAULT_CACHE_FOLDER).expanduser()

@@ -40,6 +40,8 @@ class PluginSettings:
     deny: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
+    probe: str = 'process'
+    probe_timeout_s: float = 60.0
     lock: str | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:

@@ -8,6 +8,7 @@ Facts = Mapping[str, str | int | float | bool | None]
 class Card(ABC):
     features: ClassVar[frozenset[str]] = frozenset()
     options: ClassVar[type | None] = None
+    facts_last: ClassVar[bool] = True
     only_named: ClassVar[bool] = False
 
     def probe(self) -> Facts:

@@ -52,9 +52,9 @@ class Distributions:
         return folder
 
     def scan(self, **settings) -> PluginRegistry:
-        """A registry of these distributions alone: the first-party ones are denied."""
+        """A registry of these distributions alone: the first-party ones are denied. They are tried here at once."""
         deny = (*scan_installed().first_party, *settings.pop("deny", ()))
-        return PluginRegistry.scan(PluginSettings(deny=deny, **settings))
+        return PluginRegistry.scan(PluginSettings(deny=deny, **{"probe": "inline", **settings}))
 
 
 @pytest.fixture

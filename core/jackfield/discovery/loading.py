@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from jackfield.activation import PluginRef
@@ -40,7 +42,7 @@ def describe(ref: PluginRef) -> str:
     return f"the {kind_of(ref.kind).word} {ref.name!r} of {ref.distribution} {ref.version} ({ref.target})"
 
 
-def fix_for(ref: PluginRef, error: BaseException) -> str:
+def fix_for(ref: PluginRef, error: BaseException | None = None) -> str:
     """What a user can do about it."""
     avoid = f'leave it out with plugins.deny = ["{ref.name}@{ref.distribution}"]'
     if ref.distribution == LOCAL:
@@ -89,4 +91,23 @@ def _made(target: Any, kind: Kind) -> Any:
         )
     if not issubclass(target, base):
         raise TypeError(f"{target.__name__} must extend {base.__module__}.{base.__name__}")
+    for name, method in inspect.getmembers(base, inspect.isfunction):
+        _check_signature(target, name, method)
     return target()
+
+
+def _check_signature(target: type, name: str, method: Callable[..., Any]) -> None:
+    """Raise TypeError where the plugin's method cannot be called as the contract calls it."""
+    theirs = getattr(target, name)
+    if name.startswith("_") or theirs is method or not inspect.isfunction(theirs):
+        return
+    needed = inspect.signature(method).parameters.values()
+    positional = [p.name for p in needed if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    named = {p.name: p for p in needed if p.kind is p.KEYWORD_ONLY}
+    try:
+        inspect.signature(theirs).bind(*positional, **named)
+    except TypeError:
+        raise TypeError(
+            f"{target.__name__}.{name}{inspect.signature(theirs)} cannot be called as its contract does: "
+            f"{name}{inspect.signature(method)}"
+        ) from None

@@ -14,6 +14,7 @@ from jackfield.discovery.filters import PluginFilter, is_named
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
 from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
 from jackfield.discovery.local import parse_local
+from jackfield.discovery.probing.trials import Trials
 from jackfield.discovery.scan import Scan, normalise, scan_installed
 from jackfield.errors import PluginIncompatible, PluginLoadError, PluginNotFound
 from jackfield.interfaces.card import Card, Facts
@@ -35,11 +36,13 @@ class PluginRegistry:
         plugins: Iterable[PluginRef],
         failures: Iterable[PluginFailure] = (),
         left_out: Iterable[PluginRef] = (),
-        probe: Probe = probe_here,
+        probe: Probe | None = None,
+        trials: Trials | None = None,
     ) -> None:
         self.all = tuple(sorted(plugins, key=lambda r: (r.kind, r.name, r.distribution, r.major)))
         self.left_out = tuple(left_out)  # installed, but the settings do not let them in
-        self._probe = probe
+        self._trials = trials  # None: plugins are imported and probed here at once
+        self._probe = probe or (trials.probe if trials else probe_here)
         self._kinds: dict[str, Kind] = dict(CORE_KINDS)
         self._scan_failures = tuple(failures)
         self._cards: dict[PluginRef, Any] = {}
@@ -52,16 +55,20 @@ class PluginRegistry:
         cls,
         settings: PluginSettings | None = None,
         served: Mapping[str, tuple[int, ...]] | None = None,
-        probe: Probe = probe_here,
+        probe: Probe | None = None,
     ) -> PluginRegistry:
-        """The installed plugins that `settings` allow, and the local ones. Raises PluginNotFound for names unknown."""
+        """The installed plugins that `settings` allow, and the local ones. Raises PluginNotFound for names unknown.
+
+        With plugins.probe = "process" each is tried in a process of its own before it comes into this one.
+        """
         settings = settings or PluginSettings()
         found: Scan = scan_installed()
         local = tuple(parse_local(text) for text in settings.local)
         plugins = (*found.plugins, *local)
         allowed = PluginFilter(settings, found).allowed(plugins)
         left_out = [ref for ref in plugins if ref not in allowed]
-        registry = cls(allowed, found.failures, left_out, probe)
+        trials = Trials(settings.probe_timeout_s) if settings.probe == "process" else None
+        registry = cls(allowed, found.failures, left_out, probe, trials)
         registry.serve(served or {})
         return registry
 
@@ -128,23 +135,28 @@ class PluginRegistry:
     def card(self, ref: PluginRef) -> Any:
         """The card of a plugin, or the function of a model; made once. Raises PluginLoadError."""
         if ref not in self._cards:
-            self._cards[ref] = self._guard("load", ref, lambda: load_target(ref))
+            self._cards[ref] = self._guard("load", ref, lambda: self._admitted(ref))
         return self._cards[ref]
 
     def facts(self, ref: PluginRef) -> Facts:
         """What a plugin's probe found on this machine; asked once. Raises PluginLoadError."""
         if ref not in self._facts:
             card = self.card(ref)
-            self._facts[ref] = self._guard("probe", ref, lambda: dict(self._probe(ref, card)))
+            self._facts[ref] = self._guard("probe", ref, lambda: _plain(self._probe(ref, card)))
         return self._facts[ref]
 
     def check(self, ref: PluginRef, need: Any) -> tuple[Reason, ...]:
         """What a plugin itself says against a need. Raises PluginLoadError where its check raises."""
         card, facts = self.card(ref), self.facts(ref)
         try:
-            return tuple(card.check(need, facts))
+            return _reasons(card.check(need, facts))
         except Exception as error:
             raise load_error(ref, "check", error) from error
+
+    def end_trials(self) -> None:
+        """End the process in which plugins were tried; it starts again if another one must be."""
+        if self._trials:
+            self._trials.close()
 
     def check_required(self, words: Iterable[str]) -> None:
         """Load all that `words` of plugins.required mean. Raises PluginIncompatible or PluginLoadError."""
@@ -168,6 +180,11 @@ class PluginRegistry:
             *(failure for kind in self.kinds for failure in self._conflicts(kind)),
             *self._load_failures.values(),
         )
+
+    def _admitted(self, ref: PluginRef) -> Any:
+        if self._trials:
+            self._trials.admit(ref)
+        return load_target(ref)
 
     def _guard(self, verb: str, ref: PluginRef, do: Any) -> Any:
         """`do()`, with a failure kept: a broken module is not imported a second time."""
@@ -218,6 +235,26 @@ class PluginRegistry:
         for refs in by_name.values():
             if len(refs) > 1:
                 yield PluginFailure.of("conflict", refs[0], *conflict(refs))
+
+
+def _plain(facts: Any) -> Facts:
+    """Facts that can be saved and compared. Raises TypeError for all else."""
+    if not isinstance(facts, Mapping):
+        raise TypeError(f"probe() must return a mapping of facts, got {facts!r}")
+    for name, value in facts.items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float | None):
+            raise TypeError(
+                f"probe() must return names with text, numbers, truth values or None, got {name!r}: {value!r}"
+            )
+    return dict(facts)
+
+
+def _reasons(found: Any) -> tuple[Reason, ...]:
+    if not isinstance(found, tuple | list) or not all(isinstance(r, Reason) for r in found):
+        raise TypeError(
+            f"check() must return a tuple of Reason, empty where it fits, got {found!r}"
+        )
+    return tuple(found)
 
 
 def _is_meant(ref: PluginRef, name: str, distribution: str) -> bool:

@@ -7,6 +7,9 @@ from typing import Any
 from jackfield.activation import ActivationPlan
 from jackfield.discovery.kinds import WEIGHT_FORMATS
 from jackfield.discovery.loading import load_target
+from jackfield.discovery.local import LOCAL
+from jackfield.discovery.scan import installed_version
+from jackfield.errors import PluginDrift
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
 
@@ -17,6 +20,20 @@ def load_selected(plan: ActivationPlan, kind: str, subject: str | None = None) -
     Raises PluginNotFound, and PluginLoadError where the plugin does not load in this process.
     """
     return load_target(plan.selected(kind, subject))
+
+
+def check_installed(plan: ActivationPlan) -> None:
+    """Raise PluginDrift where this process would run another version of a selected plugin than the plan names."""
+    for ref in {selection.plugin for selection in plan.selections}:
+        found = ref.version if ref.distribution == LOCAL else installed_version(ref.distribution)
+        if found not in (
+            ref.version,
+            None,
+        ):  # None: what is not installed fails when it is imported
+            raise PluginDrift(
+                f"the plan selects {ref.name} of {ref.distribution} {ref.version}, but here {found} is installed. "
+                "Install the same version in both places, and start the engine again"
+            )
 
 
 def open_checkpoint(context: WorkerContext) -> Checkpoint:

@@ -18,6 +18,7 @@ from jackfield.discovery.kinds import (
     TOKENIZERS,
     WEIGHT_FORMATS,
 )
+from jackfield.discovery.loading import describe, fix_for
 from jackfield.discovery.lock import Lock, read_lock
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.model_choice import ModelChoice, choose_model
@@ -130,6 +131,13 @@ def make_blueprint(
     With a lock (plugins.lock) raises PluginDrift where anything is not as locked.
     """
     registry = registry or PluginRegistry.scan(loaded.config.plugins)
+    try:
+        return _decide(loaded, registry, thorough)
+    finally:
+        registry.end_trials()
+
+
+def _decide(loaded: LoadedConfig, registry: PluginRegistry, thorough: bool) -> Blueprint:
     lock = _lock(loaded.config, registry)
     registry.check_required(loaded.config.plugins.required)
     planner = Planner(registry, loaded, thorough=thorough)
@@ -141,7 +149,14 @@ def make_blueprint(
     loaded = _resolved(loaded, model.spec)
     _choose_core(planner, plugin.name, loaded.config)
     registry.serve(platform.serves)
-    for point in platform.choices(model.spec, loaded.config, facts):
+    before = repr(loaded.config)
+    points = platform.choices(model.spec, loaded.config, facts)
+    if repr(loaded.config) != before:
+        raise PluginLoadError(
+            f"{describe(plugin)} changed the settings of the engine while it was asked for its choices. "
+            f"A platform returns defaults instead. {fix_for(plugin)}"
+        )
+    for point in points:
         planner.choose(point, preferred_by=f"platform {plugin.name}")
     planner.check_all_read(loaded)
     activation = planner.activation()

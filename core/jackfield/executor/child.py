@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
+from jackfield.discovery.selected import check_installed
 from jackfield.errors import WorkerError
 from jackfield.executor.create import create_worker
 from jackfield.executor.messages import Command, Failed, Reply, Start, WhereAreYou, WhereIAm
@@ -45,6 +46,7 @@ def _create(start: Start) -> Worker:
             f"rank {context.rank} would run other plugins than the parent: the digest of its activation plan is "
             f"{found[:12]}, the parent's {start.digest[:12]}. Install the same versions in both places"
         )
+    check_installed(context.activation)
     return create_worker(context)
 
 

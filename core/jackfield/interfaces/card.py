@@ -16,7 +16,7 @@ class Card(ABC):
     """The target of an entry point. Its module imports nothing heavy; only `probe` and `create*` may.
 
     Cards are made without arguments and hold no state. A selection runs in three stages: the features in use must
-    be declared here, else the candidate is refused unasked; `probe` finds facts, once a machine; `check` compares a
+    be declared here, else the candidate is refused unasked; `probe` finds facts, once in a state of machine and environment; `check` compares a
     need with the facts and can only refuse more.
     """
 
@@ -25,6 +25,8 @@ class Card(ABC):
     options: ClassVar[type | None] = (
         None  # frozen dataclass of its settings, [options.NAME] in the config
     )
+    # False: what `probe` finds changes by itself (free memory), so it runs in every process and must be light
+    facts_last: ClassVar[bool] = True
     only_named: ClassVar[bool] = False  # True: never chosen unless the user names it
 
     def probe(self) -> Facts:

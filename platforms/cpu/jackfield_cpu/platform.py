@@ -21,6 +21,7 @@ class CpuPlatform(TorchPlatform):
     """The processor that this process runs on."""
 
     options = CpuOptions
+    facts_last = False  # memory comes and goes
     device = "cpu"
     attention_preference = ("cpu_paged", "torch_sdpa")
 

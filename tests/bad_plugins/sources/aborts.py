@@ -1,0 +1,13 @@
+"""Aborts in its probe, as a C++ library does that throws."""
+
+import os
+
+from jackfield.testing.platform import ReferencePlatform
+
+
+class Bad(ReferencePlatform):
+    """Sound but for its probe."""
+
+    def probe(self):
+        """Crash."""
+        os.abort()

@@ -1,0 +1,5 @@
+"""Extends nothing of ours."""
+
+
+class Bad:
+    """A class."""

@@ -1,0 +1,15 @@
+"""Replaces a method of the core when it is imported."""
+
+from jackfield.scheduler.scheduler import Scheduler
+from jackfield.testing.platform import ReferencePlatform
+
+
+def schedule(self):
+    """Do nothing."""
+
+
+Scheduler.schedule = schedule
+
+
+class Bad(ReferencePlatform):
+    """Sound but for its import."""

@@ -1,0 +1,11 @@
+"""Does nothing bad."""
+
+from jackfield.testing.platform import ReferencePlatform
+
+
+class Bad(ReferencePlatform):
+    """What the name does not say."""
+
+    def probe(self):
+        """A fact."""
+        return {"device": "sound"}
