@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jackfield.activation import PluginRef
+from jackfield.config.schema import PluginSettings
 from jackfield.discovery.failure import check_conflict
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import KITS, scan_installed
@@ -18,7 +19,7 @@ from jackfield.testing.conformance.kit import ConformanceKit
 
 def find_kits(words: Iterable[str]) -> list[type[ConformanceKit]]:
     """The kits that words of --jackfield-conformance, KIND or KIND:NAME, mean. Raises pytest.UsageError."""
-    registry = PluginRegistry.scan()
+    registry = PluginRegistry.scan(PluginSettings(probe="inline"))
     registry.serve_all()
     try:
         return [kit for word in words for kit in _of_word(registry, word)]

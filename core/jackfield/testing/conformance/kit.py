@@ -67,8 +67,8 @@ class ConformanceKit:
     @classmethod
     @cache
     def registry(cls) -> PluginRegistry:
-        """What is installed, and `plugins`."""
-        registry = PluginRegistry.scan(PluginSettings(local=cls.plugins))
+        """What is installed, and `plugins`; probed in this process, where a debugger sees it."""
+        registry = PluginRegistry.scan(PluginSettings(local=cls.plugins, probe="inline"))
         if cls.kind not in CORE_KINDS:
             registry.serve_all()  # platforms say what their runtimes serve
         return registry
