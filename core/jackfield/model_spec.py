@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jackfield.cache import FULL, WINDOW, CacheGroup
 from jackfield.dtypes import DType
@@ -163,6 +163,17 @@ class ModuleSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """How a checkpoint stores its linears, where not plainly: `quantization_config`, read for each of them."""
+
+    FEATURE: ClassVar[str] = "quantization"
+
+    method: str  # "gptq"; schemes declare `quantization.method=gptq`
+    # of the linears that are stored so, by logical module, the method's parameters; all others are stored plainly
+    linears: Mapping[str, Mapping[str, Any]] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """All that a runtime needs to know of a decoder-only model."""
 
@@ -185,6 +196,18 @@ class ModelSpec:
     logit_scale: float = 1.0
     logit_soft_cap: float | None = None
     head_bias: bool = False
+    quantization: Quantization | None = None  # the core fills it in; a model plugin leaves it
+
+    @property
+    def linears(self) -> tuple[str, ...]:
+        """Every linear as a logical module, in the order in which they run."""
+        found = []
+        for index, layer in enumerate(self.layers):
+            mixer = ("q", "k", "v", "o") if layer.cache_of_layer is None else ("q", "o")
+            forward = ("gate", "up", "down") if layer.feed_forward.gated else ("up", "down")
+            found += [f"layers.{index}.mixer.{name}" for name in mixer]
+            found += [f"layers.{index}.feed_forward.{name}" for name in forward]
+        return (*found, "head")
 
     def source(self, module: str) -> ModuleSource:
         """Where the logical module, e.g. `layers.3.mixer.q`, stands in the checkpoint. KeyError if unmapped."""

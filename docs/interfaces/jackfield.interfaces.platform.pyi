@@ -20,6 +20,7 @@ class ChoicePoint:
     need: Any
     preference: tuple[str, ...] = ()
     match: Mapping[str, Scalar] = field(default_factory=dict)
+    remedy: str = ''
 class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     precedence: ClassVar[int] = 0

@@ -2,6 +2,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from typing import Any
 from typing import ClassVar
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import DType
@@ -86,6 +87,11 @@ class ModuleSource:
     prefix: str
     transforms: tuple[Transform, ...] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    FEATURE: ClassVar[str] = 'quantization'
+    method: str
+    linears: Mapping[str, Mapping[str, Any]] = field(hash=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     FEATURE: ClassVar[str] = 'model'
     architecture: str
@@ -105,6 +111,11 @@ class ModelSpec:
     logit_scale: float = 1.0
     logit_soft_cap: float | None = None
     head_bias: bool = False
+    quantization: Quantization | None = None
+
+    @property
+    def linears(self) -> tuple[str, ...]:
+        ...
 
     def source(self, module: str) -> ModuleSource:
         ...

@@ -1,7 +1,10 @@
 # Part of: jackfield_torch.quantization.v1
 from abc import abstractmethod
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
 from typing import ClassVar
 from jackfield.interfaces.card import Card
 from jackfield_torch.interfaces.linear import Linear
@@ -13,6 +16,7 @@ class QuantizationNeed:
     device: str
     dtype: str
     method: str = 'none'
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearPart:
     name: str
@@ -21,6 +25,7 @@ class LinearPart:
     bias: bool = False
     split: str = 'column'
     copies: int = 1
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 class QuantizationScheme(Card):
 
     @abstractmethod

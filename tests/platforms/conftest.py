@@ -66,13 +66,14 @@ class TinyModel:
         (folder / "config.json").write_text(json.dumps(config))
         save_file(make_weights(self.spec), folder / "model.safetensors")
         files = ModelFiles(reference=str(folder), path=folder)
+        scheme = UnquantizedScheme()
         with SafetensorsFormat().open(files) as checkpoint:
             self._decoder = assemble_decoder(
                 self.spec,
                 CheckpointWeights(checkpoint, self.spec),
                 torch.device("cpu"),
                 torch.float32,
-                lambda part: UnquantizedScheme(),
+                lambda part: scheme,
                 SingleRank(),
                 MAX_LENGTH,
             )

@@ -165,9 +165,10 @@ def _decided_by(
 
 
 def _nothing_fits(decision: Decision, point: ChoicePoint) -> SelectionError:
-    what = "none of the plugins above fits" if decision.candidates else "no plugin is installed"
-    return SelectionError(
-        f"{decision.report()}\n{what}: install one that does (pip install jackfield-NAME), "
-        f"or change the settings that it is asked for, or name one with select.{point.setting}",
-        decision,
+    names = ", ".join(dict.fromkeys(candidate.name for candidate in decision.candidates))
+    what = f"none of the installed ones fits ({names})" if names else "no plugin is installed"
+    remedy = point.remedy or (
+        "install one that does (pip install jackfield-NAME), or change the settings that it is asked for, "
+        f"or name one with select.{point.setting}"
     )
+    return SelectionError(f"{decision.report()}\n{what}: {remedy}", decision)

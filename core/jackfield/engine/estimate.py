@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from jackfield.dtypes import parse_dtype
+from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, parse_dtype
 from jackfield.engine.blueprint import Blueprint
 from jackfield.errors import JackfieldError
 from jackfield.interfaces.card import Facts
+from jackfield.interfaces.weights import TensorInfo
 from jackfield.kv_cache.sizing import CacheBudget
 from jackfield.model_spec import ModelSpec
 
@@ -26,12 +27,18 @@ class MemoryEstimate:
 
 
 def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
-    """Weights in the engine's dtype, and the cache where the settings fix its size. Reads headers only."""
+    """Weights in the engine's dtype, quantized ones as they are stored, and the cache where the settings fix its size.
+
+    Reads headers only.
+    """
     config = blueprint.config
     width = parse_dtype(config.model.dtype).itemsize
     with blueprint.open_checkpoint() as checkpoint:
-        sizes = [prod(info.shape) for info in checkpoint.tensors.values()]
-        num_weights = num_parameters(blueprint.spec) if checkpoint.is_synthetic else sum(sizes)
+        weight_bytes = (
+            num_parameters(blueprint.spec) * width
+            if checkpoint.is_synthetic
+            else sum(_loaded_bytes(info, width) for info in checkpoint.tensors.values())
+        )
     groups = blueprint.spec.cache_groups(parse_dtype(config.cache.dtype))
     block_bytes = tuple(group.block_bytes(config.cache.block_size) for group in groups)
     budget = CacheBudget(
@@ -42,7 +49,6 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         max_step_tokens=config.scheduler.max_step_tokens,
         depth=config.executor.depth,
     )
-    weight_bytes = num_weights * width
     num_blocks, problem = None, ""
     try:
         if config.cache.num_blocks is not None:
@@ -59,6 +65,12 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         max_cache_tokens=_most_tokens(blueprint.facts, weight_bytes, budget, block_bytes),
         problem=problem,
     )
+
+
+def _loaded_bytes(info: TensorInfo, width: int) -> int:
+    """Only weights in full precision are converted; codes, packed words and 8-bit floats belong to a scheme."""
+    is_full = info.dtype in (FLOAT64, FLOAT32, FLOAT16, BFLOAT16)
+    return prod(info.shape) * (width if is_full else info.dtype.itemsize)
 
 
 def _most_tokens(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jackfield.activation import PluginRef
+from jackfield.checkpoint.quantization import read_quantization
 from jackfield.config import EngineConfig
 from jackfield.decision import Candidate, Decision, Verdict
 from jackfield.discovery.kinds import (
@@ -123,7 +124,8 @@ def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelS
         raise
     except Exception as error:
         raise load_error(plugin, "build a spec with", error) from error
-    return spec
+    quantization = read_quantization(values, spec)
+    return replace(spec, quantization=quantization) if quantization else spec
 
 
 def _model_for(planner: Planner, architectures: list[str], reference: str) -> PluginRef:

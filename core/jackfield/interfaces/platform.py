@@ -27,6 +27,7 @@ class ChoicePoint:
     need: Any  # a frozen dataclass; its non-default fields are named features
     preference: tuple[str, ...] = ()
     match: Mapping[str, Scalar] = field(default_factory=dict)
+    remedy: str = ""  # what to do where nothing fits: a sentence for the error
 
 
 class Platform(Card):

@@ -24,6 +24,7 @@ from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
 from jackfield_torch.layers.linear import PackedLinear, linear_kind
 from jackfield_torch.layers.logits import Logits, SoftCap
 from jackfield_torch.layers.norm import build_norm
+from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import (
     CheckpointWeights,
     ModelWeights,
@@ -152,6 +153,7 @@ def _build_logits(
         out_size=spec.vocab_size,
         bias=spec.head_bias,
         split="column" if is_split else "none",
+        settings=stored_settings(spec, "head"),
     )
     return Logits(
         build_norm(spec.final_norm, "final_norm", spec.hidden_size, weights),

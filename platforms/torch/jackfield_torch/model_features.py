@@ -41,6 +41,7 @@ _MODEL = (
     "logit_scale",
     "logit_soft_cap",
     "head_bias",
+    "quantization",
 )
 _WORDS = {
     "norm": _NORM,

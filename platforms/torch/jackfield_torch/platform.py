@@ -19,6 +19,8 @@ from jackfield_torch.device import Device
 from jackfield_torch.interfaces import attention_backend, quantization
 from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.interfaces.quantization import QuantizationNeed
+from jackfield_torch.linear_groups import SETTING as QUANTIZATION
+from jackfield_torch.linear_groups import LinearGroup, linear_groups
 from jackfield_torch.model_features import MODEL_FEATURES
 
 
@@ -47,24 +49,36 @@ class TorchPlatform(Platform):
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """A quantization scheme for the linears, and an attention backend for each cache group."""
+        """A quantization scheme for linears that are stored alike, and an attention backend for each cache group."""
         groups = spec.cache_groups(settings.cache_dtype(config, spec))
-        linears = ChoicePoint(
-            kind=quantization.KIND,
-            setting="quantization",
-            subject=settings.LINEARS,
-            need=QuantizationNeed(
-                device=self.device, dtype=settings.model_dtype(config, spec).name
-            ),
-            preference=self.quantization_preference,
+        return (
+            *(self._linear_choice(spec, config, group) for group in linear_groups(spec, config)),
+            *(self._attention_choice(spec, config, group) for group in groups),
         )
-        return (linears, *(self._attention_choice(spec, config, group) for group in groups))
 
     def create_worker(self, context: WorkerContext) -> Worker:
         """A worker of the torch runtime on this platform's device."""
         from jackfield_torch.worker import TorchWorker
 
         return TorchWorker(context, self.create_device(context))
+
+    def _linear_choice(
+        self, spec: ModelSpec, config: EngineConfig, group: LinearGroup
+    ) -> ChoicePoint:
+        return ChoicePoint(
+            kind=quantization.KIND,
+            setting=QUANTIZATION,
+            subject=group.subject,
+            need=QuantizationNeed(
+                device=self.device,
+                dtype=settings.model_dtype(config, spec).name,
+                method=group.method,
+                settings=group.settings,
+            ),
+            preference=self.quantization_preference,
+            match=group.match,
+            remedy=_remedy(group.method),
+        )
 
     def _attention_choice(
         self, spec: ModelSpec, config: EngineConfig, group: CacheGroup
@@ -114,6 +128,15 @@ class TorchPlatform(Platform):
                 f"set model.dtype to one of {allowed}",
             ),
         )
+
+
+def _remedy(method: str) -> str:
+    if method == "none":
+        return ""
+    return (
+        f"the checkpoint is quantized with {method!r}. Install a scheme that reads it "
+        f"(pip install jackfield-{method.replace('_', '-')}), or take a checkpoint with plain weights"
+    )
 
 
 def _check_ranks(need: PlatformNeed) -> tuple[Reason, ...]:

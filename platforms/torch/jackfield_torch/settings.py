@@ -9,8 +9,6 @@ from jackfield.config import EngineConfig
 from jackfield.dtypes import DType, parse_dtype
 from jackfield.model_spec import ModelSpec
 
-LINEARS = "linears"  # the one subject of quantization, until a checkpoint mixes schemes
-
 
 def model_dtype(config: EngineConfig, spec: ModelSpec) -> DType:
     """The dtype of weights and activations; where nobody chose one, that of the checkpoint."""
@@ -30,7 +28,7 @@ def max_length(config: EngineConfig, spec: ModelSpec) -> int:
 
 def subject_of(group: CacheGroup) -> str:
     """The layers of a cache group in words: "layers 0-4, 6-10, 12"."""
-    return f"layers {', '.join(_ranges(group.layers))}"
+    return f"layers {', '.join(ranges(group.layers))}"
 
 
 def heads_of_rank(num_heads: int, num_ranks: int) -> int:
@@ -38,7 +36,8 @@ def heads_of_rank(num_heads: int, num_ranks: int) -> int:
     return max(1, num_heads // num_ranks)
 
 
-def _ranges(numbers: Sequence[int]) -> list[str]:
+def ranges(numbers: Sequence[int]) -> list[str]:
+    """Ascending numbers in words: "0-4", "6"."""
     starts = [n for i, n in enumerate(numbers) if i == 0 or numbers[i - 1] != n - 1]
     ends = [n for i, n in enumerate(numbers) if i == len(numbers) - 1 or numbers[i + 1] != n + 1]
     return [

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from jackfield.activation import PluginRef
 from jackfield.discovery.selected import load_selected
 from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
@@ -19,6 +20,7 @@ from jackfield_torch.device import Device
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import KIND as QUANTIZATION
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
+from jackfield_torch.linear_groups import linear_groups
 from jackfield_torch.model_runner import ModelRunner, OpenStep
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
@@ -65,7 +67,7 @@ class TorchWorker(Worker):
                 context,
                 self._torch_device,
                 torch_dtype(settings.model_dtype(context.config, context.spec)),
-                self._scheme_of(),
+                _Schemes(context),
                 self._ranks,
             )
         return WorkerReport(
@@ -137,15 +139,18 @@ class TorchWorker(Worker):
             self._steps.popleft()
             step.future.set_result(self._runner.finish(step.opened, step.late or LateInputs()))
 
-    def _scheme_of(self) -> _OneScheme:
-        return _OneScheme(load_selected(self._context.activation, QUANTIZATION, settings.LINEARS))
 
+class _Schemes:
+    """The scheme that was selected for each linear; one card serves all linears of a plugin."""
 
-class _OneScheme:
-    """The same quantization scheme for every linear."""
-
-    def __init__(self, scheme: QuantizationScheme) -> None:
-        self._scheme = scheme
+    def __init__(self, context: WorkerContext) -> None:
+        cards: dict[PluginRef, QuantizationScheme] = {}
+        self._of_module: dict[str, QuantizationScheme] = {}
+        for group in linear_groups(context.spec, context.config):
+            plugin = context.activation.selected(QUANTIZATION, group.subject)
+            if plugin not in cards:
+                cards[plugin] = load_selected(context.activation, QUANTIZATION, group.subject)
+            self._of_module |= dict.fromkeys(group.modules, cards[plugin])
 
     def __call__(self, part: LinearPart) -> QuantizationScheme:
-        return self._scheme
+        return self._of_module[part.name]

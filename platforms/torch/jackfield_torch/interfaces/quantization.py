@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jackfield.interfaces.card import Card
 
@@ -23,7 +23,11 @@ class QuantizationNeed:
 
     device: str
     dtype: str  # of activations
-    method: str = "none"  # `quantization_config.quant_method` of the checkpoint
+    method: str = (
+        "none"  # `quantization_config.quant_method` of the checkpoint; none: plain weights
+    )
+    # what else quantization_config says of these linears, e.g. bits and group_size
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class LinearPart:
     bias: bool = False
     split: str = "column"  # "column" (outputs), "row" (inputs) or "none"
     copies: int = 1  # consecutive ranks with the same share: kv heads where ranks outnumber them
+    # `settings` of the need that was served; empty where the weights are plain
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 class QuantizationScheme(Card):

@@ -23,6 +23,7 @@ from jackfield_torch.layers.attention import (
 from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
 from jackfield_torch.layers.linear import JoinedLinear
 from jackfield_torch.layers.norm import build_head_norms, build_norm
+from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import ModelWeights, WeightShard
 from jackfield_torch.rope import build_rotate
 from jackfield_torch.settings import heads_of_rank
@@ -52,9 +53,7 @@ class DecoderLayer:
 def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
     """One matrix where all parts have one scheme that can fuse them, else one after another."""
     first = schemes(parts[0])
-    if len({type(schemes(part)) for part in parts}) == 1 and (
-        len(parts) == 1 or first.can_fuse(parts)
-    ):
+    if all(schemes(part) is first for part in parts) and (len(parts) == 1 or first.can_fuse(parts)):
         return first.create(parts, shard)
     return JoinedLinear([schemes(part).create([part], shard) for part in parts])
 
@@ -71,6 +70,7 @@ class LayerBuilder:
         group: RankGroup,
         rope_indices: Mapping[Rope, int],
     ) -> None:
+        self._spec = spec
         self._hidden_size = spec.hidden_size
         self._weights = weights
         self._shard = shard
@@ -151,6 +151,7 @@ class LayerBuilder:
                 out_size=heads * attention.head_size,
                 bias=attention.qkv_bias,
                 copies=shared,
+                settings=stored_settings(self._spec, f"{module}.{name}"),
             )
             for name, heads, shared in (
                 ("q", attention.num_heads, 1),
@@ -172,6 +173,7 @@ class LayerBuilder:
                 in_size=self._hidden_size,
                 out_size=feed_forward.size,
                 bias=feed_forward.bias,
+                settings=stored_settings(self._spec, f"{module}.{name}"),
             )
             for name in (("gate", "up") if feed_forward.gated else ("up",))
         ]
@@ -184,7 +186,12 @@ class LayerBuilder:
 
     def _row(self, name: str, in_size: int, bias: bool) -> Linear:
         part = LinearPart(
-            name=name, in_size=in_size, out_size=self._hidden_size, bias=bias, split="row"
+            name=name,
+            in_size=in_size,
+            out_size=self._hidden_size,
+            bias=bias,
+            split="row",
+            settings=stored_settings(self._spec, name),
         )
         return build_linear_of([part], self._schemes, self._shard)
 

@@ -1,0 +1,109 @@
+"""Linears that are stored alike, and that the user's rules treat alike: the subjects of quantization. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jackfield.config import EngineConfig, Scalar
+from jackfield.model_spec import ModelSpec
+from jackfield_torch.settings import ranges
+
+SETTING = "quantization"  # select.quantization
+_ALL = "linears"  # the subject where all are alike
+_PLAIN = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearGroup:
+    """Linears that one selection serves."""
+
+    subject: str  # "linears", or "linears of layers 1-29 (gptq)"
+    modules: tuple[str, ...]
+    method: str  # "none": plain weights
+    settings: Mapping[str, Any]  # of the method
+    match: Mapping[str, Scalar]  # for rules; None: differs inside the group
+
+
+def linear_groups(spec: ModelSpec, config: EngineConfig) -> tuple[LinearGroup, ...]:
+    """All linears of a model, in as few groups as the checkpoint and the rules in the config allow."""
+    named = _named_in_rules(config.select.get(SETTING))
+    found: dict[tuple[object, ...], list[str]] = {}
+    for module in spec.linears:
+        facts = _facts(spec, module)
+        stored = json.dumps(stored_settings(spec, module), sort_keys=True, default=repr)
+        key = (facts["method"], stored, *(facts.get(name) == value for name, value in named))
+        found.setdefault(key, []).append(module)
+    return tuple(_group(spec, modules, is_all=len(found) == 1) for modules in found.values())
+
+
+def stored_settings(spec: ModelSpec, module: str) -> Mapping[str, Any]:
+    """The parameters of the method by which a linear is stored; none where it is stored plainly."""
+    return spec.quantization.linears.get(module, {}) if spec.quantization else {}
+
+
+def _group(spec: ModelSpec, modules: Sequence[str], *, is_all: bool) -> LinearGroup:
+    facts = [_facts(spec, module) for module in modules]
+    first, *others = facts
+    return LinearGroup(
+        subject=(_ALL if is_all else _subject(spec, modules))
+        + _storage(spec, str(first["method"])),
+        modules=tuple(modules),
+        method=str(first["method"]),
+        settings=stored_settings(spec, modules[0]),
+        match={
+            name: value if all(other[name] == value for other in others) else None
+            for name, value in first.items()
+        },
+    )
+
+
+def _facts(spec: ModelSpec, module: str) -> dict[str, Scalar]:
+    """What rules can match on."""
+    layer, name = _place(module)
+    quantization = spec.quantization
+    is_stored = quantization is not None and module in quantization.linears
+    method = quantization.method if quantization and is_stored else _PLAIN
+    return {"method": method, "layer": layer, "module": name}
+
+
+def _named_in_rules(rules: Any) -> tuple[tuple[str, Any], ...]:
+    """The facts that some rule of select.quantization names; the form of rules is checked where they are read."""
+    if not isinstance(rules, (list, tuple)):
+        return ()
+    matches = (rule.get("match") for rule in rules if isinstance(rule, Mapping))
+    return tuple(pair for match in matches if isinstance(match, Mapping) for pair in match.items())
+
+
+def _subject(spec: ModelSpec, modules: Iterable[str]) -> str:
+    """Layers with the same of their linears together: "linears of layers 1-3; mixer.q, mixer.k of layers 0; head"."""
+    layers: dict[int, list[str]] = {}
+    outside = []
+    for module in modules:
+        layer, name = _place(module)
+        if layer is None:
+            outside.append(name)
+        else:
+            layers.setdefault(layer, []).append(name)
+    alike: dict[str, list[int]] = {}
+    for layer, names in layers.items():
+        is_whole = len(names) == sum(_place(module)[0] == layer for module in spec.linears)
+        alike.setdefault("linears" if is_whole else ", ".join(names), []).append(layer)
+    inside = [f"{names} of layers {', '.join(ranges(found))}" for names, found in alike.items()]
+    return "; ".join([*inside, *outside])
+
+
+def _storage(spec: ModelSpec, method: str) -> str:
+    """How the linears of a group are stored, of a checkpoint that is quantized."""
+    if spec.quantization is None:
+        return ""
+    return " (plain weights)" if method == _PLAIN else f" ({method})"
+
+
+def _place(module: str) -> tuple[int | None, str]:
+    """`layers.3.mixer.q` is mixer.q of layer 3, and the head is of none."""
+    _, _, rest = module.partition("layers.")
+    layer, _, name = rest.partition(".")
+    return (int(layer), name) if rest else (None, module)
