@@ -7,6 +7,7 @@ from typing import Any
 from typing import ClassVar
 from jackfield.config import EngineConfig
 from jackfield.config import Scalar
+from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.worker import Worker
@@ -23,6 +24,7 @@ class ChoicePoint:
     remedy: str = ''
 class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}
     precedence: ClassVar[int] = 0
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:

@@ -14,6 +14,7 @@ class Subject:
     name: str
     distribution: str = ''
     version: str = ''
+    notice: str = ''
 @dataclass(frozen=True, slots=True)
 class Result:
     outcome: str

@@ -1,16 +1,19 @@
-"""Distributions that tests install for themselves: real folders with metadata on sys.path."""
+"""Distributions that tests install for themselves, real folders with metadata on sys.path; and the `jackfield` program."""
 
 import json
 import sys
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from jackfield.cli.main import main
 from jackfield.config import PluginSettings, load_config
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import scan_installed
 from jackfield.engine.blueprint import make_blueprint
+from jackfield.environment import jackfield_variables
 
 WORLD = Path(__file__).with_name("acme_world.py")
 WORLD_GROUPS = {
@@ -96,3 +99,27 @@ class World:
 @pytest.fixture
 def world(distributions, tmp_path):
     return World(distributions, tmp_path)
+
+
+@dataclass
+class Done:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def jackfield(capsys, monkeypatch, tmp_path):
+    """Runs the program in this process, with an environment of its own."""
+    for name in jackfield_variables():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JACKFIELD_CACHE", str(tmp_path / "cache"))
+
+    def run(*words):
+        try:
+            status = main([str(word) for word in words])
+        except SystemExit as leaving:  # argparse: --help, --version and wrong usage
+            status = leaving.code
+        return Done(status, *capsys.readouterr())
+
+    return run

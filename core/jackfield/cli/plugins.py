@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from jackfield.activation import PluginRef
@@ -29,6 +29,7 @@ class Row:
 
     plugin: PluginRef
     status: str
+    notice: str = ""  # that its contract is an old one, and for how long it is served
 
 
 class PluginsCommand(Command):
@@ -97,19 +98,29 @@ def rows_of(registry: PluginRegistry) -> list[Row]:
             return "conflict"
         return failed.get((ref.kind, ref.name, ref.distribution), "ok")
 
-    rows = [Row(ref, status(ref)) for ref in registry.all]
+    def notice(ref: PluginRef) -> str:
+        served = any(kind.name == ref.kind for kind in registry.kinds)
+        return "; ".join(str(notice) for notice in registry.notices(ref)) if served else ""
+
+    rows = [Row(ref, status(ref), notice(ref)) for ref in registry.all]
     return rows + [Row(ref, "left out") for ref in registry.left_out]
 
 
 def _document(rows: Iterable[Row], problems: Iterable[PluginFailure]) -> dict[str, object]:
     return {
-        "plugins": [{**asdict(row.plugin), "status": row.status} for row in rows],
+        "plugins": [
+            {**asdict(row.plugin), "status": row.status, "notice": row.notice} for row in rows
+        ],
         "problems": [asdict(problem) for problem in problems],
     }
 
 
-def _print(rows: Iterable[Row], problems: Iterable[PluginFailure]) -> None:
+def _print(rows: Sequence[Row], problems: Iterable[PluginFailure]) -> None:
     print_table(("kind", "name", "distribution", "version", "status"), [_cells(r) for r in rows])
+    for row in rows:
+        if row.notice:
+            ref = row.plugin
+            print(f"\n{ref.kind} {ref.name} [{ref.distribution} {ref.version}]: {row.notice}")
     for problem in problems:
         print(f"\n{problem}")
         if problem.traceback:
@@ -119,4 +130,5 @@ def _print(rows: Iterable[Row], problems: Iterable[PluginFailure]) -> None:
 def _cells(row: Row) -> tuple[str, ...]:
     ref = row.plugin
     status = _STATUS.get(row.status, row.status)
+    status = "deprecated" if row.notice and status == "ok" else status
     return f"{ref.kind}.v{ref.major}", ref.name, ref.distribution, ref.version, status

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.discovery.kinds import Kind
+from jackfield.discovery.local import LOCAL
 from jackfield.errors import PluginConflict
 
 
@@ -63,6 +64,18 @@ def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:
             f"Upgrade jackfield, or install a release of {ref.distribution} for {kind.serves}",
         )
     return error, f"Upgrade {ref.distribution}: pip install -U {ref.distribution}"
+
+
+def deprecation(ref: PluginRef, kind: Kind) -> tuple[str, str] | None:
+    """What is to be said of a plugin that only an adapter serves, and what its user can do; None for all others."""
+    adapter = kind.adapters.get(ref.major)
+    if adapter is None:
+        return None
+    newest = f"{kind.name}.v{max(kind.majors)}"
+    if ref.distribution == LOCAL:
+        return adapter.notice(ref.major), f"rewrite it for {newest}"
+    fix = f"upgrade {ref.distribution} to a release for {newest}, or ask its author for one"
+    return adapter.notice(ref.major), fix
 
 
 def conflict(refs: Sequence[PluginRef]) -> tuple[str, str]:

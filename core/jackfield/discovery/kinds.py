@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
 from jackfield.interfaces.executor import ExecutorFactory
@@ -33,6 +34,8 @@ class Kind:
     word: str  # for messages
     majors: tuple[int, ...] = (1,)  # of its contract that are served; empty: the name is reserved
     base: type | None = Card  # that the class behind an entry point extends; None: a function
+    # served majors that the engine no longer speaks itself; `base` is of the others
+    adapters: Mapping[int, Adapter] = field(default_factory=dict, hash=False)
 
     @property
     def serves(self) -> str:
@@ -72,10 +75,12 @@ def short_name(kind: str) -> str:
     return kind.removeprefix("jackfield.")
 
 
-def runtime_kind(name: str, majors: tuple[int, ...]) -> Kind:
+def runtime_kind(
+    name: str, majors: tuple[int, ...], adapters: Mapping[int, Adapter] | None = None
+) -> Kind:
     """A kind that a runtime serves. What its cards extend is known to the runtime; to us they are cards."""
     word = name.rpartition(".")[2].replace("_", " ")
-    return Kind(name=name, word=word.removesuffix("s"), majors=majors)
+    return Kind(name=name, word=word.removesuffix("s"), majors=majors, adapters=adapters or {})
 
 
 def kind_of(name: str) -> Kind:

@@ -17,14 +17,13 @@ from jackfield.errors import JackfieldError, PluginLoadError
 _MAX_FRAMES = 4
 
 
-def load_target(ref: PluginRef) -> Any:
-    """The card behind `ref`, made from its class, or the function of a model. What workers use.
+def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
+    """The card behind `ref`, made from its class and adapted where its major is an old one, or the function of a model.
 
-    Raises PluginLoadError, also where the module calls sys.exit.
+    `kind` says what is served, None: what the core serves. Raises PluginLoadError, also where the module calls sys.exit.
     """
     try:
-        target = _import(ref)
-        return _made(target, kind_of(ref.kind))
+        return _made(_import(ref), ref.major, kind or kind_of(ref.kind))
     except (Exception, SystemExit) as error:
         raise load_error(ref, "load", error) from error
 
@@ -77,8 +76,15 @@ def _import(ref: PluginRef) -> Any:
     return functools.reduce(getattr, filter(None, attribute.split(".")), module)
 
 
-def _made(target: Any, kind: Kind) -> Any:
-    base = kind.base
+def _made(target: Any, major: int, kind: Kind) -> Any:
+    """The card of a plugin of that major, in the newest major of its kind."""
+    adapter = kind.adapters.get(major)
+    if adapter is None:
+        return _instance(target, kind.base, kind)
+    return adapter.adapt(_instance(target, adapter.base, kind))
+
+
+def _instance(target: Any, base: type | None, kind: Kind) -> Any:
     if base is None:
         if not callable(target):
             raise TypeError(f"a {kind.word} must be a function, got {target!r}")

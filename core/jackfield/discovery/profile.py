@@ -17,6 +17,7 @@ from jackfield.config.settings import did_you_mean
 from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import ConfigError, PluginLoadError
+from jackfield.interfaces.adapter import has_probe
 from jackfield.interfaces.card import Card, Facts
 
 _FORMAT = 1  # of the file
@@ -37,7 +38,7 @@ class Profile:
 
         Cards without a probe of their own need no machine.
         """
-        if not _probes(card):
+        if not has_probe(card):
             return {}
         key = _key(ref)
         if key in self.failed:
@@ -99,7 +100,7 @@ def save_profile(path: Path, machine: Mapping[str, Any], registry: PluginRegistr
     for ref in (ref for kind in registry.kinds for ref in registry.refs(kind.name)):
         try:
             card = registry.card(ref)
-            if isinstance(card, Card) and _probes(card):
+            if isinstance(card, Card) and has_probe(card):
                 facts[_key(ref)] = registry.facts(ref)
         except PluginLoadError as error:
             failed[_key(ref)] = str(error).partition("\n")[0]
@@ -115,10 +116,6 @@ def save_profile(path: Path, machine: Mapping[str, Any], registry: PluginRegistr
 
 def _key(ref: PluginRef) -> str:
     return f"{ref.kind}:{ref.name}@{ref.distribution}"
-
-
-def _probes(card: Card) -> bool:
-    return type(card).probe is not Card.probe
 
 
 def _package_folders(ref: PluginRef) -> list[Path]:

@@ -9,7 +9,13 @@ from jackfield.activation import PluginRef
 from jackfield.config.schema import PluginSettings
 from jackfield.config.settings import did_you_mean
 from jackfield.decision import Reason
-from jackfield.discovery.failure import PluginFailure, check_conflict, conflict, incompatibility
+from jackfield.discovery.failure import (
+    PluginFailure,
+    check_conflict,
+    conflict,
+    deprecation,
+    incompatibility,
+)
 from jackfield.discovery.filters import PluginFilter, is_named
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
 from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
@@ -17,6 +23,7 @@ from jackfield.discovery.local import parse_local
 from jackfield.discovery.probing.trials import Trials
 from jackfield.discovery.scan import Scan, normalise, scan_installed
 from jackfield.errors import PluginIncompatible, PluginLoadError, PluginNotFound
+from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card, Facts
 
 Probe = Callable[[PluginRef, Card], Facts]
@@ -72,17 +79,26 @@ class PluginRegistry:
         registry.serve(served or {})
         return registry
 
-    def serve(self, served: Mapping[str, tuple[int, ...]]) -> None:
-        """Serve the kinds of a runtime too: name to contract majors."""
+    def serve(
+        self,
+        served: Mapping[str, tuple[int, ...]],
+        adapters: Mapping[str, Mapping[int, Adapter]] | None = None,
+    ) -> None:
+        """Serve the kinds of a runtime too: name to contract majors, and to the adapters of the old ones."""
         for name, majors in served.items():
             known = self._kinds.get(name)
-            self._kinds[name] = runtime_kind(name, (*(known.majors if known else ()), *majors))
+            self._kinds[name] = runtime_kind(
+                name,
+                (*(known.majors if known else ()), *majors),
+                {**(known.adapters if known else {}), **(adapters or {}).get(name, {})},
+            )
 
     def serve_all(self) -> None:
         """Serve the kinds of every platform that loads, to list what is installed."""
         for ref in self.refs(PLATFORMS):
             try:
-                self.serve(self.card(ref).serves)
+                platform = self.card(ref)
+                self.serve(platform.serves, platform.adapters)
             except PluginLoadError:
                 continue  # recorded among the problems
 
@@ -119,6 +135,11 @@ class PluginRegistry:
             for ref in self.all
             if ref.kind == served.name and (ref.name, ref.distribution) not in usable
         )
+
+    def notices(self, ref: PluginRef) -> tuple[Reason, ...]:
+        """What the users of a plugin should know although it is served: that its major is an old one."""
+        found = deprecation(ref, self.kind(ref.kind))
+        return (Reason("adapter", *found),) if found else ()
 
     def ref(self, kind: str, word: str) -> PluginRef:
         """The plugin that `word`, NAME or NAME@DISTRIBUTION, means.
@@ -184,7 +205,7 @@ class PluginRegistry:
     def _admitted(self, ref: PluginRef) -> Any:
         if self._trials:
             self._trials.admit(ref)
-        return load_target(ref)
+        return load_target(ref, self._kinds.get(ref.kind))
 
     def _guard(self, verb: str, ref: PluginRef, do: Any) -> Any:
         """`do()`, with a failure kept: a broken module is not imported a second time."""

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from jackfield.activation import ActivationPlan
-from jackfield.discovery.kinds import WEIGHT_FORMATS
+from jackfield.activation import ActivationPlan, PluginRef
+from jackfield.discovery.kinds import (
+    CORE_KINDS,
+    PLATFORMS,
+    WEIGHT_FORMATS,
+    Kind,
+    kind_of,
+    runtime_kind,
+)
 from jackfield.discovery.loading import load_target
 from jackfield.discovery.local import LOCAL
 from jackfield.discovery.scan import installed_version
@@ -19,7 +26,18 @@ def load_selected(plan: ActivationPlan, kind: str, subject: str | None = None) -
 
     Raises PluginNotFound, and PluginLoadError where the plugin does not load in this process.
     """
-    return load_target(plan.selected(kind, subject))
+    ref = plan.selected(kind, subject)
+    return load_target(ref, _kind_in(plan, ref))
+
+
+def _kind_in(plan: ActivationPlan, ref: PluginRef) -> Kind:
+    """The kind of a plugin with the adapters that its runtime's platform brings."""
+    is_of_runtime = ref.kind not in CORE_KINDS
+    platforms = [s.plugin for s in plan.selections if s.plugin.kind == PLATFORMS and is_of_runtime]
+    for platform in map(load_target, platforms):
+        majors = platform.serves.get(ref.kind, ())
+        return runtime_kind(ref.kind, majors, platform.adapters.get(ref.kind))
+    return kind_of(ref.kind)
 
 
 def check_installed(plan: ActivationPlan) -> None:

@@ -109,7 +109,9 @@ class _Judge:
             reasons = self._reasons(ref, is_named)
         except PluginLoadError as error:
             return _candidate(ref, Verdict.FAILED, Reason("failed", str(error)))
-        return _candidate(ref, Verdict.REFUSED if reasons else Verdict.ACCEPTED, *reasons)
+        if reasons:
+            return _candidate(ref, Verdict.REFUSED, *reasons)
+        return _candidate(ref, Verdict.ACCEPTED, *self._registry.notices(ref))
 
     def _reasons(self, ref: PluginRef, is_named: bool) -> tuple[Reason, ...]:
         card: Card = self._registry.card(ref)

@@ -148,7 +148,7 @@ def _decide(loaded: LoadedConfig, registry: PluginRegistry, thorough: bool) -> B
     loaded = loaded.with_platform_defaults(plugin.name, platform.defaults(facts))
     loaded = _resolved(loaded, model.spec)
     _choose_core(planner, plugin.name, loaded.config)
-    registry.serve(platform.serves)
+    registry.serve(platform.serves, platform.adapters)
     before = repr(loaded.config)
     points = platform.choices(model.spec, loaded.config, facts)
     if repr(loaded.config) != before:

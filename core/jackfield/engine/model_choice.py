@@ -108,6 +108,7 @@ def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelS
         distribution=plugin.distribution,
         version=plugin.version,
         verdict=Verdict.CHOSEN,
+        reasons=planner.registry.notices(plugin),
     )
     decision = Decision(
         kind=short_name(MODELS),

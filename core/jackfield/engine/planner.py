@@ -11,6 +11,7 @@ from jackfield.config import LoadedConfig
 from jackfield.config.options import check_options
 from jackfield.decision import Decision, Verdict
 from jackfield.discovery.kinds import HOOKS
+from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.rules import SelectRules
 from jackfield.discovery.selection import Tailor, select
@@ -28,6 +29,7 @@ class Planner:
         self._thorough = thorough
         self._selections: list[Selection] = []
         self._decisions: list[Decision] = []
+        self._told: set[PluginRef] = set()
 
     def choose(
         self, point: ChoicePoint, *, preferred_by: str = "the core", tailor: Tailor | None = None
@@ -53,13 +55,24 @@ class Planner:
             if candidate.verdict is Verdict.FAILED:
                 text = "; ".join(str(reason) for reason in candidate.reasons)
                 logger.warning("%s; passed over: %s", decision.line(), text)
+        if plugin:
+            self._tell_notices(plugin)
 
     def activation(self) -> ActivationPlan:
         """The plan of all selections made, and of every hook that is installed and allowed."""
         hooks = [Selection(subject=ref.name, plugin=ref) for ref in self.registry.refs(HOOKS)]
+        for hook in hooks:
+            self._tell_notices(hook.plugin)
         return ActivationPlan(
             selections=(*self._selections, *hooks), decisions=tuple(self._decisions)
         )
+
+    def _tell_notices(self, plugin: PluginRef) -> None:
+        """Log once that a plugin which is used is of an old major."""
+        if plugin not in self._told:
+            self._told.add(plugin)
+            for notice in self.registry.notices(plugin):
+                logger.warning("%s: %s", describe(plugin), notice)
 
     def check_all_read(self, loaded: LoadedConfig) -> None:
         """Raise UnknownSettingError for words in [select] and [options] that nothing read."""

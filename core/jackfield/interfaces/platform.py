@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from jackfield.config import EngineConfig, Scalar
+from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card, Facts
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.model_spec import ModelSpec
@@ -37,6 +38,7 @@ class Platform(Card):
     """
 
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # kinds of its runtime: majors
+    adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}  # of old majors in `serves`
     precedence: ClassVar[int] = 0  # the highest is asked first; hosts 0, accelerators above
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:

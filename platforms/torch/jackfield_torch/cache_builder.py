@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from jackfield.cache import CacheGroup
-from jackfield.discovery.loading import load_target
+from jackfield.discovery.selected import load_selected
 from jackfield.interfaces.worker import WorkerContext
 from jackfield_torch import settings
 from jackfield_torch.attention_step import PagedAttention
@@ -25,17 +25,17 @@ class CacheBuilder:
         self._context = context
         self._device = device
         self.groups = spec.cache_groups(settings.cache_dtype(config, spec))
-        names = [context.activation.selected(KIND, settings.subject_of(g)) for g in self.groups]
-        self._backends: list[AttentionBackend] = [load_target(name) for name in names]
+        plan, subjects = context.activation, [settings.subject_of(group) for group in self.groups]
+        self._backends: list[AttentionBackend] = [load_selected(plan, KIND, s) for s in subjects]
         self._layouts = [
             choose_layout(
                 backend.layouts,
                 config.cache.block_size,
                 group.dtype,
-                settings.subject_of(group),
-                name.name,
+                subject,
+                plan.selected(KIND, subject).name,
             )
-            for group, backend, name in zip(self.groups, self._backends, names, strict=True)
+            for group, backend, subject in zip(self.groups, self._backends, subjects, strict=True)
         ]
 
     @property

@@ -11,6 +11,7 @@ from jackfield.discovery.probing.memory import TrialMemory
 from jackfield.discovery.probing.outcome import FINE, Outcome
 from jackfield.discovery.probing.process import TrialProcess
 from jackfield.discovery.scan import CORE
+from jackfield.interfaces.adapter import has_probe
 from jackfield.interfaces.card import Card, Facts
 
 # The core's own plugins are what runs the trials; a local file is its user's own code, which a debugger should see.
@@ -30,7 +31,7 @@ class Trials:
 
     def probe(self, ref: PluginRef, card: Card) -> Facts:
         """What the plugin's probe finds. Raises HarmfulPlugin, or what the probe raises."""
-        if ref.distribution in _NOT_TRIED or type(card).probe is Card.probe or os.name != "posix":
+        if ref.distribution in _NOT_TRIED or not has_probe(card) or os.name != "posix":
             return card.probe()
         outcome = self._outcome(ref, probe=True)
         outcome.check()

@@ -90,8 +90,14 @@ class ConformanceKit:
             ref = cls.ref()
         except JackfieldError:
             return {"kind": cls.kind, "name": cls.name, "distribution": "", "version": ""}
-        where = {"distribution": ref.distribution, "version": ref.version}
-        return {"kind": cls.kind, "name": ref.name, **where}
+        notices = cls.registry().notices(ref)
+        return {
+            "kind": cls.kind,
+            "name": ref.name,
+            "distribution": ref.distribution,
+            "version": ref.version,
+            "notice": "; ".join(map(str, notices)),
+        }
 
     def facts(self) -> Facts:
         """What the plugin's probe finds here; skips the test where it says that it does not work here."""

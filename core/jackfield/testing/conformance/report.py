@@ -26,6 +26,7 @@ class Subject:
     name: str
     distribution: str = ""  # empty: it was not found
     version: str = ""
+    notice: str = ""  # that an adapter serves its contract, and for how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ def table(reports: Iterable[KitReport]) -> Iterator[str]:
         numbers = ", ".join(f"{count} {word}" for word, count in pairs)
         where = f"{report.plugin.distribution} {report.plugin.version}".strip() or "not found"
         yield f"{name:<{width}}  {numbers}  [{where}]"
+        if report.plugin.notice:
+            yield f"    {report.plugin.notice}"
         yield from _folded(report)
 
 
