@@ -20,13 +20,20 @@ def read_options(
     config: EngineConfig,
     provenance: Mapping[str, Source] | None = None,
 ) -> T:
-    """The options of plugin `name` as an instance of `cls`. Raises UnknownSettingError and ConfigError."""
+    """The options of plugin `name` as an instance of `cls`. Raises UnknownSettingError and ConfigError.
+
+    `cls.REMOVED`, a class variable, may map options that are gone to what is written instead.
+    """
     section = f"options.{name}"
     known = settings_of(cls, section)
     values = {}
     for option, value in config.options.get(name, {}).items():
         key = f"{section}.{option}"
         source = (provenance or {}).get(key, Source(Layer.CODE, "code"))
+        if instead := getattr(cls, "REMOVED", {}).get(option):
+            raise UnknownSettingError(
+                f"the option {key!r} of {name} is gone ({source}). Write {instead} instead"
+            )
         if key not in known:
             names = [setting.key.rpartition(".")[2] for setting in known.values()]
             raise UnknownSettingError(

@@ -27,7 +27,7 @@ class Setting:
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return PREFIX + self.key.upper().replace(".", "_")
+        return variable_of(self.key)
 
     @property
     def type_name(self) -> str:
@@ -35,6 +35,13 @@ class Setting:
         words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
         name = words.get(self.type, "list of texts")
         return f"{name} or none" if self.optional else name
+
+
+def variable_of(key: str) -> str:
+    """The environment variable of a setting; a plugin's option is set apart by two underscores."""
+    section, _, name = key.partition(".")
+    apart = "__" if section == "options" else "_"
+    return f"{PREFIX}{section}_{name.replace('.', apart)}".upper()
 
 
 def settings_of(cls: type, section: str) -> dict[str, Setting]:

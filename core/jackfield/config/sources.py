@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jackfield.config.provenance import Layer, Source
+from jackfield.config.removed import check_removed
 from jackfield.config.settings import (
     OPEN_SECTIONS,
     Setting,
@@ -66,7 +67,9 @@ def entries_of_environment(variables: Mapping[str, str]) -> Iterator[Entry]:
             setting = by_variable[name]
             yield setting.key, parse_text(setting, text, source), source
         else:
-            yield _open_variable_key(name, by_variable), parse_open(text), source
+            key = _open_variable_key(name, by_variable, source)
+            check_removed(key, source)
+            yield key, parse_open(text), source
 
 
 def _typed_entries(
@@ -105,7 +108,7 @@ def _plugin_entries(text: str, variables: Mapping[str, str], source: Source) -> 
         yield allow.key, parse_text(allow, text, source), source
 
 
-def _open_variable_key(name: str, known: Mapping[str, Setting]) -> str:
+def _open_variable_key(name: str, known: Mapping[str, Setting], source: Source) -> str:
     """JACKFIELD_SELECT_ATTENTION is select.attention, JACKFIELD_OPTIONS_ACME__SPEED is options.acme.speed."""
     section, _, rest = name.removeprefix(PREFIX).lower().partition("_")
     if section == "select" and rest:
@@ -113,6 +116,7 @@ def _open_variable_key(name: str, known: Mapping[str, Setting]) -> str:
     plugin, _, key = rest.partition("__")
     if section == "options" and plugin and key:
         return f"options.{plugin}.{key}"
+    check_removed(f"{section}.{rest}", source)
     names = [*known, CONFIG_FILE, PLUGINS, CACHE_FOLDER]
     raise UnknownSettingError(
         f"unknown environment variable {name}{did_you_mean(name, names)} "
@@ -124,6 +128,7 @@ def _setting(key: str, source: Source) -> Setting:
     known = all_settings()
     if key in known:
         return known[key]
+    check_removed(key, source)
     section, _, name = key.partition(".")
     if section not in sections():
         names = [*sections(), *OPEN_SECTIONS]
@@ -141,6 +146,7 @@ def _setting(key: str, source: Source) -> Setting:
 
 
 def _check_open_key(key: str, value: Any, source: Source) -> None:
+    check_removed(key, source)
     section, _, rest = key.partition(".")
     if section == "select" and not rest:
         raise ConfigError(f"{key} must be a table, got {value!r} ({source})")

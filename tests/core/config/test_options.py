@@ -1,6 +1,7 @@
 """Options of plugins: read into what the card declares, and never silently unread."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
@@ -34,6 +35,16 @@ def test_a_plugin_without_options_in_the_config_gets_its_defaults():
 def test_an_unknown_option_names_the_nearest():
     with pytest.raises(UnknownSettingError, match=r"options\.acme\.sped.*did you mean 'speed'"):
         read_options(Options, "acme", load(acme={"sped": 3}).config)
+
+
+def test_an_option_that_is_gone_names_what_is_written_instead():
+    class Later(Options):
+        REMOVED: ClassVar = {"pace": "speed"}
+
+    with pytest.raises(
+        UnknownSettingError, match=r"options\.acme\.pace.*gone \(code\).*speed instead"
+    ):
+        read_options(Later, "acme", load(acme={"pace": 3}).config)
 
 
 def test_an_option_of_another_type_is_refused():
