@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,15 @@ class Decision:
         return f"{self.kind} for {self.subject}: {self.chosen or 'none'} ({self.decided_by})"
 
     def report(self) -> str:
-        """The line, then one line a candidate."""
-        rows = [
-            f"  {c.verdict:<12} {c.name} [{c.distribution} {c.version}]"
-            + "".join(f"\n      {reason}" for reason in c.reasons)
-            for c in self.candidates
-        ]
+        """The line, then one line a candidate; neighbours of one distribution with one fate share a line."""
+        rows = []
+        for (verdict, place, reasons), alike in groupby(self.candidates, key=_fate):
+            names = ", ".join(candidate.name for candidate in alike)
+            rows.append(f"  {verdict:<12} {names} [{place}]")
+            rows += [f"      {reason}" for reason in reasons]
         return "\n".join([self.line(), *rows])
+
+
+def _fate(candidate: Candidate) -> tuple[Verdict, str, tuple[Reason, ...]]:
+    place = f"{candidate.distribution} {candidate.version}"
+    return candidate.verdict, place, candidate.reasons

@@ -34,7 +34,8 @@ class CpuPagedBackend(AttentionBackend):
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses other devices, dtypes and head sizes than its kernel's, and a kernel that is not there."""
         if need.device != "cpu":
-            return (Reason("device", f"runs on a cpu, not on {need.device}"),)
+            text = f"runs on a cpu, not on {need.device}"
+            return (Reason("device", text, 'set select.platform = "cpu"'),)
         if not facts["compiled"]:
             text = "its kernel was not compiled when it was installed"
             remedy = "install a C++ compiler, then pip install --force-reinstall --no-deps jackfield-cpu-paged"
@@ -46,7 +47,7 @@ class CpuPagedBackend(AttentionBackend):
         most = facts["max_head_size"]
         if isinstance(most, int) and need.head_size > most:
             text = f"takes heads of {most} elements at most, not {need.head_size}"
-            reasons.append(Reason("head_size", text))
+            reasons.append(Reason("head_size", text, "needs a model with smaller heads"))
         return tuple(reasons)
 
     def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:

@@ -26,7 +26,8 @@ class SafetensorsFormat(WeightFormat):
     def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
         """Refuse what has no *.safetensors or no config.json."""
         if not need.glob("*.safetensors") and not need.find(INDEX):
-            return (Reason("no_safetensors", f"{need.path} holds no *.safetensors file"),)
+            text = f"{need.path} holds no *.safetensors file"
+            return (Reason("no_safetensors", text, "add the model's weights"),)
         if not need.path.is_dir():
             text = f"{need.path.name} is a single file, its {CONFIG} stands beside it"
             return (Reason("not_a_folder", text, f"name the folder {need.path.parent}"),)

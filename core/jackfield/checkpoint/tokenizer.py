@@ -37,7 +37,7 @@ class HfTokenizerFormat(TokenizerFormat):
         """Refuse what has no tokenizer.json."""
         if need.find(TOKENIZER):
             return ()
-        return (Reason("no_tokenizer", f"{need.path} holds no {TOKENIZER}"),)
+        return (Reason("no_tokenizer", f"{need.path} holds no {TOKENIZER}", "add the model's"),)
 
     def open(self, files: ModelFiles) -> Tokenizer:
         """Load the tokenizer, its special tokens, its chat template and the ids that end a generation."""

@@ -70,18 +70,15 @@ def _select_named(
     fits = candidate.verdict is Verdict.ACCEPTED
     if fits:
         candidate = replace(candidate, verdict=Verdict.CHOSEN)
-    passed_over = Reason("not_named", f"{word.where} names {word.name}")
-    others = [
-        _candidate(ref, Verdict.REFUSED, passed_over)
-        for ref in _ordered(registry.refs(point.kind), point.preference)
-        if ref != named
-    ]
     decision = Decision(
         kind=short_name(point.kind),
         subject=point.subject,
         chosen=named.name if fits else None,
         decided_by=word.where,
-        candidates=(candidate, *others, *_incompatible(registry, point.kind)),
+        candidates=(
+            candidate,
+            *others_than(registry, named, not_named(word, point.setting), point.preference),
+        ),
     )
     if candidate.verdict is Verdict.FAILED:
         registry.facts(named)  # raises again what it failed with
@@ -92,6 +89,20 @@ def _select_named(
             decision,
         )
     return named, decision
+
+
+def not_named(word: Word, setting: str) -> Reason:
+    """Why a plugin is passed over where the user named another."""
+    return Reason("not_named", f"{word.where} names {word.name}", f"name it with select.{setting}")
+
+
+def others_than(
+    registry: PluginRegistry, chosen: PluginRef, reason: Reason, preference: tuple[str, ...] = ()
+) -> list[Candidate]:
+    """All other plugins of a kind, refused unasked, and those of another contract major."""
+    refs = _ordered(registry.refs(chosen.kind), preference)
+    refused = [_candidate(ref, Verdict.REFUSED, reason) for ref in refs if ref != chosen]
+    return refused + _incompatible(registry, chosen.kind)
 
 
 class _Judge:
@@ -119,7 +130,9 @@ class _Judge:
             remedy = f'set select.{self._point.setting} = "{ref.name}"'
             return (Reason("only_named", "is taken only where it is named", remedy),)
         if "*" not in card.features and (missing := self._features - card.features):
-            return (Reason("feature", f"does not serve {', '.join(sorted(missing))}"),)
+            text = f"does not serve {', '.join(sorted(missing))}"
+            remedy = f"needs a release of {ref.distribution} that declares it"
+            return (Reason("feature", text, remedy),)
         facts = self._registry.facts(ref)
         need = self._tailor(card, facts) if self._tailor else self._point.need
         return self._registry.check(ref, need)

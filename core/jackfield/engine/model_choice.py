@@ -10,7 +10,7 @@ from typing import Any
 from jackfield.activation import PluginRef
 from jackfield.checkpoint.quantization import read_quantization
 from jackfield.config import EngineConfig
-from jackfield.decision import Candidate, Decision, Verdict
+from jackfield.decision import Candidate, Decision, Reason, Verdict
 from jackfield.discovery.kinds import (
     MODEL_SOURCES,
     MODELS,
@@ -19,6 +19,7 @@ from jackfield.discovery.kinds import (
     short_name,
 )
 from jackfield.discovery.loading import load_error
+from jackfield.discovery.selection import not_named, others_than
 from jackfield.engine.planner import Planner
 from jackfield.environment import cache_folder
 from jackfield.errors import (
@@ -103,19 +104,28 @@ def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelS
         plugin = planner.registry.ref(MODELS, word.name)
     else:
         plugin = _model_for(planner, values["architectures"], reference)
-    candidate = Candidate(
+    chosen = Candidate(
         name=plugin.name,
         distribution=plugin.distribution,
         version=plugin.version,
         verdict=Verdict.CHOSEN,
         reasons=planner.registry.notices(plugin),
     )
+    passed_over = (
+        not_named(word, "model")
+        if word
+        else Reason(
+            "architecture",
+            "is for another architecture than the checkpoint's",
+            "name it with select.model if it reads this one too",
+        )
+    )
     decision = Decision(
         kind=short_name(MODELS),
         subject="model",
         chosen=plugin.name,
         decided_by=word.where if word else "architectures of the checkpoint",
-        candidates=(candidate,),
+        candidates=(chosen, *others_than(planner.registry, plugin, passed_over)),
     )
     planner.add("model", plugin, decision)
     build = planner.registry.card(plugin)

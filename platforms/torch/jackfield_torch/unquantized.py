@@ -24,7 +24,8 @@ class UnquantizedScheme(QuantizationScheme):
         """Refuses checkpoints that name a quantization method."""
         if need.method == "none":
             return ()
-        return (Reason("method", f"reads plain weights only, the checkpoint is {need.method}"),)
+        text = f"reads plain weights only, the checkpoint is {need.method}"
+        return (Reason("method", text, "take a checkpoint with plain weights"),)
 
     def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
         """True for column-parallel parts of one input that all have a bias, or all have none."""

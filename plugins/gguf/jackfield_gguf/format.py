@@ -29,7 +29,8 @@ def refuse_files(files: ModelFiles) -> tuple[Reason, ...]:
     """Why these files are not one GGUF file."""
     found = files.glob("*.gguf")
     if not found:
-        return (Reason("no_gguf", f"{files.path} is no .gguf file and holds none"),)
+        text = f"{files.path} is no .gguf file and holds none"
+        return (Reason("no_gguf", text, "name a .gguf file, or a folder with one"),)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         text = f"{files.path} holds several .gguf files: {names}"
