@@ -2,6 +2,7 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 from typing import ClassVar
 import pytest
 from torch import Tensor
@@ -16,6 +17,7 @@ from jackfield_torch.testing.conformance.tolerances import TOLERANCES
 class QuantizationKit(CardKit):
     kind = KIND
     method: ClassVar[str] = 'none'
+    settings: ClassVar[Mapping[str, Any]] = {}
     device: ClassVar[str] = ''
     max_loss: ClassVar[float] = 0.25
     input_unit: ClassVar[float] = 0.0

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -92,6 +92,7 @@ class QuantizationKit(CardKit):
 
     kind = KIND
     method: ClassVar[str] = "none"  # `quantization_config.quant_method` of such checkpoints
+    settings: ClassVar[Mapping[str, Any]] = {}  # what stands beside it there: bits, group_size, ...
     device: ClassVar[str] = ""  # torch's word; "": the first here that the scheme serves
     max_loss: ClassVar[float] = 0.25  # of `quantise`: root mean square, relative to the weights
     input_unit: ClassVar[float] = 0.0  # of the format that inputs are rounded to: 2**-3 in float8
@@ -140,7 +141,7 @@ class QuantizationKit(CardKit):
     def stored(self, parts: Sequence[LinearPart], dtype: str) -> StoredParts:
         """A checkpoint of such parts."""
         return StoredParts(
-            parts,
+            [replace(part, settings=self.settings) for part in parts],
             dtype=dtype,
             device=self.used_device(),
             quantise=self.quantise,
@@ -259,7 +260,10 @@ class QuantizationKit(CardKit):
         num_ranks: int,
     ) -> None:
         """In their order. What `can_fuse` allows, `create` must not refuse."""
-        parts = [replace(part, copies=min(part.copies, num_ranks)) for part in parts]
+        parts = [
+            replace(part, copies=min(part.copies, num_ranks), settings=self.settings)
+            for part in parts
+        ]
         if not scheme.can_fuse(parts):
             pytest.skip("can_fuse says no")
         stored = self.stored(parts, dtype)
@@ -316,7 +320,10 @@ class QuantizationKit(CardKit):
 
     def _need(self, dtype: str, device: str = "", method: str = "") -> QuantizationNeed:
         return QuantizationNeed(
-            device=device or self.used_device(), dtype=dtype, method=method or self.method
+            device=device or self.used_device(),
+            dtype=dtype,
+            method=method or self.method,
+            settings={} if method else self.settings,
         )
 
 

@@ -23,6 +23,26 @@ class Sound(QuantizationScheme):
         return getattr(faulty_linear, type(self).__name__)(parts, shard)
 
 
+class ReadsItsSettings(Sound):
+    features = Sound.features | {"quantization.settings"}
+
+    def check(self, need, facts):
+        bits = need.settings.get("bits")
+        wrong = need.method == "nibbles" and bits != 4
+        return (
+            (Reason("bits", f"reads 4 bits, not {bits}"),) if wrong else super().check(need, facts)
+        )
+
+    def can_fuse(self, parts):
+        return all(part.settings == {"bits": 4} for part in parts) and super().can_fuse(parts)
+
+    def create(self, parts, shard):
+        import faulty_linear
+
+        assert all(part.settings == {"bits": 4} for part in parts)
+        return faulty_linear.Sound(parts, shard)
+
+
 class FirstScaleOnly(Sound):
     pass
 

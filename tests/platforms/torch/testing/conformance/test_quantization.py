@@ -72,6 +72,22 @@ def test_a_sound_scheme_passes_and_refuses_odd_shapes(kit_of):
     }
 
 
+def test_the_settings_of_a_checkpoint_reach_the_scheme(kit_of):
+    fused = "test_fused_parts_give_what_each_gives_alone"
+
+    report = run_kit(kit_of("ReadsItsSettings", settings={"bits": 4}), fused)
+
+    assert report.of("failed") == (), report.texts
+    assert len(report.of("passed")) > 0
+
+
+def test_a_scheme_that_ignores_the_settings_of_its_checkpoints_fails(kit_of):
+    report = run_kit(kit_of("Sound", settings={"bits": 8}), "test_each_packed_weight_comes_back")
+
+    assert report.of("passed") == ()
+    assert "does not serve quantization.settings" in next(iter(report.texts.values()))
+
+
 @pytest.mark.parametrize(("fault", "noticed_by"), MUTANTS.items(), ids=MUTANTS)
 def test_a_planted_fault_is_noticed(kit_of, fault, noticed_by):
     report = run_kit(kit_of(fault), noticed_by.partition("[")[0])
