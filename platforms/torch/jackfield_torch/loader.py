@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
-from jackfield.model_spec import ModelSpec, ModuleSource
+from jackfield.model_spec import ModelSpec, ModuleSource, Split
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.transforms import apply_transforms
@@ -56,6 +56,7 @@ class CheckpointWeights(ModelWeights):
         self._checkpoint = checkpoint
         self._spec = spec
         self._used: set[str] = set()
+        self._taken: dict[str, dict[str, int]] = {}  # of tensors that are split: elements by module
 
     def has(self, module: str, parameter: str) -> bool:
         return self._find(self._source(module), parameter) is not None
@@ -74,10 +75,19 @@ class CheckpointWeights(ModelWeights):
         if shape is not None and tuple(tensor.shape) != shape:
             found = "" if not source.transforms else f"that gives {tuple(tensor.shape)}"
             raise _mismatch(info, module, shape, found)
+        if any(isinstance(transform, Split) for transform in source.transforms):
+            self._taken.setdefault(info.name, {})[module] = tensor.numel()
         return tensor
 
     def finish(self) -> None:
-        """Tells once of tensors that nobody asked for: the spec may not be that of this model."""
+        """Tells once of tensors that nobody asked for: the spec may not be that of this model.
+
+        Raises CheckpointError where parts of a tensor were asked for and others were not.
+        """
+        for name, taken in self._taken.items():
+            info = self._checkpoint.tensors[name]
+            if sum(taken.values()) < math.prod(info.shape):
+                raise _mismatch(info, ", ".join(taken), None, "of which a part has no place")
         tied = self._spec.tied_head
         left = [
             name
@@ -210,8 +220,9 @@ def _mismatch(
     info: TensorInfo, module: str, shape: tuple[int, ...] | None, found: str
 ) -> CheckpointError:
     detail = f" ({found})" if found else ""
+    wanted = shape or "no more than the parts"
     return CheckpointError(
-        f"tensor {info.name!r} in {info.file} has shape {info.shape}{detail}; expected {shape} for {module}. "
+        f"tensor {info.name!r} in {info.file} has shape {info.shape}{detail}; expected {wanted} for {module}. "
         "Check that the config belongs to this checkpoint."
     )
 

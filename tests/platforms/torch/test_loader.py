@@ -197,3 +197,17 @@ def test_a_tied_head_reads_the_very_table_of_the_embedding():
     read = shard.read(LinearPart(name="head", in_size=4, out_size=10), "weight")
 
     assert read.data_ptr() == table.data_ptr()
+
+
+def test_a_tensor_whose_parts_have_not_all_a_place_is_refused_at_the_end(make_weights):
+    sources = {
+        f"layers.{{i}}.mixer.{name}": ModuleSource("fused", (Split(4 * part, 4 * part + 4),))
+        for part, name in enumerate("qk")
+    }
+    spec = replace(SPEC, modules={**SPEC.modules, **sources})
+    weights = make_weights({"fused.weight": torch.zeros(9, 4)}, spec)
+    for name in "qk":
+        weights.read(f"layers.0.mixer.{name}", "weight", (4, 4))
+
+    with pytest.raises(CheckpointError, match=r"fused.weight.*\(9, 4\).*a part has no place"):
+        weights.finish()
