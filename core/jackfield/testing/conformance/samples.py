@@ -66,7 +66,7 @@ def write_safetensors(folder: Path) -> SampleCheckpoint:
         name = f"model-{number:05}-of-{len(_SHARDS):05}.safetensors"
         made = dict(_tensors(shard, number))
         words = {tensor: word for tensor, (word, _, _) in shard.items()}
-        (folder / name).write_bytes(_shard(words, made))
+        (folder / name).write_bytes(safetensors_bytes(words, made))
         tensors |= made
         weight_map |= dict.fromkeys(made, name)
     (folder / "config.json").write_text(json.dumps(_CONFIG))
@@ -93,7 +93,8 @@ def _tensors(
         yield name, SampleTensor(dtype, shape, data)
 
 
-def _shard(words: Mapping[str, str], tensors: Mapping[str, SampleTensor]) -> bytes:
+def safetensors_bytes(words: Mapping[str, str], tensors: Mapping[str, SampleTensor]) -> bytes:
+    """A file of tensors; `words` are what the format calls their element types ("F32")."""
     header, data = {}, b""
     for name, tensor in tensors.items():
         offsets = [len(data), len(data) + len(tensor.data)]

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 _ACCUMULATOR_UNIT = 2.0**-23  # sums run in float32 whatever the dtype
+LOGITS = 1e-4  # of a tiny model in float32, relative to the largest one
+LOG_PROBABILITIES = 2e-4  # the same: each holds two of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,25 @@
+"""Qwen2 and Qwen3 pass the kit of models."""
+
+from typing import ClassVar
+
+import pytest
+
+from jackfield_torch.testing.conformance.model import ModelKit
+
+pytestmark = pytest.mark.cpu_model
+
+WINDOWS = {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 1}
+
+
+class TestQwen2(ModelKit):
+    name = "Qwen2ForCausalLM"
+    configs: ClassVar = {"plain": {}, "windows": WINDOWS}
+
+
+class TestQwen3(ModelKit):
+    name = "Qwen3ForCausalLM"
+    configs: ClassVar = {
+        "plain": {"head_dim": 24, "tie_word_embeddings": True},
+        "biases": {"attention_bias": True},
+        "windows": WINDOWS,
+    }
