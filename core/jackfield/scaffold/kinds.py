@@ -15,11 +15,17 @@ class PackageKind:
     target: str  # of the entry point inside the package; $Name is the name as in classes
     summary: str  # of the package; $name is the plugin's name
     runtime: bool = False  # handles tensors: requires jackfield-torch, and a CPU to be tested on
+    reference: str = ""  # that its kit compares it with, on a CPU: a requirement of its tests
 
     @property
     def folder(self) -> str:
         """Of the templates."""
         return self.word.replace("-", "_")
+
+    @property
+    def needs_cpu(self) -> bool:
+        """True where its tests run on the CPU platform."""
+        return self.runtime or bool(self.reference)
 
     @property
     def kind(self) -> str:
@@ -33,6 +39,7 @@ _ALL = (
         group="jackfield.models.v1",
         target="model:build",
         summary="The $Name model family for Jackfield.",
+        reference="transformers>=5",
     ),
     PackageKind(
         word="scheduler",

@@ -56,7 +56,10 @@ def _values(kind: PackageKind, names: Names) -> dict[str, str]:
     test_requirements = ["pytest>=8"]
     if kind.runtime:
         requirements.append(f"jackfield-torch{siblings}")
+    if kind.needs_cpu:
         test_requirements.append(f"jackfield[cpu]{siblings}")
+    if kind.reference:
+        test_requirements.append(kind.reference)
     values = {
         "name": names.name,
         "slug": names.slug,

@@ -124,3 +124,12 @@ def test_a_family_that_transformers_do_not_have_is_skipped_with_a_reason(kit_of)
 
     assert report.of("skipped") == (f"{LOGITS}[tiny]",)
     assert "has no NoSuchForCausalLM" in report.texts[f"{LOGITS}[tiny]"]
+
+
+def test_without_transformers_what_needs_no_reference_is_still_tested(kit_of, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+
+    report = run_kit(kit_of("sound"), "pure or logits")
+
+    assert report.of("passed") == ("test_building_is_pure[tiny]",)
+    assert "pip install transformers" in report.texts[f"{LOGITS}[tiny]"]
