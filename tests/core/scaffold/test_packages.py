@@ -9,7 +9,7 @@ from jackfield.scaffold.kinds import KINDS
 
 LIGHT = [word for word, kind in KINDS.items() if not kind.needs_cpu]
 HEAVY = [word for word, kind in KINDS.items() if kind.needs_cpu]
-WITHOUT_KIT = {"executor", "platform"}  # whose template does not use one yet
+WITHOUT_KIT = {"executor"}  # whose template does not use one yet
 RUNTIME = ("platforms/torch", "platforms/cpu", "attention_backends/torch_sdpa", "plugins/llama")
 
 

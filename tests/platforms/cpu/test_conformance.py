@@ -1,0 +1,12 @@
+"""The CPU platform holds to what is asked of everyone's."""
+
+import pytest
+
+from jackfield.testing.conformance.platform import PlatformKit
+
+
+@pytest.mark.cpu_model
+class TestCpu(PlatformKit):
+    """Through the entry point that is installed."""
+
+    name = "cpu"
