@@ -9,7 +9,6 @@ from jackfield.scaffold.kinds import KINDS
 
 LIGHT = [word for word, kind in KINDS.items() if not kind.needs_cpu]
 HEAVY = [word for word, kind in KINDS.items() if kind.needs_cpu]
-WITHOUT_KIT = {"executor"}  # whose template does not use one yet
 RUNTIME = ("platforms/torch", "platforms/cpu", "attention_backends/torch_sdpa", "plugins/llama")
 
 
@@ -37,8 +36,7 @@ def check_works(word, try_wheel):
 
     kind = KINDS[word].kind
     assert (row["kind"], row["status"], row["version"]) == (kind, "ok", "0.1.0")
-    if word not in WITHOUT_KIT:
-        assert f"{kind}:{row['name']} " in said  # the line of its kit; nothing failed, or `run` had
+    assert f"{kind}:{row['name']} " in said  # the line of its kit; nothing failed, or `run` had
 
 
 @pytest.mark.core_model

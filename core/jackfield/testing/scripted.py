@@ -1,0 +1,162 @@
+"""A platform whose workers say which rank they are, and fail where their options say so: for tests of executors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from jackfield.activation import ActivationPlan, PluginRef, Selection
+from jackfield.cache import FULL, CacheGroup
+from jackfield.config import EngineConfig, ExecutorSettings
+from jackfield.dtypes import FLOAT32
+from jackfield.errors import CheckpointError
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.platform import ChoicePoint, Platform
+from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
+from jackfield.model_spec import ModelSpec
+from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
+from jackfield.testing.models import tiny_spec
+
+SLEEP_S = 0.3  # of the action `sleep`
+
+
+def scripted_context(
+    folder: Path,
+    num_ranks: int = 1,
+    *,
+    start_timeout_s: float = 60.0,
+    depth: int = 2,
+    **script: Any,
+) -> WorkerContext:
+    """What an executor is made from, so that it runs scripted workers.
+
+    `script` maps an event (create, load, allocate, step1, step2, ..., close) to what happens then: raise,
+    raise_on_purpose (an error of jackfield's), raise_unpicklable, exit, vanish and kill (end the process), hang, sleep.
+    `rank` says on which rank (else: on all), `output_rank` which one has the results (else: 0). `folder` is where
+    workers leave `pidN` when they are made and `closedN` when they are closed.
+    """
+    plugin = PluginRef(
+        kind="jackfield.platforms",
+        major=1,
+        name="scripted",
+        distribution="tests",
+        version="1",
+        target=f"{__name__}:ScriptedPlatform",
+    )
+    executor = ExecutorSettings(
+        tensor_parallel=num_ranks, start_timeout_s=start_timeout_s, depth=depth
+    )
+    return WorkerContext(
+        activation=ActivationPlan(selections=(Selection(subject="engine", plugin=plugin),)),
+        config=EngineConfig(executor=executor, options={"scripted": script}),
+        spec=tiny_spec(),
+        files=ModelFiles(reference="none", path=folder),
+    )
+
+
+class ScriptedPlatform(Platform):
+    """Made by `scripted_context`; never installed."""
+
+    def choices(
+        self, spec: ModelSpec, config: EngineConfig, facts: Facts
+    ) -> tuple[ChoicePoint, ...]:
+        """Nothing else to select."""
+        return ()
+
+    def create_worker(self, context: WorkerContext) -> Worker:
+        """The worker of one rank."""
+        return ScriptedWorker(context)
+
+
+class Unpicklable(Exception):
+    """An error that cannot cross a process border."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.lock = threading.Lock()
+
+
+class ScriptedWorker(Worker):
+    """Answers a step with its rank and the number of threads that called it so far, or with how many masks came."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self.context = context
+        self.script: Mapping[str, Any] = dict(context.config.options["scripted"])
+        self.folder = context.files.path
+        self.threads = {threading.get_ident()}
+        self.num_steps = 0
+        self.waiting: dict[int, Future[StepResult]] = {}
+        (self.folder / f"pid{context.rank}").write_text(str(os.getpid()))
+        self._act("create")
+
+    def load(self) -> WorkerReport:
+        """Ranks differ in memory and limits, so that it shows what an executor makes of them."""
+        self._act("load")
+        rank = self.context.rank
+        group = CacheGroup(
+            index=0, kind=FULL, layers=(0,), num_kv_heads=1, head_size=4, dtype=FLOAT32
+        )
+        return WorkerReport(
+            groups=(group,),
+            block_bytes=(100 + rank,),
+            cache_bytes=10_000 - 1000 * rank,
+            limits=StepLimits(max_rows=8 + rank, max_step_tokens=64 - rank),
+            is_output_rank=rank == self.script.get("output_rank", 0),
+            details={"rendezvous": self.context.rendezvous},
+        )
+
+    def allocate(self, num_blocks: Sequence[int]) -> None:
+        """There is no cache."""
+        self._act("allocate")
+
+    def submit(self, plan: StepPlan) -> Future[StepResult]:
+        """Answer at once, or when late inputs come."""
+        self.num_steps += 1
+        self._act(f"step{self.num_steps}")
+        future: Future[StepResult] = Future()
+        if plan.awaits_late:
+            self.waiting[plan.step_id] = future
+        else:
+            ids = [self.context.rank, len(self.threads)]
+            future.set_result(StepResult(step_id=plan.step_id, token_ids=ids))
+        return future
+
+    def sample(self, step_id: int, late: LateInputs) -> None:
+        """Answer with the number of masks."""
+        result = StepResult(step_id=step_id, token_ids=[len(late.masks)])
+        self.waiting.pop(step_id).set_result(result)
+
+    def close(self) -> None:
+        """Leave a sign."""
+        self._act("close")
+        (self.folder / f"closed{self.context.rank}").touch()
+
+    def _act(self, event: str) -> None:
+        self.threads.add(threading.get_ident())
+        action = self.script.get(event)
+        if action is None or self.script.get("rank", self.context.rank) != self.context.rank:
+            return
+        if action == "raise":
+            raise RuntimeError(f"scripted at {event}")
+        if action == "raise_on_purpose":
+            raise CheckpointError("model.bin: too short")
+        if action == "raise_unpicklable":
+            raise Unpicklable("scripted")
+        if action == "exit":
+            sys.exit(3)
+        if action == "vanish":
+            os._exit(5)
+        if action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        while action == "hang":
+            time.sleep(0.05)
+        if action == "sleep":
+            time.sleep(SLEEP_S)

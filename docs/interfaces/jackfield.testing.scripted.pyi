@@ -1,0 +1,50 @@
+# Part of: jackfield 0.1
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+from jackfield.config import EngineConfig
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.platform import ChoicePoint
+from jackfield.interfaces.platform import Platform
+from jackfield.interfaces.worker import Worker
+from jackfield.interfaces.worker import WorkerContext
+from jackfield.interfaces.worker import WorkerReport
+from jackfield.model_spec import ModelSpec
+from jackfield.step import LateInputs
+from jackfield.step import StepPlan
+from jackfield.step import StepResult
+SLEEP_S = 0.3
+def scripted_context(folder: Path, num_ranks: int=1, *, start_timeout_s: float=60.0, depth: int=2, **script: Any) -> WorkerContext:
+    ...
+class ScriptedPlatform(Platform):
+
+    def choices(self, spec: ModelSpec, config: EngineConfig, facts: Facts) -> tuple[ChoicePoint, ...]:
+        ...
+
+    def create_worker(self, context: WorkerContext) -> Worker:
+        ...
+class Unpicklable(Exception):
+
+    def __init__(self, message: str) -> None:
+        ...
+class ScriptedWorker(Worker):
+
+    def __init__(self, context: WorkerContext) -> None:
+        ...
+    context: WorkerContext = ...
+
+    def load(self) -> WorkerReport:
+        ...
+
+    def allocate(self, num_blocks: Sequence[int]) -> None:
+        ...
+
+    def submit(self, plan: StepPlan) -> Future[StepResult]:
+        ...
+
+    def sample(self, step_id: int, late: LateInputs) -> None:
+        ...
+
+    def close(self) -> None:
+        ...

@@ -1,0 +1,15 @@
+"""The executors of the core hold to what is asked of everyone's."""
+
+import pytest
+
+from jackfield.testing.conformance.executor import ExecutorKit
+
+
+@pytest.mark.core_model
+class TestInline(ExecutorKit):
+    name = "inline"
+
+
+@pytest.mark.distributed
+class TestMultiprocess(ExecutorKit):
+    name = "multiprocess"
