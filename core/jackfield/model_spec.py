@@ -13,7 +13,7 @@ a checkpoint, are (`{i}` is the layer):
     final_norm
     head                                  column-parallel [vocab, hidden]; absent where `tied_head`
 
-No name ever means a fused tensor. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the
+No name ever means a fused tensor. `sinks` is itself a tensor: its source is a whole name, not a prefix. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the
 business of the linear's quantization scheme.
 """
 

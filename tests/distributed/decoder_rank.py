@@ -1,10 +1,12 @@
 """One rank of tiny models, as a program: decoder_rank.py RANK NUM_RANKS RENDEZVOUS OUTPUT writes all its logits."""
 
 import sys
+from dataclasses import replace
 
 import torch
 
 from jackfield.interfaces.model import ConfigReader
+from jackfield.model_spec import ModelSpec
 from jackfield_gemma.model import gemma
 from jackfield_llama.model import llama
 from jackfield_torch.decoder import assemble_decoder
@@ -12,6 +14,14 @@ from jackfield_torch.loader import RandomWeights
 from jackfield_torch.tensor_parallel import RankGroup, join_ranks
 from jackfield_torch.testing.dense_attention import DenseAttention
 from jackfield_torch.unquantized import UnquantizedScheme
+
+
+def with_sinks(config: ConfigReader) -> ModelSpec:
+    """A Llama of which each head has one score more."""
+    spec = llama(config)
+    layers = (replace(layer, mixer=replace(layer.mixer, sinks=True)) for layer in spec.layers)
+    return replace(spec, layers=tuple(layers))
+
 
 LENGTH = 12  # tokens
 CONFIG = {
@@ -31,6 +41,7 @@ CASES = {
     "tied": (llama, {"tie_word_embeddings": True}),
     "odd_vocabulary": (llama, {"vocab_size": 97}),
     "one_kv_head": (gemma, {"num_key_value_heads": 1}),
+    "sinks": (with_sinks, {}),
 }
 
 
@@ -43,7 +54,8 @@ def run(name: str, group: RankGroup, dtype: torch.dtype = torch.float32) -> torc
     with torch.inference_mode():
         decoder = assemble_decoder(spec, weights, cpu, dtype, lambda part: scheme, group, LENGTH)
         token_ids = torch.arange(LENGTH) * 7 % 96
-        hidden = decoder.forward(token_ids, torch.arange(LENGTH), DenseAttention(spec))
+        attention = DenseAttention(spec, decoder.sinks)
+        hidden = decoder.forward(token_ids, torch.arange(LENGTH), attention)
         return decoder.logits(hidden)
 
 

@@ -33,6 +33,7 @@ from jackfield_torch.testing.dense_attention import DenseAttention
 from jackfield_torch.unquantized import UnquantizedScheme
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_model.py"
+SINKS = Path(__file__).with_name("granite_swa.py")
 EMPTY = torch.empty(0)
 LENGTH = 48  # tokens: three times the original context, several windows
 STD = 0.2
@@ -182,6 +183,19 @@ CASES["stablelm"] = Case(
     "StableLmConfig",
     {"layer_norm_eps": 0.3, "use_qkv_bias": True, "partial_rotary_factor": 0.5},
 )
+CASES["granite_swa"] = Case(
+    run_path(str(SINKS))["granite_swa"],
+    "GraniteSWAConfig",
+    {
+        "sliding_window": 7,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "layer_rope_theta": [0, 500.0],
+        "attention_multiplier": 0.4,
+        "embedding_multiplier": 3.0,
+        "residual_multiplier": 0.7,
+        "logits_scaling": 0.5,
+    },
+)
 _GPT2_SHAPE = {
     "vocab_size": 96,
     "n_embd": 64,
@@ -263,7 +277,7 @@ class Oracle:
                 SingleRank(),
                 max_length or self.case.max_length,
             )
-            attention = attention or DenseAttention(spec)
+            attention = attention or DenseAttention(spec, decoder.sinks)
             positions = torch.arange(LENGTH).split(list(chunks))
             steps = zip(self.token_ids.split(list(chunks)), positions, strict=True)
             hidden = [decoder.forward(ids, places, attention) for ids, places in steps]

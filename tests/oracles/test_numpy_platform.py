@@ -14,6 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PLUGINS = [
     "platforms.numpy=jackfield_acme_numpy.platform:NumpyPlatform",
     "models.StableLmForCausalLM=custom_model:stablelm",
+    "models.GraniteSWAForCausalLM=granite_swa:granite_swa",
 ]
 VOCAB_SIZE = 96
 SETTINGS = {
@@ -35,12 +36,14 @@ REFUSED = {
     "gpt2": "model.learned_positions",
     "gpt2_layer_scales": "model.learned_positions",
     "stablelm": "norm.kind=layer",
+    "granite_swa": "attention.sinks",
 }
 
 
 @pytest.fixture(autouse=True)
 def _path(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
     monkeypatch.syspath_prepend(EXAMPLES / "third_party" / "numpy_platform")
 
 

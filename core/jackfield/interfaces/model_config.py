@@ -35,6 +35,7 @@ STANDARD_MODULES: Mapping[str, ModuleSource] = {
     "layers.{i}.mixer.o": ModuleSource("model.layers.{i}.self_attn.o_proj"),
     "layers.{i}.mixer.q_norm": ModuleSource("model.layers.{i}.self_attn.q_norm"),
     "layers.{i}.mixer.k_norm": ModuleSource("model.layers.{i}.self_attn.k_norm"),
+    "layers.{i}.mixer.sinks": ModuleSource("model.layers.{i}.self_attn.sinks"),
     "layers.{i}.feed_forward_norm": ModuleSource("model.layers.{i}.post_attention_layernorm"),
     "layers.{i}.feed_forward.gate": ModuleSource("model.layers.{i}.mlp.gate_proj"),
     "layers.{i}.feed_forward.up": ModuleSource("model.layers.{i}.mlp.up_proj"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,12 +45,14 @@ class PagedAttention:
         groups: Sequence[CacheGroup],
         caches: Sequence[GroupCache],
         attentions: Sequence[Attention],
+        sinks: Mapping[int, Tensor],  # of the layers that have them
     ) -> None:
         self._attentions = attentions
         self._caches = caches
         self._places: list[Places] = []
         self._layers = tuple(
-            _bind(spec, layer, groups, caches, attentions) for layer in range(len(spec.layers))
+            _bind(spec, layer, groups, caches, attentions, sinks)
+            for layer in range(len(spec.layers))
         )
 
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
@@ -82,12 +84,17 @@ def _bind(
     groups: Sequence[CacheGroup],
     caches: Sequence[GroupCache],
     attentions: Sequence[Attention],
+    sinks: Mapping[int, Tensor],
 ) -> _Layer:
     source = spec.layers[layer].cache_of_layer
     owner = layer if source is None else source
     group = group_of_layer(groups, owner).index
     mixer = spec.layers[layer].mixer
     facts = LayerAttention(
-        scale=mixer.scale, window=mixer.window, soft_cap=mixer.soft_cap, causal=mixer.causal
+        scale=mixer.scale,
+        window=mixer.window,
+        soft_cap=mixer.soft_cap,
+        sinks_N=sinks[layer] if mixer.sinks else None,
+        causal=mixer.causal,
     )
     return _Layer(group, caches[group].layers[owner], attentions[group], facts)

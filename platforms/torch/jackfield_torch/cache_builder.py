@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from jackfield.cache import CacheGroup
 from jackfield.discovery.selected import load_selected
@@ -60,11 +61,14 @@ class CacheBuilder:
         )
 
     def make_attention(
-        self, caches: Sequence[GroupCache], num_blocks: Sequence[int]
+        self,
+        caches: Sequence[GroupCache],
+        num_blocks: Sequence[int],
+        sinks: Mapping[int, Tensor],
     ) -> PagedAttention:
         """The backends of all groups behind one face."""
         attentions = [self._make_backend(index, count) for index, count in enumerate(num_blocks)]
-        return PagedAttention(self._context.spec, self.groups, caches, attentions)
+        return PagedAttention(self._context.spec, self.groups, caches, attentions, sinks)
 
     def _make_backend(self, index: int, num_blocks: int) -> Attention:
         config, spec = self._context.config, self._context.spec

@@ -46,12 +46,14 @@ class Decoder:
         ropes: tuple[RopeTable, ...],
         layers: tuple[DecoderLayer, ...],
         logits: Logits,
+        sinks: Mapping[int, Tensor],
         details: Mapping[str, str],
     ) -> None:
         self._embedding = embedding
         self._ropes = ropes
         self._layers = layers
         self._logits = logits
+        self.sinks = sinks  # by layer, for the attention: float32, of each head of this rank
         self.details = details  # how it was built, for `explain` and logs
 
     def forward(self, token_ids_T: Tensor, positions_T: Tensor, attention: AttentionStep) -> Tensor:
@@ -102,6 +104,11 @@ def assemble_decoder(
     builder = LayerBuilder(spec, weights, shard, schemes, group, indices)
     layers = tuple(builder.build(index, layer) for index, layer in enumerate(spec.layers))
     logits = _build_logits(spec, weights, shard, schemes, group)
+    sinks = {
+        index: shard.sinks(f"layers.{index}.mixer.sinks", layer.mixer.num_heads)
+        for index, layer in enumerate(spec.layers)
+        if layer.mixer.sinks
+    }
     if group.rank == 0:
         weights.finish()
     return Decoder(
@@ -109,6 +116,7 @@ def assemble_decoder(
         ropes=tuple(RopeTable(rope, max_length, device, dtype) for rope in ropes),
         layers=layers,
         logits=logits,
+        sinks=sinks,
         details=_describe(spec, device, dtype),
     )
 

@@ -34,7 +34,8 @@ class ModelWeights(ABC):
     def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """A tensor of its own memory, as stored, transforms undone; of `shape` unless that is None.
 
-        Raises CheckpointError naming file, tensor, expected and found shape.
+        The parameter of a module that is itself a tensor is "". Raises CheckpointError naming file, tensor, expected
+        and found shape.
         """
 
     def norm_weight(self, module: str, size: int, fill: float) -> Tensor:
@@ -65,7 +66,7 @@ class CheckpointWeights(ModelWeights):
         source = self._source(module)
         info = self._find(source, parameter)
         if info is None:
-            raise self._missing(module, f"{source.prefix}.{parameter}", shape)
+            raise self._missing(module, _full_name(source, parameter), shape)
         self._used.add(info.name)
         stored = self._copy(info)
         try:
@@ -115,7 +116,7 @@ class CheckpointWeights(ModelWeights):
 
     def _find(self, source: ModuleSource, parameter: str) -> TensorInfo | None:
         """The tensor by its full name, or without its first word: checkpoints of a bare base model lack that."""
-        name = f"{source.prefix}.{parameter}"
+        name = _full_name(source, parameter)
         tensors = self._checkpoint.tensors
         return tensors.get(name) or tensors.get(name.partition(".")[2])
 
@@ -214,6 +215,15 @@ class WeightShard:
         if shared_as is not None:
             self._tables[shared_as] = table
         return table
+
+    def sinks(self, module: str, num_heads: int) -> Tensor:
+        """The learned score of each head of this rank, in float32."""
+        whole = self._weights.read(module, "", (num_heads,))
+        return self.cut(whole, 0).to(self.device, torch.float32)
+
+
+def _full_name(source: ModuleSource, parameter: str) -> str:
+    return f"{source.prefix}.{parameter}" if parameter else source.prefix
 
 
 def _mismatch(

@@ -1,7 +1,7 @@
 """The features of model specs that the torch runtime computes. Imports no torch: platforms declare them on their cards.
 
-A spec with a feature that is not listed here (`attention.sinks`, `attention.causal`) is refused before anything is
-loaded. Whatever is listed has an oracle or an equivalence in tests/oracles.
+A spec with a feature that is not listed here (`attention.causal`) is refused before anything is loaded. Whatever
+is listed has an oracle or an equivalence in tests/oracles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ROPE_SCALING = (
     "mscale_all_dim",
     "truncate",
 )
-_ATTENTION = ("rope", "window", "soft_cap", "qkv_bias", "out_bias", "q_norm", "k_norm")
+_ATTENTION = ("rope", "window", "soft_cap", "qkv_bias", "out_bias", "q_norm", "k_norm", "sinks")
 _FEED_FORWARD = (
     "activation=gelu",
     "activation=gelu_tanh",

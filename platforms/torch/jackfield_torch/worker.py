@@ -98,7 +98,7 @@ class TorchWorker(Worker):
         )
         self._runner = ModelRunner(
             self._decoder,
-            self._builder.make_attention(caches, num_blocks),
+            self._builder.make_attention(caches, num_blocks, self._decoder.sinks),
             caches,
             rows,
             Sampler(config.scheduler.max_rows, spec.vocab_size, device),

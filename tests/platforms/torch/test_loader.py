@@ -25,6 +25,7 @@ CONFIG = {
 }
 SPEC = llama(ConfigReader(CONFIG))
 Q_NAME = "model.layers.0.self_attn.q_proj.weight"
+SINKS_NAME = "model.layers.0.self_attn.sinks"
 
 
 class Buffer(bytearray):
@@ -78,6 +79,23 @@ def test_a_norm_is_read_in_float32(make_weights):
     weights = make_weights({"model.norm.weight": torch.ones(4).bfloat16()})
 
     assert weights.norm_weight("final_norm", 4, fill=1.0).dtype == torch.float32
+
+
+def test_each_rank_holds_the_sinks_of_its_own_heads_in_float32(make_weights):
+    stored = torch.randn(6).bfloat16()
+    weights = make_weights({SINKS_NAME: stored})
+    shards = [WeightShard(weights, rank, 2, CPU, torch.bfloat16) for rank in range(2)]
+
+    sinks = [shard.sinks("layers.0.mixer.sinks", 6) for shard in shards]
+
+    assert torch.equal(torch.cat(sinks), stored.float())
+
+
+def test_missing_sinks_are_named_as_checkpoints_name_them(make_weights):
+    shard = WeightShard(make_weights({Q_NAME: torch.ones(4, 4)}), 0, 1, CPU, torch.float32)
+
+    with pytest.raises(CheckpointError, match=f"'{SINKS_NAME}' of shape .* is missing"):
+        shard.sinks("layers.0.mixer.sinks", 6)
 
 
 def test_a_missing_tensor_is_named_with_its_shape_its_module_and_the_files(make_weights):

@@ -7,7 +7,7 @@ from jackfield_torch.layers.activation import _FUNCTIONS
 from jackfield_torch.model_features import MODEL_FEATURES
 from jackfield_torch.rope import _SCALINGS
 
-REFUSED = {"attention.sinks", "attention.causal"}
+REFUSED = {"attention.causal"}
 CLASSES = [value for value in vars(model_spec).values() if hasattr(value, "FEATURE")]
 # What a field may say instead of its default word.
 WORDS = {

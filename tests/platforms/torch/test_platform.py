@@ -59,13 +59,23 @@ def test_every_feature_of_a_plain_model_is_served():
     assert CpuPlatform().check(need, {}) == ()
 
 
-def test_a_mixer_with_sinks_is_refused_by_name():
+def with_mixers(**changes):
     spec = tiny_spec()
-    mixer = dataclasses.replace(spec.layers[0].mixer, sinks=True)
+    mixer = dataclasses.replace(spec.layers[0].mixer, **changes)
     layers = tuple(dataclasses.replace(layer, mixer=mixer) for layer in spec.layers)
-    need = PlatformNeed(model=dataclasses.replace(spec, layers=layers), dtype="float32")
+    return dataclasses.replace(spec, layers=layers)
 
-    assert features_in_use(need) - CpuPlatform.features == {"attention.sinks"}
+
+def test_a_mixer_that_looks_ahead_is_refused_by_name():
+    need = PlatformNeed(model=with_mixers(causal=False), dtype="float32")
+
+    assert features_in_use(need) - CpuPlatform.features == {"attention.causal"}
+
+
+def test_sinks_are_asked_of_the_attention_backend():
+    _, attention = CpuPlatform().choices(with_mixers(sinks=True), make_config(), {})
+
+    assert features_in_use(attention.need) == {"attention.sinks"}
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ class LayerBuilder:
                 f"{ranks} ranks cannot share the {attention.num_heads} heads and {kv_heads} key-value heads "
                 f"of layer {index}; set executor.tensor_parallel to a number that divides both"
             )
-        if attention.sinks or not attention.causal:
+        if not attention.causal:
             raise UnsupportedModelError(
-                f"layer {index} has attention sinks or is not causal, which the torch runtime lacks"
+                f"layer {index} is not causal, which the torch runtime lacks"
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -11,8 +13,10 @@ from jackfield.model_spec import Attention, ModelSpec
 class DenseAttention:
     """An `AttentionStep` that keeps the keys and values of one row in a list, over any number of steps."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, sinks: Mapping[int, Tensor] | None = None) -> None:
+        """`sinks`: those of each layer that has them."""
         self._layers = spec.layers
+        self._sinks = sinks or {}
         self._keys: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
 
@@ -26,7 +30,8 @@ class DenseAttention:
             self._append(self._keys, source, k_TKH)
             self._append(self._values, source, v_TKH)
         mixer = self._layers[layer].mixer
-        return dense_attention(q_TNH, self._keys[source], self._values[source], mixer)
+        sinks_N = self._sinks[layer] if mixer.sinks else None
+        return dense_attention(q_TNH, self._keys[source], self._values[source], mixer, sinks_N)
 
     @staticmethod
     def _append(store: dict[int, Tensor], layer: int, new_TKH: Tensor) -> None:
@@ -34,8 +39,17 @@ class DenseAttention:
         store[layer] = torch.cat((store.get(layer, new_TKH[:0]), new_TKH.clone()))
 
 
-def dense_attention(q_TNH: Tensor, k_LKH: Tensor, v_LKH: Tensor, mixer: Attention) -> Tensor:
-    """The last T of L tokens attend to all of them, in float32; o_TNH in q's dtype."""
+def dense_attention(
+    q_TNH: Tensor,
+    k_LKH: Tensor,
+    v_LKH: Tensor,
+    mixer: Attention,
+    sinks_N: Tensor | None = None,
+) -> Tensor:
+    """The last T of L tokens attend to all of them, in float32; o_TNH in q's dtype.
+
+    `sinks_N`: of each head one more score, of a key without a value.
+    """
     num_queries, num_heads, _ = q_TNH.shape
     length = k_LKH.shape[0]
     repeats = num_heads // k_LKH.shape[1]
@@ -49,5 +63,9 @@ def dense_attention(q_TNH: Tensor, k_LKH: Tensor, v_LKH: Tensor, mixer: Attentio
     hidden_TL = distance_TL < 0
     if mixer.window is not None:
         hidden_TL = hidden_TL | (distance_TL >= mixer.window)
-    probabilities_NTL = scores_NTL.masked_fill(hidden_TL, -torch.inf).softmax(-1)
+    scores_NTL = scores_NTL.masked_fill(hidden_TL, -torch.inf)
+    if sinks_N is not None:
+        sinks_NT1 = sinks_N.float().view(-1, 1, 1).expand(-1, num_queries, 1)
+        scores_NTL = torch.cat([scores_NTL, sinks_NT1], -1)
+    probabilities_NTL = scores_NTL.softmax(-1)[..., :length]
     return torch.einsum("ntl,lnh->tnh", probabilities_NTL, v_LNH).to(q_TNH.dtype)

@@ -54,7 +54,8 @@ def decode(
     """logits_TV of a text that is computed whole, or in steps of `chunks` tokens."""
     sizes = list(chunks) or [len(token_ids_T)]
     with torch.inference_mode():
-        decoder, attention = build(spec, checkpoint), DenseAttention(spec)
+        decoder = build(spec, checkpoint)
+        attention = DenseAttention(spec, decoder.sinks)
         positions = torch.split(torch.arange(len(token_ids_T)), sizes)
         steps = zip(torch.split(token_ids_T, sizes), positions, strict=True)
         return decoder.logits(torch.cat([decoder.forward(*step, attention) for step in steps]))
