@@ -2,8 +2,9 @@
 
     python benchmarks/plugins_cost.py --output benchmarks/results/FILE.json
 
-Nothing here needs a tensor library. Programs are timed from outside, each in a process of its own; what is compared
-alternates, and the ratio is that of the medians. `noise` is how far the same measurement differs from itself.
+Nothing here needs a tensor library. Programs are timed from outside, each in a process of its own, in turn. Engines with
+and without observers stand in one process and take turns in short blocks of steps, since a step's time wanders by half
+while a process runs; beside the ratio of each pair of blocks stands that of two engines that are alike, which is the noise.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -34,7 +34,9 @@ HEAVY = ("torch", "jax", "transformers", "numpy", "tokenizers", "pluggy")
 NUM_DISTRIBUTIONS = 300  # installed beside ours
 NUM_OBSERVERS = 10
 NUM_ROWS = 64
-NUM_STEPS = 400  # in one measurement
+NUM_BLOCKS = 20  # of each engine in one measurement
+BLOCK_STEPS = 20  # whose median is one sample
+NUM_STEPS = (NUM_BLOCKS + 1) * BLOCK_STEPS  # the first block admits and warms up
 
 _IMPORT = """
 import sys, time
@@ -127,11 +129,13 @@ def measure_list(repeats: int) -> dict[str, Any]:
             run_python("-m", "jackfield.cli.main", "plugins", path=path)
             return perf_counter() - begin
 
-        figures = compare(lambda: listing(empty), lambda: listing(crowded), repeats)
+        listing(empty)  # the first one reads from the disk
+        pairs = [(listing(empty), listing(crowded)) for _ in range(repeats)]
+        alone, beside = zip(*pairs, strict=True)
         said = run_python("-c", _COUNT_SCANS, "plugins", path=crowded)
         return {
-            "alone_s": figures["first"],
-            f"with_{NUM_DISTRIBUTIONS}_others_s": figures["second"],
+            "alone_s": summarise(alone),
+            f"with_{NUM_DISTRIBUTIONS}_others_s": summarise(beside),
             "metadata_scans": int(said.split()[-1]),
         }
 
@@ -158,28 +162,18 @@ def open_engine(folder: Path, observers: int) -> tuple[Engine, list[Observer]]:
     return engine, told
 
 
-def step_us(folder: Path, observers: int) -> float:
-    """Median microseconds of an engine's step that decodes all rows: all of it but the worker."""
-    engine, _ = open_engine(folder, observers)
-    with engine:
-        samples = []
-        for _ in range(NUM_STEPS):
-            begin = perf_counter()
-            engine.step()
-            samples.append(perf_counter() - begin)
-    return statistics.median(samples[10:]) * 1e6  # the first ones admit
+def step_seconds(engine: Engine) -> float:
+    """Seconds of an engine's step that decodes all rows: all of it but the worker."""
+    begin = perf_counter()
+    engine.step()
+    return perf_counter() - begin
 
 
-def scheduler_us(folder: Path, observers: int) -> float:
-    """Of that step the scheduler's part: median microseconds of `schedule` and `update` together."""
-    engine, _ = open_engine(folder, observers)
-    samples = []
-    with engine, patch_scheduler() as spent:
-        for _ in range(NUM_STEPS):
-            spent.clear()
-            engine.step()
-            samples.append(sum(spent))
-    return statistics.median(samples[10:]) * 1e6
+def scheduler_seconds(engine: Engine) -> float:
+    """Of that step the scheduler's part: seconds of `schedule` and `update` together."""
+    with patch_scheduler() as spent:
+        engine.step()
+    return sum(spent)
 
 
 @contextmanager
@@ -222,38 +216,54 @@ def count_calls(folder: Path) -> dict[str, Any]:
     }
 
 
-def compare(
-    first: Callable[[], float], second: Callable[[], float], repeats: int
+def time_blocks(engines: Sequence[Engine], measure: Callable[[Engine], float]) -> list[list[float]]:
+    """Microseconds of a step in each block of each engine; they take turns, and the order turns round every time."""
+    samples: list[list[float]] = [[] for _ in engines]
+    order = list(enumerate(engines))
+    for block in range(NUM_BLOCKS + 1):
+        order.reverse()
+        for index, engine in order:
+            middle = statistics.median(measure(engine) for _ in range(BLOCK_STEPS))
+            if block > 0:
+                samples[index].append(middle * 1e6)
+    return samples
+
+
+def compare_engines(
+    folder: Path, measure: Callable[[Engine], float], repeats: int
 ) -> dict[str, Any]:
-    """Both in turn after one warm-up each; the ratio of the medians, and how far `first` differs from itself."""
-    first()
-    second()
-    pairs = [(first(), second()) for _ in range(repeats)]
-    left, right = ([pair[side] for pair in pairs] for side in (0, 1))
-    middle = statistics.median(left)
-    deviations = [abs(sample - middle) for sample in left]
+    """Ten observers against none, and none against none, by pairs of neighbouring blocks; new engines every time."""
+    none_us, ten_us, ratios, noise = [], [], [], []
+    for _ in range(repeats):
+        engines = [open_engine(folder, count)[0] for count in (0, 0, NUM_OBSERVERS)]
+        first, second, ten = time_blocks(engines, measure)
+        for engine in engines:
+            engine.close()
+        none_us.append(statistics.median(first))
+        ten_us.append(statistics.median(ten))
+        ratios.append(median_ratio(ten, first))
+        noise.append(median_ratio(second, first))
     return {
-        "first": summarise(left),
-        "second": summarise(right),
-        "ratio": round(statistics.median(right) / middle, 4),
-        "noise": round(statistics.median(deviations) / middle, 4),
+        "none_us": summarise(none_us),
+        "ten_us": summarise(ten_us),
+        "ten_to_none": summarise(ratios),
+        "none_to_none": summarise(noise),
     }
+
+
+def median_ratio(samples: Sequence[float], others: Sequence[float]) -> float:
+    """Of each sample to the other that was taken beside it."""
+    return statistics.median(a / b for a, b in zip(samples, others, strict=True))
 
 
 def measure_observers(repeats: int) -> dict[str, Any]:
     """The scheduler's step, and the whole step of the engine, without observers and with ten."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-
-        def beside(measure: Callable[[Path, int], float]) -> dict[str, Any]:
-            none, ten = partial(measure, folder, 0), partial(measure, folder, NUM_OBSERVERS)
-            figures = compare(none, ten, repeats)
-            return {"none_us": figures.pop("first"), "ten_us": figures.pop("second"), **figures}
-
         return {
             "rows": NUM_ROWS,
-            "scheduler_step": beside(scheduler_us),
-            "engine_step": beside(step_us),
+            "scheduler_step": compare_engines(folder, scheduler_seconds, repeats),
+            "engine_step": compare_engines(folder, step_seconds, repeats),
             "calls_of_one": count_calls(folder),
         }
 

@@ -1,6 +1,7 @@
 """The benchmark of what plugins cost runs, and what in it is no time is as promised."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,28 @@ def test_observers_are_called_once_a_step_and_a_request_and_never_for_a_token(fi
 
     assert calls["calls"] == calls["steps"] + calls["requests"]
     assert calls["tokens"] > 50 * calls["steps"]  # so a call for each would show
+
+
+def test_engines_take_turns_and_what_slows_one_shows_in_its_ratio():
+    cost = runpy.run_path(str(ROOT / "benchmarks" / "plugins_cost.py"))
+    order = []
+    seconds = {"none": 2e-6, "again": 2e-6, "ten": 3e-6}
+
+    def measure(engine):
+        order.append(engine)
+        return seconds[engine]
+
+    none, again, ten = cost["time_blocks"](list(seconds), measure)
+
+    turns = order[:: cost["BLOCK_STEPS"]]
+    assert turns == [*(["ten", "again", "none", "none", "again", "ten"] * 11)][: len(turns)]
+    assert len(none) == len(ten) == cost["NUM_BLOCKS"]
+    assert cost["median_ratio"](ten, none) == pytest.approx(1.5)
+    assert cost["median_ratio"](again, none) == 1.0
+
+
+def test_every_measurement_of_observers_stands_beside_its_noise(figures):
+    for step in ("scheduler_step", "engine_step"):
+        measured = figures["observers"][step]
+        assert {"none_us", "ten_us", "ten_to_none", "none_to_none"} == set(measured)
+        assert measured["none_us"]["min"] > 0
