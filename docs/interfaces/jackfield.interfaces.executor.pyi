@@ -18,6 +18,9 @@ class Executor(ABC):
     def depth(self) -> int:
         ...
 
+    def launch(self) -> None:
+        ...
+
     @abstractmethod
     def start(self) -> WorkerReport:
         ...

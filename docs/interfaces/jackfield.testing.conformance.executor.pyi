@@ -1,7 +1,10 @@
 # Part of: jackfield 0.1
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from typing import ClassVar
 import pytest
 from jackfield.discovery.kinds import EXECUTORS
 from jackfield.interfaces.executor import Executor
@@ -11,6 +14,7 @@ from jackfield.testing.conformance.card import CardKit
 Start = Callable[..., Executor]
 class ExecutorKit(CardKit):
     kind = EXECUTORS
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     @pytest.fixture
     def needs(self) -> tuple[ExecutorNeed, ...]:

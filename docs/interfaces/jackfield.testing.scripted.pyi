@@ -1,4 +1,5 @@
 # Part of: jackfield 0.1
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,7 +16,7 @@ from jackfield.step import LateInputs
 from jackfield.step import StepPlan
 from jackfield.step import StepResult
 SLEEP_S = 0.3
-def scripted_context(folder: Path, num_ranks: int=1, *, start_timeout_s: float=60.0, depth: int=2, **script: Any) -> WorkerContext:
+def scripted_context(folder: Path, num_ranks: int=1, *, start_timeout_s: float=60.0, depth: int=2, settings: Mapping[str, Any] | None=None, **script: Any) -> WorkerContext:
     ...
 class ScriptedPlatform(Platform):
 

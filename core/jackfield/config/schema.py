@@ -10,6 +10,7 @@ from jackfield.dtypes import parse_dtype
 from jackfield.errors import ConfigError
 
 Scalar = str | int | float | bool | None
+SPAWN, FORK = "spawn", "fork"  # executor.start_method
 
 
 def _at_least(section: str, values: Mapping[str, float | None], low: float) -> None:
@@ -90,11 +91,17 @@ class ExecutorSettings:
 
     depth: int = 2  # steps in flight
     tensor_parallel: int = 1  # ranks that share each layer
+    # of worker processes: spawn, or fork where the engine's process has one thread and no device
+    start_method: str = SPAWN
     start_timeout_s: float = 600.0  # seconds until all workers are ready
     step_timeout_s: float | None = None  # seconds; none: wait as long as the workers live
 
     def __post_init__(self) -> None:
         _at_least("executor", {"depth": self.depth, "tensor_parallel": self.tensor_parallel}, 1)
+        if self.start_method not in (SPAWN, FORK):
+            raise ConfigError(
+                f"executor.start_method must be {SPAWN} or {FORK}, got {self.start_method!r}"
+            )
         times = {"start_timeout_s": self.start_timeout_s, "step_timeout_s": self.step_timeout_s}
         _at_least("executor", times, 0)
 

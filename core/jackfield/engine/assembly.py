@@ -30,6 +30,7 @@ def assemble(blueprint: Blueprint) -> Parts:
     """Start the executor and make the rest. Whatever fails, the executor is closed again."""
     executor = blueprint.make_executor()
     try:
+        executor.launch()  # before there are threads: processes may be forks of this one
         with ThreadPoolExecutor(1, "jackfield-tokenizer") as pool:
             tokenizer = pool.submit(blueprint.open_tokenizer) if blueprint.has_tokenizer else None
             report = executor.start()

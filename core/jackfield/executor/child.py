@@ -27,11 +27,11 @@ from jackfield.interfaces.worker import Worker, WorkerContext
 PARENT_GONE = 97  # exit status of a rank whose parent ended
 
 
-def main(file_descriptor: int) -> None:
-    """Run the rank that is driven through the pipe of this number."""
+def main(connection: Connection) -> None:
+    """Run the rank that is driven through this end of a pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     faulthandler.enable()
-    pipe = _Pipe(file_descriptor)
+    pipe = _Pipe(connection)
     start: Start = pipe.receive()
     commands: SimpleQueue[Command] = SimpleQueue()
     reader = threading.Thread(target=_read, args=(pipe, commands), name="pipe", daemon=True)
@@ -69,8 +69,8 @@ def _read(pipe: _Pipe, commands: SimpleQueue[Command]) -> None:
 class _Pipe:
     """The child's end; the parent going away ends the process."""
 
-    def __init__(self, file_descriptor: int) -> None:
-        self._connection = Connection(file_descriptor)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._lock = threading.Lock()  # workers may reply from threads of their own
 
     def receive(self) -> Any:

@@ -37,7 +37,7 @@ class MultiprocessExecutor(Executor):
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = replace(context, num_ranks=context.config.executor.tensor_parallel)
-        self._group = RankGroup(self._context.num_ranks)
+        self._group = RankGroup(self._context.num_ranks, context.config.executor.start_method)
         self._end = weakref.finalize(self, self._group.close)
 
     @property
@@ -50,8 +50,17 @@ class MultiprocessExecutor(Executor):
         """Of the ranks, in their order."""
         return tuple(rank.process.pid for rank in self._group.ranks)
 
+    def launch(self) -> None:
+        """Start a process for each rank."""
+        try:
+            self._group.launch()
+        except BaseException:
+            self._group.close(at_once=True)
+            raise
+
     def start(self) -> WorkerReport:
-        """Start all ranks and load; errors that a worker raises on purpose come out as they are."""
+        """Have all ranks load; errors that a worker raises on purpose come out as they are."""
+        self.launch()
         try:
             return self._start()
         except BaseException:
@@ -59,7 +68,7 @@ class MultiprocessExecutor(Executor):
             raise
 
     def _start(self) -> WorkerReport:
-        self._group.start()
+        self._group.listen()
         context = replace(self._context, rendezvous=f"tcp://127.0.0.1:{_free_port()}")
         digest = context.activation.digest
         for rank in self._group.ranks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import signal
 import threading
@@ -24,18 +25,23 @@ _FOLLOWS = {-signal.SIGABRT, -signal.SIGTERM}
 class RankGroup:
     """Processes in the order of their ranks. Knows nothing of the executor that holds it."""
 
-    def __init__(self, num_ranks: int) -> None:
+    def __init__(self, num_ranks: int, start_method: str) -> None:
         self.steps = PendingSteps(num_ranks)
         self.ranks: list[RankProcess] = []
         self._num_ranks = num_ranks
+        self._start_method = start_method
         self._answers: SimpleQueue[tuple[int, Reply | WhereIAm]] = SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="jackfield-ranks", daemon=True)
         self._closing = threading.Event()
+        self._owner_pid = os.getpid()
 
-    def start(self) -> None:
-        """Start all processes and listen to them."""
-        for rank in range(self._num_ranks):
-            self.ranks.append(RankProcess(rank))
+    def launch(self) -> None:
+        """Start all processes, once."""
+        for rank in range(len(self.ranks), self._num_ranks):
+            self.ranks.append(RankProcess(rank, self._start_method))
+
+    def listen(self) -> None:
+        """Hear what the processes say from now on."""
         self._listener.start()
 
     def broadcast(self, message: object) -> None:
@@ -65,6 +71,8 @@ class RankGroup:
 
     def close(self, *, at_once: bool = False) -> None:
         """End and reap all processes within a bounded time. Open steps end first, unless `at_once`."""
+        if os.getpid() != self._owner_pid:
+            return  # a fork's copy of another engine: its processes are not ours to end
         self._closing.set()
         if not at_once:
             self.broadcast(Close())

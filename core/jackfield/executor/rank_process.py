@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 
-from jackfield.errors import WorkerError
 from jackfield.executor.messages import Failed, Reply, WhereIAm
+from jackfield.executor.process import start_process
 from jackfield.executor.serve import failure
 
-# A fresh interpreter with this one's import path. Unlike multiprocessing's "spawn" it does not run the caller's main
-# module again, so that scripts need no `if __name__ == "__main__"`, and notebooks and `python -c` work.
-_BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from jackfield.executor.child import main; main(int(sys.argv[1]))"
-)
 _TERMINATE_S = 2.0  # between asking a process to end and killing it
 
 
 class RankProcess:
     """One process and the pipe to it. `end_all` must be called, so that it is reaped."""
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, rank: int, start_method: str) -> None:
         self.rank = rank
-        if not sys.executable:
-            raise WorkerError(
-                "cannot start a worker process: this Python does not know its own program (sys.executable is "
-                'empty). Set sys.executable, or use select.executor = "inline"'
-            )
         self.pipe, theirs = Pipe()
         with theirs:
-            self.process = _start(theirs)
+            self.process = start_process(start_method, self.pipe, theirs)
 
     @property
     def name(self) -> str:
@@ -64,10 +49,7 @@ class RankProcess:
 
     def status(self, timeout_s: float) -> int | None:
         """How the process ended: exit status, negative for a signal; None where it has not within the time."""
-        try:
-            return self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
+        return self.process.wait(timeout_s)
 
     def failure(self, reply: Failed | None) -> Failed:
         """What it said when it failed, or what its silent end says, with its name."""
@@ -99,12 +81,3 @@ def _in_words(status: int | None) -> str:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:
         return f"was killed by signal {-status}"
-
-
-def _start(pipe: Connection) -> subprocess.Popen[bytes]:
-    arguments = [str(pipe.fileno()), json.dumps(sys.path)]
-    return subprocess.Popen(
-        [sys.executable, "-c", _BOOTSTRAP, *arguments],
-        stdin=subprocess.DEVNULL,
-        pass_fds=[pipe.fileno()],
-    )

@@ -25,9 +25,12 @@ class Executor(ABC):
     def depth(self) -> int:
         """Steps that may be in flight at once; at least 1."""
 
+    def launch(self) -> None:
+        """Start the processes of ranks, where they have some. Nothing else of the engine runs in threads yet."""
+
     @abstractmethod
     def start(self) -> WorkerReport:
-        """Start all ranks and load; the report that holds for all of them (least memory, tightest limits)."""
+        """Start all ranks (those that `launch` has not) and load; the report that holds for all of them (least memory, tightest limits)."""
 
     @abstractmethod
     def allocate(self, num_blocks: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from jackfield.activation import ActivationPlan, PluginRef, Selection
 from jackfield.cache import FULL, CacheGroup
-from jackfield.config import EngineConfig, ExecutorSettings
+from jackfield.config import EngineConfig, load_config
 from jackfield.dtypes import FLOAT32
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.card import Facts
@@ -34,13 +34,14 @@ def scripted_context(
     *,
     start_timeout_s: float = 60.0,
     depth: int = 2,
+    settings: Mapping[str, Any] | None = None,
     **script: Any,
 ) -> WorkerContext:
     """What an executor is made from, so that it runs scripted workers.
 
     `script` maps an event (create, load, allocate, step1, step2, ..., close) to what happens then: raise,
     raise_on_purpose (an error of jackfield's), raise_unpicklable, exit, vanish and kill (end the process), hang, sleep.
-    `rank` says on which rank (else: on all), `output_rank` which one has the results (else: 0). `folder` is where
+    `settings` are more of them, "section.key". `rank` says on which rank (else: on all), `output_rank` which one has the results (else: 0). `folder` is where
     workers leave `pidN` when they are made and `closedN` when they are closed.
     """
     plugin = PluginRef(
@@ -51,12 +52,16 @@ def scripted_context(
         version="1",
         target=f"{__name__}:ScriptedPlatform",
     )
-    executor = ExecutorSettings(
-        tensor_parallel=num_ranks, start_timeout_s=start_timeout_s, depth=depth
-    )
+    code = {
+        "executor.tensor_parallel": num_ranks,
+        "executor.start_timeout_s": start_timeout_s,
+        "executor.depth": depth,
+        **(settings or {}),
+        **{f"options.scripted.{key}": value for key, value in script.items()},
+    }
     return WorkerContext(
         activation=ActivationPlan(selections=(Selection(subject="engine", plugin=plugin),)),
-        config=EngineConfig(executor=executor, options={"scripted": script}),
+        config=load_config(environ={}, code=code).config,
         spec=tiny_spec(),
         files=ModelFiles(reference="none", path=folder),
     )
@@ -89,7 +94,7 @@ class ScriptedWorker(Worker):
 
     def __init__(self, context: WorkerContext) -> None:
         self.context = context
-        self.script: Mapping[str, Any] = dict(context.config.options["scripted"])
+        self.script: Mapping[str, Any] = dict(context.config.options.get("scripted", {}))
         self.folder = context.files.path
         self.threads = {threading.get_ident()}
         self.num_steps = 0

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from jackfield.activation import PluginRef
+from jackfield.discovery.devices import taken_devices
 from jackfield.discovery.loading import load_target
 from jackfield.discovery.probing import intrusion
 from jackfield.discovery.probing.outcome import FINE, INTRUSIVE, RAISED, Outcome
@@ -39,12 +40,12 @@ def main(requests_fd: int, answers_fd: int) -> None:
 
 
 def _load(ref: PluginRef, cards: dict[PluginRef, Any]) -> Outcome:
-    held = intrusion.taken_devices()
+    held = taken_devices()
     try:
         cards[ref] = load_target(ref)
     except Exception as error:
         return Outcome(code=RAISED, text=str(error))
-    if taken := [device for device in intrusion.taken_devices() if device not in held]:
+    if taken := [device for device in taken_devices() if device not in held]:
         text = f"it took {', '.join(taken)} when it was imported; a card leaves devices alone"
         return Outcome(code=INTRUSIVE, text=text)
     return Outcome(code=FINE)

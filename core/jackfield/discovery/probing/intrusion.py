@@ -1,4 +1,4 @@
-"""What an import did beyond defining things: parts of the core that are others now, devices that were taken."""
+"""What an import did beyond defining things: parts of the core that are others now."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jackfield
 
 _NOT_WATCHED = ("jackfield.testing", "jackfield.cli", "jackfield.scaffold")  # no engine runs them
-_DEVICE_NODES = ("/dev/nvidia", "/dev/kfd", "/dev/accel", "/dev/neuron", "/dev/dri/", "/dev/xpu")
 
 
 def import_core() -> None:
@@ -36,24 +34,6 @@ def replaced(before: Mapping[str, Any]) -> list[str]:
     """Names of the core that stand for something else than they did in `before`."""
     now = snapshot()
     return [name for name, value in before.items() if now.get(name) is not value]
-
-
-def taken_devices() -> list[str]:
-    """Accelerators that this process holds: device files that it opened, and what torch says if it is here."""
-    found = set()
-    for link in Path("/proc/self/fd").glob("*"):
-        try:
-            target = str(link.readlink())
-        except OSError:
-            continue  # closed meanwhile
-        if target.startswith(_DEVICE_NODES):
-            found.add(target)
-    torch = sys.modules.get("torch")
-    for device in ("cuda", "xpu"):
-        is_initialised = getattr(getattr(torch, device, None), "is_initialized", None)
-        if is_initialised is not None and is_initialised():
-            found.add(f"torch.{device}")
-    return sorted(found)
 
 
 def _names(module_name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -35,6 +35,7 @@ class ExecutorKit(CardKit):
     """
 
     kind = EXECUTORS
+    settings: ClassVar[Mapping[str, Any]] = {}  # "section.key", for every executor
 
     @pytest.fixture
     def needs(self) -> tuple[ExecutorNeed, ...]:
@@ -48,7 +49,9 @@ class ExecutorKit(CardKit):
 
         def make(num_ranks: int = 1, **script: Any) -> Executor:
             self.require(ExecutorNeed(num_ranks=num_ranks, platform="scripted"))
-            made.append(card.create(scripted_context(tmp_path, num_ranks, **script)))
+            made.append(
+                card.create(scripted_context(tmp_path, num_ranks, settings=self.settings, **script))
+            )
             return made[-1]
 
         yield make
@@ -61,6 +64,7 @@ class ExecutorKit(CardKit):
 
         def start(num_ranks: int = 1, **script: Any) -> Executor:
             executor = make(num_ranks, **script)
+            executor.launch()
             executor.start()
             executor.allocate(_BLOCKS)
             return executor
