@@ -8,7 +8,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-from jackfield.cache import CacheGroup, group_of_layer
 from jackfield.model_spec import ModelSpec
 from jackfield_torch.interfaces.attention import Attention, AttentionBatch, LayerAttention
 from jackfield_torch.paged_cache import GroupCache, LayerStore, Places
@@ -29,6 +28,15 @@ class AttentionStep(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class BoundAttention:
+    """A backend's attention and the layers that it serves."""
+
+    attention: Attention
+    cache_group: int
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Layer:
     group: int
     store: LayerStore
@@ -42,26 +50,25 @@ class PagedAttention:
     def __init__(
         self,
         spec: ModelSpec,
-        groups: Sequence[CacheGroup],
         caches: Sequence[GroupCache],
-        attentions: Sequence[Attention],
+        attentions: Sequence[BoundAttention],  # together they serve every layer once
         sinks: Mapping[int, Tensor],  # of the layers that have them
     ) -> None:
         self._attentions = attentions
         self._caches = caches
         self._places: list[Places] = []
+        of_layer = {layer: bound for bound in attentions for layer in bound.layers}
         self._layers = tuple(
-            _bind(spec, layer, groups, caches, attentions, sinks)
-            for layer in range(len(spec.layers))
+            _bind(spec, layer, caches, of_layer[layer], sinks) for layer in range(len(spec.layers))
         )
 
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
-        """Prepare every cache group for a step."""
+        """Prepare for a step; there is a batch for each cache group."""
         self._places = [
             cache.places(batch.slots_T) for cache, batch in zip(self._caches, batches, strict=True)
         ]
-        for attention, batch in zip(self._attentions, batches, strict=True):
-            attention.prepare(batch)
+        for bound in self._attentions:
+            bound.attention.prepare(batches[bound.cache_group])
 
     def attend(
         self, layer: int, q_TNH: Tensor, k_TKH: Tensor | None, v_TKH: Tensor | None
@@ -74,21 +81,19 @@ class PagedAttention:
 
     def close(self) -> None:
         """Free the backends' buffers."""
-        for attention in self._attentions:
-            attention.close()
+        for bound in self._attentions:
+            bound.attention.close()
 
 
 def _bind(
     spec: ModelSpec,
     layer: int,
-    groups: Sequence[CacheGroup],
     caches: Sequence[GroupCache],
-    attentions: Sequence[Attention],
+    bound: BoundAttention,
     sinks: Mapping[int, Tensor],
 ) -> _Layer:
     source = spec.layers[layer].cache_of_layer
     owner = layer if source is None else source
-    group = group_of_layer(groups, owner).index
     mixer = spec.layers[layer].mixer
     facts = LayerAttention(
         scale=mixer.scale,
@@ -97,4 +102,5 @@ def _bind(
         sinks_N=sinks[layer] if mixer.sinks else None,
         causal=mixer.causal,
     )
-    return _Layer(group, caches[group].layers[owner], attentions[group], facts)
+    store = caches[bound.cache_group].layers[owner]
+    return _Layer(bound.cache_group, store, bound.attention, facts)

@@ -1,21 +1,25 @@
-"""Cache groups of one rank: their backends, layouts, sizes, and the cache itself once its size is known."""
+"""Cache groups of one rank: who attends over them, layouts, sizes, and the cache itself once its size is known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from jackfield.cache import CacheGroup
+from jackfield.activation import PluginRef
+from jackfield.cache import CacheGroup, CacheLayout
 from jackfield.discovery.selected import load_selected
 from jackfield.interfaces.worker import WorkerContext
 from jackfield_torch import settings
-from jackfield_torch.attention_step import PagedAttention
+from jackfield_torch.attention_groups import AttentionGroup, attention_groups
+from jackfield_torch.attention_step import BoundAttention, PagedAttention
 from jackfield_torch.dtypes import torch_dtype
-from jackfield_torch.interfaces.attention import Attention, AttentionLimits
-from jackfield_torch.interfaces.attention_backend import KIND, AttentionBackend
+from jackfield_torch.interfaces.attention import AttentionLimits
+from jackfield_torch.interfaces.attention_backend import KIND, AttentionBackend, AttentionNeed
 from jackfield_torch.paged_cache import GroupCache, choose_layout
+from jackfield_torch.rule_facts import layers_in_words
 
 
 class CacheBuilder:
@@ -26,18 +30,8 @@ class CacheBuilder:
         self._context = context
         self._device = device
         self.groups = spec.cache_groups(settings.cache_dtype(config, spec))
-        plan, subjects = context.activation, [settings.subject_of(group) for group in self.groups]
-        self._backends: list[AttentionBackend] = [load_selected(plan, KIND, s) for s in subjects]
-        self._layouts = [
-            choose_layout(
-                backend.layouts,
-                config.cache.block_size,
-                group.dtype,
-                subject,
-                plan.selected(KIND, subject).name,
-            )
-            for group, backend, subject in zip(self.groups, self._backends, subjects, strict=True)
-        ]
+        self._served = _served(context, device)
+        self._layouts = [self._choose_layout(group) for group in self.groups]
 
     @property
     def block_bytes(self) -> tuple[int, ...]:
@@ -66,27 +60,61 @@ class CacheBuilder:
         num_blocks: Sequence[int],
         sinks: Mapping[int, Tensor],
     ) -> PagedAttention:
-        """The backends of all groups behind one face."""
-        attentions = [self._make_backend(index, count) for index, count in enumerate(num_blocks)]
-        return PagedAttention(self._context.spec, self.groups, caches, attentions, sinks)
+        """The backends of all layers behind one face."""
+        bound = [self._make_backend(served, num_blocks) for served in self._served]
+        return PagedAttention(self._context.spec, caches, bound, sinks)
 
-    def _make_backend(self, index: int, num_blocks: int) -> Attention:
+    def _choose_layout(self, group: CacheGroup) -> CacheLayout:
+        """One that all backends which attend over the group's cache read."""
+        served = [served for served in self._served if served.group.cache_group == group]
+        readers = {one.plugin.name: one.backend.layouts for one in served}
+        subject = layers_in_words(sorted(layer for one in served for layer in one.layers))
+        return choose_layout(readers, self._context.config.cache.block_size, group.dtype, subject)
+
+    def _make_backend(self, served: _Served, num_blocks: Sequence[int]) -> BoundAttention:
         config, spec = self._context.config, self._context.spec
-        group = self.groups[index]
+        cache_group, need = served.group.cache_group, served.group.need
         limits = AttentionLimits(
             device=self._device,
             dtype=torch_dtype(settings.model_dtype(config, spec)),
-            num_heads=settings.heads_of_rank(
-                spec.layers[group.layers[0]].mixer.num_heads, self._context.num_ranks
-            ),
-            num_kv_heads=self._num_kv_heads(group),
-            head_size=group.head_size,
+            num_heads=need.num_heads,
+            num_kv_heads=need.num_kv_heads,
+            head_size=need.head_size,
             max_rows=config.scheduler.max_rows,
             max_step_tokens=config.scheduler.max_step_tokens,
             max_length=settings.max_length(config, spec),
-            num_blocks=num_blocks,
+            num_blocks=num_blocks[cache_group.index],
         )
-        return self._backends[index].create(group, self._layouts[index], limits)
+        layout = self._layouts[cache_group.index]
+        attention = served.backend.create(cache_group, layout, limits)
+        return BoundAttention(attention, cache_group.index, served.layers)
 
     def _num_kv_heads(self, group: CacheGroup) -> int:
         return settings.heads_of_rank(group.num_kv_heads, self._context.num_ranks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """Layers that one object of a backend attends for: of one cache group, with one need."""
+
+    plugin: PluginRef
+    backend: AttentionBackend
+    group: AttentionGroup  # the first of those that are served together
+    layers: tuple[int, ...]
+
+
+def _served(context: WorkerContext, device: torch.device) -> tuple[_Served, ...]:
+    """What was selected. Groups that only a rule told apart share an object where they got the same plugin."""
+    together: dict[tuple[int, AttentionNeed, PluginRef], list[AttentionGroup]] = {}
+    for group in attention_groups(context.spec, context.config, device.type):
+        plugin = context.activation.selected(KIND, group.subject)
+        together.setdefault((group.cache_group.index, group.need, plugin), []).append(group)
+    return tuple(
+        _Served(
+            plugin,
+            load_selected(context.activation, KIND, groups[0].subject),
+            groups[0],
+            tuple(sorted(layer for group in groups for layer in group.layers)),
+        )
+        for (_, _, plugin), groups in together.items()
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from jackfield.config import EngineConfig, Scalar
 from jackfield.model_spec import ModelSpec
-from jackfield_torch.settings import ranges
+from jackfield_torch.rule_facts import NamedFacts, layers_in_words, shared_facts
 
 SETTING = "quantization"  # select.quantization
 _ALL = "linears"  # the subject where all are alike
@@ -29,12 +29,12 @@ class LinearGroup:
 
 def linear_groups(spec: ModelSpec, config: EngineConfig) -> tuple[LinearGroup, ...]:
     """All linears of a model, in as few groups as the checkpoint and the rules in the config allow."""
-    named = _named_in_rules(config.select.get(SETTING))
+    named = NamedFacts(config, SETTING)
     found: dict[tuple[object, ...], list[str]] = {}
     for module in spec.linears:
         facts = _facts(spec, module)
         stored = json.dumps(stored_settings(spec, module), sort_keys=True, default=repr)
-        key = (facts["method"], stored, *(facts.get(name) == value for name, value in named))
+        key = (facts["method"], stored, named.of(facts))
         found.setdefault(key, []).append(module)
     return tuple(_group(spec, modules, is_all=len(found) == 1) for modules in found.values())
 
@@ -45,18 +45,14 @@ def stored_settings(spec: ModelSpec, module: str) -> Mapping[str, Any]:
 
 
 def _group(spec: ModelSpec, modules: Sequence[str], *, is_all: bool) -> LinearGroup:
-    facts = [_facts(spec, module) for module in modules]
-    first, *others = facts
+    match = shared_facts(_facts(spec, module) for module in modules)
+    method = str(match["method"])
     return LinearGroup(
-        subject=(_ALL if is_all else _subject(spec, modules))
-        + _storage(spec, str(first["method"])),
+        subject=(_ALL if is_all else _subject(spec, modules)) + _storage(spec, method),
         modules=tuple(modules),
-        method=str(first["method"]),
+        method=method,
         settings=stored_settings(spec, modules[0]),
-        match={
-            name: value if all(other[name] == value for other in others) else None
-            for name, value in first.items()
-        },
+        match=match,
     )
 
 
@@ -67,14 +63,6 @@ def _facts(spec: ModelSpec, module: str) -> dict[str, Scalar]:
     is_stored = quantization is not None and module in quantization.linears
     method = quantization.method if quantization and is_stored else _PLAIN
     return {"method": method, "layer": layer, "module": name}
-
-
-def _named_in_rules(rules: Any) -> tuple[tuple[str, Any], ...]:
-    """The facts that some rule of select.quantization names; the form of rules is checked where they are read."""
-    if not isinstance(rules, (list, tuple)):
-        return ()
-    matches = (rule.get("match") for rule in rules if isinstance(rule, Mapping))
-    return tuple(pair for match in matches if isinstance(match, Mapping) for pair in match.items())
 
 
 def _subject(spec: ModelSpec, modules: Iterable[str]) -> str:
@@ -91,7 +79,7 @@ def _subject(spec: ModelSpec, modules: Iterable[str]) -> str:
     for layer, names in layers.items():
         is_whole = len(names) == sum(_place(module)[0] == layer for module in spec.linears)
         alike.setdefault("linears" if is_whole else ", ".join(names), []).append(layer)
-    inside = [f"{names} of layers {', '.join(ranges(found))}" for names, found in alike.items()]
+    inside = [f"{names} of {layers_in_words(found)}" for names, found in alike.items()]
     return "; ".join([*inside, *outside])
 
 

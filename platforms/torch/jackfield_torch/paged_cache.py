@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -96,20 +96,32 @@ class GroupCache:
 
 
 def choose_layout(
-    support: LayoutSupport, block_size: int, dtype: DType, subject: str, name: str
+    readers: Mapping[str, LayoutSupport], block_size: int, dtype: DType, subject: str
 ) -> CacheLayout:
-    """The first order that the backend reads, with the engine's block size and dtype. Raises SelectionError."""
-    candidates: Iterable[CacheLayout] = (
-        CacheLayout(order=order, block_size=block_size, dtype=dtype) for order in support.orders
-    )
-    for layout in candidates:
-        if _is_known(layout.order) and support.accepts(layout):
+    """The first order that all backends (by name) of a cache group read, with the engine's block size and dtype.
+
+    The first backend's order of preference counts. Raises SelectionError.
+    """
+    first, *others = readers.values()
+    for order in filter(_is_known, first.orders):
+        layout = CacheLayout(order=order, block_size=block_size, dtype=dtype)
+        if all(reader.accepts(layout) for reader in (first, *others)):
             return layout
+    what = (
+        f"the attention backends {', '.join(map(repr, readers))} for {subject} share a cache and read no layout"
+        if others
+        else f"the attention backend {next(iter(readers))!r} for {subject} reads no layout"
+    )
     raise SelectionError(
-        f"the attention backend {name!r} for {subject} reads no layout with blocks of {block_size} tokens in {dtype}; "
-        f"it reads the orders {', '.join(support.orders)}, block sizes {_any_or(support.block_sizes)} and "
-        f"dtypes {_any_or(support.dtypes)}. Set cache.block_size and cache.dtype to what it reads, "
-        "or select another backend with select.attention"
+        f"{what} with blocks of {block_size} tokens in {dtype}; {'; '.join(_reads(*reader) for reader in readers.items())}. "
+        "Set cache.block_size and cache.dtype to what it reads, or select another backend with select.attention"
+    )
+
+
+def _reads(name: str, support: LayoutSupport) -> str:
+    return (
+        f"{name} reads the orders {', '.join(support.orders)}, block sizes {_any_or(support.block_sizes)} and "
+        f"dtypes {_any_or(support.dtypes)}"
     )
 
 

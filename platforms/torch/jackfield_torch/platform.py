@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from jackfield.cache import CacheGroup
 from jackfield.config import EngineConfig
 from jackfield.decision import Reason
 from jackfield.dtypes import parse_dtype
@@ -15,9 +14,10 @@ from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.model_spec import ModelSpec
 from jackfield_torch import settings
+from jackfield_torch.attention_groups import SETTING as ATTENTION
+from jackfield_torch.attention_groups import AttentionGroup, attention_groups
 from jackfield_torch.device import Device
 from jackfield_torch.interfaces import attention_backend, quantization
-from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.interfaces.quantization import QuantizationNeed
 from jackfield_torch.linear_groups import SETTING as QUANTIZATION
 from jackfield_torch.linear_groups import LinearGroup, linear_groups
@@ -49,11 +49,10 @@ class TorchPlatform(Platform):
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """A quantization scheme for linears that are stored alike, and an attention backend for each cache group."""
-        groups = spec.cache_groups(settings.cache_dtype(config, spec))
+        """A quantization scheme for linears that are stored alike, an attention backend for layers that are alike."""
         return (
             *(self._linear_choice(spec, config, group) for group in linear_groups(spec, config)),
-            *(self._attention_choice(spec, config, group) for group in groups),
+            *map(self._attention_choice, attention_groups(spec, config, self.device)),
         )
 
     def create_worker(self, context: WorkerContext) -> Worker:
@@ -80,40 +79,14 @@ class TorchPlatform(Platform):
             remedy=_remedy(group.method),
         )
 
-    def _attention_choice(
-        self, spec: ModelSpec, config: EngineConfig, group: CacheGroup
-    ) -> ChoicePoint:
-        mixers = [
-            layer.mixer
-            for index, layer in enumerate(spec.layers)
-            if (index if layer.cache_of_layer is None else layer.cache_of_layer) in group.layers
-        ]
-        num_ranks = config.executor.tensor_parallel
-        need = AttentionNeed(
-            device=self.device,
-            dtype=settings.model_dtype(config, spec).name,
-            cache_dtype=group.dtype.name,
-            num_heads=settings.heads_of_rank(mixers[0].num_heads, num_ranks),
-            num_kv_heads=settings.heads_of_rank(group.num_kv_heads, num_ranks),
-            head_size=group.head_size,
-            block_size=config.cache.block_size,
-            window=any(mixer.window is not None for mixer in mixers),
-            soft_cap=any(mixer.soft_cap is not None for mixer in mixers),
-            sinks=any(mixer.sinks for mixer in mixers),
-            non_causal=any(not mixer.causal for mixer in mixers),
-        )
+    def _attention_choice(self, group: AttentionGroup) -> ChoicePoint:
         return ChoicePoint(
             kind=attention_backend.KIND,
-            setting="attention",
-            subject=settings.subject_of(group),
-            need=need,
+            setting=ATTENTION,
+            subject=group.subject,
+            need=group.need,
             preference=self.attention_preference,
-            match={
-                "group": group.index,
-                "window": need.window,
-                "soft_cap": need.soft_cap,
-                "head_size": group.head_size,
-            },
+            match=group.match,
         )
 
     def _check_dtype(self, need: PlatformNeed) -> tuple[Reason, ...]:

@@ -1,10 +1,7 @@
-"""Settings resolved for one model: what "auto" means, and how layers are named as subjects of a selection."""
+"""Settings resolved for one model: what "auto" means, and what one of several ranks holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from jackfield.cache import CacheGroup
 from jackfield.config import EngineConfig
 from jackfield.dtypes import DType, parse_dtype
 from jackfield.model_spec import ModelSpec
@@ -26,21 +23,6 @@ def max_length(config: EngineConfig, spec: ModelSpec) -> int:
     return config.model.max_length or spec.max_length
 
 
-def subject_of(group: CacheGroup) -> str:
-    """The layers of a cache group in words: "layers 0-4, 6-10, 12"."""
-    return f"layers {', '.join(ranges(group.layers))}"
-
-
 def heads_of_rank(num_heads: int, num_ranks: int) -> int:
     """Heads that one rank holds; key-value heads are replicated where there are fewer than ranks."""
     return max(1, num_heads // num_ranks)
-
-
-def ranges(numbers: Sequence[int]) -> list[str]:
-    """Ascending numbers in words: "0-4", "6"."""
-    starts = [n for i, n in enumerate(numbers) if i == 0 or numbers[i - 1] != n - 1]
-    ends = [n for i, n in enumerate(numbers) if i == len(numbers) - 1 or numbers[i + 1] != n + 1]
-    return [
-        str(start) if start == end else f"{start}-{end}"
-        for start, end in zip(starts, ends, strict=True)
-    ]

@@ -21,7 +21,7 @@ KINDS = {
     "executors": ["engine"],
     "schedulers": ["engine"],
     "jackfield_torch.quantization": ["linears"],
-    "jackfield_torch.attention_backends": ["layers 1", "layers 0, 2"],
+    "jackfield_torch.attention_backends": ["layer 1", "layers 0, 2"],
 }
 SETTING = {kind: kind.rpartition(".")[2].removesuffix("s") for kind in KINDS}
 SETTING["jackfield_torch.attention_backends"] = "attention"
@@ -99,12 +99,20 @@ def test_rules_are_told_with_the_layers_that_they_decide(explain):
 
     found = {d["subject"]: d for d in explain(f"--set=select.attention={rules}")}
 
-    full, window = found["layers 1"], found["layers 0, 2"]
+    full, window = found["layer 1"], found["layers 0, 2"]
     assert (full["chosen"], full["decided_by"]) == ("cpu_paged", "preference of platform cpu")
     assert (window["chosen"], window["decided_by"]) == (
         "torch_sdpa",
         "command line: select.attention, rule 1",
     )
+
+
+def test_a_rule_can_name_a_layer(explain):
+    rules = '[{match = {layer = 2}, use = "torch_sdpa"}]'
+
+    found = {d["subject"]: d["chosen"] for d in explain(f"--set=select.attention={rules}")}
+
+    assert (found["layer 0"], found["layer 2"]) == ("cpu_paged", "torch_sdpa")
 
 
 def test_two_explanations_are_compared(explain, tmp_path, capsys):
@@ -115,7 +123,7 @@ def test_two_explanations_are_compared(explain, tmp_path, capsys):
 
     out = capsys.readouterr().out
     assert status == 1
-    assert "jackfield_torch.attention_backends for layers 1: cpu_paged -> torch_sdpa" in out
+    assert "jackfield_torch.attention_backends for layer 1: cpu_paged -> torch_sdpa" in out
     assert "different choices: 2" in out
 
 

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.cpu_model
 PROMPTS = [[11, 4, 27, 90, 3, 15], [60, 2, 2, 35, 80], [7]]
 GREEDY = SamplingParams(temperature=0.0, max_tokens=8, ignore_eos=True)
 EXCLUDED = ["model.layers.0", "lm_head"]
-IN_LAYER_1 = "linears of layers 1 (acme8)"
-OTHERS = "linears of layers 0; head (plain weights)"
+IN_LAYER_1 = "linears of layer 1 (acme8)"
+OTHERS = "linears of layer 0; head (plain weights)"
 SCHEME = """
     from jackfield_torch.interfaces.quantization import QuantizationScheme
 

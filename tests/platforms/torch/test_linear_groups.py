@@ -46,7 +46,7 @@ def test_what_the_checkpoint_stores_plainly_is_a_group_of_its_own():
     found = groups_of(stored(layers_0=None))
 
     assert {subject: group.method for subject, group in found.items()} == {
-        "linears of layers 0; head (plain weights)": "none",
+        "linears of layer 0; head (plain weights)": "none",
         "linears of layers 1-3 (acme)": "acme",
     }
 
@@ -67,7 +67,7 @@ def test_other_parameters_make_another_group():
 @pytest.mark.parametrize(
     ("match", "subjects"),
     [
-        ({"layer": 2}, ["linears of layers 2", "linears of layers 0-1, 3; head"]),
+        ({"layer": 2}, ["linears of layer 2", "linears of layers 0-1, 3; head"]),
         ({"module": "head"}, ["linears of layers 0-3", "head"]),
     ],
 )

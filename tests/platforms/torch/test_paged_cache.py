@@ -88,7 +88,26 @@ def test_a_block_is_copied_in_all_layers():
 def test_the_first_order_that_the_backend_reads_is_chosen():
     support = LayoutSupport(orders=("KBHSD", "KBSHD"))
 
-    assert choose_layout(support, 16, FLOAT32, "layers 0-1", "acme").order == "KBHSD"
+    assert choose_layout({"acme": support}, 16, FLOAT32, "layers 0-1").order == "KBHSD"
+
+
+def test_the_order_is_one_that_all_backends_of_a_group_read():
+    readers = {
+        "acme": LayoutSupport(orders=("KBHSD", "KBSHD", "BKSHD")),
+        "other": LayoutSupport(orders=("BKSHD", "KBSHD")),
+    }
+
+    assert choose_layout(readers, 16, FLOAT32, "layers 0-1").order == "KBSHD"
+
+
+def test_backends_of_a_group_without_a_common_layout_are_named():
+    readers = {
+        "acme": LayoutSupport(orders=("KBHSD",)),
+        "other": LayoutSupport(orders=("KBSHD",)),
+    }
+
+    with pytest.raises(SelectionError, match=r"'acme', 'other' for layers 0-1 share a cache"):
+        choose_layout(readers, 16, FLOAT32, "layers 0-1")
 
 
 @pytest.mark.parametrize(
@@ -103,4 +122,4 @@ def test_the_first_order_that_the_backend_reads_is_chosen():
 )
 def test_a_backend_that_reads_no_such_layout_is_named(support):
     with pytest.raises(SelectionError, match=r"'acme' for layers 0-1 .* cache\.block_size"):
-        choose_layout(support, 16, FLOAT32, "layers 0-1", "acme")
+        choose_layout({"acme": support}, 16, FLOAT32, "layers 0-1")

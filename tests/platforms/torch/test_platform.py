@@ -34,18 +34,6 @@ def test_each_cache_group_gets_an_attention_backend():
     assert window.match["window"] is True
 
 
-def test_a_layer_that_reads_another_ones_cache_adds_its_needs():
-    spec = tiny_spec(2)
-    mixer = dataclasses.replace(spec.layers[1].mixer, soft_cap=30.0)
-    second = dataclasses.replace(spec.layers[1], mixer=mixer, cache_of_layer=0)
-    spec = dataclasses.replace(spec, layers=(spec.layers[0], second))
-
-    _, attention = CpuPlatform().choices(spec, make_config(), {})
-
-    assert attention.subject == "layers 0"
-    assert attention.need.soft_cap
-
-
 def test_the_need_counts_the_heads_of_one_rank():
     _, attention = CpuPlatform().choices(tiny_spec(), make_config(tensor_parallel=2), {})
 

@@ -139,7 +139,7 @@ class Claims:
     def layout(self, case: AttentionCase) -> CacheLayout:
         """The layout that an engine would give it. Raises SelectionError."""
         dtype = parse_dtype(case.dtypes[1])
-        return choose_layout(self.layouts, case.block_size, dtype, "the kit", self._kit.name)
+        return choose_layout({self._kit.name: self.layouts}, case.block_size, dtype, "the kit")
 
     def base(self) -> AttentionCase | None:
         """The plainest case that it serves."""

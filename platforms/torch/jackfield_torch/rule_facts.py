@@ -1,0 +1,54 @@
+"""What the user's rules tell apart: parts of a model that a rule names cannot share a selection with the rest. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jackfield.config import EngineConfig, Scalar
+
+
+class NamedFacts:
+    """The values that rules of select.<setting> match on. The form of rules is checked where they are read."""
+
+    def __init__(self, config: EngineConfig, setting: str) -> None:
+        rules = config.select.get(setting)
+        self._values: dict[str, list[Any]] = {}
+        for rule in rules if isinstance(rules, (list, tuple)) else ():
+            match = rule.get("match") if isinstance(rule, Mapping) else None
+            for name, value in match.items() if isinstance(match, Mapping) else ():
+                is_any_of = isinstance(value, (list, tuple))
+                self._values.setdefault(name, []).extend(value if is_any_of else [value])
+
+    def of(self, facts: Mapping[str, Scalar]) -> tuple[Scalar, ...]:
+        """Equal for parts between which no rule can tell: a fact's value where some rule names it, else None."""
+        return tuple(
+            facts.get(name) if facts.get(name) in values else None
+            for name, values in self._values.items()
+        )
+
+
+def shared_facts(facts: Iterable[Mapping[str, Scalar]]) -> dict[str, Scalar]:
+    """What holds for all parts of a group; None: differs inside it."""
+    first, *others = facts
+    return {
+        name: value if all(other[name] == value for other in others) else None
+        for name, value in first.items()
+    }
+
+
+def layers_in_words(layers: Sequence[int]) -> str:
+    """ "layer 3", "layers 0-4, 6"."""
+    found = ranges(layers)
+    is_one = len(found) == 1 and "-" not in found[0]
+    return f"{'layer' if is_one else 'layers'} {', '.join(found)}"
+
+
+def ranges(numbers: Sequence[int]) -> list[str]:
+    """Ascending numbers in words: "0-4", "6"."""
+    starts = [n for i, n in enumerate(numbers) if i == 0 or numbers[i - 1] != n - 1]
+    ends = [n for i, n in enumerate(numbers) if i == len(numbers) - 1 or numbers[i + 1] != n + 1]
+    return [
+        str(start) if start == end else f"{start}-{end}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
