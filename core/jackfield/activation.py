@@ -15,10 +15,10 @@ class PluginRef:
     """Where a plugin comes from. Holding one imports nothing."""
 
     kind: str  # without the major: "jackfield_torch.attention_backends"
-    major: int
-    name: str
-    distribution: str
-    version: str
+    major: int  # of the contract it speaks
+    name: str  # the user's word
+    distribution: str  # normalised; local for one-file plugins
+    version: str  # of the distribution
     target: str  # "module:attribute"
     content_sha256: str = ""  # of the file, for local one-file plugins
 
@@ -27,16 +27,16 @@ class PluginRef:
 class Selection:
     """One plugin chosen for one subject."""
 
-    subject: str
-    plugin: PluginRef
+    subject: str  # "engine", "model", "layers 0-29"
+    plugin: PluginRef  # chosen for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationPlan:
     """All selections of an engine. Two processes run the same plugins if and only if the digests are equal."""
 
-    selections: tuple[Selection, ...]
-    decisions: tuple[Decision, ...] = ()
+    selections: tuple[Selection, ...]  # in the order in which they were made
+    decisions: tuple[Decision, ...] = ()  # how they came about
 
     @property
     def digest(self) -> str:

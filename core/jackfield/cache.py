@@ -15,12 +15,12 @@ WINDOW = "window"  # the last `window` tokens are kept
 class CacheGroup:
     """Layers that hold the same tokens, and so share one block table and one pool of blocks."""
 
-    index: int
+    index: int  # place in plans and tables
     kind: str  # FULL, WINDOW; open for recurrent, latent and cross
-    layers: tuple[int, ...]
-    num_kv_heads: int
+    layers: tuple[int, ...]  # that own a cache, ascending
+    num_kv_heads: int  # of the whole model, not of one rank
     head_size: int  # elements
-    dtype: DType
+    dtype: DType  # of keys and values
     window: int | None = None  # tokens that a query sees, itself included
 
     def block_bytes(self, block_size: int, num_shards: int = 1) -> int:
@@ -37,19 +37,19 @@ class CacheLayout:
     D elements of a head. An `opaque` layout is known only to the backend of that name.
     """
 
-    order: str = "KBSHD"
+    order: str = "KBSHD"  # axes from the outermost
     block_size: int = 16  # tokens
-    dtype: DType
-    opaque: str | None = None
+    dtype: DType  # of the elements
+    opaque: str | None = None  # name of the only backend that reads it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutSupport:
     """Layouts that an attention backend reads. Empty tuples mean: any."""
 
-    orders: tuple[str, ...] = ("KBSHD",)
-    block_sizes: tuple[int, ...] = ()
-    dtypes: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ("KBSHD",)  # the preferred one first
+    block_sizes: tuple[int, ...] = ()  # tokens
+    dtypes: tuple[str, ...] = ()  # names of dtypes
 
     def accepts(self, layout: CacheLayout) -> bool:
         """True where the backend reads this layout."""

@@ -11,8 +11,8 @@ from jackfield.errors import ConfigError
 class DType:
     """An element type by name and width."""
 
-    name: str
-    bits: int
+    name: str  # as in settings
+    bits: int  # of one element
 
     @property
     def itemsize(self) -> int:

@@ -33,10 +33,10 @@ class Norm:
 
     FEATURE: ClassVar[str] = "norm"
 
-    epsilon: float
+    epsilon: float  # added to the mean square, or to the variance
     kind: str = "rms"  # "rms" or "layer"
     weight_offset: float = 0.0  # added to the stored weight (Gemma: 1)
-    bias: bool = False
+    bias: bool = False  # added to the result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +51,16 @@ class RopeScaling:
     FEATURE: ClassVar[str] = "rope_scaling"
 
     kind: str = "linear"  # any other is a named feature
-    factor: float
+    factor: float  # by which the context grows
     original_length: int | None = None  # tokens
-    low_frequency: float | None = None
-    high_frequency: float | None = None
-    beta_fast: float | None = None
-    beta_slow: float | None = None
-    attention_factor: float | None = None
-    mscale: float | None = None
-    mscale_all_dim: float | None = None
-    truncate: bool | None = None
+    low_frequency: float | None = None  # llama3: low_freq_factor
+    high_frequency: float | None = None  # llama3: high_freq_factor
+    beta_fast: float | None = None  # yarn: rotations from which on frequencies stay
+    beta_slow: float | None = None  # yarn: rotations below which they are interpolated
+    attention_factor: float | None = None  # yarn: multiplies sine and cosine
+    mscale: float | None = None  # yarn: DeepSeek's factor over mscale_all_dim
+    mscale_all_dim: float | None = None  # yarn: see mscale
+    truncate: bool | None = None  # yarn: round the ends of the ramp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +69,9 @@ class Rope:
 
     FEATURE: ClassVar[str] = "rope"
 
-    theta: float
+    theta: float  # base of the frequencies
     rotary_size: int  # leading elements of a head that rotate
-    scaling: RopeScaling | None = None
+    scaling: RopeScaling | None = None  # for longer contexts
     interleaved: bool = False  # pairs (0, 1), (2, 3), ... instead of halves
 
 
@@ -81,19 +81,19 @@ class Attention:
 
     FEATURE: ClassVar[str] = "attention"
 
-    num_heads: int
-    num_kv_heads: int
+    num_heads: int  # of queries
+    num_kv_heads: int  # divides num_heads
     head_size: int  # elements
     scale: float  # multiplies q.k before the softmax
-    rope: Rope | None = None
+    rope: Rope | None = None  # None: positions enter elsewhere
     window: int | None = None  # tokens seen by a query, itself included
     soft_cap: float | None = None  # c * tanh(logits / c)
-    qkv_bias: bool = False
-    out_bias: bool = False
+    qkv_bias: bool = False  # of the three projections
+    out_bias: bool = False  # of the projection of the output
     q_norm: Norm | None = None  # over each head, before the rotation
-    k_norm: Norm | None = None
+    k_norm: Norm | None = None  # likewise
     sinks: bool = False  # a learned logit a head that takes part in the softmax
-    causal: bool = True
+    causal: bool = True  # False: a token sees later ones too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +104,8 @@ class FeedForward:
 
     size: int  # elements
     activation: str = "silu"  # "silu", "gelu" (erf), "gelu_tanh", "relu", "relu_squared"
-    gated: bool = True
-    bias: bool = False
+    gated: bool = True  # False: no gate
+    bias: bool = False  # of all its linears
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +115,11 @@ class Layer:
     FEATURE: ClassVar[str] = "layer"
 
     mixer: Attention  # a union, once there are mixers of other kinds
-    feed_forward: FeedForward
-    mixer_norm: Norm | None
-    feed_forward_norm: Norm | None
-    mixer_post_norm: Norm | None = None
-    feed_forward_post_norm: Norm | None = None
+    feed_forward: FeedForward  # of this layer
+    mixer_norm: Norm | None  # before the mixer
+    feed_forward_norm: Norm | None  # before the feed-forward
+    mixer_post_norm: Norm | None = None  # after the mixer
+    feed_forward_post_norm: Norm | None = None  # after the feed-forward
     residual_scale: float = 1.0  # multiplies each branch before it is added
     cache_of_layer: int | None = None  # reads and writes the cache of an earlier layer
 
@@ -133,8 +133,8 @@ class Transpose:
 class Split:
     """Take rows [start, stop) of axis 0 (after a Transpose: of the outputs)."""
 
-    start: int
-    stop: int
+    start: int  # row
+    stop: int  # row behind the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Offset:
 class Permute:
     """Reorder axis 0 from interleaved rotary pairs to halves, for each of `num_heads` heads."""
 
-    num_heads: int
+    num_heads: int  # heads that axis 0 holds
 
 
 Transform = Transpose | Split | Offset | Permute
@@ -158,8 +158,8 @@ Transform = Transpose | Split | Offset | Permute
 class ModuleSource:
     """Where a logical module stands in the checkpoint: a name prefix (`{i}`: layer) and what undoes its storage."""
 
-    prefix: str
-    transforms: tuple[Transform, ...] = ()
+    prefix: str  # of the names of its parameters
+    transforms: tuple[Transform, ...] = ()  # applied in this order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,23 +179,23 @@ class ModelSpec:
 
     FEATURE: ClassVar[str] = "model"
 
-    architecture: str
-    vocab_size: int
-    hidden_size: int
+    architecture: str  # as in `architectures` of config.json
+    vocab_size: int  # rows of the embedding
+    hidden_size: int  # elements of a hidden state
     max_length: int  # tokens
-    layers: tuple[Layer, ...]
-    final_norm: Norm | None
+    layers: tuple[Layer, ...]  # in the order in which they run
+    final_norm: Norm | None  # before the head
     modules: Mapping[str, ModuleSource] = field(hash=False)  # logical template -> checkpoint
     dtype: DType  # that the checkpoint says it was trained in
-    end_token_ids: tuple[int, ...]
-    tied_head: bool = False
+    end_token_ids: tuple[int, ...]  # that end an output, beside those of the tokenizer
+    tied_head: bool = False  # the head is the embedding
     learned_positions: int | None = None  # rows of the position table
     position_offset: int = 0  # added before the look-up (OPT: 2)
-    embedding_scale: float = 1.0
-    embedding_norm: Norm | None = None
-    logit_scale: float = 1.0
-    logit_soft_cap: float | None = None
-    head_bias: bool = False
+    embedding_scale: float = 1.0  # multiplies embeddings
+    embedding_norm: Norm | None = None  # over embeddings
+    logit_scale: float = 1.0  # multiplies logits
+    logit_soft_cap: float | None = None  # c * tanh(logits / c), after logit_scale
+    head_bias: bool = False  # added to logits
     quantization: Quantization | None = None  # the core fills it in; a model plugin leaves it
 
     @property

@@ -24,7 +24,7 @@ class PrefixKey:
     """What, beside the tokens, must be equal for two requests to share cached blocks."""
 
     salt: str = ""  # tenant
-    adapter: str = ""
+    adapter: str = ""  # name of the adapter that the weights are changed by
     media: tuple[str, ...] = ()  # digests
 
 
@@ -32,11 +32,12 @@ class PrefixKey:
 class EngineRequest:
     """A checked request as the engine takes it: token ids in, nothing left that a user could have got wrong."""
 
-    request_id: str
-    prompt_token_ids: Sequence[int]
-    sampling: SamplingParams
-    prompt: str | None = None
+    request_id: str  # no other open request has it
+    prompt_token_ids: Sequence[int]  # at least one
+    sampling: SamplingParams  # checked
+    prompt: str | None = None  # the text, where it came as text
     priority: int = 0  # lower runs first
+    # what else must be equal to share cached blocks
     prefix_key: PrefixKey = field(default_factory=PrefixKey)
 
 
@@ -44,36 +45,37 @@ class EngineRequest:
 class RequestMetrics:
     """Times of one request, in seconds of time.monotonic()."""
 
-    arrived_s: float
-    first_token_s: float | None = None
-    finished_s: float | None = None
+    arrived_s: float  # taken in by the engine
+    first_token_s: float | None = None  # of the first output that had one
+    finished_s: float | None = None  # None while it is open
     num_cached_tokens: int = 0  # prompt tokens served from the prefix cache
-    num_preemptions: int = 0
+    num_preemptions: int = 0  # times that it made room for another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionOutput:
     """One of the `n` outputs of a request."""
 
-    index: int
+    index: int  # from 0, of the n outputs
     text: str  # all so far; `delta` holds what is new since the last output
-    token_ids: Sequence[int]
-    delta: str = ""
-    finish_reason: FinishReason | None = None
+    token_ids: Sequence[int]  # all so far
+    delta: str = ""  # text since the last output; never half a character
+    finish_reason: FinishReason | None = None  # None while it goes on
     stop_reason: str | int | None = None  # the stop string or token id
-    logprobs: Sequence[TokenLogprobs] | None = None
-    error: str | None = None
+    logprobs: Sequence[TokenLogprobs] | None = None  # one entry a token, where asked for
+    error: str | None = None  # of FinishReason.ERROR: what failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOutput:
     """The state of a request after a step in which it moved."""
 
-    request_id: str
-    prompt: str | None
-    prompt_token_ids: Sequence[int]
-    outputs: Sequence[CompletionOutput]
-    finished: bool
-    metrics: RequestMetrics
+    request_id: str  # as given, or made by the client
+    prompt: str | None  # the text, where it came as text
+    prompt_token_ids: Sequence[int]  # as computed, special tokens included
+    outputs: Sequence[CompletionOutput]  # n of them, by index
+    finished: bool  # True: the last output of this request
+    metrics: RequestMetrics  # times and counts
+    # one entry a prompt token, None for the first
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)  # for people; may grow in any release

@@ -24,6 +24,7 @@ class SamplingParams:
     max_tokens: int | None = 16  # new tokens at most; None: as many as the model's length allows
     min_tokens: int = 0  # end tokens and stop tokens are masked before this many
     temperature: float = 1.0  # 0 is greedy
+    # of the most likely tokens as many as have this much probability together; 1: all
     top_p: float = 1.0
     top_k: int = 0  # 0: all
     min_p: float = 0.0  # relative to the most likely token
@@ -31,14 +32,15 @@ class SamplingParams:
     presence_penalty: float = 0.0  # over the output
     frequency_penalty: float = 0.0  # over the output
     logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)  # by token id
+    # equal seeds draw equal tokens; None: from model.seed and the number of the request
     seed: int | None = None
     stop: str | tuple[str, ...] = ()  # kept as a tuple
     include_stop: bool = False  # keep the stop string in the text
-    stop_token_ids: tuple[int, ...] = ()
-    ignore_eos: bool = False
+    stop_token_ids: tuple[int, ...] = ()  # end the output, beside the end tokens
+    ignore_eos: bool = False  # go on past end tokens
     logprobs: int | None = None  # this many most likely tokens beside the drawn one
-    prompt_logprobs: int | None = None
-    skip_special_tokens: bool = True
+    prompt_logprobs: int | None = None  # likewise at each position of the prompt
+    skip_special_tokens: bool = True  # leave them out of the text
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):

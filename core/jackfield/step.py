@@ -21,14 +21,14 @@ from jackfield.sampling import SamplingParams
 class NewRow:
     """A request that enters a row: for the first time, or again after a preemption."""
 
-    row: int
+    row: int  # a number below the worker's max_rows, free at this point of the plan
     token_ids: Sequence[int]  # prompt, then what was generated before a preemption
     num_prompt_tokens: int  # of token_ids; the rest is output (penalties tell them apart)
     num_computed: int  # leading tokens that are in the cache already (a prefix hit)
     block_ids: tuple[
         Sequence[int], ...
     ]  # one table a cache group, indexed by position // block_size
-    sampling: SamplingParams
+    sampling: SamplingParams  # how its tokens are drawn
     seed: int  # of this request's random numbers; drawn by the core where the user gave none
     end_token_ids: tuple[int, ...] = ()  # masked until sampling.min_tokens
 
@@ -37,28 +37,28 @@ class NewRow:
 class BlockAppend:
     """Blocks appended to the table of one row in one cache group."""
 
-    row: int
-    group: int
-    block_ids: Sequence[int]
+    row: int  # whose table grows
+    group: int  # index of the cache group
+    block_ids: Sequence[int]  # in the order of positions
 
 
 @dataclass(frozen=True, slots=True)
 class BlockReplace:
     """One entry of a row's table changes (a shared tail was copied before a write)."""
 
-    row: int
-    group: int
+    row: int  # whose table changes
+    group: int  # index of the cache group
     index: int  # in the row's table
-    block_id: int
+    block_id: int  # the new entry
 
 
 @dataclass(frozen=True, slots=True)
 class BlockCopy:
     """Copy a whole block of one cache group, in all its layers, before this step writes."""
 
-    group: int
-    source: int
-    target: int
+    group: int  # index of the cache group
+    source: int  # block id
+    target: int  # block id
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,12 +69,12 @@ class StepPlan:
     lengths are known on the device alone. A plan is not changed once it was submitted.
     """
 
-    step_id: int
+    step_id: int  # a running number
     removed_rows: Sequence[int] = ()  # rows whose request ended or was preempted
-    new_rows: Sequence[NewRow] = ()
-    copies: Sequence[BlockCopy] = ()
-    replaced_blocks: Sequence[BlockReplace] = ()
-    new_blocks: Sequence[BlockAppend] = ()
+    new_rows: Sequence[NewRow] = ()  # they may take rows that this plan removed
+    copies: Sequence[BlockCopy] = ()  # before anything is written
+    replaced_blocks: Sequence[BlockReplace] = ()  # of known rows
+    new_blocks: Sequence[BlockAppend] = ()  # of known rows
     rows: Sequence[int] = ()  # that compute in this step
     num_tokens: Sequence[int] = ()  # tokens to compute, for each of `rows`; at least 1
     samples: Sequence[bool] = ()  # True where the row has caught up and draws a token
@@ -90,42 +90,44 @@ class LateInputs:
     bits, `ceil(vocab / 8)` bytes).
     """
 
-    masks: Mapping[int, bytes] = field(default_factory=dict)
-    sections: Mapping[str, Any] = field(default_factory=dict)
+    masks: Mapping[int, bytes] = field(default_factory=dict)  # by position in plan.rows
+    sections: Mapping[str, Any] = field(default_factory=dict)  # per plugin, opaque to the core
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
     """Log probabilities at one position: of the token that stands there, and of the most likely ones."""
 
-    token_id: int
-    logprob: float
+    token_id: int  # that stands there
+    logprob: float  # natural logarithm
     rank: int  # 1 is the most likely
-    top_ids: tuple[int, ...] = ()
-    top_logprobs: tuple[float, ...] = ()
+    top_ids: tuple[int, ...] = ()  # the most likely first
+    top_logprobs: tuple[float, ...] = ()  # of top_ids, in their order
 
 
 @dataclass(slots=True, kw_only=True)
 class StepResult:
     """What a step drew. Keys of the mappings are positions in the plan's `rows`."""
 
-    step_id: int
+    step_id: int  # of the plan
     token_ids: Sequence[int]  # of the rows with samples=True, in their order
     counts: Sequence[int] | None = None  # tokens a sampling row; None: one each
+    # of drawn tokens, where asked for
     logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
+    # of prompt tokens computed in this step, each given those before it
     prompt_logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
     errors: Mapping[int, str] = field(default_factory=dict)  # that request ends; its token is void
-    sections: Mapping[str, Any] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)  # per plugin, opaque to the core
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepLimits:
     """What a worker can take in one step. The scheduler obeys."""
 
-    max_rows: int
-    max_step_tokens: int
+    max_rows: int  # rows that exist at once
+    max_step_tokens: int  # over all rows of a step
     row_buckets: tuple[int, ...] = ()  # shapes that are ready; empty: any
-    token_buckets: tuple[int, ...] = ()
+    token_buckets: tuple[int, ...] = ()  # likewise
 
     def intersect(self, other: StepLimits) -> StepLimits:
         """Limits that both keep; buckets must agree or be absent on one side."""

@@ -17,7 +17,7 @@ def build(folder, docs):
     text = (ROOT / "mkdocs.yml").read_text()
     text = text.replace("docs_dir: docs", f"docs_dir: {docs}")
     text = text.replace("site_dir: build/site", f"site_dir: {folder / 'site'}")
-    text = text.replace("hooks: [tools/", f"hooks: [{ROOT}/tools/")
+    text = text.replace("[tools/", f"[{ROOT}/tools/")
     text = text.replace(
         "paths: [core, platforms/torch]", f"paths: [{ROOT}/core, {ROOT}/platforms/torch]"
     )

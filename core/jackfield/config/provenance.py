@@ -22,8 +22,8 @@ class Layer(IntEnum):
 class Source:
     """The layer that won, and the place in it: a file and line, a variable, an option."""
 
-    layer: Layer
-    where: str
+    layer: Layer  # which of the places that may set something
+    where: str  # file and line, variable, or option
 
     def __str__(self) -> str:
         return self.where

@@ -30,7 +30,11 @@ class Executor(ABC):
 
     @abstractmethod
     def start(self) -> WorkerReport:
-        """Start all ranks (those that `launch` has not) and load; the report that holds for all of them (least memory, tightest limits)."""
+        """Make the worker of each rank and load; the report that holds for all of them.
+
+        That is the least `cache_bytes`, the largest `block_bytes` and the tightest limits. Several ranks are given one
+        `WorkerContext.rendezvous`. Raises what a worker raised on purpose, else WorkerError.
+        """
 
     @abstractmethod
     def allocate(self, num_blocks: Sequence[int]) -> None:
@@ -38,7 +42,10 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, plan: StepPlan) -> Future[StepResult]:
-        """Send one step to all ranks and return at once; resolves when all ranks are done, with the output rank's."""
+        """Send one step to all ranks and return at once; resolves when all ranks are done, with the output rank's.
+
+        Raises nothing: an executor that has failed or was closed returns a future with the error.
+        """
 
     @abstractmethod
     def sample(self, step_id: int, late: LateInputs) -> None:
@@ -55,7 +62,7 @@ class ExecutorNeed:
 
     FEATURE: ClassVar[str] = "executor"
 
-    num_ranks: int = 1
+    num_ranks: int = 1  # executor.tensor_parallel
     platform: str  # its entry-point name
 
 

@@ -14,7 +14,7 @@ class ModelReference:
     """What the user asked for."""
 
     text: str  # "smollm2", "./model.gguf", "org/name", "pypi:name==version"
-    revision: str | None = None
+    revision: str | None = None  # branch, tag or commit, where the form knows them
     cache_folder: Path = field(default_factory=Path)  # where downloads are kept
 
 
@@ -22,8 +22,8 @@ class ModelReference:
 class ModelFiles:
     """A model on this machine: a folder as hubs lay it out, or a single file."""
 
-    reference: str
-    path: Path
+    reference: str  # that led here
+    path: Path  # a folder, or the single file
 
     def find(self, name: str) -> Path | None:
         """The file of that name in the folder, if there is one."""

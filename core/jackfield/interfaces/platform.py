@@ -26,8 +26,8 @@ class ChoicePoint:
     setting: str  # "attention"
     subject: str  # "layers 0-29"
     need: Any  # a frozen dataclass; its non-default fields are named features
-    preference: tuple[str, ...] = ()
-    match: Mapping[str, Scalar] = field(default_factory=dict)
+    preference: tuple[str, ...] = ()  # names, the first that fits is taken; others come after them
+    match: Mapping[str, Scalar] = field(default_factory=dict)  # None: differs within the subject
     remedy: str = ""  # what to do where nothing fits: a sentence for the error
 
 
@@ -53,7 +53,10 @@ class Platform(Card):
 
     @abstractmethod
     def create_worker(self, context: WorkerContext) -> Worker:
-        """The worker of `context.rank`. Runs in the worker's process; heavy imports happen here."""
+        """The worker of `context.rank`. Runs in the worker's process; heavy imports happen here.
+
+        Raises an error of jackfield.errors where the device cannot be used.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +67,4 @@ class PlatformNeed:
 
     model: ModelSpec  # its features are walked too
     dtype: str  # of weights and activations
-    num_ranks: int = 1
+    num_ranks: int = 1  # executor.tensor_parallel

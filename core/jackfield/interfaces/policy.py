@@ -12,20 +12,28 @@ class QueuedRequest(Protocol):
     """What a policy may know of a request. It reads only."""
 
     @property
-    def request_id(self) -> str: ...
-    @property
-    def priority(self) -> int: ...
-    @property
-    def arrival(self) -> int:
-        """Running number."""
+    def request_id(self) -> str:
+        """No other open request has it."""
 
     @property
-    def num_prompt_tokens(self) -> int: ...
+    def priority(self) -> int:
+        """Lower is more urgent; 0 unless the user said otherwise."""
+
     @property
-    def num_output_tokens(self) -> int: ...
+    def arrival(self) -> int:
+        """Running number: higher came later. Kept by a request that made room and waits again."""
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        """Tokens of the prompt."""
+
+    @property
+    def num_output_tokens(self) -> int:
+        """Tokens drawn so far; more than 0 for a request that made room."""
+
     @property
     def salt(self) -> str:
-        """Tenant."""
+        """Tenant: requests of different ones share no cached blocks."""
 
 
 class SchedulingPolicy(Card):

@@ -17,9 +17,9 @@ from jackfield.interfaces.model_source import ModelFiles
 class TensorInfo:
     """Name, element type and shape of a stored tensor, as `Checkpoint.read` yields it."""
 
-    name: str
-    dtype: DType
-    shape: tuple[int, ...]
+    name: str  # as in the Hugging Face layout
+    dtype: DType  # of the elements that `read` yields
+    shape: tuple[int, ...]  # row-major
     file: str  # where it stands, for messages
 
 

@@ -17,25 +17,27 @@ from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerContext:
-    """All that a worker is made from. Crosses process borders."""
+    """All that a worker is made from. Crosses process borders, and is the same for all ranks but for `rank`."""
 
-    activation: ActivationPlan
-    config: EngineConfig
-    spec: ModelSpec
-    files: ModelFiles
-    rank: int = 0
-    num_ranks: int = 1
-    rendezvous: str = ""  # URL where ranks meet, e.g. tcp://127.0.0.1:PORT
+    activation: ActivationPlan  # the parent's, applied as it is
+    config: EngineConfig  # effective: nothing says "auto" any more
+    spec: ModelSpec  # the model as data
+    files: ModelFiles  # on the machine of the worker
+    rank: int = 0  # of this worker, from 0
+    num_ranks: int = 1  # that share each layer
+    # URL where the ranks of one engine meet, e.g. tcp://127.0.0.1:PORT; empty where there is one. The executor chooses it
+    # anew for each start; torch platforms need one, and a process of its own for each rank
+    rendezvous: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
     """What a worker knows after its weights are loaded, before the cache exists."""
 
-    groups: tuple[CacheGroup, ...]
+    groups: tuple[CacheGroup, ...]  # as the spec gives them
     block_bytes: tuple[int, ...]  # of one block of each group, on this rank
     cache_bytes: int  # memory that the cache may take on this rank
-    limits: StepLimits
+    limits: StepLimits  # of one step
     is_output_rank: bool = True  # its results count
     details: Mapping[str, str] = field(default_factory=dict)  # for `explain` and logs
 

@@ -27,6 +27,7 @@ from jackfield_torch.model_features import MODEL_FEATURES
 class TorchPlatform(Platform):
     """A device with a torch backend. A platform says what the device is called and how to make it."""
 
+    # kinds of the torch runtime
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {
         attention_backend.KIND: (1,),
         quantization.KIND: (1,),
@@ -35,7 +36,8 @@ class TorchPlatform(Platform):
 
     device: ClassVar[str]  # torch's word: "cpu", "cuda"
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16", "float16")  # that it computes in
-    attention_preference: ClassVar[tuple[str, ...]] = ("torch_sdpa",)
+    attention_preference: ClassVar[tuple[str, ...]] = ("torch_sdpa",)  # names, the first that fits
+    # names, the first that fits
     quantization_preference: ClassVar[tuple[str, ...]] = ("unquantized",)
 
     @abstractmethod

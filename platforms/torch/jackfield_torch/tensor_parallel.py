@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import timedelta
+from threading import Lock
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from jackfield.errors import WorkerError
+
+_in_this_process = Lock()  # held by the rank of several that this process runs
 
 
 class RankGroup(ABC):
@@ -60,19 +65,37 @@ class DistributedRanks(RankGroup):
         """Leave the process group, which this process can join again only under a new rendezvous."""
         if dist.is_initialized():
             dist.destroy_process_group()
+        _in_this_process.release()
 
 
 def join_ranks(
     rank: int, num_ranks: int, rendezvous: str, backend: str, timeout_s: float
 ) -> RankGroup:
-    """The group of `num_ranks`; waits until all of them have come to `rendezvous` (a URL)."""
+    """The group of `num_ranks`; waits until all of them have come to `rendezvous` (a URL).
+
+    Raises WorkerError where the executor gave no rendezvous, or runs two ranks in one process.
+    """
     if num_ranks == 1:
         return SingleRank()
-    dist.init_process_group(
-        backend,
-        init_method=rendezvous,
-        rank=rank,
-        world_size=num_ranks,
-        timeout=timedelta(seconds=timeout_s),
-    )
+    if not rendezvous:
+        raise WorkerError(
+            f"rank {rank} of {num_ranks} was given no rendezvous, so it cannot find the others. The executor must set "
+            "WorkerContext.rendezvous to one URL for all ranks, such as tcp://127.0.0.1:PORT"
+        )
+    if not _in_this_process.acquire(blocking=False):
+        raise WorkerError(
+            f"rank {rank} of {num_ranks} would run in a process that has a rank already; torch.distributed allows one. "
+            'The executor must give each rank a process of its own, as select.executor = "multiprocess" does'
+        )
+    try:
+        dist.init_process_group(
+            backend,
+            init_method=rendezvous,
+            rank=rank,
+            world_size=num_ranks,
+            timeout=timedelta(seconds=timeout_s),
+        )
+    except BaseException:
+        _in_this_process.release()
+        raise
     return DistributedRanks()

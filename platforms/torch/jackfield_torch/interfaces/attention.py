@@ -14,26 +14,26 @@ from torch import Tensor
 class AttentionLimits:
     """Upper bounds that buffers are sized by, and the shape of the queries on this rank."""
 
-    device: torch.device
-    dtype: torch.dtype
+    device: torch.device  # of this rank
+    dtype: torch.dtype  # of queries and outputs
     num_heads: int  # query heads on this rank
-    num_kv_heads: int
-    head_size: int
-    max_rows: int
-    max_step_tokens: int
+    num_kv_heads: int  # on this rank
+    head_size: int  # elements
+    max_rows: int  # of a step
+    max_step_tokens: int  # over all rows of a step
     max_length: int  # tokens of a row
-    num_blocks: int
+    num_blocks: int  # of the cache group; block ids are below it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerAttention:
     """What one layer adds: facts that are constant over a run."""
 
-    scale: float
-    window: int | None = None
-    soft_cap: float | None = None
+    scale: float  # multiplies q.k before the softmax
+    window: int | None = None  # tokens seen by a query, itself included; None: all
+    soft_cap: float | None = None  # c * tanh(scores / c); None: none
     sinks_N: Tensor | None = None  # float32; of each head one more score, of a key without a value
-    causal: bool = True
+    causal: bool = True  # False: a token sees later ones of its row too
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,8 +58,8 @@ class AttentionBatch:
 class LayerCache:
     """Keys and values of one layer, in the order [blocks, slots, kv heads, head size] whatever the layout in memory."""
 
-    key_BSHD: Tensor
-    value_BSHD: Tensor
+    key_BSHD: Tensor  # a view of the cache, never a copy
+    value_BSHD: Tensor  # likewise
 
 
 class Attention(ABC):
@@ -73,7 +73,10 @@ class Attention(ABC):
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
         """Attention of this step's queries over the paged cache; returns o_TNH in q's dtype.
 
-        T tokens of all rows, N query heads, H head size. Query head n reads kv head n // (N // kv heads).
+        T tokens of all rows, N query heads, H head size. Query head n reads kv head n // (N // kv heads). The query
+        of position p sees keys p - window + 1 to p. Raises nothing for a batch within `AttentionLimits`: what cannot
+        be served is refused by the card's `check`. Source: Vaswani et al. 2017, section 3.2.1; paged as in Kwon et
+        al. 2023, section 4; sinks as in Xiao et al. 2024 with a learned score.
         """
 
     def close(self) -> None:

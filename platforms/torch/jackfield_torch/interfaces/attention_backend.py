@@ -23,15 +23,15 @@ class AttentionNeed:
 
     device: str  # "cpu", "cuda"
     dtype: str  # of q, k, v
-    cache_dtype: str
+    cache_dtype: str  # of keys and values
     num_heads: int  # on one rank
-    num_kv_heads: int
-    head_size: int
-    block_size: int
-    window: bool = False
-    soft_cap: bool = False
-    sinks: bool = False
-    non_causal: bool = False
+    num_kv_heads: int  # on one rank
+    head_size: int  # elements
+    block_size: int  # tokens
+    window: bool = False  # queries see the last so many keys only
+    soft_cap: bool = False  # scores are capped
+    sinks: bool = False  # each head has one more score, of a key without a value
+    non_causal: bool = False  # tokens see later ones of their row
 
 
 class AttentionBackend(Card):
@@ -40,8 +40,8 @@ class AttentionBackend(Card):
     `capture` says what a device graph may record: "none", "uniform" (all rows of equal length) or "any".
     """
 
-    layouts: ClassVar[LayoutSupport] = LayoutSupport()
-    capture: ClassVar[str] = "none"
+    layouts: ClassVar[LayoutSupport] = LayoutSupport()  # that it reads
+    capture: ClassVar[str] = "none"  # "none", "uniform" or "any"
     needs_host_lengths: ClassVar[bool] = True  # exact lengths on the host, not only upper bounds
 
     @abstractmethod

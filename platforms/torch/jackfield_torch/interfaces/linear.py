@@ -14,10 +14,10 @@ from jackfield_torch.interfaces.quantization import LinearPart
 class LinearShard(Protocol):
     """Gives a scheme the parameters of a part, transforms of the spec undone, cut to this rank."""
 
-    rank: int
-    num_ranks: int
-    device: torch.device
-    dtype: torch.dtype
+    rank: int  # this one, from 0
+    num_ranks: int  # that share each linear
+    device: torch.device  # where parameters belong
+    dtype: torch.dtype  # of activations
 
     def read(self, part: LinearPart, parameter: str) -> Tensor:
         """The parameter (`weight`, `bias`, `qweight`, ...) of a part, whole, as stored, on the host.
@@ -37,5 +37,8 @@ class Linear(ABC):
 
     @abstractmethod
     def __call__(self, x_TI: Tensor) -> Tensor:
-        """y_TO; O runs over the parts on this rank, one after another. A row-parallel linear yields partial sums;
-        its bias is added by rank 0 alone."""
+        """y_TO in x's dtype: T tokens, I inputs of this rank, O outputs of this rank, the parts one after another.
+
+        A row-parallel linear yields partial sums, which the runtime adds up over the ranks; its bias is added by
+        rank 0 alone. The result is the caller's: a later call must not change it.
+        """

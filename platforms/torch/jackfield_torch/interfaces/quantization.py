@@ -21,7 +21,7 @@ class QuantizationNeed:
 
     FEATURE: ClassVar[str] = "quantization"
 
-    device: str
+    device: str  # "cpu", "cuda"
     dtype: str  # of activations
     method: str = (
         "none"  # `quantization_config.quant_method` of the checkpoint; none: plain weights
@@ -35,9 +35,9 @@ class LinearPart:
     """One logical linear before sharding."""
 
     name: str  # "layers.3.mixer.q"
-    in_size: int
-    out_size: int
-    bias: bool = False
+    in_size: int  # elements, of all ranks
+    out_size: int  # elements, of all ranks
+    bias: bool = False  # it has one
     split: str = "column"  # "column" (outputs), "row" (inputs) or "none"
     copies: int = 1  # consecutive ranks with the same share: kv heads where ranks outnumber them
     # `settings` of the need that was served; empty where the weights are plain
@@ -53,4 +53,8 @@ class QuantizationScheme(Card):
 
     @abstractmethod
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
-        """A linear over the parts, their outputs concatenated in this order. Reads weights through `shard`."""
+        """A linear over the parts, their outputs concatenated in this order. Reads weights through `shard`.
+
+        Raises an error of jackfield.errors for shapes that it cannot store or share, and passes on the
+        CheckpointError of a parameter that is missing or has another shape.
+        """
