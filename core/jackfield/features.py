@@ -9,7 +9,10 @@ from typing import Any, ClassVar, Protocol
 
 
 class HasFeatures(Protocol):
-    """A frozen dataclass with a word for itself; `plain_fields` are defaults that anyone may ignore."""
+    """A frozen dataclass with a word for itself.
+
+    It may also name PLAIN_FIELDS, a frozenset of fields that are no feature: whoever is asked need not read them.
+    """
 
     FEATURE: ClassVar[str]
 
@@ -44,7 +47,9 @@ def _walk(value: Any) -> Iterator[str]:
 
 @cache
 def _defaults(cls: type) -> tuple[tuple[Field[Any], Any], ...]:
+    plain: frozenset[str] = getattr(cls, "PLAIN_FIELDS", frozenset())
+
     def default(item: Field[Any]) -> Any:
         return item.default_factory() if item.default_factory is not MISSING else item.default
 
-    return tuple((item, default(item)) for item in fields(cls))
+    return tuple((item, default(item)) for item in fields(cls) if item.name not in plain)

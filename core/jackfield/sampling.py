@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from jackfield.errors import RequestError
 
@@ -17,8 +17,25 @@ _NO_BIAS: Mapping[int, float] = {}
 class SamplingParams:
     """How the tokens of one request are drawn and when it stops.
 
-    Raises RequestError where a value is not allowed; `from_mapping` also for unknown names.
+    Raises RequestError where a value is not allowed; `from_mapping` also for unknown names. What a worker must know
+    is a named feature (`sampling.top_k`): a platform that does not declare it never sees such a request.
     """
+
+    FEATURE: ClassVar[str] = "sampling"
+    # read by the core alone, or by every worker
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset(
+        {
+            "n",
+            "max_tokens",
+            "temperature",
+            "seed",
+            "stop",
+            "include_stop",
+            "stop_token_ids",
+            "ignore_eos",
+            "skip_special_tokens",
+        }
+    )
 
     n: int = 1  # outputs for the one prompt
     max_tokens: int | None = 16  # new tokens at most; None: as many as the model's length allows

@@ -3,8 +3,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
+from typing import ClassVar
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
+    FEATURE: ClassVar[str] = 'sampling'
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens'})
     n: int = 1
     max_tokens: int | None = 16
     min_tokens: int = 0

@@ -15,9 +15,10 @@ from jackfield_torch.device import Device
 from jackfield_torch.interfaces import attention_backend
 from jackfield_torch.interfaces import quantization
 from jackfield_torch.model_features import MODEL_FEATURES
+from jackfield_torch.model_features import SAMPLING_FEATURES
 class TorchPlatform(Platform):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {attention_backend.KIND: (1,), quantization.KIND: (1,)}
-    features = MODEL_FEATURES | {'platform.num_ranks'}
+    features = MODEL_FEATURES | SAMPLING_FEATURES | {'platform.num_ranks'}
     device: ClassVar[str]
     dtypes: ClassVar[tuple[str, ...]] = ('float32', 'bfloat16', 'float16')
     attention_preference: ClassVar[tuple[str, ...]] = ('torch_sdpa',)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from jackfield.features import features_in_use
 from jackfield.model_spec import Attention, FeedForward, Layer, Norm, Rope, RopeScaling
+from jackfield.sampling import SamplingParams
 
 NORM = Norm(epsilon=1e-5)
 LAYER = Layer(
@@ -38,6 +39,12 @@ def test_all_depths_and_all_entries_of_a_tuple_are_walked():
     layers = (LAYER, replace(LAYER, mixer=replace(LAYER.mixer, rope=rope)))
 
     assert {"attention.rope", "rope.scaling"} <= features_in_use(layers)
+
+
+def test_what_a_class_calls_plain_is_no_feature():
+    sampling = SamplingParams(max_tokens=3, seed=1, top_k=5)
+
+    assert features_in_use(sampling) == {"sampling.top_k"}
 
 
 def test_a_value_without_features_has_none():

@@ -78,6 +78,17 @@ class Blueprint:
         return not self.model.missing_tokenizer
 
     @property
+    def platform(self) -> Platform:
+        """The card of the platform."""
+        card: Platform = self._card(PLATFORMS)
+        return card
+
+    @property
+    def platform_in_words(self) -> str:
+        """For messages."""
+        return describe(self.activation.selected(PLATFORMS))
+
+    @property
     def hooks(self) -> tuple[PluginRef, ...]:
         """The observers to register; `registry.card(ref)` makes one."""
         return tuple(s.plugin for s in self.activation.selections if s.plugin.kind == HOOKS)

@@ -8,6 +8,7 @@ from typing import Any
 
 from jackfield.engine.prompt import ChatMessage, Prompt, is_chat
 from jackfield.errors import RequestError
+from jackfield.features import features_in_use
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.request import EngineRequest, PrefixKey
 from jackfield.sampling import SamplingParams
@@ -23,11 +24,15 @@ class InputProcessor:
         vocab_size: int,
         max_length: int,  # tokens of one request, prompt and output
         missing_tokenizer: str = "",  # why there is no tokenizer
+        platform: str = "",  # in words, for messages
+        features: frozenset[str] = frozenset({"*"}),  # that the platform declares
     ) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
         self._max_length = max_length
         self._missing_tokenizer = missing_tokenizer or "the model's files hold none"
+        self._platform = platform
+        self._features = features
         self._num_requests = 0
 
     def process(
@@ -120,6 +125,7 @@ class InputProcessor:
                 f"sampling parameters must be a SamplingParams, got {type(sampling).__name__}; "
                 "SamplingParams.from_mapping() makes one of names and values"
             )
+        self._check_features(sampling)
         self._check_vocabulary("logit_bias", sampling.logit_bias)
         self._check_vocabulary("stop_token_ids", sampling.stop_token_ids)
         if sampling.stop and self._tokenizer is None:
@@ -131,6 +137,16 @@ class InputProcessor:
             if wanted is not None and wanted > self._vocab_size:
                 raise RequestError(
                     f"{name} asks for {wanted} tokens; the vocabulary has {self._vocab_size}"
+                )
+
+    def _check_features(self, sampling: SamplingParams) -> None:
+        if "*" not in self._features:
+            missing = sorted(features_in_use(sampling) - self._features)
+            if missing:
+                names = ", ".join(feature.partition(".")[2] for feature in missing)
+                raise RequestError(
+                    f"{names}: not served by {self._platform}, whose card does not declare {', '.join(missing)}. "
+                    "Leave it at its default, or select another platform"
                 )
 
 

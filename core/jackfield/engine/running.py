@@ -39,6 +39,8 @@ class Running:
             vocab_size=blueprint.spec.vocab_size,
             max_length=max_length(config),
             missing_tokenizer=blueprint.model.missing_tokenizer,
+            platform=blueprint.platform_in_words,
+            features=blueprint.platform.features,
         )
         self.loop = StepLoop(
             self.parts.scheduler,

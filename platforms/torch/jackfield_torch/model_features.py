@@ -1,4 +1,4 @@
-"""The features of model specs that the torch runtime computes. Imports no torch: platforms declare them on their cards.
+"""The features of model specs and of sampling that the torch runtime computes. Imports no torch: cards declare them.
 
 A spec with a feature that is not listed here (`attention.causal`) is refused before anything is loaded. Whatever
 is listed has an oracle or an equivalence in tests/oracles.
@@ -53,6 +53,19 @@ _WORDS = {
     "model": _MODEL,
 }
 
+_SAMPLING = (
+    "min_tokens",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "prompt_logprobs",
+)
+SAMPLING_FEATURES: frozenset[str] = frozenset(f"sampling.{name}" for name in _SAMPLING)
 MODEL_FEATURES: frozenset[str] = frozenset(
     f"{word}.{name}" for word, names in _WORDS.items() for name in names
 )

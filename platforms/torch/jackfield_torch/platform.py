@@ -21,7 +21,7 @@ from jackfield_torch.interfaces import attention_backend, quantization
 from jackfield_torch.interfaces.quantization import QuantizationNeed
 from jackfield_torch.linear_groups import SETTING as QUANTIZATION
 from jackfield_torch.linear_groups import LinearGroup, linear_groups
-from jackfield_torch.model_features import MODEL_FEATURES
+from jackfield_torch.model_features import MODEL_FEATURES, SAMPLING_FEATURES
 
 
 class TorchPlatform(Platform):
@@ -32,7 +32,7 @@ class TorchPlatform(Platform):
         attention_backend.KIND: (1,),
         quantization.KIND: (1,),
     }
-    features = MODEL_FEATURES | {"platform.num_ranks"}
+    features = MODEL_FEATURES | SAMPLING_FEATURES | {"platform.num_ranks"}
 
     device: ClassVar[str]  # torch's word: "cpu", "cuda"
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16", "float16")  # that it computes in

@@ -18,6 +18,26 @@ def without_tokenizer():
     )
 
 
+@pytest.fixture
+def on_acme():
+    return InputProcessor(
+        None,
+        vocab_size=VOCAB_SIZE,
+        max_length=16,
+        platform="the platform 'acme' of acme 1.0",
+        features=frozenset({"sampling.top_k"}),
+    )
+
+
+def test_sampling_that_the_platform_declares_is_passed_on(on_acme):
+    assert on_acme.process([1], SamplingParams(top_k=3)).sampling.top_k == 3
+
+
+def test_sampling_that_the_platform_does_not_declare_is_refused_by_name(on_acme):
+    with pytest.raises(RequestError, match=r"^top_p: not served by .*acme 1\.0.* sampling\.top_p"):
+        on_acme.process([1], SamplingParams(top_p=0.5))
+
+
 def test_text_is_tokenized_and_kept(inputs):
     request = inputs.process("ab")
 

@@ -1,10 +1,11 @@
-"""The torch runtime says of every field of a model spec whether it computes it."""
+"""The torch runtime says of every field of a model spec, and of every sampling parameter, whether it computes it."""
 
 from dataclasses import MISSING, fields
 
 from jackfield import model_spec
+from jackfield.sampling import SamplingParams
 from jackfield_torch.layers.activation import _FUNCTIONS
-from jackfield_torch.model_features import MODEL_FEATURES
+from jackfield_torch.model_features import MODEL_FEATURES, SAMPLING_FEATURES
 from jackfield_torch.rope import _SCALINGS
 
 REFUSED = {"attention.causal"}
@@ -33,3 +34,9 @@ def test_every_field_of_a_spec_is_declared_or_refused():
 
 def test_nothing_is_declared_that_no_spec_can_say():
     assert MODEL_FEATURES - possible_features() == set()
+
+
+def test_every_sampling_parameter_is_declared_or_none_of_its_business():
+    names = {item.name for item in fields(SamplingParams)} - SamplingParams.PLAIN_FIELDS
+
+    assert {f"sampling.{name}" for name in names} == SAMPLING_FEATURES

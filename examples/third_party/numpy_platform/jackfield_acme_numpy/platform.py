@@ -14,7 +14,7 @@ from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.model_spec import ModelSpec
 
-# What models may be made of. All else (layer norms, learned positions, erf, several ranks, ...) is refused unasked.
+# What models may be made of, and how tokens may be drawn. All else (layer norms, several ranks, ...) is refused unasked.
 _FEATURES = {
     "norm": ("weight_offset",),
     "rope": ("scaling",),
@@ -23,6 +23,10 @@ _FEATURES = {
     "feed_forward": ("activation=gelu_tanh", "bias"),
     "layer": ("mixer_post_norm", "feed_forward_post_norm"),
     "model": ("tied_head", "embedding_scale", "logit_scale", "logit_soft_cap"),
+    "sampling": (
+        *("min_tokens", "top_p", "top_k", "min_p", "logit_bias", "logprobs", "prompt_logprobs"),
+        *("repetition_penalty", "presence_penalty", "frequency_penalty"),
+    ),
 }
 
 
