@@ -1,4 +1,5 @@
 # Part of: jackfield 0.1
+import logging
 from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -11,7 +12,7 @@ from jackfield.interfaces.worker import WorkerReport
 from jackfield.step import LateInputs
 from jackfield.step import StepPlan
 from jackfield.step import StepResult
-logger = ...
+logger = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 30.0
 class InlineExecutorFactory(ExecutorFactory):
 

@@ -1,11 +1,12 @@
 # Part of: jackfield.hooks.v1
 from collections.abc import Mapping
+import pluggy
 from jackfield.activation import ActivationPlan
 from jackfield.config import EngineConfig
 from jackfield.request import RequestOutput
 PROJECT = 'jackfield'
-hookspec = ...
-hookimpl = ...
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 class Hooks:
 
     @hookspec

@@ -2,10 +2,11 @@
 from collections.abc import Mapping
 from typing import Any
 from typing import Protocol
+from typing import TypeVar
 from typing import overload
 from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import ModelSpec
-T = ...
+T = TypeVar('T')
 class ModelBuilder(Protocol):
 
     def __call__(self, config: ConfigReader) -> ModelSpec:

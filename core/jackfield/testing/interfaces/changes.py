@@ -9,6 +9,7 @@ from typing import TypeVar
 from jackfield.testing.interfaces.shapes import Class, Module, Parameter, Signature, Value
 
 _ABSTRACT, _PROTOCOL = "abc.ABC", "typing.Protocol"
+_UNTOLD = "..."  # a value that a snapshot does not hold
 Classes = Mapping[str, Class]  # by full name
 T = TypeVar("T")
 
@@ -145,7 +146,8 @@ def _parameter_changes(
 
 def _default_change(place: str, old: str | None, new: str | None) -> Change:
     """Where no default was, one may come. Another one changes the meaning of what was left out."""
-    return Change(place, f"was {old or 'required'}, is {new or 'required'}", old is not None)
+    breaks = old not in (None, _UNTOLD)
+    return Change(place, f"was {old or 'required'}, is {new or 'required'}", breaks)
 
 
 def _pairs(

@@ -46,7 +46,7 @@ class Class:
     """A class; its bases by their full names."""
 
     bases: tuple[str, ...]
-    decorators: tuple[str, ...]
+    decorators: tuple[str, ...]  # and keywords, such as metaclass=...
     fields: Mapping[str, Value]
     methods: Mapping[str, Signature]
 
@@ -99,7 +99,7 @@ def _class(node: ast.ClassDef, module: Module) -> Class:
                 fields.update(_value(item))
     return Class(
         bases=tuple(_full_name(base, module) for base in node.bases),
-        decorators=tuple(ast.unparse(decorator) for decorator in node.decorator_list),
+        decorators=tuple(map(ast.unparse, (*node.decorator_list, *node.keywords))),
         fields=fields,
         methods=methods,
     )

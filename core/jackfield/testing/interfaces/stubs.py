@@ -92,9 +92,16 @@ def _without_body(node: _Function) -> _Function:
 
 
 def _shown(value: ast.expr) -> ast.expr:
-    """Words, numbers and types are part of a promise; what a table holds may grow."""
+    """Words, numbers, types and what is made of them are part of a promise; what a table holds may grow."""
+    return value if _is_plain(value) else ast.Constant(...)
+
+
+def _is_plain(value: ast.expr) -> bool:
+    if isinstance(value, ast.Call):  # INT8 = DType("int8", 8)
+        keywords = [keyword.value for keyword in value.keywords]
+        return all(map(_is_plain, (value.func, *value.args, *keywords)))
     plain = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.BinOp)
-    return value if isinstance(value, plain) else ast.Constant(...)
+    return isinstance(value, plain)
 
 
 def _imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:

@@ -20,6 +20,7 @@ from typing import ClassVar, Protocol
 from acme.base import Card
 
 FULL = "full"
+BYTE = Need("byte", bits=8)
 TABLE = {"a": 1}
 _PRIVATE = 3
 
@@ -62,6 +63,8 @@ def parse(text: str, *, strict: bool = True) -> Need: ...
 BREAKING = {
     "a constant is renamed": ("FULL = ", "WHOLE = "),
     "a word changes": ('FULL = "full"', 'FULL = "all"'),
+    "what a constant is made of changes": ("bits=8", "bits=4"),
+    "a class gets a metaclass": ("class Codec(Card)", "class Codec(Card, metaclass=Meta)"),
     "a class is renamed": ("class Need:", "class Want:"),
     "a base goes": ("class Codec(Card)", "class Codec"),
     "a class is no longer frozen": ("@dataclass(frozen=True, kw_only=True)", "@dataclass(kw_only=True)"),
