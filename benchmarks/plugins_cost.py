@@ -15,17 +15,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
+from counting_observer import CountingObserver, made
+
 from jackfield.cli.benchmarks.report import build, emit, summarise
 from jackfield.engine.engine import Engine
-from jackfield.interfaces.hooks import hookimpl
-from jackfield.request import EngineRequest, RequestOutput
+from jackfield.request import EngineRequest
 from jackfield.sampling import SamplingParams
 from jackfield.scheduler import Scheduler
 from jackfield.testing.engine import make_engine
@@ -41,7 +42,7 @@ NUM_STEPS = (NUM_BLOCKS + 1) * BLOCK_STEPS  # the first block admits and warms u
 _IMPORT = """
 import sys, time
 begin = time.perf_counter()
-import jackfield
+{statement}
 print(time.perf_counter() - begin, *({words} & set(sys.modules)))
 """
 _COUNT_SCANS = """
@@ -63,28 +64,6 @@ sys.exit(status)
 """
 
 
-class Observer:
-    """Marks every hook there is, and counts."""
-
-    def __init__(self) -> None:
-        self.num_calls = 0
-
-    @hookimpl
-    def engine_started(self) -> None:
-        """The engine is ready."""
-        self.num_calls += 1
-
-    @hookimpl
-    def step_finished(self, stats: Mapping[str, float]) -> None:
-        """A step was resolved."""
-        self.num_calls += 1
-
-    @hookimpl
-    def request_finished(self, output: RequestOutput) -> None:
-        """A request ended."""
-        self.num_calls += 1
-
-
 def run_python(*words: str, path: Path | None = None) -> str:
     """What a Python process prints, with a folder more on its path."""
     environ = {**os.environ, "PYTHONPATH": str(path or "")}
@@ -92,11 +71,12 @@ def run_python(*words: str, path: Path | None = None) -> str:
     return subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
 
 
-def measure_import(repeats: int) -> dict[str, Any]:
-    """Milliseconds of `import jackfield`, and which heavy modules came with it."""
+def measure_import(statement: str, repeats: int) -> dict[str, Any]:
+    """Milliseconds of an import, and which heavy modules came with it."""
     samples, heavy = [], set()
+    code = _IMPORT.format(statement=statement, words=set(HEAVY))
     for _ in range(repeats + 1):
-        seconds, *found = run_python("-c", _IMPORT.format(words=set(HEAVY))).split()
+        seconds, *found = run_python("-c", code).split()
         samples.append(float(seconds) * 1e3)
         heavy.update(found)
     return {"ms": summarise(samples[1:]), "heavy_modules": sorted(heavy)}
@@ -140,19 +120,22 @@ def measure_list(repeats: int) -> dict[str, Any]:
         }
 
 
-def open_engine(folder: Path, observers: int) -> tuple[Engine, list[Observer]]:
-    """An engine whose worker answers at once, with full rows and so many observers."""
+def open_engine(folder: Path, observers: int) -> tuple[Engine, list[CountingObserver]]:
+    """An engine whose worker answers at once, with full rows and so many observers, all of them plugins."""
+    target = "counting_observer:CountingObserver"
     settings = {
-        "plugins.local": ("executors.instant=instant_executor:InstantExecutorFactory",),
+        "plugins.local": (
+            "executors.instant=instant_executor:InstantExecutorFactory",
+            *(f"hooks.observer{number}={target}" for number in range(observers)),
+        ),
         "select.executor": "instant",
         "cache.num_blocks": NUM_ROWS * 64,
         "scheduler.max_rows": NUM_ROWS,
         "scheduler.max_step_tokens": NUM_ROWS * 64,
     }
+    made.clear()
     engine = make_engine(folder, settings, max_length=1024)
-    told = [Observer() for _ in range(observers)]
-    for observer in told:
-        engine.observers.add(observer)
+    told = made.copy()
     for row in range(NUM_ROWS):
         sampling = SamplingParams(max_tokens=NUM_STEPS + 100, ignore_eos=True)
         request = EngineRequest(
@@ -275,7 +258,8 @@ def main() -> int:
     parser.add_argument("--output")
     arguments = parser.parse_args()
     figures = {
-        "import": measure_import(arguments.repeats),
+        "import": measure_import("import jackfield", arguments.repeats),
+        "import_llm": measure_import("from jackfield import LLM", arguments.repeats),
         "list": measure_list(arguments.repeats),
         "observers": measure_observers(arguments.repeats),
     }
