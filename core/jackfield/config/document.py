@@ -35,8 +35,8 @@ A setting is `section.key`. Whoever stands further right wins:
 - **Command line**: `--set section.key=value`.
 - **Code**: `LLM(..., settings={{"section.key": value}})`.
 
-Lists are comma separated in variables and on the command line. The word `{NONE}` stands for none everywhere, since TOML
-has no null. What does not exist is an error that names the nearest word and the place where it stood.
+Lists are comma separated in variables and on the command line, or TOML: `a, b` and `["a", "b"]` are the same. The word `{NONE}` stands for
+none everywhere, also for the empty list, since TOML has no null. What does not exist is an error that names the nearest word and the place where it stood.
 """
 _SELECT = """\
 ## [select]

@@ -128,6 +128,7 @@ def _setting(key: str, source: Source) -> Setting:
     known = all_settings()
     if key in known:
         return known[key]
+    _check_parts(key, source)
     check_removed(key, source)
     section, _, name = key.partition(".")
     if section not in sections():
@@ -145,8 +146,18 @@ def _setting(key: str, source: Source) -> Setting:
     )
 
 
+def _check_parts(key: str, source: Source) -> None:
+    """Refuse "select." and ".x", which a shell makes of a variable that is not set."""
+    if not all(key.split(".")):
+        raise ConfigError(
+            f"a part of the setting {key!r} is empty ({source}). Write SECTION.KEY, e.g. cache.block_size, "
+            "select.attention or options.PLUGIN.KEY"
+        )
+
+
 def _check_open_key(key: str, value: Any, source: Source) -> None:
     check_removed(key, source)
+    _check_parts(key, source)
     section, _, rest = key.partition(".")
     if section == "select" and not rest:
         raise ConfigError(f"{key} must be a table, got {value!r} ({source})")

@@ -19,8 +19,8 @@ _BOOLEANS |= {"on": True, "off": False}
 def parse_text(setting: Setting, text: str, source: Source) -> Any:
     """The value that `text`, of a variable or an option, means for this setting. Raises ConfigError."""
     word = text.strip()
-    if setting.optional and word.lower() == NONE:
-        return None
+    if _is_none(setting, word.lower()):
+        return _none_of(setting)
     try:
         return _PARSERS[setting.type](word)
     except (ValueError, KeyError):
@@ -29,8 +29,8 @@ def parse_text(setting: Setting, text: str, source: Source) -> Any:
 
 def check_value(setting: Setting, value: Any, source: Source) -> Any:
     """A typed value, of a file or from code, in the setting's own type. Raises ConfigError."""
-    if setting.optional and (value is None or value == NONE):
-        return None
+    if _is_none(setting, value):
+        return _none_of(setting)
     if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if setting.type is tuple:
@@ -56,6 +56,15 @@ def parse_open(text: str) -> Any:
     return parsed["value"] if len(parsed) == 1 else text
 
 
+def _is_none(setting: Setting, value: Any) -> bool:
+    """True where a value says "none" of a setting that may be none: of lists, the empty one."""
+    return (setting.optional or setting.type is tuple) and value in (None, NONE)
+
+
+def _none_of(setting: Setting) -> Any:
+    return None if setting.optional else ()
+
+
 def _wrong_value(setting: Setting, value: Any, source: Source) -> ConfigError:
     return ConfigError(
         f"{setting.key} must be a {setting.type_name}, got {value!r} ({source}). "
@@ -64,6 +73,12 @@ def _wrong_value(setting: Setting, value: Any, source: Source) -> ConfigError:
 
 
 def _parse_list(text: str) -> tuple[str, ...]:
+    """Comma separated words; or TOML, where it can only be meant so. Raises ValueError."""
+    if text.startswith(("[", '"', "'")):
+        parsed = tomllib.loads(f"list = {text if text.startswith('[') else f'[{text}]'}")
+        if len(parsed) > 1 or not all(isinstance(entry, str) for entry in parsed["list"]):
+            raise ValueError(text)
+        return tuple(parsed["list"])
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 

@@ -213,3 +213,11 @@ def test_a_derived_value_wins_and_says_what_it_is_from():
 
     assert loaded.config.model.max_length == 512
     assert str(loaded.provenance["model.max_length"]) == "length of the model"
+
+
+@pytest.mark.parametrize("key", ["select.", "select..a", "options.acme.", "cache.", ".block_size"])
+def test_a_setting_with_an_empty_part_is_told_apart_from_a_wrong_one(key):
+    with pytest.raises(
+        ConfigError, match=r"a part of the setting .* is empty .*Write SECTION\.KEY"
+    ):
+        load_config(environ={}, cli={key: "x"})

@@ -24,6 +24,11 @@ HERE = Source(Layer.CODE, "here")
         ("model.revision", "None", None),
         ("plugins.allow", "a, b,", ("a", "b")),
         ("plugins.allow", "", ()),
+        ("plugins.allow", "none", ()),
+        ("plugins.deny", "[\"a\", 'b']", ("a", "b")),
+        ("plugins.deny", "[]", ()),
+        ("plugins.deny", '"a"', ("a",)),
+        ("plugins.deny", "'a', \"b\"", ("a", "b")),
     ],
 )
 def test_text_is_read_by_the_type_of_the_setting(key, text, value):
@@ -40,11 +45,18 @@ def test_text_is_read_by_the_type_of_the_setting(key, text, value):
         ("cache.block_size", "none"),
         ("cache.memory_fraction", "half"),
         ("cache.prefix_caching", "maybe"),
+        ("plugins.deny", "[a]"),
+        ("plugins.deny", '["a"'),
+        ("plugins.deny", "[1]"),
+        ("plugins.deny", '"a", b'),
+        ("plugins.deny", '["a"]\nlock = "x"'),
     ],
 )
 def test_text_of_another_type_is_refused(key, text):
-    with pytest.raises(ConfigError, match=rf"{key} must be a .*, got '{text}' \(here\)"):
+    with pytest.raises(ConfigError, match=rf"{key} must be a .*, got .*\(here\)") as caught:
         parse_text(all_settings()[key], text, HERE)
+
+    assert repr(text) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +64,7 @@ def test_text_of_another_type_is_refused(key, text):
     [
         ("executor.start_timeout_s", 3, 3.0),
         ("plugins.allow", ["a"], ("a",)),
+        ("plugins.allow", "none", ()),
         ("cache.num_blocks", None, None),
         ("cache.num_blocks", "none", None),
     ],
