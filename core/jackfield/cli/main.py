@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.config import PluginSettings
 from jackfield.discovery.kinds import COMMANDS
 from jackfield.discovery.loading import load_error
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.errors import EngineError, JackfieldError
+from jackfield.errors import ConfigError, EngineError, JackfieldError
 from jackfield.interfaces.command import Command
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
@@ -23,9 +24,10 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is its own, or 2 for wrong input, 1 where the engine failed."""
     words = list(sys.argv[1:] if argv is None else argv)
-    registry = _registry(words)
-    arguments = _parser(registry, words).parse_args(words)
+    arguments = argparse.Namespace()
     try:
+        registry = _registry(words)
+        arguments = _parser(registry, words).parse_args(words)
         if broken := getattr(arguments, "broken", None):
             raise broken
         command: Command = registry.card(registry.ref(COMMANDS, arguments.command))
@@ -45,14 +47,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _registry(words: Sequence[str]) -> PluginRegistry:
-    """The plugins that the settings allow. Where those are wrong, the command says so, not the search for it."""
+    """The plugins that the settings allow. Where those are wrong, the command says so, not the search for it.
+
+    Nothing but first-party commands is let in then: nobody knows what else was to be denied. Raises JackfieldError
+    where the command that was asked for is none of them, or where none is left.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_settings_arguments(parser)
+    wrong: JackfieldError | None = None
     try:
         known, _ = parser.parse_known_args(words)
-        return PluginRegistry.scan(load_from_arguments(known).config.plugins)
-    except (JackfieldError, argparse.ArgumentError):
-        return PluginRegistry.scan()
+        registry = PluginRegistry.scan(load_from_arguments(known).config.plugins)
+    except (JackfieldError, argparse.ArgumentError) as error:
+        wrong = error if isinstance(error, JackfieldError) else None
+        registry = PluginRegistry.scan(PluginSettings(autoload=False))
+    registry.check_left(COMMANDS)
+    if wrong and _hidden(registry, _asked(words)):
+        raise wrong
+    return registry
+
+
+def _asked(words: Sequence[str]) -> str | None:
+    return next((word for word in words if not word.startswith("-")), None)
+
+
+def _hidden(registry: PluginRegistry, name: str | None) -> list[PluginRef]:
+    """The owners of a command that is installed, but that the settings leave out."""
+    if any(ref.name == name for ref in registry.refs(COMMANDS)):
+        return []
+    return [ref for ref in registry.left_out if (ref.kind, ref.name) == (COMMANDS, name)]
 
 
 def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.ArgumentParser:
@@ -67,7 +90,12 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
     )
     parser.add_argument("--version", action="version", version=f"jackfield {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    asked = next((word for word in words if not word.startswith("-")), None)
+    asked = _asked(words)
+    for hidden in _hidden(registry, asked):
+        raise ConfigError(
+            f"the command {asked!r} of {hidden.distribution} is left out by plugins.deny, plugins.allow or "
+            "plugins.autoload. Let it in, or name another command"
+        )
     refs = {ref.name: ref for ref in registry.refs(COMMANDS)}
     for name, ref in refs.items():
         if name == asked:

@@ -84,8 +84,8 @@ def check_all(registry: PluginRegistry) -> None:
 
 
 def has_faults(registry: PluginRegistry) -> bool:
-    """True where something is wrong with what is installed; a device that is not there is no fault."""
-    return any(problem.code != "probe" for problem in registry.problems)
+    """True where something is wrong with what is installed."""
+    return any(problem.is_fault for problem in registry.problems)
 
 
 def rows_of(registry: PluginRegistry) -> list[Row]:

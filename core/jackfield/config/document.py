@@ -61,7 +61,9 @@ Settings that plugins declare themselves, one table a plugin: `[options.PLUGIN]`
 """
 _PLUGINS = f"""\
 A word in `allow`, `deny` or `required` is a distribution, a plugin's name, or `NAME@DISTRIBUTION`. First-party plugins (the core and
-what its extras name) need no allowance. `{PLUGINS}` is a short form: a comma list is `plugins.allow`, and `{NONE}` lets in nothing but
+what its extras name) need no allowance. In `allow` and `required` each must mean something that is installed. In `deny` it need not, since
+one file may serve several machines: such a word is told by `jackfield plugins` and in the log, but where it is one letter away from
+something installed it is an error, since a slip would let in what was to be left out. `{PLUGINS}` is a short form: a comma list is `plugins.allow`, and `{NONE}` lets in nothing but
 first-party plugins.
 
 A local plugin is one file: `local = ["models.MyModelForCausalLM=custom_model:build"]`. Its module is looked up in the current folder, then

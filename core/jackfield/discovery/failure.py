@@ -16,7 +16,7 @@ from jackfield.errors import PluginConflict
 class PluginFailure:
     """A plugin that cannot be used, why, and what its user can do."""
 
-    code: str  # "scan", "kind", "incompatible", "conflict", "load" or "probe"
+    code: str  # "scan", "kind", "incompatible", "conflict", "load", "probe", "deny", "required" or "lock"
     kind: str
     name: str
     distribution: str
@@ -41,7 +41,13 @@ class PluginFailure:
 
     def __str__(self) -> str:
         place = " ".join(part for part in (self.distribution, self.version) if part)
-        return f"{self.kind} {self.name} [{place}]: {self.error}. {self.fix}"
+        where = f"{self.kind} {self.name} [{place}]" if place else f"{self.kind} {self.name}"
+        return f"{where}: {self.error}. {self.fix}"
+
+    @property
+    def is_fault(self) -> bool:
+        """True where something must be mended. A device that is not there, or a plugin that is not, is no fault."""
+        return self.code not in ("probe", "deny")
 
 
 def check_conflict(refs: Iterable[PluginRef]) -> None:

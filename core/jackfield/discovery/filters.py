@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from jackfield.activation import PluginRef
 from jackfield.config.schema import PluginSettings
 from jackfield.config.settings import did_you_mean
+from jackfield.discovery.failure import PluginFailure
 from jackfield.discovery.local import LOCAL
 from jackfield.discovery.scan import Scan, normalise
 from jackfield.errors import ConfigError, PluginNotFound
@@ -23,10 +25,14 @@ class PluginFilter:
         self._found = found
 
     def allowed(self, plugins: Iterable[PluginRef]) -> tuple[PluginRef, ...]:
-        """The plugins that may be used. Raises PluginNotFound where a word of allow or required means none."""
+        """The plugins that may be used.
+
+        Raises PluginNotFound where a word of allow or required means none, or one of deny is a slip of the pen.
+        """
         plugins = tuple(plugins)
         self._check_named("plugins.allow", self._settings.allow, plugins)
         self._check_named("plugins.required", self._settings.required, plugins)
+        self._check_slips(plugins)
         kept = tuple(ref for ref in plugins if self._is_allowed(ref))
         for word in self._settings.required:
             if not any(is_named(ref, word) for ref in kept):
@@ -35,6 +41,30 @@ class PluginFilter:
                     "Remove it from one of the lists"
                 )
         return kept
+
+    def idle(self, plugins: Iterable[PluginRef]) -> tuple[PluginFailure, ...]:
+        """Words of deny that mean nothing here: no errors, since one config may serve several machines."""
+        return tuple(_idle(word) for word in self._idle_words(tuple(plugins)))
+
+    def _idle_words(self, plugins: tuple[PluginRef, ...]) -> list[str]:
+        known = self._found.first_party  # of which not everything need be installed
+        return [
+            word
+            for word in self._settings.deny
+            if normalise(word) not in known and not any(is_named(ref, word) for ref in plugins)
+        ]
+
+    def _check_slips(self, plugins: tuple[PluginRef, ...]) -> None:
+        """A misspelt word of deny would let in what its author wants out."""
+        known = {word for ref in plugins for word in (ref.distribution, ref.name)}
+        pairs = {f"{ref.name}@{ref.distribution}" for ref in plugins}
+        for word in self._idle_words(plugins):
+            near = list(filter(_Slip(word).is_of, pairs if "@" in word else known))
+            if near:
+                raise PluginNotFound(
+                    f"plugins.deny names {word!r}, which is not installed{did_you_mean(word, near)} "
+                    "Correct it, or take it off the list here if it does name something else"
+                )
 
     def _is_allowed(self, ref: PluginRef) -> bool:
         settings = self._settings
@@ -52,11 +82,72 @@ class PluginFilter:
         for word in words:
             if not any(is_named(ref, word) for ref in plugins):
                 known = sorted({ref.distribution for ref in plugins})
-                raise PluginNotFound(
-                    f"{key} names {word!r}, but no plugin of that distribution or name is installed"
-                    f"{did_you_mean(word, known)} Installed: {', '.join(known) or 'none'}. "
+                names = {ref.name for ref in plugins}
+                instead = owned_elsewhere(word, plugins) or (
+                    f"{did_you_mean(word, [*known, *sorted(names)])} Installed: {', '.join(known) or 'none'}. "
                     f"Try: pip install {word.rpartition('@')[2]}"
                 )
+                raise PluginNotFound(
+                    f"{key} names {word!r}, but no plugin of that distribution or name is installed{instead}"
+                )
+
+
+class _Slip:
+    """One letter too many, too few, another or swapped with the next. Digits count: qwen2 is no slip of qwen3."""
+
+    def __init__(self, word: str) -> None:
+        self._word = _plain(word)
+
+    def is_of(self, known: str) -> bool:
+        """True where `known` was meant. Case, dashes and the `jackfield-` in front are not even a slip."""
+        ours, theirs = self._word, _plain(known)
+        if ours == theirs:
+            return True
+        if min(len(ours), len(theirs)) < _MIN_LETTERS or _digits(ours) != _digits(theirs):
+            return False
+        if len(ours) == len(theirs):
+            first, *others = (i for i, letter in enumerate(ours) if letter != theirs[i])
+            swapped = theirs[first + 1 : first + 2] + theirs[first]
+            return not others or ours == theirs[:first] + swapped + theirs[first + 2 :]
+        short, long = sorted((ours, theirs), key=len)
+        return any(short == long[:i] + long[i + 1 :] for i in range(len(long)))
+
+
+_MIN_LETTERS = 4  # of two shorter words nobody can say
+
+
+def _plain(word: str) -> str:
+    return "@".join(
+        re.sub(r"[-_.]", "", part.lower().removeprefix("jackfield-")) for part in word.split("@")
+    )
+
+
+def _digits(word: str) -> str:
+    return "".join(letter for letter in word if letter.isdigit())
+
+
+def _idle(word: str) -> PluginFailure:
+    return PluginFailure(
+        code="deny",
+        kind="plugins.deny",
+        name=word,
+        distribution="",
+        version="",
+        error="nothing of that name is installed, so nothing is left out",
+        fix="Correct it, unless it is meant for other machines (`jackfield plugins` lists the names)",
+    )
+
+
+def owned_elsewhere(word: str, plugins: Iterable[PluginRef]) -> str:
+    """The end of a sentence on NAME@DISTRIBUTION where others own the name; empty where nobody does."""
+    plugins = tuple(plugins)
+    name, _, distribution = word.partition("@")
+    owners = sorted({ref.distribution for ref in plugins if ref.name == name})
+    if not distribution or not owners:
+        return ""
+    is_here = any(ref.distribution == normalise(distribution) for ref in plugins)
+    install = "" if is_here else f", or pip install {distribution}"
+    return f"; {name!r} is of {' and '.join(owners)} here. Write {name}@{owners[0]}{install}"
 
 
 def is_named(ref: PluginRef, word: str) -> bool:

@@ -16,13 +16,13 @@ from jackfield.discovery.failure import (
     deprecation,
     incompatibility,
 )
-from jackfield.discovery.filters import PluginFilter, is_named
+from jackfield.discovery.filters import PluginFilter, is_named, owned_elsewhere
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
 from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
 from jackfield.discovery.local import parse_local
 from jackfield.discovery.probing.trials import Trials
 from jackfield.discovery.scan import Scan, normalise, scan_installed
-from jackfield.errors import PluginIncompatible, PluginLoadError, PluginNotFound
+from jackfield.errors import ConfigError, PluginIncompatible, PluginLoadError, PluginNotFound
 from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card, Facts
 
@@ -72,10 +72,12 @@ class PluginRegistry:
         found: Scan = scan_installed()
         local = tuple(parse_local(text) for text in settings.local)
         plugins = (*found.plugins, *local)
-        allowed = PluginFilter(settings, found).allowed(plugins)
+        plugin_filter = PluginFilter(settings, found)
+        allowed = plugin_filter.allowed(plugins)
+        failures = (*found.failures, *plugin_filter.idle(plugins))
         left_out = [ref for ref in plugins if ref not in allowed]
         trials = Trials(settings.probe_timeout_s) if settings.probe == "process" else None
-        registry = cls(allowed, found.failures, left_out, probe, trials)
+        registry = cls(allowed, failures, left_out, probe, trials)
         registry.serve(served or {})
         return registry
 
@@ -187,6 +189,17 @@ class PluginRegistry:
                     raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
                 self.card(ref)
 
+    def check_left(self, *kinds: str) -> None:
+        """Raise ConfigError where the settings leave out all that is installed of a kind."""
+        for name in kinds:
+            hidden = [ref for ref in self.left_out if ref.kind == name]
+            if hidden and not self.refs(name):
+                words = ", ".join(f"{ref.name}@{ref.distribution}" for ref in hidden)
+                raise ConfigError(
+                    f"[plugins] would leave no {self.kind(name).word}: deny, allow and autoload leave out {words}. "
+                    "Deny single plugins (NAME@DISTRIBUTION) instead of a distribution that is needed"
+                )
+
     @property
     def problems(self) -> tuple[PluginFailure, ...]:
         """All that is wrong with what is installed, as far as it was asked for."""
@@ -232,11 +245,14 @@ class PluginRegistry:
                 error, fix = incompatibility(ref, served)
                 return PluginIncompatible(f"{error}. {fix}")
         names = sorted({ref.name for ref in self.refs(kind)})
+        hidden = "(plugins.allow and plugins.deny may hide one)"
+        if elsewhere := owned_elsewhere(word, self.refs(kind)):
+            return PluginNotFound(f"no {served.word} {word!r}{elsewhere} {hidden}")
         package = distribution or f"jackfield-{name.lower().replace('_', '-')}"
         return PluginNotFound(
             f"no {served.word} {word!r}{did_you_mean(name, names)} "
             f"Installed and allowed: {', '.join(names) or 'none'}. "
-            f"Try: pip install {package} (plugins.allow and plugins.deny may hide one)"
+            f"Try: pip install {package} {hidden}"
         )
 
     def _unserved(self, ref: PluginRef) -> PluginFailure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from jackfield.decision import Decision
 from jackfield.discovery.kinds import (
     EXECUTORS,
     HOOKS,
+    MODEL_SOURCES,
+    MODELS,
     PLATFORMS,
     SCHEDULERS,
     TOKENIZERS,
@@ -34,6 +37,9 @@ from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
 
+logger = logging.getLogger(__name__)
+
+_NEEDED = (MODEL_SOURCES, WEIGHT_FORMATS, MODELS, PLATFORMS, EXECUTORS, SCHEDULERS)
 ENGINE = "engine"  # the subject of what an engine has one of
 
 
@@ -150,6 +156,9 @@ def make_blueprint(
 
 def _decide(loaded: LoadedConfig, registry: PluginRegistry, thorough: bool) -> Blueprint:
     lock = _lock(loaded.config, registry)
+    registry.check_left(*_NEEDED)
+    for idle in (problem for problem in registry.problems if problem.code == "deny"):
+        logger.warning("%s", idle)
     registry.check_required(loaded.config.plugins.required)
     planner = Planner(registry, loaded, thorough=thorough)
     model = choose_model(planner, loaded.config)

@@ -147,6 +147,29 @@ def test_wrong_settings_do_not_keep_the_help_away_and_are_told_by_the_command(
     assert "did you mean 'JACKFIELD_MODEL_DTYPE'" in done.err
 
 
+def test_wrong_settings_let_no_command_of_others_in(jackfield, greet):
+    done = jackfield("greet", "world", "--set", "plugins.deny=acmee")
+
+    assert (done.status, done.out) == (2, "")
+    assert "plugins.deny names 'acmee'" in done.err
+
+
+def test_a_command_that_the_settings_leave_out_says_so(jackfield, greet, monkeypatch):
+    monkeypatch.setenv("JACKFIELD_PLUGINS_DENY", "acme")
+
+    assert "the command 'greet' of acme is left out by plugins.deny" in jackfield("greet").err
+
+
+def test_to_deny_all_of_the_core_is_told_as_what_it_is(jackfield, monkeypatch):
+    monkeypatch.setenv("JACKFIELD_PLUGINS_DENY", "jackfield")
+
+    done = jackfield("plugins")
+
+    assert done.status == 2
+    assert "[plugins] would leave no command: " in done.err
+    assert "plugins@jackfield" in done.err
+
+
 def test_the_version_is_printed(jackfield):
     assert jackfield("--version").out == f"jackfield {__version__}\n"
 

@@ -69,8 +69,48 @@ def test_a_word_that_means_no_plugin_is_an_error_that_lists_what_is_installed(ke
         assert part in str(caught.value)
 
 
-def test_what_is_not_installed_may_be_denied():
+def idle(*words):
+    found = Scan(ALL, (), frozenset({"jackfield", "jackfield-llama", "jackfield-cuda"}))
+    return [p.name for p in PluginFilter(PluginSettings(deny=words), found).idle(ALL)]
+
+
+def test_what_is_not_installed_may_be_denied_and_is_told():
     assert allowed(deny=("nobody",)) == ALL
+    assert idle("nobody", "acme", "Tiny@nobody", "Llama@other") == ["nobody", "Tiny@nobody"]
+
+
+def test_a_denied_first_party_plugin_need_not_be_installed():
+    assert idle("jackfield-cuda") == []
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("acne", "acme"),
+        ("amce", "acme"),
+        ("acmee", "acme"),
+        ("jackfield-lama", "jackfield-llama"),
+        ("tiny", "Tiny"),
+        ("Tiny@acne", "Tiny@acme"),
+        ("Lama@other", "Llama@other"),
+    ],
+)
+def test_a_slip_in_a_denied_word_lets_nothing_in(word, meant):
+    with pytest.raises(PluginNotFound, match=f"plugins.deny names '{word}'.*mean '{meant}'"):
+        allowed(deny=(word,))
+
+
+@pytest.mark.parametrize("word", ["acm", "Llama2", "acme-next", "Tiny@next"])
+def test_another_word_is_no_slip(word):
+    assert allowed(deny=(word,)) == ALL
+
+
+def test_a_name_of_another_distribution_is_told_with_its_owners():
+    with pytest.raises(PluginNotFound) as caught:
+        allowed(allow=("Llama@nobody",))
+
+    text = "'Llama' is of jackfield-llama and other here. Write Llama@jackfield-llama, or pip install nobody"
+    assert text in str(caught.value)
 
 
 def test_what_is_required_must_not_be_denied():

@@ -304,6 +304,18 @@ def test_two_plugins_of_one_name_stop_the_start_until_the_config_says_which(worl
     assert (named.distribution, denied.distribution) == ("other", "acme")
 
 
+def test_settings_that_leave_out_every_executor_are_told_as_what_they_are(world):
+    with pytest.raises(ConfigError, match=r"would leave no executor: .*alone@acme, many@acme"):
+        world.plan(plugins={"deny": ("alone", "many")})
+
+
+def test_a_denied_word_that_means_nothing_is_told_in_the_log(world, caplog):
+    with caplog.at_level(logging.WARNING):
+        world.plan(plugins={"deny": ("nobody",)})
+
+    assert "plugins.deny nobody: nothing of that name is installed" in caplog.text
+
+
 def test_a_local_model_enters_the_plan_with_the_hash_of_its_file(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_model.py").write_text("from acme_world import tiny as build\n")
