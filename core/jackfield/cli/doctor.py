@@ -14,7 +14,7 @@ from typing import Any
 
 from jackfield import __version__
 from jackfield.activation import PluginRef
-from jackfield.cli.plugins import check_all
+from jackfield.cli.plugins import check_all, problems_of
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import print_table
 from jackfield.discovery.kinds import PLATFORMS
@@ -59,7 +59,7 @@ class DoctorCommand(Command):
             print(json.dumps(report, indent=2, default=str))
         else:
             _print(report)
-        return 1 if any(problem["code"] != "probe" for problem in report["problems"]) else 0
+        return 1 if any(problem["is_fault"] for problem in report["problems"]) else 0
 
 
 def machine_facts() -> dict[str, Any]:
@@ -96,15 +96,20 @@ def folder_facts(folder: Path) -> dict[str, Any]:
 def _plugin_facts(arguments: argparse.Namespace) -> dict[str, Any]:
     """What each platform found, and all problems; wrong settings are one of them."""
     try:
-        registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
+        settings = load_from_arguments(arguments).config.plugins
+        registry = PluginRegistry.scan(settings)
     except JackfieldError as error:
-        problem = {"code": "settings", "text": f"the settings are wrong: {error}"}
+        text = f"the settings are wrong: {error}"
+        problem = {"code": "settings", "is_fault": True, "text": text}
         return {"platforms": {}, "problems": [problem]}
     registry.serve_all()
     check_all(registry)
     return {
         "platforms": {ref.name: _found(registry, ref) for ref in registry.refs(PLATFORMS)},
-        "problems": [{**asdict(p), "text": str(p)} for p in registry.problems],
+        "problems": [
+            {**asdict(p), "is_fault": p.is_fault, "text": str(p)}
+            for p in problems_of(registry, settings, is_check=True)
+        ],
     }
 
 

@@ -1,16 +1,24 @@
-"""`jackfield plugins lock`: write what an engine is made of to a file, or say what has changed since."""
+"""`jackfield plugins lock`: write what engines are made of to a file, or say what has changed since."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from jackfield.activation import PluginRef
 from jackfield.cli.settings import load_from_arguments
 from jackfield.config import LoadedConfig
-from jackfield.discovery.content import altered_files
-from jackfield.discovery.local import LOCAL
-from jackfield.discovery.lock import FILE_NAME, Lock, make_lock, read_lock, to_toml
+from jackfield.discovery.lock import (
+    FILE_NAME,
+    Lock,
+    LockedModel,
+    check_files,
+    lost_selections,
+    make_lock,
+)
+from jackfield.discovery.lock_file import installed_in, read_lock, to_toml
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import ConfigError, PluginDrift
@@ -20,10 +28,14 @@ def add_lock_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what only `lock` takes."""
     group = parser.add_argument_group(f"lock (plugins.lock, or {FILE_NAME} in the current folder)")
     group.add_argument(
-        "model", nargs="?", help="lock also what is selected for this model on this machine"
+        "model",
+        nargs="?",
+        help="lock also what is selected for this model on this machine, beside what is locked for others",
     )
     group.add_argument(
-        "--check", action="store_true", help="write nothing; status 2 and the differences, if any"
+        "--check",
+        action="store_true",
+        help="write nothing; status 2 and the differences, if any, for MODEL or else for every locked model",
     )
 
 
@@ -31,49 +43,87 @@ def run_lock(arguments: argparse.Namespace) -> int:
     """Write the lock, or check the one that is there. Raises PluginDrift."""
     loaded = load_from_arguments(arguments)
     path = Path(loaded.config.plugins.lock or FILE_NAME)
+    is_named = loaded.config.plugins.lock is not None
+    loaded = _unlocked(loaded)
     if arguments.check:
-        _check(arguments, path)
-        print(f"{path} says what is installed and selected")
+        checked = _check(loaded, path)
+        print(f"{path} says what is installed{', and selected for ' if checked else ''}{checked}")
         return 0
-    lock = _lock_of(loaded)
+    lock = _updated(loaded, path)
     _write(path, to_toml(lock))
-    print(f"wrote {path}: {len(lock.distributions)} distributions, {_selections(lock)}")
+    models = ", ".join(map(str, lock.models)) or "no model (name one to lock them too)"
+    print(f"wrote {path}: {len(lock.distributions)} distributions, selections for {models}")
     unpinned = [found.name for found in lock.distributions if not found.sha256]
     if unpinned:
         print(f"content not pinned (editable or without RECORD): {', '.join(unpinned)}")
-    if loaded.config.plugins.lock is None:
+    if not is_named:
         print(f'to have it obeyed, set [plugins] lock = "{path}" in the config file')
     return 0
 
 
-def _lock_of(loaded: LoadedConfig) -> Lock:
-    loaded = _unlocked(loaded)
-    reference = loaded.config.model.reference
-    if not reference:
-        return make_lock(PluginRegistry.scan(loaded.config.plugins).all)
+def _updated(loaded: LoadedConfig, path: Path) -> Lock:
+    """What is installed now; what is selected for the named model now, and for others as it was locked."""
+    before = _locked_models(path)
+    if not loaded.config.model.reference:
+        plugins = PluginRegistry.scan(loaded.config.plugins).all
+        return make_lock(plugins, _still_there(before, plugins))
     blueprint = make_blueprint(loaded)
-    return make_lock(blueprint.registry.all, reference, blueprint.activation)
+    plugins, new = blueprint.registry.all, blueprint.locked_in(path.parent)
+    others = [model for model in before if not new.is_same(model)]
+    return make_lock(plugins, [new, *_still_there(others, plugins)])
 
 
-def _check(arguments: argparse.Namespace, path: Path) -> None:
+def _locked_models(path: Path) -> tuple[LockedModel, ...]:
+    if not path.is_file():
+        return ()
+    try:
+        return read_lock(path).models
+    except ConfigError as error:
+        print(f"{error}\n{path} is written anew; models that it held must be named again")
+        return ()
+
+
+def _still_there(
+    models: Iterable[LockedModel], plugins: tuple[PluginRef, ...]
+) -> Iterator[LockedModel]:
+    """The models whose selected plugins are all there; what becomes of the others is printed."""
+    for model in models:
+        if lost := lost_selections(model, plugins):
+            print(
+                f"dropped the selections for {model}, since these are gone: {', '.join(lost)}. "
+                "Name it to lock what is selected now"
+            )
+        else:
+            yield model
+
+
+def _check(loaded: LoadedConfig, path: Path) -> str:
+    """The models that were checked, in words."""
     lock = read_lock(path)
-    arguments.model = lock.model or None  # the settings of this call, for the model of the lock
-    loaded = _unlocked(load_from_arguments(arguments))
-    registry = PluginRegistry.scan(loaded.config.plugins)
-    lock.check_plugins(registry.all, path)
-    if lock.model:
-        lock.check_selections(lock.model, make_blueprint(loaded, registry).activation, path)
-    altered = [
-        f"{found.name}: {file}"
-        for found in lock.distributions
-        if not found.name.startswith(f"{LOCAL}:")
-        for file in altered_files(found.name)
-    ]
-    if altered:
-        raise PluginDrift(
-            "\n  ".join(["files that were altered since their wheel was installed:", *altered])
-            + "\nInstall again: pip install --force-reinstall --no-deps NAME"
-        )
+    lock.check_plugins(PluginRegistry.scan(loaded.config.plugins).all, path)
+    is_one = bool(loaded.config.model.reference)
+    wanted = [loaded] if is_one else [_of_model(loaded, m, path.parent) for m in lock.models]
+    found = [make_blueprint(one).locked_in(path.parent) for one in wanted]
+    differences = []
+    for model in found:
+        try:
+            lock.check_model(model, path, must_know=True)
+        except PluginDrift as drift:
+            differences.append(str(drift))
+    if differences:
+        raise PluginDrift("\n".join(differences))
+    check_files(installed_in(lock))
+    return ", ".join(map(str, found))
+
+
+def _of_model(loaded: LoadedConfig, model: LockedModel, folder: Path) -> LoadedConfig:
+    """The settings for a model of the lock."""
+    settings = replace(
+        loaded.config.model,
+        reference=model.reference_from(folder),
+        revision=model.revision or None,
+    )
+    return replace(loaded, config=replace(loaded.config, model=settings))
 
 
 def _unlocked(loaded: LoadedConfig) -> LoadedConfig:
@@ -89,9 +139,3 @@ def _write(path: Path, text: str) -> None:
             f"cannot write the lock {path}: {error.strerror or error}. "
             "Name a file in a folder that exists: --set plugins.lock=FILE"
         ) from None
-
-
-def _selections(lock: Lock) -> str:
-    if not lock.model:
-        return "no selections (name a model to lock them too)"
-    return f"{len(lock.selections)} selections for {lock.model}"

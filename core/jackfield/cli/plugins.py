@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from jackfield.activation import PluginRef
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import print_table
+from jackfield.config import PluginSettings
 from jackfield.discovery.failure import PluginFailure
+from jackfield.discovery.lock_file import lock_failures
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import PluginLoadError
 from jackfield.interfaces.card import Card
@@ -59,17 +61,18 @@ class PluginsCommand(Command):
 
         if arguments.action == "lock":
             return run_lock(arguments)
-        registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
+        settings = load_from_arguments(arguments).config.plugins
+        registry = PluginRegistry.scan(settings)
         registry.serve_all()
         is_check = arguments.action == "check"
         if is_check:
             check_all(registry)
-        rows = rows_of(registry)
+        rows, problems = rows_of(registry), problems_of(registry, settings, is_check=is_check)
         if arguments.json:
-            print(json.dumps(_document(rows, registry.problems), indent=2))
+            print(json.dumps(_document(rows, problems), indent=2))
         else:
-            _print(rows, registry.problems)
-        return 1 if is_check and has_faults(registry) else 0
+            _print(rows, problems)
+        return 1 if is_check and any(problem.is_fault for problem in problems) else 0
 
 
 def check_all(registry: PluginRegistry) -> None:
@@ -83,9 +86,15 @@ def check_all(registry: PluginRegistry) -> None:
                 continue
 
 
-def has_faults(registry: PluginRegistry) -> bool:
-    """True where something is wrong with what is installed."""
-    return any(problem.is_fault for problem in registry.problems)
+def problems_of(
+    registry: PluginRegistry, settings: PluginSettings, *, is_check: bool
+) -> tuple[PluginFailure, ...]:
+    """What is wrong with what is installed, and what else in [plugins] keeps an engine from starting."""
+    return (
+        *registry.problems,
+        *(registry.required_failures(settings.required) if is_check else ()),
+        *lock_failures(settings.lock, registry.all, with_files=is_check),
+    )
 
 
 def rows_of(registry: PluginRegistry) -> list[Row]:

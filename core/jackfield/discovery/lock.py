@@ -1,25 +1,20 @@
-"""The lock: which distributions with which content an engine was made of, and what it selected for its model."""
+"""The lock: which distributions with which content an engine was made of, and what it selected for which model."""
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jackfield.activation import ActivationPlan, PluginRef
-from jackfield.discovery.content import content_sha256
+from jackfield.config import ModelSettings
+from jackfield.discovery.content import altered_files, content_sha256
 from jackfield.discovery.local import LOCAL
-from jackfield.errors import ConfigError, PluginDrift
+from jackfield.errors import PluginDrift
+from jackfield.interfaces.model_source import ModelFiles
 
 FILE_NAME = "jackfield.lock"
-_FORMAT = 1  # of the file
-_HEADER = """\
-# Written by `jackfield plugins lock`; an engine whose settings name it in plugins.lock refuses to start where
-# anything differs. A distribution without sha256 is an editable install: its content is not pinned.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,76 +28,121 @@ class LockedDistribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockedModel:
+    """What was selected for one model."""
+
+    # "./m/llama" for a path below the lock's folder, so that both can move; else the whole path, or the name
+    reference: str
+    revision: str = ""  # of a name
+    selections: Mapping[str, str]  # "KIND for SUBJECT" -> plugin
+
+    def __str__(self) -> str:
+        return f"{self.reference} at {self.revision}" if self.revision else self.reference
+
+    def is_same(self, other: LockedModel) -> bool:
+        """True where both are about one model."""
+        return (self.reference, self.revision) == (other.reference, other.revision)
+
+    def reference_from(self, folder: Path) -> str:
+        """The reference for a lock in `folder`, as this process can use it."""
+        is_below = self.reference.startswith("./")
+        return str(folder.resolve() / self.reference) if is_below else self.reference
+
+    def command(self, where: Path) -> str:
+        """The command that locks the model in the file `where`."""
+        revision = f" --set model.revision={self.revision}" if self.revision else ""
+        place = "" if where == Path(FILE_NAME) else f" --set plugins.lock={where}"
+        return f"jackfield plugins lock {self.reference_from(where.parent)}{revision}{place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """What is installed and let in, and the selections of one model if one was named."""
+    """What is installed and let in, and the selections of the models that were named."""
 
     distributions: tuple[LockedDistribution, ...]
-    model: str = ""  # its reference
-    selections: Mapping[str, str] = field(default_factory=dict)  # "KIND for SUBJECT" -> plugin
+    models: tuple[LockedModel, ...] = ()
 
-    def check_plugins(self, plugins: Iterable[PluginRef], where: object) -> None:
+    def check_plugins(self, plugins: Iterable[PluginRef], where: Path) -> None:
         """Raise PluginDrift where `plugins` are not those of this lock, which was read from `where`."""
-        _refuse(where, _differences(self, make_lock(plugins)))
+        _refuse(where, _differences(self, make_lock(plugins)), "jackfield plugins lock")
 
-    def check_selections(self, model: str, plan: ActivationPlan, where: object) -> None:
-        """Raise PluginDrift where another plugin was selected for the locked model. Other models are free."""
-        if model == self.model:
-            _refuse(where, _mapping_differences("", self.selections, selections_of(plan)))
+    def check_model(self, now: LockedModel, where: Path, *, must_know: bool = False) -> None:
+        """Raise PluginDrift where another plugin was selected for a model, or where the lock does not know it.
+
+        A lock without any selections is about distributions only, unless it `must_know` the model.
+        """
+        for locked in filter(now.is_same, self.models):
+            lines = _mapping_differences(f"{now}: ", locked.selections, now.selections)
+            _refuse(where, lines, now.command(where))
+            return
+        if self.models or must_know:
+            known = ", ".join(map(str, self.models)) or "none"
+            raise PluginDrift(
+                f"the lock {where} holds no selections for the model {now}. Models that it holds: {known}. "
+                f"Add this one, with the same settings: {now.command(where)}"
+            )
 
 
-def make_lock(
-    plugins: Iterable[PluginRef], model: str = "", plan: ActivationPlan | None = None
-) -> Lock:
-    """The lock of what is installed now, and of the selections of `plan` for `model`."""
+def make_lock(plugins: Iterable[PluginRef], models: Iterable[LockedModel] = ()) -> Lock:
+    """The lock of what is installed now, and of the selections of `models`."""
     owners: dict[str, list[PluginRef]] = {}
     for ref in plugins:
         owners.setdefault(_owner(ref), []).append(ref)
     return Lock(
         distributions=tuple(_locked(name, refs) for name, refs in sorted(owners.items())),
-        model=model,
-        selections=selections_of(plan) if plan else {},
+        models=tuple(sorted(models, key=str)),
     )
 
 
-def selections_of(plan: ActivationPlan) -> dict[str, str]:
-    """The selections of a plan in the words of a lock."""
-    return {
-        f"{selection.plugin.kind} for {selection.subject}": (
-            f"{selection.plugin.name}@{selection.plugin.distribution}"
+def locked_model(
+    settings: ModelSettings, files: ModelFiles, plan: ActivationPlan, folder: Path
+) -> LockedModel:
+    """The selections of `plan` as a lock in `folder` holds them."""
+    path = _path_of(settings.reference, files)
+    return LockedModel(
+        reference=_portable(path, folder.resolve()) if path else settings.reference,
+        revision="" if path else settings.revision or "",
+        selections={
+            f"{selection.plugin.kind} for {selection.subject}": (
+                f"{selection.plugin.name}@{selection.plugin.distribution}"
+            )
+            for selection in plan.selections
+        },
+    )
+
+
+def lost_selections(model: LockedModel, plugins: Iterable[PluginRef]) -> list[str]:
+    """Selections of a locked model whose plugin is not among `plugins` any more."""
+    there = {(ref.kind, f"{ref.name}@{ref.distribution}") for ref in plugins}
+    return [
+        f"{plugin} ({what})"
+        for what, plugin in model.selections.items()
+        if (what.partition(" for ")[0], plugin) not in there
+    ]
+
+
+def check_files(distributions: Iterable[str]) -> None:
+    """Raise PluginDrift where files are not those that the wheel brought. Reads all of them."""
+    altered = [f"{name}: {file}" for name in sorted(distributions) for file in altered_files(name)]
+    if altered:
+        raise PluginDrift(
+            "\n  ".join(["files that were altered since their wheel was installed:", *altered])
+            + "\nInstall again: pip install --force-reinstall --no-deps NAME"
         )
-        for selection in plan.selections
-    }
 
 
-def read_lock(path: Path) -> Lock:
-    """The lock in a file. Raises ConfigError where it is missing or broken."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        if document.get("format") != _FORMAT:
-            raise KeyError(f"format is {document.get('format')!r}, this jackfield reads {_FORMAT}")
-        return _parsed(document)
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-    raise ConfigError(
-        f"cannot read the lock {path} that plugins.lock names: {reason}. "
-        "Write it with `jackfield plugins lock`, or remove the setting"
-    )
+def _path_of(reference: str, files: ModelFiles) -> Path | None:
+    """The canonical path that a reference means, however it is written; None for a name."""
+    path = Path(reference)
+    with suppress(RuntimeError):  # ~NAME where nobody is called so
+        path = path.expanduser()
+    with suppress(OSError, ValueError):  # what no file can be called
+        return path.resolve() if path.resolve() == files.path.resolve() else None
+    return None
 
 
-def to_toml(lock: Lock) -> str:
-    """The file of a lock: sorted, one fact a line, so that its changes read well in a review."""
-    lines = [_HEADER + f"format = {_FORMAT}"]
-    for found in lock.distributions:
-        lines.append(f"\n[distributions.{_text(found.name)}]\nversion = {_text(found.version)}")
-        if found.sha256:
-            lines.append(f"sha256 = {_text(found.sha256)}")
-        lines += [f"plugins.{_text(key)} = {_text(t)}" for key, t in found.plugins.items()]
-    if lock.model:
-        lines.append(f"\n[model]\nreference = {_text(lock.model)}\n\n[model.selections]")
-        lines += [f"{_text(what)} = {_text(plugin)}" for what, plugin in lock.selections.items()]
-    return "\n".join(lines) + "\n"
+def _portable(path: Path, folder: Path) -> str:
+    return f"./{path.relative_to(folder).as_posix()}" if path.is_relative_to(folder) else str(path)
 
 
 def _owner(ref: PluginRef) -> str:
@@ -124,28 +164,11 @@ def _locked(name: str, refs: list[PluginRef]) -> LockedDistribution:
     )
 
 
-def _parsed(document: Mapping[str, Any]) -> Lock:
-    model = document.get("model", {})
-    return Lock(
-        distributions=tuple(
-            LockedDistribution(
-                name=name,
-                version=entry["version"],
-                sha256=entry.get("sha256", ""),
-                plugins=dict(entry.get("plugins", {})),
-            )
-            for name, entry in document.get("distributions", {}).items()
-        ),
-        model=model.get("reference", ""),
-        selections=dict(model.get("selections", {})),
-    )
-
-
-def _refuse(where: object, differences: Iterable[str]) -> None:
+def _refuse(where: Path, differences: Iterable[str], command: str) -> None:
     if lines := list(differences):
         raise PluginDrift(
             "\n  ".join([f"this is not what the lock {where} says (locked -> now):", *lines])
-            + "\nInstall what it names, or accept the change with `jackfield plugins lock`"
+            + f"\nInstall what it names, or accept the change with `{command}`"
         )
 
 
@@ -179,7 +202,3 @@ def _mapping_differences(
         old, new = before.get(key, "nothing"), after.get(key, "nothing")
         if old != new:
             yield f"~ {label}{key}: {old} -> {new}"
-
-
-def _text(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # a JSON string is a basic string of TOML

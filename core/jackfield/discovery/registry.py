@@ -189,6 +189,26 @@ class PluginRegistry:
                     raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
                 self.card(ref)
 
+    def required_failures(self, words: Iterable[str]) -> tuple[PluginFailure, ...]:
+        """The words of plugins.required for which no engine would start."""
+        failures = []
+        for word in words:
+            try:
+                self.check_required([word])
+            except (PluginIncompatible, PluginLoadError) as error:
+                failures.append(
+                    PluginFailure(
+                        code="required",
+                        kind="plugins.required",
+                        name=word,
+                        distribution="",
+                        version="",
+                        error=str(error).partition("\n")[0],
+                        fix="Until then no engine with these settings starts",
+                    )
+                )
+        return tuple(failures)
+
     def check_left(self, *kinds: str) -> None:
         """Raise ConfigError where the settings leave out all that is installed of a kind."""
         for name in kinds:

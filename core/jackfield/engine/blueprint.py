@@ -22,7 +22,9 @@ from jackfield.discovery.kinds import (
     WEIGHT_FORMATS,
 )
 from jackfield.discovery.loading import describe, fix_for
-from jackfield.discovery.lock import Lock, read_lock
+from jackfield.discovery.local import LOCAL
+from jackfield.discovery.lock import Lock, LockedModel, check_files, locked_model
+from jackfield.discovery.lock_file import read_lock
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.model_choice import ModelChoice, choose_model
 from jackfield.engine.planner import Planner
@@ -109,6 +111,10 @@ class Blueprint:
             num_ranks=self.config.executor.tensor_parallel,
         )
 
+    def locked_in(self, folder: Path) -> LockedModel:
+        """The selections for the model, as a lock in `folder` holds them."""
+        return locked_model(self.config.model, self.files, self.activation, folder)
+
     def make_executor(self) -> Executor:
         """The executor, not started."""
         factory: ExecutorFactory = self._card(EXECUTORS)
@@ -169,6 +175,7 @@ def _decide(loaded: LoadedConfig, registry: PluginRegistry, thorough: bool) -> B
     loaded = _resolved(loaded, model.spec)
     _choose_core(planner, plugin.name, loaded.config)
     registry.serve(platform.serves, platform.adapters)
+    registry.check_required(loaded.config.plugins.required)  # now those of the runtime, too
     before = repr(loaded.config)
     points = platform.choices(model.spec, loaded.config, facts)
     if repr(loaded.config) != before:
@@ -180,25 +187,34 @@ def _decide(loaded: LoadedConfig, registry: PluginRegistry, thorough: bool) -> B
         planner.choose(point, preferred_by=f"platform {plugin.name}")
     planner.check_all_read(loaded)
     activation = planner.activation()
-    if lock:
-        reference, file = loaded.config.model.reference, loaded.config.plugins.lock
-        lock.check_selections(reference, activation, file)
-    return Blueprint(
+    blueprint = Blueprint(
         loaded=loaded,
         registry=registry,
         model=model,
         activation=activation,
         facts=facts,
     )
+    if lock:
+        _check_selected(lock, blueprint)
+    return blueprint
 
 
 def _lock(config: EngineConfig, registry: PluginRegistry) -> Lock | None:
     """The lock that the settings name, if what is installed is what it says."""
     if config.plugins.lock is None:
         return None
-    lock = read_lock(Path(config.plugins.lock))
-    lock.check_plugins(registry.all, config.plugins.lock)
+    file = Path(config.plugins.lock)
+    lock = read_lock(file)
+    lock.check_plugins(registry.all, file)
     return lock
+
+
+def _check_selected(lock: Lock, blueprint: Blueprint) -> None:
+    """Raise PluginDrift where the selections are not the locked ones, or files of their distributions were altered."""
+    file = Path(blueprint.config.plugins.lock or "")
+    lock.check_model(blueprint.locked_in(file.parent), file)
+    chosen = {selection.plugin.distribution for selection in blueprint.activation.selections}
+    check_files(chosen - {LOCAL})
 
 
 def _choose_platform(planner: Planner, spec: ModelSpec, config: EngineConfig) -> PluginRef:

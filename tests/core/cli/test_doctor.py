@@ -62,3 +62,14 @@ def test_wrong_settings_are_a_problem_of_the_report(jackfield, monkeypatch, form
 
     assert done.status == 1
     assert "the settings are wrong: unknown environment variable JACKFIELD_CACHE_SIZE" in done.out
+
+
+def test_a_drift_from_the_lock_is_a_problem_of_the_report(jackfield, distributions, tmp_path):
+    lock = f"plugins.lock={tmp_path / 'x.lock'}"
+    jackfield("plugins", "lock", "--set", lock)
+    distributions.add("acme", {"jackfield.schedulers.v1": {"plain": "jackfield.x:P"}})
+
+    done = jackfield("doctor", "--set", lock)
+
+    assert done.status == 1
+    assert "+ acme 1.0: not locked" in done.out

@@ -1,5 +1,9 @@
 """`jackfield plugins lock` freezes what is installed; an engine with a lock runs nothing else."""
 
+import base64
+import hashlib
+import shutil
+
 import pytest
 
 from jackfield.config import load_config
@@ -95,6 +99,103 @@ def test_what_is_selected_for_a_named_model_is_locked_too(run, lock, world):
     assert done.status == 0, done.err
     assert '"jackfield_acme.kernels for layer 0" = "slow@acme"' in lock.read_text()
     assert run("--check").status == 0
+
+
+def test_a_path_is_the_same_model_however_it_is_written(run, config, lock, world, monkeypatch):
+    model = world.write_model()
+    run(model)
+    monkeypatch.chdir(model.parent)
+
+    assert run(model.name).status == 0
+    assert lock.read_text().count("[[models]]") == 1
+    config.write_text(config.read_text() + '[select]\nkernel = "fast"\n')
+    with pytest.raises(PluginDrift, match="slow@acme -> fast@acme"):
+        start(config, model.name)
+
+
+@pytest.fixture
+def other(world, tmp_path):
+    """A second model."""
+    return shutil.copytree(world.write_model(), tmp_path / "other")
+
+
+def test_one_lock_holds_several_models(run, config, lock, world, other):
+    model = world.write_model()
+    run(model)
+    run(other)
+
+    assert lock.read_text().count("[[models]]") == 2
+    start(config, model)
+    start(config, other)
+    assert f"selected for {model}, {other}" in run("--check").out
+
+
+def test_without_a_model_the_selections_that_still_hold_are_kept(run, lock, world):
+    run(world.write_model())
+    before = lock.read_text()
+
+    run()
+
+    assert lock.read_text() == before
+
+
+def test_selections_of_a_plugin_that_is_gone_are_dropped_and_told(run, config, lock, world, other):
+    run(world.write_model())
+    config.write_text(config.read_text().replace("deny = [", 'deny = ["slow", '))
+
+    done = run(other)
+
+    assert f"dropped the selections for {world.folder}" in done.out
+    assert "gone: slow@acme (jackfield_acme.kernels for layer 0)" in done.out
+    assert lock.read_text().count("[[models]]") == 1
+
+
+def test_an_engine_of_a_model_that_the_lock_does_not_know_is_refused(run, config, world, other):
+    run(world.write_model())
+
+    with pytest.raises(PluginDrift, match=f"Add this one.*jackfield plugins lock {other} "):
+        start(config, other)
+
+
+def test_a_check_of_a_model_that_the_lock_does_not_know_is_an_error(run, world, other):
+    run(world.write_model())
+
+    done = run(other, "--check")
+
+    assert done.status == 2
+    assert f"no selections for the model {other}" in done.err
+
+
+def test_a_check_of_one_model_is_about_that_model(run, config, world, other):
+    run(world.write_model())
+    run(other)
+
+    assert run(other, "--check").out.endswith(f"selected for {other}\n")
+
+
+def test_a_lock_of_an_old_format_is_written_anew_and_told(run, lock, world):
+    lock.write_text('format = 1\n[model]\nreference = "tiny"\n')
+
+    assert run("--check").status == 2
+    assert "models that it held must be named again" in run().out
+    assert run("--check").status == 0
+
+
+def test_files_of_a_selected_distribution_that_were_altered_keep_an_engine_from_starting(
+    run, config, world, distributions
+):
+    model, site = world.write_model(), distributions.folder / "1"
+    file = site / "acme_world.py"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).rstrip(b"=")
+    record = site / "acme-1.0.dist-info" / "RECORD"
+    record.write_text(f"acme_world.py,sha256={digest.decode()},{file.stat().st_size}\n")
+    run(model)
+    start(config, model)
+
+    file.write_text(file.read_text() + "# altered\n")
+
+    with pytest.raises(PluginDrift, match=r"altered(?s:.)*acme: acme_world\.py"):
+        start(config, model)
 
 
 def test_a_setting_that_selects_something_else_is_refused(run, config, world):

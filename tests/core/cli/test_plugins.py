@@ -3,7 +3,7 @@
 import json
 import sys
 
-from jackfield.cli.plugins import check_all, has_faults
+from jackfield.cli.plugins import check_all
 
 MODEL = {"acme_model": "def build(config): ..."}
 
@@ -98,4 +98,31 @@ def test_a_check_probes_but_a_device_that_is_not_there_is_no_fault(distributions
     assert [(problem.code, problem.error) for problem in registry.problems] == [
         ("probe", "OSError: no such device")
     ]
-    assert not has_faults(registry)
+    assert not any(problem.is_fault for problem in registry.problems)
+
+
+def test_a_required_plugin_of_another_major_is_told_by_a_check(jackfield, distributions):
+    distributions.add("acme", {"jackfield.models.v9": {"Next": "acme_model:build"}})
+
+    done = jackfield("plugins", "check", "--json", "--set", "plugins.required=acme")
+
+    assert done.status == 1
+    codes = {p["code"]: p["error"] for p in json.loads(done.out)["problems"]}
+    assert "speaks jackfield.models v9" in codes["required"]
+
+
+def test_a_denied_word_that_means_nothing_is_listed_and_no_fault(jackfield):
+    done = jackfield("plugins", "--set", "plugins.deny=nobody")
+
+    assert "plugins.deny nobody: nothing of that name is installed" in done.out
+
+
+def test_a_drift_from_the_lock_is_listed_and_a_fault(jackfield, distributions, tmp_path):
+    lock = f"plugins.lock={tmp_path / 'x.lock'}"
+    jackfield("plugins", "lock", "--set", lock)
+    distributions.add("acme", {"jackfield.models.v1": {"Tiny": "acme_model:build"}}, modules=MODEL)
+
+    listed, checked = (jackfield("plugins", *word, "--set", lock) for word in ([], ["check"]))
+
+    assert "+ acme 1.0: not locked" in listed.out
+    assert (listed.status, checked.status) == (0, 1)

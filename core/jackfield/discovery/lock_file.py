@@ -1,0 +1,111 @@
+"""The file of a lock: TOML, sorted, one fact a line, so that its changes read well in a review."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jackfield.activation import PluginRef
+from jackfield.discovery.failure import PluginFailure
+from jackfield.discovery.local import LOCAL
+from jackfield.discovery.lock import Lock, LockedDistribution, LockedModel, check_files
+from jackfield.errors import ConfigError, PluginDrift
+
+_FORMAT = 2  # of the file; 1 held one model, under the words of its user
+_HEADER = """\
+# Written by `jackfield plugins lock`; an engine whose settings name it in plugins.lock refuses to start where
+# anything differs. A distribution without sha256 is an editable install: its content is not pinned.
+"""
+
+
+def read_lock(path: Path) -> Lock:
+    """The lock in a file. Raises ConfigError where it is missing or broken."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        if document.get("format") != _FORMAT:
+            raise KeyError(f"format is {document.get('format')!r}, this jackfield reads {_FORMAT}")
+        return _parsed(document)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise ConfigError(
+        f"cannot read the lock {path} that plugins.lock names: {reason}. "
+        "Write it with `jackfield plugins lock`, naming each of its models once, or remove the setting"
+    )
+
+
+def to_toml(lock: Lock) -> str:
+    """The text of the file."""
+    lines = [_HEADER + f"format = {_FORMAT}"]
+    for found in lock.distributions:
+        lines.append(f"\n[distributions.{_text(found.name)}]\nversion = {_text(found.version)}")
+        if found.sha256:
+            lines.append(f"sha256 = {_text(found.sha256)}")
+        lines += [f"plugins.{_text(key)} = {_text(t)}" for key, t in found.plugins.items()]
+    for model in lock.models:
+        lines.append(f"\n[[models]]\nreference = {_text(model.reference)}")
+        if model.revision:
+            lines.append(f"revision = {_text(model.revision)}")
+        lines += [f"selections.{_text(what)} = {_text(p)}" for what, p in model.selections.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _parsed(document: Mapping[str, Any]) -> Lock:
+    return Lock(
+        distributions=tuple(
+            LockedDistribution(
+                name=name,
+                version=entry["version"],
+                sha256=entry.get("sha256", ""),
+                plugins=dict(entry.get("plugins", {})),
+            )
+            for name, entry in document.get("distributions", {}).items()
+        ),
+        models=tuple(
+            LockedModel(
+                reference=entry["reference"],
+                revision=entry.get("revision", ""),
+                selections=dict(entry.get("selections", {})),
+            )
+            for entry in document.get("models", [])
+        ),
+    )
+
+
+def lock_failures(
+    file: str | None, plugins: Iterable[PluginRef], *, with_files: bool
+) -> tuple[PluginFailure, ...]:
+    """What keeps an engine with the lock `file` from starting; `with_files` reads what is installed, too."""
+    if file is None:
+        return ()
+    try:
+        lock = read_lock(Path(file))
+        lock.check_plugins(plugins, Path(file))
+        if with_files:
+            check_files(installed_in(lock))
+    except (ConfigError, PluginDrift) as error:
+        return (
+            PluginFailure(
+                code="lock",
+                kind="lock",
+                name=file,
+                distribution="",
+                version="",
+                error=str(error),
+                fix="Until then no engine with these settings starts",
+            ),
+        )
+    return ()
+
+
+def installed_in(lock: Lock) -> list[str]:
+    """The distributions of a lock that are no local files."""
+    return [d.name for d in lock.distributions if not d.name.startswith(f"{LOCAL}:")]
+
+
+def _text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is a basic string of TOML
