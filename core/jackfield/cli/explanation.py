@@ -20,6 +20,7 @@ def print_document(blueprint: Blueprint, profile: str | None = None) -> None:
         "profile": profile,
         "model": {"path": str(blueprint.files.path), "architecture": blueprint.spec.architecture},
         "decisions": [asdict(decision) for decision in blueprint.decisions],
+        "idle_rules": list(blueprint.idle_rules),
         "settings": [
             {"key": key, "value": value, "source": source}
             for key, value, source in _settings(blueprint)
@@ -37,6 +38,8 @@ def print_text(blueprint: Blueprint, profile: str | None = None) -> None:
     print(f"{blueprint.spec.architecture} in {blueprint.files.path}{where}\n")
     for decision in blueprint.decisions:
         print(decision.report())
+    for sentence in blueprint.idle_rules:
+        print(sentence)
     print()
     rows = [(key, str(value), source) for key, value, source in _settings(blueprint)]
     print_table(("setting", "value", "set by"), rows)

@@ -50,8 +50,13 @@ Where there are several subjects (the layers of a model), a value may be a list 
 ```toml
 [select]
 platform = "cpu"
-attention = [{match = {window = true}, use = "torch_sdpa"}, {use = "flashinfer"}]
+attention = [{match = {window = true}, use = "torch_sdpa"}, {match = {group = [0, 2]}, use = "cpu_paged"}, {use = "flashinfer"}]
 ```
+
+- A rule matches where every fact that it names has the value; a list of values means any of them. A rule without `match` is for the rest.
+- A fact that does not exist, a value of another type than the fact's (`window = "true"`) and an empty list are errors.
+- What any rule names must be installed and speak a served contract, also where the rule decides nothing.
+- A rule that decides nothing for a model is no error, since one file may serve several models: `jackfield explain` and the log say so.
 """
 _OPTIONS = """\
 ## [options]

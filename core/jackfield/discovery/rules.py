@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,23 +25,37 @@ class SelectRules:
     def __init__(self, select: Mapping[str, Any], provenance: Mapping[str, Source]) -> None:
         self._select = select
         self._provenance = provenance
-        self._asked: set[str] = set()
+        self._asked: dict[str, list[Mapping[str, Scalar]]] = {}  # the facts of each subject
 
     def word(self, setting: str, match: Mapping[str, Scalar] | None = None) -> Word | None:
-        """What the user said for a setting and the facts of a subject, if anything."""
-        self._asked.add(setting)
+        """What the user said for a setting and the facts of a subject, if anything. Raises ConfigError."""
+        facts = match or {}
+        self._asked.setdefault(setting, []).append(facts)
+        for rule in self._rules(setting):
+            rule.check(facts)
+        return next((rule.word for rule in self._rules(setting) if rule.matches(facts)), None)
+
+    def words(self, setting: str) -> tuple[Word, ...]:
+        """All that the user named for a setting, also where another rule decides. Raises ConfigError."""
+        return tuple(rule.word for rule in self._rules(setting))
+
+    def idle(self) -> tuple[str, ...]:
+        """Rules that decided nothing, in a sentence each; to be asked when all selections are made."""
+        return tuple(
+            sentence
+            for setting, subjects in self._asked.items()
+            for sentence in _idle(self._rules(setting), subjects)
+        )
+
+    def _rules(self, setting: str) -> tuple[_Rule, ...]:
         if setting not in self._select:
-            return None
-        where = self._where(setting)
-        value = self._select[setting]
+            return ()
+        where, value = self._where(setting), self._select[setting]
         if isinstance(value, str):
-            return Word(value, where)
-        if not isinstance(value, (list, tuple)):
+            return (_Rule({}, Word(value, where)),)
+        if not isinstance(value, (list, tuple)) or not value:
             raise _wrong_form(where, value)
-        for number, rule in enumerate(value, 1):
-            if _matches(rule, match or {}, where):
-                return Word(rule["use"], f"{where}, rule {number}")
-        return None
+        return tuple(_rule(entry, where, number) for number, entry in enumerate(value, 1))
 
     def check_all_read(self) -> None:
         """Raise UnknownSettingError for what no selection of this engine asked for."""
@@ -62,19 +76,93 @@ class SelectRules:
         return self._provenance.get(f"select.{setting}", Source(Layer.CODE, "code"))
 
 
-def _matches(rule: Any, facts: Mapping[str, Scalar], where: str) -> bool:
-    if not isinstance(rule, Mapping) or not isinstance(rule.get("use"), str):
-        raise _wrong_form(where, rule)
-    match = rule.get("match", {})
-    if not isinstance(match, Mapping) or set(rule) - {"use", "match"}:
-        raise _wrong_form(where, rule)
-    for name in match:
-        if name not in facts:
-            raise UnknownSettingError(
-                f"{where}: nothing to match on called {name!r}{did_you_mean(name, facts)} "
-                f"Facts: {', '.join(facts) or 'none'}"
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    match: Mapping[str, Any]
+    word: Word
+
+    def check(self, facts: Mapping[str, Scalar]) -> None:
+        """Raise ConfigError for what no subject with such facts could ever match."""
+        where = self.word.where
+        for name, wanted in self.match.items():
+            if name not in facts:
+                raise UnknownSettingError(
+                    f"{where}: nothing to match on called {name!r}{did_you_mean(name, facts)} "
+                    f"Facts: {', '.join(facts) or 'none'}"
+                )
+            for value in _alternatives(wanted):
+                if not _is_comparable(value, facts[name]):
+                    raise ConfigError(
+                        f"{where}: {name} is a {_TYPES.get(type(facts[name]), 'single value')}, got {value!r}. "
+                        "Write a value of that type, or a list of them"
+                    )
+
+    def matches(self, facts: Mapping[str, Scalar]) -> bool:
+        """True where each fact that the rule names has the value, or one of them."""
+        return all(facts[name] in _alternatives(wanted) for name, wanted in self.match.items())
+
+
+_MAX_VALUES = 8  # in one sentence
+_TYPES: Mapping[type, str] = {
+    bool: "truth value (true or false)",
+    int: "whole number",
+    float: "number",
+    str: "text",
+}
+
+
+def _rule(entry: Any, where: str, number: int) -> _Rule:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("use"), str):
+        raise _wrong_form(where, entry)
+    match = entry.get("match", {})
+    if not isinstance(match, Mapping) or set(entry) - {"use", "match"}:
+        raise _wrong_form(where, entry)
+    for name, wanted in match.items():
+        if not _alternatives(wanted):
+            raise ConfigError(
+                f"{where}, rule {number}: {name} must be one of no values, so the rule matches nothing. "
+                "Name the values, or remove the rule"
             )
-    return all(facts[name] == value for name, value in match.items())
+    return _Rule(match, Word(entry["use"], f"{where}, rule {number}"))
+
+
+def _alternatives(wanted: Any) -> tuple[Any, ...]:
+    """A list of values means any of them."""
+    return tuple(wanted) if isinstance(wanted, (list, tuple)) else (wanted,)
+
+
+def _is_comparable(value: Any, fact: Scalar) -> bool:
+    """True where a fact of this type could be the value. A fact that is None differs inside the subject, or is none."""
+    if value is None or fact is None:
+        return value is None or type(value) in _TYPES
+    if isinstance(fact, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(fact)  # True is an int to Python
+
+
+def _idle(rules: Sequence[_Rule], subjects: Sequence[Mapping[str, Scalar]]) -> Iterator[str]:
+    deciding = [next((r for r in rules if r.matches(facts)), None) for facts in subjects]
+    for rule in rules:
+        if rule in deciding or not rule.match:  # the rest may be empty
+            continue
+        where = rule.word.where
+        if any(rule.matches(facts) for facts in subjects):
+            yield f"{where}: decides nothing, since rules above it match all that it matches"
+        else:
+            yield f"{where}: matches nothing; {_seen(rule, subjects)}"
+
+
+def _seen(rule: _Rule, subjects: Sequence[Mapping[str, Scalar]]) -> str:
+    """The values that subjects have of the facts which a rule names: "window is false, group is 0 or 1"."""
+    return ", ".join(f"{name} {_values(facts[name] for facts in subjects)}" for name in rule.match)
+
+
+def _values(facts: Iterable[Scalar]) -> str:
+    found = dict.fromkeys(str(fact) for fact in facts if fact is not None)
+    words = [word.lower() if word in ("True", "False") else word for word in found]
+    if not words:
+        return "differs inside every subject"
+    return f"is {' or '.join(words[:_MAX_VALUES])}{' or ...' if words[_MAX_VALUES:] else ''}"
 
 
 def _wrong_form(where: str, value: Any) -> ConfigError:

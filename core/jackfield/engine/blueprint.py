@@ -54,6 +54,7 @@ class Blueprint:
     model: ModelChoice
     activation: ActivationPlan
     facts: Facts  # of the platform
+    idle_rules: tuple[str, ...] = ()  # of [select], which decided nothing, a sentence each
 
     @property
     def config(self) -> EngineConfig:
@@ -193,6 +194,7 @@ def _decide(loaded: LoadedConfig, registry: PluginRegistry, thorough: bool) -> B
         model=model,
         activation=activation,
         facts=facts,
+        idle_rules=planner.idle_rules(),
     )
     if lock:
         _check_selected(lock, blueprint)

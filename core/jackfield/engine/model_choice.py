@@ -99,6 +99,7 @@ def _weight_format(planner: Planner, files: ModelFiles) -> WeightFormat:
 
 def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelSpec:
     reader = ConfigReader(values)
+    planner.check_named("model", MODELS)
     word = planner.rules.word("model", {"architecture": reader.architecture})
     if word:
         plugin = planner.registry.ref(MODELS, word.name)

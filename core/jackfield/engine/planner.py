@@ -15,6 +15,7 @@ from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.rules import SelectRules
 from jackfield.discovery.selection import Tailor, select
+from jackfield.errors import PluginError
 from jackfield.interfaces.platform import ChoicePoint
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Planner:
         self, point: ChoicePoint, *, preferred_by: str = "the core", tailor: Tailor | None = None
     ) -> PluginRef:
         """Select for one choice point. Raises as `select` does."""
+        self.check_named(point.setting, point.kind)
         plugin, decision = select(
             self.registry,
             point,
@@ -66,6 +68,21 @@ class Planner:
         return ActivationPlan(
             selections=(*self._selections, *hooks), decisions=tuple(self._decisions)
         )
+
+    def check_named(self, setting: str, kind: str) -> None:
+        """Every plugin that the user named must be there, also in a rule that decides nothing. Raises PluginError."""
+        for word in self.rules.words(setting):
+            try:
+                self.registry.ref(kind, word.name)
+            except PluginError as error:
+                raise type(error)(f"{word.where}: {error}") from None
+
+    def idle_rules(self) -> tuple[str, ...]:
+        """Rules of the user that decided nothing; logged, and no error, since one config may serve several models."""
+        idle = self.rules.idle()
+        for sentence in idle:
+            logger.warning("%s", sentence)
+        return idle
 
     def _tell_notices(self, plugin: PluginRef) -> None:
         """Log once that a plugin which is used is of an old major."""

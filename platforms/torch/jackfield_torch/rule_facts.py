@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from jackfield.config import EngineConfig, Scalar
 
@@ -13,17 +12,19 @@ class NamedFacts:
 
     def __init__(self, config: EngineConfig, setting: str) -> None:
         rules = config.select.get(setting)
-        self._values: dict[str, list[Any]] = {}
+        # As texts: a layer "3" of a rule is told apart, and its subject's facts show that the type is wrong.
+        self._values: dict[str, list[str]] = {}
         for rule in rules if isinstance(rules, (list, tuple)) else ():
             match = rule.get("match") if isinstance(rule, Mapping) else None
             for name, value in match.items() if isinstance(match, Mapping) else ():
                 is_any_of = isinstance(value, (list, tuple))
-                self._values.setdefault(name, []).extend(value if is_any_of else [value])
+                values = value if is_any_of else [value]
+                self._values.setdefault(name, []).extend(map(str, values))
 
     def of(self, facts: Mapping[str, Scalar]) -> tuple[Scalar, ...]:
         """Equal for parts between which no rule can tell: a fact's value where some rule names it, else None."""
         return tuple(
-            facts.get(name) if facts.get(name) in values else None
+            facts.get(name) if str(facts.get(name)) in values else None
             for name, values in self._values.items()
         )
 

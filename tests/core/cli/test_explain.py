@@ -36,6 +36,15 @@ def test_every_decision_is_printed_with_its_reasons(explain):
     assert "names acme" in done.out  # why host was passed over
 
 
+def test_a_rule_that_matches_nothing_is_printed(explain):
+    rules = 'select.kernel=[{match = {layer = 9}, use = "fast"}]'
+
+    told = "command line: select.kernel, rule 1: matches nothing; layer is 0 or 1"
+
+    assert told in explain("--set", rules).out
+    assert json.loads(explain("--set", rules, "--json").out)["idle_rules"] == [told]
+
+
 def test_the_settings_that_are_not_defaults_are_printed_with_who_set_them(explain):
     lines = [" ".join(line.split()) for line in explain().out.splitlines()]
 

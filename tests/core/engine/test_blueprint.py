@@ -148,6 +148,30 @@ def test_rules_choose_for_each_layer(world):
     assert (found["kernels", "layer 0"], found["kernels", "layer 1"]) == ("slow", "fast")
 
 
+def test_a_rule_that_decides_nothing_must_name_what_is_installed(world):
+    rules = [{"match": {"layer": 99}, "use": "fats"}]
+
+    with pytest.raises(PluginNotFound, match=r"select\.kernel, rule 1: no kernel 'fats'.*'fast'"):
+        world.plan({"select.kernel": rules})
+
+
+def test_a_rule_for_another_model_must_name_what_is_installed(world):
+    rules = [{"match": {"architecture": "Other"}, "use": "OtherForCausalLM"}]
+
+    with pytest.raises(PluginNotFound, match=r"select\.model, rule 1: no model 'OtherForCausalLM'"):
+        world.plan({"select.model": rules})
+
+
+def test_a_rule_that_matches_nothing_is_told_in_the_log_and_by_the_blueprint(world, caplog):
+    rules = [{"match": {"layer": 99}, "use": "fast"}]
+
+    with caplog.at_level(logging.WARNING):
+        (idle,) = world.plan({"select.kernel": rules}).idle_rules
+
+    assert idle == "code: select.kernel, rule 1: matches nothing; layer is 0 or 1"
+    assert idle in caplog.text
+
+
 def test_a_thorough_blueprint_asks_everybody_and_selects_the_same(world):
     quick, thorough = world.plan(), world.plan(thorough=True)
 

@@ -69,12 +69,22 @@ def test_other_parameters_make_another_group():
     [
         ({"layer": 2}, ["linears of layer 2", "linears of layers 0-1, 3; head"]),
         ({"module": "head"}, ["linears of layers 0-3", "head"]),
+        (
+            {"layer": [1, 2]},
+            ["linears of layer 1", "linears of layer 2", "linears of layers 0, 3; head"],
+        ),
     ],
 )
 def test_rules_split_where_they_match(match, subjects):
     found = groups_of(SPEC, [{"match": match, "use": "acme"}])
 
     assert sorted(found) == sorted(subjects)
+
+
+def test_a_layer_that_a_rule_gives_as_text_is_a_group_so_that_its_type_can_be_told():
+    found = groups_of(SPEC, [{"match": {"layer": "2"}, "use": "acme"}])
+
+    assert found["linears of layer 2"].match["layer"] == 2
 
 
 def test_every_linear_is_in_one_group():

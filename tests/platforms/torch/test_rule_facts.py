@@ -28,7 +28,7 @@ def test_without_rules_nothing_is_told_apart():
     assert facts.of({"layer": 1}) == facts.of({"layer": 2})
 
 
-@pytest.mark.parametrize("value", [3, [2, 3]], ids=["one", "any of"])
+@pytest.mark.parametrize("value", [3, [2, 3], "3"], ids=["one", "any of", "of a wrong type"])
 def test_a_value_that_a_rule_names_is_told_apart_from_the_rest(value):
     facts = named({"match": {"layer": value}, "use": "acme"}, {"use": "other"})
 
