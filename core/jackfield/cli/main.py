@@ -15,6 +15,7 @@ from jackfield.config import PluginSettings
 from jackfield.discovery.kinds import COMMANDS
 from jackfield.discovery.loading import load_error
 from jackfield.discovery.registry import PluginRegistry
+from jackfield.discovery.scan import CORE
 from jackfield.errors import ConfigError, EngineError, JackfieldError
 from jackfield.interfaces.command import Command
 
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(registry, words).parse_args(words)
         if broken := getattr(arguments, "broken", None):
             raise broken
-        command: Command = registry.card(registry.ref(COMMANDS, arguments.command))
+        _tell_conflict(registry, arguments.command)
+        command: Command = registry.card(_ref(registry, arguments.command))
         status = command.run(arguments)
         sys.stdout.flush()  # so that a closed pipe shows here
         return status
@@ -78,6 +80,30 @@ def _hidden(registry: PluginRegistry, name: str | None) -> list[PluginRef]:
     return [ref for ref in registry.left_out if (ref.kind, ref.name) == (COMMANDS, name)]
 
 
+def _ref(registry: PluginRegistry, name: str) -> PluginRef:
+    """The plugin of a command. What is installed beside the core cannot take a built-in command away."""
+    owners = _owners(registry, name)
+    return next((ref for ref in owners if ref.distribution == CORE), None) or registry.ref(
+        COMMANDS, name
+    )
+
+
+def _owners(registry: PluginRegistry, name: str) -> list[PluginRef]:
+    return [ref for ref in registry.refs(COMMANDS) if ref.name == name]
+
+
+def _tell_conflict(registry: PluginRegistry, name: str) -> None:
+    """Say that another distribution owns the name of a command of the core, which runs."""
+    owners = _owners(registry, name)
+    if any(ref.distribution == CORE for ref in owners):
+        for other in (ref for ref in owners if ref.distribution != CORE):
+            print(
+                f"jackfield: {other.distribution} {other.version} has a command {name!r} too; the built-in one runs. "
+                f'Deny one: plugins.deny = ["{name}@{other.distribution}"]',
+                file=sys.stderr,
+            )
+
+
 def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -96,7 +122,7 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
             f"the command {asked!r} of {hidden.distribution} is left out by plugins.deny, plugins.allow or "
             "plugins.autoload. Let it in, or name another command"
         )
-    refs = {ref.name: ref for ref in registry.refs(COMMANDS)}
+    refs = {ref.name: ref for ref in registry.refs(COMMANDS)}  # one of each name
     for name, ref in refs.items():
         if name == asked:
             _add(commands, common, registry, ref)
@@ -107,7 +133,7 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
 
 def _summary(registry: PluginRegistry, ref: PluginRef) -> str:
     try:
-        command: Command = registry.card(registry.ref(COMMANDS, ref.name))
+        command: Command = registry.card(_ref(registry, ref.name))
     except JackfieldError:
         return "(broken: see jackfield plugins check)"
     return command.summary.replace("%", "%%")  # argparse would fill it in
@@ -121,7 +147,7 @@ def _add(
 ) -> None:
     """Add the command that was asked for. A broken one takes any argument: to run it tells what is wrong."""
     try:
-        command: Command = registry.card(registry.ref(COMMANDS, ref.name))
+        command: Command = registry.card(_ref(registry, ref.name))
         command.add_arguments(argparse.ArgumentParser())  # a trial: a parser cannot be taken back
     except Exception as error:
         known = isinstance(error, JackfieldError)

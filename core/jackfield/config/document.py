@@ -72,7 +72,10 @@ something installed it is an error, since a slip would let in what was to be lef
 first-party plugins.
 
 A local plugin is one file: `local = ["models.MyModelForCausalLM=custom_model:build"]`. Its module is looked up in the current folder, then
-on `sys.path`; the hash of the file enters the activation plan.
+on `sys.path`; the hash of the file enters the activation plan. What is named there must be of a kind and a major that is served.
+
+Where two distributions own one name of one kind, `[select]` or `deny` decides (`NAME@DISTRIBUTION`); hooks, of which all are used, and
+commands know `deny` only, and a command of the core is not displaced.
 """
 _OTHER = f"""\
 ## Other variables

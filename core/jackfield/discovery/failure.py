@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from jackfield import __version__
 from jackfield.activation import PluginRef
-from jackfield.discovery.kinds import Kind
+from jackfield.discovery.kinds import COMMANDS, HOOKS, Kind
 from jackfield.discovery.local import LOCAL
 from jackfield.errors import PluginConflict
+
+_NOT_SELECTED = (HOOKS, COMMANDS)  # kinds of which all are used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:
     """What is wrong with a plugin of another contract major, and the way out."""
     ours = f"this jackfield {__version__} serves {kind.serves}"
     error = f"{ref.name} ({ref.distribution} {ref.version}) speaks {ref.kind} v{ref.major}; {ours}"
+    if ref.distribution == LOCAL:
+        return error, f"Write it for {kind.serves}, and name that major in plugins.local"
     if ref.major > max(kind.majors, default=0):
         return (
             error,
@@ -88,8 +92,7 @@ def conflict(refs: Sequence[PluginRef]) -> tuple[str, str]:
     """What is wrong where several distributions own one name, and the way out."""
     first, *_ = refs
     owners = " and ".join(f"{ref.distribution} {ref.version}" for ref in refs)
-    fix = (
-        f'Uninstall one, deny it (plugins.deny = ["{first.name}@{first.distribution}"]), '
-        f'or name the one you want in [select] as "{first.name}@{first.distribution}"'
-    )
+    fix = f'Uninstall one, or deny it (plugins.deny = ["{first.name}@{first.distribution}"])'
+    if first.kind not in _NOT_SELECTED:
+        fix += f', or name the one you want in [select] as "{first.name}@{first.distribution}"'
     return f"{len(refs)} distributions own the name {first.name!r} of {first.kind}: {owners}", fix

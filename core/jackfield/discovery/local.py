@@ -11,13 +11,15 @@ import importlib
 import importlib.util
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
 from jackfield.activation import PluginRef
-from jackfield.discovery.kinds import CORE_KINDS, full_name
+from jackfield.config.settings import did_you_mean
+from jackfield.discovery.kinds import CORE_KINDS, full_name, short_name
 from jackfield.errors import ConfigError, PluginLoadError, PluginNotFound
 
 LOCAL = "local"  # stands where the distribution of an installed plugin stands
@@ -47,6 +49,30 @@ def parse_local(text: str) -> PluginRef:
         target=form["target"],
         content_sha256=digest,
     )
+
+
+def check_local(plugins: Iterable[PluginRef], installed: Iterable[PluginRef]) -> None:
+    """Raise ConfigError where two files own one name, or where the core has no such kind.
+
+    Which kinds a runtime serves is known when its platform is chosen.
+    """
+    core = [short_name(kind.name) for kind in CORE_KINDS.values() if kind.majors]
+    others = sorted({ref.kind for ref in installed} - CORE_KINDS.keys())
+    targets: dict[tuple[str, int, str], str] = {}
+    for ref in plugins:
+        kind = short_name(ref.kind)
+        if ref.kind.startswith("jackfield.") and kind not in core:
+            of_a_runtime = [other for other in others if other.endswith(f".{kind}")]
+            raise ConfigError(
+                f"plugins.local has {ref.name!r} of the kind {kind!r}, which nothing serves"
+                f"{did_you_mean(of_a_runtime[0] if of_a_runtime else kind, [*core, *others])} "
+                f"Kinds: {', '.join([*core, *others])}"
+            )
+        other = targets.setdefault((ref.kind, ref.major, ref.name), ref.target)
+        if other is not ref.target:
+            raise ConfigError(
+                f"plugins.local has {ref.name!r} of {kind} twice: {other} and {ref.target}. Remove one, or rename it"
+            )
 
 
 def import_local(ref: PluginRef) -> ModuleType:

@@ -19,7 +19,7 @@ from jackfield.discovery.failure import (
 from jackfield.discovery.filters import PluginFilter, is_named, owned_elsewhere
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
 from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
-from jackfield.discovery.local import parse_local
+from jackfield.discovery.local import LOCAL, check_local, parse_local
 from jackfield.discovery.probing.trials import Trials
 from jackfield.discovery.scan import Scan, normalise, scan_installed
 from jackfield.errors import ConfigError, PluginIncompatible, PluginLoadError, PluginNotFound
@@ -71,6 +71,7 @@ class PluginRegistry:
         settings = settings or PluginSettings()
         found: Scan = scan_installed()
         local = tuple(parse_local(text) for text in settings.local)
+        check_local(local, found.plugins)
         plugins = (*found.plugins, *local)
         plugin_filter = PluginFilter(settings, found)
         allowed = plugin_filter.allowed(plugins)
@@ -189,6 +190,23 @@ class PluginRegistry:
                     raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
                 self.card(ref)
 
+    def check_local(self) -> None:
+        """Whoever names a file wants it used. Raises ConfigError or PluginIncompatible where no engine can.
+
+        To be asked when the runtime is served. Kinds of other runtimes that are installed are no errors.
+        """
+        elsewhere = {ref.kind for ref in self.all if ref.distribution != LOCAL}
+        for ref in (ref for ref in self.all if ref.distribution == LOCAL):
+            if ref.kind in self._kinds:
+                if ref in self.incompatible(ref.kind):
+                    raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
+            elif ref.kind not in elsewhere:
+                kinds = sorted({*self._kinds, *elsewhere})
+                raise ConfigError(
+                    f"plugins.local has {ref.name!r} of the kind {ref.kind!r}, which nothing here serves"
+                    f"{did_you_mean(ref.kind, kinds)} Kinds: {', '.join(kinds)}"
+                )
+
     def required_failures(self, words: Iterable[str]) -> tuple[PluginFailure, ...]:
         """The words of plugins.required for which no engine would start."""
         failures = []
@@ -281,6 +299,7 @@ class PluginRegistry:
             error = f"there is no kind {ref.kind!r}{did_you_mean(ref.kind, core)}"
             return PluginFailure.of("kind", ref, error, f"Kinds of the core: {', '.join(core)}")
         error = f"no platform that is installed here serves {ref.kind}"
+        error += did_you_mean(ref.kind, self._kinds).removesuffix(".")
         return PluginFailure.of(
             "kind", ref, error, "Install a platform of that runtime, or ignore it"
         )

@@ -176,6 +176,7 @@ def _decide(loaded: LoadedConfig, registry: PluginRegistry, thorough: bool) -> B
     loaded = _resolved(loaded, model.spec)
     _choose_core(planner, plugin.name, loaded.config)
     registry.serve(platform.serves, platform.adapters)
+    registry.check_local()
     registry.check_required(loaded.config.plugins.required)  # now those of the runtime, too
     before = repr(loaded.config)
     points = platform.choices(model.spec, loaded.config, facts)

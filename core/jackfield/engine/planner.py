@@ -10,6 +10,7 @@ from jackfield.activation import ActivationPlan, PluginRef, Selection
 from jackfield.config import LoadedConfig
 from jackfield.config.options import check_options
 from jackfield.decision import Decision, Verdict
+from jackfield.discovery.failure import check_conflict
 from jackfield.discovery.kinds import HOOKS
 from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
@@ -61,8 +62,10 @@ class Planner:
             self._tell_notices(plugin)
 
     def activation(self) -> ActivationPlan:
-        """The plan of all selections made, and of every hook that is installed and allowed."""
-        hooks = [Selection(subject=ref.name, plugin=ref) for ref in self.registry.refs(HOOKS)]
+        """The plan of all selections made, and of every hook that is installed and allowed. Raises PluginConflict."""
+        found = self.registry.refs(HOOKS)
+        check_conflict(found)
+        hooks = [Selection(subject=ref.name, plugin=ref) for ref in found]
         for hook in hooks:
             self._tell_notices(hook.plugin)
         return ActivationPlan(

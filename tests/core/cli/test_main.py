@@ -121,6 +121,29 @@ def test_two_commands_of_one_name_are_a_conflict_when_called_and_break_no_other(
     assert "acme 1.0 and other 1.0" in jackfield("greet", "world").err
 
 
+def test_a_command_of_the_core_is_not_displaced_and_the_conflict_is_told(jackfield, distributions):
+    distributions.add(
+        "acme", {COMMANDS: {"plugins": "acme_greet:Greet"}}, modules={"acme_greet": SOURCE}
+    )
+
+    done = jackfield("plugins", "--json")
+
+    assert done.status == 0
+    assert "acme 1.0 has a command 'plugins' too; the built-in one runs" in done.err
+    assert 'plugins.deny = ["plugins@acme"]' in done.err
+    assert "acme_greet" not in sys.modules
+    assert jackfield("plugins", "--json", "--set", "plugins.deny=plugins@acme").err == ""
+
+
+def test_a_command_of_the_core_gives_way_where_it_is_denied(jackfield, distributions, monkeypatch):
+    distributions.add(
+        "acme", {COMMANDS: {"new": "acme_greet:Greet"}}, modules={"acme_greet": SOURCE}
+    )
+    monkeypatch.setenv("JACKFIELD_PLUGINS_DENY", "new@jackfield")
+
+    assert jackfield("new", "world").out == "hello world\n"
+
+
 def test_a_command_of_another_major_is_not_run(jackfield, distributions):
     distributions.add("acme", {"jackfield.commands.v9": {"greet": "acme_greet:Greet"}})
 

@@ -139,3 +139,27 @@ def test_a_folder_is_no_plugin(folder):
 
     with pytest.raises(PluginNotFound, match="is a folder"):
         parse_local("models.Mine=plain:build")
+
+
+def test_two_files_of_one_name_are_an_error(folder, distributions):
+    (folder / "my_model.py").write_text(SOURCE)
+    local = ("models.Mine=my_model:build", "jackfield.models.Mine=my_model:other")
+
+    with pytest.raises(
+        ConfigError, match="'Mine' of models twice: my_model:build and my_model:other"
+    ):
+        distributions.scan(local=local)
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [("model", "models"), ("kernels", "jackfield_acme.kernels"), ("speculators", "'")],
+)
+def test_a_kind_that_the_core_does_not_serve_is_an_error_with_the_nearest(
+    folder, distributions, kind, meant
+):
+    (folder / "my_model.py").write_text(SOURCE)
+    distributions.add("acme", {"jackfield_acme.kernels.v1": {"fast": "acme:Fast"}})
+
+    with pytest.raises(ConfigError, match=f"kind '{kind}', which nothing.*{meant}.*Kinds: .*hooks"):
+        distributions.scan(local=(f"{kind}.Mine=my_model:build",))

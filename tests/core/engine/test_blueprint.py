@@ -328,6 +328,46 @@ def test_two_plugins_of_one_name_stop_the_start_until_the_config_says_which(worl
     assert (named.distribution, denied.distribution) == ("other", "acme")
 
 
+def test_two_hooks_of_one_name_stop_the_start_until_one_is_denied(world):
+    world.distributions.add("other", {"jackfield.hooks.v1": {"watcher": "acme_world:Watcher"}})
+
+    with pytest.raises(PluginConflict) as caught:
+        world.plan()
+    denied = world.plan(plugins={"deny": ("watcher@acme",)})
+
+    assert 'plugins.deny = ["watcher@acme"]' in str(caught.value)
+    assert "[select]" not in str(caught.value)
+    assert [ref.distribution for ref in denied.hooks] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "told"),
+    [
+        ("jackfield_acme.kernel", ConfigError, "mean 'jackfield_acme.kernels'.*Kinds: "),
+        ("models.v9", PluginIncompatible, "speaks jackfield.models v9.*Write it for v1"),
+        ("jackfield_acme.kernels.v9", PluginIncompatible, "Write it for v1"),
+    ],
+)
+def test_a_local_plugin_that_no_engine_can_use_stops_the_start(
+    world, tmp_path, monkeypatch, kind, error, told
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_part.py").write_text("from acme_world import Kernel\n")
+
+    with pytest.raises(error, match=told):
+        world.plan(plugins={"local": (f"{kind}.Mine=my_part:Kernel",)})
+
+
+def test_a_local_plugin_for_another_runtime_that_is_installed_stops_nothing(
+    world, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_part.py").write_text("from acme_world import Kernel\n")
+    local = ("jackfield_acme.kernels.mine=my_part:Kernel",)
+
+    assert world.plan({"select.platform": "host"}, plugins={"local": local})
+
+
 def test_settings_that_leave_out_every_executor_are_told_as_what_they_are(world):
     with pytest.raises(ConfigError, match=r"would leave no executor: .*alone@acme, many@acme"):
         world.plan(plugins={"deny": ("alone", "many")})
