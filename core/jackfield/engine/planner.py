@@ -81,9 +81,12 @@ class Planner:
                 raise type(error)(f"{word.where}: {error}") from None
 
     def idle_rules(self) -> tuple[str, ...]:
-        """Rules of the user that decided nothing; logged, and no error, since one config may serve several models."""
+        """Rules of the user that decided nothing; no error, since one config may serve several models.
+
+        They are logged where an engine starts; whoever asks thoroughly prints them.
+        """
         idle = self.rules.idle()
-        for sentence in idle:
+        for sentence in () if self._thorough else idle:
             logger.warning("%s", sentence)
         return idle
 
