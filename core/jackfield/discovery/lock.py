@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,9 +51,10 @@ class LockedModel:
 
     def command(self, where: Path) -> str:
         """The command that locks the model in the file `where`."""
-        revision = f" --set model.revision={self.revision}" if self.revision else ""
-        place = "" if where == Path(FILE_NAME) else f" --set plugins.lock={where}"
-        return f"jackfield plugins lock {self.reference_from(where.parent)}{revision}{place}"
+        words = ["jackfield", "plugins", "lock", self.reference_from(where.parent)]
+        words += ["--set", f"model.revision={self.revision}"] if self.revision else []
+        words += [] if where == Path(FILE_NAME) else ["--set", f"plugins.lock={where}"]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
