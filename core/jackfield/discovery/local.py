@@ -68,11 +68,13 @@ def check_local(plugins: Iterable[PluginRef], installed: Iterable[PluginRef]) ->
                 f"{did_you_mean(of_a_runtime[0] if of_a_runtime else kind, [*core, *others])} "
                 f"Kinds: {', '.join([*core, *others])}"
             )
-        other = targets.setdefault((ref.kind, ref.major, ref.name), ref.target)
-        if other is not ref.target:
+        key = (ref.kind, ref.major, ref.name)
+        if key in targets:
             raise ConfigError(
-                f"plugins.local has {ref.name!r} of {kind} twice: {other} and {ref.target}. Remove one, or rename it"
+                f"plugins.local has {ref.name!r} of {kind} twice: {targets[key]} and {ref.target}. "
+                "Remove one, or rename it"
             )
+        targets[key] = ref.target
 
 
 def import_local(ref: PluginRef) -> ModuleType:

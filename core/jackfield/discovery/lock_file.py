@@ -96,7 +96,7 @@ def lock_failures(
                 distribution="",
                 version="",
                 error=str(error),
-                fix="Until then no engine with these settings starts",
+                fix="Until then engines with these settings are refused, or run what was not locked",
             ),
         )
     return ()

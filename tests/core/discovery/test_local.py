@@ -141,12 +141,13 @@ def test_a_folder_is_no_plugin(folder):
         parse_local("models.Mine=plain:build")
 
 
-def test_two_files_of_one_name_are_an_error(folder, distributions):
+@pytest.mark.parametrize("target", ["build", "other"])
+def test_one_name_twice_is_an_error(folder, distributions, target):
     (folder / "my_model.py").write_text(SOURCE)
-    local = ("models.Mine=my_model:build", "jackfield.models.Mine=my_model:other")
+    local = ("models.Mine=my_model:build", f"jackfield.models.Mine=my_model:{target}")
 
     with pytest.raises(
-        ConfigError, match="'Mine' of models twice: my_model:build and my_model:other"
+        ConfigError, match=f"'Mine' of models twice: my_model:build and my_model:{target}"
     ):
         distributions.scan(local=local)
 
