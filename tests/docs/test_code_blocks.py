@@ -1,31 +1,42 @@
-"""Every code block of the pages is at least Python (or TOML, or JSON); what is marked runs, in the order of its page.
+"""Every code block of the pages runs, in the order of its page, or says why not; data can be read.
 
 <!-- run -->           above a block of python or sh: it is run, all of a page in one empty folder
 <!-- file: NAME -->    above any block: it is written to that file first
+<!-- not run: WHY -->  above a block of python or sh; its Python compiles, its `jackfield` commands take these arguments
 """
 
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from jackfield.cli.main import main
+from jackfield.cli.settings import load_from_arguments
 from jackfield.environment import jackfield_variables
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"  # runs in an environment of its own: test_tutorial.py
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
-    r"^(?:<!-- (?P<mark>run|file: (?P<file>\S+)) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"^(?:<!-- (?P<mark>run|file: (?P<file>\S+)|not run: [^\n]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
+MEMBER_PAGES = sorted(  # of single packages; they are short and repeat what the pages show
+    page
+    for pattern in ("core/README.md", "*/*/README.md", "examples/third_party/*/README.md")
+    for page in ROOT.glob(pattern)
+    if not {".venv", "build", "docs"} & set(page.relative_to(ROOT).parts)
+)
 READERS = {"toml": tomllib.loads, "json": json.loads}
-STRAY = re.compile(r"^<!-- (run|file: .*) -->\n(?!```)", re.MULTILINE)
+STRAY = re.compile(r"^<!-- (run|file: .*|not run: .*) -->\n(?!```)", re.MULTILINE)
 
 
 def _name(page):
@@ -38,7 +49,7 @@ class Block:
     line: int  # of its first line, from 1
     language: str
     text: str
-    mark: str  # "", "run" or "file: NAME"
+    mark: str  # "", "run", "file: NAME" or "not run: WHY"
     file: str | None
 
     def __str__(self):
@@ -87,7 +98,45 @@ def test_a_block_of_data_can_be_read(block):
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_mark_stands_above_a_block_that_it_fits(page):
     assert not STRAY.search(page.read_text())
-    assert {b.language for b in blocks_of(page) if b.mark == "run"} <= {"python", "sh"}
+    marked = {b.language for b in blocks_of(page) if b.mark.endswith("run") or "not run" in b.mark}
+    assert marked <= {"python", "sh"}
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p != TUTORIAL], ids=_name)
+def test_a_block_runs_or_says_why_not(page):
+    unmarked = [b for b in blocks_of(page) if b.language in ("python", "sh") and not b.mark]
+
+    assert unmarked == [], f"mark them: {', '.join(map(str, unmarked))}"
+
+
+def commands_of(page):
+    """The words behind `jackfield` in each command of a page that is not run there."""
+    for block in blocks_of(page):
+        if block.mark != "run" and block.language == "sh":
+            for line in block.text.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                end = next((i for i, word in enumerate(words) if word[0] in "|<>&;"), len(words))
+                if words[:1] == ["jackfield"]:
+                    yield block, words[1:end]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *MEMBER_PAGES], ids=_name)
+def test_a_command_that_is_not_run_takes_its_arguments(page, monkeypatch, capsys):
+    def run(self, arguments):
+        if hasattr(arguments, "set"):
+            load_from_arguments(arguments)
+        return 0
+
+    names = {point.name: point for point in entry_points(group="jackfield.commands.v1")}
+    for point in names.values():
+        monkeypatch.setattr(point.load(), "run", run)
+    for block, words in commands_of(page):
+        if words[0] in names:  # a package by others may bring its own
+            try:
+                status = main(words)
+            except SystemExit as error:
+                status = error.code
+            assert status == 0, f"{block}: {shlex.join(words)}\n{capsys.readouterr().err}"
 
 
 @pytest.fixture
