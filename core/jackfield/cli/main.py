@@ -7,9 +7,11 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from jackfield import __version__
 from jackfield.activation import PluginRef
+from jackfield.cli.log import logged_to_stderr
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.config import PluginSettings
 from jackfield.discovery.kinds import COMMANDS
@@ -33,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise broken
         _tell_conflict(registry, arguments.command)
         command: Command = registry.card(_ref(registry, arguments.command))
-        status = command.run(arguments)
+        with logged_to_stderr() if hasattr(arguments, "logs_to_stderr") else nullcontext():
+            status = command.run(arguments)
         sys.stdout.flush()  # so that a closed pipe shows here
         return status
     except JackfieldError as error:
@@ -104,15 +107,28 @@ def _tell_conflict(registry: PluginRegistry, name: str) -> None:
             )
 
 
-def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.ArgumentParser:
+def _common() -> argparse.ArgumentParser:
+    """What every command takes, before and after its name."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="print tracebacks of errors"
     )
+    common.add_argument(
+        "-v",
+        "--verbose",
+        dest="logs_to_stderr",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="log to standard error, e.g. which plugins an engine chose",
+    )
+    return common
+
+
+def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jackfield",
         description="An LLM inference engine in which every part is a plug.",
-        parents=[common],
+        parents=[_common()],
     )
     parser.add_argument("--version", action="version", version=f"jackfield {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -125,7 +141,7 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
     refs = {ref.name: ref for ref in registry.refs(COMMANDS)}  # one of each name
     for name, ref in refs.items():
         if name == asked:
-            _add(commands, common, registry, ref)
+            _add(commands, registry, ref)
         else:  # for the list alone; nothing is loaded where another command was asked for
             commands.add_parser(name, help="" if asked in refs else _summary(registry, ref))
     return parser
@@ -141,7 +157,6 @@ def _summary(registry: PluginRegistry, ref: PluginRef) -> str:
 
 def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    common: argparse.ArgumentParser,
     registry: PluginRegistry,
     ref: PluginRef,
 ) -> None:
@@ -157,7 +172,12 @@ def _add(
             broken=error if known else load_error(ref, "add the arguments of", error)
         )
     else:
-        parser = commands.add_parser(ref.name, description=command.summary, parents=[common])
+        parser = commands.add_parser(
+            ref.name,
+            description=command.summary,
+            parents=[_common()],
+            conflict_handler="resolve",  # the command's own option wins
+        )
         command.add_arguments(parser)
 
 

@@ -234,3 +234,38 @@ def children_s():
     """Processor time of all child processes: with one thread and no waiting, what the clock says when others rest."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+CHATTY = """
+    import logging
+    from jackfield.interfaces.command import Command
+
+    class Chatty(Command):
+        def add_arguments(self, parser):
+            parser.add_argument("-v", "--volume", type=int, default=0)
+        def run(self, arguments):
+            logging.getLogger("acme").info("it went well")
+            return arguments.volume
+"""
+
+
+@pytest.fixture
+def chatty(distributions):
+    distributions.add(
+        "acme", {COMMANDS: {"chatty": "acme_chatty:Chatty"}}, modules={"acme_chatty": CHATTY}
+    )
+
+
+@pytest.mark.parametrize("words", [("-v", "chatty"), ("chatty", "--verbose")])
+def test_the_log_goes_to_standard_error_if_it_is_asked_for(jackfield, chatty, words):
+    assert jackfield(*words).err == "INFO acme: it went well\n"
+
+
+def test_the_log_is_silent_otherwise_also_after_a_verbose_command(jackfield, chatty):
+    jackfield("-v", "chatty")
+
+    assert jackfield("chatty").err == ""
+
+
+def test_an_option_of_the_command_wins_over_one_of_the_program(jackfield, chatty):
+    assert jackfield("chatty", "-v", "3").status == 3
