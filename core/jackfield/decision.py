@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
@@ -23,7 +24,8 @@ class Verdict(StrEnum):
     """What became of a candidate."""
 
     CHOSEN = "chosen"
-    ACCEPTED = "accepted"  # would fit, but another comes first
+    ACCEPTED = "accepted"  # was asked and would fit, but another comes first or is named
+    NOT_ASKED = "not asked"  # whether it would fit is not known
     REFUSED = "refused"
     FAILED = "failed"  # raised while it was loaded or probed
     INCOMPATIBLE = "incompatible"  # speaks another contract major
@@ -49,9 +51,12 @@ class Decision:
     chosen: str | None
     decided_by: str  # "preference of platform cpu", "jackfield.toml: select.attention"
     candidates: tuple[Candidate, ...] = field(default=())
+    covers: tuple[str, ...] = ()  # the parts of the model that it is for, "layers.0"; (): all
+    features: tuple[str, ...] = ()  # in use, that candidates must serve
+    match: Mapping[str, object] = field(default_factory=dict, hash=False)  # facts for rules
 
     def line(self) -> str:
-        """One line for the log and for error messages."""
+        """One line for error messages and reports."""
         return f"{self.kind} for {self.subject}: {self.chosen or 'none'} ({self.decided_by})"
 
     def report(self) -> str:
@@ -62,6 +67,21 @@ class Decision:
             rows.append(f"  {verdict:<12} {names} [{place}]")
             rows += [f"      {reason}" for reason in reasons]
         return "\n".join([self.line(), *rows])
+
+
+def summary(decisions: Iterable[Decision]) -> str:
+    """All choices in one line, for the log; neighbours of one kind with one choice share an entry."""
+    entries = []
+    for (kind, choice, decided_by), alike in groupby(decisions, key=_choice):
+        subjects = " and ".join(decision.subject for decision in alike)
+        entries.append(f"{kind} for {subjects}: {choice} ({decided_by})")
+    return "; ".join(entries)
+
+
+def _choice(decision: Decision) -> tuple[str, str, str]:
+    chosen = (c for c in decision.candidates if c.verdict is Verdict.CHOSEN)
+    names = [f"{c.name} [{c.distribution} {c.version}]" for c in chosen]
+    return decision.kind, names[0] if names else "none", decision.decided_by
 
 
 def _fate(candidate: Candidate) -> tuple[Verdict, str, tuple[Reason, ...]]:

@@ -29,7 +29,14 @@ from typing import Any
 
 
 class JackfieldError(Exception):
-    """Base of all errors that Jackfield raises on purpose."""
+    """Base of all errors that Jackfield raises on purpose.
+
+    One that ends a selection carries its Decision, and one that ends the making of an engine all decisions up to it.
+    """
+
+    summary: str = ""  # the message without reports and tracebacks, where it has any
+    decision: object = None
+    decisions: tuple[object, ...] = ()
 
 
 class ConfigError(JackfieldError, ValueError):
@@ -61,7 +68,9 @@ class PluginIncompatible(PluginError):
 
 
 class PluginLoadError(PluginError):
-    """A plugin failed while it was imported, probed or created."""
+    """A plugin failed while it was imported, probed or created. Of one line are `summary` and `remedy`."""
+
+    remedy: str = ""
 
 
 class PluginDrift(PluginError):
@@ -71,12 +80,10 @@ class PluginDrift(PluginError):
 class SelectionError(PluginError):
     """No candidate fits. `decision` holds every candidate with its reasons."""
 
-    def __init__(self, message: str, decision: object = None) -> None:
+    def __init__(self, message: str, decision: object = None, summary: str = "") -> None:
         super().__init__(message)
         self.decision = decision
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.decision)
+        self.summary = summary
 
 
 class ModelError(JackfieldError):

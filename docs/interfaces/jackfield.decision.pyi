@@ -1,4 +1,6 @@
 # Part of: jackfield.commands.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.model_sources.v1, jackfield.platforms.v1, jackfield.schedulers.v1, jackfield.tokenizers.v1, jackfield.weight_formats.v1, jackfield_torch.attention_backends.v1, jackfield_torch.quantization.v1
+from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from enum import StrEnum
@@ -13,6 +15,7 @@ class Reason:
 class Verdict(StrEnum):
     CHOSEN = 'chosen'
     ACCEPTED = 'accepted'
+    NOT_ASKED = 'not asked'
     REFUSED = 'refused'
     FAILED = 'failed'
     INCOMPATIBLE = 'incompatible'
@@ -30,9 +33,14 @@ class Decision:
     chosen: str | None
     decided_by: str
     candidates: tuple[Candidate, ...] = field(default=())
+    covers: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    match: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def line(self) -> str:
         ...
 
     def report(self) -> str:
         ...
+def summary(decisions: Iterable[Decision]) -> str:
+    ...

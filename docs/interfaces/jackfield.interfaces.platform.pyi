@@ -22,6 +22,7 @@ class ChoicePoint:
     preference: tuple[str, ...] = ()
     match: Mapping[str, Scalar] = field(default_factory=dict)
     remedy: str = ''
+    covers: tuple[str, ...] = ()
 class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}

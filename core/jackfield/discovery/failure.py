@@ -9,9 +9,13 @@ from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.discovery.kinds import COMMANDS, HOOKS, Kind
 from jackfield.discovery.local import LOCAL
-from jackfield.errors import PluginConflict
+from jackfield.errors import PluginConflict, PluginLoadError
 
 _NOT_SELECTED = (HOOKS, COMMANDS)  # kinds of which all are used
+
+
+class NoFacts(PluginLoadError):
+    """What the plugin would find on the machine that is asked about is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,8 @@ class PluginFailure:
     def __str__(self) -> str:
         place = " ".join(part for part in (self.distribution, self.version) if part)
         where = f"{self.kind} {self.name} [{place}]" if place else f"{self.kind} {self.name}"
-        return f"{where}: {self.error}. {self.fix}"
+        end = "" if self.error.endswith((".", "?")) else "."
+        return f"{where}: {self.error}{end} {self.fix}"
 
     @property
     def is_fault(self) -> bool:

@@ -31,9 +31,11 @@ def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
 def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadError:
     """The error for a plugin that raised while one tried to `verb` it."""
     cause = str(error) if isinstance(error, JackfieldError) else f"{type(error).__name__}: {error}"
-    return PluginLoadError(
-        f"cannot {verb} {describe(ref)}: {cause}\n{short_traceback(error)}  {fix_for(ref, error)}"
-    )
+    failed, fix = f"cannot {verb} {describe(ref)}", fix_for(ref, error)
+    found = PluginLoadError(f"{failed}: {cause}\n{short_traceback(error)}  {fix}")
+    first_line = cause.partition("\n")[0].removesuffix(", and wrote")  # as a lost trial goes on
+    found.summary, found.remedy = f"{failed}: {first_line}", fix
+    return found
 
 
 def describe(ref: PluginRef) -> str:

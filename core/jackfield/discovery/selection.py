@@ -8,17 +8,23 @@ from typing import Any
 
 from jackfield.activation import PluginRef
 from jackfield.decision import Candidate, Decision, Reason, Verdict
-from jackfield.discovery.failure import check_conflict, incompatibility
+from jackfield.discovery.failure import NoFacts, check_conflict, incompatibility
 from jackfield.discovery.kinds import short_name
+from jackfield.discovery.loading import load_error
+from jackfield.discovery.local import LOCAL
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.rules import SelectRules, Word
-from jackfield.errors import PluginLoadError, SelectionError
+from jackfield.discovery.scan import CORE
+from jackfield.errors import JackfieldError, PluginError, PluginLoadError, SelectionError
 from jackfield.features import features_in_use
 from jackfield.interfaces.card import Card, Facts
 from jackfield.interfaces.platform import ChoicePoint
 
 Tailor = Callable[[Card, Facts], Any]
 """The need that one candidate is checked with, where it depends on what the candidate would choose itself."""
+
+NOTHING_FITS = "nothing fits"
+UNDECIDED = "undecided"  # the selection itself is wrong
 
 
 def select(
@@ -34,61 +40,53 @@ def select(
 
     The user's word wins or fails. Else candidates are asked in the order of preference and then of name, up to
     the first that fits; `thorough` asks the others too. Raises PluginNotFound, PluginIncompatible, PluginConflict,
-    PluginLoadError (a named plugin does not load) or SelectionError, which carries the decision.
+    PluginLoadError (a named plugin does not load) or SelectionError; each carries the decision.
     """
-    judge = _Judge(registry, point, tailor)
-    word = rules.word(point.setting, point.match)
-    if word:
-        return _select_named(registry, point, judge, word)
-    refs = _ordered(registry.refs(point.kind), point.preference)
-    check_conflict(refs)
-    chosen: PluginRef | None = None
-    candidates: list[Candidate] = []
-    for ref in refs:
-        candidate = judge.asked(ref) if thorough or chosen is None else _not_asked(ref)
-        if candidate.verdict is Verdict.ACCEPTED and chosen is None:
-            candidate, chosen = replace(candidate, verdict=Verdict.CHOSEN), ref
-        candidates.append(candidate)
-    candidates += _incompatible(registry, point.kind)
-    decision = Decision(
-        kind=short_name(point.kind),
-        subject=point.subject,
-        chosen=chosen.name if chosen else None,
-        decided_by=_decided_by(chosen, point.preference, preferred_by, candidates),
-        candidates=tuple(candidates),
-    )
-    if chosen is None:
-        raise _nothing_fits(decision, point)
-    return chosen, decision
+    judge = _Judge(registry, point, tailor, thorough=thorough)
+    decided_by = UNDECIDED
+    try:
+        word = rules.word(point.setting, point.match)
+        decided_by = word.where if word else UNDECIDED
+        check_named(registry, rules, point.setting, point.kind)
+        if word:
+            return _select_named(registry, judge, word)
+        check_conflict(judge.refs)
+        return _select_first(judge, preferred_by)
+    except JackfieldError as error:
+        if error.decision is None:
+            error.decision = judge.undecided(decided_by)
+        raise
 
 
-def _select_named(
-    registry: PluginRegistry, point: ChoicePoint, judge: _Judge, word: Word
-) -> tuple[PluginRef, Decision]:
-    named = registry.ref(point.kind, word.name)
-    candidate = judge.asked(named, is_named=True)
-    fits = candidate.verdict is Verdict.ACCEPTED
-    if fits:
-        candidate = replace(candidate, verdict=Verdict.CHOSEN)
-    decision = Decision(
-        kind=short_name(point.kind),
-        subject=point.subject,
-        chosen=named.name if fits else None,
-        decided_by=word.where,
+def check_named(registry: PluginRegistry, rules: SelectRules, setting: str, kind: str) -> None:
+    """Every plugin that the user named must be there, also in a rule that decides nothing. Raises PluginError."""
+    for word in rules.words(setting):
+        try:
+            registry.ref(kind, word.name)
+        except PluginError as error:
+            raise type(error)(f"{word.where}: {error}") from None
+
+
+def undecided(
+    registry: PluginRegistry,
+    kind: str,
+    subject: str,
+    waits_for: str,
+    preference: tuple[str, ...] = (),
+) -> Decision:
+    """The decision on a choice point whose need is not known, since something before it was not decided."""
+    reason = Reason("not_asked", f"what it must serve depends on {waits_for}")
+    refs = in_order(registry.refs(kind), preference)
+    return Decision(
+        kind=short_name(kind),
+        subject=subject,
+        chosen=None,
+        decided_by=f"nothing yet: depends on {waits_for}",
         candidates=(
-            candidate,
-            *others_than(registry, named, not_named(word, point.setting), point.preference),
+            *(candidate_of(ref, Verdict.NOT_ASKED, reason) for ref in refs),
+            *incompatible_of(registry, kind),
         ),
     )
-    if candidate.verdict is Verdict.FAILED:
-        registry.facts(named)  # raises again what it failed with
-    if not fits:
-        raise SelectionError(
-            f"{word.where} names {word.name!r}, which does not fit {point.subject}\n"
-            f"{decision.report()}\nName another, or remove the setting to let the engine choose",
-            decision,
-        )
-    return named, decision
 
 
 def not_named(word: Word, setting: str) -> Reason:
@@ -96,66 +94,32 @@ def not_named(word: Word, setting: str) -> Reason:
     return Reason("not_named", f"{word.where} names {word.name}", f"name it with select.{setting}")
 
 
-def others_than(
-    registry: PluginRegistry, chosen: PluginRef, reason: Reason, preference: tuple[str, ...] = ()
-) -> list[Candidate]:
-    """All other plugins of a kind, refused unasked, and those of another contract major."""
-    refs = _ordered(registry.refs(chosen.kind), preference)
-    refused = [_candidate(ref, Verdict.REFUSED, reason) for ref in refs if ref != chosen]
-    return refused + _incompatible(registry, chosen.kind)
+def conflict_of(ref: PluginRef, refs: Iterable[PluginRef], setting: str) -> tuple[Reason, ...]:
+    """That other distributions own a plugin's name too, if they do."""
+    owners = [other.distribution for other in refs if other.name == ref.name]
+    if len(owners) == 1:
+        return ()
+    remedy = f'name one with select.{setting} = "{ref.name}@{ref.distribution}"'
+    return (Reason("conflict", f"{len(owners)} distributions own this name", remedy),)
 
 
-class _Judge:
-    """Asks one candidate after the other: features first, then the probe, then its own check."""
-
-    def __init__(self, registry: PluginRegistry, point: ChoicePoint, tailor: Tailor | None) -> None:
-        self._registry = registry
-        self._point = point
-        self._tailor = tailor
-        self._features = features_in_use(point.need)
-
-    def asked(self, ref: PluginRef, *, is_named: bool = False) -> Candidate:
-        """The candidate with its verdict: ACCEPTED, REFUSED or FAILED."""
-        try:
-            reasons = self._reasons(ref, is_named)
-        except PluginLoadError as error:
-            return _candidate(ref, Verdict.FAILED, Reason("failed", str(error)))
-        if reasons:
-            return _candidate(ref, Verdict.REFUSED, *reasons)
-        return _candidate(ref, Verdict.ACCEPTED, *self._registry.notices(ref))
-
-    def _reasons(self, ref: PluginRef, is_named: bool) -> tuple[Reason, ...]:
-        card: Card = self._registry.card(ref)
-        if card.only_named and not is_named:
-            remedy = f'set select.{self._point.setting} = "{ref.name}"'
-            return (Reason("only_named", "is taken only where it is named", remedy),)
-        if "*" not in card.features and (missing := self._features - card.features):
-            text = f"does not serve {', '.join(sorted(missing))}"
-            remedy = f"needs a release of {ref.distribution} that declares it"
-            return (Reason("feature", text, remedy),)
-        facts = self._registry.facts(ref)
-        need = self._tailor(card, facts) if self._tailor else self._point.need
-        return self._registry.check(ref, need)
-
-
-def _ordered(refs: Iterable[PluginRef], preference: tuple[str, ...]) -> list[PluginRef]:
+def in_order(refs: Iterable[PluginRef], preference: tuple[str, ...]) -> list[PluginRef]:
+    """Those that are preferred first, then by name."""
     place = {name: index for index, name in enumerate(preference)}
     return sorted(refs, key=lambda ref: (place.get(ref.name, len(place)), ref.name))
 
 
-def _not_asked(ref: PluginRef) -> Candidate:
-    return _candidate(ref, Verdict.ACCEPTED, Reason("not_asked", "comes later; was not asked"))
-
-
-def _incompatible(registry: PluginRegistry, kind: str) -> list[Candidate]:
+def incompatible_of(registry: PluginRegistry, kind: str) -> list[Candidate]:
+    """Those of another contract major. They are told, never asked."""
     found = []
     for ref in registry.incompatible(kind):
         error, fix = incompatibility(ref, registry.kind(kind))
-        found.append(_candidate(ref, Verdict.INCOMPATIBLE, Reason("major", error, fix)))
+        found.append(candidate_of(ref, Verdict.INCOMPATIBLE, Reason("major", error, fix)))
     return found
 
 
-def _candidate(ref: PluginRef, verdict: Verdict, *reasons: Reason) -> Candidate:
+def candidate_of(ref: PluginRef, verdict: Verdict, *reasons: Reason) -> Candidate:
+    """A plugin with what became of it."""
     return Candidate(
         name=ref.name,
         distribution=ref.distribution,
@@ -165,18 +129,157 @@ def _candidate(ref: PluginRef, verdict: Verdict, *reasons: Reason) -> Candidate:
     )
 
 
-def _decided_by(
-    chosen: PluginRef | None,
-    preference: tuple[str, ...],
-    preferred_by: str,
-    candidates: list[Candidate],
-) -> str:
+def failed_candidate(ref: PluginRef, error: PluginLoadError) -> Candidate:
+    """A plugin that raised, with the error in one line."""
+    text = error.summary or str(error).partition("\n")[0]
+    return candidate_of(ref, Verdict.FAILED, Reason("failed", text, error.remedy))
+
+
+def _select_first(judge: _Judge, preferred_by: str) -> tuple[PluginRef, Decision]:
+    chosen: PluginRef | None = None
+    candidates: list[Candidate] = []
+    for ref in judge.refs:
+        if chosen is None or judge.thorough:
+            candidate = judge.asked(ref)
+        else:
+            reason = Reason("not_asked", "comes later; was not asked")
+            candidate = candidate_of(ref, Verdict.NOT_ASKED, reason)
+        if candidate.verdict is Verdict.ACCEPTED and chosen is None:
+            candidate, chosen = replace(candidate, verdict=Verdict.CHOSEN), ref
+        candidates.append(candidate)
     if chosen is None:
-        return "nothing fits"
-    if chosen.name in preference:
+        raise _nothing_fits(judge.decision(None, NOTHING_FITS, candidates), judge.point)
+    return chosen, judge.decision(chosen, _decided_by(chosen, judge, preferred_by), candidates)
+
+
+def _select_named(
+    registry: PluginRegistry, judge: _Judge, word: Word
+) -> tuple[PluginRef, Decision]:
+    named = registry.ref(judge.point.kind, word.name)
+    candidate = judge.asked(named, is_named=True)
+    fits = candidate.verdict is Verdict.ACCEPTED
+    if fits:
+        candidate = replace(candidate, verdict=Verdict.CHOSEN)
+    others = judge.passed_over(not_named(word, judge.point.setting), named)
+    decision = judge.decision(named if fits else None, word.where, [candidate, *others])
+    if fits:
+        return named, decision
+    if candidate.verdict in (Verdict.FAILED, Verdict.NOT_ASKED):
+        _raise_again(registry, named, decision)
+    problem = f"{word.where} names {word.name!r}, which does not fit {judge.point.subject}"
+    remedy = "Name another, or remove the setting to let the engine choose"
+    reasons = "; ".join(map(str, candidate.reasons))
+    raise SelectionError(
+        f"{problem}\n{decision.report()}\n{remedy}", decision, f"{problem}: {reasons}. {remedy}"
+    )
+
+
+def _raise_again(registry: PluginRegistry, ref: PluginRef, decision: Decision) -> None:
+    """Raise what a plugin failed with when it was loaded or probed, if it was then."""
+    try:
+        registry.facts(ref)
+    except PluginLoadError as error:
+        error.decision = decision
+        raise
+
+
+class _Judge:
+    """Asks one candidate after the other: features first, then the probe, then its own check."""
+
+    def __init__(
+        self, registry: PluginRegistry, point: ChoicePoint, tailor: Tailor | None, *, thorough: bool
+    ) -> None:
+        self._registry = registry
+        self.point = point
+        self.refs = in_order(registry.refs(point.kind), point.preference)
+        self.thorough = thorough
+        self._tailor = tailor
+        self._features = features_in_use(point.need)
+
+    def asked(self, ref: PluginRef, *, is_named: bool = False) -> Candidate:
+        """The candidate with its verdict: ACCEPTED, REFUSED or FAILED, or NOT_ASKED where its facts are unknown.
+
+        One that must be named is asked only if it is, or for a thorough answer.
+        """
+        try:
+            card: Card = self._registry.card(ref)
+            if not card.only_named or is_named:
+                reasons = self._reasons(ref, card)
+            elif self.thorough:
+                own = self._reasons(ref, card)
+                reasons = (self._only_named(ref, "" if own else "; it would fit"), *own)
+            else:
+                return candidate_of(ref, Verdict.NOT_ASKED, self._only_named(ref))
+        except NoFacts as error:
+            reason = Reason("no_facts", error.summary, error.remedy)
+            return candidate_of(ref, Verdict.NOT_ASKED, reason)
+        except PluginLoadError as error:
+            return failed_candidate(ref, error)
+        if reasons:
+            return candidate_of(ref, Verdict.REFUSED, *reasons)
+        return candidate_of(ref, Verdict.ACCEPTED, *self._registry.notices(ref))
+
+    def passed_over(self, reason: Reason, named: PluginRef | None = None) -> list[Candidate]:
+        """All but the one that is named, with `reason` before their own; those are asked only where one is thorough."""
+        found = []
+        for ref in (ref for ref in self.refs if ref != named):
+            own = self.asked(ref) if self.thorough else candidate_of(ref, Verdict.NOT_ASKED)
+            found.append(replace(own, reasons=(reason, *own.reasons)))
+        return found
+
+    def undecided(self, decided_by: str) -> Decision:
+        """The decision where the selection itself went wrong: by a word that means nothing, or a name with two owners."""
+        candidates = []
+        for ref in self.refs:
+            own = self.asked(ref) if self.thorough else candidate_of(ref, Verdict.NOT_ASKED)
+            reasons = conflict_of(ref, self.refs, self.point.setting)
+            candidates.append(replace(own, reasons=(*reasons, *own.reasons)))
+        return self.decision(None, decided_by, candidates)
+
+    def decision(
+        self, chosen: PluginRef | None, decided_by: str, candidates: Iterable[Candidate]
+    ) -> Decision:
+        """The decision on this point; candidates of another major are added."""
+        point = self.point
+        return Decision(
+            kind=short_name(point.kind),
+            subject=point.subject,
+            chosen=chosen.name if chosen else None,
+            decided_by=decided_by,
+            candidates=(*candidates, *incompatible_of(self._registry, point.kind)),
+            covers=point.covers,
+            features=tuple(sorted(self._features)),
+            match=dict(point.match),
+        )
+
+    def _only_named(self, ref: PluginRef, more: str = "") -> Reason:
+        remedy = f'set select.{self.point.setting} = "{ref.name}"'
+        return Reason("only_named", f"is taken only where it is named{more}", remedy)
+
+    def _reasons(self, ref: PluginRef, card: Card) -> tuple[Reason, ...]:
+        if "*" not in card.features and (missing := self._features - card.features):
+            text = f"does not serve {', '.join(sorted(missing))}"
+            return (Reason("feature", text, self._remedy_for_features(ref)),)
+        facts = self._registry.facts(ref)
+        return self._registry.check(ref, self._need(ref, card, facts))
+
+    def _need(self, ref: PluginRef, card: Card, facts: Facts) -> Any:
+        try:
+            return self._tailor(card, facts) if self._tailor else self.point.need
+        except Exception as error:  # a tailor asks the card
+            raise load_error(ref, "find out what to ask of", error) from error
+
+    def _remedy_for_features(self, ref: PluginRef) -> str:
+        if ref.distribution in (CORE, LOCAL):  # no other release of it is to be had
+            return f"name one that does with select.{self.point.setting}, or do without it"
+        return f"needs a release of {ref.distribution} that declares it"
+
+
+def _decided_by(chosen: PluginRef, judge: _Judge, preferred_by: str) -> str:
+    """The same whether or not those that come later are asked."""
+    if chosen.name in judge.point.preference:
         return f"preference of {preferred_by}"
-    fitting = [c for c in candidates if c.verdict in (Verdict.CHOSEN, Verdict.ACCEPTED)]
-    return "the only one that fits" if len(fitting) == 1 else "order of names"
+    return "the only one that fits" if chosen == judge.refs[-1] else "order of names"
 
 
 def _nothing_fits(decision: Decision, point: ChoicePoint) -> SelectionError:
@@ -186,4 +289,5 @@ def _nothing_fits(decision: Decision, point: ChoicePoint) -> SelectionError:
         "install one that does (pip install jackfield-NAME), or change the settings that it is asked for, "
         f"or name one with select.{point.setting}"
     )
-    return SelectionError(f"{decision.report()}\n{what}: {remedy}", decision)
+    problem = f"{what}: {remedy}"
+    return SelectionError(f"{decision.report()}\n{problem}", decision, problem)

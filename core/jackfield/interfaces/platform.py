@@ -29,6 +29,7 @@ class ChoicePoint:
     preference: tuple[str, ...] = ()  # names, the first that fits is taken; others come after them
     match: Mapping[str, Scalar] = field(default_factory=dict)  # None: differs within the subject
     remedy: str = ""  # what to do where nothing fits: a sentence for the error
+    covers: tuple[str, ...] = ()  # the modules that it is for, "layers.0"; (): the whole model
 
 
 class Platform(Card):

@@ -66,7 +66,7 @@ def _facts(spec: ModelSpec, module: str) -> dict[str, Scalar]:
 
 
 def _subject(spec: ModelSpec, modules: Iterable[str]) -> str:
-    """Layers with the same of their linears together: "linears of layers 1-3; mixer.q, mixer.k of layers 0; head"."""
+    """Layers with the same of their linears together: "linears of layers 1-3; mixer.q, mixer.k of layer 0; head"."""
     layers: dict[int, list[str]] = {}
     outside = []
     for module in modules:

@@ -79,6 +79,7 @@ class TorchPlatform(Platform):
             preference=self.quantization_preference,
             match=group.match,
             remedy=_remedy(group.method),
+            covers=group.modules,
         )
 
     def _attention_choice(self, group: AttentionGroup) -> ChoicePoint:
@@ -89,6 +90,7 @@ class TorchPlatform(Platform):
             need=group.need,
             preference=self.attention_preference,
             match=group.match,
+            covers=tuple(f"layers.{layer}" for layer in group.layers),
         )
 
     def _check_dtype(self, need: PlatformNeed) -> tuple[Reason, ...]:

@@ -238,3 +238,28 @@ def test_a_required_distribution_that_loads_passes(distributions):
     registry.check_required(("acme",))
 
     assert registry.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("jackfield.modles", "no kind 'jackfield.modles'; did you mean 'jackfield.models'? Kinds"),
+        (f"jackfield.{'q' * 30}", "qqq'. Kinds of the core"),
+    ],
+)
+def test_a_problem_is_told_in_whole_sentences(distributions, kind, said):
+    distributions.add("acme", {f"{kind}.v1": {"a": "acme:A"}})
+
+    (problem,) = (p for p in distributions.scan().problems if p.distribution == "acme")
+    assert said in str(problem)
+
+
+def test_the_facts_of_those_that_were_probed_are_there(distributions):
+    targets = {"acme": "acme_card:Format"}
+    distributions.add("acme", {"jackfield.tokenizers.v1": targets}, modules={"acme_card": CARD})
+    registry = distributions.scan()
+    ref = registry.ref("tokenizers", "acme")
+
+    assert registry.probed == {}
+    registry.facts(ref)
+    assert registry.probed == {ref: {"there": True}}

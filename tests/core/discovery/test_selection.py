@@ -6,15 +6,20 @@ from typing import ClassVar
 import pytest
 
 from jackfield.decision import Reason, Verdict
+from jackfield.discovery.kinds import EXECUTORS
+from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.rules import SelectRules
 from jackfield.discovery.selection import select
 from jackfield.errors import (
+    ConfigError,
     PluginConflict,
     PluginIncompatible,
     PluginLoadError,
     PluginNotFound,
     SelectionError,
+    UnknownSettingError,
 )
+from jackfield.interfaces.executor import ExecutorNeed
 from jackfield.interfaces.platform import ChoicePoint
 
 KIND = "jackfield_acme.kernels"
@@ -36,6 +41,8 @@ CARDS = """
         def check(self, need, facts):
             fits = need.head_size <= facts["most"]
             return () if fits else (Reason("head_size", f"serves {facts['most']} elements", "pad"),)
+    class NamedAndSmall(Small):
+        only_named = True
     class Broken(Card):
         def check(self, need, facts): raise KeyError("oops")
     class Heavy(Card):
@@ -58,7 +65,9 @@ class Plain:
 
 @pytest.fixture
 def choose(distributions):
-    def choose(cards, *, select_=None, need=None, preference=(), match=None, major=1, **options):
+    def choose(
+        cards, *, select_=None, need=None, preference=(), match=None, major=1, covers=(), **options
+    ):
         targets = {name: f"acme_cards:{cls}" for name, cls in cards.items()}
         distributions.add("acme", {f"{KIND}.v{major}": targets}, modules={"acme_cards": CARDS})
         registry = distributions.scan()
@@ -70,6 +79,7 @@ def choose(distributions):
             need=need or Plain(),
             preference=preference,
             match=match or {},
+            covers=covers,
         )
         return select(registry, point, SelectRules(select_ or {}, {}), **options)
 
@@ -154,7 +164,7 @@ def test_who_is_taken_only_when_named_is_taken_when_named(choose):
 def test_later_candidates_are_not_asked(choose):
     _, decision = choose({"a": "Plain", "b": "Heavy"})
 
-    assert verdicts(decision) == [("a", "chosen"), ("b", "accepted", "not_asked")]
+    assert verdicts(decision) == [("a", "chosen"), ("b", "not asked", "not_asked")]
 
 
 def test_a_thorough_selection_asks_all_and_chooses_the_same(choose):
@@ -176,7 +186,7 @@ def test_the_users_word_wins_over_preference(choose):
 
     assert ref.name == "b"
     assert decision.decided_by == "code: select.kernel"
-    assert verdicts(decision) == [("b", "chosen"), ("a", "refused", "not_named")]
+    assert verdicts(decision) == [("b", "chosen"), ("a", "not asked", "not_named")]
 
 
 def test_a_rule_decides_for_its_subject_alone(choose):
@@ -249,3 +259,122 @@ def test_naming_the_owner_ends_the_conflict(choose, distributions):
     distributions.add("other", {f"{KIND}.v1": {"a": "other:A"}})
 
     assert choose({"a": "Plain"}, select_={"kernel": "a@acme"})[0].distribution == "acme"
+
+
+def test_a_thorough_selection_asks_those_that_are_passed_over_for_a_named_one(choose):
+    cards = {"a": "Plain", "b": "Small", "c": "Plain"}
+    _, decision = choose(
+        cards, select_={"kernel": "c"}, need=Plain(head_size=128), preference=("b",), thorough=True
+    )
+
+    assert verdicts(decision) == [
+        ("c", "chosen"),
+        ("b", "refused", "not_named", "head_size"),
+        ("a", "accepted", "not_named"),  # what is chosen without the setting
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head_size", "codes", "text"),
+    [
+        (64, ["only_named"], "is taken only where it is named; it would fit"),
+        (128, ["only_named", "head_size"], "is taken only where it is named"),
+    ],
+)
+def test_a_thorough_selection_tells_whether_one_that_must_be_named_would_fit(
+    choose, head_size, codes, text
+):
+    cards = {"a": "NamedAndSmall", "b": "Plain"}
+    _, decision = choose(cards, need=Plain(head_size=head_size), thorough=True)
+
+    first = decision.candidates[0]
+    assert first.verdict is Verdict.REFUSED
+    assert [reason.code for reason in first.reasons] == codes
+    assert first.reasons[0].text == text
+
+
+def test_one_that_must_be_named_is_otherwise_not_asked(choose):
+    _, decision = choose({"a": "NamedAndSmall", "b": "Plain"})
+
+    assert verdicts(decision)[0] == ("a", "not asked", "only_named")
+
+
+def test_what_decided_is_the_same_for_a_thorough_selection(choose):
+    cards, need = {"a": "Plain", "b": "Small"}, Plain(head_size=128)
+
+    found = {
+        choose(cards, need=need, thorough=thorough)[1].decided_by for thorough in (False, True)
+    }
+
+    assert found == {"order of names"}
+
+
+def test_a_decision_holds_what_candidates_were_asked_with(choose):
+    _, decision = choose(
+        {"a": "Anything"}, need=Need(window=True), match={"window": True}, covers=("layers.0",)
+    )
+
+    assert decision.features == ("kernel.window",)
+    assert decision.match == {"window": True}
+    assert decision.covers == ("layers.0",)
+
+
+def test_a_failure_is_one_line_with_the_way_out_apart(choose):
+    _, decision = choose({"a": "Absent", "b": "Plain"})
+
+    (reason,) = decision.candidates[0].reasons
+    assert reason.text.startswith("cannot probe the kernel 'a' of acme 1.0 (acme_cards:Absent): ")
+    assert reason.text.endswith("OSError: no such device")
+    assert reason.remedy.startswith("Try another release of acme")
+
+
+@pytest.mark.parametrize(
+    ("cards", "word", "error"),
+    [
+        ({"a": "Plain"}, "c", PluginNotFound),
+        ({"a": "Gone", "b": "Plain"}, "a", PluginLoadError),
+        ({"a": "Plain"}, [{"match": {"color": 1}, "use": "a"}], UnknownSettingError),
+        ({"a": "Plain"}, 3, ConfigError),
+    ],
+)
+def test_every_error_of_a_selection_carries_its_decision(choose, cards, word, error):
+    with pytest.raises(error) as caught:
+        choose(cards, select_={"kernel": word})
+
+    decision = caught.value.decision
+    assert (decision.kind, decision.chosen) == (KIND, None)
+    assert {candidate.name for candidate in decision.candidates} == set(cards)
+
+
+def test_the_decision_on_a_name_owned_twice_says_so_at_each_owner(choose, distributions):
+    distributions.add("other", {f"{KIND}.v1": {"a": "other:A"}})
+
+    with pytest.raises(PluginConflict) as caught:
+        choose({"a": "Plain", "b": "Plain"})
+
+    assert verdicts(caught.value.decision) == [
+        ("a", "not asked", "conflict"),
+        ("a", "not asked", "conflict"),
+        ("b", "not asked"),
+    ]
+
+
+def test_a_tailor_that_fails_at_a_candidate_is_that_candidates_failure(choose):
+    def tailor(card, facts):
+        return Plain(head_size=facts["most"])
+
+    ref, decision = choose({"a": "Plain", "b": "Small"}, tailor=tailor)
+
+    assert ref.name == "b"
+    assert "KeyError: 'most'" in decision.candidates[0].reasons[0].text
+
+
+def test_nobody_is_told_to_upgrade_what_has_no_other_release():
+    registry = PluginRegistry.scan()
+    need = ExecutorNeed(num_ranks=2, platform="reference")
+    point = ChoicePoint(kind=EXECUTORS, setting="executor", subject="engine", need=need)
+
+    _, decision = select(registry, point, SelectRules({}, {}))
+
+    (inline,) = [c for c in decision.candidates if c.name == "inline"]
+    assert inline.reasons[0].remedy == "name one that does with select.executor, or do without it"

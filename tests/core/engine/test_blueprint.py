@@ -46,7 +46,7 @@ def test_a_blueprint_selects_every_part_and_gives_a_decision_for_each(world):
         ("kernels", "layer 1"): "slow",
         ("hooks", "watcher"): "watcher",
     }
-    assert len(blueprint.decisions) == 9  # hooks are all active: nothing to decide
+    assert len(blueprint.decisions) == 10
 
 
 def test_a_blueprint_makes_what_it_selected(world):

@@ -82,8 +82,8 @@ def test_a_model_answers_as_the_plain_model_of_the_weights_that_were_stored(envi
     assert tokens == expected_tokens
     assert logprobs == pytest.approx(expected_logprobs, abs=1e-4)
     assert chosen == {
-        "linears of layers 1 (acme_int8)": "acme_int8",
-        "linears of layers 0; head (plain weights)": "unquantized",
+        "linears of layer 1 (acme_int8)": "acme_int8",
+        "linears of layer 0; head (plain weights)": "unquantized",
     }
     assert set(all_plain.values()) == {"unquantized"}
 
@@ -118,8 +118,8 @@ def test_explain_says_for_each_linear_how_it_is_stored_and_why_nothing_else_read
 ):
     said = environment.run(f"{JACKFIELD} explain int8", folder)
 
-    assert "quantization for linears of layers 1 (acme_int8): acme_int8" in said
-    assert "quantization for linears of layers 0; head (plain weights): unquantized" in said
+    assert "quantization for linears of layer 1 (acme_int8): acme_int8" in said
+    assert "quantization for linears of layer 0; head (plain weights): unquantized" in said
     assert "refused      unquantized" in said
 
 

@@ -34,6 +34,16 @@ def test_each_cache_group_gets_an_attention_backend():
     assert window.match["window"] is True
 
 
+def test_a_choice_says_for_which_modules_it_is():
+    quantization, full, window = CpuPlatform().choices(
+        tiny_spec(4, windows=(None, 8)), make_config(), {}
+    )
+
+    assert full.covers == ("layers.0", "layers.2")
+    assert window.covers == ("layers.1", "layers.3")
+    assert {"layers.0.mixer.q", "head"} <= {*quantization.covers}
+
+
 def test_the_need_counts_the_heads_of_one_rank():
     _, attention = CpuPlatform().choices(tiny_spec(), make_config(tensor_parallel=2), {})
 
