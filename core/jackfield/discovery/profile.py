@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from jackfield.activation import PluginRef
 from jackfield.config.settings import did_you_mean
+from jackfield.decision import Reason
+from jackfield.discovery.failure import NoFacts
+from jackfield.discovery.kinds import short_name
 from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import ConfigError, PluginLoadError
@@ -32,6 +35,8 @@ class Profile:
     machine: Mapping[str, Any]  # for people
     facts: Mapping[str, Facts]
     failed: Mapping[str, str]
+    # of the plugins; none in files of older versions
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def probe(self, ref: PluginRef, card: Card) -> Facts:
         """What the probe of a plugin found on that machine. Raises PluginLoadError as it did, or if it is not known.
@@ -40,15 +45,37 @@ class Profile:
         """
         if not has_probe(card):
             return {}
-        key = _key(ref)
+        key = profile_key(ref)
         if key in self.failed:
             raise PluginLoadError(f"on the machine of profile {self.name}: {self.failed[key]}")
         if key not in self.facts:
-            raise PluginLoadError(
-                f"profile {self.name} holds nothing that {describe(ref)} found; save one where it is "
-                "installed: jackfield doctor --save-profile FILE"
-            )
+            lacking = f"profile {self.name} holds nothing that {describe(ref)} found"
+            remedy = "save one where it is installed: jackfield doctor --save-profile FILE"
+            unknown = NoFacts(f"{lacking}; {remedy}")
+            unknown.summary, unknown.remedy = lacking, remedy
+            raise unknown
         return self.facts[key]
+
+    def notes(self, installed: Iterable[PluginRef]) -> tuple[Reason, ...]:
+        """What makes an explanation for that machine differ from one that is made there."""
+        here = {profile_key(ref): ref for ref in installed}
+        return tuple(
+            note
+            for key in dict.fromkeys((*self.facts, *self.failed))
+            if (note := self._note(key, here.get(key)))
+        )
+
+    def _note(self, key: str, ref: PluginRef | None) -> Reason | None:
+        kind, _, plugin = key.partition(":")
+        name, _, distribution = plugin.partition("@")
+        if ref is None:
+            text = f"not asked: {name} of {distribution} ({short_name(kind)}) is in the profile but not installed here"
+            return Reason("not_installed", text, f"pip install {distribution}")
+        there = self.versions.get(key, ref.version)
+        if there == ref.version:
+            return None
+        text = f"the facts of {name} ({short_name(kind)}) were found by {distribution} {there}, here is {ref.version}"
+        return Reason("version", text, "save the profile again, or install that version")
 
 
 def read_profile(path: Path) -> Profile:
@@ -62,6 +89,7 @@ def read_profile(path: Path) -> Profile:
             machine=dict(document["machine"]),
             facts={key: dict(facts) for key, facts in document["facts"].items()},
             failed=dict(document.get("failed", {})),
+            versions=dict(document.get("versions", {})),
         )
     except OSError as error:
         reason = error.strerror or str(error)
@@ -97,24 +125,32 @@ def save_profile(path: Path, machine: Mapping[str, Any], registry: PluginRegistr
     """Probe every plugin that is served, and write what they found. Raises ConfigError where it cannot write."""
     facts: dict[str, Facts] = {}
     failed: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for ref in (ref for kind in registry.kinds for ref in registry.refs(kind.name)):
         try:
             card = registry.card(ref)
             if isinstance(card, Card) and has_probe(card):
-                facts[_key(ref)] = registry.facts(ref)
+                facts[profile_key(ref)] = registry.facts(ref)
+                versions[profile_key(ref)] = ref.version
         except PluginLoadError as error:
-            failed[_key(ref)] = str(error).partition("\n")[0]
-    document = {"format": _FORMAT, "machine": dict(machine), "facts": facts, "failed": failed}
+            failed[profile_key(ref)] = error.summary or str(error).partition("\n")[0]
+            versions[profile_key(ref)] = ref.version
+    profile = Profile(
+        name=path.stem, machine=dict(machine), facts=facts, failed=failed, versions=versions
+    )
+    document = {"format": _FORMAT, **asdict(profile)}
+    del document["name"]  # the file's
     try:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"cannot write the profile {path}: {error.strerror or error}. Name a file in a folder that exists"
         ) from None
-    return Profile(name=path.stem, machine=machine, facts=facts, failed=failed)
+    return profile
 
 
-def _key(ref: PluginRef) -> str:
+def profile_key(ref: PluginRef) -> str:
+    """How files name a plugin whose facts they hold."""
     return f"{ref.kind}:{ref.name}@{ref.distribution}"
 
 

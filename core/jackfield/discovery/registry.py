@@ -23,7 +23,7 @@ from jackfield.discovery.local import LOCAL, check_local, parse_local
 from jackfield.discovery.probing.trials import Trials
 from jackfield.discovery.scan import Scan, normalise, scan_installed
 from jackfield.errors import ConfigError, PluginIncompatible, PluginLoadError, PluginNotFound
-from jackfield.interfaces.adapter import Adapter
+from jackfield.interfaces.adapter import Adapter, has_probe
 from jackfield.interfaces.card import Card, Facts
 
 Probe = Callable[[PluginRef, Card], Facts]
@@ -168,6 +168,11 @@ class PluginRegistry:
             card = self.card(ref)
             self._facts[ref] = self._guard("probe", ref, lambda: _plain(self._probe(ref, card)))
         return self._facts[ref]
+
+    @property
+    def probed(self) -> Mapping[PluginRef, Facts]:
+        """The facts of every plugin that has a probe of its own and was asked for them."""
+        return {ref: facts for ref, facts in self._facts.items() if has_probe(self._cards[ref])}
 
     def check(self, ref: PluginRef, need: Any) -> tuple[Reason, ...]:
         """What a plugin itself says against a need. Raises PluginLoadError where its check raises."""

@@ -8,7 +8,10 @@ import pytest
 from jackfield.discovery.kinds import PLATFORMS
 from jackfield.discovery.profile import find_profile, read_profile, save_profile
 from jackfield.discovery.registry import PluginRegistry
+from jackfield.discovery.rules import SelectRules
+from jackfield.discovery.selection import select
 from jackfield.errors import ConfigError, PluginLoadError
+from jackfield.interfaces.platform import ChoicePoint
 
 CARD = """
     from jackfield.interfaces.platform import Platform
@@ -71,6 +74,33 @@ def test_a_probe_that_failed_there_fails_here_with_the_same_words(acme, write):
         facts(acme, read_profile(write(failed=failed)), "absent")
 
 
+def test_a_candidate_that_the_profile_does_not_know_was_not_asked(acme, write):
+    registry = PluginRegistry(acme.scan().all, probe=read_profile(write(facts={})).probe)
+    point = ChoicePoint(kind=PLATFORMS, setting="platform", subject="engine", need=None)
+
+    _, decision = select(registry, point, SelectRules({}, {}), thorough=True)
+
+    found = {c.name: (str(c.verdict), *(r.code for r in c.reasons)) for c in decision.candidates}
+    assert found["acme"] == ("not asked", "no_facts")
+
+
+def test_a_plugin_that_is_only_in_the_profile_is_noted_with_how_to_install_it(acme, write):
+    (note,) = read_profile(write()).notes(())
+
+    assert note.code == "not_installed"
+    assert "acme of acme (platforms) is in the profile but not installed here" in note.text
+    assert note.remedy == "pip install acme"
+
+
+@pytest.mark.parametrize(
+    ("versions", "codes"), [({KEY: "0.9"}, ["version"]), ({KEY: "1.0"}, []), ({}, [])]
+)
+def test_facts_of_another_version_are_noted(acme, write, versions, codes):
+    notes = read_profile(write(versions=versions)).notes(acme.scan().all)
+
+    assert [note.code for note in notes] == codes
+
+
 def test_a_saved_profile_says_what_was_found_and_what_failed(acme, tmp_path):
     file = tmp_path / "mine.json"
     save_profile(file, {"processor": "tiny"}, acme.scan())
@@ -80,6 +110,7 @@ def test_a_saved_profile_says_what_was_found_and_what_failed(acme, tmp_path):
     assert (profile.name, profile.machine) == ("mine", {"processor": "tiny"})
     assert profile.facts == {KEY: {"cores": 4}}
     assert "no such device" in profile.failed["jackfield.platforms:absent@acme"]
+    assert profile.versions == {KEY: "1.0", "jackfield.platforms:absent@acme": "1.0"}
 
 
 def test_a_profile_that_a_platforms_package_ships_is_found_without_importing_it(acme, write):
