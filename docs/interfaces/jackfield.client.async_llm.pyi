@@ -31,6 +31,9 @@ class AsyncLLM:
     def decisions(self) -> tuple[Decision, ...]:
         ...
 
+    def explanation(self) -> dict[str, Any]:
+        ...
+
     @property
     def vocab_size(self) -> int:
         ...

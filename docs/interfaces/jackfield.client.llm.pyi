@@ -33,6 +33,9 @@ class LLM:
     def decisions(self) -> tuple[Decision, ...]:
         ...
 
+    def explanation(self) -> dict[str, Any]:
+        ...
+
     @property
     def vocab_size(self) -> int:
         ...

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.config import LoadedConfig, to_toml
 from jackfield.discovery.kinds import PLATFORMS
 from jackfield.discovery.profile import Profile, find_profile
-from jackfield.discovery.registry import PluginRegistry, probe_here
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.errors import ConfigError
 from jackfield.interfaces.command import Command
+
+_PROBLEMS = 2  # exit status, as of other wrong input
 
 
 class ExplainCommand(Command):
-    """Makes the same blueprint as an engine does, but asks every candidate, and prints it."""
+    """Decides as an engine does, but asks every candidate, goes on where something fails, and prints it all."""
 
     summary = "say what an engine would choose for a model, and why"
 
@@ -36,6 +40,12 @@ class ExplainCommand(Command):
             metavar=("A", "B"),
             help="compare two explanations that were saved with --json; status 1 if they differ",
         )
+        parser.add_argument(
+            "--facts",
+            action="store_true",
+            help="also print the features and facts that were asked with, and what probes found "
+            "(they are always in --json)",
+        )
         output = parser.add_mutually_exclusive_group()
         output.add_argument("--json", action="store_true", help="one JSON object")
         output.add_argument(
@@ -46,25 +56,40 @@ class ExplainCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print decisions, settings and memory, or what differs between two of them."""
+        """Print decisions, settings and memory, or what differs between two of them; 2 if an engine would not start."""
         from jackfield.cli.explain_diff import print_differences
-        from jackfield.cli.explanation import print_document, print_text
+        from jackfield.cli.explanation import print_explanation
         from jackfield.engine.blueprint import make_blueprint
+        from jackfield.engine.draft import make_draft
+        from jackfield.engine.explanation import explain
 
         if arguments.diff:
+            _check_alone(arguments)
             return print_differences(*arguments.diff, as_json=arguments.json)
         loaded = load_from_arguments(arguments)
         profile = _profile(loaded, arguments.profile)
-        probe = profile.probe if profile else probe_here
-        registry = PluginRegistry.scan(loaded.config.plugins, probe=probe)
-        blueprint = make_blueprint(loaded, registry, thorough=True)
-        if arguments.toml:
-            print(to_toml(blueprint.config), end="")
-        elif arguments.json:
-            print_document(blueprint, profile.name if profile else None)
+        registry = PluginRegistry.scan(
+            loaded.config.plugins, probe=profile.probe if profile else None
+        )
+        if arguments.toml:  # only what starts can be reproduced
+            print(to_toml(make_blueprint(loaded, registry).config), end="")
+            return 0
+        draft = make_draft(loaded, registry, thorough=True, keeps_going=True)
+        document = explain(draft, profile)
+        if arguments.json:
+            print(json.dumps(document, indent=2))
         else:
-            print_text(blueprint, profile.name if profile else None)
-        return 0
+            print_explanation(document, with_facts=arguments.facts)
+        return _PROBLEMS if document["problems"] else 0
+
+
+def _check_alone(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for what makes no sense beside --diff."""
+    for name in ("model", "profile"):
+        if value := getattr(arguments, name):
+            raise ConfigError(
+                f"--diff compares two files and explains nothing itself: leave out {name} {value!r}"
+            )
 
 
 def _profile(loaded: LoadedConfig, word: str | None) -> Profile | None:

@@ -1,81 +1,90 @@
-"""How a blueprint is told: as text for people, as JSON for programs."""
+"""How an explanation is told to people."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
-from jackfield import __version__
 from jackfield.cli.tables import print_table
-from jackfield.config import EngineConfig, Layer
-from jackfield.engine.blueprint import Blueprint
-from jackfield.engine.estimate import MemoryEstimate, estimate_memory
+from jackfield.decision import Decision
+from jackfield.discovery.comparison import decision_of
 
 
-def print_document(blueprint: Blueprint, profile: str | None = None) -> None:
-    """One JSON object. `profile` is the machine it holds for, None: this one."""
-    document = {
-        "jackfield": __version__,
-        "profile": profile,
-        "model": {"path": str(blueprint.files.path), "architecture": blueprint.spec.architecture},
-        "decisions": [asdict(decision) for decision in blueprint.decisions],
-        "idle_rules": list(blueprint.idle_rules),
-        "settings": [
-            {"key": key, "value": value, "source": source}
-            for key, value, source in _settings(blueprint)
-        ],
-        "facts": dict(blueprint.facts),
-        "memory": asdict(estimate_memory(blueprint)),
-        "digest": blueprint.activation.digest,
-    }
-    print(json.dumps(document, indent=2))
+def print_explanation(document: Mapping[str, Any], *, with_facts: bool = False) -> None:
+    """Decisions, then the settings that are not defaults, memory, and what stands in the way.
 
-
-def print_text(blueprint: Blueprint, profile: str | None = None) -> None:
-    """Decisions, then the settings that are not defaults, then memory."""
+    `with_facts` adds what decisions were asked with, and what probes found.
+    """
+    model = document["model"]
+    profile = document["profile"]
     where = f", on the machine of profile {profile}" if profile else ""
-    print(f"{blueprint.spec.architecture} in {blueprint.files.path}{where}\n")
-    for decision in blueprint.decisions:
+    print(f"{model['architecture'] or 'model'} in {model['path'] or model['reference']}{where}\n")
+    for decision in map(decision_of, document["decisions"]):
         print(decision.report())
-    for sentence in blueprint.idle_rules:
+        if with_facts:
+            _print_need(decision)
+    for sentence in document["idle_rules"]:
         print(sentence)
     print()
-    rows = [(key, str(value), source) for key, value, source in _settings(blueprint)]
+    rows = [(s["key"], str(s["value"]), s["source"]) for s in document["settings"]]
     print_table(("setting", "value", "set by"), rows)
-    memory = estimate_memory(blueprint)
-    print(f"\nweights: {_mib(memory.weight_bytes)} in {blueprint.config.model.dtype}")
-    block_size = blueprint.config.cache.block_size
-    for number, size in enumerate(memory.block_bytes):
-        print(f"cache group {number}: {size:,} bytes a block of {block_size} tokens")
+    if with_facts:
+        _print_facts(document["facts"])
+    if document["memory"]:
+        _print_memory(document)
+    _print_list("notes", [_with_remedy(note) for note in document["notes"]])
+    _print_list("problems", [problem_line(problem) for problem in document["problems"]])
+
+
+def problem_line(problem: Mapping[str, Any]) -> str:
+    """A problem in the words of a message."""
+    where = f"{problem['kind']} for {problem['subject']}: " if problem["kind"] else ""
+    return f"{where}{problem['text']}"
+
+
+def _print_need(decision: Decision) -> None:
+    match = ", ".join(f"{name} = {value}" for name, value in decision.match.items())
+    print(f"  features in use: {', '.join(decision.features) or 'none'}")
+    print(f"  facts for rules: {match or 'none'}")
+
+
+def _print_facts(facts: Mapping[str, Mapping[str, Any]]) -> None:
+    print()
+    rows = [
+        (plugin, ", ".join(f"{name}={value}" for name, value in found.items()))
+        for plugin, found in facts.items()
+    ]
+    print_table(("plugin", "its probe found"), rows)
+
+
+def _print_memory(document: Mapping[str, Any]) -> None:
+    memory = document["memory"]
+    values = {setting["key"]: setting["value"] for setting in document["settings"]}
+    print(f"\nweights: {_mib(memory['weight_bytes'])} in {values['model.dtype']}")
+    for number, size in enumerate(memory["block_bytes"]):
+        print(f"cache group {number}: {size:,} bytes a block of {memory['block_size']} tokens")
     print(f"cache: {_cache_line(memory)}")
 
 
-def _settings(blueprint: Blueprint) -> list[tuple[str, Any, str]]:
-    """Settings that somebody set, with the place that won."""
-    found = []
-    for key, source in blueprint.provenance.items():
-        if source.layer is not Layer.DEFAULT:
-            found.append((key, _value(blueprint.config, key), str(source)))
-    return found
-
-
-def _value(config: EngineConfig, key: str) -> Any:
-    section, _, name = key.partition(".")
-    if section == "options":
-        plugin, _, option = name.partition(".")
-        return config.options[plugin][option]
-    return config.select[name] if section == "select" else getattr(getattr(config, section), name)
-
-
-def _cache_line(memory: MemoryEstimate) -> str:
-    if memory.problem:
-        return memory.problem
-    if memory.cache_tokens is not None:
-        return f"{memory.cache_tokens:,} tokens"
-    most = memory.max_cache_tokens
+def _cache_line(memory: Mapping[str, Any]) -> str:
+    if memory["problem"]:
+        return str(memory["problem"])
+    if memory["cache_tokens"] is not None:
+        return f"{memory['cache_tokens']:,} tokens"
+    most = memory["max_cache_tokens"]
     room = "" if most is None else f"; at most {most:,} tokens fit beside the weights"
     return f"decided once the weights are loaded{room}"
+
+
+def _print_list(title: str, lines: list[str]) -> None:
+    if lines:
+        print(f"\n{title}:")
+        for line in lines:
+            print(f"- {line}")
+
+
+def _with_remedy(note: Mapping[str, Any]) -> str:
+    return f"{note['text']}: {note['remedy']}" if note["remedy"] else str(note["text"])
 
 
 def _mib(num_bytes: int) -> str:

@@ -67,6 +67,13 @@ class AsyncLLM:
         """What was chosen, and why."""
         return self._engine.decisions
 
+    def explanation(self) -> dict[str, Any]:
+        """The same with settings, facts and memory, as `jackfield explain --json` writes it.
+
+        Saved as JSON it can be compared with another one: `jackfield explain --diff`.
+        """
+        return self._engine.explanation()
+
     @property
     def vocab_size(self) -> int:
         """Token ids that a prompt may hold."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from jackfield.activation import ActivationPlan
+from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig
-from jackfield.decision import Decision
+from jackfield.decision import Decision, summary
 from jackfield.engine.blueprint import Blueprint
+from jackfield.engine.explanation import explain
 from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.observers import Observers
+from jackfield.engine.planner import hook_decision
 from jackfield.engine.running import EngineStats, Running
 from jackfield.errors import EngineClosedError, JackfieldError, PluginLoadError
 from jackfield.interfaces.model_source import ModelFiles
@@ -30,11 +33,12 @@ class Engine:
     """
 
     def __init__(self, blueprint: Blueprint) -> None:
-        self._blueprint = blueprint
         self._error: BaseException | None = None
         self._run: Running | None = Running(blueprint)
-        self.observers = Observers(_hooks(blueprint))
-        logger.info("ready: %s", "; ".join(d.line() for d in blueprint.decisions))
+        hooks, failed = _hooks(blueprint)
+        self.observers = Observers(hooks)
+        self._blueprint = _with_failed(blueprint, failed)
+        logger.info("ready: %s", summary(self.decisions))
         if self.observers:
             self.observers.engine_started(self.config, self.activation)
 
@@ -54,6 +58,10 @@ class Engine:
     def decisions(self) -> tuple[Decision, ...]:
         """Every selection with its reasons."""
         return self._blueprint.decisions
+
+    def explanation(self) -> dict[str, Any]:
+        """What the engine is made of and why, as `jackfield explain` writes it."""
+        return explain(self._blueprint)
 
     @property
     def files(self) -> ModelFiles:
@@ -212,15 +220,28 @@ class Engine:
                 self.observers.request_finished(output)
 
 
-def _hooks(blueprint: Blueprint) -> list[object]:
+def _hooks(blueprint: Blueprint) -> tuple[list[object], dict[PluginRef, PluginLoadError]]:
     """The observers that load; the others are reported."""
     found: list[object] = []
+    failed: dict[PluginRef, PluginLoadError] = {}
     for ref in blueprint.hooks:
         try:
             found.append(blueprint.registry.card(ref))
         except PluginLoadError as error:
+            failed[ref] = error
             logger.warning("%s; it observes nothing", error)
-    return found
+    return found, failed
+
+
+def _with_failed(blueprint: Blueprint, failed: Mapping[PluginRef, PluginLoadError]) -> Blueprint:
+    """The blueprint whose decisions say which hooks do not observe."""
+    registry = blueprint.registry
+    told = {
+        hook_decision(registry, ref): hook_decision(registry, ref, error)
+        for ref, error in failed.items()
+    }
+    decisions = tuple(told.get(decision, decision) for decision in blueprint.decisions)
+    return replace(blueprint, activation=replace(blueprint.activation, decisions=decisions))
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,6 +19,7 @@ class MemoryEstimate:
     """Bytes over all ranks. What the settings leave open is decided once the weights are loaded."""
 
     weight_bytes: int
+    block_size: int  # tokens
     block_bytes: tuple[int, ...]  # of one block of each cache group
     num_blocks: tuple[int, ...] | None  # of each group, where the settings fix it
     cache_tokens: int | None  # that the first group holds then
@@ -59,6 +60,7 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         problem = str(error)
     return MemoryEstimate(
         weight_bytes=weight_bytes,
+        block_size=config.cache.block_size,
         block_bytes=block_bytes,
         num_blocks=num_blocks,
         cache_tokens=num_blocks[0] * config.cache.block_size if num_blocks else None,

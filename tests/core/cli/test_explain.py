@@ -105,8 +105,72 @@ def test_the_effective_config_reproduces_the_run(explain, tmp_path):
     assert (config.scheduler.max_rows, config.model.dtype, config.select) == (4, "float16", CHOICES)
 
 
-def test_what_cannot_be_chosen_is_an_error_with_the_reasons(explain):
+def test_what_cannot_be_chosen_is_told_among_all_other_decisions(explain):
     done = explain("--set", "model.dtype=float64")
+
+    assert done.status == 2
+    assert "platforms for engine: none (command line: select.platform)" in done.out
+    assert "schedulers for engine: plain" in done.out
+    (problem,) = done.out.partition("problems:\n")[2].splitlines()
+    assert problem.startswith("- platforms for engine: command line: select.platform names 'acme'")
+    assert "no float64 here" in problem
+
+
+def test_problems_are_data_too(explain):
+    done = explain("--set", "model.dtype=float64", "--json")
+
+    report = json.loads(done.out)
+    ((kind, subject, error),) = [(p["kind"], p["subject"], p["error"]) for p in report["problems"]]
+    assert (done.status, kind, subject, error) == (2, "platforms", "engine", "SelectionError")
+    assert (report["memory"], report["digest"]) == (None, None)
+
+
+def test_a_config_that_would_not_start_is_not_written(explain):
+    done = explain("--set", "model.dtype=float64", "--toml")
 
     assert (done.status, done.out) == (2, "")
     assert "no float64 here" in done.err
+
+
+@pytest.mark.parametrize(
+    ("probe", "told"),
+    [
+        ("os.kill(os.getpid(), 11)", "it crashed with SIGSEGV when it was probed"),
+        ("time.sleep(60)", "it took longer than 1 s (plugins.probe_timeout_s)"),
+    ],
+)
+def test_a_probe_that_crashes_or_hangs_is_one_line_of_the_answer(
+    explain, distributions, probe, told
+):
+    source = f"""
+        import os, time
+        from jackfield.interfaces.card import Card
+        class Bad(Card):
+            def probe(self):
+                {probe}
+    """
+    kernels = {"jackfield_acme.kernels.v1": {"bad": "bad_kernel:Bad"}}
+    distributions.add("bad", kernels, modules={"bad_kernel": source})
+
+    done = explain("--json", "--set", "plugins.probe_timeout_s=1")
+
+    assert done.status == 0, done.err
+    decisions = json.loads(done.out)["decisions"]
+    bad = next(c for d in decisions for c in d["candidates"] if c["name"] == "bad")
+    (reason,) = bad["reasons"]
+    assert (bad["verdict"], reason["code"]) == ("failed", "failed")
+    assert told in reason["text"]
+    assert "\n" not in reason["text"]
+    assert 'plugins.deny = ["bad@bad"]' in reason["remedy"]
+
+
+def test_what_decisions_were_asked_with_and_what_probes_found_is_printed_if_asked_for(explain):
+    words = [" ".join(line.split()) for line in explain("--facts").out.splitlines()]
+
+    assert "facts for rules: layer = 1" in words
+    assert any(line.startswith("features in use: attention.rope") for line in words)
+    assert "jackfield.platforms:acme@acme cores=4, available_bytes=10000" in words
+
+
+def test_hooks_are_listed(explain):
+    assert "hooks for watcher: watcher (every hook that is installed and allowed)" in explain().out

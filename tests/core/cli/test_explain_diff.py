@@ -21,9 +21,9 @@ def explain(jackfield, world, tmp_path):
     }
     words = [word for key, name in chosen.items() for word in ("--set", f"select.{key}={name}")]
 
-    def explain(name, *more):
+    def explain(name, *more, status=0):
         done = jackfield("explain", folder, "--json", *words, *more)
-        assert done.status == 0, done.err
+        assert done.status == status, done.err
         file = tmp_path / f"{name}.json"
         file.write_text(done.out)
         return file
@@ -44,8 +44,8 @@ def test_a_profile_decides_instead_of_this_machine(explain, profile):
         json.loads(explain("a", *more).read_text()) for more in ((), ("--profile", profile))
     )
 
-    assert (here["profile"], here["facts"]["cores"]) == (None, 4)
-    assert (there["profile"], there["facts"]["cores"]) == ("large", 96)
+    assert (here["profile"], here["facts"][KEY]["cores"]) == (None, 4)
+    assert (there["profile"], there["facts"][KEY]["cores"]) == ("large", 96)
     rows = {setting["key"]: setting["value"] for setting in there["settings"]}
     assert rows["scheduler.max_rows"] == 96
 
@@ -65,7 +65,7 @@ def test_equal_explanations_have_no_differences(jackfield, explain):
     done = jackfield("explain", "--diff", file, file)
 
     assert done.status == 0
-    assert "different choices: 0, decisions: 0, values: 0" in done.out
+    assert "different choices: 0, decisions: 0, versions: 0, values: 0" in done.out
 
 
 def test_differences_are_printed_with_what_made_them(jackfield, explain):
@@ -78,7 +78,7 @@ def test_differences_are_printed_with_what_made_them(jackfield, explain):
     assert "jackfield_acme.kernels for layer 0: slow -> fast" in done.out
     assert "-> command line: select.kernel" in done.out
     assert "setting scheduler.max_rows: 4 (default of platform acme) -> 7 (command" in done.out
-    assert done.out.endswith("different choices: 2, decisions: 2, values: 2\n")
+    assert done.out.endswith("different choices: 2, decisions: 2, versions: 0, values: 2\n")
 
 
 def test_differences_are_data_too(jackfield, explain):
@@ -91,7 +91,17 @@ def test_differences_are_data_too(jackfield, explain):
     assert [value["name"] for value in report["values"]] == ["setting select.kernel"]
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"decisions": [{}]}', '{"decisions": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"format": 2, "decisions": []}',
+        '{"format": 1, "decisions": [{}]}',
+        '{"format": 1, "decisions": 3}',
+    ],
+)
 def test_what_is_no_explanation_is_an_error_with_the_way_out(jackfield, tmp_path, text):
     file = tmp_path / "broken.json"
     file.write_text(text)
@@ -108,3 +118,71 @@ def test_without_a_model_there_is_nothing_to_explain(jackfield):
 
     assert done.status == 2
     assert "no model was named" in done.err
+
+
+def test_an_unknown_format_is_refused_with_the_one_that_is_read(jackfield, tmp_path):
+    file = tmp_path / "new.json"
+    file.write_text('{"format": 2, "decisions": []}')
+
+    assert "format is 2, this jackfield reads 1" in jackfield("explain", "--diff", file, file).err
+
+
+def test_a_model_beside_a_comparison_is_refused(jackfield, explain):
+    file = explain("a")
+
+    done = jackfield("explain", "smollm2", "--diff", file, file)
+
+    assert done.status == 2
+    assert "leave out model 'smollm2'" in done.err
+
+
+def test_facts_of_the_machine_are_compared_but_for_passing_ones(jackfield, explain):
+    file = explain("a")
+    document = json.loads(file.read_text())
+    document["facts"][KEY] |= {"cores": 5, "available_bytes": 1}
+    other = file.with_name("b.json")
+    other.write_text(json.dumps(document))
+
+    done = jackfield("explain", "--diff", file, other)
+
+    assert f"fact {KEY} cores: 4 -> 5" in done.out
+    assert done.out.endswith("versions: 0, values: 1\n")
+
+
+def test_a_setting_of_the_same_value_from_elsewhere_is_no_difference(jackfield, explain):
+    before, after = explain("a"), explain("b", "--set", "scheduler.max_rows=4")
+
+    assert jackfield("explain", "--diff", before, after).status == 0
+
+
+def test_an_explanation_with_problems_is_compared_too(jackfield, explain):
+    before = explain("a")
+    after = explain("b", "--set", "model.dtype=float64", "--platform", "acme", status=2)
+
+    done = jackfield("explain", "--diff", before, after)
+
+    assert "platforms for engine: acme -> none" in done.out
+    assert "problem 1: not there -> platforms for engine: " in done.out
+
+
+def test_what_the_profile_knows_and_this_machine_has_not_is_noted(
+    jackfield, explain, profile, tmp_path
+):
+    document = json.loads(profile.read_text())
+    document["facts"]["jackfield.platforms:gpu@jackfield-gpu"] = {}
+    profile.write_text(json.dumps(document))
+
+    report = json.loads(explain("a", "--profile", profile).read_text())
+
+    (note,) = report["notes"]
+    assert (note["code"], note["remedy"]) == ("not_installed", "pip install jackfield-gpu")
+
+
+def test_notes_are_printed(jackfield, world, profile):
+    document = json.loads(profile.read_text())
+    document["versions"] = {KEY: "0.9"}
+    profile.write_text(json.dumps(document))
+
+    done = jackfield("explain", world.write_model(), "--profile", profile)
+
+    assert "notes:\n- the facts of acme (platforms) were found by acme 0.9, here is 1.0" in done.out

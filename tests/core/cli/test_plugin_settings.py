@@ -86,8 +86,8 @@ def test_naming_what_is_left_out_is_an_error_that_says_so(run, other):
     done = run("explain", plugins='deny = ["other"]', scheduler="quick")
 
     assert done.status == 2
-    assert "no scheduling policy 'quick'" in done.err
-    assert "plugins.deny may hide one" in done.err
+    assert "no scheduling policy 'quick'" in done.out
+    assert "plugins.deny may hide one" in done.out
 
 
 @pytest.mark.parametrize("key", ["required", "allow"])
@@ -110,8 +110,8 @@ def test_a_required_plugin_must_load_although_nothing_selects_it(run, distributi
     done = run("explain", plugins='required = ["broken"]')
 
     assert done.status == 2
-    assert "'bad' of broken 1.0" in done.err
-    assert "OSError: no driver" in done.err
+    assert "'bad' of broken 1.0" in done.out
+    assert "OSError: no driver" in done.out
 
 
 def test_a_required_plugin_of_another_major_stops_the_start(run, distributions):
@@ -120,8 +120,8 @@ def test_a_required_plugin_of_another_major_stops_the_start(run, distributions):
     done = run("explain", plugins='required = ["next"]')
 
     assert done.status == 2
-    assert "later (next 1.0) speaks jackfield.schedulers v9" in done.err
-    assert "Upgrade jackfield" in done.err
+    assert "later (next 1.0) speaks jackfield.schedulers v9" in done.out
+    assert "Upgrade jackfield" in done.out
 
 
 def test_a_name_of_two_owners_is_refused_naming_both_and_each_way_out(run, other):
@@ -134,7 +134,7 @@ def test_a_name_of_two_owners_is_refused_naming_both_and_each_way_out(run, other
         'plugins.deny = ["plain@',
         'name the one you want in [select] as "plain@',
     ):
-        assert part in done.err
+        assert part in done.out
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_rules_that_mean_nothing_are_refused_with_their_place(run, select, told)
     done = run("explain", select=select)
 
     assert done.status == 2
-    assert told in done.err
+    assert told in done.out
 
 
 def test_a_variable_that_is_no_setting_stops_every_command(run, monkeypatch):
@@ -209,5 +209,5 @@ def test_an_engine_that_differs_from_its_lock_prints_the_difference(run, tmp_pat
     done = run("explain", plugins=plugins)
 
     assert done.status == 2
-    assert "+ late 1.0: not locked" in done.err
-    assert "jackfield plugins lock" in done.err
+    assert "+ late 1.0: not locked" in done.out
+    assert "jackfield plugins lock" in done.out

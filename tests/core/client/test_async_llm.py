@@ -232,3 +232,9 @@ def test_aborts_and_arrivals_at_random_change_no_other_answer(open_llm):
 
     for found, whole in zip(asyncio.run(main()), expected, strict=True):
         assert found is None or found == whole.outputs[0].token_ids
+
+
+def test_it_explains_itself_as_the_blocking_client_does(open_llm):
+    explanation = open_llm(AsyncLLM).explanation()
+
+    assert explanation["decisions"] == open_llm().explanation()["decisions"]

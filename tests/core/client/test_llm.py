@@ -1,4 +1,5 @@
 import gc
+import json
 import threading
 import tracemalloc
 
@@ -9,6 +10,7 @@ from jackfield.errors import (
     ConfigError,
     EngineClosedError,
     ModelNotFound,
+    PluginNotFound,
     RequestError,
     WorkerError,
 )
@@ -281,3 +283,25 @@ def test_ten_llms_one_after_the_other_leave_memory_and_threads_flat(model):
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 100_000  # bytes; an open engine takes 500,000 here
+
+
+def test_an_explanation_of_what_runs_compares_with_a_saved_one(jackfield, llm, model, tmp_path):
+    running, saved = tmp_path / "running.json", tmp_path / "saved.json"
+    running.write_text(json.dumps(llm.explanation()))
+    words = [f"--set={key}={value}" for key, value in REFERENCE_SETTINGS.items()]
+    saved.write_text(jackfield("explain", model, *words, "--json").out)
+
+    done = jackfield("explain", "--diff", running, saved)
+
+    assert "different choices: 0" in done.out
+    assert "not asked" not in done.out
+    assert done.out.endswith("values: 0\n")
+
+
+def test_an_error_of_selection_carries_what_was_decided(model):
+    with pytest.raises(PluginNotFound) as caught:
+        LLM(model, settings={**REFERENCE_SETTINGS, "select.scheduler": "nosuch"})
+
+    *made, failed = caught.value.decisions
+    assert "platforms" in [decision.kind for decision in made]
+    assert (failed.kind, failed.chosen) == ("schedulers", None)

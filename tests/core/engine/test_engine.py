@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from jackfield.decision import summary
 from jackfield.engine.observers import Observers
 from jackfield.errors import (
     EngineClosedError,
@@ -314,7 +315,18 @@ def test_one_line_of_the_log_names_all_choices(open_engine, caplog):
         engine = open_engine()
 
     (line,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("ready: ")]
-    assert all(decision.line() in line for decision in engine.decisions)
+    assert line == f"ready: {summary(engine.decisions)}"
+
+
+def test_the_decision_on_a_hook_that_does_not_load_says_so(open_engine, distributions):
+    hooks = {"jackfield.hooks.v1": {"watcher": "acme_hook:Watcher"}}
+    distributions.add("acme", hooks, modules={"acme_hook": "raise OSError('no port')"})
+
+    engine = open_engine()
+
+    (decision,) = [d for d in engine.decisions if d.kind == "hooks"]
+    assert decision.chosen is None
+    assert "OSError: no port" in decision.candidates[0].reasons[0].text
 
 
 def test_stats_count_steps_tokens_and_requests(engine):

@@ -1,0 +1,79 @@
+"""An explanation as data: what was decided, with what, and what stands in the way. docs/plugins.md lists its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from jackfield import __version__
+from jackfield.config import EngineConfig, Layer, LoadedConfig
+from jackfield.decision import Reason
+from jackfield.discovery.profile import Profile, profile_key
+from jackfield.engine.blueprint import Blueprint, blueprint_of
+from jackfield.engine.draft import Draft
+from jackfield.engine.estimate import MemoryEstimate, estimate_memory
+from jackfield.engine.planner import Problem
+
+FORMAT = 1  # of the document; additions leave it as it is
+
+
+def explain(plan: Draft | Blueprint, profile: Profile | None = None) -> dict[str, Any]:
+    """The explanation of what was decided, for JSON. `profile` is the machine that it holds for, None: this one."""
+    blueprint = plan if isinstance(plan, Blueprint) else blueprint_of(plan)
+    memory, problems = _memory(blueprint)
+    problems = [*(plan.problems if isinstance(plan, Draft) else ()), *problems]
+    files, registry = plan.model.files, plan.registry
+    return {
+        "format": FORMAT,
+        "jackfield": __version__,
+        "profile": profile.name if profile else None,
+        "model": {
+            "reference": plan.loaded.config.model.reference,
+            "path": str(files.path) if files else None,
+            "architecture": plan.model.architecture,
+        },
+        "decisions": [asdict(decision) for decision in plan.activation.decisions],
+        "idle_rules": list(plan.idle_rules),
+        "problems": [asdict(problem) for problem in problems],
+        "notes": [asdict(note) for note in _notes(plan, profile)],
+        "settings": [
+            {"key": key, "value": value, "source": source}
+            for key, value, source in settings_in_force(plan.loaded)
+        ],
+        "facts": {profile_key(ref): dict(facts) for ref, facts in registry.probed.items()},
+        "memory": asdict(memory) if memory else None,
+        "digest": plan.activation.digest if blueprint else None,
+    }
+
+
+def settings_in_force(loaded: LoadedConfig) -> list[tuple[str, Any, str]]:
+    """Key, value and source of the settings that somebody set, with the place that won."""
+    return [
+        (key, _value(loaded.config, key), str(source))
+        for key, source in loaded.provenance.items()
+        if source.layer is not Layer.DEFAULT
+    ]
+
+
+def _memory(blueprint: Blueprint | None) -> tuple[MemoryEstimate | None, list[Problem]]:
+    """Nothing where there is no blueprint, or where a weight file cannot be read."""
+    if blueprint is None:
+        return None, []
+    try:
+        return estimate_memory(blueprint), []
+    except Exception as error:  # also what a weight format raises
+        return None, [Problem.of(error)]
+
+
+def _notes(plan: Draft | Blueprint, profile: Profile | None) -> Iterable[Reason]:
+    registry = plan.registry
+    return profile.notes((*registry.all, *registry.left_out)) if profile else ()
+
+
+def _value(config: EngineConfig, key: str) -> Any:
+    section, _, name = key.partition(".")
+    if section == "options":
+        plugin, _, option = name.partition(".")
+        return config.options[plugin][option]
+    return config.select[name] if section == "select" else getattr(getattr(config, section), name)
