@@ -16,6 +16,7 @@ from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.config import PluginSettings
 from jackfield.discovery.kinds import COMMANDS
 from jackfield.discovery.loading import load_error
+from jackfield.discovery.printable import printable
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import CORE
 from jackfield.errors import ConfigError, EngineError, JackfieldError
@@ -152,7 +153,7 @@ def _summary(registry: PluginRegistry, ref: PluginRef) -> str:
         command: Command = registry.card(_ref(registry, ref.name))
     except JackfieldError:
         return "(broken: see jackfield plugins check)"
-    return command.summary.replace("%", "%%")  # argparse would fill it in
+    return printable(command.summary).replace("%", "%%")  # argparse would fill it in
 
 
 def _add(

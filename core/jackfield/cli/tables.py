@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from jackfield.discovery.printable import printable
+
 PIPE_WIDTH = 200  # columns where the output is no terminal
 
 
@@ -16,7 +18,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        table.add_row(*(printable(cell).replace("[", r"\[") for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)

@@ -9,6 +9,7 @@ from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.discovery.kinds import COMMANDS, HOOKS, Kind
 from jackfield.discovery.local import LOCAL
+from jackfield.discovery.printable import MAX_TEXT, printable
 from jackfield.errors import PluginConflict, PluginLoadError
 
 _NOT_SELECTED = (HOOKS, COMMANDS)  # kinds of which all are used
@@ -22,7 +23,8 @@ class NoFacts(PluginLoadError):
 class PluginFailure:
     """A plugin that cannot be used, why, and what its user can do."""
 
-    code: str  # "scan", "kind", "incompatible", "conflict", "load", "probe", "deny", "required" or "lock"
+    # "scan", "kind", "incompatible", "conflict", "load", "probe", "harm", "deny", "required" or "lock"
+    code: str
     kind: str
     name: str
     distribution: str
@@ -48,13 +50,21 @@ class PluginFailure:
     def __str__(self) -> str:
         place = " ".join(part for part in (self.distribution, self.version) if part)
         where = f"{self.kind} {self.name} [{place}]" if place else f"{self.kind} {self.name}"
-        end = "" if self.error.endswith((".", "?")) else "."
-        return f"{where}: {self.error}{end} {self.fix}"
+        error = printable(self.error, MAX_TEXT)
+        end = "" if error.endswith((".", "?")) else "."
+        gap = f"{end} " if "\n" not in error else "\n"
+        return f"{printable(where)}: {error}{gap}{self.fix}"
 
     @property
     def is_fault(self) -> bool:
         """True where something must be mended. A device that is not there, or a plugin that is not, is no fault."""
         return self.code not in ("probe", "deny")
+
+    def in_one_line(self) -> str:
+        """The same for a log, without what a crash wrote."""
+        who = printable(f"{self.name} of {self.distribution} {self.version}")
+        error = printable(self.error.partition("\n")[0], MAX_TEXT).removesuffix(", and wrote")
+        return f"{who}: {error}; {self.fix}"
 
 
 def check_conflict(refs: Iterable[PluginRef]) -> None:

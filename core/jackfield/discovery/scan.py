@@ -17,6 +17,7 @@ else:  # faster, and with the fixes of 3.12
 
 CORE = "jackfield"
 KITS = "jackfield.conformance_kits"  # no kind of plugin: a kind's full name, and the kit that tests its plugins
+_TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?\s*")
 _GROUP = re.compile(r"(?P<kind>jackfield(?:_\w+)?\.[a-z0-9_]+)\.v(?P<major>\d+)")
 
 
@@ -87,20 +88,27 @@ def _read(
     refs: list[PluginRef],
     failures: list[PluginFailure],
 ) -> None:
+    """Each entry point by itself: what is wrong with one leaves the others."""
+    found: dict[tuple[str, int, str], PluginRef] = {}
     for entry in distribution.entry_points:
         group = _GROUP.fullmatch(entry.group)
-        if group or entry.group == KITS:
-            refs.append(
-                PluginRef(
-                    kind=group["kind"] if group else KITS,
-                    major=int(group["major"]) if group else 1,
-                    name=entry.name,
-                    distribution=name,
-                    version=distribution.version,
-                    target=f"{entry.module}:{entry.attr}",
-                )
+        wrong = _fault(entry, is_kind=bool(group))
+        if wrong is None and (group or entry.group == KITS):
+            ref = PluginRef(
+                kind=group["kind"] if group else KITS,
+                major=int(group["major"]) if group else 1,
+                name=entry.name,
+                distribution=name,
+                version=distribution.version,
+                target=f"{entry.module}:{entry.attr}",
             )
-        elif re.match(r"jackfield[._]", entry.group):
+            first = found.setdefault((ref.kind, ref.major, ref.name), ref)
+            if first.target != ref.target:
+                wrong = (
+                    f"it names {ref.name!r} of {entry.group} twice: {first.target} is used, {ref.target} is not",
+                    "Its author gives one of them another name",
+                )
+        if wrong is not None:
             failures.append(
                 PluginFailure(
                     code="scan",
@@ -108,10 +116,30 @@ def _read(
                     name=entry.name,
                     distribution=name,
                     version=distribution.version,
-                    error=f"the group {entry.group!r} names no contract major",
-                    fix="Its author writes KIND.vMAJOR, e.g. jackfield.platforms.v1",
+                    error=wrong[0],
+                    fix=wrong[1],
                 )
             )
+    refs += found.values()
+
+
+def _fault(entry: metadata.EntryPoint, *, is_kind: bool) -> tuple[str, str] | None:
+    """What is wrong with one entry point, and what its author does about it."""
+    if not is_kind and entry.group != KITS:
+        if not re.match(r"jackfield[._]", entry.group):
+            return None
+        return (
+            f"the group {entry.group!r} names no contract major",
+            "Its author writes KIND.vMAJOR, e.g. jackfield.platforms.v1",
+        )
+    if not entry.name.strip():
+        return f"it has no name (its target is {entry.value!r})", "Its author names it"
+    if not _TARGET.fullmatch(entry.value):
+        return (
+            f"its target {entry.value!r} is not of the form MODULE:ATTRIBUTE",
+            f'Its author writes e.g. {entry.name} = "acme_plugin.card:Card" in pyproject.toml',
+        )
+    return None
 
 
 def _broken(label: str, error: Exception) -> PluginFailure:

@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from jackfield.discovery.scan import CORE, installed_version, normalise, scan_installed
 
 PLATFORMS = "jackfield.platforms.v1"
@@ -106,3 +108,37 @@ def test_a_version_is_read_from_metadata(distributions):
     distributions.add("acme", {}, version="7.1")
 
     assert (installed_version("acme"), installed_version("acme-none")) == ("7.1", None)
+
+
+def faults(name):
+    return [problem for problem in scan_installed().failures if problem.distribution == name]
+
+
+@pytest.mark.parametrize("target", ["acme card-Acme", "acme_card", "acme_card:", ":Acme"])
+def test_a_malformed_target_is_told_and_leaves_the_others(distributions, target):
+    names = {"first": "acme_card:A", "bad": target, "last": "acme_card:B"}
+    distributions.add("acme", {PLATFORMS: names})
+
+    (problem,) = faults("acme")
+
+    assert [ref.name for ref in found("acme")] == ["first", "last"]
+    assert (problem.kind, problem.name) == (PLATFORMS, "bad")
+    assert f"its target {target!r} is not of the form MODULE:ATTRIBUTE" in str(problem)
+
+
+def test_an_entry_point_without_a_name_is_told(distributions):
+    distributions.add("acme", {PLATFORMS: {"": "acme_card:A"}})
+
+    assert found("acme") == []
+    assert "it has no name" in str(faults("acme")[0])
+
+
+def test_a_name_that_one_distribution_has_twice_is_told_and_the_first_is_used(distributions):
+    distributions.add("acme", {PLATFORMS: {"acme": "old:A", "acme ": "new:A"}})
+
+    (problem,) = faults("acme")
+
+    assert [ref.target for ref in found("acme")] == ["old:A"]
+    assert "names 'acme' of jackfield.platforms.v1 twice: old:A is used, new:A is not" in str(
+        problem
+    )
