@@ -17,15 +17,19 @@ def jackfield_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
-# What else decides which devices a process sees, and whose libraries it loads.
+def all_variables() -> dict[str, str]:
+    """All variables of the process, by name."""
+    return dict(os.environ)
+
+
+# What else decides which devices a process sees, and whose libraries it loads. A plugin adds its own with Card.watches.
 _DEVICE_PREFIXES = (
-    "CUDA_",
-    "NVIDIA_",
-    "HIP_",
-    "ROCR_",
-    "TPU_",
-    "NEURON_",
-    "ZE_",
+    *("CUDA_", "NVIDIA_"),
+    *("HIP_", "ROCR_", "HSA_", "GPU_DEVICE_ORDINAL"),
+    *("ZE_", "ONEAPI_", "SYCL_"),
+    *("TPU_", "JAX_", "XLA_", "PJRT_"),
+    *("ASCEND_", "HABANA_", "HL_", "MLU_", "MUSA_", "NEURON_"),
+    "ATEN_",
     "LD_LIBRARY_PATH",
 )
 

@@ -42,6 +42,7 @@ class PluginSettings:
     required: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
     probe: str = 'process'
+    import_timeout_s: float = 20.0
     probe_timeout_s: float = 60.0
     lock: str | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)

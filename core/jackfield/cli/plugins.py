@@ -13,6 +13,7 @@ from jackfield.cli.tables import print_table
 from jackfield.config import PluginSettings
 from jackfield.discovery.failure import PluginFailure
 from jackfield.discovery.lock_file import lock_failures
+from jackfield.discovery.printable import printable
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import PluginLoadError
 from jackfield.interfaces.card import Card
@@ -22,6 +23,7 @@ _STATUS = {  # codes of failures in the words of the table
     "kind": "not served",
     "load": "does not load",
     "probe": "does not work here",
+    "harm": "harmful",
 }
 
 
@@ -129,11 +131,12 @@ def _print(rows: Sequence[Row], problems: Iterable[PluginFailure]) -> None:
     for row in rows:
         if row.notice:
             ref = row.plugin
-            print(f"\n{ref.kind} {ref.name} [{ref.distribution} {ref.version}]: {row.notice}")
+            whose = f"[{ref.distribution} {ref.version}]"
+            print(printable(f"\n{ref.kind} {ref.name} {whose}: {row.notice}"))
     for problem in problems:
         print(f"\n{problem}")
         if problem.traceback:
-            print(problem.traceback.rstrip())
+            print(printable(problem.traceback.rstrip()))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -118,13 +118,15 @@ class PluginSettings:
     required: tuple[str, ...] = ()  # must be installed and load, or start-up fails
     local: tuple[str, ...] = ()  # KIND.NAME=MODULE:ATTRIBUTE, one-file plugins
     probe: str = "process"  # plugins are tried in a process of their own first; or inline: never
-    probe_timeout_s: float = 60.0  # seconds for importing or probing one plugin there
+    import_timeout_s: float = 20.0  # seconds for importing one plugin there
+    probe_timeout_s: float = 60.0  # seconds for probing one plugin there
     lock: str | None = None  # file of `jackfield plugins lock`; what differs from it is refused
 
     def __post_init__(self) -> None:
         if self.probe not in ("process", "inline"):
             raise ConfigError(f"plugins.probe must be process or inline, got {self.probe!r}")
-        _at_least("plugins", {"probe_timeout_s": self.probe_timeout_s}, 0)
+        times = {"import_timeout_s": self.import_timeout_s, "probe_timeout_s": self.probe_timeout_s}
+        _at_least("plugins", times, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

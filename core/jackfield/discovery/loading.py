@@ -7,14 +7,18 @@ import importlib
 import inspect
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.kinds import Kind, kind_of
 from jackfield.discovery.local import LOCAL, import_local
+from jackfield.discovery.printable import MAX_TEXT, printable
+from jackfield.discovery.probing.outcome import HarmfulPlugin
 from jackfield.errors import JackfieldError, PluginLoadError
 
 _MAX_FRAMES = 4
+_OURS = str(Path(__file__).parent)
 
 
 def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
@@ -31,6 +35,7 @@ def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
 def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadError:
     """The error for a plugin that raised while one tried to `verb` it."""
     cause = str(error) if isinstance(error, JackfieldError) else f"{type(error).__name__}: {error}"
+    cause = printable(cause, MAX_TEXT)
     failed, fix = f"cannot {verb} {describe(ref)}", fix_for(ref, error)
     found = PluginLoadError(f"{failed}: {cause}\n{short_traceback(error)}  {fix}")
     first_line = cause.partition("\n")[0].removesuffix(", and wrote")  # as a lost trial goes on
@@ -40,12 +45,13 @@ def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadErr
 
 def describe(ref: PluginRef) -> str:
     """A plugin in the words of a message."""
-    return f"the {kind_of(ref.kind).word} {ref.name!r} of {ref.distribution} {ref.version} ({ref.target})"
+    whose = f"of {ref.distribution} {ref.version} ({ref.target})"
+    return printable(f"the {kind_of(ref.kind).word} {ref.name!r} {whose}")
 
 
 def fix_for(ref: PluginRef, error: BaseException | None = None) -> str:
     """What a user can do about it."""
-    avoid = f'leave it out with plugins.deny = ["{ref.name}@{ref.distribution}"]'
+    avoid = printable(f'leave it out with plugins.deny = ["{ref.name}@{ref.distribution}"]')
     if ref.distribution == LOCAL:
         return f"Correct the file, or {avoid}"
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -61,14 +67,15 @@ def fix_for(ref: PluginRef, error: BaseException | None = None) -> str:
 
 
 def short_traceback(error: BaseException) -> str:
-    """The last frames of the plugin's own code."""
+    """The last frames of the plugin's own code; none of one that was only tried elsewhere."""
+    if isinstance(error, HarmfulPlugin):
+        return ""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename
-        and frame.filename not in (__file__, import_local.__code__.co_filename)
+        if "importlib" not in frame.filename and not frame.filename.startswith(_OURS)
     ]
-    return "".join(traceback.format_list(frames[-_MAX_FRAMES:]))
+    return printable("".join(traceback.format_list(frames[-_MAX_FRAMES:])))
 
 
 def _import(ref: PluginRef) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,11 +21,15 @@ from jackfield.discovery.filters import PluginFilter, is_named, owned_elsewhere
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
 from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
 from jackfield.discovery.local import LOCAL, check_local, parse_local
+from jackfield.discovery.probing.facts import plain_facts
+from jackfield.discovery.probing.outcome import HarmfulPlugin
 from jackfield.discovery.probing.trials import Trials
 from jackfield.discovery.scan import Scan, normalise, scan_installed
 from jackfield.errors import ConfigError, PluginIncompatible, PluginLoadError, PluginNotFound
 from jackfield.interfaces.adapter import Adapter, has_probe
 from jackfield.interfaces.card import Card, Facts
+
+logger = logging.getLogger(__name__)
 
 Probe = Callable[[PluginRef, Card], Facts]
 """Finds the facts of a plugin: its own probe, or what such a probe found on another machine."""
@@ -77,7 +82,8 @@ class PluginRegistry:
         allowed = plugin_filter.allowed(plugins)
         failures = (*found.failures, *plugin_filter.idle(plugins))
         left_out = [ref for ref in plugins if ref not in allowed]
-        trials = Trials(settings.probe_timeout_s) if settings.probe == "process" else None
+        limits = (settings.import_timeout_s, settings.probe_timeout_s)
+        trials = Trials(*limits) if settings.probe == "process" else None
         registry = cls(allowed, failures, left_out, probe, trials)
         registry.serve(served or {})
         return registry
@@ -166,7 +172,9 @@ class PluginRegistry:
         """What a plugin's probe found on this machine; asked once. Raises PluginLoadError."""
         if ref not in self._facts:
             card = self.card(ref)
-            self._facts[ref] = self._guard("probe", ref, lambda: _plain(self._probe(ref, card)))
+            self._facts[ref] = self._guard(
+                "probe", ref, lambda: plain_facts(self._probe(ref, card))
+            )
         return self._facts[ref]
 
     @property
@@ -186,6 +194,19 @@ class PluginRegistry:
         """End the process in which plugins were tried; it starts again if another one must be."""
         if self._trials:
             self._trials.close()
+
+    def is_harmful(self, name: str, distribution: str) -> bool:
+        """True for plugins of that name that were refused for what they did where they were tried."""
+        return any(
+            (failure.code, failure.name, failure.distribution) == ("harm", name, distribution)
+            for failure in self._load_failures.values()
+        )
+
+    def warn_of_harm(self) -> None:
+        """Log one line for each plugin that was refused for what it did where it was tried."""
+        for failure in self._load_failures.values():
+            if failure.code == "harm":
+                logger.warning("installed but refused: %s", failure.in_one_line())
 
     def check_required(self, words: Iterable[str]) -> None:
         """Load all that `words` of plugins.required mean. Raises PluginIncompatible or PluginLoadError."""
@@ -274,9 +295,10 @@ class PluginRegistry:
             failed = error if isinstance(error, PluginLoadError) else load_error(ref, verb, error)
             cause = failed.__cause__ or error
             self._errors[key] = failed
-            text = f"{type(cause).__name__}: {cause}"
+            harmful = isinstance(cause, HarmfulPlugin)
+            text = str(cause) if harmful else f"{type(cause).__name__}: {cause}"
             self._load_failures[key] = PluginFailure.of(
-                verb, ref, text, fix_for(ref, cause), short_traceback(cause)
+                "harm" if harmful else verb, ref, text, fix_for(ref, cause), short_traceback(cause)
             )
             raise failed from cause
 
@@ -316,18 +338,6 @@ class PluginRegistry:
         for refs in by_name.values():
             if len(refs) > 1:
                 yield PluginFailure.of("conflict", refs[0], *conflict(refs))
-
-
-def _plain(facts: Any) -> Facts:
-    """Facts that can be saved and compared. Raises TypeError for all else."""
-    if not isinstance(facts, Mapping):
-        raise TypeError(f"probe() must return a mapping of facts, got {facts!r}")
-    for name, value in facts.items():
-        if not isinstance(name, str) or not isinstance(value, str | int | float | None):
-            raise TypeError(
-                f"probe() must return names with text, numbers, truth values or None, got {name!r}: {value!r}"
-            )
-    return dict(facts)
 
 
 def _reasons(found: Any) -> tuple[Reason, ...]:

@@ -146,6 +146,7 @@ def make_blueprint(
     """
     blueprint = blueprint_of(make_draft(loaded, registry, thorough=thorough))
     assert blueprint is not None, "a draft that does not keep going is complete or raises"
+    blueprint.registry.warn_of_harm()
     return blueprint
 
 

@@ -230,6 +230,7 @@ def _hooks(blueprint: Blueprint) -> tuple[list[object], dict[PluginRef, PluginLo
         except PluginLoadError as error:
             failed[ref] = error
             logger.warning("%s; it observes nothing", error)
+    blueprint.registry.end_trials()
     return found, failed
 
 

@@ -124,7 +124,8 @@ class Planner:
             self._selections.append(Selection(subject=subject, plugin=plugin))
         self._decisions.append(decision)
         for candidate in decision.candidates:
-            if candidate.verdict is Verdict.FAILED:
+            harmful = self.registry.is_harmful(candidate.name, candidate.distribution)
+            if candidate.verdict is Verdict.FAILED and not harmful:  # of those it warns by itself
                 text = "; ".join(str(reason) for reason in candidate.reasons)
                 logger.warning("%s; passed over: %s", decision.line(), text)
         if plugin:

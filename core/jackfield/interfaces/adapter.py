@@ -38,7 +38,7 @@ class AdaptedCard(Card):
 
     def __init__(self, old: Card) -> None:
         self.old = old
-        shared = ("features", "options", "facts_last", "only_named")
+        shared = ("features", "options", "facts_last", "watches", "only_named")
         vars(self).update({name: getattr(old, name) for name in shared})
 
     def probe(self) -> Facts:

@@ -3,20 +3,23 @@
 One file holds what was found in one state of one environment on one machine: all installed distributions with their
 versions and installation times, the interpreter, the processor, and the accelerators with their drivers. A change of any
 of these names another file. Within a file an entry is found by the plugin, and by its sources where it is installed as
-a link to a working folder.
+a link to a working folder; it holds as long as what the plugin's card watches is as it was.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import platform
+import stat
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,14 +28,29 @@ from typing import Any
 from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.discovery.content import is_editable
-from jackfield.discovery.probing.outcome import FINE, HUNG, INTRUSIVE, LOST, Outcome
-from jackfield.environment import cache_folder, device_variables
+from jackfield.discovery.probing.outcome import FINE, HARMFUL, Outcome, read_outcome
+from jackfield.environment import all_variables, cache_folder, device_variables
+from jackfield.interfaces.card import Watch
 
-_FORMAT = 1  # of the file
+_FORMAT = 2  # of the file
 _KEPT_FILES = 16  # states of environments, the newest
+_SOURCES = ("*.py", "*.so", "*.pyd")
 _FAILURE_LIFE = 3600.0  # seconds: a driver may have been busy, a machine short of memory
-_DRIVERS = ("/proc/driver/nvidia/version", "/sys/module/amdgpu/version", "/sys/module/xe/version")
-_DEVICES = ("nvidia[0-9]*", "kfd", "accel*", "neuron*", "dri/render*")  # below /dev
+_WATCHED_BYTES = (
+    64 * 1024
+)  # files up to there are compared by content: those of drivers have no true times
+_DRIVERS = (
+    "/proc/driver/nvidia/version",
+    "/sys/module/amdgpu/version",
+    "/sys/module/habanalabs/version",
+    "/sys/module/neuron/version",
+    "/sys/module/xe/version",
+    "/usr/local/Ascend/driver/version.info",
+)
+_DEVICES = (  # below /dev
+    *("nvidia[0-9]*", "kfd", "accel*", "accel/*", "neuron*", "dri/render*"),
+    *("davinci[0-9]*", "hl[0-9]*", "vfio/[0-9]*"),
+)
 
 
 class TrialMemory:
@@ -47,16 +65,22 @@ class TrialMemory:
         entry = self._entries.get(_key(ref, probe))
         if entry is None:
             return None
-        outcome = Outcome(**entry["outcome"])
+        outcome = read_outcome(entry["outcome"])
+        if entry["watched"] != _state_of(outcome.watch):
+            return None
         if outcome.code != FINE and time.time() - entry["time"] > _FAILURE_LIFE:
             return None
         return outcome
 
     def keep(self, ref: PluginRef, outcome: Outcome, *, probe: bool) -> None:
         """Remember what is sure to happen again. What merely raised is not kept: to see it again is cheap."""
-        if outcome.code not in (FINE, LOST, HUNG, INTRUSIVE):
+        if outcome.code not in (FINE, *HARMFUL):
             return
-        self._entries[_key(ref, probe)] = {"outcome": asdict(outcome), "time": time.time()}
+        self._entries[_key(ref, probe)] = {
+            "outcome": asdict(outcome),
+            "watched": _state_of(outcome.watch),
+            "time": time.time(),
+        }
         _write(self._path, self._entries)
 
 
@@ -72,9 +96,38 @@ def _state_of_sources(ref: PluginRef) -> str:
     if not is_editable(ref.distribution):
         return ""
     spec = find_spec(ref.target.partition(":")[0].partition(".")[0])
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
-    return _digest(*(f"{file} {file.stat().st_mtime_ns}" for file in files))
+    if spec is None:
+        return ""
+    files = {Path(spec.origin)} if spec.origin and spec.has_location else set()  # of a lone module
+    for folder in spec.submodule_search_locations or ():
+        files.update(file for pattern in _SOURCES for file in Path(folder).rglob(pattern))
+    return _digest(*(f"{file} {file.stat().st_mtime_ns}" for file in sorted(files)))
+
+
+def _state_of(watch: Watch) -> str:
+    """A digest of what a card watches; empty where that is nothing."""
+    variables = sorted(
+        f"{name}={value}"
+        for name, value in all_variables().items()
+        if any(fnmatchcase(name, pattern) for pattern in watch.variables)
+    )
+    files = sorted({file for pattern in watch.files for file in glob.glob(pattern)})  # noqa: PTH207 - absolute patterns
+    found = (*variables, *(f"{file} {_state_of_file(Path(file))}" for file in files))
+    return _digest(*found) if found else ""
+
+
+def _state_of_file(file: Path) -> str:
+    """Of a regular file what is in it, or when it was written; a device is only there."""
+    try:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return ""
+        if found.st_size > _WATCHED_BYTES:
+            return f"{found.st_size} {found.st_mtime_ns}"
+        with file.open("rb") as content:
+            return hashlib.sha256(content.read(_WATCHED_BYTES)).hexdigest()
+    except OSError as error:
+        return str(error.errno)
 
 
 def _state_of_everything() -> str:

@@ -1,4 +1,4 @@
-"""The parent's end of the process in which plugins are tried."""
+"""The asker's end of the process that tries plugins."""
 
 from __future__ import annotations
 
@@ -15,31 +15,38 @@ from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from jackfield.activation import PluginRef
-from jackfield.discovery.probing.outcome import HUNG, INTRUSIVE, LOST, Outcome
+from jackfield.discovery.probing.limits import Limits
+from jackfield.discovery.probing.outcome import LOST, Outcome, read_outcome
+from jackfield.discovery.probing.wreck import end_in_words, last_words
 from jackfield.errors import PluginLoadError
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from jackfield.discovery.probing.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from jackfield.discovery.probing.server import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-_READY_TIMEOUT = 60.0  # seconds for the interpreter and the core, which are not the plugin's fault
-_SHOWN_LINES = 6  # of what a crash wrote
+_READY_TIMEOUT_S = 60.0  # for the interpreter and the core, which are not the plugin's fault
+_SPARE_S = 10.0  # beyond the limits of a trial, which the server keeps itself
+_END_TIMEOUT_S = 1.0  # for the server to end its trial and itself
 
 
 class TrialProcess:
-    """Started when it is first asked, and again after a plugin spoiled it; ends with `close()` or its owner."""
+    """Started when it is first asked; ends with `close()` or its owner."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
         self._running: _Running | None = None
 
-    def ask(self, ref: PluginRef, *, probe: bool) -> Outcome:
-        """Import the plugin's card there, with `probe` also probe it; waits for the outcome."""
+    def ask(self, ref: PluginRef, limits: Limits) -> Outcome:
+        """Import the plugin's card there, and probe it where the limits have a time for that; waits for the outcome."""
         running = self._running = self._running or _Running()
-        outcome = running.ask(ref, probe=probe, timeout_s=self._timeout_s)
-        if outcome.code in (LOST, HUNG, INTRUSIVE):
+        try:
+            return running.ask(ref, limits)
+        except (EOFError, OSError):
+            text = f"the process that watches over it {end_in_words(running.end())}"
             self.close()
-        return outcome
+            return Outcome(code=LOST, text=text)
+        except BaseException:  # of an interrupt the answer would be taken for the next one's
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the process. It starts again if it is asked again."""
@@ -62,33 +69,33 @@ class _Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
-            start_new_session=True,  # so that what it starts can be ended with it
+            start_new_session=True,  # an interrupt from the terminal is not for it
         )
         os.close(requests_fd)
         os.close(answers_fd)
         self.close = weakref.finalize(
             self, _end, self._process, self._requests, self._answers, self._stderr
         )
-        if not self._answers.poll(_READY_TIMEOUT) or not self._is_ready():
-            written = self._written()
+        if not self._answers.poll(_READY_TIMEOUT_S) or not self._is_ready():
+            written = last_words(self._stderr)
             self.close()
             raise PluginLoadError(
                 f"the process in which plugins are tried does not start: {sys.executable} wrote\n{written}"
                 '\nTry them where they are needed instead: plugins.probe = "inline"'
             )
 
-    def ask(self, ref: PluginRef, *, probe: bool, timeout_s: float) -> Outcome:
-        verb = "probed" if probe else "imported"
-        try:
-            self._requests.send_bytes(json.dumps({"ref": asdict(ref), "probe": probe}).encode())
-            if not self._answers.poll(timeout_s):
-                limit = f"{timeout_s:g} s (plugins.probe_timeout_s)"
-                return Outcome(code=HUNG, text=f"it took longer than {limit} when it was {verb}")
-            return Outcome(**json.loads(self._answers.recv_bytes()))
-        except (EOFError, OSError):
-            return Outcome(
-                code=LOST, text=f"it {self._end_in_words()} when it was {verb}{self._told()}"
-            )
+    def ask(self, ref: PluginRef, limits: Limits) -> Outcome:
+        """Raises EOFError or OSError where the process is gone or does not answer."""
+        request = {"ref": asdict(ref), "limits": asdict(limits)}
+        self._requests.send_bytes(json.dumps(request).encode())
+        if not self._answers.poll(2 * limits.total_s + _SPARE_S):  # it may try twice
+            raise TimeoutError
+        return read_outcome(json.loads(self._answers.recv_bytes()))
+
+    def end(self) -> int:
+        """Its exit status, negative for a signal."""
+        self.close()
+        return self._process.returncode
 
     def _is_ready(self) -> bool:
         try:
@@ -96,25 +103,15 @@ class _Running:
         except (EOFError, OSError):
             return False
 
-    def _end_in_words(self) -> str:
-        status = self._process.wait()
-        if status < 0:
-            return f"crashed with {signal.Signals(-status).name}"
-        return f"ended the process with status {status}"
 
-    def _told(self) -> str:
-        written = self._written()
-        return f", and wrote\n{written}" if written else ""
-
-    def _written(self) -> str:
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in lines[:_SHOWN_LINES])
-
-
-def _end(process: subprocess.Popen[bytes], *files: Connection | IO[Any]) -> None:
-    if process.poll() is None:
-        with suppress(ProcessLookupError):  # it ended by itself meanwhile
+def _end(
+    process: subprocess.Popen[bytes], requests: Connection, *files: Connection | IO[Any]
+) -> None:
+    requests.close()  # at which the server ends its trial and itself
+    try:
+        process.wait(_END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for file in files:

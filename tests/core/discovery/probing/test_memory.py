@@ -1,6 +1,8 @@
 """What trials found is remembered until something changes that it depends on."""
 
 import dataclasses
+import importlib
+import os
 
 import pytest
 
@@ -8,6 +10,7 @@ from jackfield.activation import PluginRef
 from jackfield.discovery.probing import memory
 from jackfield.discovery.probing.memory import TrialMemory
 from jackfield.discovery.probing.outcome import FINE, LOST, RAISED, Outcome
+from jackfield.interfaces.card import Watch
 
 REF = PluginRef(
     kind="jackfield.platforms", major=1, name="acme", distribution="acme", version="1", target="a:A"
@@ -113,3 +116,92 @@ def test_only_the_newest_states_are_kept(folder, monkeypatch):
         TrialMemory().keep(REF, FOUND, probe=True)
 
     assert len(list((folder / "cache" / "trials").iterdir())) == 16
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ASCEND_RT_VISIBLE_DEVICES", "HL_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR", "JAX_PLATFORMS"],
+)
+def test_a_variable_of_any_known_vendor_means_all_is_tried_again(kept, monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+
+    assert recalled() is None
+
+
+WATCHFUL = dataclasses.replace(FOUND, watch=Watch(variables=("ACME_*",)))
+
+
+def test_a_variable_that_the_card_watches_means_it_is_tried_again(monkeypatch):
+    TrialMemory().keep(REF, WATCHFUL, probe=True)
+    assert recalled() == WATCHFUL
+
+    monkeypatch.setenv("ACME_DEVICES", "1")
+
+    assert recalled() is None
+
+
+def test_a_variable_that_nobody_watches_is_nothing(kept, monkeypatch):
+    monkeypatch.setenv("ACME_DEVICES", "1")
+
+    assert recalled() == FOUND
+
+
+@pytest.fixture
+def watched_file(folder):
+    """A file of a driver that the card watches; another one comes with it."""
+    file = folder / "acme0"
+    file.write_text("driver 1")
+    outcome = dataclasses.replace(FOUND, watch=Watch(files=(f"{folder}/acme*",)))
+    TrialMemory().keep(REF, outcome, probe=True)
+    assert recalled() == outcome
+    return file
+
+
+def test_another_content_of_a_file_that_the_card_watches_means_it_is_tried_again(watched_file):
+    times = watched_file.stat()
+    watched_file.write_text("driver 2")
+    os.utime(watched_file, ns=(times.st_atime_ns, times.st_mtime_ns))  # as those below /sys
+
+    assert recalled() is None
+
+
+def test_a_new_file_among_those_that_the_card_watches_means_it_is_tried_again(watched_file):
+    watched_file.with_name("acme1").touch()
+
+    assert recalled() is None
+
+
+@pytest.fixture
+def edited(folder, monkeypatch):
+    """Installs a plugin as a link to a working folder, and gives the state of its sources before and after an edit."""
+    monkeypatch.setattr(memory, "is_editable", lambda name: True)
+
+    def edited(module, *files):
+        ref = dataclasses.replace(REF, target=f"{module}:A")
+        states = []
+        for time_s in (1, 2):
+            memory._state_of_sources.cache_clear()
+            for file in files:
+                (folder / file).parent.mkdir(exist_ok=True)
+                (folder / file).touch()
+                os.utime(folder / file, (time_s, time_s))
+            importlib.invalidate_caches()
+            states.append(memory._state_of_sources(ref))
+        return states
+
+    yield edited
+    memory._state_of_sources.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "files"),
+    [
+        ("acme_lone", ["acme_lone.py"]),
+        ("acme_package.card", ["acme_package/__init__.py", "acme_package/card.py"]),
+        ("acme_native.card", ["acme_native/_kernel.so"]),
+    ],
+)
+def test_an_edit_in_a_working_folder_means_it_is_tried_again(edited, module, files):
+    before, after = edited(module, *files)
+
+    assert before != after
