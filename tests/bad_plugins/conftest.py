@@ -27,12 +27,31 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "bad-{name}"
 version = "1.2.3"
-[project.entry-points."jackfield.platforms.v1"]
-{name} = "bad_{name}:Bad"
+{entry_points}
 [tool.setuptools]
 py-modules = ["bad_{name}"]
 """
-TIMEOUT_S = 3.0  # for what hangs; importing a card takes milliseconds
+ENTRY_POINT = """[project.entry-points."jackfield.{kind}.v1"]
+{name} = "bad_{name}:Bad"
+"""
+# What a fault at import does depends on no kind, so each of these is a plugin of all of them.
+OTHER_KINDS = (
+    "commands",
+    "executors",
+    "hooks",
+    "models",
+    "schedulers",
+    "tokenizers",
+    "weight_formats",
+)
+TIMEOUT_S = 2.0  # for what hangs; importing a card takes milliseconds
+
+
+def project_of(name: str) -> str:
+    """The metadata of a distribution."""
+    kinds = OTHER_KINDS if name.endswith("_everywhere") else ("platforms",)
+    entry_points = "".join(ENTRY_POINT.format(kind=kind, name=name) for kind in kinds)
+    return PROJECT.format(name=name, entry_points=entry_points)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +62,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in sorted(SOURCES.glob("*.py")):
         project = folder / source.stem
         project.mkdir()
-        (project / "pyproject.toml").write_text(PROJECT.format(name=source.stem))
+        (project / "pyproject.toml").write_text(project_of(source.stem))
         (project / f"bad_{source.stem}.py").write_text(source.read_text())
         projects.append(str(project))
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
@@ -61,20 +80,40 @@ class Bad:
 
     name: str
     folder: Path  # for models
+    others: tuple[str, ...] = ()  # bad plugins that are allowed too
+
+    @property
+    def plugins(self) -> dict[str, Any]:
+        allow = tuple(f"bad-{name.replace('_', '-')}" for name in (self.name, *self.others))
+        return {"allow": allow, "import_timeout_s": TIMEOUT_S, "probe_timeout_s": TIMEOUT_S}
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"plugins.allow": [f"bad-{self.name}"], "plugins.probe_timeout_s": TIMEOUT_S}
+        return {f"plugins.{name}": value for name, value in self.plugins.items()}
+
+    @property
+    def command_line(self) -> list[str]:
+        """The same settings for the `jackfield` program."""
+        words = [f"plugins.allow={','.join(self.plugins['allow'])}"]
+        words += [f"plugins.{verb}_timeout_s={TIMEOUT_S}" for verb in ("import", "probe")]
+        return [word for setting in words for word in ("--set", setting)]
 
     @property
     def registry(self) -> PluginRegistry:
-        allow = (f"bad-{self.name}",)
-        return PluginRegistry.scan(PluginSettings(allow=allow, probe_timeout_s=TIMEOUT_S))
+        return PluginRegistry.scan(PluginSettings(**self.plugins))
 
     def engine(self, **settings: Any) -> LLM:
         """An engine on the reference platform, for which nobody needs the bad plugin."""
         write_model(self.folder)
         return LLM(str(self.folder), settings={**REFERENCE_SETTINGS, **self.settings, **settings})
+
+    def choosing_engine(self) -> LLM:
+        """One that chooses its platform itself among those that are allowed."""
+        write_model(self.folder)
+        chosen = {
+            name: word for name, word in REFERENCE_SETTINGS.items() if name != "select.platform"
+        }
+        return LLM(str(self.folder), settings={**chosen, **self.settings})
 
     def named_engine(self, **settings: Any) -> LLM:
         """One that is told to run on it."""
@@ -84,12 +123,12 @@ class Bad:
 @pytest.fixture
 def install(
     wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], Bad]]:
+) -> Iterator[Callable[..., Bad]]:
     """Puts the folder on the path and allows one of them; nothing was tried before."""
     monkeypatch.syspath_prepend(str(wheels))
     monkeypatch.setenv("JACKFIELD_CACHE", str(tmp_path / "cache"))
     before = set(sys.modules)
-    yield lambda name: Bad(name, tmp_path)
+    yield lambda name, *others: Bad(name, tmp_path, others)
     for name in set(sys.modules) - before:
         if name.startswith("bad_"):
             del sys.modules[name]

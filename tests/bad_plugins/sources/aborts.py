@@ -8,6 +8,9 @@ from jackfield.testing.platform import ReferencePlatform
 class Bad(ReferencePlatform):
     """Sound but for its probe."""
 
+    only_named = False
+    precedence = 5
+
     def probe(self):
         """Crash."""
         os.abort()

@@ -1,0 +1,5 @@
+"""Never ends its import, whatever kind of plugin it is."""
+
+import time
+
+time.sleep(30)
