@@ -34,10 +34,13 @@ class TrialProcess:
 
     def __init__(self) -> None:
         self._running: _Running | None = None
+        self._failed: PluginLoadError | None = (
+            None  # to start; the next plugin need not wait for that again
+        )
 
     def ask(self, ref: PluginRef, limits: Limits) -> Outcome:
         """Import the plugin's card there, and probe it where the limits have a time for that; waits for the outcome."""
-        running = self._running = self._running or _Running()
+        running = self._started()
         try:
             return running.ask(ref, limits)
         except (EOFError, OSError):
@@ -47,6 +50,16 @@ class TrialProcess:
         except BaseException:  # of an interrupt the answer would be taken for the next one's
             self.close()
             raise
+
+    def _started(self) -> _Running:
+        if self._failed:
+            raise self._failed
+        try:
+            self._running = self._running or _Running()
+        except PluginLoadError as error:
+            self._failed = error
+            raise
+        return self._running
 
     def close(self) -> None:
         """End the process. It starts again if it is asked again."""

@@ -14,7 +14,7 @@ from jackfield import interfaces
 from jackfield.activation import PluginRef
 from jackfield.discovery.probing.intrusion import Watcher
 from jackfield.discovery.probing.limits import Limits
-from jackfield.discovery.probing.outcome import Outcome
+from jackfield.discovery.probing.outcome import HUNG, Outcome
 from jackfield.discovery.probing.trial import AskerGone, Trial
 
 
@@ -44,14 +44,20 @@ class _Server:
         self._requests_fd = requests_fd
         self._not_theirs = (requests_fd, answers_fd)
         self._trial: Trial | None = None
+        self._hung: dict[tuple[str, str], Outcome] = {}  # by distribution and module
 
     def outcome(self, ref: PluginRef, limits: Limits) -> Outcome:
         """Try the plugin; where harm is seen that one before it may have done, once more in a child of its own."""
+        module = (ref.distribution, ref.target.partition(":")[0])
+        if module in self._hung:  # a package of many models, say: wait for it once
+            return self._hung[module]
         trial = self._trial if self._trial and self._trial.takes(ref) else self._fresh(ref)
         was_used = trial.is_used
         outcome = trial.outcome(ref, limits, asker=self._requests_fd)
         if outcome.is_harmful and was_used:
-            return self._fresh(ref).outcome(ref, limits, asker=self._requests_fd)
+            outcome = self._fresh(ref).outcome(ref, limits, asker=self._requests_fd)
+        if outcome.code == HUNG and not outcome.import_s:  # that is, while it was imported
+            self._hung[module] = outcome
         return outcome
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from jackfield.discovery.probing import process
 from jackfield.discovery.probing.limits import Limits
 from jackfield.discovery.probing.outcome import FINE, HUNG, INTRUSIVE, LOST, RAISED
 from jackfield.discovery.probing.process import TrialProcess
+from jackfield.errors import PluginLoadError
 from jackfield.interfaces.card import Watch
 
 CARD = """
@@ -260,6 +261,27 @@ def test_harm_that_another_plugin_may_have_done_is_looked_at_again(trials):
     outcome = trials.ask(ref("at_import_waits", "both"), IMPORT)
 
     assert outcome.code == FINE, outcome.text
+
+
+def test_a_module_that_hangs_is_waited_for_once(trials):
+    first = trials.ask(ref("at_import_hangs", "package"), IMPORT)
+    began_s = time.monotonic()
+
+    second = trials.ask(ref("at_import_hangs", "package"), IMPORT)
+
+    assert second == first
+    assert time.monotonic() - began_s < 0.5
+
+
+def test_a_process_that_does_not_start_is_waited_for_once(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    broken = TrialProcess()
+    with pytest.raises(PluginLoadError, match="does not start"):
+        broken.ask(ref("at_import_sound"), IMPORT)
+    monkeypatch.setattr(process, "_Running", None)
+
+    with pytest.raises(PluginLoadError, match="does not start"):
+        broken.ask(ref("at_import_raises"), IMPORT)
 
 
 @pytest.mark.parametrize("name", ["forks", "forks_and_ends", "thread", "hangs", "sound"])
