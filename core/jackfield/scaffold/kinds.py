@@ -78,6 +78,12 @@ _ALL = (
         summary="The observer $name for Jackfield.",
     ),
     PackageKind(
+        word="command",
+        group="jackfield.commands.v1",
+        target="command:${Name}Command",
+        summary="The command $name of the program jackfield.",
+    ),
+    PackageKind(
         word="platform",
         group="jackfield.platforms.v1",
         target="platform:${Name}Platform",

@@ -1,5 +1,10 @@
-"""What every quantization scheme must hold to: products with the dequantised weights, however they are cut."""
+"""What every quantization scheme must hold to, and every command: right products, and errors in words."""
 
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from jackfield.testing.conformance.command import CommandKit
 from jackfield_acme_int8.rounding import dequantise, quantise
 from jackfield_torch.testing.conformance.quantization import QuantizationKit
 
@@ -14,3 +19,18 @@ class TestAcmeInt8(QuantizationKit):
 
     def dequantise(self, tensors):
         return dequantise(tensors["weight"], tensors["weight_scale"]).double()
+
+
+class TestTool(CommandKit):
+    name = "acme-int8"
+    good_calls = (("model", "int8", "--keep", "layers.0"),)
+    bad_calls = (("nowhere", "int8"), ("model", "model"), ("model", "int8", "--keep", "layers"), ())
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        """Holds a model of two layers, as far as the tool looks."""
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "config.json").write_text("{}")
+        tensors = {f"model.layers.{i}.mlp.down_proj.weight": torch.ones(2, 3) for i in range(2)}
+        save_file(tensors, tmp_path / "model" / "model.safetensors")
+        return tmp_path

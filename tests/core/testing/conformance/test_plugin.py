@@ -8,26 +8,29 @@ import sys
 import pytest
 
 ACME = """
-    from jackfield.interfaces.command import Command
+    from jackfield.interfaces.card import Card
+    from jackfield.interfaces.platform import Platform
     from jackfield.testing.conformance.kit import ConformanceKit
 
-    class Hello(Command):
-        summary = "greet"
+    class Acme(Platform):
+        serves = {"jackfield_acme.greetings": (1,)}
 
-        def add_arguments(self, parser): ...
+        def choices(self, spec, config, facts): ...
 
-        def run(self, arguments):
-            return 0
+        def create_worker(self, context): ...
 
-    class CommandKit(ConformanceKit):
-        kind = "jackfield.commands"
+    class Hello(Card):
+        text = "hello"
+
+    class GreetingKit(ConformanceKit):
+        kind = "jackfield_acme.greetings"
         expected_failures = {"test_known[b]": "not yet"}
 
-        def test_summary(self, card):
-            assert card.summary == "greet"
+        def test_text(self, card):
+            assert card.text == "hello"
 
-        def test_status(self, card):
-            assert card.run(None) == 1, "the status is wrong"
+        def test_end(self, card):
+            assert card.text == "bye", "the text is wrong"
 
         def test_of_nothing(self):
             import pytest
@@ -39,8 +42,9 @@ ACME = """
             assert letter == "a"
 """
 GROUPS = {
-    "jackfield.commands.v1": {"hello": "acme_kit:Hello"},
-    "jackfield.conformance_kits": {"jackfield.commands": "acme_kit:CommandKit"},
+    "jackfield.platforms.v1": {"acme": "acme_kit:Acme"},
+    "jackfield_acme.greetings.v1": {"hello": "acme_kit:Hello"},
+    "jackfield.conformance_kits": {"jackfield_acme.greetings": "acme_kit:GreetingKit"},
 }
 KIND = "--jackfield-conformance"
 
@@ -69,26 +73,27 @@ def session(distributions, tmp_path):
 
 
 def test_a_plugin_is_tested_without_a_test_file_and_reported(session):
-    done = session(KIND, "commands:hello")
+    done = session(KIND, "greetings:hello")
 
     assert done.returncode == 1, done.stdout + done.stderr
     (plugin,) = session.report()["plugins"]
-    assert (plugin["kind"], plugin["name"]) == ("jackfield.commands", "hello")
+    assert (plugin["kind"], plugin["name"]) == ("jackfield_acme.greetings", "hello")
     assert (plugin["distribution"], plugin["version"]) == ("acme", "1.0")
     assert plugin["counts"] == {"passed": 3, "skipped": 1, "xfailed": 1, "failed": 1}
     tests = {test["name"]: (test["outcome"], test["reason"]) for test in plugin["tests"]}
     assert tests["test_of_nothing"] == ("skipped", "does not serve tricks")
     assert tests["test_known[b]"] == ("xfailed", "not yet")
-    assert tests["test_status"][0] == "failed"
-    assert "the status is wrong" in tests["test_status"][1]
-    line = (
-        "jackfield.commands:hello  3 passed, 1 skipped, 1 expected failures, 1 failed  [acme 1.0]"
-    )
+    assert tests["test_end"][0] == "failed"
+    assert "the text is wrong" in tests["test_end"][1]
+    counts = "3 passed, 1 skipped, 1 expected failures, 1 failed"
+    line = f"jackfield_acme.greetings:hello  {counts}  [acme 1.0]"
     assert f"{line}\n    1 skipped: does not serve tricks" in done.stdout
 
 
 def test_a_test_file_of_a_few_lines_is_reported_the_same(session):
-    source = "from acme_kit import CommandKit\n\nclass TestMine(CommandKit):\n    name = 'hello'\n"
+    source = (
+        "from acme_kit import GreetingKit\n\nclass TestMine(GreetingKit):\n    name = 'hello'\n"
+    )
     (session.folder / "test_mine.py").write_text(source)
 
     session()

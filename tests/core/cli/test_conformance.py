@@ -1,0 +1,65 @@
+"""Every command of the core passes the kit of commands."""
+
+import pytest
+
+from jackfield.testing.conformance.command import CommandKit
+from jackfield.testing.engine import REFERENCE_SETTINGS
+from jackfield.testing.models import write_model
+
+SETTINGS = [word for item in REFERENCE_SETTINGS.items() for word in ("--set", "=".join(item))]
+ON_THE_MODEL = ("model", *SETTINGS)
+pytestmark = pytest.mark.core_model
+
+
+class OnAModel(CommandKit):
+    @pytest.fixture
+    def folder(self, tmp_path):
+        write_model(tmp_path / "model")
+        return tmp_path
+
+
+class TestGenerate(OnAModel):
+    name = "generate"
+    good_calls = ((*ON_THE_MODEL, "--prompt", "a", "--max-tokens", "2"),)
+    bad_calls = (
+        ("nowhere", "--prompt", "a"),
+        (*ON_THE_MODEL, "--prompts-file", "nothing.txt"),
+        (*ON_THE_MODEL, "--prompt", "a", "--temperature", "-1"),
+    )
+
+
+class TestChat(OnAModel):
+    name = "chat"
+    good_calls = (ON_THE_MODEL,)  # there is nothing to read: it ends at once
+    bad_calls = (("nowhere",), ("model", "--set", "select.platform=nothing"))
+
+
+class TestExplain(OnAModel):
+    name = "explain"
+    good_calls = (ON_THE_MODEL, (*ON_THE_MODEL, "--json"), (*ON_THE_MODEL, "--toml"))
+    # a model that is nowhere is explained, too
+    bad_calls = ((), ("--diff", "a.json", "b.json"), ("model", "--profile", "none"))
+
+
+class TestPlugins(CommandKit):
+    name = "plugins"
+    good_calls = ((), ("list", "--json"), ("lock",))
+    bad_calls = (("--set", "plugins.probe=never"), ("unlock",))
+
+
+class TestDoctor(CommandKit):
+    name = "doctor"
+    good_calls = (("--json", "--save-profile", "here.json"),)
+    bad_calls = (("--save-profile", "here.json", "--set", "plugins.probe=never"),)
+
+
+class TestBench(CommandKit):
+    name = "bench"
+    good_calls = (("scheduler", "--repeats", "1"),)
+    bad_calls = ((), ("latency", "nowhere"), ("scheduler", "--repeats", "many"))
+
+
+class TestNew(CommandKit):
+    name = "new"
+    good_calls = (("command", "acme"), ("hooks", "acme", "--folder", "elsewhere"))
+    bad_calls = (("scheduler", "fcfs"), ("hooks", "8bit"), ("nothing", "acme"))
