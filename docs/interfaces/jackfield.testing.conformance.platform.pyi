@@ -70,6 +70,9 @@ class PlatformKit(CardKit):
     def test_a_closed_engine_gives_all_back(self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ...
 
+    def test_free_memory_is_looked_for_in_every_process(self, card: Platform) -> None:
+        ...
+
     def test_its_defaults_are_settings(self, card: Platform) -> None:
         ...
 

@@ -264,6 +264,11 @@ class PlatformKit(CardKit):
 
     # What it says
 
+    def test_free_memory_is_looked_for_in_every_process(self, card: Platform) -> None:
+        """Facts are kept for as long as nothing is installed: `available_bytes` would be that of another day."""
+        if "available_bytes" in self.facts():
+            assert not card.facts_last, "a card that finds available_bytes says facts_last = False"
+
     def test_its_defaults_are_settings(self, card: Platform) -> None:
         """Each exists, and has a value that is allowed."""
         load_config(environ={}).with_platform_defaults(self.name, card.defaults(self.facts()))

@@ -34,6 +34,7 @@ class NumpyPlatform(Platform):
     """The processor, by way of whatever BLAS NumPy was built with."""
 
     features = frozenset(f"{word}.{name}" for word, names in _FEATURES.items() for name in names)
+    facts_last = False  # memory comes and goes
     precedence = -1  # behind the hosts that have kernels of their own
 
     def probe(self) -> Facts:

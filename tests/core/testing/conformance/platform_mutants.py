@@ -244,3 +244,8 @@ def _with_logprobs(result, change):
 
     logprobs = {row: [changed(one) for one in entries] for row, entries in result.logprobs.items()}
     return replace(result, logprobs=logprobs)
+
+
+class Stale(FaultyPlatform):
+    def probe(self):
+        return {**super().probe(), "available_bytes": 1 << 30}
