@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jackfield.errors import PluginConflict
 from jackfield.interfaces.command import Command
+from jackfield.scaffold.names import Names, names_of
 
 
 class NewCommand(Command):
@@ -29,12 +30,11 @@ class NewCommand(Command):
     def run(self, arguments: argparse.Namespace) -> int:
         """Write the package and say what to do with it."""
         from jackfield.scaffold.kinds import KINDS
-        from jackfield.scaffold.names import names_of
         from jackfield.scaffold.writer import write_package
 
         kind = KINDS[arguments.kind]
         names = names_of(arguments.name, is_model=kind.word == "model")
-        _check_free(kind.kind, names.name)
+        _check_free(kind.kind, names)
         folder = arguments.folder or Path(names.distribution)
         for file in write_package(kind, names, folder):
             print(file)
@@ -42,12 +42,29 @@ class NewCommand(Command):
         return 0
 
 
-def _check_free(kind: str, name: str) -> None:
-    from jackfield.discovery.scan import scan_installed
+def _check_free(kind: str, names: Names) -> None:
+    """Raise PluginConflict where the plugin, its distribution or its package is somebody else's already."""
+    from importlib.util import find_spec
 
-    for ref in scan_installed().plugins:
-        if (ref.kind, ref.name) == (kind, name):
+    from jackfield.discovery.scan import installed_version, scan_installed
+
+    installed = scan_installed()
+    for ref in installed.plugins:
+        if (ref.kind, ref.name) == (kind, names.name):
             raise PluginConflict(
-                f"{ref.distribution} {ref.version}, which is installed, owns the name {name!r} of {kind}; "
+                f"{ref.distribution} {ref.version}, which is installed, owns the name {names.name!r} of {kind}; "
                 "two owners of a name are an error. Choose another name"
             )
+    version = installed_version(names.distribution)
+    if version:
+        owner = f"{names.distribution} {version} is installed"
+    elif names.distribution in installed.first_party:
+        owner = f"{names.distribution} belongs to Jackfield"
+    elif find_spec(names.package):
+        owner = f"something that is installed has a package {names.package}"
+    else:
+        return
+    raise PluginConflict(
+        f"{owner}: a distribution {names.distribution} with the package {names.package} would take its place. "
+        "Choose another name"
+    )

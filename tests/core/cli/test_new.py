@@ -37,3 +37,34 @@ def test_a_name_that_somebody_owns_is_refused(jackfield, here, kind, name):
     assert done.status == 2
     assert f"owns the name '{name}'" in done.err
     assert not list(here.glob("jackfield-*"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "owner"),
+    [
+        ("hooks", "acme", "jackfield-acme 2.0 is installed"),
+        ("hooks", "cpu", "jackfield-cpu "),
+        ("scheduler", "torch", "jackfield-torch "),
+        ("hooks", "taken", "has a package jackfield_taken"),
+    ],
+)
+def test_a_name_whose_distribution_or_package_is_somebodys_is_refused(
+    jackfield, here, distributions, kind, name, owner
+):
+    distributions.add("jackfield-acme", {}, version="2.0")
+    distributions.add("others", {}, modules={"jackfield_taken": ""})
+
+    done = jackfield("new", kind, name)
+
+    assert done.status == 2
+    assert owner in done.err
+    assert "Choose another name" in done.err
+    assert not list(here.glob("jackfield-*"))
+
+
+def test_a_member_that_is_not_installed_is_refused(jackfield, here, monkeypatch):
+    monkeypatch.setattr("jackfield.discovery.scan.installed_version", lambda name: None)
+
+    done = jackfield("new", "hooks", "gguf")
+
+    assert "jackfield-gguf belongs to Jackfield" in done.err
