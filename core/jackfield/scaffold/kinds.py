@@ -14,6 +14,8 @@ class PackageKind:
     group: str  # of the entry point
     target: str  # of the entry point inside the package; $Name is the name as in classes
     summary: str  # of the package; $name is the plugin's name
+    beyond_contracts: bool = False  # stands on modules that may change with a minor release
+    runs_models: bool = True  # is of use beside a platform and models only
     runtime: bool = False  # handles tensors: requires jackfield-torch, and a CPU to be tested on
     reference: str = ""  # that its kit compares it with, on a CPU: a requirement of its tests
 
@@ -70,6 +72,7 @@ _ALL = (
         group="jackfield.executors.v1",
         target="executor:${Name}ExecutorFactory",
         summary="The executor $name for Jackfield.",
+        beyond_contracts=True,
     ),
     PackageKind(
         word="hooks",
@@ -82,12 +85,14 @@ _ALL = (
         group="jackfield.commands.v1",
         target="command:${Name}Command",
         summary="The command $name of the program jackfield.",
+        runs_models=False,
     ),
     PackageKind(
         word="platform",
         group="jackfield.platforms.v1",
         target="platform:${Name}Platform",
         summary="The platform $name for Jackfield.",
+        beyond_contracts=True,
         runtime=True,
     ),
     PackageKind(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jackfield.errors import ConfigError
 
+_LONGEST = 30  # characters: lines of code with the name in them stay short enough
 _FORM = re.compile(r"[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*")
 _ARCHITECTURE = re.compile(r"(?P<family>[A-Z]\w*?)(For[A-Z]\w*|LMHead\w*|Model)")
 
@@ -33,13 +34,13 @@ class Names:
 def names_of(text: str, *, is_model: bool = False) -> Names:
     """The names for a plugin called `text`, with or without `jackfield-` in front. Raises ConfigError."""
     word = re.sub(r"^jackfield[-_]", "", text)
-    if not _FORM.fullmatch(word):
-        raise ConfigError(
-            f"{text!r} is no name for a plugin: letters and digits, words joined by - or _, "
-            "a letter first. Try: acme, acme_fast"
-        )
     family = _ARCHITECTURE.fullmatch(word) if is_model else None
     slug = _snake(family["family"] if family else word)
+    if not _FORM.fullmatch(word) or len(slug) > _LONGEST:
+        raise ConfigError(
+            f"{text!r} is no name for a plugin: letters and digits, words joined by - or _, "
+            f"a letter first, {_LONGEST} characters at most. Try: acme, acme_fast"
+        )
     title = family["family"] if family else "".join(map(_capital, slug.split("_")))
     name = slug
     if is_model:

@@ -51,7 +51,7 @@ def _part(part: str, names: Names) -> str:
 
 
 def _values(kind: PackageKind, names: Names) -> dict[str, str]:
-    siblings = _range(__version__)
+    siblings = _range(__version__, is_capped=kind.beyond_contracts)
     requirements = [f"jackfield{siblings}"]
     test_requirements = ["pytest>=8"]
     if kind.runtime:
@@ -69,6 +69,10 @@ def _values(kind: PackageKind, names: Names) -> dict[str, str]:
         "distribution": names.distribution,
         "group": kind.group,
         "kind": kind.kind,
+        "word": kind.word.replace("-", " "),
+        "install": f"'jackfield[cpu]' {names.distribution}"
+        if kind.runs_models
+        else names.distribution,
         "requirements": _toml_list(requirements),
         "test_requirements": _toml_list(test_requirements),
     }
@@ -82,10 +86,10 @@ def _filled(template: Path, values: Mapping[str, str]) -> str:
     return Template(template.read_text(encoding="utf-8")).substitute(values)
 
 
-def _range(version: str) -> str:
-    """No upper end: what a later release no longer serves, it refuses by the major in the group."""
+def _range(version: str, *, is_capped: bool) -> str:
+    """Contracts need no upper end: what a later release no longer serves, it refuses by the major in the group."""
     major, minor, *_ = version.split(".")
-    return f">={major}.{minor}"
+    return f">={major}.{minor}" + (f",<{major}.{int(minor) + 1}" if is_capped else "")
 
 
 def _toml_list(words: list[str]) -> str:

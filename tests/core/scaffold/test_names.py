@@ -41,7 +41,9 @@ def test_a_model_is_called_as_its_architecture(word, architecture, package):
     assert (names.name, names.package) == (architecture, package)
 
 
-@pytest.mark.parametrize("word", ["", "8bit", "a b", "a--b", "acme/..", "jackfield-", "ä"])
+@pytest.mark.parametrize(
+    "word", ["", "8bit", "a b", "a--b", "acme/..", "jackfield-", "ä", "a" * 31]
+)
 def test_what_is_no_name_is_refused_with_one_that_is(word):
     with pytest.raises(ConfigError, match="Try: acme"):
         names_of(word)

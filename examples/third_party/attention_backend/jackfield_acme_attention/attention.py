@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
-
-from jackfield_acme_attention.softmax import OnlineSoftmax
-from jackfield_acme_attention.tiles import Tile, plan_tiles
 from jackfield_torch.interfaces.attention import (
     Attention,
     AttentionBatch,
     LayerAttention,
     LayerCache,
 )
+from torch import Tensor
+
+from jackfield_acme_attention.softmax import OnlineSoftmax
+from jackfield_acme_attention.tiles import Tile, plan_tiles
 
 MAX_SLOTS = 2048  # that are read at once, of all rows of a tile
 

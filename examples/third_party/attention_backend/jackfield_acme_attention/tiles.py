@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
-from torch import Tensor
-
 from jackfield_torch.interfaces.attention import AttentionBatch
+from torch import Tensor
 
 MAX_QUERIES = 128  # of a tile, of all its rows
 

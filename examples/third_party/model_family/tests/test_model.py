@@ -1,7 +1,6 @@
 """Configs as they are published, and those that mean something else."""
 
 import pytest
-
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.model import ConfigReader
 from jackfield.testing.plugins import load_plugin

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from jackfield.cache import group_of_layer
 from jackfield.model_spec import Attention
+
 from jackfield_acme_numpy.arrays import Floats, Ints
 from jackfield_acme_numpy.cache import GroupCache
 from jackfield_acme_numpy.rows import Batch, Rows

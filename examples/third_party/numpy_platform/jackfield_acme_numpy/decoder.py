@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
 from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm, Rope
+
 from jackfield_acme_numpy.arrays import Floats, Ints
 from jackfield_acme_numpy.attention import PagedAttention
 from jackfield_acme_numpy.rope import Turns, frequencies, rotate, turns

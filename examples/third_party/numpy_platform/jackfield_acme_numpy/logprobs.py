@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
 from jackfield.step import TokenLogprobs
+
 from jackfield_acme_numpy.arrays import Floats, Ints
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Rope, RopeScaling
+
 from jackfield_acme_numpy.arrays import Floats, Ints
 
 Turns = tuple[Floats, Floats]  # cosines and sines for the tokens of a step, with an axis for heads

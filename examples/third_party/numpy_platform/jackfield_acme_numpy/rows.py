@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from jackfield.step import NewRow, StepPlan
+
 from jackfield_acme_numpy.arrays import Ints
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from jackfield.step import LateInputs, StepPlan, StepResult, TokenLogprobs
+
 from jackfield_acme_numpy.arrays import Floats
 from jackfield_acme_numpy.attention import PagedAttention
 from jackfield_acme_numpy.decoder import Decoder

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
 from jackfield.sampling import SamplingParams
 from jackfield.step import NewRow
+from numpy.typing import NDArray
+
 from jackfield_acme_numpy.arrays import Floats, Ints
 
 _FORBIDDEN = -np.inf

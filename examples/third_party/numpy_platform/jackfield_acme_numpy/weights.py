@@ -6,11 +6,11 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-
 from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
 from jackfield.model_spec import ModelSpec, Offset, Permute, Split, Transform, Transpose
+
 from jackfield_acme_numpy.arrays import Floats
 
 _STD = 0.02  # of weights that are made up

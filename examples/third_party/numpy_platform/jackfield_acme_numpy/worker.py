@@ -8,12 +8,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
-
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import FLOAT16, FLOAT32, parse_dtype
 from jackfield.errors import ConfigError
 from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
+
 from jackfield_acme_numpy.attention import PagedAttention
 from jackfield_acme_numpy.cache import GroupCache
 from jackfield_acme_numpy.decoder import Decoder, load_decoder

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import FLOAT32
 from jackfield.model_spec import Attention
 from jackfield.sampling import SamplingParams
 from jackfield.step import NewRow, StepPlan
+
 from jackfield_acme_numpy import attention
 from jackfield_acme_numpy.attention import PagedAttention
 from jackfield_acme_numpy.cache import GroupCache

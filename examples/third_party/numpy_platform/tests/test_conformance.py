@@ -1,7 +1,6 @@
 """What every platform must hold to, by the kit that comes with Jackfield."""
 
 import pytest
-
 from jackfield.interfaces.platform import PlatformNeed
 from jackfield.testing.conformance.platform import PlatformKit
 from jackfield.testing.models import tiny_spec

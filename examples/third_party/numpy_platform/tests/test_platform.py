@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-
 from jackfield import LLM, SamplingParams
 from jackfield.errors import SelectionError
 

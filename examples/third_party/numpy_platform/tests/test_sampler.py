@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-
 from jackfield.sampling import SamplingParams
 from jackfield.step import NewRow
+
 from jackfield_acme_numpy.logprobs import token_logprobs
 from jackfield_acme_numpy.sampler import SamplingRow, draw_tokens
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from jackfield.errors import CheckpointError
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from jackfield.errors import CheckpointError
 from jackfield_acme_int8.rounding import quantise
 from jackfield_acme_int8.scheme import METHOD
 

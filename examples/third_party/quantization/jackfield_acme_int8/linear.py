@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
 from jackfield.errors import CheckpointError
 from jackfield_torch.interfaces.linear import Linear, LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
+from torch import Tensor
 
 
 class Int8Linear(Linear):

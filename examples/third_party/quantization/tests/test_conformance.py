@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from jackfield.testing.conformance.command import CommandKit
+from jackfield_torch.testing.conformance.quantization import QuantizationKit
 from safetensors.torch import save_file
 
-from jackfield.testing.conformance.command import CommandKit
 from jackfield_acme_int8.rounding import dequantise, quantise
-from jackfield_torch.testing.conformance.quantization import QuantizationKit
 
 
 class TestAcmeInt8(QuantizationKit):
