@@ -1,15 +1,18 @@
-"""What all tests share: which are skipped by default and how to ask for them, and an environment of wheels."""
+"""What all tests share: which are skipped by default and how to ask for them, and environments of wheels."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from jackfield.environment import jackfield_variables
 
@@ -38,27 +41,99 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"{marker}: {reason}; run with --optional"))
 
 
-class CleanEnvironment:
-    """A virtual environment with wheels of ours and nothing editable.
+class Wheelhouse:
+    """Where an environment's distributions come from: members as wheels that are built once, all others as they are here.
 
-    What others wrote is linked into it from the environment of the tests, but for what `without` names: nothing is
-    downloaded.
+    Nothing is downloaded.
     """
 
-    def __init__(self, folder: Path, without: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._site = folder / "site"
+        projects = {
+            tomllib.loads(path.read_text())["project"]["name"]: path.parent
+            for pattern in ("core", "*/*")
+            for path in ROOT.glob(f"{pattern}/pyproject.toml")
+        }
+        self._core = [projects.pop("jackfield")]
+        self._others = list(projects.values())
+        self._names = {"jackfield", *projects}
+        self._num_builds = 0
+
+    def find(self, name: str) -> metadata.Distribution:
+        """The distribution of that name. Raises LookupError."""
+        name = canonicalize_name(name)
+        if name not in self._names:
+            if name.startswith("jackfield"):
+                raise LookupError(f"{name} is no member of the workspace")
+            try:
+                return metadata.distribution(name)
+            except metadata.PackageNotFoundError as error:
+                raise LookupError(f"{name} is not installed where the tests run") from error
+        folders = (
+            self._core if name == "jackfield" else self._others
+        )  # these at once: it is quicker
+        if folders:
+            wheels = self.build(*folders)
+            pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
+            subprocess.run([*pip, self._site, *wheels], check=True)
+            folders.clear()
+        (found,) = metadata.Distribution.discover(name=name, path=[str(self._site)])
+        return found
+
+    def build(self, *folders: Path) -> list[Path]:
+        """The wheels of packages, made of copies: a build leaves files behind, which would enter the next wheel."""
+        self._num_builds += 1
+        place = self._folder / f"{self._num_builds}"
+        left = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__")
+        for number, folder in enumerate(folders):
+            shutil.copytree(folder, place / f"{number}", ignore=left)
+        pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+        sources = [place / f"{number}" for number in range(len(folders))]
+        no_compiler = {"CC": "false", "CXX": "false"}  # kernels take long; `make wheels` tries them
+        subprocess.run(
+            [*pip, "-w", place / "wheels", *sources], env={**os.environ, **no_compiler}, check=True
+        )
+        return sorted((place / "wheels").iterdir())
+
+    def closure(self, requirements: Iterable[str]) -> Iterator[metadata.Distribution]:
+        """What the requirements name, and what that requires, extras too. Raises LookupError."""
+        seen: set[tuple[str, str]] = set()
+        waiting = [Requirement(line) for line in requirements]
+        while waiting:
+            wanted = waiting.pop()
+            found = self.find(wanted.name)
+            if not wanted.specifier.contains(found.version, prereleases=True):
+                raise LookupError(f"{wanted} is required, {wanted.name} {found.version} is here")
+            if unknown := wanted.extras - {*(found.metadata.get_all("Provides-Extra") or ())}:
+                raise LookupError(f"{wanted.name} has no extra {', '.join(unknown)}")
+            for extra in {"", *wanted.extras}:
+                if (found.name, extra) in seen:
+                    continue
+                seen.add((found.name, extra))
+                waiting += required(found, extra)
+                yield found
+
+
+def required(distribution: metadata.Distribution, extra: str) -> Iterator[Requirement]:
+    """What a distribution requires on this machine, with one of its extras or with none ("")."""
+    for line in distribution.requires or ():
+        requirement = Requirement(line)
+        marker, requirement.marker = requirement.marker, None
+        if marker is None or marker.evaluate({"extra": extra}):
+            yield requirement
+
+
+class CleanEnvironment:
+    """A virtual environment with pip, and beside it nothing but what was required: an import that no package declares fails."""
+
+    def __init__(self, folder: Path, wheelhouse: Wheelhouse) -> None:
         self._folder = folder
         self._bin = folder / "venv" / "bin"
-        self._installed: set[str] = set()
+        self._wheelhouse = wheelhouse
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-        (site,) = (folder / "venv").glob("lib/python*/site-packages")
-        hidden = "|".join(("__pycache__", *without))
-        for path in Path(sysconfig.get_path("purelib")).iterdir():
-            if not re.match(f"(__editable__.+)?_*jackfield|{hidden}", path.name):
-                (site / path.name).symlink_to(path)
-        for name in ("pip", "pytest"):
-            program = self._bin / name
-            program.write_text(f'#!/bin/sh\nexec "{self._bin}/python" -m {name} "$@"\n')
-            program.chmod(0o755)
+        (self._site,) = (folder / "venv").glob("lib/python*/site-packages")
+        self.require("pip")
 
     def run(self, script: str, cwd: Path | None = None) -> str:
         """What a shell script prints, with this environment active and no setting of ours; it must succeed."""
@@ -66,6 +141,8 @@ class CleanEnvironment:
         environ = {name: value for name, value in os.environ.items() if name not in hidden}
         environ["PATH"] = f"{self._bin}{os.pathsep}{environ['PATH']}"
         environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+        environ["PIP_NO_INDEX"] = "1"
+        environ["OMP_NUM_THREADS"] = "1"  # threads of models this small wait for each other
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=cwd or self._folder,
@@ -78,33 +155,47 @@ class CleanEnvironment:
         assert done.returncode == 0, f"{script}\n{done.stdout}"
         return done.stdout
 
-    def install(self, *members: str) -> None:
-        """Build wheels of members ("core", "platforms/cpu") and install those that are not there yet."""
-        new = [member for member in members if member not in self._installed]
-        if not new:
-            return
-        sources = self._folder / "sources"
-        for member in new:  # a build leaves files in the sources, which would enter the next wheel
-            left = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
-            shutil.copytree(ROOT / member, sources / member, ignore=left)
-        places = " ".join(f"./{member}" for member in new)
-        options = "-q --no-deps --no-build-isolation"
-        self.run(f"pip wheel {options} -w ../wheels-{len(self._installed)} {places}", sources)
-        self.run(f"pip install -q --no-deps wheels-{len(self._installed)}/*.whl")
-        self._installed.update(new)
+    def require(self, *requirements: str) -> None:
+        """Link what the requirements name, and all that this requires. Raises LookupError where something is not to be had."""
+        for distribution in self._wheelhouse.closure(requirements):
+            for name in {file.parts[0] for file in distribution.files or ()} - {
+                "..",
+                "__pycache__",
+            }:
+                if not (self._site / name).exists():
+                    (self._site / name).symlink_to(distribution.locate_file(name))
+            for entry in distribution.entry_points.select(group="console_scripts"):
+                self._write_program(entry)
+
+    def install(self, folder: Path, extra: str = "test") -> None:
+        """Install the wheel of a package as `pip install WHEEL[extra]` does. Raises LookupError."""
+        (wheel,) = self._wheelhouse.build(folder)
+        with ZipFile(wheel) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            text = archive.read(name).decode()
+        (self._folder / f"{wheel.stem}.dist-info").mkdir()
+        (self._folder / f"{wheel.stem}.dist-info" / "METADATA").write_text(text)
+        found = metadata.Distribution.at(self._folder / f"{wheel.stem}.dist-info")
+        self.require(*(str(line) for word in ("", extra) for line in required(found, word)))
+        self.run(f"pip install -q --no-deps '{wheel}' && pip check")
+
+    def _write_program(self, entry: metadata.EntryPoint) -> None:
+        program = self._bin / entry.name
+        code = f"import sys; from {entry.module} import {entry.attr} as main; sys.exit(main())"
+        program.write_text(f'#!/bin/sh\nexec "{self._bin}/python" -P -c "{code}" "$@"\n')
+        program.chmod(0o755)
 
 
 @pytest.fixture(scope="session")
 def make_clean_environment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., CleanEnvironment]:
-    """Makes an empty environment `without` what is named; `install` adds members."""
-    return lambda without: CleanEnvironment(tmp_path_factory.mktemp("clean"), without)
+    """Makes environments with requirements, of members as wheels and of what is installed here."""
+    wheelhouse = Wheelhouse(tmp_path_factory.mktemp("wheelhouse"))
 
+    def make(*requirements: str) -> CleanEnvironment:
+        environment = CleanEnvironment(tmp_path_factory.mktemp("clean"), wheelhouse)
+        environment.require(*requirements)
+        return environment
 
-@pytest.fixture(scope="session")
-def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> CleanEnvironment:
-    """An environment with the wheel of the core; `install` adds other members."""
-    environment = CleanEnvironment(tmp_path_factory.mktemp("clean"))
-    environment.install("core")
-    return environment
+    return make

@@ -1,14 +1,15 @@
 """An attention backend as a stranger gets it: a wheel beside ours, in an environment with none of our sources."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
 pytestmark = pytest.mark.cpu_model
+ROOT = Path(__file__).parents[3]
 PACKAGE = "examples/third_party/attention_backend"
-RUNTIME = ("platforms/torch", "platforms/cpu", "attention_backends/torch_sdpa", "plugins/llama")
 PROMPTS = [list(range(20, 50)), list(range(3, 9))]
 ANSWER = f"""
 from jackfield import LLM, SamplingParams
@@ -22,10 +23,10 @@ with LLM("model", dtype="float32", settings=settings) as llm:
 
 
 @pytest.fixture(scope="module")
-def environment(clean_environment):
-    clean_environment.install(*RUNTIME, PACKAGE)
-    yield clean_environment
-    clean_environment.run("pip uninstall -q -y jackfield-acme-attention")
+def environment(make_clean_environment):
+    environment = make_clean_environment()
+    environment.install(ROOT / PACKAGE)
+    return environment
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """A model family as a stranger gets it: a wheel beside ours, in an environment with none of our sources."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import transformers
 
 pytestmark = pytest.mark.cpu_model
+ROOT = Path(__file__).parents[3]
 PACKAGE = "examples/third_party/model_family"
-RUNTIME = ("platforms/torch", "platforms/cpu", "attention_backends/torch_sdpa")
 PROMPT = list(range(20, 50))
 ANSWER = f"""
 from jackfield import LLM, SamplingParams
@@ -19,10 +21,10 @@ print(list(output.outputs[0].token_ids))
 
 
 @pytest.fixture(scope="module")
-def environment(clean_environment):
-    clean_environment.install(*RUNTIME, PACKAGE)
-    yield clean_environment
-    clean_environment.run("pip uninstall -q -y jackfield-acme-starcoder2")
+def environment(make_clean_environment):
+    environment = make_clean_environment()
+    environment.install(ROOT / PACKAGE)
+    return environment
 
 
 def test_a_model_of_the_family_answers_as_transformers_do(environment, tmp_path):

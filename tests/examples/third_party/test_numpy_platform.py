@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from jackfield import LLM, SamplingParams
 from jackfield.testing.tokenizer import VOCAB_SIZE, write_byte_tokenizer
 
 pytestmark = pytest.mark.cpu_model
+ROOT = Path(__file__).parents[3]
 PACKAGE = "examples/third_party/numpy_platform"
 PROMPTS = [list(b"one"), list(range(40, 90)), list(b"a longer one")]
 QUESTIONS = ("The capital of France is", "def fibonacci(n):")
@@ -46,8 +48,8 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def environment(make_clean_environment):
-    environment = make_clean_environment(without=("torch", "transformers", "accelerate"))
-    environment.install("core", "plugins/llama", PACKAGE)
+    environment = make_clean_environment()
+    environment.install(ROOT / PACKAGE)
     return environment
 
 
@@ -89,7 +91,7 @@ def test_a_server_can_stream_from_it_and_drop_requests(environment, folder):
 
 @pytest.mark.slow
 def test_a_real_model_answers_as_it_does_on_torch(environment, tmp_path):
-    environment.install("plugins/gguf", "plugins/model_packages")
+    environment.require("jackfield-gguf", "jackfield-model-packages")
     params = SamplingParams(max_tokens=32, temperature=0.0)
     with LLM("smollm2", dtype="float32", settings={"select.platform": "cpu"}) as llm:
         expected = [output.outputs[0].text for output in llm.generate(list(QUESTIONS), params)]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.cpu_model
+ROOT = Path(__file__).parents[3]
 PACKAGE = "examples/third_party/quantization"
-RUNTIME = ("platforms/torch", "platforms/cpu", "attention_backends/torch_sdpa", "plugins/llama")
 PROMPT = list(range(20, 50))
 JACKFIELD = "python -m jackfield.cli.main"
 CONVERT = f"{JACKFIELD} acme-int8"
@@ -28,10 +29,10 @@ print(json.dumps([list(one.token_ids), [p.logprob for p in one.logprobs], chosen
 
 
 @pytest.fixture(scope="module")
-def environment(clean_environment):
-    clean_environment.install(*RUNTIME, PACKAGE)
-    yield clean_environment
-    clean_environment.run("pip uninstall -q -y jackfield-acme-int8")
+def environment(make_clean_environment):
+    environment = make_clean_environment()
+    environment.install(ROOT / PACKAGE)
+    return environment
 
 
 @pytest.fixture(scope="module")
@@ -166,5 +167,9 @@ def test_a_matrix_that_is_stored_transposed_is_refused_when_it_is_loaded(environ
 def test_its_own_tests_pass_there(environment, copy_of):
     said = environment.run("pytest -q -p no:cacheprovider", copy_of(PACKAGE, "tests"))
 
-    (line,) = (line for line in said.splitlines() if "quantization:acme_int8" in line)
-    assert "0 expected failures, 0 failed" in line
+    lines = [line for line in said.splitlines() if "acme-int8 0.1.0]" in line]
+    assert [line.split()[0] for line in lines] == [
+        "jackfield_torch.quantization:acme_int8",
+        "jackfield.commands:acme-int8",
+    ]
+    assert all("0 expected failures, 0 failed" in line for line in lines)
