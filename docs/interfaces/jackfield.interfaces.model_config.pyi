@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from jackfield.dtypes import DType
 from jackfield.interfaces.model import ConfigReader
+from jackfield.model_spec import Attention
+from jackfield.model_spec import FeedForward
 from jackfield.model_spec import Layer
 from jackfield.model_spec import ModelSpec
 from jackfield.model_spec import ModuleSource
@@ -19,9 +21,14 @@ class Shape:
     num_heads: int
     num_kv_heads: int
     head_size: int
-def read_shape(config: ConfigReader) -> Shape:
+
+    def attention(self, **changes: Any) -> Attention:
+        ...
+def read_shape(config: ConfigReader, *, default_kv_heads: int | None=None) -> Shape:
     ...
 def read_activation(config: ConfigReader, key: str='hidden_act', default: str='silu') -> str:
+    ...
+def read_feed_forward(config: ConfigReader, *, activation: str='silu', key: str='hidden_act', **changes: Any) -> FeedForward:
     ...
 def read_windows(config: ConfigReader, num_layers: int, window: int | None, is_window: Callable[[int], bool]) -> tuple[int | None, ...]:
     ...
@@ -31,9 +38,9 @@ def make_rope(config: ConfigReader, head_size: int, parameters: Mapping[str, Any
     ...
 def read_max_length(config: ConfigReader, rope: Rope) -> int:
     ...
-def read_end_token_ids(config: ConfigReader) -> tuple[int, ...]:
+def read_end_token_ids(config: ConfigReader, default: int | None=None) -> tuple[int, ...]:
     ...
 def read_dtype(config: ConfigReader) -> DType:
     ...
-def make_spec(config: ConfigReader, *, layers: tuple[Layer, ...], final_norm: Norm | None, modules: Mapping[str, ModuleSource]=STANDARD_MODULES, tied_head: bool=False, **changes: Any) -> ModelSpec:
+def make_spec(config: ConfigReader, *, layers: tuple[Layer, ...], final_norm: Norm | None, modules: Mapping[str, ModuleSource]=STANDARD_MODULES, tied_head: bool=False, end_token_id: int | None=None, **changes: Any) -> ModelSpec:
     ...

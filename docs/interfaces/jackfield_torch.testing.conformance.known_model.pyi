@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from jackfield.interfaces.weights import Checkpoint
 from jackfield.interfaces.weights import TensorInfo
+from jackfield_torch.testing.conformance.config_meaning import ConfigMeaning
 LENGTH = 48
 STD = 0.2
 TINY: Mapping[str, Any] = ...
@@ -16,6 +17,8 @@ class KnownModel:
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
     logits: Callable[[Tensor], Tensor]
+    written: Mapping[str, Any] = field(default_factory=dict)
+    meaning: ConfigMeaning | None = None
 def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
     ...
 def write_known_model(model: KnownModel, folder: Path) -> None:

@@ -48,6 +48,10 @@ class ConfigReader:
         value = self.values.get(key)
         return default if value is None else self._checked(key, value, kind)
 
+    def nullable(self, key: str, kind: type[T], default: T | None) -> T | None:
+        """The value of `key`: None where it is null, `default` where it is absent, which often differ."""
+        return self.get(key, kind) if key in self.values else default
+
     def refuse(self, key: str, value: Any, allowed: str) -> UnsupportedModelError:
         """The error for a value that the spec cannot say; the caller raises it."""
         return UnsupportedModelError(

@@ -1,7 +1,8 @@
 """Reading what the configs of most decoders share, so that a model plugin is short: shape, rope, windows, names.
 
 Every key is read as Transformers reads it, the older spelling (`rope_theta`, `rope_scaling`, `torch_dtype`) beside
-that of Transformers 5 (`rope_parameters`, `dtype`).
+that of Transformers 5 (`rope_parameters`, `dtype`). A key that is absent means the default of the family's class there,
+which may differ from null: the `default_` arguments say it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from typing import Any
 
 from jackfield.dtypes import DType, parse_dtype
 from jackfield.interfaces.model import ConfigReader
-from jackfield.model_spec import Layer, ModelSpec, ModuleSource, Norm, Rope, RopeScaling
+from jackfield.model_spec import (
+    Attention,
+    FeedForward,
+    Layer,
+    ModelSpec,
+    ModuleSource,
+    Norm,
+    Rope,
+    RopeScaling,
+)
 
 ACTIVATIONS: Mapping[str, str] = {
     "silu": "silu",
@@ -58,12 +68,27 @@ class Shape:
     num_kv_heads: int
     head_size: int  # elements
 
+    def attention(self, **changes: Any) -> Attention:
+        """Attention of this shape, scaled by the root of the head size; `changes` are fields of Attention."""
+        fields: dict[str, Any] = {
+            "num_heads": self.num_heads,
+            "num_kv_heads": self.num_kv_heads,
+            "head_size": self.head_size,
+            "scale": self.head_size**-0.5,
+        }
+        return Attention(**{**fields, **changes})
 
-def read_shape(config: ConfigReader) -> Shape:
-    """The sizes of a decoder; heads without a size of their own share the hidden size."""
+
+def read_shape(config: ConfigReader, *, default_kv_heads: int | None = None) -> Shape:
+    """The sizes of a decoder; heads without a size of their own share the hidden size.
+
+    `default_kv_heads` is what holds where the config has no `num_key_value_heads`; null, and None here, is one for each head.
+    """
     hidden_size = config.require("hidden_size", int)
     num_heads = config.require("num_attention_heads", int)
-    num_kv_heads = config.get("num_key_value_heads", int, num_heads)
+    num_kv_heads = config.nullable("num_key_value_heads", int, default_kv_heads)
+    if num_kv_heads is None:
+        num_kv_heads = num_heads
     head_size = config.get("head_dim", int)
     if num_kv_heads < 1 or num_heads % num_kv_heads:
         allowed = f"divisors of num_attention_heads={num_heads}"
@@ -86,6 +111,20 @@ def read_activation(config: ConfigReader, key: str = "hidden_act", default: str 
     if name not in ACTIVATIONS:
         raise config.refuse(key, name, ", ".join(sorted(ACTIVATIONS)))
     return ACTIVATIONS[name]
+
+
+def read_feed_forward(
+    config: ConfigReader, *, activation: str = "silu", key: str = "hidden_act", **changes: Any
+) -> FeedForward:
+    """As wide as `intermediate_size`; `changes` are fields of FeedForward.
+
+    `activation`, in the words of a config, is what holds where the config has no `key`.
+    """
+    fields: dict[str, Any] = {
+        "size": config.require("intermediate_size", int),
+        "activation": read_activation(config, key, activation),
+    }
+    return FeedForward(**{**fields, **changes})
 
 
 def read_windows(
@@ -125,14 +164,16 @@ def read_rope(
 
 def make_rope(config: ConfigReader, head_size: int, parameters: Mapping[str, Any]) -> Rope:
     """A rope from a table in the form of `rope_parameters` (for models whose layers differ)."""
-    share = parameters.get("partial_rotary_factor") or 1.0
-    rope = Rope(theta=float(parameters["rope_theta"]), rotary_size=int(head_size * share))
-    kind = parameters.get("rope_type") or parameters.get("type") or "default"
+    reader = ConfigReader({**parameters, "architectures": [config.architecture]})
+    rope = Rope(
+        theta=reader.require("rope_theta", float),
+        rotary_size=int(head_size * reader.get("partial_rotary_factor", float, 1.0)),
+    )
+    kind = reader.get("rope_type", str) or reader.get("type", str, "default")
     if kind == "default":
         return rope
     if kind not in _SCALINGS:
         raise config.refuse("rope_type", kind, f"default, {', '.join(sorted(_SCALINGS))}")
-    reader = ConfigReader({**parameters, "architectures": [config.architecture]})
     context = config.require("max_position_embeddings", int)
     scaling = _SCALINGS[kind](reader, context)
     return Rope(theta=rope.theta, rotary_size=rope.rotary_size, scaling=scaling)
@@ -149,14 +190,16 @@ def read_max_length(config: ConfigReader, rope: Rope) -> int:
     return int(length * scaling.factor)
 
 
-def read_end_token_ids(config: ConfigReader) -> tuple[int, ...]:
-    """`eos_token_id`, which is a number, a list or absent."""
-    value = config.values.get("eos_token_id")
+def read_end_token_ids(config: ConfigReader, default: int | None = None) -> tuple[int, ...]:
+    """`eos_token_id`, which is a number, a list, null (none) or absent: then it is `default`."""
+    value = config.values.get("eos_token_id", default)
     if value is None:
         return ()
-    return (
-        tuple(value) if isinstance(value, (list, tuple)) else (config.require("eos_token_id", int),)
-    )
+    if not isinstance(value, (list, tuple)):
+        return (config.get("eos_token_id", int, value),)
+    if not all(type(token_id) is int for token_id in value):
+        raise config.refuse("eos_token_id", value, "a token id, a list of them, or null")
+    return tuple(value)
 
 
 def read_dtype(config: ConfigReader) -> DType:
@@ -171,11 +214,13 @@ def make_spec(
     final_norm: Norm | None,
     modules: Mapping[str, ModuleSource] = STANDARD_MODULES,
     tied_head: bool = False,
+    end_token_id: int | None = None,
     **changes: Any,
 ) -> ModelSpec:
     """A spec whose remaining facts stand in the config under the usual keys; `changes` are fields of ModelSpec.
 
-    `tied_head` is what holds where the config has no `tie_word_embeddings`.
+    `tied_head` is what holds where the config has no `tie_word_embeddings`, `end_token_id` where it has no `eos_token_id`.
+    The length counts what the scaling of a rope adds, where all layers share that rope.
     """
     is_tied = config.get("tie_word_embeddings", bool, tied_head)
     kept = {name: source for name, source in modules.items() if not (is_tied and name == "head")}
@@ -184,13 +229,20 @@ def make_spec(
         "vocab_size": config.require("vocab_size", int),
         "modules": kept,
         "dtype": read_dtype(config),
-        "end_token_ids": read_end_token_ids(config),
+        "end_token_ids": read_end_token_ids(config, end_token_id),
         "tied_head": is_tied,
     }
-    for name, key in (("hidden_size", "hidden_size"), ("max_length", "max_position_embeddings")):
-        if name not in changes:
-            fields[name] = config.require(key, int)
+    if "hidden_size" not in changes:
+        fields["hidden_size"] = config.require("hidden_size", int)
+    if "max_length" not in changes:
+        fields["max_length"] = _length_of(config, layers)
     return ModelSpec(layers=layers, final_norm=final_norm, **{**fields, **changes})
+
+
+def _length_of(config: ConfigReader, layers: tuple[Layer, ...]) -> int:
+    ropes = {layer.mixer.rope for layer in layers}
+    rope = ropes.pop() if len(ropes) == 1 else None
+    return read_max_length(config, rope) if rope else config.require("max_position_embeddings", int)
 
 
 def _linear(reader: ConfigReader, context: int) -> RopeScaling:

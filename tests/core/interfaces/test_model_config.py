@@ -4,15 +4,17 @@ from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_config import (
     make_rope,
+    make_spec,
     read_activation,
     read_dtype,
     read_end_token_ids,
+    read_feed_forward,
     read_max_length,
     read_rope,
     read_shape,
     read_windows,
 )
-from jackfield.model_spec import RopeScaling
+from jackfield.model_spec import Layer, RopeScaling
 
 YARN = {"factor": 4.0, "original_max_position_embeddings": 16}
 
@@ -32,6 +34,20 @@ def test_heads_share_the_hidden_size_and_keep_their_own_keys_by_default():
 
 def test_a_head_may_have_a_size_of_its_own():
     assert shape(head_dim=24, num_attention_heads=6, num_key_value_heads=3).head_size == 24
+
+
+def test_kv_heads_that_a_config_leaves_out_are_the_familys_and_null_is_one_for_each_head():
+    sizes = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
+
+    assert read_shape(config(**sizes), default_kv_heads=2).num_kv_heads == 2
+    null = config(**sizes, num_key_value_heads=None)
+    assert read_shape(null, default_kv_heads=2).num_kv_heads == 4
+
+
+def test_attention_of_a_shape_is_scaled_by_its_head_size_unless_said_otherwise():
+    assert shape().attention(window=8).scale == 0.25
+    assert shape().attention(window=8).window == 8
+    assert shape().attention(scale=1.0).scale == 1.0
 
 
 @pytest.mark.parametrize(
@@ -75,6 +91,14 @@ def test_a_scaling_without_original_length_scales_the_context_of_the_config():
 
         assert rope.scaling is not None
         assert rope.scaling.original_length == 64
+
+
+@pytest.mark.parametrize("key", ["rope_theta", "rope_type", "partial_rotary_factor", "factor"])
+def test_nonsense_in_a_table_of_rope_is_refused_by_key(key):
+    table = {"rope_type": "linear", "factor": 2.0, key: ["nonsense"]}
+
+    with pytest.raises(UnsupportedModelError, match=f"{key}=.'nonsense'"):
+        read_rope(config(rope_parameters=table), 16)
 
 
 def test_an_unknown_scaling_is_refused_by_name():
@@ -128,6 +152,40 @@ def test_layer_types_that_no_spec_can_say_are_refused(kinds, window, named):
 def test_an_unknown_activation_is_refused_with_the_known_ones():
     with pytest.raises(UnsupportedModelError, match="hidden_act='snake'; supported: .*silu"):
         read_activation(config(hidden_act="snake"))
+
+
+def test_a_feed_forward_has_the_familys_activation_unless_the_config_has_one():
+    absent = read_feed_forward(config(intermediate_size=80), activation="relu", gated=False)
+    given = read_feed_forward(config(intermediate_size=80, act="silu"), key="act")
+
+    assert (absent.size, absent.activation, absent.gated) == (80, "relu", False)
+    assert given.activation == "silu"
+
+
+def one_layer(rope):
+    mixer = shape().attention(rope=rope)
+    forward = read_feed_forward(config(intermediate_size=80))
+    return Layer(mixer=mixer, feed_forward=forward, mixer_norm=None, feed_forward_norm=None)
+
+
+def test_a_spec_is_as_long_as_the_one_rope_of_its_layers_makes_it():
+    reader = config(vocab_size=96, hidden_size=64, rope_scaling={"type": "linear", "factor": 2.0})
+    scaled, plain = one_layer(read_rope(reader, 16)), one_layer(None)
+
+    assert make_spec(reader, layers=(scaled, scaled), final_norm=None).max_length == 128
+    assert make_spec(reader, layers=(scaled, plain), final_norm=None).max_length == 64
+
+
+def test_an_end_token_that_is_absent_is_the_familys_and_null_is_none():
+    assert read_end_token_ids(config(), 7) == (7,)
+    assert read_end_token_ids(config(eos_token_id=None), 7) == ()
+    assert read_end_token_ids(config()) == ()
+
+
+def test_end_tokens_that_are_no_ids_are_refused():
+    for value in ("nonsense", ["nonsense"]):
+        with pytest.raises(UnsupportedModelError, match="eos_token_id=.*nonsense"):
+            read_end_token_ids(config(eos_token_id=value))
 
 
 @pytest.mark.parametrize(("value", "ids"), [(None, ()), (2, (2,)), ([1, 106], (1, 106))])
