@@ -45,6 +45,8 @@ def _common(metadata: Metadata) -> dict[str, Any]:
     for key, word in ids.items():
         if f"tokenizer.ggml.{word}_token_id" in file:
             config[key] = file[f"tokenizer.ggml.{word}_token_id"]
+    # without the key a family would take its default, and the file means none
+    config.setdefault("eos_token_id", None)
     return config
 
 

@@ -32,6 +32,7 @@ def gpt2(config: ConfigReader) -> ModelSpec:
         final_norm=_norm(config),
         modules=_modules(hidden_size),
         tied_head=True,
+        end_token_id=50256,
         hidden_size=hidden_size,
         max_length=max_length,
         learned_positions=max_length,

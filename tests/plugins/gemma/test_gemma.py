@@ -38,6 +38,23 @@ def test_gemma_means_the_tanh_form_where_it_says_gelu():
     assert spec_of(gemma, hidden_act="gelu").layers[0].feed_forward.activation == "gelu_tanh"
 
 
+def test_gemma_reads_another_activation():
+    assert spec_of(gemma, hidden_act="relu").layers[0].feed_forward.activation == "relu"
+
+
+@pytest.mark.parametrize(("build", "num_kv_heads"), [(gemma, 16), (gemma2, 4), (gemma3, 4)])
+def test_kv_heads_are_the_familys_own_where_a_config_says_nothing(build, num_kv_heads):
+    config = {key: value for key, value in CONFIG.items() if key != "num_key_value_heads"}
+    spec = build(ConfigReader({**config, "num_attention_heads": 32}))
+
+    assert spec.layers[0].mixer.num_kv_heads == num_kv_heads
+
+
+@pytest.mark.parametrize("build", [gemma, gemma2, gemma3])
+def test_token_1_ends_answers_where_a_config_says_nothing(build):
+    assert spec_of(build).end_token_ids == (1,)
+
+
 def test_gemma2_alternates_windows_and_starts_with_one():
     assert windows_of(spec_of(gemma2)) == [8, None, 8, None, 8, None, 8]
 
@@ -70,6 +87,9 @@ def test_gemma3_has_two_cache_groups():
 @pytest.mark.parametrize(
     ("build", "changes"),
     [
+        (gemma, {"hidden_activation": "relu"}),  # beside a hidden_act that means gelu
+        (gemma2, {"sliding_window": None}),
+        (gemma2, {"sliding_window": None, "layer_types": ["sliding_attention"] * 7}),
         (gemma, {"use_bidirectional_attention": True}),
         (gemma2, {"use_bidirectional_attention": True}),
         (gemma3, {"use_bidirectional_attention": True}),
@@ -79,3 +99,8 @@ def test_gemma3_has_two_cache_groups():
 def test_what_the_spec_cannot_say_is_refused(build, changes):
     with pytest.raises(UnsupportedModelError, match=next(iter(changes))):
         spec_of(build, **changes)
+
+
+def test_a_table_of_rope_that_is_none_is_refused_by_key():
+    with pytest.raises(UnsupportedModelError, match="full_attention='nonsense'"):
+        spec_of(gemma3, rope_parameters={"full_attention": "nonsense"})

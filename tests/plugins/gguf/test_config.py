@@ -99,6 +99,10 @@ def test_special_tokens_are_named(config_of):
     assert (config["bos_token_id"], config["eos_token_id"]) == (3, 4)
 
 
+def test_a_file_without_an_end_token_says_that_there_is_none(config_of):
+    assert config_of("llama")["eos_token_id"] is None
+
+
 def test_biases_are_seen_in_the_tensors(config_of):
     config = config_of("llama", tensors={"blk.0.attn_q.bias": np.ones(64, np.float32)})
 

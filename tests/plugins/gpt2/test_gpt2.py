@@ -44,6 +44,10 @@ def test_attention_may_be_scaled_by_layer_or_not_at_all():
     assert spec_of(scale_attn_weights=False).layers[0].mixer.scale == 1.0
 
 
+def test_the_last_token_of_its_vocabulary_ends_answers_where_a_config_says_nothing():
+    assert spec_of().end_token_ids == (50256,)
+
+
 @pytest.mark.parametrize("changes", [{"add_cross_attention": True}, {"n_head": 5}])
 def test_what_the_spec_cannot_say_is_refused(changes):
     with pytest.raises(UnsupportedModelError, match=next(iter(changes))):

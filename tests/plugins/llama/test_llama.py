@@ -12,7 +12,7 @@ CONFIG = {
     "hidden_size": 64,
     "intermediate_size": 96,
     "num_hidden_layers": 2,
-    "num_attention_heads": 4,
+    "num_attention_heads": 8,
     "max_position_embeddings": 64,
     "eos_token_id": 2,
 }
@@ -51,3 +51,18 @@ def test_a_spec_crosses_process_borders():
 )
 def test_mistral_has_a_window_unless_its_config_says_null(changes, window):
     assert {layer.mixer.window for layer in spec_of(mistral, **changes).layers} == {window}
+
+
+def test_mistral_has_eight_kv_heads_unless_its_config_says_otherwise():
+    one_each = spec_of(mistral, num_attention_heads=16, num_key_value_heads=None)
+
+    assert spec_of(mistral, num_attention_heads=16).layers[0].mixer.num_kv_heads == 8
+    assert one_each.layers[0].mixer.num_kv_heads == 16
+
+
+@pytest.mark.parametrize("build", [llama, mistral])
+def test_token_2_ends_answers_unless_a_config_says_otherwise(build):
+    config = {key: value for key, value in CONFIG.items() if key != "eos_token_id"}
+
+    assert build(ConfigReader(config)).end_token_ids == (2,)
+    assert spec_of(build, eos_token_id=None).end_token_ids == ()

@@ -11,6 +11,7 @@ CONFIG = {
     "intermediate_size": 96,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
+    "num_key_value_heads": 2,
     "max_position_embeddings": 64,
     "sliding_window": 8,
     "max_window_layers": 2,
@@ -40,3 +41,18 @@ def test_qwen3_has_norms_over_heads_of_128():
 def test_windows_count_only_on_request_and_from_a_layer_on(build):
     assert windows_of(spec_of(build)) == [None, None, None]
     assert windows_of(spec_of(build, use_sliding_window=True)) == [None, None, 8]
+
+
+@pytest.mark.parametrize("build", [qwen2, qwen3])
+def test_without_a_window_there_is_none_even_on_request(build):
+    spec = spec_of(build, use_sliding_window=True, sliding_window=None)
+
+    assert windows_of(spec) == [None, None, None]
+
+
+@pytest.mark.parametrize("build", [qwen2, qwen3])
+def test_32_kv_heads_are_meant_where_a_config_says_nothing(build):
+    config = {key: value for key, value in CONFIG.items() if key != "num_key_value_heads"}
+    spec = build(ConfigReader({**config, "num_attention_heads": 64}))
+
+    assert spec.layers[0].mixer.num_kv_heads == 32
