@@ -5,13 +5,20 @@ from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
 from typing import Any
+from typing import Protocol
 from torch import Tensor
 from jackfield.interfaces.weights import Checkpoint
 from jackfield.interfaces.weights import TensorInfo
-from jackfield_torch.testing.conformance.config_meaning import ConfigMeaning
 LENGTH = 48
 STD = 0.2
 TINY: Mapping[str, Any] = ...
+class ConfigMeaning(Protocol):
+
+    def complete(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        ...
+
+    def logits(self, config: Mapping[str, Any], token_ids_T: Tensor) -> Tensor | None:
+        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
     config: Mapping[str, Any]

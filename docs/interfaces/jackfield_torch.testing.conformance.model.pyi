@@ -9,8 +9,10 @@ from jackfield.discovery.kinds import MODELS
 from jackfield.interfaces.model import ModelBuilder
 from jackfield.model_spec import ModelSpec
 from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield_torch.testing.conformance.known_model import ConfigMeaning
 from jackfield_torch.testing.conformance.known_model import KnownModel
-class ModelKit(ConformanceKit):
+from jackfield_torch.testing.conformance.threads import OneThread
+class ModelKit(OneThread, ConformanceKit):
     kind = MODELS
     configs: ClassVar[Mapping[str, Mapping[str, Any]]] = {'tiny': {}}
     transformers_class: ClassVar[str] = ''
@@ -46,6 +48,10 @@ class ModelKit(ConformanceKit):
         ...
 
     @pytest.fixture
+    def meaning(self, model: KnownModel) -> ConfigMeaning:
+        ...
+
+    @pytest.fixture
     def spec(self, builder: ModelBuilder, model: KnownModel) -> ModelSpec:
         ...
 
@@ -69,8 +75,24 @@ class ModelKit(ConformanceKit):
     def test_end_tokens_are_those_of_the_config(self, builder: ModelBuilder, config: Mapping[str, Any]) -> None:
         ...
 
+    @pytest.mark.parametrize('key', ['dtype', 'torch_dtype'])
+    def test_the_dtype_is_that_of_the_config(self, builder: ModelBuilder, config: Mapping[str, Any], key: str) -> None:
+        ...
+
+    def test_the_length_is_that_of_the_config(self, builder: ModelBuilder, config: Mapping[str, Any]) -> None:
+        ...
+
     @pytest.mark.parametrize('damage', ['missing', _NONSENSE])
     def test_a_broken_config_is_refused_in_words(self, builder: ModelBuilder, config: Mapping[str, Any], damage: str) -> None:
+        ...
+
+    def test_a_config_means_what_the_reference_saves(self, builder: ModelBuilder, model: KnownModel) -> None:
+        ...
+
+    def test_a_key_that_is_left_out_means_the_default_of_the_reference(self, builder: ModelBuilder, model: KnownModel, meaning: ConfigMeaning, text: list[int]) -> None:
+        ...
+
+    def test_a_key_that_is_not_read_changes_no_answer(self, builder: ModelBuilder, model: KnownModel, meaning: ConfigMeaning, text: list[int]) -> None:
         ...
 
     def test_every_tensor_is_used(self, spec: ModelSpec, model: KnownModel) -> None:

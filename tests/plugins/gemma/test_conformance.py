@@ -8,12 +8,16 @@ from jackfield_torch.testing.conformance.model import ModelKit
 
 pytestmark = pytest.mark.cpu_model
 
-WINDOWS = {"head_dim": 24, "sliding_window": 6, "query_pre_attn_scalar": 20}
+WINDOWS = {"sliding_window": 6, "query_pre_attn_scalar": 20}
 
 
 class TestGemma(ModelKit):
     name = "GemmaForCausalLM"
-    configs: ClassVar = {"plain": {"head_dim": 24}}
+    configs: ClassVar = {
+        "plain": {},
+        "activation": {"hidden_act": "relu"},
+        "old gelu": {"hidden_act": "gelu"},  # in the first releases: its approximation by tanh
+    }
 
 
 class TestGemma2(ModelKit):
@@ -26,6 +30,13 @@ class TestGemma2(ModelKit):
 class TestGemma3(ModelKit):
     name = "Gemma3ForCausalLM"
     configs: ClassVar = {
+        "old keys": {
+            **WINDOWS,
+            "sliding_window_pattern": 2,
+            "rope_local_base_freq": 100.0,
+            "rope_theta": 5000.0,
+            "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+        },
         "two ropes": {
             **WINDOWS,
             "num_hidden_layers": 3,
@@ -35,5 +46,5 @@ class TestGemma3(ModelKit):
                 "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
                 "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0},
             },
-        }
+        },
     }

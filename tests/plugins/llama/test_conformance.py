@@ -15,9 +15,10 @@ class TestLlama(ModelKit):
     name = "LlamaForCausalLM"
     configs: ClassVar = {
         "plain": {},
-        "biases": {"attention_bias": True, "mlp_bias": True, "head_dim": 24},
+        "biases": {"attention_bias": True, "mlp_bias": True, "head_dim": 20},
         "tied": {"tie_word_embeddings": True, "hidden_act": "gelu_pytorch_tanh"},
         "theta": {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+        "old keys": {"rope_theta": 500.0, "rope_scaling": {"type": "linear", "factor": 4.0}},
         "linear": {"rope_parameters": {**LONG, "rope_type": "linear", "factor": 4.0}},
         "yarn": {"rope_parameters": {**LONG, "rope_type": "yarn", "factor": 4.0}},
         "llama3": {

@@ -9,17 +9,19 @@ from jackfield_torch.testing.conformance.model import ModelKit
 pytestmark = pytest.mark.cpu_model
 
 WINDOWS = {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 1}
+WINDOWS_OFF = {**WINDOWS, "use_sliding_window": False, "max_window_layers": 0}
 
 
 class TestQwen2(ModelKit):
     name = "Qwen2ForCausalLM"
-    configs: ClassVar = {"plain": {}, "windows": WINDOWS}
+    configs: ClassVar = {"plain": {}, "windows": WINDOWS, "windows off": WINDOWS_OFF}
 
 
 class TestQwen3(ModelKit):
     name = "Qwen3ForCausalLM"
     configs: ClassVar = {
-        "plain": {"head_dim": 24, "tie_word_embeddings": True},
+        "plain": {"tie_word_embeddings": True},
         "biases": {"attention_bias": True},
         "windows": WINDOWS,
+        "windows off": WINDOWS_OFF,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,9 +18,11 @@ _PLAIN = (str, int, float, bool, type(None), Enum, DType)
 _BUILD = """
 import functools, importlib, json, sys
 from jackfield.interfaces.model import ConfigReader
-path, module, attribute, config, heavy = (json.loads(word) for word in sys.argv[1:])
+path, module, attribute, configs, heavy = (json.loads(word) for word in sys.argv[1:])
 sys.path[:] = path
-functools.reduce(getattr, attribute.split("."), importlib.import_module(module))(ConfigReader(config))
+build = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+for config in configs:
+    build(ConfigReader(config))
 print()
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
@@ -32,10 +34,16 @@ def changeable_parts(value: Any, place: str = "spec") -> list[str]:
     return list(_changeable(value, place))
 
 
-def imports_of_build(target: str, config: Mapping[str, Any]) -> list[str]:
-    """The tensor libraries that are loaded once `target`, MODULE:FUNCTION, has built a spec of `config`."""
+def imports_of_build(target: str, configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The tensor libraries that are loaded once `target`, MODULE:FUNCTION, has built a spec of each config."""
     module, _, attribute = target.partition(":")
-    words = [[str(Path.cwd()), *sys.path], module, attribute, dict(config), list(HEAVY)]
+    words = [
+        [str(Path.cwd()), *sys.path],
+        module,
+        attribute,
+        [dict(config) for config in configs],
+        list(HEAVY),
+    ]
     done = subprocess.run(
         [sys.executable, "-c", _BUILD, *map(json.dumps, words)],
         capture_output=True,

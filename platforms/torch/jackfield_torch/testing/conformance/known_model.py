@@ -6,8 +6,9 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from jackfield.dtypes import FLOAT32
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
 from jackfield.testing.conformance.samples import SampleTensor, safetensors_bytes
+from jackfield_torch.testing.conformance.transformers_family import TransformersFamily, logits_of
 
 LENGTH = 48  # tokens of the text whose logits are compared
 STD = 0.2  # of weights: with the usual 0.02 many mistakes are too small to be seen
@@ -27,7 +29,7 @@ TINY: Mapping[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "head_dim": 16,
+    "head_dim": 24,  # not hidden_size over heads
     "max_position_embeddings": 64,
     "bos_token_id": 1,
     "eos_token_id": 5,
@@ -40,6 +42,16 @@ TINY: Mapping[str, Any] = {
 """The config of a tiny decoder, in the keys that most families share."""
 
 
+class ConfigMeaning(Protocol):
+    """What a reference makes of any config of its family, not only of the one whose answers are known."""
+
+    def complete(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The config with all that it leaves to defaults or says in an older spelling; None where it is refused."""
+
+    def logits(self, config: Mapping[str, Any], token_ids_T: Tensor) -> Tensor | None:
+        """logits_TV of a model of the config, with the same weights; None where it is refused."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
     """A tiny model, and what it must answer."""
@@ -47,6 +59,9 @@ class KnownModel:
     config: Mapping[str, Any]  # as config.json, with `architectures`
     tensors: Mapping[str, Tensor]  # all that its checkpoint holds, in float32, by their names there
     logits: Callable[[Tensor], Tensor]  # logits_TV of token_ids_T, a text from its beginning
+    # the same config as somebody writes it: keys left out, older spellings; empty: is not known
+    written: Mapping[str, Any] = field(default_factory=dict)
+    meaning: ConfigMeaning | None = None  # None: what other configs mean is not known
 
 
 def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
@@ -64,21 +79,19 @@ def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
             f"Transformers {transformers.__version__} has no {name} to compare with; name its class "
             "in `transformers_class` of the kit, or give a `reference`"
         )
+    family = TransformersFamily(model_class, STD)
     known = model_class.config_class()
     shared = {key: value for key, value in TINY.items() if hasattr(known, key)}
-    config = type(known)(**{**shared, **changes}, attn_implementation="eager")
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(1)
-        model = model_class(config).float().eval()
-        _make_noise(model)
-
-    def logits(token_ids_T: Tensor) -> Tensor:
-        with torch.no_grad():
-            found: Tensor = model(token_ids_T[None]).logits[0]
-        return found.float()
-
+    written = family.spelled({**shared, **changes})
+    model = family.make(written)
     saved, tensors = _saved(model)
-    return KnownModel(config={**saved, "architectures": [name]}, tensors=tensors, logits=logits)
+    return KnownModel(
+        config={**saved, "architectures": [name]},
+        tensors=tensors,
+        logits=partial(logits_of, model),
+        written={**written, "architectures": [name]},
+        meaning=family,
+    )
 
 
 def write_known_model(model: KnownModel, folder: Path) -> None:
@@ -131,13 +144,6 @@ class MemoryCheckpoint(Checkpoint):
 
 def _bytes(tensor: Tensor) -> bytes:
     return tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-
-
-def _make_noise(model: torch.nn.Module) -> None:
-    """Gains of norms stay around what they are at first: 1, or 0 where the family stores them minus one."""
-    for parameter in model.parameters():
-        mean = float(parameter.detach().mean()) if parameter.ndim == 1 else 0.0
-        torch.nn.init.normal_(parameter, mean, STD)
 
 
 def _saved(model: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:

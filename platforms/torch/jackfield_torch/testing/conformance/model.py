@@ -7,6 +7,7 @@ import json
 import math
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,15 +21,21 @@ from jackfield.discovery.kinds import MODELS
 from jackfield.errors import JackfieldError
 from jackfield.features import features_in_use
 from jackfield.interfaces.model import ConfigReader, ModelBuilder
-from jackfield.interfaces.model_config import read_end_token_ids
 from jackfield.model_spec import ModelSpec
 from jackfield.request import RequestOutput
 from jackfield.testing.conformance.kit import ConformanceKit
 from jackfield_torch.model_features import MODEL_FEATURES
+from jackfield_torch.testing.conformance.altered_configs import with_keys_left_out, with_nonsense
+from jackfield_torch.testing.conformance.config_checks import (
+    check_left_out,
+    check_same,
+    check_unread,
+)
 from jackfield_torch.testing.conformance.frozen import changeable_parts, imports_of_build
 from jackfield_torch.testing.conformance.known_model import (
     LENGTH,
     TINY,
+    ConfigMeaning,
     KnownModel,
     MemoryCheckpoint,
     random_text,
@@ -36,15 +43,18 @@ from jackfield_torch.testing.conformance.known_model import (
     write_known_model,
 )
 from jackfield_torch.testing.conformance.model_runs import answer, build, decode, open_engine
+from jackfield_torch.testing.conformance.threads import OneThread
 from jackfield_torch.testing.conformance.tolerances import LOG_PROBABILITIES, LOGITS
 
 _CHUNKS = (17, 1, 1, 1, 20, 8)  # of LENGTH
 _NEW_TOKENS = 8
 _LENGTHS = (LENGTH - _NEW_TOKENS, 30, 9)  # of prompts
 _NONSENSE = "nonsense"
+_DAMAGES = {"missing": with_keys_left_out, _NONSENSE: with_nonsense}
+_LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
-class ModelKit(ConformanceKit):
+class ModelKit(OneThread, ConformanceKit):
     """A third party's test file names the architecture, and gives tiny configs of all that the family may be.
 
     Compared with the class of that name in Transformers, or with what `reference` returns.
@@ -71,8 +81,9 @@ class ModelKit(ConformanceKit):
     def known(cls, case: str) -> KnownModel:
         """What `reference` gives for one of `configs`, made once."""
         known = cls.reference(cls.configs[case])
-        config = {**known.config, "architectures": [cls.architecture()]}
-        return KnownModel(config=config, tensors=known.tensors, logits=known.logits)
+        name = {"architectures": [cls.architecture()]}
+        written = {**known.written, **name} if known.written else {}
+        return replace(known, config={**known.config, **name}, written=written)
 
     @classmethod
     def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
@@ -89,18 +100,19 @@ class ModelKit(ConformanceKit):
     @pytest.fixture
     def config(self, case: str, builder: ModelBuilder) -> Mapping[str, Any]:
         """config.json; without a reference what it says is TINY and the changes."""
-        try:
-            return self.known(case).config
-        except pytest.skip.Exception:
-            config = {**TINY, **self.configs[case], "architectures": [self.architecture()]}
-            if self.configs is ModelKit.configs:
-                _skip_if_refused(builder, config)
-            return config
+        return self._config(case, builder)
 
     @pytest.fixture
     def model(self, case: str) -> KnownModel:
         """The tiny model and its answers."""
         return self.known(case)
+
+    @pytest.fixture
+    def meaning(self, model: KnownModel) -> ConfigMeaning:
+        """What the reference makes of other configs; skips the test where it does not say."""
+        if model.meaning is None:
+            pytest.skip("the reference does not say what other configs mean (KnownModel.meaning)")
+        return model.meaning
 
     @pytest.fixture
     def spec(self, builder: ModelBuilder, model: KnownModel) -> ModelSpec:
@@ -124,8 +136,8 @@ class ModelKit(ConformanceKit):
         return ids
 
     def test_a_spec_is_built_without_a_tensor_library(self, config: Mapping[str, Any]) -> None:
-        """In a fresh interpreter: `jackfield explain MODEL` builds it where there is none."""
-        heavy = imports_of_build(self.ref().target, config)
+        """In a fresh interpreter, all configs in the same: `jackfield explain MODEL` builds it where there is none."""
+        heavy = self._imports()
         assert heavy == [], f"building a spec imports {', '.join(heavy)}"
 
     def test_building_is_pure(self, builder: ModelBuilder, config: Mapping[str, Any]) -> None:
@@ -149,25 +161,69 @@ class ModelKit(ConformanceKit):
     def test_end_tokens_are_those_of_the_config(
         self, builder: ModelBuilder, config: Mapping[str, Any]
     ) -> None:
-        """Without them no answer ends."""
-        reader = ConfigReader(config)
-        assert builder(reader).end_token_ids == read_end_token_ids(reader)
+        """One, several or none: without them no answer ends."""
+        for value, ids in ((5, (5,)), ([5, 7], (5, 7)), (None, ())):
+            found = builder(ConfigReader({**config, "eos_token_id": value})).end_token_ids
+            assert found == ids, f"for eos_token_id={value!r} end_token_ids is {found}, not {ids}"
+
+    @pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+    def test_the_dtype_is_that_of_the_config(
+        self, builder: ModelBuilder, config: Mapping[str, Any], key: str
+    ) -> None:
+        """Under the new key and the old; what a model was trained in is what an engine computes in."""
+        rest = {name: value for name, value in config.items() if "dtype" not in name}
+        for name in ("float32", "bfloat16", "float16"):
+            assert builder(ConfigReader({**rest, key: name})).dtype.name == name
+
+    def test_the_length_is_that_of_the_config(
+        self, builder: ModelBuilder, config: Mapping[str, Any]
+    ) -> None:
+        """Tokens; where a rope is scaled it may be longer, by the factor at most."""
+        key = next((key for key in _LENGTH_KEYS if key in config), None)
+        if key is None:
+            pytest.skip(f"the config has none of {', '.join(_LENGTH_KEYS)}")
+        spec, length = builder(ConfigReader(config)), config[key]
+        scalings = [layer.mixer.rope and layer.mixer.rope.scaling for layer in spec.layers]
+        factor = max(scaling.factor if scaling else 1.0 for scaling in scalings)
+        assert length <= spec.max_length <= length * factor, (
+            f"max_length is {spec.max_length}; {key} is {length}, ropes are scaled by {factor}"
+        )
 
     @pytest.mark.parametrize("damage", ["missing", _NONSENSE])
     def test_a_broken_config_is_refused_in_words(
         self, builder: ModelBuilder, config: Mapping[str, Any], damage: str
     ) -> None:
-        """Key by key: a spec where the family has a default, or a JackfieldError."""
-        for key in set(config) - {"architectures"}:
-            rest = {name: value for name, value in config.items() if name != key}
-            broken = rest if damage == "missing" else {**rest, key: _NONSENSE}
+        """Key by key, also in tables: a spec where the family has a default, or a JackfieldError."""
+        for how, broken in _DAMAGES[damage](config):
             try:
                 builder(ConfigReader(broken))
             except JackfieldError:
                 continue
             except Exception as error:
                 what = f"{type(error).__name__}: {error}"
-                pytest.fail(f"the key {key} ({damage}) raises {what}; use require, get and refuse")
+                pytest.fail(f"the config {how} raises {what}; use require, get and refuse")
+
+    def test_a_config_means_what_the_reference_saves(
+        self, builder: ModelBuilder, model: KnownModel
+    ) -> None:
+        """As somebody writes it, with keys left out and in older spellings, it gives the spec of the whole one."""
+        if not model.written:
+            pytest.skip("the reference gives no config as it is written (KnownModel.written)")
+        check_same(builder, model.written, builder(ConfigReader(model.config)))
+
+    def test_a_key_that_is_left_out_means_the_default_of_the_reference(
+        self, builder: ModelBuilder, model: KnownModel, meaning: ConfigMeaning, text: list[int]
+    ) -> None:
+        """Key by key, and with null for it, which may mean something else; or the config is refused."""
+        for config in filter(None, (model.written, model.config)):
+            check_left_out(builder, meaning, config, torch.tensor(text))
+
+    def test_a_key_that_is_not_read_changes_no_answer(
+        self, builder: ModelBuilder, model: KnownModel, meaning: ConfigMeaning, text: list[int]
+    ) -> None:
+        """Other values, key by key: where the spec stays as it is, so do the logits of the reference."""
+        for config in filter(None, (model.written, model.config)):
+            check_unread(builder, meaning, config, torch.tensor(text))
 
     def test_every_tensor_is_used(self, spec: ModelSpec, model: KnownModel) -> None:
         """One that is left over would have changed the answers."""
@@ -240,6 +296,22 @@ class ModelKit(ConformanceKit):
         if not again.metrics.num_cached_tokens:
             pytest.skip("the engine used no block again")
         _check_same(first, again)
+
+    @classmethod
+    def _config(cls, case: str, builder: ModelBuilder) -> Mapping[str, Any]:
+        try:
+            return cls.known(case).config
+        except pytest.skip.Exception:
+            config = {**TINY, **cls.configs[case], "architectures": [cls.architecture()]}
+            if cls.configs is ModelKit.configs:
+                _skip_if_refused(builder, config)
+            return config
+
+    @classmethod
+    @cache
+    def _imports(cls) -> list[str]:
+        configs = [cls._config(case, cls.load()) for case in cls.configs]
+        return imports_of_build(cls.ref().target, configs)
 
     @classmethod
     def _engine(cls, folder: Path, **settings: Any) -> LLM:

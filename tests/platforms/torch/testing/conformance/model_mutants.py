@@ -87,10 +87,6 @@ def too_short(config):
     return replace(sound(config), max_length=16)
 
 
-def no_end(config):
-    return replace(sound(config), end_token_ids=())
-
-
 def raw_error(config):
     config.values["intermediate_size"] + 0
     return sound(config)
