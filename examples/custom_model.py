@@ -6,28 +6,25 @@ from pathlib import Path
 
 from jackfield import LLM, SamplingParams
 from jackfield.interfaces.model import ConfigReader
-from jackfield.interfaces.model_config import make_spec, read_rope, read_shape
-from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm
+from jackfield.interfaces.model_config import make_spec, read_feed_forward, read_rope, read_shape
+from jackfield.model_spec import Layer, ModelSpec, Norm
 
 
 def stablelm(config: ConfigReader) -> ModelSpec:
     """A quarter of each head rotates, norms are layer norms, q, k and v may have biases."""
-    shape = read_shape(config)
+    for key in ("qk_layernorm", "use_parallel_residual"):
+        if config.get(key, bool, False):
+            raise config.refuse(key, True, "false")
+    shape = read_shape(config, default_kv_heads=32)
     norm = Norm(kind="layer", epsilon=config.get("layer_norm_eps", float, 1e-5), bias=True)
-    layer = Layer(
-        mixer=Attention(
-            num_heads=shape.num_heads,
-            num_kv_heads=shape.num_kv_heads,
-            head_size=shape.head_size,
-            scale=shape.head_size**-0.5,
-            rope=read_rope(config, shape.head_size, default_share=0.25),
-            qkv_bias=config.get("use_qkv_bias", bool, False),
-        ),
-        feed_forward=FeedForward(size=config.require("intermediate_size", int)),
-        mixer_norm=norm,
-        feed_forward_norm=norm,
+    mixer = shape.attention(
+        rope=read_rope(config, shape.head_size, default_share=0.25),
+        qkv_bias=config.get("use_qkv_bias", bool, False),
     )
-    return make_spec(config, layers=(layer,) * shape.num_layers, final_norm=norm)
+    forward = read_feed_forward(config)
+    layer = Layer(mixer=mixer, feed_forward=forward, mixer_norm=norm, feed_forward_norm=norm)
+    layers = (layer,) * shape.num_layers
+    return make_spec(config, layers=layers, final_norm=norm, end_token_id=0)
 
 
 CONFIG = {
@@ -37,6 +34,7 @@ CONFIG = {
     "intermediate_size": 256,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
+    "num_key_value_heads": 4,
     "max_position_embeddings": 256,
 }
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jackfield_torch.model_features import MODEL_FEATURES
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "writing-a-model.md").read_text()
 
@@ -15,7 +17,26 @@ def blocks(language):
 
 
 def test_the_function_on_the_page_is_the_one_of_the_example():
-    assert blocks("python")[0] in (ROOT / "examples" / "custom_model.py").read_text()
+    _, function = blocks("python")[0].split("\n\n\n")
+
+    assert function in (ROOT / "examples" / "custom_model.py").read_text()
+
+
+def test_the_features_on_the_page_are_those_that_the_torch_runtime_computes():
+    (table,) = blocks("text")
+    words = re.findall(r"^(\w+) +(.*(?:\n +.*)*)", table, re.MULTILINE)
+
+    listed = {f"{word}.{name}" for word, names in words for name in re.split(r",\s+", names)}
+
+    assert listed == MODEL_FEATURES
+
+
+def test_the_readme_says_how_long_a_family_is():
+    readme, table = ((ROOT / name).read_text() for name in ("README.md", "docs/third_party.md"))
+    (said,) = re.findall(r"`ModelSpec`, about (\d+) lines", readme)
+    (counted,) = re.findall(r"^\| `model_family` .*\| (\d+) \|$", table, re.MULTILINE)
+
+    assert abs(int(said) - int(counted)) <= 5
 
 
 @pytest.mark.parametrize("block", blocks("toml"))

@@ -238,7 +238,7 @@ def _model_for(planner: Planner, architectures: tuple[str, ...], reference: str)
     raise UnsupportedModelError(
         f"no plugin for the architecture {' or '.join(map(repr, architectures))} of {reference!r}; "
         f"installed: {', '.join(known) or 'none'}. Try: pip install jackfield-{family}, "
-        "or write one (docs/writing-a-model.md)"
+        f"or write one, which is short: jackfield new model {architectures[0]}"
     )
 
 

@@ -224,7 +224,12 @@ def test_an_unknown_architecture_tells_what_is_known_and_what_to_install(world):
     with pytest.raises(UnsupportedModelError) as caught:
         world.plan(architectures=["HugeForCausalLM"])
 
-    for part in ("'HugeForCausalLM'", "installed: TinyForCausalLM", "pip install jackfield-huge"):
+    for part in (
+        "'HugeForCausalLM'",
+        "installed: TinyForCausalLM",
+        "pip install jackfield-huge",
+        "jackfield new model Huge",
+    ):
         assert part in str(caught.value)
 
 
