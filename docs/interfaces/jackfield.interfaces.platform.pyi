@@ -26,6 +26,7 @@ class ChoicePoint:
 class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}
+    bases: ClassVar[Mapping[str, type]] = {}
     precedence: ClassVar[int] = 0
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:

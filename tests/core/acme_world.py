@@ -8,11 +8,11 @@ from typing import ClassVar
 from jackfield.decision import Reason
 from jackfield.dtypes import BFLOAT16, FLOAT32
 from jackfield.interfaces.card import Card
-from jackfield.interfaces.executor import ExecutorFactory
+from jackfield.interfaces.executor import Executor, ExecutorFactory
 from jackfield.interfaces.model_source import ModelFiles, ModelSource
 from jackfield.interfaces.platform import ChoicePoint, Platform
 from jackfield.interfaces.policy import SchedulingPolicy
-from jackfield.interfaces.tokenizer import TokenizerFormat
+from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
 from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm, Rope, RopeScaling
 
@@ -92,7 +92,21 @@ class Words(TokenizerFormat):
         return () if files.find("words.txt") else (Reason("files", "there is no words.txt"),)
 
     def open(self, files):
-        return ("words of", files.path)
+        return Dictionary(files)
+
+
+class Dictionary(Tokenizer):
+    vocab_size = 32
+    end_token_ids = (0,)
+
+    def __init__(self, files):
+        self.path = files.path
+
+    def encode(self, text, *, add_special_tokens=True):
+        return [1 for _ in text.split()]
+
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        return " ".join("word" for _ in token_ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,16 +157,33 @@ class Host(Platform):
 class Kernel(Card): ...
 
 
+class Runner(Executor):
+    depth = 1
+
+    def __init__(self, kind, context):
+        self.kind, self.context = kind, context
+
+    def start(self): ...
+
+    def allocate(self, num_blocks): ...
+
+    def submit(self, plan): ...
+
+    def sample(self, step_id, late): ...
+
+    def close(self): ...
+
+
 class Alone(ExecutorFactory):
     def create(self, context):
-        return ("alone", context)
+        return Runner("alone", context)
 
 
 class Many(ExecutorFactory):
     features = frozenset({"executor.num_ranks"})
 
     def create(self, context):
-        return ("many", context)
+        return Runner("many", context)
 
 
 class Policy(SchedulingPolicy):

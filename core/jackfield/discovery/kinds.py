@@ -76,11 +76,19 @@ def short_name(kind: str) -> str:
 
 
 def runtime_kind(
-    name: str, majors: tuple[int, ...], adapters: Mapping[int, Adapter] | None = None
+    name: str,
+    majors: tuple[int, ...],
+    adapters: Mapping[int, Adapter] | None = None,
+    base: type | None = None,
 ) -> Kind:
-    """A kind that a runtime serves. What its cards extend is known to the runtime; to us they are cards."""
-    word = name.rpartition(".")[2].replace("_", " ")
-    return Kind(name=name, word=word.removesuffix("s"), majors=majors, adapters=adapters or {})
+    """A kind that a runtime serves. What its cards extend its platforms say (`Platform.bases`), else they are cards."""
+    return Kind(
+        name=name,
+        word=name.rpartition(".")[2].replace("_", " ").removesuffix("s"),
+        majors=majors,
+        base=base or Card,
+        adapters=adapters or {},
+    )
 
 
 def kind_of(name: str) -> Kind:

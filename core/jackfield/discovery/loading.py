@@ -6,19 +6,23 @@ import functools
 import importlib
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jackfield.activation import PluginRef
+from jackfield.discovery.attributes import check_attributes
 from jackfield.discovery.kinds import Kind, kind_of
 from jackfield.discovery.local import LOCAL, import_local
 from jackfield.discovery.printable import MAX_TEXT, printable
 from jackfield.discovery.probing.outcome import HarmfulPlugin
+from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import JackfieldError, PluginLoadError
 
 _MAX_FRAMES = 4
 _OURS = str(Path(__file__).parent)
+FAULTS = (Exception, SystemExit)  # who ends the process ends what was asked of it, no more
 
 
 def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
@@ -27,9 +31,33 @@ def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
     `kind` says what is served, None: what the core serves. Raises PluginLoadError, also where the module calls sys.exit.
     """
     try:
-        return _made(_import(ref), ref.major, kind or kind_of(ref.kind))
-    except (Exception, SystemExit) as error:
+        with prints_to_stderr():
+            return _made(_import(ref), ref.major, kind or kind_of(ref.kind))
+    except FAULTS as error:
         raise load_error(ref, "load", error) from error
+
+
+@contextmanager
+def calling(ref: PluginRef, verb: str) -> Iterator[None]:
+    """Around each call into a plugin: what it raises names the plugin; errors that say so themselves pass.
+
+    `verb` is what one does with it: "open a tokenizer with". Not for what runs for each token.
+    """
+    try:
+        yield
+    except JackfieldError:
+        raise
+    except FAULTS as error:
+        raise load_error(ref, verb, error) from error
+
+
+def returned(value: Any, expected: type, method: str) -> Any:
+    """What a plugin's method returned. Raises TypeError, to be caught by `calling`, where it is something else."""
+    if not isinstance(value, expected):
+        raise TypeError(
+            f"{method}() must return a {expected.__module__}.{expected.__qualname__}, got {value!r:.200}"
+        )
+    return value
 
 
 def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadError:
@@ -90,7 +118,9 @@ def _made(target: Any, major: int, kind: Kind) -> Any:
     adapter = kind.adapters.get(major)
     if adapter is None:
         return _instance(target, kind.base, kind)
-    return adapter.adapt(_instance(target, adapter.base, kind))
+    card = adapter.adapt(_instance(target, adapter.base, kind))
+    check_attributes(card)
+    return card
 
 
 def _instance(target: Any, base: type | None, kind: Kind) -> Any:
@@ -108,7 +138,9 @@ def _instance(target: Any, base: type | None, kind: Kind) -> Any:
         raise TypeError(f"{target.__name__} must extend {base.__module__}.{base.__name__}")
     for name, method in inspect.getmembers(base, inspect.isfunction):
         _check_signature(target, name, method)
-    return target()
+    made = target()
+    check_attributes(made)
+    return made
 
 
 def _check_signature(target: type, name: str, method: Callable[..., Any]) -> None:

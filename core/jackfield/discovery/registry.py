@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jackfield.activation import PluginRef
-from jackfield.config.schema import PluginSettings
+from jackfield.config.schema import PluginSettings, Scalar
 from jackfield.config.settings import did_you_mean
 from jackfield.decision import Reason
 from jackfield.discovery.failure import (
@@ -19,12 +20,20 @@ from jackfield.discovery.failure import (
 )
 from jackfield.discovery.filters import PluginFilter, is_named, owned_elsewhere
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
-from jackfield.discovery.loading import fix_for, load_error, load_target, short_traceback
+from jackfield.discovery.loading import (
+    FAULTS,
+    fix_for,
+    load_error,
+    load_target,
+    short_traceback,
+)
 from jackfield.discovery.local import LOCAL, check_local, parse_local
+from jackfield.discovery.need_guard import NeedGuard
 from jackfield.discovery.probing.facts import plain_facts
 from jackfield.discovery.probing.outcome import HarmfulPlugin
 from jackfield.discovery.probing.trials import Trials
 from jackfield.discovery.scan import Scan, normalise, scan_installed
+from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import ConfigError, PluginIncompatible, PluginLoadError, PluginNotFound
 from jackfield.interfaces.adapter import Adapter, has_probe
 from jackfield.interfaces.card import Card, Facts
@@ -92,22 +101,33 @@ class PluginRegistry:
         self,
         served: Mapping[str, tuple[int, ...]],
         adapters: Mapping[str, Mapping[int, Adapter]] | None = None,
+        bases: Mapping[str, type] | None = None,
     ) -> None:
-        """Serve the kinds of a runtime too: name to contract majors, and to the adapters of the old ones."""
+        """Serve the kinds of a runtime too: name to contract majors, to the adapters of the old ones, to base class.
+
+        The kinds of the core are the core's to serve: what a platform says of them is passed over.
+        """
         for name, majors in served.items():
+            if name in CORE_KINDS:
+                continue
             known = self._kinds.get(name)
             self._kinds[name] = runtime_kind(
                 name,
                 (*(known.majors if known else ()), *majors),
                 {**(known.adapters if known else {}), **(adapters or {}).get(name, {})},
+                (bases or {}).get(name) or (known.base if known else None),
             )
+
+    def serve_platform(self, ref: PluginRef) -> None:
+        """Serve the kinds of a platform's runtime. Raises PluginLoadError."""
+        platform = self.card(ref)
+        self.serve(platform.serves, platform.adapters, platform.bases)
 
     def serve_all(self) -> None:
         """Serve the kinds of every platform that loads, to list what is installed."""
         for ref in self.refs(PLATFORMS):
             try:
-                platform = self.card(ref)
-                self.serve(platform.serves, platform.adapters)
+                self.serve_platform(ref)
             except PluginLoadError:
                 continue  # recorded among the problems
 
@@ -183,12 +203,26 @@ class PluginRegistry:
         return {ref: facts for ref, facts in self._facts.items() if has_probe(self._cards[ref])}
 
     def check(self, ref: PluginRef, need: Any) -> tuple[Reason, ...]:
-        """What a plugin itself says against a need. Raises PluginLoadError where its check raises."""
+        """What a plugin itself says against a need. Raises PluginLoadError where its check raises, or is not pure."""
+        card, facts = self.card(ref), self.facts(ref)
+        guard = NeedGuard(need)
+        try:
+            reasons = _reasons(card.check(need, MappingProxyType(facts)))
+        except FAULTS as error:
+            guard.undo()
+            raise load_error(ref, "check", error) from error
+        if changed := guard.undo():
+            fault = TypeError(f"check() changed {', '.join(changed)} of the need; it may only read")
+            raise load_error(ref, "check", fault)
+        return reasons
+
+    def defaults(self, ref: PluginRef) -> Mapping[str, Scalar]:
+        """The settings that a platform wants. Raises PluginLoadError where it raises or returns something else."""
         card, facts = self.card(ref), self.facts(ref)
         try:
-            return _reasons(card.check(need, facts))
-        except Exception as error:
-            raise load_error(ref, "check", error) from error
+            return _settings(card.defaults(MappingProxyType(facts)))
+        except FAULTS as error:
+            raise load_error(ref, "get the defaults of", error) from error
 
     def end_trials(self) -> None:
         """End the process in which plugins were tried; it starts again if another one must be."""
@@ -290,8 +324,9 @@ class PluginRegistry:
         if key in self._errors:
             raise self._errors[key]
         try:
-            return do()
-        except (Exception, SystemExit) as error:
+            with prints_to_stderr():
+                return do()
+        except FAULTS as error:
             failed = error if isinstance(error, PluginLoadError) else load_error(ref, verb, error)
             cause = failed.__cause__ or error
             self._errors[key] = failed
@@ -345,7 +380,15 @@ def _reasons(found: Any) -> tuple[Reason, ...]:
         raise TypeError(
             f"check() must return a tuple of Reason, empty where it fits, got {found!r}"
         )
+    if not all(isinstance(part, str) for r in found for part in (r.code, r.text, r.remedy)):
+        raise TypeError(f"check() must return reasons made of text, got {found!r}")
     return tuple(found)
+
+
+def _settings(found: Any) -> Mapping[str, Scalar]:
+    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+        raise TypeError(f"defaults() must return a mapping of settings, got {found!r}")
+    return dict(found)
 
 
 def _is_meant(ref: PluginRef, name: str, distribution: str) -> bool:

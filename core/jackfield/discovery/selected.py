@@ -36,7 +36,8 @@ def _kind_in(plan: ActivationPlan, ref: PluginRef) -> Kind:
     platforms = [s.plugin for s in plan.selections if s.plugin.kind == PLATFORMS and is_of_runtime]
     for platform in map(load_target, platforms):
         majors = platform.serves.get(ref.kind, ())
-        return runtime_kind(ref.kind, majors, platform.adapters.get(ref.kind))
+        adapters, base = platform.adapters.get(ref.kind), platform.bases.get(ref.kind)
+        return runtime_kind(ref.kind, majors, adapters, base)
     return kind_of(ref.kind)
 
 

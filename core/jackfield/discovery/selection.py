@@ -10,17 +10,17 @@ from jackfield.activation import PluginRef
 from jackfield.decision import Candidate, Decision, Reason, Verdict
 from jackfield.discovery.failure import NoFacts, check_conflict, incompatibility
 from jackfield.discovery.kinds import short_name
-from jackfield.discovery.loading import load_error
+from jackfield.discovery.loading import calling
 from jackfield.discovery.local import LOCAL
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.rules import SelectRules, Word
 from jackfield.discovery.scan import CORE
 from jackfield.errors import JackfieldError, PluginError, PluginLoadError, SelectionError
 from jackfield.features import features_in_use
-from jackfield.interfaces.card import Card, Facts
+from jackfield.interfaces.card import Card
 from jackfield.interfaces.platform import ChoicePoint
 
-Tailor = Callable[[Card, Facts], Any]
+Tailor = Callable[[PluginRef], Any]
 """The need that one candidate is checked with, where it depends on what the candidate would choose itself."""
 
 NOTHING_FITS = "nothing fits"
@@ -260,14 +260,12 @@ class _Judge:
         if "*" not in card.features and (missing := self._features - card.features):
             text = f"does not serve {', '.join(sorted(missing))}"
             return (Reason("feature", text, self._remedy_for_features(ref)),)
-        facts = self._registry.facts(ref)
-        return self._registry.check(ref, self._need(ref, card, facts))
-
-    def _need(self, ref: PluginRef, card: Card, facts: Facts) -> Any:
-        try:
-            return self._tailor(card, facts) if self._tailor else self.point.need
-        except Exception as error:  # a tailor asks the card
-            raise load_error(ref, "find out what to ask of", error) from error
+        self._registry.facts(ref)  # whose failure counts before any other
+        need = self.point.need
+        if self._tailor:
+            with calling(ref, "find out what to ask of"):
+                need = self._tailor(ref)
+        return self._registry.check(ref, need)
 
     def _remedy_for_features(self, ref: PluginRef) -> str:
         if ref.distribution in (CORE, LOCAL):  # no other release of it is to be had

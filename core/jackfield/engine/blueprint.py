@@ -18,7 +18,7 @@ from jackfield.discovery.kinds import (
     TOKENIZERS,
     WEIGHT_FORMATS,
 )
-from jackfield.discovery.loading import describe
+from jackfield.discovery.loading import calling, describe, returned
 from jackfield.discovery.lock import LockedModel, locked_model
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.draft import Draft, make_draft
@@ -107,9 +107,13 @@ class Blueprint:
         return locked_model(self.config.model, self.files, self.activation, folder)
 
     def make_executor(self) -> Executor:
-        """The executor, not started."""
+        """The executor, not started. Raises PluginLoadError."""
         factory: ExecutorFactory = self._card(EXECUTORS)
-        return factory.create(self.context())
+        with calling(self.plugin(EXECUTORS), "create"):
+            executor: Executor = returned(factory.create(self.context()), Executor, "create")
+            if not isinstance(executor.depth, int) or executor.depth < 1:
+                raise TypeError(f"depth must be a number of steps from 1, got {executor.depth!r}")
+        return executor
 
     def make_policy(self) -> SchedulingPolicy:
         """The scheduling policy."""
@@ -125,15 +129,26 @@ class Blueprint:
                 "Give prompts as token ids, or name another model's tokenizer with model.tokenizer"
             )
         tokenizer_format: TokenizerFormat = self._card(TOKENIZERS)
-        return tokenizer_format.open(self.model.tokenizer_files)
+        with calling(self.plugin(TOKENIZERS), "open a tokenizer with"):
+            opened = returned(tokenizer_format.open(self.model.tokenizer_files), Tokenizer, "open")
+            tokenizer: Tokenizer = opened
+            if not all(isinstance(token_id, int) for token_id in tokenizer.end_token_ids):
+                raise TypeError(f"end_token_ids must be numbers, got {tokenizer.end_token_ids!r}")
+        return tokenizer
 
     def open_checkpoint(self) -> Checkpoint:
         """The weights' names and shapes; the caller closes it."""
         weight_format: WeightFormat = self._card(WEIGHT_FORMATS)
-        return weight_format.open(self.files)
+        with calling(self.plugin(WEIGHT_FORMATS), "open a checkpoint with"):
+            checkpoint: Checkpoint = returned(weight_format.open(self.files), Checkpoint, "open")
+        return checkpoint
+
+    def plugin(self, kind: str) -> PluginRef:
+        """The plugin of a kind that an engine has one of. Raises PluginNotFound."""
+        return self.activation.selected(kind)
 
     def _card(self, kind: str) -> Any:
-        return self.registry.card(self.activation.selected(kind))
+        return self.registry.card(self.plugin(kind))
 
 
 def make_blueprint(

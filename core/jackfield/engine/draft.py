@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig, LoadedConfig
@@ -18,15 +19,16 @@ from jackfield.discovery.kinds import (
     SCHEDULERS,
     WEIGHT_FORMATS,
 )
-from jackfield.discovery.loading import describe, fix_for
+from jackfield.discovery.loading import calling, describe, fix_for, returned
 from jackfield.discovery.local import LOCAL
 from jackfield.discovery.lock import Lock, LockedModel, check_files, locked_model
 from jackfield.discovery.lock_file import read_lock
 from jackfield.discovery.registry import PluginRegistry
+from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.engine.model_choice import ModelDraft, choose_model
 from jackfield.engine.planner import Planner, Problem
 from jackfield.errors import ConfigError, JackfieldError, PluginLoadError
-from jackfield.interfaces.card import Card, Facts
+from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import ExecutorNeed
 from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
 from jackfield.model_spec import ModelSpec
@@ -61,7 +63,8 @@ def make_draft(
     registry = registry or PluginRegistry.scan(loaded.config.plugins)
     planner = Planner(registry, loaded, thorough=thorough, keeps_going=keeps_going)
     try:
-        return _decide(planner, loaded)
+        with prints_to_stderr():
+            return _decide(planner, loaded)
     except JackfieldError as error:
         error.decisions = planner.decisions
         raise
@@ -134,22 +137,30 @@ def _choose_platform(planner: Planner, spec: ModelSpec, config: EngineConfig) ->
     def need(dtype: str) -> PlatformNeed:
         return PlatformNeed(model=spec, dtype=dtype, num_ranks=num_ranks)
 
-    def tailor(card: Card, facts: Facts) -> PlatformNeed:
-        assert isinstance(card, Platform)
-        return need(_dtype(config.model.dtype, card.defaults(facts).get("model.dtype"), spec))
+    def tailor(ref: PluginRef) -> PlatformNeed:
+        wish = planner.registry.defaults(ref).get("model.dtype")
+        return need(_dtype(config.model.dtype, wish, spec))
 
     point = ChoicePoint(
         kind=PLATFORMS,
         setting="platform",
         subject=ENGINE,
         need=need(spec.dtype.name),
-        preference=_platforms_by_precedence(planner.registry),
+        preference=() if _is_named(planner) else _platforms_by_precedence(planner.registry),
     )
     return planner.choose(point, preferred_by="the core (devices before the host)", tailor=tailor)
 
 
+def _is_named(planner: Planner) -> bool:
+    """True where the user decides, so that no other card need be imported."""
+    try:
+        return planner.rules.word("platform") is not None
+    except JackfieldError:
+        return True  # the selection says so
+
+
 def _platforms_by_precedence(registry: PluginRegistry) -> tuple[str, ...]:
-    found: list[tuple[int, str]] = []
+    found: list[tuple[float, str]] = []
     for ref in registry.refs(PLATFORMS):
         try:
             found.append((-registry.card(ref).precedence, ref.name))
@@ -162,10 +173,8 @@ def _settled(
     planner: Planner, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
 ) -> LoadedConfig:
     """The settings with the platform's defaults, and nothing left to "auto"."""
-    platform: Platform = planner.registry.card(plugin)
-    facts = planner.registry.facts(plugin)
     settled = planner.attempt(
-        lambda: loaded.with_platform_defaults(plugin.name, platform.defaults(facts))
+        lambda: loaded.with_platform_defaults(plugin.name, planner.registry.defaults(plugin))
     )
     resolved = _resolved(settled or loaded, spec)
     planner.attempt(lambda: _check_length(resolved, spec))
@@ -196,9 +205,8 @@ def _choose_rest(
     planner: Planner, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
 ) -> None:
     """Select what the platform asks for. Words in [select] that then nobody has read mean nothing."""
-    platform: Platform = planner.registry.card(plugin)
     registry, required = planner.registry, loaded.config.plugins.required
-    registry.serve(platform.serves, platform.adapters)
+    registry.serve_platform(plugin)
     planner.attempt(registry.check_local)
     planner.attempt(lambda: registry.check_required(required))  # now those of the runtime, too
     points = planner.attempt(lambda: _points(planner, plugin, spec, loaded.config))
@@ -217,14 +225,18 @@ def _points(
     planner: Planner, plugin: PluginRef, spec: ModelSpec, config: EngineConfig
 ) -> tuple[ChoicePoint, ...]:
     platform: Platform = planner.registry.card(plugin)
+    facts = MappingProxyType(planner.registry.facts(plugin))
     before = repr(config)
-    points = platform.choices(spec, config, planner.registry.facts(plugin))
+    with calling(plugin, "get the choices of"):
+        points = returned(platform.choices(spec, config, facts), tuple, "choices")
+        for point in points:
+            returned(point, ChoicePoint, "each of choices")
     if repr(config) != before:
         raise PluginLoadError(
             f"{describe(plugin)} changed the settings of the engine while it was asked for its choices. "
             f"A platform returns defaults instead. {fix_for(plugin)}"
         )
-    return points
+    return tuple(points)
 
 
 def _resolved(loaded: LoadedConfig, spec: ModelSpec) -> LoadedConfig:

@@ -18,7 +18,7 @@ from jackfield.discovery.kinds import (
     WEIGHT_FORMATS,
     short_name,
 )
-from jackfield.discovery.loading import load_error
+from jackfield.discovery.loading import calling, describe, returned
 from jackfield.discovery.rules import Word
 from jackfield.discovery.selection import (
     NOTHING_FITS,
@@ -33,6 +33,7 @@ from jackfield.discovery.selection import (
 from jackfield.engine.planner import Planner
 from jackfield.environment import cache_folder
 from jackfield.errors import (
+    CheckpointError,
     ConfigError,
     JackfieldError,
     ModelNotFound,
@@ -43,8 +44,8 @@ from jackfield.errors import (
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
 from jackfield.interfaces.platform import ChoicePoint
-from jackfield.interfaces.weights import WeightFormat
-from jackfield.model_spec import ModelSpec
+from jackfield.interfaces.weights import Checkpoint, WeightFormat
+from jackfield.model_spec import Layer, ModelSpec, ModuleSource
 
 _ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
 
@@ -145,21 +146,34 @@ def _resolve(planner: Planner, text: str, revision: str | None, subject: str) ->
         preference=("local", *(name for name in others if name != "local"), _ANY_NAME),
     )
     try:
-        source: ModelSource = planner.registry.card(planner.choose(point))
+        plugin = planner.choose(point)
     except SelectionError as error:
         problem = f"no {subject} {text!r}: no model source takes it"
         missing = ModelNotFound(f"{problem}\n{error}")
         missing.decision, missing.summary = error.decision, f"{problem}; {error.summary}"
         raise missing from error
-    return source.resolve(reference)
+    source: ModelSource = planner.registry.card(plugin)
+    with calling(plugin, "resolve a model with"):
+        files: ModelFiles = returned(source.resolve(reference), ModelFiles, "resolve")
+    return files
 
 
 def _config(planner: Planner, files: ModelFiles) -> Mapping[str, Any]:
     """The config of the checkpoint, by the weight format that is selected for it."""
     point = ChoicePoint(kind=WEIGHT_FORMATS, setting="weight_format", subject="model", need=files)
-    weight_format: WeightFormat = planner.registry.card(planner.choose(point))
-    with weight_format.open(files) as checkpoint:
-        return dict(checkpoint.config)
+    plugin = planner.choose(point)
+    weight_format: WeightFormat = planner.registry.card(plugin)
+    with calling(plugin, "open a checkpoint with"):
+        opened: Checkpoint = returned(weight_format.open(files), Checkpoint, "open")
+        with opened as checkpoint:
+            values = dict(returned(checkpoint.config, Mapping, "config"))
+    names = values.get("architectures") or []
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(
+            f"the config of {files.reference!r} has architectures={names!r}; expected a list of names "
+            f"(read by {describe(plugin)})"
+        )
+    return values
 
 
 def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelSpec:
@@ -179,14 +193,23 @@ def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelS
         raise
     planner.add("model", plugin, _model_decision(planner, plugin, architectures, word))
     build = planner.registry.card(plugin)
-    try:
-        spec: ModelSpec = build(reader)
-    except JackfieldError:
-        raise
-    except Exception as error:
-        raise load_error(plugin, "build a spec with", error) from error
+    with calling(plugin, "build a spec with"):
+        spec: ModelSpec = returned(build(reader), ModelSpec, plugin.target.partition(":")[2])
+        _check_spec(spec)
     quantization = read_quantization(values, spec)
     return replace(spec, quantization=quantization) if quantization else spec
+
+
+def _check_spec(spec: ModelSpec) -> None:
+    """Raise TypeError for parts that nothing could use, before they are met in a worker."""
+    if not isinstance(spec.layers, tuple) or not all(isinstance(x, Layer) for x in spec.layers):
+        raise TypeError(f"ModelSpec.layers must be a tuple of Layer, got {spec.layers!r:.200}")
+    for name, source in dict(spec.modules).items():
+        if not isinstance(source, ModuleSource):
+            raise TypeError(f"ModelSpec.modules[{name!r}] must be a ModuleSource, got {source!r}")
+    for name in ("vocab_size", "hidden_size", "max_length"):
+        if not isinstance(value := getattr(spec, name), int) or value < 1:
+            raise TypeError(f"ModelSpec.{name} must be a number from 1, got {value!r}")
 
 
 def _model_decision(

@@ -40,6 +40,7 @@ class Platform(Card):
 
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # kinds of its runtime: majors
     adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}  # of old majors in `serves`
+    bases: ClassVar[Mapping[str, type]] = {}  # kinds of its runtime: what their cards extend
     precedence: ClassVar[int] = 0  # the highest is asked first; hosts 0, accelerators above
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:

@@ -18,7 +18,8 @@ from jackfield_torch.attention_groups import SETTING as ATTENTION
 from jackfield_torch.attention_groups import AttentionGroup, attention_groups
 from jackfield_torch.device import Device
 from jackfield_torch.interfaces import attention_backend, quantization
-from jackfield_torch.interfaces.quantization import QuantizationNeed
+from jackfield_torch.interfaces.attention_backend import AttentionBackend
+from jackfield_torch.interfaces.quantization import QuantizationNeed, QuantizationScheme
 from jackfield_torch.linear_groups import SETTING as QUANTIZATION
 from jackfield_torch.linear_groups import LinearGroup, linear_groups
 from jackfield_torch.model_features import MODEL_FEATURES, SAMPLING_FEATURES
@@ -31,6 +32,10 @@ class TorchPlatform(Platform):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {
         attention_backend.KIND: (1,),
         quantization.KIND: (1,),
+    }
+    bases: ClassVar[Mapping[str, type]] = {
+        attention_backend.KIND: AttentionBackend,
+        quantization.KIND: QuantizationScheme,
     }
     features = MODEL_FEATURES | SAMPLING_FEATURES | {"platform.num_ranks"}
 

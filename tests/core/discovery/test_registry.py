@@ -263,3 +263,38 @@ def test_the_facts_of_those_that_were_probed_are_there(distributions):
     assert registry.probed == {}
     registry.facts(ref)
     assert registry.probed == {ref: {"there": True}}
+
+
+def test_what_a_platform_says_of_a_kind_of_the_core_is_passed_over(distributions):
+    registry = distributions.scan()
+
+    registry.serve({"jackfield.tokenizers": (7,)})
+
+    assert registry.kind("tokenizers").majors == (1,)
+
+
+BASED = """
+    from acme_kernel import Kernel
+    from jackfield.interfaces.card import Card
+    from jackfield.testing.platform import ReferencePlatform
+    class Device(ReferencePlatform):
+        serves = {"jackfield_acme.kernels": (1,)}
+        bases = {"jackfield_acme.kernels": Kernel}
+    class Good(Kernel): ...
+    class Stranger(Card): ...
+"""
+
+
+def test_a_kind_of_a_runtime_has_the_base_class_that_its_platform_names(distributions):
+    groups = {
+        "jackfield.platforms.v1": {"device": "acme_device:Device"},
+        "jackfield_acme.kernels.v1": {"good": "acme_device:Good", "bad": "acme_device:Stranger"},
+    }
+    kernel = "from jackfield.interfaces.card import Card\nclass Kernel(Card): ..."
+    distributions.add("acme", groups, modules={"acme_device": BASED, "acme_kernel": kernel})
+    registry = distributions.scan()
+    registry.serve_all()
+
+    assert registry.card(registry.ref("jackfield_acme.kernels", "good"))
+    with pytest.raises(PluginLoadError, match=r"Stranger must extend acme_kernel\.Kernel"):
+        registry.card(registry.ref("jackfield_acme.kernels", "bad"))

@@ -174,8 +174,8 @@ def test_a_thorough_selection_asks_all_and_chooses_the_same(choose):
 
 
 def test_the_need_may_depend_on_what_the_candidate_would_choose(choose):
-    def tailor(card, facts):
-        return Plain(head_size=facts["most"] * 2)
+    def tailor(ref):
+        return Plain(head_size=128 if ref.name == "a" else 64)
 
     with pytest.raises(SelectionError, match="serves 64 elements"):
         choose({"a": "Small"}, tailor=tailor)
@@ -360,13 +360,13 @@ def test_the_decision_on_a_name_owned_twice_says_so_at_each_owner(choose, distri
 
 
 def test_a_tailor_that_fails_at_a_candidate_is_that_candidates_failure(choose):
-    def tailor(card, facts):
-        return Plain(head_size=facts["most"])
+    def tailor(ref):
+        return Plain(head_size={"b": 64}[ref.name])
 
     ref, decision = choose({"a": "Plain", "b": "Small"}, tailor=tailor)
 
     assert ref.name == "b"
-    assert "KeyError: 'most'" in decision.candidates[0].reasons[0].text
+    assert "KeyError: 'a'" in decision.candidates[0].reasons[0].text
 
 
 def test_nobody_is_told_to_upgrade_what_has_no_other_release():

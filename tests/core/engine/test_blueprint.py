@@ -52,11 +52,11 @@ def test_a_blueprint_selects_every_part_and_gives_a_decision_for_each(world):
 def test_a_blueprint_makes_what_it_selected(world):
     blueprint = world.plan()
 
-    kind, context = blueprint.make_executor()
+    executor = blueprint.make_executor()
 
-    assert (kind, context) == ("alone", blueprint.context())
+    assert (executor.kind, executor.context) == ("alone", blueprint.context())
     assert type(blueprint.make_policy()).__name__ == "Policy"
-    assert blueprint.open_tokenizer() == ("words of", world.folder)
+    assert blueprint.open_tokenizer().path == world.folder
     assert [type(blueprint.registry.card(ref)).__name__ for ref in blueprint.hooks] == ["Watcher"]
 
 
@@ -187,7 +187,7 @@ def test_another_models_tokenizer_may_be_named(world, tmp_path):
 
     blueprint = world.plan({"model.tokenizer": str(other)}, words=False)
 
-    assert blueprint.open_tokenizer() == ("words of", other)
+    assert blueprint.open_tokenizer().path == other
 
 
 def test_a_model_without_a_tokenizer_runs_on_token_ids_and_says_so_when_it_is_asked_for(world):
