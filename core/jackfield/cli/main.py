@@ -15,10 +15,11 @@ from jackfield.cli.log import logged_to_stderr
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.config import PluginSettings
 from jackfield.discovery.kinds import COMMANDS
-from jackfield.discovery.loading import load_error
+from jackfield.discovery.loading import calling
 from jackfield.discovery.printable import printable
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import CORE
+from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import ConfigError, EngineError, JackfieldError
 from jackfield.interfaces.command import Command
 
@@ -31,9 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.Namespace()
     try:
         registry = _registry(words)
-        arguments = _parser(registry, words).parse_args(words)
+        parser = _parser(registry, words)
+        arguments, unknown = parser.parse_known_args(words)
         if broken := getattr(arguments, "broken", None):
             raise broken
+        if unknown:
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         _tell_conflict(registry, arguments.command)
         command: Command = registry.card(_ref(registry, arguments.command))
         with logged_to_stderr() if hasattr(arguments, "logs_to_stderr") else nullcontext():
@@ -164,14 +168,11 @@ def _add(
     """Add the command that was asked for. A broken one takes any argument: to run it tells what is wrong."""
     try:
         command: Command = registry.card(_ref(registry, ref.name))
-        command.add_arguments(argparse.ArgumentParser())  # a trial: a parser cannot be taken back
-    except Exception as error:
-        known = isinstance(error, JackfieldError)
-        broken = commands.add_parser(ref.name, add_help=False)
-        broken.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-        broken.set_defaults(
-            broken=error if known else load_error(ref, "add the arguments of", error)
-        )
+        with calling(ref, "add the arguments of"), prints_to_stderr():
+            command.add_arguments(argparse.ArgumentParser())  # a trial: none can be taken back
+    except JackfieldError as error:
+        broken = commands.add_parser(ref.name, add_help=False, parents=[common])
+        broken.set_defaults(broken=error)
     else:
         parser = commands.add_parser(
             ref.name,

@@ -81,6 +81,12 @@ def test_a_bug_is_not_hidden(jackfield, greet):
     [
         ("raise OSError('broken')", "OSError: broken"),
         ("class Greet: ...", "must extend"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        (SOURCE.replace('"say hello"', "None"), "Greet.summary must be text, got None"),
+        (
+            SOURCE.replace('parser.add_argument("name")', "raise SystemExit(0)"),
+            "SystemExit: 0",
+        ),
         (
             SOURCE.replace('parser.add_argument("name")', "raise TypeError('broken')"),
             "TypeError: broken",
@@ -97,13 +103,20 @@ def test_a_broken_command_breaks_no_other_and_says_what_is_wrong(
     listed, other, called = (
         jackfield("--help"),
         jackfield("plugins", "--help"),
-        jackfield("greet", "world", "--x"),
+        jackfield("greet", "--x", "1", "world"),
     )
 
     assert (listed.status, other.status, called.status) == (0, 0, 2)
     assert "greet" in listed.out
     assert told in called.err
     assert "of acme 1.0" in called.err
+
+
+def test_an_argument_that_a_sound_command_does_not_know_is_wrong_usage(jackfield, greet):
+    done = jackfield("greet", "world", "--x")
+
+    assert done.status == 2
+    assert "unrecognized arguments: --x" in done.err
 
 
 def test_a_command_that_does_not_load_is_listed_as_broken(jackfield, distributions):
