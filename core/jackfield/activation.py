@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from jackfield.decision import Decision
 from jackfield.errors import PluginNotFound
@@ -37,11 +38,14 @@ class ActivationPlan:
 
     selections: tuple[Selection, ...]  # in the order in which they were made
     decisions: tuple[Decision, ...] = ()  # how they came about
+    # of each distribution in use a digest of its files; "" where it does not say (editable installs)
+    contents: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the selections, in their order; decisions are commentary and do not enter."""
-        text = json.dumps([asdict(selection) for selection in self.selections], sort_keys=True)
+        """SHA-256 over selections, in their order, and contents; decisions are commentary and do not enter."""
+        selections = [asdict(selection) for selection in self.selections]
+        text = json.dumps([selections, dict(self.contents)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def selected(self, kind: str, subject: str | None = None) -> PluginRef:

@@ -1,5 +1,7 @@
 # Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from jackfield.decision import Decision
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginRef:
@@ -18,6 +20,7 @@ class Selection:
 class ActivationPlan:
     selections: tuple[Selection, ...]
     decisions: tuple[Decision, ...] = ()
+    contents: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def digest(self) -> str:

@@ -16,6 +16,7 @@ from jackfield.step import LateInputs
 from jackfield.step import StepPlan
 from jackfield.step import StepResult
 SLEEP_S = 0.3
+CHILD_S = 20.0
 def scripted_context(folder: Path, num_ranks: int=1, *, start_timeout_s: float=60.0, depth: int=2, settings: Mapping[str, Any] | None=None, **script: Any) -> WorkerContext:
     ...
 class ScriptedPlatform(Platform):

@@ -171,7 +171,7 @@ def _add(
         with calling(ref, "add the arguments of"), prints_to_stderr():
             command.add_arguments(argparse.ArgumentParser())  # a trial: none can be taken back
     except JackfieldError as error:
-        broken = commands.add_parser(ref.name, add_help=False, parents=[common])
+        broken = commands.add_parser(ref.name, add_help=False, parents=[_common()])
         broken.set_defaults(broken=error)
     else:
         parser = commands.add_parser(

@@ -8,9 +8,11 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
+import jackfield
 from jackfield.activation import PluginRef
 from jackfield.discovery.attributes import check_attributes
 from jackfield.discovery.kinds import Kind, kind_of
@@ -22,6 +24,7 @@ from jackfield.errors import JackfieldError, PluginLoadError
 
 _MAX_FRAMES = 4
 _OURS = str(Path(__file__).parent)
+_CORE_FOLDER = Path(jackfield.__file__).parent
 FAULTS = (Exception, SystemExit)  # who ends the process ends what was asked of it, no more
 
 
@@ -95,15 +98,22 @@ def fix_for(ref: PluginRef, error: BaseException | None = None) -> str:
 
 
 def short_traceback(error: BaseException) -> str:
-    """The last frames of the plugin's own code; none of one that was only tried elsewhere."""
-    if isinstance(error, HarmfulPlugin):
+    """The last frames of the plugin's own code; none of one that was only tried elsewhere, or is our own complaint."""
+    found = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, HarmfulPlugin) or (found and found[-1].filename.startswith(_OURS)):
         return ""
     frames = [
         frame
-        for frame in traceback.extract_tb(error.__traceback__)
+        for frame in found
         if "importlib" not in frame.filename and not frame.filename.startswith(_OURS)
     ]
+    frames = list(dropwhile(_is_of_core, frames)) or frames
     return printable("".join(traceback.format_list(frames[-_MAX_FRAMES:])))
+
+
+def _is_of_core(frame: traceback.FrameSummary) -> bool:
+    """The way from the core to the plugin; the core's own plugins have no other frames."""
+    return Path(frame.filename).is_relative_to(_CORE_FOLDER)
 
 
 def _import(ref: PluginRef) -> Any:

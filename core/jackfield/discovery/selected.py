@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jackfield.activation import ActivationPlan, PluginRef
+from jackfield.discovery.content import fingerprint
 from jackfield.discovery.kinds import (
     CORE_KINDS,
     PLATFORMS,
@@ -42,17 +43,31 @@ def _kind_in(plan: ActivationPlan, ref: PluginRef) -> Kind:
 
 
 def check_installed(plan: ActivationPlan) -> None:
-    """Raise PluginDrift where this process would run another version of a selected plugin than the plan names."""
-    for ref in {selection.plugin for selection in plan.selections}:
-        found = ref.version if ref.distribution == LOCAL else installed_version(ref.distribution)
-        if found not in (
-            ref.version,
-            None,
-        ):  # None: what is not installed fails when it is imported
-            raise PluginDrift(
-                f"the plan selects {ref.name} of {ref.distribution} {ref.version}, but here {found} is installed. "
-                "Install the same version in both places, and start the engine again"
+    """Raise PluginDrift where this process would run another distribution than the plan names: another version, or
+    the same one with other content. Local files are checked when they are loaded.
+    """
+    selected = {s.plugin.distribution: s.plugin for s in plan.selections}
+    for name, ref in selected.items():
+        if name == LOCAL:
+            continue
+        found = installed_version(name)
+        if found != ref.version:
+            here = f"{found} is" if found else "no such distribution is"
+            raise _drift(ref, f"here {here} installed")
+        stated = plan.contents.get(name)
+        if stated and fingerprint(name) != stated:
+            raise _drift(
+                ref,
+                f"its content here is another: {stated[:12]} there, {fingerprint(name)[:12] or 'unknown'} here",
             )
+
+
+def _drift(ref: PluginRef, here: str) -> PluginDrift:
+    return PluginDrift(
+        f"the plan selects {ref.name} of {ref.distribution} {ref.version}, but {here}. "
+        f"Install the same one in both places (pip install --force-reinstall --no-deps {ref.distribution}=="
+        f"{ref.version}), and start the engine again"
+    )
 
 
 def open_checkpoint(context: WorkerContext) -> Checkpoint:

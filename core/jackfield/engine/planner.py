@@ -11,6 +11,7 @@ from jackfield.activation import ActivationPlan, PluginRef, Selection
 from jackfield.config import LoadedConfig
 from jackfield.config.options import check_options
 from jackfield.decision import Decision, Verdict
+from jackfield.discovery.content import fingerprint
 from jackfield.discovery.failure import check_conflict
 from jackfield.discovery.kinds import HOOKS, short_name
 from jackfield.discovery.loading import describe
@@ -136,9 +137,15 @@ class Planner:
         hooks = self.registry.refs(HOOKS)
         for hook in hooks:
             self._tell_notices(hook)
+        selections = (
+            *self._selections,
+            *(Selection(subject=hook.name, plugin=hook) for hook in hooks),
+        )
+        distributions = sorted({selection.plugin.distribution for selection in selections})
         return ActivationPlan(
-            selections=(*self._selections, *(Selection(subject=h.name, plugin=h) for h in hooks)),
+            selections=selections,
             decisions=(*self._decisions, *(hook_decision(self.registry, h) for h in hooks)),
+            contents={name: fingerprint(name) for name in distributions},
         )
 
     def check_hooks(self) -> None:

@@ -5,6 +5,7 @@ The process ends with its parent: the reading thread sees the pipe close at once
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import pickle
@@ -31,12 +32,22 @@ def main(connection: Connection) -> None:
     """Run the rank that is driven through this end of a pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     faulthandler.enable()
+    _print_to_stderr()
     pipe = _Pipe(connection)
-    start: Start = pipe.receive()
+    start = pipe.receive()
+    if not isinstance(start, Start):
+        return  # closed before it was started
     commands: SimpleQueue[Command] = SimpleQueue()
     reader = threading.Thread(target=_read, args=(pipe, commands), name="pipe", daemon=True)
     reader.start()
-    serve(lambda: _create(start), commands.get, pipe.send)
+    serve(lambda: _create(start), commands.get, pipe.send, start.platform)
+
+
+def _print_to_stderr() -> None:
+    """Standard output is the parent's, for its answer."""
+    sys.stdout = sys.stderr
+    with contextlib.suppress(OSError):  # there is no standard error
+        os.dup2(2, 1)
 
 
 def _create(start: Start) -> Worker:

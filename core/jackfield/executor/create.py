@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from jackfield.discovery.kinds import PLATFORMS
-from jackfield.discovery.loading import load_target
+from jackfield.discovery.loading import calling, load_target, returned
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.worker import Worker, WorkerContext
 
 
 def create_worker(context: WorkerContext) -> Worker:
     """The worker of `context.rank` on the platform of the activation plan."""
-    platform: Platform = load_target(context.activation.selected(PLATFORMS))
-    return platform.create_worker(context)
+    ref = context.activation.selected(PLATFORMS)
+    platform: Platform = load_target(ref)
+    with calling(ref, "create the worker of"):
+        worker: Worker = returned(platform.create_worker(context), Worker, "create_worker")
+    return worker

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 
+from jackfield.discovery.kinds import PLATFORMS
 from jackfield.errors import EngineClosedError, WorkerError
 from jackfield.executor.create import create_worker
 from jackfield.executor.messages import (
@@ -60,7 +61,12 @@ class InlineExecutor(Executor):
         self._channel = _Channel()
         self._thread = threading.Thread(
             target=serve,
-            args=(lambda: create(context), self._channel.commands.get, self._channel.reply),
+            args=(
+                lambda: create(context),
+                self._channel.commands.get,
+                self._channel.reply,
+                context.activation.selected(PLATFORMS),
+            ),
             name="jackfield-worker",
             daemon=True,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jackfield.activation import PluginRef
 from jackfield.errors import JackfieldError, WorkerError
 from jackfield.interfaces.worker import WorkerReport
 from jackfield.step import LateInputs, StepPlan, StepResult
@@ -16,6 +17,7 @@ class Start:
 
     context: bytes  # a pickled WorkerContext: what fails to unpickle is reported like all else
     digest: str  # of the activation plan, as the parent knows it
+    platform: PluginRef | None = None  # whose worker it is, for messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import ClassVar
 
+from jackfield.discovery.kinds import MODEL_SOURCES, MODELS, PLATFORMS
+from jackfield.discovery.loading import calling, describe
 from jackfield.executor.messages import Allocate, Load, Loaded, Sample, Start, Submit
 from jackfield.executor.rank_group import RankGroup
 from jackfield.executor.report import merge_reports, output_rank
@@ -37,7 +39,11 @@ class MultiprocessExecutor(Executor):
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = replace(context, num_ranks=context.config.executor.tensor_parallel)
-        self._group = RankGroup(self._context.num_ranks, context.config.executor.start_method)
+        self._group = RankGroup(
+            self._context.num_ranks,
+            context.config.executor.start_method,
+            describe(context.activation.selected(PLATFORMS)),
+        )
         self._end = weakref.finalize(self, self._group.close)
 
     @property
@@ -70,10 +76,10 @@ class MultiprocessExecutor(Executor):
     def _start(self) -> WorkerReport:
         self._group.listen()
         context = replace(self._context, rendezvous=f"tcp://127.0.0.1:{_free_port()}")
-        digest = context.activation.digest
+        digest, platform = context.activation.digest, context.activation.selected(PLATFORMS)
         for rank in self._group.ranks:
-            mine = pickle.dumps(replace(context, rank=rank.rank), 5)
-            rank.send(pickle.dumps(Start(mine, digest), 5))
+            mine = _pickled(replace(context, rank=rank.rank))
+            rank.send(pickle.dumps(Start(mine, digest, platform), 5))
         self._group.broadcast(Load())
         answers = self._group.gather("load its weights", self._timeout_s)
         reports = [answer.report for answer in answers if isinstance(answer, Loaded)]
@@ -108,6 +114,19 @@ class MultiprocessExecutor(Executor):
     @property
     def _timeout_s(self) -> float:
         return self._context.config.executor.start_timeout_s
+
+
+def _pickled(context: WorkerContext) -> bytes:
+    """Raises PluginLoadError naming who made what cannot go to another process."""
+    try:
+        return pickle.dumps(context, 5)
+    except Exception:
+        for part, kind in ((context.spec, MODELS), (context.files, MODEL_SOURCES)):
+            makers = (s.plugin for s in context.activation.selections if s.plugin.kind == kind)
+            for maker in makers:
+                with calling(maker, "send to another process what was made by"):
+                    pickle.dumps(part, 5)
+        raise
 
 
 def _free_port() -> int:

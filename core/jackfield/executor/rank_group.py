@@ -8,6 +8,7 @@ import pickle
 import signal
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from queue import Empty, SimpleQueue
 
@@ -25,11 +26,12 @@ _FOLLOWS = {-signal.SIGABRT, -signal.SIGTERM}
 class RankGroup:
     """Processes in the order of their ranks. Knows nothing of the executor that holds it."""
 
-    def __init__(self, num_ranks: int, start_method: str) -> None:
+    def __init__(self, num_ranks: int, start_method: str, platform: str = "") -> None:
         self.steps = PendingSteps(num_ranks)
         self.ranks: list[RankProcess] = []
         self._num_ranks = num_ranks
         self._start_method = start_method
+        self._platform = platform
         self._answers: SimpleQueue[tuple[int, Reply | WhereIAm]] = SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="jackfield-ranks", daemon=True)
         self._closing = threading.Event()
@@ -38,7 +40,7 @@ class RankGroup:
     def launch(self) -> None:
         """Start all processes, once."""
         for rank in range(len(self.ranks), self._num_ranks):
-            self.ranks.append(RankProcess(rank, self._start_method))
+            self.ranks.append(RankProcess(rank, self._start_method, self._platform))
 
     def listen(self) -> None:
         """Hear what the processes say from now on."""
@@ -81,44 +83,38 @@ class RankGroup:
             self._listener.join()  # all pipes are closed at their other ends, so it ends too
         self.steps.fail(EngineClosedError("the engine was closed; make a new one"))
         for rank in self.ranks:
-            rank.pipe.close()
+            rank.close()
 
     # On the listening thread
 
     def _listen(self) -> None:
-        pipes = {rank.pipe: rank for rank in self.ranks}
-        while pipes:
-            for ready in wait(list(pipes)):
-                assert isinstance(ready, Connection)
-                rank = pipes[ready]
-                reply = rank.receive()
+        listening = set(self.ranks)
+        while listening:
+            for rank, source in _ready(listening):
+                reply = rank.receive(source)
                 if isinstance(reply, Completed):
                     self.steps.complete(reply.step_id, reply.result)
                 elif reply is None and self._closing.is_set():
-                    del pipes[ready]
+                    listening.discard(rank)
                 elif reply is None or isinstance(reply, Failed):
-                    self._fail(pipes, rank, reply)
+                    self._fail(listening, rank, reply)
                     return
                 else:
                     self._answers.put((rank.rank, reply))
 
-    def _fail(
-        self, pipes: dict[Connection, RankProcess], first: RankProcess, reply: Failed | None
-    ) -> None:
+    def _fail(self, listening: set[RankProcess], first: RankProcess, reply: Failed | None) -> None:
         """Find the failure that caused the others, resolve everything with it, end all ranks."""
         failures = {first: first.failure(reply)}
-        del pipes[first.pipe]
+        listening.discard(first)
         deadline_s = time.monotonic() + _SETTLE_S
-        while pipes and (left_s := deadline_s - time.monotonic()) > 0:
-            for ready in wait(list(pipes), left_s):
-                assert isinstance(ready, Connection)
-                other = pipes[ready]
-                following = other.receive()
+        while listening and (left_s := deadline_s - time.monotonic()) > 0:
+            for other, source in _ready(listening, left_s):
+                following = other.receive(source)
                 if isinstance(following, Completed):  # of a step before the failure
                     self.steps.complete(following.step_id, following.result)
                 elif following is None or isinstance(following, Failed):
                     failures[other] = other.failure(following)
-                    del pipes[ready]
+                    listening.discard(other)
         cause = _cause(failures)
         self.steps.fail(cause.as_error())
         self._answers.put((first.rank, cause))
@@ -140,6 +136,18 @@ class RankGroup:
             f"that large{'' if stack else '; the process does not tell where it stands'}",
             stack and f"{names} stood here:\n{stack}",
         )
+
+
+def _ready(
+    ranks: Iterable[RankProcess], timeout_s: float | None = None
+) -> Iterator[tuple[RankProcess, object]]:
+    """The ranks that have said something or ended, each once, and by what it shows."""
+    owners = {source: rank for rank in ranks for source in rank.sources}
+    found: dict[RankProcess, object] = {}
+    for source in wait(list(owners), timeout_s):
+        assert isinstance(source, Connection | int)
+        found[owners[source]] = source
+    yield from found.items()
 
 
 def _cause(failures: dict[RankProcess, Failed]) -> Failed:

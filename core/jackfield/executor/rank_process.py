@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import signal
 import time
 from collections.abc import Sequence
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 
 from jackfield.executor.messages import Failed, Reply, WhereIAm
 from jackfield.executor.process import start_process
@@ -19,11 +21,15 @@ _TERMINATE_S = 2.0  # between asking a process to end and killing it
 class RankProcess:
     """One process and the pipe to it. `end_all` must be called, so that it is reaped."""
 
-    def __init__(self, rank: int, start_method: str) -> None:
+    def __init__(self, rank: int, start_method: str, platform: str = "") -> None:
         self.rank = rank
+        self._platform = platform  # in words, with its distribution
         self.pipe, theirs = Pipe()
         with theirs:
             self.process = start_process(start_method, self.pipe, theirs)
+        self.end = _end_of(
+            self.process.pid
+        )  # readable when it ends; None where the system has no such thing
 
     @property
     def name(self) -> str:
@@ -35,9 +41,23 @@ class RankProcess:
         with contextlib.suppress(OSError):
             self.pipe.send_bytes(payload)
 
-    def receive(self) -> Reply | WhereIAm | None:
-        """The next reply; None where the process has closed its end."""
+    @property
+    def sources(self) -> tuple[Connection | int, ...]:
+        """To wait on. The pipe alone would not do: a child of the process may hold it open."""
+        return (self.pipe,) if self.end is None else (self.pipe, self.end)
+
+    def close(self) -> None:
+        """Close the pipe; the process has been reaped."""
+        self.pipe.close()
+        if self.end is not None:
+            os.close(self.end)
+            self.end = None
+
+    def receive(self, source: object = None) -> Reply | WhereIAm | None:
+        """The next reply; None where the process has closed its end, or ended (`source` tells) and said no more."""
         try:
+            if source is not None and source == self.end and not self.pipe.poll():
+                return None
             payload = self.pipe.recv_bytes()
         except (EOFError, OSError):
             return None
@@ -55,7 +75,15 @@ class RankProcess:
         """What it said when it failed, or what its silent end says, with its name."""
         if reply is not None:
             return Failed(f"{self.name}: {reply.summary}", reply.traceback, reply.error)
-        return Failed(f"{self.name} {_in_words(self.status(_TERMINATE_S))}")
+        whose = f"; it ran the worker of {self._platform}" if self._platform else ""
+        return Failed(f"{self.name} {_in_words(self.status(_TERMINATE_S))}{whose}")
+
+
+def _end_of(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not on this system
+        return None
 
 
 def end_all(ranks: Sequence[RankProcess], deadline_s: float) -> None:

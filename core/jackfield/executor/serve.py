@@ -8,7 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 
-from jackfield.errors import PluginLoadError
+from jackfield.activation import PluginRef
+from jackfield.discovery.loading import describe, fix_for
+from jackfield.errors import JackfieldError
 from jackfield.executor.messages import (
     Allocate,
     Allocated,
@@ -29,32 +31,33 @@ logger = logging.getLogger(__name__)
 
 
 def serve(
-    create: Callable[[], Worker], receive: Callable[[], Command], reply: Callable[[Reply], None]
+    create: Callable[[], Worker],
+    receive: Callable[[], Command],
+    reply: Callable[[Reply], None],
+    platform: PluginRef | None = None,
 ) -> None:
     """Make a worker and carry out commands until Close, or until it raises.
 
-    Whatever it raises goes out as Failed. `reply` may be called from the worker's own threads.
+    Whatever it raises goes out as Failed, naming the `platform` it is of. `reply` may be called from the worker's
+    own threads.
     """
     worker: Worker | None = None
     try:
         worker = create()
-        if not isinstance(worker, Worker):
-            raise PluginLoadError(
-                f"create_worker() of the platform returned {type(worker).__qualname__}; "
-                "expected a jackfield.interfaces.worker.Worker. This is a fault of that plugin"
-            )
-        _Session(worker, receive, reply).run()
+        _Session(worker, receive, reply, platform).run()
     except BaseException as error:
-        reply(failure(error))
+        reply(failure(error, platform))
     finally:
         if worker is not None:
             _close(worker)
         del worker  # a traceback may outlive this frame
 
 
-def failure(error: BaseException) -> Failed:
-    """What goes out when the worker raised `error`."""
+def failure(error: BaseException, platform: PluginRef | None = None) -> Failed:
+    """What goes out when the worker raised `error`. One raised on purpose says itself what helps."""
     name, text = type(error).__qualname__, str(error)
+    if platform is not None and not isinstance(error, JackfieldError):
+        text += f"\nIt is the worker of {describe(platform)}. {fix_for(platform, error)}"
     lines = traceback.format_exception(error)
     link: BaseException | None = error
     while link is not None:  # else the error would keep the worker's tensors alive
@@ -67,11 +70,16 @@ class _Session:
     """A worker between its creation and its end."""
 
     def __init__(
-        self, worker: Worker, receive: Callable[[], Command], reply: Callable[[Reply], None]
+        self,
+        worker: Worker,
+        receive: Callable[[], Command],
+        reply: Callable[[Reply], None],
+        platform: PluginRef | None,
     ) -> None:
         self._worker = worker
         self._receive = receive
         self._reply = reply
+        self._platform = platform
         self._sends_results = True
 
     def run(self) -> None:
@@ -91,7 +99,7 @@ class _Session:
 
     def _answer(self, step_id: int, done: Future[StepResult]) -> None:
         if (error := done.exception()) is not None:
-            self._reply(failure(error))
+            self._reply(failure(error, self._platform))
         else:
             self._reply(Completed(step_id, done.result() if self._sends_results else None))
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from jackfield import __version__
 from jackfield.activation import ActivationPlan, PluginRef, Selection
 from jackfield.cache import FULL, CacheGroup
 from jackfield.config import EngineConfig, load_config
@@ -26,6 +27,7 @@ from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 from jackfield.testing.models import tiny_spec
 
 SLEEP_S = 0.3  # of the action `sleep`
+CHILD_S = 20.0  # that a child outlives its worker, whose pipe it holds open
 
 
 def scripted_context(
@@ -48,8 +50,8 @@ def scripted_context(
         kind="jackfield.platforms",
         major=1,
         name="scripted",
-        distribution="tests",
-        version="1",
+        distribution="jackfield",
+        version=__version__,
         target=f"{__name__}:ScriptedPlatform",
     )
     code = {
@@ -155,6 +157,13 @@ class ScriptedWorker(Worker):
             raise CheckpointError("model.bin: too short")
         if action == "raise_unpicklable":
             raise Unpicklable("scripted")
+        if action == "print":
+            sys.stdout.write("said by the worker\n")
+        if action == "vanish_before_its_child":
+            if os.fork() == 0:
+                time.sleep(CHILD_S)
+                os._exit(0)
+            os._exit(5)
         if action == "exit":
             sys.exit(3)
         if action == "vanish":

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from jackfield.discovery.content import altered_files, content_sha256
+from jackfield.discovery.content import altered_files, content_sha256, fingerprint
 
 FILES = {"acme_model.py": "build = None\n", "acme_data.txt": "data\n"}
 
@@ -78,3 +78,34 @@ def test_files_that_were_altered_or_removed_are_told(install):
     (folder / "acme_data.txt").unlink()
 
     assert set(altered_files("acme")) == {"acme_model.py", "acme_data.txt"}
+
+
+def test_a_fingerprint_is_that_of_equal_content_elsewhere(install):
+    install()
+    first = fingerprint("acme")
+    install()
+
+    assert fingerprint("acme") == first != ""
+
+
+def test_a_fingerprint_shows_an_edit_that_the_installer_does_not_know_of(install):
+    folder = install()
+    first = fingerprint("acme")
+    (folder / "acme_model.py").write_text("build = 'something else'\n")
+
+    assert fingerprint("acme") != first
+    assert content_sha256("acme")  # says what was installed
+
+
+def test_a_fingerprint_shows_a_file_that_is_gone(install):
+    folder = install()
+    first = fingerprint("acme")
+    (folder / "acme_data.txt").unlink()
+
+    assert fingerprint("acme") != first
+
+
+def test_an_editable_install_has_no_fingerprint(install):
+    install(origin={"url": "file:///x", "dir_info": {"editable": True}})
+
+    assert fingerprint("acme") == ""

@@ -80,7 +80,7 @@ def test_another_activation_plan_in_a_fork_is_refused(run):
     script = """
         import jackfield.executor.multiprocess as multiprocess
         honest = multiprocess.Start
-        multiprocess.Start = lambda context, digest: honest(context, "0" * 64)
+        multiprocess.Start = lambda context, digest, platform: honest(context, "0" * 64, platform)
         try:
             MultiprocessExecutor(context).start()
         except WorkerError as error:

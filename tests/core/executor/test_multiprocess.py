@@ -6,11 +6,20 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jackfield.errors import CheckpointError, EngineClosedError, EngineError, WorkerError
+from jackfield.activation import ActivationPlan, PluginRef, Selection
+from jackfield.discovery.kinds import MODELS
+from jackfield.errors import (
+    CheckpointError,
+    EngineClosedError,
+    EngineError,
+    PluginLoadError,
+    WorkerError,
+)
 from jackfield.executor.multiprocess import MultiprocessExecutor, MultiprocessExecutorFactory
 from jackfield.step import LateInputs, StepPlan
 
@@ -93,7 +102,11 @@ def test_late_inputs_reach_all_ranks(start):
         ("raise", r"rank 1 \(process \d+\): the worker raised RuntimeError: scripted at step2"),
         ("raise_unpicklable", r"rank 1 .*Unpicklable: scripted"),
         ("exit", r"rank 1 .*SystemExit: 3"),
-        ("vanish", r"rank 1 \(process \d+\) exited with status 5"),
+        (
+            "vanish",
+            r"rank 1 .* exited with status 5; it ran the worker of .*'scripted' of jackfield",
+        ),
+        ("vanish_before_its_child", r"rank 1 \(process \d+\) exited with status 5"),
         ("kill", r"rank 1 \(process \d+\) was killed by SIGKILL"),
     ],
 )
@@ -128,7 +141,11 @@ def test_a_rank_killed_from_outside_while_another_computes_ends_all(start):
     ("action", "error", "words"),
     [
         ("raise_on_purpose", CheckpointError, "model.bin: too short"),
-        ("raise", WorkerError, "rank 1 .*RuntimeError"),
+        (
+            "raise",
+            (WorkerError, PluginLoadError),
+            r"(?s)RuntimeError.*of jackfield|of jackfield.*RuntimeError",
+        ),
         ("vanish", WorkerError, "rank 1 .*exited with status 5"),
     ],
 )
@@ -237,3 +254,36 @@ def test_ranks_end_with_their_parent_even_while_they_compute(make_context, tmp_p
 
 def test_the_card_serves_several_ranks():
     assert "executor.num_ranks" in MultiprocessExecutorFactory().features
+
+
+def test_an_error_of_the_worker_names_its_platform_and_the_way_out(start):
+    executor = start(step1="raise")
+
+    with pytest.raises(WorkerError) as caught:
+        executor.submit(StepPlan(step_id=0)).result(10)
+
+    assert "the platform 'scripted' of jackfield" in str(caught.value)
+    assert 'plugins.deny = ["scripted@jackfield"]' in str(caught.value)
+
+
+def test_what_a_worker_prints_is_not_mixed_with_the_answer(start, capfd):
+    start(1, load="print")
+
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "said by the worker" in captured.err
+
+
+def test_a_spec_that_cannot_be_sent_names_the_model_plugin(make_context, opened):
+    context = make_context(1)
+    model = PluginRef(
+        kind=MODELS, major=1, name="Tiny", distribution="acme", version="1", target="m:f"
+    )
+    plan = ActivationPlan(
+        selections=(*context.activation.selections, Selection(subject="model", plugin=model))
+    )
+    spec = replace(context.spec, modules={"head": lambda: None})
+    executor = opened(MultiprocessExecutor(replace(context, activation=plan, spec=spec)))
+
+    with pytest.raises(PluginLoadError, match=r"(?s)the model 'Tiny' of acme 1.*pickle"):
+        executor.start()
