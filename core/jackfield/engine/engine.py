@@ -35,8 +35,7 @@ class Engine:
     def __init__(self, blueprint: Blueprint) -> None:
         self._error: BaseException | None = None
         self._run: Running | None = Running(blueprint)
-        hooks, failed = _hooks(blueprint)
-        self.observers = Observers(hooks)
+        self.observers, failed = _observers(blueprint)
         self._blueprint = _with_failed(blueprint, failed)
         logger.info("ready: %s", summary(self.decisions))
         if self.observers:
@@ -220,13 +219,13 @@ class Engine:
                 self.observers.request_finished(output)
 
 
-def _hooks(blueprint: Blueprint) -> tuple[list[object], dict[PluginRef, PluginLoadError]]:
-    """The observers that load; the others are reported."""
-    found: list[object] = []
+def _observers(blueprint: Blueprint) -> tuple[Observers, dict[PluginRef, PluginLoadError]]:
+    """Those that load; the others are reported."""
+    found = Observers()
     failed: dict[PluginRef, PluginLoadError] = {}
     for ref in blueprint.hooks:
         try:
-            found.append(blueprint.registry.card(ref))
+            found.add(blueprint.registry.card(ref), ref)
         except PluginLoadError as error:
             failed[ref] = error
             logger.warning("%s; it observes nothing", error)

@@ -1,16 +1,21 @@
-"""Tells observers (plugins of the kind `hooks`) what happens; one that raises is reported once and dropped."""
+"""Tells observers (plugins of the kind `hooks`) what happens; one that raises is reported once and dropped.
+
+They get copies, made only where somebody listens: what an observer does to them reaches nobody else.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pluggy
 
-from jackfield.activation import ActivationPlan
+from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig
+from jackfield.discovery.loading import FAULTS, describe, fix_for
 from jackfield.interfaces.hooks import PROJECT, Hooks
 from jackfield.request import RequestOutput
 
@@ -33,24 +38,27 @@ class Observers:
     def __bool__(self) -> bool:
         return bool(self._observers)
 
-    def add(self, observer: object) -> None:
-        """Register an object with methods marked `hookimpl`."""
+    def add(self, observer: object, plugin: PluginRef | None = None) -> None:
+        """Register an object with methods marked `hookimpl`; `plugin` is where it comes from."""
+        name = describe(plugin) if plugin else _name(observer)
+        fix = f". {fix_for(plugin)}" if plugin else ""
         manager = pluggy.PluginManager(PROJECT)  # one each, so that they fail one by one
         manager.add_hookspecs(Hooks)
         try:
             manager.register(observer)
             manager.check_pending()
-        except pluggy.PluginValidationError:
-            logger.exception("the hooks of %s do not fit; it is not called", _name(observer))
+        except FAULTS:
+            logger.exception("the hooks of %s do not fit; it is not called%s", name, fix)
             return
         self._observers.append(observer)
         for caller in manager.get_hookcallers(observer) or ():
-            calls = (_Call(observer, bound) for bound in _bound(caller))
+            calls = (_Call(observer, bound, name, fix) for bound in _bound(caller))
             self._calls[caller.name] = (*self._calls.get(caller.name, ()), *calls)
 
     def engine_started(self, config: EngineConfig, activation: ActivationPlan) -> None:
         """The engine is ready."""
-        self._tell("engine_started", config, activation)
+        if "engine_started" in self._calls:
+            self._tell("engine_started", deepcopy(config), deepcopy(activation))
 
     def step_finished(self, stats: Mapping[str, float]) -> None:
         """A step was resolved."""
@@ -58,7 +66,8 @@ class Observers:
 
     def request_finished(self, output: RequestOutput) -> None:
         """A request ended."""
-        self._tell("request_finished", output)
+        if "request_finished" in self._calls:
+            self._tell("request_finished", _copy_of(output))
 
     def engine_stopped(self, error: BaseException | None) -> None:
         """The engine was closed."""
@@ -68,10 +77,10 @@ class Observers:
         for told in self._calls.get(what, ()):
             try:
                 told.call(*values)
-            except Exception:
+            except FAULTS:
                 self._drop(told.observer)
-                name = _name(told.observer)
-                logger.exception("%s raised in %s and is no longer called", name, what)
+                text = "%s raised in %s and is no longer called%s"
+                logger.exception(text, told.name, what, told.fix)
 
     def _drop(self, observer: object) -> None:
         self._observers = [other for other in self._observers if other is not observer]
@@ -83,6 +92,8 @@ class Observers:
 class _Call:
     observer: object
     call: Callable[..., object]  # takes the values of the hook, in the order of its parameters
+    name: str
+    fix: str  # what a user can do where it raises
 
 
 def _bound(caller: pluggy.HookCaller) -> Iterator[Callable[..., object]]:
@@ -95,6 +106,26 @@ def _bound(caller: pluggy.HookCaller) -> Iterator[Callable[..., object]]:
         return
     for impl in impls:
         yield impl.function if impl.argnames == names else _picking(impl, names)
+
+
+def _copy_of(output: RequestOutput) -> RequestOutput:
+    """One that shares nothing with `output` that can be changed."""
+    prompt_logprobs = output.prompt_logprobs
+    return replace(
+        output,
+        prompt_token_ids=list(output.prompt_token_ids),
+        outputs=[
+            replace(
+                completion,
+                token_ids=list(completion.token_ids),
+                logprobs=None if completion.logprobs is None else list(completion.logprobs),
+            )
+            for completion in output.outputs
+        ],
+        metrics=replace(output.metrics),
+        prompt_logprobs=None if prompt_logprobs is None else list(prompt_logprobs),
+        details=dict(output.details),
+    )
 
 
 def _picking(impl: pluggy.HookImpl, names: Sequence[str]) -> Callable[..., object]:

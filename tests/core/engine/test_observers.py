@@ -1,7 +1,16 @@
 import logging
 
+import pytest
+
+from jackfield.activation import ActivationPlan, PluginRef
+from jackfield.config import EngineConfig
 from jackfield.engine.observers import Observers
 from jackfield.interfaces.hooks import hookimpl
+from jackfield.request import CompletionOutput, RequestMetrics, RequestOutput
+
+PLUGIN = PluginRef(
+    kind="jackfield.hooks", major=1, name="eye", distribution="acme", version="2", target="m:Eye"
+)
 
 
 class Watcher:
@@ -116,3 +125,76 @@ def test_one_that_raised_in_one_hook_is_not_called_in_another(caplog):
 
     assert bad.seen == [{}]
     assert not observers
+
+
+class Raises:
+    def __init__(self, error):
+        self.error = error
+
+    @hookimpl
+    def step_finished(self, stats):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), SystemExit(0)])
+def test_one_that_raises_or_exits_is_reported_with_its_distribution_and_the_way_out(caplog, error):
+    observers = Observers()
+    observers.add(Raises(error), PLUGIN)
+
+    observers.step_finished({})
+
+    assert "the hook 'eye' of acme 2 (m:Eye) raised in step_finished" in caplog.text
+    assert 'plugins.deny = ["eye@acme"]' in caplog.text
+
+
+class Trap(Watcher):
+    @property
+    def trap(self):
+        raise SystemExit(0)
+
+
+def test_one_that_exits_while_it_is_looked_at_is_left_out_and_named(caplog):
+    observers = Observers()
+
+    observers.add(Trap(), PLUGIN)
+
+    assert not observers
+    assert "the hook 'eye' of acme 2" in caplog.text
+
+
+class Vandal:
+    @hookimpl
+    def engine_started(self, config):
+        object.__setattr__(config.scheduler, "max_rows", 1)
+
+    @hookimpl
+    def request_finished(self, output):
+        completion = output.outputs[0]
+        completion.token_ids.clear()
+        object.__setattr__(completion, "text", "HACKED")
+        object.__setattr__(output.metrics, "arrived_s", -1.0)
+
+
+def test_what_an_observer_does_to_an_output_does_not_reach_the_user():
+    completion = CompletionOutput(index=0, text="hello", token_ids=[1, 2])
+    output = RequestOutput(
+        request_id="r",
+        prompt=None,
+        prompt_token_ids=[7],
+        outputs=[completion],
+        finished=True,
+        metrics=RequestMetrics(arrived_s=1.0),
+    )
+
+    Observers([Vandal()]).request_finished(output)
+
+    assert (completion.text, completion.token_ids) == ("hello", [1, 2])
+    assert output.metrics.arrived_s == 1.0
+
+
+def test_what_an_observer_does_to_the_settings_does_not_reach_the_engine():
+    config = EngineConfig()
+
+    Observers([Vandal()]).engine_started(config, ActivationPlan(selections=()))
+
+    assert config == EngineConfig()
