@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from operator import index
 from typing import Any
 
+from jackfield.discovery.loading import FAULTS
 from jackfield.engine.prompt import ChatMessage, Prompt, is_chat
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
@@ -26,6 +28,7 @@ class InputProcessor:
         missing_tokenizer: str = "",  # why there is no tokenizer
         platform: str = "",  # in words, for messages
         features: frozenset[str] = frozenset({"*"}),  # that the platform declares
+        tokenizer_name: str = "the tokenizer",  # with its distribution
     ) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
@@ -33,6 +36,7 @@ class InputProcessor:
         self._missing_tokenizer = missing_tokenizer or "the model's files hold none"
         self._platform = platform
         self._features = features
+        self._tokenizer_name = tokenizer_name
         self._num_requests = 0
 
     def process(
@@ -68,7 +72,8 @@ class InputProcessor:
         if isinstance(prompt, str):
             if not prompt:
                 raise _empty()
-            return prompt, self._needed("text").encode(prompt)
+            tokenizer = self._needed("text")
+            return prompt, self._encoded(lambda: tokenizer.encode(prompt))
         if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
             raise RequestError(
                 "a prompt must be text, a list of token ids, or a list of chat messages, "
@@ -80,9 +85,31 @@ class InputProcessor:
 
     def _encode_chat(self, messages: Sequence[ChatMessage], **values: Any) -> tuple[str, list[int]]:
         tokenizer = self._needed("chat")
-        text = tokenizer.apply_chat_template(messages, **values)
+        with self._calling("apply the chat template"):
+            text = tokenizer.apply_chat_template(messages, **values)
         # The template itself writes the special tokens that the model wants.
-        return text, tokenizer.encode(text, add_special_tokens=False)
+        return text, self._encoded(lambda: tokenizer.encode(text, add_special_tokens=False))
+
+    def _encoded(self, encode: Callable[[], list[int]]) -> list[int]:
+        """Token ids that the model knows: what a tokenizer does wrong ends no more than its request."""
+        with self._calling("encode the prompt"):
+            found = encode()
+            if not isinstance(found, list):
+                raise TypeError(f"encode() must return a list, got {found!r:.200}")
+            token_ids = [index(token_id) for token_id in found]
+        self._check_vocabulary(f"what {self._tokenizer_name} made of the prompt", token_ids)
+        return token_ids
+
+    @contextmanager
+    def _calling(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except RequestError:
+            raise
+        except FAULTS as error:
+            raise RequestError(
+                f"{self._tokenizer_name} cannot {verb}: {type(error).__name__}: {error}"
+            ) from error
 
     def _needed(self, what: str) -> Tokenizer:
         if self._tokenizer is None:
@@ -101,13 +128,14 @@ class InputProcessor:
             self._check_vocabulary("the prompt", token_ids)
         return token_ids
 
-    def _check_vocabulary(self, what: str, token_ids: Iterable[int]) -> None:
-        bad = next((t for t in token_ids if not 0 <= t < self._vocab_size), None)
-        if bad is not None:
-            raise RequestError(
-                f"{what} has the token id {bad}; the model's vocabulary is 0 to {self._vocab_size - 1}. "
-                "Was it made with another model's tokenizer?"
-            )
+    def _check_vocabulary(self, what: str, token_ids: Collection[int]) -> None:
+        if not token_ids or (min(token_ids) >= 0 and max(token_ids) < self._vocab_size):
+            return
+        bad = next(t for t in token_ids if not 0 <= t < self._vocab_size)
+        raise RequestError(
+            f"{what} has the token id {bad}; the model's vocabulary is 0 to {self._vocab_size - 1}. "
+            "Was it made with another model's tokenizer?"
+        )
 
     def _check_length(self, num_tokens: int) -> None:
         if num_tokens == 0:

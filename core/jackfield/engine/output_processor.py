@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from jackfield.discovery.loading import FAULTS
 from jackfield.engine.output_text import OutputText
 from jackfield.engine.views import ListView, StreamedOutput
 from jackfield.interfaces.tokenizer import Tokenizer
@@ -18,14 +20,21 @@ from jackfield.request import (
 from jackfield.scheduler import Request
 from jackfield.step import TokenLogprobs
 
+logger = logging.getLogger(__name__)
 Finish = Callable[[Request, FinishReason, str | int | None], None]  # the scheduler's
 
 
 class OutputProcessor:
     """Keeps what is needed of each open request; the text of one that nobody streams is made once, at its end."""
 
-    def __init__(self, tokenizer: Tokenizer | None, finish: Finish) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer | None,
+        finish: Finish,
+        tokenizer_name: str = "the tokenizer",  # with its distribution
+    ) -> None:
         self._tokenizer = tokenizer
+        self._tokenizer_name = tokenizer_name
         self._finish = finish
         self._outputs: dict[Request, _Output] = {}  # of open requests
 
@@ -71,15 +80,28 @@ class OutputProcessor:
 
     def _advance(self, output: _Output, *, ended: bool) -> None:
         if self._tokenizer is not None:
-            if output.text is None:
-                output.text = OutputText(output.request, self._tokenizer)
-            output.show(output.text.finish() if ended else output.text.advance())
-            if output.text.stop is not None:
-                self._finish(output.request, FinishReason.STOP, output.text.stop)
-                ended = True
+            try:
+                self._decode(output, self._tokenizer, ended=ended)
+            except FAULTS as error:
+                self._fail(output.request, error)
+            ended = output.request.finish_reason is not None
         if ended:
             del self._outputs[output.request]
             output.end()
+
+    def _decode(self, output: _Output, tokenizer: Tokenizer, *, ended: bool) -> None:
+        if output.text is None:
+            output.text = OutputText(output.request, tokenizer)
+        output.show(output.text.finish() if ended else output.text.advance())
+        if output.text.stop is not None:
+            self._finish(output.request, FinishReason.STOP, output.text.stop)
+
+    def _fail(self, request: Request, error: BaseException) -> None:
+        """End one request whose tokens have no text, also where it had just ended otherwise; the others go on."""
+        text = f"{self._tokenizer_name} cannot decode tokens: {type(error).__name__}: {error}"
+        logger.error("request %s: %s", request.request_id, text, exc_info=error)
+        self._finish(request, FinishReason.ERROR, None)
+        request.finish_reason, request.stop_reason, request.error = FinishReason.ERROR, None, text
 
 
 class _Output:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from jackfield.discovery.kinds import TOKENIZERS
+from jackfield.discovery.loading import describe
 from jackfield.engine.assembly import assemble, max_length
 from jackfield.engine.blueprint import Blueprint
 from jackfield.engine.input_processor import InputProcessor
@@ -34,6 +36,7 @@ class Running:
         config = blueprint.config
         self.parts = assemble(blueprint)
         tokenizer = self.parts.tokenizer
+        tokenizer_name = describe(blueprint.plugin(TOKENIZERS)) if tokenizer is not None else ""
         self.input = InputProcessor(
             tokenizer,
             vocab_size=blueprint.spec.vocab_size,
@@ -41,13 +44,14 @@ class Running:
             missing_tokenizer=blueprint.model.missing_tokenizer,
             platform=blueprint.platform_in_words,
             features=blueprint.platform.features,
+            tokenizer_name=tokenizer_name,
         )
         self.loop = StepLoop(
             self.parts.scheduler,
             self.parts.executor,
             step_timeout_s=config.executor.step_timeout_s,
         )
-        self._output = OutputProcessor(tokenizer, self.parts.scheduler.finish)
+        self._output = OutputProcessor(tokenizer, self.parts.scheduler.finish, tokenizer_name)
         self._open: dict[str, tuple[Request, ...]] = {}
         self._seed = config.model.seed
         ends = tokenizer.end_token_ids if tokenizer is not None else ()

@@ -128,3 +128,48 @@ def test_a_refused_prompt_uses_up_no_number(inputs):
         inputs.process("")
 
     assert inputs.process("a").request_id == "0"
+
+
+class Broken(ByteTokenizer):
+    def __init__(self, encode):
+        self.encode = encode
+
+    def apply_chat_template(self, messages, *, add_generation_prompt=True, **values):
+        raise KeyError("template")
+
+
+def fails(error):
+    def encode(text, **kwargs):
+        raise error
+
+    return encode
+
+
+@pytest.mark.parametrize(
+    ("encode", "told"),
+    [
+        (fails(KeyError("x")), "acme cannot encode the prompt: KeyError: 'x'"),
+        (fails(SystemExit(0)), "acme cannot encode the prompt: SystemExit: 0"),
+        (lambda text, **_: None, r"encode\(\) must return a list, got None"),
+        (lambda text, **_: ["a"], "acme cannot encode the prompt: TypeError"),
+        (lambda text, **_: [-5, 10**9], "what acme made of the prompt has the token id -5"),
+        (lambda text, **_: [1, 10**9], "what acme made of the prompt has the token id 1000000000"),
+        (lambda text, **_: [], "the prompt is empty"),
+    ],
+)
+def test_what_a_tokenizer_does_wrong_is_an_error_of_that_request(encode, told):
+    inputs = InputProcessor(
+        Broken(encode), vocab_size=VOCAB_SIZE, max_length=16, tokenizer_name="acme"
+    )
+
+    with pytest.raises(RequestError, match=told):
+        inputs.process("hello")
+
+
+def test_a_chat_template_that_fails_is_an_error_of_that_request():
+    inputs = InputProcessor(
+        Broken(None), vocab_size=VOCAB_SIZE, max_length=16, tokenizer_name="acme"
+    )
+
+    with pytest.raises(RequestError, match="acme cannot apply the chat template: KeyError"):
+        inputs.process([{"role": "user", "content": "hi"}])

@@ -40,11 +40,11 @@ class Desk:
             self.finish(request, reason, stop_reason)
         return self.processor.process([request], 2.0)
 
-    def text(self, text, **last):
+    def text(self, text, *, index=0, **last):
         """One token a byte, the last with `last`; all outputs."""
         *first, end = text.encode()
-        outputs = [output for token_id in first for output in self.token(token_id)]
-        return [*outputs, *self.token(end, **last)]
+        outputs = [output for token_id in first for output in self.token(token_id, index=index)]
+        return [*outputs, *self.token(end, index=index, **last)]
 
 
 @pytest.fixture
@@ -228,3 +228,43 @@ def test_outputs_kept_by_the_caller_do_not_take_quadratic_memory(desk):
     assert used < 2000 * len(
         outputs
     )  # bytes; copies of the text and ids would take 5 times as much
+
+
+class Mute(ByteTokenizer):
+    """Fails at the token 66."""
+
+    def __init__(self, fails):
+        self.fails = fails
+
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        return self.fails() if 66 in token_ids else super().decode(token_ids)
+
+
+def exits():
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("fails", [exits, lambda: None, lambda: 1 / 0])
+def test_tokens_that_cannot_be_decoded_end_that_output_alone(desk, caplog, stream, fails):
+    desk = desk(stream=stream, tokenizer=Mute(fails), n=2)
+
+    desk.token(65)
+    desk.token(66, reason=FinishReason.LENGTH)
+    (output,) = desk.text("ok", index=1, reason=FinishReason.LENGTH)[-1:]
+
+    first, second = output.outputs
+    assert (first.finish_reason, second.finish_reason) == (FinishReason.ERROR, FinishReason.LENGTH)
+    assert "the tokenizer cannot decode tokens: " in first.error
+    assert second.text == "ok"
+    assert "request r: the tokenizer cannot decode" in caplog.text
+
+
+def test_a_stream_whose_tokens_cannot_be_decoded_ends_at_once(desk):
+    desk = desk(tokenizer=Mute(exits))
+
+    (output,) = desk.token(66)
+
+    assert output.finished
+    assert list(output.outputs[0].token_ids) == [66]
+    assert desk.ended == [0]
