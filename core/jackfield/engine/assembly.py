@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from jackfield.config import EngineConfig
+from jackfield.discovery.kinds import SCHEDULERS
+from jackfield.discovery.loading import describe
 from jackfield.engine.blueprint import Blueprint
 from jackfield.interfaces.executor import Executor
 from jackfield.interfaces.tokenizer import Tokenizer
@@ -60,6 +62,7 @@ def _parts(
         report.limits,
         blueprint.make_policy(),
         max_length=max_length(config),
+        policy_name=describe(blueprint.plugin(SCHEDULERS)),
     )
     return Parts(
         executor=executor,

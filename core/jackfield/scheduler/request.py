@@ -28,6 +28,7 @@ class Request:
     """
 
     __slots__ = (
+        "admission_key",
         "arrival",
         "check_at",
         "end_token_ids",
@@ -99,6 +100,7 @@ class Request:
         # The scheduler's own.
         self.stage = Stage.WAITING
         self.arrival = -1  # running number, given by the scheduler
+        self.admission_key: tuple[float, ...] = ()
         self.preemption_key: tuple[float, ...] = ()
         self.parent = parent  # the sibling whose prompt it shares
         self.held_siblings: list[Request] = []  # that wait for this one's prompt

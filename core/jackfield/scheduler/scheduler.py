@@ -13,6 +13,7 @@ from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit
 from jackfield.request import FinishReason
 from jackfield.scheduler.lengths import set_lengths
 from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
+from jackfield.scheduler.policy_keys import PolicyKeys
 from jackfield.scheduler.request import Request, Stage
 from jackfield.scheduler.results import check_result, keep_logprobs
 from jackfield.scheduler.stats import SchedulerStats
@@ -41,9 +42,10 @@ class Scheduler:
         policy: SchedulingPolicy,
         *,
         max_length: int,
+        policy_name: str = "",  # for messages, with its distribution
     ) -> None:
         self._blocks = blocks
-        self._policy = policy
+        self._keys = PolicyKeys(policy, policy_name)
         self._max_length = max_length  # tokens of one request, prompt and output
         self._max_waiting = settings.max_waiting
         self._max_step_tokens = min(settings.max_step_tokens, limits.max_step_tokens)
@@ -54,7 +56,7 @@ class Scheduler:
         self._spare = [int(settings.watermark * pool.num_blocks) for pool in blocks.pools]
         self._no_spare = [0] * len(self._spare)
 
-        self._waiting = WaitingQueue(policy)
+        self._waiting = WaitingQueue(self._keys)
         self._refused: Request | None = None  # did not fit when so many blocks were free
         self._refused_with = 0
         self._prefilling: list[Request] = []
@@ -108,7 +110,8 @@ class Scheduler:
     # From outside
 
     def add(self, *requests: Request) -> None:
-        """Queue all of these requests, or none: RequestError where one can never run or the queue is full.
+        """Queue all of these requests, or none: RequestError where one can never run, the queue is full, or the
+        policy fails.
 
         Siblings of one prompt are added together, the parent first.
         """
@@ -123,6 +126,8 @@ class Scheduler:
         for request in requests:
             request.arrival = self._next_arrival
             self._next_arrival += 1
+            self._keys.set_first(request)
+        for request in requests:
             self._waiting.add(request)
 
     def finish(
@@ -258,7 +263,7 @@ class Scheduler:
         request.row = self._free_rows.pop()
         request.table = table
         request.num_computed = hit.num_tokens
-        request.preemption_key = self._policy.preemption_key(request)
+        self._keys.set_preemption(request)
         request.stage = Stage.PREFILLING
         self._prefilling.append(request)
         if request.num_preemptions == 0:

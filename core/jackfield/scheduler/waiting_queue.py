@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 
-from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.scheduler.policy_keys import PolicyKeys
 from jackfield.scheduler.request import Request, Stage
 
 
@@ -15,8 +15,8 @@ class WaitingQueue:
     stands before it in the queue or in a row, so it is never held for good.
     """
 
-    def __init__(self, policy: SchedulingPolicy) -> None:
-        self._policy = policy
+    def __init__(self, keys: PolicyKeys) -> None:
+        self._keys = keys
         self._heap: list[tuple[tuple[float, ...], int, Request]] = []
         self._num_waiting = 0
 
@@ -24,7 +24,7 @@ class WaitingQueue:
         return self._num_waiting
 
     def add(self, request: Request) -> None:
-        """Queue a request, or hold it with its parent."""
+        """Queue a request that has its key, or hold it with its parent."""
         self._num_waiting += 1
         parent = request.parent
         if parent is not None and parent.stage in (Stage.WAITING, Stage.PREFILLING):
@@ -36,6 +36,7 @@ class WaitingQueue:
     def put_back(self, request: Request) -> None:
         """Queue a request that was preempted, by the key that it has now."""
         self._num_waiting += 1
+        self._keys.renew(request)
         self._push(request)
 
     def first(self) -> Request | None:
@@ -64,5 +65,4 @@ class WaitingQueue:
 
     def _push(self, request: Request) -> None:
         request.stage = Stage.WAITING
-        key = self._policy.admission_key(request)
-        heapq.heappush(self._heap, (key, request.arrival, request))
+        heapq.heappush(self._heap, (request.admission_key, request.arrival, request))
