@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from jackfield.activation import PluginRef
 from jackfield.config import EngineConfig
-from jackfield.discovery.kinds import SCHEDULERS
-from jackfield.discovery.loading import describe
+from jackfield.discovery.kinds import EXECUTORS, SCHEDULERS
+from jackfield.discovery.loading import FAULTS, calling, describe, returned
 from jackfield.engine.blueprint import Blueprint
+from jackfield.engine.patience import patience
 from jackfield.interfaces.executor import Executor
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.interfaces.worker import WorkerReport
 from jackfield.kv_cache import BlockManager, CacheBudget
 from jackfield.scheduler import Scheduler
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +36,31 @@ class Parts:
 def assemble(blueprint: Blueprint) -> Parts:
     """Start the executor and make the rest. Whatever fails, the executor is closed again."""
     executor = blueprint.make_executor()
+    plugin = blueprint.plugin(EXECUTORS)
+    name = describe(plugin)
     try:
-        executor.launch()  # before there are threads: processes may be forks of this one
+        with calling(plugin, "launch"):
+            executor.launch()  # before there are threads: processes may be forks of this one
         with ThreadPoolExecutor(1, "jackfield-tokenizer") as pool:
             tokenizer = pool.submit(blueprint.open_tokenizer) if blueprint.has_tokenizer else None
-            report = executor.start()
+            with calling(plugin, "start"), patience(f"{name} to load the weights"):
+                report: WorkerReport = returned(executor.start(), WorkerReport, "start")
         opened = tokenizer.result() if tokenizer is not None else None
         num_blocks = _num_blocks(blueprint.config, report, executor.depth)
-        executor.allocate(num_blocks)
+        with calling(plugin, "make a cache with"), patience(f"{name} to make its cache"):
+            executor.allocate(num_blocks)
         return _parts(blueprint, executor, report, num_blocks, opened)
     except BaseException:
-        executor.close()
+        close_executor(executor, plugin)
         raise
+
+
+def close_executor(executor: Executor, plugin: PluginRef) -> None:
+    """End the workers. One that raises is reported: whoever closes has another error to tell, or none."""
+    try:
+        executor.close()
+    except FAULTS:
+        logger.exception("%s raised while it was closed; workers may be left", describe(plugin))
 
 
 def _parts(

@@ -11,6 +11,8 @@ from typing import Any, Self
 from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig
 from jackfield.decision import Decision, summary
+from jackfield.discovery.kinds import EXECUTORS
+from jackfield.engine.assembly import close_executor
 from jackfield.engine.blueprint import Blueprint
 from jackfield.engine.explanation import explain
 from jackfield.engine.input_processor import InputProcessor
@@ -161,7 +163,7 @@ class Engine:
         """End the workers, from any thread: a `step` that waits for one that hangs raises then."""
         run = self._run
         if run is not None:
-            run.parts.executor.close()
+            close_executor(run.parts.executor, self._blueprint.plugin(EXECUTORS))
 
     def close(self) -> None:
         """End the workers and free everything; may be called twice. Open requests are lost."""
@@ -197,7 +199,7 @@ class Engine:
     def _end(self, error: BaseException | None) -> None:
         run, self._run = self._run, None
         if run is not None:
-            run.parts.executor.close()
+            close_executor(run.parts.executor, self._blueprint.plugin(EXECUTORS))
             if self.observers:
                 self.observers.engine_stopped(error)
 

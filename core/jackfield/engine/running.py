@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from jackfield.discovery.kinds import TOKENIZERS
+from jackfield.discovery.kinds import EXECUTORS, TOKENIZERS
 from jackfield.discovery.loading import describe
 from jackfield.engine.assembly import assemble, max_length
 from jackfield.engine.blueprint import Blueprint
@@ -50,6 +50,7 @@ class Running:
             self.parts.scheduler,
             self.parts.executor,
             step_timeout_s=config.executor.step_timeout_s,
+            executor_name=describe(blueprint.plugin(EXECUTORS)),
         )
         self._output = OutputProcessor(tokenizer, self.parts.scheduler.finish, tokenizer_name)
         self._open: dict[str, tuple[Request, ...]] = {}

@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from jackfield.errors import EngineError, WorkerError
+from jackfield.discovery.loading import FAULTS
+from jackfield.engine.patience import PATIENCE_S, tell_waiting
+from jackfield.errors import EngineError, JackfieldError, WorkerError
 from jackfield.interfaces.executor import Executor
 from jackfield.scheduler import Request, Scheduler
 from jackfield.step import StepPlan, StepResult
@@ -17,12 +19,20 @@ class StepLoop:
     """Keeps up to `executor.depth` steps in flight. Waits for nothing but the oldest of them."""
 
     def __init__(
-        self, scheduler: Scheduler, executor: Executor, *, step_timeout_s: float | None
+        self,
+        scheduler: Scheduler,
+        executor: Executor,
+        *,
+        step_timeout_s: float | None,
+        executor_name: str = "the executor",  # with its distribution
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
         self._depth = executor.depth
         self._timeout_s = step_timeout_s
+        self._executor_name = executor_name
+        self._patience_s = patience_s
         self._in_flight: deque[tuple[StepPlan, Future[StepResult], float]] = deque()
         self._resolved_s = 0.0  # of time.monotonic()
 
@@ -37,7 +47,7 @@ class StepLoop:
             plan = self._scheduler.schedule()
             if plan is None:
                 break
-            self._in_flight.append((plan, self._executor.submit(plan), time.monotonic()))
+            self._in_flight.append((plan, self._submit(plan), time.monotonic()))
         if not self._in_flight and self._scheduler.has_unfinished:
             raise EngineError(
                 f"{self._scheduler.num_waiting} requests wait and {self._scheduler.num_running} run, but no step can "
@@ -49,14 +59,16 @@ class StepLoop:
         """The result of the oldest step. Raises what ended the executor; may be interrupted and called again."""
         plan, future, _ = self._in_flight[0]
         try:
-            return future.result(self._timeout_s)
-        except TimeoutError:
-            if future.done():
-                raise  # it is the worker's own
-            raise WorkerError(
-                f"step {plan.step_id} was not finished within executor.step_timeout_s = {self._timeout_s} s; "
-                "a worker hangs, or steps take that long: lower scheduler.max_step_tokens or raise the limit"
-            ) from None
+            result = self._awaited(plan, future)
+            if not isinstance(result, StepResult):
+                raise TypeError(
+                    f"the future of submit() must hold a StepResult, got {result!r:.200}"
+                )
+        except JackfieldError:
+            raise
+        except FAULTS as error:
+            raise self._fault(f"finish step {plan.step_id}", error) from error
+        return result
 
     def resolve(self, result: StepResult) -> tuple[Sequence[Request], StepPlan, float]:
         """Apply the result of the oldest step: what moved, its plan, and the seconds that it took alone."""
@@ -64,3 +76,39 @@ class StepLoop:
         moved = self._scheduler.update(plan, result)
         began_s, self._resolved_s = max(submitted_s, self._resolved_s), time.monotonic()
         return moved, plan, self._resolved_s - began_s
+
+    def _submit(self, plan: StepPlan) -> Future[StepResult]:
+        try:
+            future = self._executor.submit(plan)
+            if not isinstance(future, Future):
+                raise TypeError(f"submit() must return a Future, got {future!r:.200}")
+        except JackfieldError:
+            raise
+        except FAULTS as error:
+            raise self._fault(f"submit step {plan.step_id}", error) from error
+        return future
+
+    def _awaited(self, plan: StepPlan, future: Future[StepResult]) -> StepResult:
+        """The result, with a line in the log each time that patience ends. Raises what the future holds."""
+        began_s, waited_s = time.monotonic(), 0.0
+        while True:
+            left_s = self._patience_s
+            if self._timeout_s is not None:
+                left_s = min(left_s, self._timeout_s - waited_s)
+            try:
+                return future.result(left_s)
+            except TimeoutError:
+                if future.done():
+                    raise  # it is the worker's own
+            waited_s = time.monotonic() - began_s
+            if self._timeout_s is not None and waited_s >= self._timeout_s:
+                raise WorkerError(
+                    f"step {plan.step_id} was not finished within executor.step_timeout_s = {self._timeout_s} s; "
+                    "a worker hangs, or steps take that long: lower scheduler.max_step_tokens or raise the limit"
+                )
+            tell_waiting(waited_s, f"{self._executor_name} to finish step {plan.step_id}")
+
+    def _fault(self, verb: str, error: BaseException) -> EngineError:
+        return EngineError(
+            f"{self._executor_name} failed to {verb}: {type(error).__name__}: {error}"
+        )

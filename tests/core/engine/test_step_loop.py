@@ -55,9 +55,10 @@ class HeldExecutor(Executor):
 
 @pytest.fixture
 def make_loop():
-    def make(num_plans, *, step_timeout_s=None):
-        scheduler, executor = PlannedScheduler(num_plans), HeldExecutor()
-        return StepLoop(scheduler, executor, step_timeout_s=step_timeout_s), scheduler, executor
+    def make(num_plans, *, step_timeout_s=None, executor=None, **values):
+        scheduler, executor = PlannedScheduler(num_plans), executor or HeldExecutor()
+        loop = StepLoop(scheduler, executor, step_timeout_s=step_timeout_s, **values)
+        return loop, scheduler, executor
 
     return make
 
@@ -105,12 +106,12 @@ def test_a_step_over_its_time_names_itself_and_the_setting(make_loop):
         loop.wait()
 
 
-def test_a_timeout_that_the_worker_raised_is_its_own(make_loop):
+def test_a_timeout_that_the_worker_raised_is_told_as_its_own(make_loop):
     loop, _, executor = make_loop(1, step_timeout_s=5.0)
     loop.launch()
     executor.futures[0].set_exception(TimeoutError("of the worker"))
 
-    with pytest.raises(TimeoutError, match="of the worker"):
+    with pytest.raises(EngineError, match="TimeoutError: of the worker"):
         loop.wait()
 
 
@@ -126,3 +127,56 @@ def test_without_requests_nothing_is_launched(make_loop):
     scheduler.has_unfinished = False
 
     assert not loop.launch()
+
+
+class Scripted(HeldExecutor):
+    def __init__(self, submit):
+        super().__init__()
+        self.act = submit
+
+    def submit(self, plan):
+        return self.act()
+
+
+def raises():
+    raise RuntimeError("no wire")
+
+
+def exits():
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("submit", "told"),
+    [
+        (lambda: 5, r"submit\(\) must return a Future, got 5"),
+        (raises, "RuntimeError: no wire"),
+        (exits, "SystemExit: 0"),
+    ],
+)
+def test_an_executor_that_fails_to_submit_is_named(make_loop, submit, told):
+    loop, _, _ = make_loop(1, executor=Scripted(submit), executor_name="acme")
+
+    with pytest.raises(EngineError, match=f"acme failed to submit step 0: .*{told}"):
+        loop.launch()
+
+
+def test_a_result_that_is_none_names_the_executor(make_loop):
+    loop, _, executor = make_loop(1, executor_name="acme")
+    loop.launch()
+    executor.futures[0].set_result("garbage")
+
+    with pytest.raises(
+        EngineError, match="acme failed to finish step 0: .*StepResult, got 'garbage'"
+    ):
+        loop.wait()
+
+
+def test_whom_a_long_wait_is_for_is_told_again_and_again(make_loop, caplog):
+    loop, _, _ = make_loop(1, step_timeout_s=0.1, patience_s=0.02, executor_name="acme")
+    loop.launch()
+
+    with pytest.raises(WorkerError):
+        loop.wait()
+
+    assert caplog.text.count("s for acme to finish step 0") >= 2
