@@ -33,6 +33,7 @@ class Kind:
     name: str
     word: str  # for messages
     majors: tuple[int, ...] = (1,)  # of its contract that are served; empty: the name is reserved
+    by_check: bool = False  # a card without a check of its own would take all, so it is taken only where it is named
     base: type | None = Card  # that the class behind an entry point extends; None: a function
     # served majors that the engine no longer speaks itself; `base` is of the others
     adapters: Mapping[int, Adapter] = field(default_factory=dict, hash=False)
@@ -47,9 +48,9 @@ _SERVED = (
     Kind(name=PLATFORMS, word="platform", base=Platform),
     Kind(name=EXECUTORS, word="executor", base=ExecutorFactory),
     Kind(name=MODELS, word="model", base=None),
-    Kind(name=MODEL_SOURCES, word="model source", base=ModelSource),
-    Kind(name=WEIGHT_FORMATS, word="weight format", base=WeightFormat),
-    Kind(name=TOKENIZERS, word="tokenizer format", base=TokenizerFormat),
+    Kind(name=MODEL_SOURCES, word="model source", base=ModelSource, by_check=True),
+    Kind(name=WEIGHT_FORMATS, word="weight format", base=WeightFormat, by_check=True),
+    Kind(name=TOKENIZERS, word="tokenizer format", base=TokenizerFormat, by_check=True),
     Kind(name=SCHEDULERS, word="scheduling policy", base=SchedulingPolicy),
     Kind(name=HOOKS, word="hook", base=object),
     Kind(name=COMMANDS, word="command", base=Command),

@@ -17,6 +17,7 @@ from jackfield.discovery.rules import SelectRules, Word
 from jackfield.discovery.scan import CORE
 from jackfield.errors import JackfieldError, PluginError, PluginLoadError, SelectionError
 from jackfield.features import features_in_use
+from jackfield.interfaces.adapter import has_check
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.platform import ChoicePoint
 
@@ -204,7 +205,8 @@ class _Judge:
         try:
             card: Card = self._registry.card(ref)
             if not card.only_named or is_named:
-                reasons = self._reasons(ref, card)
+                takes_all = () if is_named else self._takes_all(ref, card)
+                reasons = takes_all or self._reasons(ref, card)
             elif self.thorough:
                 own = self._reasons(ref, card)
                 reasons = (self._only_named(ref, "" if own else "; it would fit"), *own)
@@ -251,6 +253,15 @@ class _Judge:
             features=tuple(sorted(self._features)),
             match=dict(point.match),
         )
+
+    def _takes_all(self, ref: PluginRef, card: Card) -> tuple[Reason, ...]:
+        """That a card does not say which models are its own, where this must be said."""
+        if not self._registry.kind(ref.kind).by_check or has_check(card):
+            return ()
+        remedy = (
+            f'set select.{self.point.setting} = "{ref.name}", or ask its author for a check method'
+        )
+        return (Reason("no_check", "does not say which ones are its own", remedy),)
 
     def _only_named(self, ref: PluginRef, more: str = "") -> Reason:
         remedy = f'set select.{self.point.setting} = "{ref.name}"'

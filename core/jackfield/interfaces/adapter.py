@@ -52,5 +52,13 @@ class AdaptedCard(Card):
 
 def has_probe(card: Card) -> bool:
     """True where a card has a probe of its own, behind an adapter too."""
-    own = card.old if isinstance(card, AdaptedCard) else card
-    return type(own).probe is not Card.probe
+    return type(_own(card)).probe is not Card.probe
+
+
+def has_check(card: Card) -> bool:
+    """True where a card has a check of its own, behind an adapter too."""
+    return type(_own(card)).check is not Card.check
+
+
+def _own(card: Card) -> Card:
+    return card.old if isinstance(card, AdaptedCard) else card

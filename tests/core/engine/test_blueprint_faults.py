@@ -171,3 +171,25 @@ def test_what_plugins_print_while_they_are_asked_does_not_mix_with_the_answer(ba
     bad("platforms", "    print('at import')").plan()
 
     assert capsys.readouterr().out == ""
+
+
+GREEDY = """
+    from jackfield.interfaces.tokenizer import TokenizerFormat
+    class Bad(TokenizerFormat):
+        def open(self, files): ...
+"""
+
+
+def test_a_tokenizer_format_without_a_check_takes_no_model_by_itself(bad):
+    blueprint = bad("tokenizers", GREEDY, "").plan()
+
+    assert selected(blueprint, "tokenizers") == "words"
+    report = next(d.report() for d in blueprint.decisions if d.kind == "tokenizers")
+    assert "does not say which ones are its own" in report
+    assert 'select.tokenizer = "aaa"' in report
+
+
+def test_a_tokenizer_format_without_a_check_is_taken_where_it_is_named(bad):
+    blueprint = bad("tokenizers", GREEDY, "").plan({"select.tokenizer": "aaa"})
+
+    assert selected(blueprint, "tokenizers") == "aaa"
