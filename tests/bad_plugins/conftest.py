@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from jackfield.testing.models import write_model
 
 SOURCES = (
     Path(__file__).parent / "sources"
-)  # MODULE.py is the only module of the distribution bad-MODULE
+)  # MODULE.py is the only module of the distribution bad-MODULE, a platform unless it says `# kind: KIND`
 PROJECT = """
 [build-system]
 requires = ["setuptools"]
@@ -49,7 +50,10 @@ TIMEOUT_S = 2.0  # for what hangs; importing a card takes milliseconds
 
 def project_of(name: str) -> str:
     """The metadata of a distribution."""
-    kinds = OTHER_KINDS if name.endswith("_everywhere") else ("platforms",)
+    kinds: tuple[str, ...] = OTHER_KINDS
+    if not name.endswith("_everywhere"):
+        said = re.search(r"^# kind: (\w+)", (SOURCES / f"{name}.py").read_text(), re.MULTILINE)
+        kinds = (said[1] if said else "platforms",)
     entry_points = "".join(ENTRY_POINT.format(kind=kind, name=name) for kind in kinds)
     return PROJECT.format(name=name, entry_points=entry_points)
 

@@ -56,11 +56,11 @@ def prints_to_stderr() -> Iterator[None]:
 
 
 def _switched() -> int | None:
-    """A copy of the descriptor, which now leads to standard error; None where `print` does not end there."""
-    with suppress(AttributeError, OSError, ValueError):  # no file, or a closed one
-        sys.stdout.flush()
-        if sys.stdout.fileno() == _STDOUT:
-            kept = os.dup(_STDOUT)
-            os.dup2(_STDERR, _STDOUT)
-            return kept
+    """A copy of the descriptor, which now leads to standard error; None where one of them is closed."""
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stdout.flush()  # what was printed before stays before
+    with suppress(OSError):
+        kept = os.dup(_STDOUT)
+        os.dup2(_STDERR, _STDOUT)
+        return kept
     return None
