@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from typing import ClassVar
+from typing import NoReturn
 import pytest
 from jackfield.activation import PluginRef
 from jackfield.discovery.registry import PluginRegistry
@@ -16,6 +17,18 @@ class ConformanceKit:
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
+        ...
+
+    @classmethod
+    def kit(cls) -> type[ConformanceKit]:
+        ...
+
+    @classmethod
+    def all_tests(cls) -> tuple[str, ...]:
+        ...
+
+    @classmethod
+    def overridden(cls) -> tuple[str, ...]:
         ...
 
     @pytest.fixture
@@ -42,6 +55,10 @@ class ConformanceKit:
     def facts(self) -> Facts:
         ...
 
+    @classmethod
+    def facts_or_none(cls) -> Facts | None:
+        ...
+
     def refusal(self, need: Any) -> str:
         ...
 
@@ -49,6 +66,12 @@ class ConformanceKit:
         ...
 
     def require_sample(self, need: Any, folder: Path) -> None:
+        ...
+
+    def not_shown(self, reason: str) -> NoReturn:
+        ...
+
+    def test_it_can_be_loaded(self) -> None:
         ...
 
     def test_importing_it_loads_no_tensor_library(self) -> None:

@@ -16,7 +16,8 @@ else:  # faster, and with the fixes of 3.12
     import importlib_metadata as metadata
 
 CORE = "jackfield"
-KITS = "jackfield.conformance_kits"  # no kind of plugin: a kind's full name, and the kit that tests its plugins
+# No kind of plugin: a kind's full name, or KIND/PLUGIN, and the kit that tests its plugins, or that one alone.
+KITS = "jackfield.conformance_kits"
 _TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?\s*")
 _GROUP = re.compile(r"(?P<kind>jackfield(?:_\w+)?\.[a-z0-9_]+)\.v(?P<major>\d+)")
 
@@ -28,7 +29,7 @@ class Scan:
     plugins: tuple[PluginRef, ...]
     failures: tuple[PluginFailure, ...]  # distributions whose metadata or entry points are broken
     first_party: frozenset[str]  # normalised names: the core and what its extras name
-    kits: tuple[PluginRef, ...] = ()  # conformance kits; their names are kinds
+    kits: tuple[PluginRef, ...] = ()  # conformance kits, by kind or KIND/PLUGIN
 
 
 def scan_installed() -> Scan:

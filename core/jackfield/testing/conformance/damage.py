@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from jackfield.testing.conformance.report import NOT_SHOWN
+
 Damage = Callable[[bytes], bytes | None]
 
 # From the bytes of a file to those of a broken one; None: the file is gone.
@@ -42,7 +44,7 @@ def held_files(path: Path) -> set[str]:
     """Files at or below `path` that this process has open or mapped. Skips the test where nothing tells."""
     descriptors, maps = Path("/proc/self/fd"), Path("/proc/self/maps")
     if not maps.exists():
-        pytest.skip("this system does not say which files are open")
+        pytest.skip(f"{NOT_SHOWN}this system does not say which files are open")
     found = {str(link.readlink()) for link in descriptors.iterdir() if link.is_symlink()}
     found |= {line.split(maxsplit=5)[-1] for line in maps.read_text().splitlines()}
     return {name for name in found if Path(name).is_relative_to(path)}

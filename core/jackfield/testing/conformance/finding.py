@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +17,8 @@ from jackfield.discovery.scan import KITS, scan_installed
 from jackfield.errors import JackfieldError
 from jackfield.testing.conformance.kit import ConformanceKit
 
+_SLASH = "/"  # between a kind and a plugin, in the name of a kit for that plugin alone
+
 
 def find_kits(words: Iterable[str]) -> list[type[ConformanceKit]]:
     """The kits that words of --jackfield-conformance, KIND or KIND:NAME, mean. Raises pytest.UsageError."""
@@ -29,13 +32,15 @@ def find_kits(words: Iterable[str]) -> list[type[ConformanceKit]]:
 
 def kit_of(kind: str) -> type[ConformanceKit]:
     """The kit of a kind, by its full name or by its last part alone. Raises pytest.UsageError."""
-    kits = scan_installed().kits
-    found = [ref for ref in kits if kind in (ref.name, ref.name.rpartition(".")[2])]
+    kits = [ref for ref in scan_installed().kits if _SLASH not in ref.name]
+    found = [ref for ref in kits if kind in (ref.name, _last(ref.name))]
     names = sorted({ref.name for ref in found})
     if not names:
-        known = ", ".join(sorted({ref.name for ref in kits})) or "none"
+        known = sorted({ref.name for ref in kits})
+        near = difflib.get_close_matches(kind, [*known, *map(_last, known)], 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise pytest.UsageError(
-            f"there is no conformance kit of the kind {kind!r}; kits: {known}. "
+            f"there is no conformance kit of the kind {kind!r}{hint}; kits: {', '.join(known) or 'none'}. "
             f"A distribution provides one in the group {KITS}"
         )
     if len(names) > 1:
@@ -52,7 +57,22 @@ def _of_word(registry: PluginRegistry, word: str) -> list[type[ConformanceKit]]:
     refs = [registry.ref(kit.kind, name)] if name else registry.refs(kit.kind)
     if not refs:
         raise pytest.UsageError(f"no plugin of the kind {kit.kind} is installed: nothing to test")
-    return [_named(kit, ref, name or _name(ref, refs)) for ref in refs]
+    return [_named(_own(kit, ref), ref, name or _name(ref, refs)) for ref in refs]
+
+
+def _own(kit: type[ConformanceKit], plugin: PluginRef) -> type[ConformanceKit]:
+    """The kit that the plugin's own distribution brings for it, with samples of its form; else that of the kind."""
+    name = f"{kit.kind}{_SLASH}{plugin.name}"
+    for ref in scan_installed().kits:
+        if (ref.name, ref.distribution) == (name, plugin.distribution):
+            own = _load(ref)
+            if not issubclass(own, kit):
+                raise pytest.UsageError(
+                    f"the conformance kit {name} ({ref.target} of {ref.distribution} {ref.version}) "
+                    f"does not extend {kit.__module__}.{kit.__name__}, the kit of its kind"
+                )
+            return own
+    return kit
 
 
 def _name(ref: PluginRef, refs: Iterable[PluginRef]) -> str:
@@ -61,8 +81,11 @@ def _name(ref: PluginRef, refs: Iterable[PluginRef]) -> str:
 
 
 def _named(kit: type[ConformanceKit], ref: PluginRef, name: str) -> type[ConformanceKit]:
-    short = ref.kind.rpartition(".")[2]
-    return type(f"{short}:{name}", (kit,), {"name": name, "__module__": kit.__module__})
+    return type(f"{_last(ref.kind)}:{name}", (kit,), {"name": name, "__module__": kit.__module__})
+
+
+def _last(kind: str) -> str:
+    return kind.rpartition(".")[2]
 
 
 def _load(ref: PluginRef) -> type[ConformanceKit]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 
@@ -19,6 +20,7 @@ from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import JackfieldError, PluginLoadError
 from jackfield.features import features_in_use
 from jackfield.interfaces.card import Facts
+from jackfield.testing.conformance.report import NOT_SHOWN
 
 HEAVY = ("torch", "jax", "tensorflow", "transformers")
 _IMPORT = """
@@ -28,13 +30,16 @@ importlib.import_module(sys.argv[2])
 print()
 print(json.dumps([name for name in sys.argv[3:] if name in sys.modules]))
 """
+_NEAR = 0.8  # of 1: how alike two names are, so that one is a slip of the pen
+_OWN = {"name", "plugins", "expected_failures"}  # what every author writes
 _IMPORT_S = 60  # a machine that is busy may need some; an import that hangs needs more
 
 
 class ConformanceKit:
     """Subclass it in a test file, name the plugin, and pytest runs the tests of its kind.
 
-    Raises TypeError where `expected_failures` names a test that the kit does not have.
+    Raises TypeError where `expected_failures` names a test that the kit does not have, a test of the kit is replaced,
+    or an attribute looks like a switch that is spelt otherwise: each would prove less than it seems to.
     """
 
     kind: ClassVar[str] = ""  # the group without its major; the kit of a kind sets it
@@ -52,12 +57,60 @@ class ConformanceKit:
                     f"{cls.__name__}.expected_failures names {name!r}, which is no test of this kit; "
                     f"it has: {', '.join(tests)}"
                 )
+        for name in cls.overridden():
+            if name.startswith("test_"):
+                raise TypeError(
+                    f"{cls.__name__} replaces {name} of {cls.kit().__name__}, whose tests are the same for all. "
+                    "Name a test that fails in expected_failures, and give a test of your own another name"
+                )
+        cls._check_spelling()
+
+    @classmethod
+    def _check_spelling(cls) -> None:
+        """A switch that is spelt otherwise would be left at its default without a word."""
+        kit = cls.kit()
+        known = sorted(name for name in dir(kit) if not name.startswith(("_", "test_")))
+        for name in _added(cls, kit):
+            near = difflib.get_close_matches(name, known, 1, _NEAR)
+            if near and not callable(getattr(cls, name)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is nothing that {kit.__name__} knows: did you mean {near[0]!r}? "
+                    "If it is yours, give it a name that differs more"
+                )
+
+    @classmethod
+    def kit(cls) -> type[ConformanceKit]:
+        """The kit itself, without what the plugin's author added: the class that brought the kind."""
+        return next(one for one in reversed(cls.__mro__) if getattr(one, "kind", None) == cls.kind)
+
+    @classmethod
+    def all_tests(cls) -> tuple[str, ...]:
+        """The names of all tests of the kit, without parameters."""
+        return tuple(sorted(name for name in dir(cls.kit()) if name.startswith("test_")))
+
+    @classmethod
+    def overridden(cls) -> tuple[str, ...]:
+        """What of the kit the plugin's author replaced, beside the name of the plugin and where it stands."""
+        kit = cls.kit()
+        names = {name for name in dir(kit) if not name.startswith("__")} - _OWN
+        changed = (name for name in names if _brought_by(cls, name) is not _brought_by(kit, name))
+        return tuple(sorted(changed))
 
     @pytest.fixture(autouse=True)
     def _expect(self, request: pytest.FixtureRequest) -> None:
         for name in {request.function.__name__, request.node.name} & set(self.expected_failures):
             mark = pytest.mark.xfail(reason=self.expected_failures[name], strict=True)
             request.node.add_marker(mark)
+
+    @pytest.fixture(autouse=True)
+    def _loaded(self, request: pytest.FixtureRequest) -> None:
+        """One failure says that a plugin cannot be loaded; all others would repeat it."""
+        if request.function.__name__ == "test_it_can_be_loaded":
+            return
+        try:
+            self.load()
+        except JackfieldError:
+            pytest.skip("it cannot be loaded: see test_it_can_be_loaded")
 
     @pytest.fixture
     def card(self) -> Any:
@@ -107,6 +160,14 @@ class ConformanceKit:
             cause = error.__cause__ or error
             pytest.skip(f"does not work here: {type(cause).__name__}: {cause}")
 
+    @classmethod
+    def facts_or_none(cls) -> Facts | None:
+        """The same for reports: None where there are none, for whatever reason."""
+        try:
+            return cls.registry().facts(cls.ref())
+        except Exception:
+            return None
+
     def refusal(self, need: Any) -> str:
         """Why the plugin does not claim to serve `need`, in its own words; empty where it does."""
         card = self.load()
@@ -127,7 +188,15 @@ class ConformanceKit:
         refusal = self.refusal(need)
         if refusal:
             text = refusal.replace(str(folder), "...")
-            pytest.skip(f"refuses the kit's sample, give one with the fixture `sample`: {text}")
+            self.not_shown(f"refuses the kit's sample, give one with the fixture `sample`: {text}")
+
+    def not_shown(self, reason: str) -> NoReturn:
+        """Skip the test because the kit lacks something, not because the plugin claims less: reports tell the two apart."""
+        pytest.skip(f"{NOT_SHOWN}{reason}")
+
+    def test_it_can_be_loaded(self) -> None:
+        """It is found, fits this version, and its module and class are there."""
+        self.load()
 
     def test_importing_it_loads_no_tensor_library(self) -> None:
         """In a fresh interpreter: listing and explaining plugins imports them."""
@@ -143,3 +212,15 @@ class ConformanceKit:
         assert done.returncode == 0, f"importing {module} fails:\n{done.stderr}"
         heavy = json.loads(done.stdout.splitlines()[-1])
         assert heavy == [], f"importing {module} imports {', '.join(heavy)}"
+
+
+def _brought_by(kit: type, name: str) -> Any:
+    """What a name stands for, as it was written; None where nothing is."""
+    return next((vars(one)[name] for one in kit.__mro__ if name in vars(one)), None)
+
+
+def _added(author: type, kit: type) -> list[str]:
+    """Public names that the classes between a kit and an author's class bring."""
+    own = (one for one in author.__mro__ if one not in kit.__mro__)
+    names = {name for one in own for name in vars(one)} - {*dir(kit)}
+    return sorted(name for name in names if not name.startswith("_"))

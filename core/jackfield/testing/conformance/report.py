@@ -13,8 +13,9 @@ import pytest
 from jackfield import __version__
 
 SCHEMA = 1  # of the JSON; higher where a key is removed or means something else
-OUTCOMES = ("passed", "skipped", "xfailed", "failed")
-_WORDS = ("passed", "skipped", "expected failures", "failed")
+OUTCOMES = ("passed", "skipped", "not_shown", "xfailed", "failed")
+NOT_SHOWN = "not shown: "  # how the reason of a skip begins that is the kit's, not the plugin's
+_WORDS = {"xfailed": "expected failures", "not_shown": "not shown"}
 _MAX_REASONS = 5  # of skips, in the table
 
 
@@ -29,6 +30,15 @@ class Subject:
     notice: str = ""  # that an adapter serves its contract, and for how long
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A kit as it stands, so that a report can say what did not run and what was changed."""
+
+    tests: tuple[str, ...]  # with parameters; by name alone where not even those were collected
+    overridden: tuple[str, ...] = ()  # of the kit, by the plugin's author
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the plugin's probe
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of one test."""
@@ -40,10 +50,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class KitReport:
-    """The results of one plugin, by the name of the test with its parameters."""
+    """The results of one kit on one plugin, by the name of the test with its parameters."""
 
     plugin: Subject
     results: dict[str, Result] = field(default_factory=dict)
+    durations_s: dict[str, float] = field(default_factory=dict, kw_only=True)
+    kit: str = field(default="", kw_only=True)  # the node of its class: a plugin may have two
+    whole: Whole | None = field(default=None, kw_only=True)  # None: the test that tells did not run
 
     @property
     def outcomes(self) -> Mapping[str, str]:
@@ -56,6 +69,17 @@ class KitReport:
         results = self.results.items()
         return {test: r.text or r.reason for test, r in results if r.outcome != "passed"}
 
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """The tests of the kit that were left out or never reached."""
+        tests = self.whole.tests if self.whole else ()
+        return tuple(test for test in tests if test not in self.results)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every test of the kit ran."""
+        return self.whole is not None and not self.not_run
+
     def of(self, outcome: str) -> tuple[str, ...]:
         """The tests with that outcome."""
         return tuple(test for test, found in self.outcomes.items() if found == outcome)
@@ -67,9 +91,16 @@ class KitReport:
 
     def add(self, report: pytest.TestReport) -> None:
         """Count what pytest reports of one phase of a test."""
+        test = name_of(report.nodeid, self.kit)
+        self.durations_s[test] = self.durations_s.get(test, 0.0) + report.duration
         result = read_result(report)
         if report.when == "call" or result.outcome != "passed":  # a set-up that fails has no call
-            self.results[report.nodeid.rpartition("::")[2]] = result
+            self.results[test] = result
+
+
+def name_of(node: str, kit: str) -> str:
+    """The part of a test's node below its class; parameters may hold colons."""
+    return node.removeprefix(f"{kit}::") if kit else node.rpartition("::")[2]
 
 
 def read_result(report: pytest.TestReport) -> Result:
@@ -77,14 +108,21 @@ def read_result(report: pytest.TestReport) -> Result:
     if report.skipped and hasattr(report, "wasxfail"):
         return Result("xfailed", report.wasxfail.removeprefix("reason: "))
     if report.skipped:
-        where = report.longrepr
-        text = str(where[2] if isinstance(where, tuple) else where)
-        return Result("skipped", text.removeprefix("Skipped: "))
+        reason = reason_of_skip(report)
+        outcome = "not_shown" if reason.startswith(NOT_SHOWN) else "skipped"
+        return Result(outcome, reason.removeprefix(NOT_SHOWN))
     if report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         text = report.longreprtext
         return Result("failed", crash.message if crash else text, text)
     return Result("passed")
+
+
+def reason_of_skip(report: pytest.TestReport) -> str:
+    """What the test said when it was skipped."""
+    where = report.longrepr
+    text = str(where[2] if isinstance(where, tuple) else where)
+    return text.removeprefix("Skipped: ")
 
 
 def document(reports: Iterable[KitReport]) -> dict[str, Any]:
@@ -94,38 +132,65 @@ def document(reports: Iterable[KitReport]) -> dict[str, Any]:
         "jackfield": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "plugins": [
+        "plugins": [_entry(report) for report in reports],
+    }
+
+
+def _entry(report: KitReport) -> dict[str, Any]:
+    whole = report.whole or Whole(tests=())
+    return {
+        **asdict(report.plugin),
+        "kit": report.kit,
+        "complete": report.is_complete,
+        "not_run": list(report.not_run),
+        "overridden": list(whole.overridden),
+        "facts": dict(whole.facts),
+        "counts": report.counts(),
+        "tests": [
             {
-                **asdict(report.plugin),
-                "counts": report.counts(),
-                "tests": [
-                    {"name": test, "outcome": result.outcome, "reason": result.reason}
-                    for test, result in report.results.items()
-                ],
+                "name": test,
+                "outcome": result.outcome,
+                "reason": result.reason,
+                "duration_s": round(report.durations_s.get(test, 0.0), 6),
             }
-            for report in reports
+            for test, result in report.results.items()
         ],
     }
 
 
 def table(reports: Iterable[KitReport]) -> Iterator[str]:
-    """A line for each plugin, and under it why tests were skipped."""
+    """A line for each kit and plugin, and under it why tests were skipped."""
     shown = list(reports)
     names = [f"{report.plugin.kind}:{report.plugin.name}" for report in shown]
     width = max(map(len, names), default=0)
     for name, report in zip(names, shown, strict=True):
-        pairs = zip(_WORDS, report.counts().values(), strict=True)
-        numbers = ", ".join(f"{count} {word}" for word, count in pairs)
         where = f"{report.plugin.distribution} {report.plugin.version}".strip() or "not found"
-        yield f"{name:<{width}}  {numbers}  [{where}]"
+        kit = f"  {report.kit}" if names.count(name) > 1 else ""
+        yield f"{name:<{width}}  {_numbers(report)}  [{where}]{kit}"
         if report.plugin.notice:
             yield f"    {report.plugin.notice}"
-        yield from _folded(report)
+        yield from _folded(report, "not_shown")
+        yield from _folded(report, "skipped")
 
 
-def _folded(report: KitReport) -> Iterator[str]:
-    reasons = Counter(r.reason for r in report.results.values() if r.outcome == "skipped")
+def _numbers(report: KitReport) -> str:
+    counts = report.counts()
+    parts = [
+        f"{count} {_WORDS.get(outcome, outcome)}"
+        for outcome, count in counts.items()
+        if count or outcome != "not_shown"
+    ]
+    if report.not_run:
+        parts.append(f"{len(report.not_run)} not run")
+    elif not report.is_complete:
+        parts.append("cut short")
+    return ", ".join(parts)
+
+
+def _folded(report: KitReport, outcome: str) -> Iterator[str]:
+    reasons = Counter(r.reason for r in report.results.values() if r.outcome == outcome)
+    word = _WORDS.get(outcome, outcome)
     for reason, count in reasons.most_common(_MAX_REASONS):
-        yield f"    {count} skipped: {reason}"
+        yield f"    {count} {word}: {reason}"
     if len(reasons) > _MAX_REASONS:
         yield f"    and {len(reasons) - _MAX_REASONS} more reasons"

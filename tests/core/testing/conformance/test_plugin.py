@@ -36,6 +36,9 @@ ACME = """
             import pytest
             pytest.skip("does not serve tricks")
 
+        def answer(self):
+            return "hello"
+
         import pytest
         @pytest.mark.parametrize("letter", "ab")
         def test_known(self, letter):
@@ -52,7 +55,7 @@ KIND = "--jackfield-conformance"
 @pytest.fixture
 def session(distributions, tmp_path):
     """Runs pytest in an empty folder, with the distribution `acme` on the path; `report` is what it wrote."""
-    site = distributions.add("acme", GROUPS, modules={"acme_kit": ACME})
+    sites = [distributions.add("acme", GROUPS, modules={"acme_kit": ACME})]
     folder = tmp_path / "empty"
     folder.mkdir()
 
@@ -61,12 +64,13 @@ def session(distributions, tmp_path):
         return subprocess.run(
             [*command, "--jackfield-report", "out/report.json", *arguments],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(site)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sites))},
             capture_output=True,
             text=True,
             check=False,
         )
 
+    run.sites = sites
     run.folder = folder
     run.report = lambda: json.loads((folder / "out" / "report.json").read_text())
     return run
@@ -79,14 +83,16 @@ def test_a_plugin_is_tested_without_a_test_file_and_reported(session):
     (plugin,) = session.report()["plugins"]
     assert (plugin["kind"], plugin["name"]) == ("jackfield_acme.greetings", "hello")
     assert (plugin["distribution"], plugin["version"]) == ("acme", "1.0")
-    assert plugin["counts"] == {"passed": 3, "skipped": 1, "xfailed": 1, "failed": 1}
+    counts = {"passed": 4, "skipped": 1, "not_shown": 0, "xfailed": 1, "failed": 1}
+    assert (plugin["counts"], plugin["complete"], plugin["overridden"]) == (counts, True, [])
     tests = {test["name"]: (test["outcome"], test["reason"]) for test in plugin["tests"]}
     assert tests["test_of_nothing"] == ("skipped", "does not serve tricks")
     assert tests["test_known[b]"] == ("xfailed", "not yet")
     assert tests["test_end"][0] == "failed"
     assert "the text is wrong" in tests["test_end"][1]
-    counts = "3 passed, 1 skipped, 1 expected failures, 1 failed"
-    line = f"jackfield_acme.greetings:hello  {counts}  [acme 1.0]"
+    assert all(test["duration_s"] > 0 for test in plugin["tests"])
+    outcomes = "4 passed, 1 skipped, 1 expected failures, 1 failed"
+    line = f"jackfield_acme.greetings:hello  {outcomes}  [acme 1.0]"
     assert f"{line}\n    1 skipped: does not serve tricks" in done.stdout
 
 
@@ -99,14 +105,15 @@ def test_a_test_file_of_a_few_lines_is_reported_the_same(session):
     session()
 
     (plugin,) = session.report()["plugins"]
-    assert (plugin["distribution"], plugin["counts"]["passed"]) == ("acme", 3)
+    assert (plugin["distribution"], plugin["counts"]["passed"]) == ("acme", 4)
+    assert plugin["kit"] == "test_mine.py::TestMine"
 
 
 def test_files_in_the_folder_are_left_alone_unless_they_are_named(session):
-    (session.folder / "test_other.py").write_text("def test_it():\n    assert False\n")
+    (session.folder / "test_other.py").write_text("def test_other():\n    assert False\n")
 
-    alone = session(KIND, "schedulers:fcfs", "-k", "options or test_it")
-    both = session(KIND, "schedulers:fcfs", "-k", "options or test_it", "test_other.py")
+    alone = session(KIND, "schedulers:fcfs", "-k", "options or test_other")
+    both = session(KIND, "schedulers:fcfs", "-k", "options or test_other", "test_other.py")
 
     assert (alone.returncode, both.returncode) == (0, 1)
     assert "1 passed" in alone.stdout
@@ -124,6 +131,7 @@ def test_without_a_name_all_plugins_of_the_kind_are_tested(session):
     ("word", "said"),
     [
         ("shedulers:fcfs", "kits: jackfield.commands"),
+        ("scheduler:fcfs", "did you mean 'schedulers'"),
         ("schedulers:fcsf", "did you mean 'fcfs'"),
         ("jackfield.commands:nothing", "Installed and allowed:"),
     ],
@@ -167,3 +175,161 @@ def test_a_kit_that_cannot_be_loaded_is_a_usage_error_that_names_it(session, dis
 
     assert done.returncode == 4
     assert "no_such_module:Kit of acme-kernels 1.0" in done.stderr
+
+
+def test_two_classes_for_one_plugin_are_two_reports(session):
+    (session.folder / "test_mine.py").write_text(
+        "from acme_kit import CommandKit\n"
+        "class TestFirst(CommandKit):\n    name = 'hello'\n"
+        "class TestSecond(CommandKit):\n    name = 'hello'\n"
+        "    expected_failures = {'test_status': 'so it is', 'test_known[b]': 'not yet'}\n"
+    )
+
+    done = session()
+
+    first, second = session.report()["plugins"]
+    assert (first["counts"]["failed"], second["counts"]["failed"]) == (1, 0)
+    assert (first["kit"], second["kit"]) == ("test_mine.py::TestFirst", "test_mine.py::TestSecond")
+    assert "1 failed  [acme 1.0]  test_mine.py::TestFirst\n" in done.stdout
+
+
+def test_what_did_not_run_and_what_was_changed_is_told(session):
+    (session.folder / "test_mine.py").write_text(
+        "from acme_kit import CommandKit\n"
+        "class TestMine(CommandKit):\n    name = 'hello'\n"
+        "    def answer(self):\n        return 'good day'\n"
+    )
+
+    done = session("test_mine.py::TestMine::test_known")
+
+    (plugin,) = session.report()["plugins"]
+    assert (plugin["complete"], plugin["overridden"]) == (False, ["answer"])
+    assert plugin["not_run"] == [
+        "test_importing_it_loads_no_tensor_library",
+        "test_it_can_be_loaded",
+        "test_of_nothing",
+        "test_status",
+        "test_summary",
+    ]
+    assert "0 failed, 5 not run  [acme 1.0]" in done.stdout
+
+
+def test_a_run_that_stops_at_the_first_failure_is_not_complete(session):
+    session(KIND, "commands:hello", "-x")
+
+    (plugin,) = session.report()["plugins"]
+    assert (plugin["complete"], "test_known[a]" in plugin["not_run"]) == (False, True)
+
+
+def test_an_expected_failure_of_parameters_that_do_not_exist_is_a_usage_error(session):
+    (session.folder / "test_mine.py").write_text(
+        "from acme_kit import CommandKit\n"
+        "class TestMine(CommandKit):\n    name = 'hello'\n"
+        "    expected_failures = {'test_known[c]': 'not yet'}\n"
+    )
+
+    done = session()
+
+    assert done.returncode == 4
+    assert "'test_known[c]', but the kit has only: test_known[a], test_known[b]" in done.stderr
+
+
+def test_a_printed_test_can_be_run_again(session):
+    done = session("jackfield-conformance::commands:hello::test_known[a]")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (plugin,) = session.report()["plugins"]
+    assert [test["name"] for test in plugin["tests"]] == ["test_known[a]"]
+
+
+def test_a_report_that_cannot_be_written_is_known_before_the_run(session):
+    (session.folder / "out").write_text("a file, where a folder is needed")
+
+    done = session(KIND, "commands:hello")
+
+    assert done.returncode == 4
+    assert "--jackfield-report: cannot write out/report.json" in done.stderr
+
+
+def test_what_the_plugin_finds_on_this_machine_is_in_the_report(session):
+    session(KIND, "schedulers:fcfs", "-k", "options")
+
+    (plugin,) = session.report()["plugins"]
+    assert plugin["facts"] == {}
+
+
+def test_a_plugin_that_cannot_be_loaded_fails_once(session):
+    (session.folder / "test_mine.py").write_text(
+        "from acme_kit import CommandKit\nclass TestMine(CommandKit):\n    name = 'hallo'\n"
+    )
+
+    session()
+
+    (plugin,) = session.report()["plugins"]
+    failed = [test["name"] for test in plugin["tests"] if test["outcome"] == "failed"]
+    assert (failed, plugin["counts"]["skipped"]) == (["test_it_can_be_loaded"], 6)
+
+
+FORMAT = """
+    import pytest
+    from jackfield.decision import Reason
+    from jackfield.errors import ModelNotFound
+    from jackfield.interfaces.model_source import ModelFiles, ModelSource
+    from jackfield.testing.conformance.model_source import ModelSourceKit, SampleModel
+
+    class Shelf(ModelSource):
+        def check(self, need, facts):
+            return () if need.text.startswith("shelf:") else (Reason("form", "is no shelf:NAME"),)
+
+        def resolve(self, reference):
+            raise ModelNotFound("the shelf is empty")
+
+    class ShelfKit(ModelSourceKit):
+        @pytest.fixture
+        def sample(self):
+            return SampleModel(text="shelf:tiny", files={}, missing="shelf:nothing")
+"""
+SHELF = {"jackfield.model_sources.v1": {"shelf": "acme_shelf:Shelf"}}
+SAMPLED = ("-k", "its_own_references")
+
+
+@pytest.fixture
+def shelf(session, distributions):
+    """A session with the distribution `acme-shelf`, whose kit is given."""
+
+    def add(kit=None):
+        kits = {"jackfield.conformance_kits": {"jackfield.model_sources/shelf": kit}} if kit else {}
+        modules = {"acme_shelf": FORMAT}
+        session.sites.append(distributions.add("acme-shelf", {**SHELF, **kits}, modules=modules))
+        return session
+
+    return add
+
+
+def test_what_the_kit_has_no_sample_of_is_told_apart_and_fails_if_asked(shelf):
+    session = shelf()
+
+    lax = session(KIND, "model_sources:shelf", *SAMPLED)
+    strict = session(KIND, "model_sources:shelf", *SAMPLED, "--jackfield-strict")
+
+    assert (lax.returncode, strict.returncode) == (0, 1)
+    assert "    1 not shown: refuses the kit's sample" in lax.stdout
+    assert "(--jackfield-strict was given)" in strict.stdout
+
+
+def test_a_distribution_brings_the_kit_of_its_plugin(shelf):
+    session = shelf(kit="acme_shelf:ShelfKit")
+
+    done = session(KIND, "model_sources:shelf", *SAMPLED)
+
+    assert "1 passed" in done.stdout, done.stderr
+    assert session.report()["plugins"][0]["overridden"] == ["sample"]
+
+
+def test_a_kit_of_another_kind_is_no_kit_of_the_plugin(shelf):
+    session = shelf(kit="acme_kit:CommandKit")
+
+    done = session(KIND, "model_sources:shelf")
+
+    assert done.returncode == 4
+    assert "does not extend jackfield.testing.conformance.model_source.Mod" in done.stderr

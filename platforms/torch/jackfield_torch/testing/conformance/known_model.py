@@ -16,6 +16,7 @@ from torch import Tensor
 
 from jackfield.dtypes import FLOAT32
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
+from jackfield.testing.conformance.report import NOT_SHOWN
 from jackfield.testing.conformance.samples import SampleTensor, safetensors_bytes
 from jackfield_torch.testing.conformance.transformers_family import TransformersFamily, logits_of
 
@@ -69,14 +70,12 @@ def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
 
     Skips the test where Transformers is not installed or has no such class.
     """
-    reason = (
-        "needs Transformers to compare with, or a `reference` of the kit (pip install transformers)"
-    )
+    reason = f"{NOT_SHOWN}needs Transformers to compare with, or a `reference` of the kit (pip install transformers)"
     transformers = pytest.importorskip("transformers", reason=reason)
     model_class = getattr(transformers, name, None)
     if model_class is None:
         pytest.skip(
-            f"Transformers {transformers.__version__} has no {name} to compare with; name its class "
+            f"{NOT_SHOWN}Transformers {transformers.__version__} has no {name} to compare with; name its class "
             "in `transformers_class` of the kit, or give a `reference`"
         )
     family = TransformersFamily(model_class, STD)

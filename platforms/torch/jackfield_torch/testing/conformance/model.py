@@ -24,6 +24,7 @@ from jackfield.interfaces.model import ConfigReader, ModelBuilder
 from jackfield.model_spec import ModelSpec
 from jackfield.request import RequestOutput
 from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield.testing.conformance.report import NOT_SHOWN
 from jackfield_torch.model_features import MODEL_FEATURES
 from jackfield_torch.testing.conformance.altered_configs import with_keys_left_out, with_nonsense
 from jackfield_torch.testing.conformance.config_checks import (
@@ -294,7 +295,7 @@ class ModelKit(OneThread, ConformanceKit):
             (first,) = answer(llm, [prompt], _NEW_TOKENS)
             (again,) = answer(llm, [prompt], _NEW_TOKENS)
         if not again.metrics.num_cached_tokens:
-            pytest.skip("the engine used no block again")
+            self.not_shown("the engine used no block again")
         _check_same(first, again)
 
     @classmethod
@@ -327,7 +328,7 @@ def _skip_if_refused(builder: ModelBuilder, config: Mapping[str, Any]) -> None:
     try:
         builder(ConfigReader(config))
     except JackfieldError as error:
-        pytest.skip(f"refuses the kit's own config, give one in `configs`: {error}")
+        pytest.skip(f"{NOT_SHOWN}refuses the kit's own config, give one in `configs`: {error}")
 
 
 def _check_refused(spec: ModelSpec, checkpoint: MemoryCheckpoint, name: str, how: str) -> None:

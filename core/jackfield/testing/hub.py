@@ -1,0 +1,114 @@
+"""A small server on this machine that answers like a model hub, for the model source `hub` and its kit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+COMMITS: Mapping[str, str] = {"main": "a" * 40, "v2": "b" * 40}
+FILES: Mapping[str, bytes] = {
+    "config.json": b'{"architectures": ["TinyForCausalLM"]}',
+    "model.safetensors": b"weights",
+    "tokenizer.json": b"{}",
+    "tokenizer.model": b"pieces",
+    "chat_template.jinja": b"hello",
+    "README.md": b"not wanted",
+    "pytorch_model.bin": b"not wanted",
+    "consolidated.safetensors": b"not wanted",
+    "onnx/config.json": b"not wanted",
+}
+_KNOWN = tuple(f"{start}/acme/{name}" for start in ("/api/models", "") for name in ("tiny", "cut"))
+
+
+class HubServer(ThreadingHTTPServer):
+    """Has the model `acme/tiny`, and `acme/cut` of which no file comes whole."""
+
+    files = FILES
+    commits = COMMITS
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.requests: list[str] = []  # the paths that were asked for
+
+
+@contextmanager
+def hub_server() -> Iterator[HubServer]:
+    """A server that runs for as long as it is needed."""
+    server = HubServer()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """The endpoints that a snapshot needs."""
+
+    server: HubServer
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        self.server.requests.append(path)
+        if path.startswith("/api/models/acme/gated"):
+            self._refuse(403, "GatedRepo")
+        elif path.startswith("/api/models/acme/broken"):
+            self._refuse(500, "")
+        elif not path.startswith(_KNOWN):
+            self._refuse(401, "RepoNotFound")
+        elif "/tree/" in path:
+            self._answer(json.dumps([_file_entry(name) for name in FILES]).encode())
+        elif path.startswith("/api/"):
+            self._info(path.partition("/revision/")[2] or "main")
+        else:
+            _, _, commit, name = path.removeprefix("/acme/").split("/", 3)
+            headers = {"ETag": _etag(name), "X-Repo-Commit": commit}
+            self._answer(FILES[name], headers, is_cut=path.startswith("/acme/cut"))
+
+    def _info(self, revision: str) -> None:
+        if revision not in COMMITS:
+            self._refuse(404, "RevisionNotFound")
+            return
+        siblings = [{"rfilename": name} for name in FILES]
+        value = {"id": "acme/tiny", "sha": COMMITS[revision], "siblings": siblings}
+        self._answer(json.dumps(value).encode())
+
+    def _refuse(self, status: int, code: str) -> None:
+        self._answer(b"{}", {"X-Error-Code": code} if code else {}, status)
+
+    def _answer(
+        self,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        status: int = 200,
+        is_cut: bool = False,
+    ) -> None:
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body[: len(body) // 2] if is_cut else body)
+
+    def log_message(self, *args: Any) -> None:
+        """Be silent."""
+
+
+def _file_entry(name: str) -> dict[str, Any]:
+    return {"type": "file", "path": name, "size": len(FILES[name]), "oid": _etag(name)}
+
+
+def _etag(name: str) -> str:
+    return hashlib.sha1(FILES[name]).hexdigest()

@@ -1,0 +1,42 @@
+"""The conformance kit of the model source `hub`, with a hub on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from jackfield.testing.conformance.model_source import ModelSourceKit, SampleModel
+from jackfield.testing.hub import hub_server
+
+_NAMES = ("config.json", "model.safetensors", "tokenizer.json")
+_CONSTANTS = "huggingface_hub.constants"
+
+
+class HubKit(ModelSourceKit):
+    """The kit of model sources, whose library is led to the server."""
+
+    name = "hub"
+    expected_failures: ClassVar[Mapping[str, str]] = {
+        "test_a_broken_fetch_leaves_nothing_behind": "the hub's library keeps what came, to go on from there"
+    }
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SampleModel]:
+        """A model that can be had, and one that breaks off."""
+        with hub_server() as hub:
+            address = f"http://127.0.0.1:{hub.server_port}"
+            template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+            monkeypatch.setattr(f"{_CONSTANTS}.ENDPOINT", address)
+            monkeypatch.setattr(f"{_CONSTANTS}.HUGGINGFACE_CO_URL_TEMPLATE", template)
+            monkeypatch.setattr(f"{_CONSTANTS}.HF_HUB_CACHE", str(tmp_path / "hub"))
+            monkeypatch.setattr("time.sleep", lambda seconds: None)  # between its retries
+            yield SampleModel(
+                text="acme/tiny",
+                files={name: hub.files[name] for name in _NAMES},
+                missing="acme/nothing",
+                broken="acme/cut",
+                cache=tmp_path / "hub",
+            )

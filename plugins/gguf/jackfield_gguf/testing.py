@@ -1,0 +1,158 @@
+"""Small GGUF files written on the spot, and the conformance kits of GGUF with them. Needs pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+from jackfield.dtypes import FLOAT16, FLOAT32, DType
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.testing.conformance.samples import SampleCheckpoint, SampleTensor
+from jackfield.testing.conformance.tokenizer import TokenizerKit
+from jackfield.testing.conformance.weight_format import WeightFormatKit
+from jackfield_gguf.byte_level import byte_characters
+
+HEADS = 4
+LLAMA: Mapping[str, Any] = {
+    "block_count": 2,
+    "context_length": 64,
+    "embedding_length": 32,
+    "feed_forward_length": 64,
+    "attention.head_count": HEADS,
+    "attention.head_count_kv": 2,
+    "attention.layer_norm_rms_epsilon": 1e-5,
+    "rope.freq_base": 10000.0,
+}
+TOKENS = ("<s>", "</s>", "a", "b", "ab")
+_Q_PROJ = "model.layers.0.self_attn.q_proj.weight"
+_TENSORS: Mapping[str, tuple[str, type, tuple[int, ...]]] = {
+    "model.embed_tokens.weight": ("token_embd.weight", np.float32, (5, 32)),
+    _Q_PROJ: ("blk.0.attn_q.weight", np.float32, (32, 32)),
+    "model.layers.0.mlp.up_proj.weight": ("blk.0.ffn_up.weight", np.float16, (64, 32)),
+    "model.norm.weight": ("output_norm.weight", np.float32, (32,)),
+}
+_DTYPES: Mapping[type, DType] = {np.float32: FLOAT32, np.float16: FLOAT16}
+_MERGES = ("h e", "l l", "he ll", "t h", "Ġ Ġ")
+
+
+class GgufMaker:
+    """Writes one file with the format's own package."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(
+        self,
+        architecture: str = "llama",
+        metadata: Mapping[str, Any] | None = None,
+        tensors: Mapping[str, Any] | None = None,
+        other: Mapping[str, Any] | None = None,
+        alignment: int | None = None,
+    ) -> Path:
+        """`metadata` goes under the architecture's name, `other` under full keys.
+
+        `tensors` are float32 arrays, or (array, type) of arrays that are already quantised.
+        """
+        writer = gguf.GGUFWriter(self.path, architecture)
+        if alignment:
+            writer.add_custom_alignment(alignment)
+        values = LLAMA if metadata is None else metadata
+        for key, value in {f"{architecture}.{k}": v for k, v in values.items()}.items():
+            _add_value(writer, key, value)
+        for key, value in (other or {}).items():
+            _add_value(writer, key, value)
+        default = {"token_embd.weight": np.zeros((len(TOKENS), 32), np.float32)}
+        for name, tensor in {**default, **(tensors or {})}.items():
+            array, kind = tensor if isinstance(tensor, tuple) else (tensor, None)
+            writer.add_tensor(name, array, raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return self.path
+
+    @property
+    def files(self) -> ModelFiles:
+        """As a model source hands them out."""
+        return ModelFiles(reference=self.path.name, path=self.path)
+
+
+class GgufFormatKit(WeightFormatKit):
+    """The kit of weight formats on a small Llama."""
+
+    name = "gguf"
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> SampleCheckpoint:
+        """Queries are stored as converters put them, so that it shows whether they are turned back."""
+        noise = np.random.default_rng(0)
+        made: dict[str, Any] = {
+            name: noise.normal(size=shape).astype(dtype)
+            for name, (_, dtype, shape) in _TENSORS.items()
+        }
+        stored = {**made, _Q_PROJ: in_pairs(made[_Q_PROJ])}
+        path = GgufMaker(tmp_path / "model.gguf").write(
+            tensors={_TENSORS[name][0]: array for name, array in stored.items()}
+        )
+        tensors = {
+            name: SampleTensor(_DTYPES[_TENSORS[name][1]], array.shape, array.tobytes())
+            for name, array in made.items()
+        }
+        config = {"architectures": ["LlamaForCausalLM"], "hidden_size": 32}
+        return SampleCheckpoint(path=path, tensors=tensors, config=config)
+
+
+class GgufTokenizerKit(TokenizerKit):
+    """The kit of tokenizers on a small vocabulary of byte-level BPE."""
+
+    name = "gguf"
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> ModelFiles:
+        """All bytes, a few merges and an end token."""
+        maker = GgufMaker(tmp_path / "model.gguf")
+        maker.write(other=byte_level_metadata())
+        return maker.files
+
+
+def in_pairs(weight: Any) -> Any:
+    """Rows as converters put them: the two halves of a head interleaved."""
+    return weight.reshape(HEADS, 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def byte_level_metadata() -> Mapping[str, Any]:
+    """A tokenizer of all bytes, with a few merges and an end token."""
+    words = [merge.replace(" ", "") for merge in _MERGES]
+    tokens = [*byte_characters().values(), *words, "<|end|>"]
+    values = {
+        "model": "gpt2",
+        "pre": "gpt-2",
+        "tokens": tokens,
+        "token_type": [1] * (len(tokens) - 1) + [3],
+        "merges": list(_MERGES),
+        "bos_token_id": len(tokens) - 1,
+        "eos_token_id": len(tokens) - 1,
+        "add_bos_token": True,
+    }
+    return {f"tokenizer.ggml.{key}": value for key, value in values.items()}
+
+
+def _add_value(writer: Any, key: str, value: Any) -> None:
+    """Floats and ints as 32 bits, as converters write them; (value, type) for other types."""
+    if isinstance(value, tuple):
+        writer.add_key_value(key, *value)
+    elif isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_uint32(key, value)
+    elif isinstance(value, float):
+        writer.add_float32(key, value)
+    elif isinstance(value, str):
+        writer.add_string(key, value)
+    else:
+        writer.add_array(key, value)
