@@ -34,6 +34,7 @@ class ExecutorSettings:
     start_method: str = SPAWN
     start_timeout_s: float = 600.0
     step_timeout_s: float | None = None
+    close_timeout_s: float = 30.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings:
     autoload: bool = True

@@ -17,7 +17,11 @@ from jackfield.step import StepPlan
 from jackfield.step import StepResult
 SLEEP_S = 0.3
 CHILD_S = 20.0
-def scripted_context(folder: Path, num_ranks: int=1, *, start_timeout_s: float=60.0, depth: int=2, settings: Mapping[str, Any] | None=None, **script: Any) -> WorkerContext:
+def scripted_context(folder: Path, num_ranks: int=1, *, start_timeout_s: float=60.0, close_timeout_s: float=30.0, depth: int=2, settings: Mapping[str, Any] | None=None, **script: Any) -> WorkerContext:
+    ...
+def lying_context(context: WorkerContext) -> WorkerContext:
+    ...
+def release(folder: Path) -> None:
     ...
 class ScriptedPlatform(Platform):
 

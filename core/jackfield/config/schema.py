@@ -95,6 +95,8 @@ class ExecutorSettings:
     start_method: str = SPAWN
     start_timeout_s: float = 600.0  # seconds until all workers are ready
     step_timeout_s: float | None = None  # seconds; none: wait as long as the workers live
+    # seconds that close waits for running steps and workers to end; then it kills or leaves them behind
+    close_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
         _at_least("executor", {"depth": self.depth, "tensor_parallel": self.tensor_parallel}, 1)
@@ -102,7 +104,11 @@ class ExecutorSettings:
             raise ConfigError(
                 f"executor.start_method must be {SPAWN} or {FORK}, got {self.start_method!r}"
             )
-        times = {"start_timeout_s": self.start_timeout_s, "step_timeout_s": self.step_timeout_s}
+        times = {
+            "start_timeout_s": self.start_timeout_s,
+            "step_timeout_s": self.step_timeout_s,
+            "close_timeout_s": self.close_timeout_s,
+        }
         _at_least("executor", times, 0)
 
 

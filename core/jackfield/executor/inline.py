@@ -34,7 +34,7 @@ from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepPlan, StepResult
 
 logger = logging.getLogger(__name__)
-CLOSE_TIMEOUT_S = 30.0  # for the step that runs to end, and the worker to free its memory
+CLOSE_TIMEOUT_S = 30.0  # what executor.close_timeout_s is unless it is set
 
 
 class InlineExecutorFactory(ExecutorFactory):
@@ -70,7 +70,8 @@ class InlineExecutor(Executor):
             name="jackfield-worker",
             daemon=True,
         )
-        self._end = weakref.finalize(self, _end, self._channel, self._thread)
+        timeout_s = context.config.executor.close_timeout_s
+        self._end = weakref.finalize(self, _end, self._channel, self._thread, timeout_s)
 
     @property
     def depth(self) -> int:
@@ -142,14 +143,15 @@ class _Channel:
                 self.answers.put(reply)
 
 
-def _end(channel: _Channel, thread: threading.Thread) -> None:
+def _end(channel: _Channel, thread: threading.Thread, timeout_s: float) -> None:
     channel.commands.put(Close())
     if thread.ident is not None and thread is not threading.current_thread():
-        thread.join(CLOSE_TIMEOUT_S)
+        thread.join(timeout_s)
         if thread.is_alive():
             logger.warning(
-                "the worker did not end its step within %g s; its thread is left behind",
-                CLOSE_TIMEOUT_S,
+                "the worker did not end its step within executor.close_timeout_s = %g s; "
+                "its thread is left behind",
+                timeout_s,
             )
     channel.steps.fail(EngineClosedError("the engine was closed; make a new one"))
 

@@ -39,9 +39,11 @@ class MultiprocessExecutor(Executor):
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = replace(context, num_ranks=context.config.executor.tensor_parallel)
+        settings = context.config.executor
         self._group = RankGroup(
             self._context.num_ranks,
-            context.config.executor.start_method,
+            settings.start_method,
+            settings.close_timeout_s,
             describe(context.activation.selected(PLATFORMS)),
         )
         self._end = weakref.finalize(self, self._group.close)

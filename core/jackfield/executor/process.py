@@ -55,6 +55,9 @@ class Process(ABC):
     def kill(self) -> None:
         """End it (SIGKILL)."""
 
+    def forget(self) -> None:  # most have nothing
+        """Close what is still open for it, once it has ended; its number and how it ended stay known."""
+
 
 def start_process(start_method: str, ours: Connection, theirs: Connection) -> Process:
     """A process that serves one rank through `theirs`; the caller closes its own copy of that end.
@@ -105,16 +108,22 @@ class _Forked(Process):
         context = multiprocessing.get_context("fork")
         self._process = context.Process(target=_run_fork, args=(theirs,), daemon=True)
         self._process.start()
+        assert self._process.pid is not None
+        self._pid = self._process.pid
+        self._status: int | None = None
 
     @property
     def pid(self) -> int:
-        pid = self._process.pid
-        assert pid is not None
-        return pid
+        return self._pid
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        self._process.join(timeout_s)
-        return self._process.exitcode
+        if self._status is None:
+            self._process.join(timeout_s)
+            self._status = self._process.exitcode
+        return self._status
+
+    def forget(self) -> None:
+        self._process.close()  # multiprocessing keeps a pipe that shows the end
 
     def terminate(self) -> None:
         self._process.terminate()

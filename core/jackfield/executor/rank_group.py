@@ -18,7 +18,6 @@ from jackfield.executor.pending import PendingSteps
 from jackfield.executor.rank_process import RankProcess, end_all
 
 _SETTLE_S = 0.3  # after a first failure: time for others to show, one of which may be the cause
-_CLOSE_S = 10.0  # for the steps in flight to end, and the workers to free their memory
 # What a communication library does to its process when a peer is gone, and so never the cause.
 _FOLLOWS = {-signal.SIGABRT, -signal.SIGTERM}
 
@@ -26,12 +25,15 @@ _FOLLOWS = {-signal.SIGABRT, -signal.SIGTERM}
 class RankGroup:
     """Processes in the order of their ranks. Knows nothing of the executor that holds it."""
 
-    def __init__(self, num_ranks: int, start_method: str, platform: str = "") -> None:
+    def __init__(
+        self, num_ranks: int, start_method: str, close_timeout_s: float, platform: str = ""
+    ) -> None:
         self.steps = PendingSteps(num_ranks)
         self.ranks: list[RankProcess] = []
         self._num_ranks = num_ranks
         self._start_method = start_method
         self._platform = platform
+        self._close_timeout_s = close_timeout_s
         self._answers: SimpleQueue[tuple[int, Reply | WhereIAm]] = SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="jackfield-ranks", daemon=True)
         self._closing = threading.Event()
@@ -78,7 +80,7 @@ class RankGroup:
         self._closing.set()
         if not at_once:
             self.broadcast(Close())
-        end_all(self.ranks, time.monotonic() + (0.0 if at_once else _CLOSE_S))
+        end_all(self.ranks, time.monotonic() + (0.0 if at_once else self._close_timeout_s))
         if self._listener.is_alive() and self._listener is not threading.current_thread():
             self._listener.join()  # all pipes are closed at their other ends, so it ends too
         self.steps.fail(EngineClosedError("the engine was closed; make a new one"))

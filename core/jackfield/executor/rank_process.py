@@ -49,6 +49,7 @@ class RankProcess:
     def close(self) -> None:
         """Close the pipe; the process has been reaped."""
         self.pipe.close()
+        self.process.forget()
         if self.end is not None:
             os.close(self.end)
             self.end = None

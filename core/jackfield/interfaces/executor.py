@@ -17,7 +17,8 @@ class Executor(ABC):
     """The ranks of one engine behind one face. The methods are called in the order they stand here.
 
     A worker that raises or dies resolves every open future, and every later one, with a WorkerError that carries
-    the worker's own traceback. Nothing hangs.
+    the worker's own traceback. Nothing hangs: `start` and `allocate` give up after executor.start_timeout_s, `close`
+    after executor.close_timeout_s. Plans, late inputs and results arrive as they were sent, in all their fields.
     """
 
     @property
@@ -33,7 +34,8 @@ class Executor(ABC):
         """Make the worker of each rank and load; the report that holds for all of them.
 
         That is the least `cache_bytes`, the largest `block_bytes` and the tightest limits. Several ranks are given one
-        `WorkerContext.rendezvous`. Raises what a worker raised on purpose, else WorkerError.
+        `WorkerContext.rendezvous`. Raises what a worker raised on purpose, else WorkerError. Ranks in processes of
+        their own refuse an activation plan whose digest is not the engine's.
         """
 
     @abstractmethod
@@ -49,11 +51,14 @@ class Executor(ABC):
 
     @abstractmethod
     def sample(self, step_id: int, late: LateInputs) -> None:
-        """Send late inputs of a step whose plan says `awaits_late`."""
+        """Send late inputs of a step whose plan says `awaits_late` to all ranks."""
 
     @abstractmethod
     def close(self) -> None:
-        """End all ranks and free everything; may be called twice."""
+        """Close every worker once, on its own thread, end all ranks and free everything; may be called twice.
+
+        A step that hangs is killed, or left behind, after executor.close_timeout_s. Then every open step is an error.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,16 @@
-"""A platform whose workers say which rank they are, and fail where their options say so: for tests of executors."""
+"""A platform whose workers say which rank they are and what reached them, and fail where their options say so."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,11 @@ from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.model_spec import ModelSpec
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 from jackfield.testing.models import tiny_spec
+from jackfield.testing.whole_step import described, whole_result
 
-SLEEP_S = 0.3  # of the action `sleep`
+SLEEP_S = 0.3  # of the action `sleep`, unless the script says otherwise
 CHILD_S = 20.0  # that a child outlives its worker, whose pipe it holds open
+_RELEASED = "released"
 
 
 def scripted_context(
@@ -35,6 +39,7 @@ def scripted_context(
     num_ranks: int = 1,
     *,
     start_timeout_s: float = 60.0,
+    close_timeout_s: float = 30.0,
     depth: int = 2,
     settings: Mapping[str, Any] | None = None,
     **script: Any,
@@ -42,9 +47,11 @@ def scripted_context(
     """What an executor is made from, so that it runs scripted workers.
 
     `script` maps an event (create, load, allocate, step1, step2, ..., close) to what happens then: raise,
-    raise_on_purpose (an error of jackfield's), raise_unpicklable, exit, vanish and kill (end the process), hang, sleep.
+    raise_on_purpose (an error of jackfield's), raise_unpicklable, exit, vanish and kill (end the process), hang (until
+    the file `released` is in the folder), sleep (for `sleep_s`).
     `settings` are more of them, "section.key". `rank` says on which rank (else: on all), `output_rank` which one has the results (else: 0). `folder` is where
-    workers leave `pidN` when they are made and `closedN` when they are closed.
+    workers leave their signs: `pidN` with process and host when they are made, `blocksN` when they make a cache, and a line in `closedN` each time that they are closed, with
+    the number of threads that ever called them.
     """
     plugin = PluginRef(
         kind="jackfield.platforms",
@@ -57,6 +64,7 @@ def scripted_context(
     code = {
         "executor.tensor_parallel": num_ranks,
         "executor.start_timeout_s": start_timeout_s,
+        "executor.close_timeout_s": close_timeout_s,
         "executor.depth": depth,
         **(settings or {}),
         **{f"options.scripted.{key}": value for key, value in script.items()},
@@ -67,6 +75,27 @@ def scripted_context(
         spec=tiny_spec(),
         files=ModelFiles(reference="none", path=folder),
     )
+
+
+def lying_context(context: WorkerContext) -> WorkerContext:
+    """The same, with an activation plan that becomes another one, of another version, where it is unpickled."""
+    return replace(context, activation=_Lying(selections=context.activation.selections))
+
+
+class _Lying(ActivationPlan):
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _another, (self.selections,)
+
+
+def _another(selections: tuple[Selection, ...]) -> ActivationPlan:
+    first, *others = selections
+    other = replace(first, plugin=replace(first.plugin, version="2"))
+    return ActivationPlan(selections=(other, *others))
+
+
+def release(folder: Path) -> None:
+    """End the actions `hang`."""
+    (folder / _RELEASED).touch()
 
 
 class ScriptedPlatform(Platform):
@@ -92,7 +121,10 @@ class Unpicklable(Exception):
 
 
 class ScriptedWorker(Worker):
-    """Answers a step with its rank and the number of threads that called it so far, or with how many masks came."""
+    """Answers a step with its rank and the number of threads that called it so far, or with how many masks came.
+
+    The sections of a result are `described` of the plan and of the late inputs; all its other fields are set too.
+    """
 
     def __init__(self, context: WorkerContext) -> None:
         self.context = context
@@ -100,8 +132,8 @@ class ScriptedWorker(Worker):
         self.folder = context.files.path
         self.threads = {threading.get_ident()}
         self.num_steps = 0
-        self.waiting: dict[int, Future[StepResult]] = {}
-        (self.folder / f"pid{context.rank}").write_text(str(os.getpid()))
+        self.waiting: dict[int, tuple[Future[StepResult], str]] = {}  # and what the plan was
+        (self.folder / f"pid{context.rank}").write_text(f"{os.getpid()} {socket.gethostname()}")
         self._act("create")
 
     def load(self) -> WorkerReport:
@@ -117,12 +149,17 @@ class ScriptedWorker(Worker):
             cache_bytes=10_000 - 1000 * rank,
             limits=StepLimits(max_rows=8 + rank, max_step_tokens=64 - rank),
             is_output_rank=rank == self.script.get("output_rank", 0),
-            details={"rendezvous": self.context.rendezvous},
+            details={
+                "rendezvous": self.context.rendezvous,
+                "num_ranks": str(self.context.num_ranks),
+                "digest": self.context.activation.digest,
+            },
         )
 
     def allocate(self, num_blocks: Sequence[int]) -> None:
         """There is no cache."""
         self._act("allocate")
+        (self.folder / f"blocks{self.context.rank}").write_text(described(tuple(num_blocks)))
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
         """Answer at once, or when late inputs come."""
@@ -130,21 +167,23 @@ class ScriptedWorker(Worker):
         self._act(f"step{self.num_steps}")
         future: Future[StepResult] = Future()
         if plan.awaits_late:
-            self.waiting[plan.step_id] = future
+            self.waiting[plan.step_id] = (future, described(plan))
         else:
             ids = [self.context.rank, len(self.threads)]
-            future.set_result(StepResult(step_id=plan.step_id, token_ids=ids))
+            future.set_result(whole_result(plan.step_id, ids, {"plan": described(plan)}))
         return future
 
     def sample(self, step_id: int, late: LateInputs) -> None:
         """Answer with the number of masks."""
-        result = StepResult(step_id=step_id, token_ids=[len(late.masks)])
-        self.waiting.pop(step_id).set_result(result)
+        future, plan = self.waiting.pop(step_id)
+        sections = {"plan": plan, "late": described(late)}
+        future.set_result(whole_result(step_id, [len(late.masks)], sections))
 
     def close(self) -> None:
         """Leave a sign."""
         self._act("close")
-        (self.folder / f"closed{self.context.rank}").touch()
+        with (self.folder / f"closed{self.context.rank}").open("a") as signs:
+            signs.write(f"{len(self.threads)}\n")
 
     def _act(self, event: str) -> None:
         self.threads.add(threading.get_ident())
@@ -170,7 +209,7 @@ class ScriptedWorker(Worker):
             os._exit(5)
         if action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        while action == "hang":
-            time.sleep(0.05)
+        while action == "hang" and not (self.folder / _RELEASED).exists():
+            time.sleep(0.02)
         if action == "sleep":
-            time.sleep(SLEEP_S)
+            time.sleep(self.script.get("sleep_s", SLEEP_S))

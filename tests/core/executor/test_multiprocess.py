@@ -206,9 +206,8 @@ def test_close_closes_the_workers_and_reaps_their_processes(start, tmp_path):
         executor.submit(StepPlan(step_id=0)).result(5)
 
 
-def test_close_ends_a_rank_that_hangs_in_a_step(start, monkeypatch):
-    monkeypatch.setattr("jackfield.executor.rank_group._CLOSE_S", 0.5)
-    executor = start(rank=1, step1="hang")
+def test_close_ends_a_rank_that_hangs_in_a_step(start):
+    executor = start(close_timeout_s=0.5, rank=1, step1="hang")
     future = executor.submit(StepPlan(step_id=0))
 
     began_s = time.monotonic()
