@@ -122,7 +122,11 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepLimits:
-    """What a worker can take in one step. The scheduler obeys."""
+    """What a worker can take in one step. The scheduler obeys `max_rows` and `max_step_tokens`.
+
+    Buckets are shapes that a worker has ready, such as captured graphs. They are told, and bind nobody: any step
+    within the limits may come, and the worker pads it or computes it without.
+    """
 
     max_rows: int  # rows that exist at once
     max_step_tokens: int  # over all rows of a step

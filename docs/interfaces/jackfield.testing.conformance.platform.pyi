@@ -12,8 +12,12 @@ from jackfield.interfaces.platform import PlatformNeed
 from jackfield.interfaces.worker import Worker
 from jackfield.sampling import SamplingParams
 from jackfield.testing.conformance.card import CardKit
+from jackfield.testing.conformance.platform_resources import ResourceTests
+from jackfield.testing.conformance.platform_runs import GREEDY as _GREEDY
+from jackfield.testing.conformance.platform_runs import RANDOM as _RANDOM
+from jackfield.testing.conformance.platform_sampling import SamplingTests
 Change = Callable[[Worker], object]
-class PlatformKit(CardKit):
+class PlatformKit(SamplingTests, ResourceTests, CardKit):
     kind = PLATFORMS
     dtype: ClassVar[str] = 'float32'
     settings: ClassVar[Mapping[str, Any]] = {}
@@ -31,6 +35,9 @@ class PlatformKit(CardKit):
     @pytest.mark.parametrize('params', [_GREEDY, _RANDOM], ids=['greedy', 'drawn'])
     @pytest.mark.parametrize('schedule', _SCHEDULES)
     def test_answers_do_not_depend_on_the_schedule(self, tmp_path: Path, schedule: str, params: SamplingParams) -> None:
+        ...
+
+    def settings_of(self, schedule: str) -> Mapping[str, Any]:
         ...
 
     def test_other_prompts_have_other_answers(self, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A state orders the whole vocabulary: the token of rank r is (step * r + start) mod vocabulary, with log probability
 -(r + 1) ln 2. Greedy takes rank 0, a temperature takes a rank that seed and position decide; tokens that are not
-allowed are passed over.
+allowed are passed over. Penalties reorder the ranks, as they do on a device, and give another state besides, so that
+a worker which forgets one token of a penalised request answers otherwise.
 """
 
 from __future__ import annotations
@@ -84,9 +85,26 @@ class DrawContext:
             return False
         return self.sampling.logit_bias.get(token_id, 0.0) > -_DECISIVE_BIAS
 
+    @property
+    def has_penalties(self) -> bool:
+        """Whether a token that was seen is worth less."""
+        params = self.sampling
+        penalties = (params.repetition_penalty, params.presence_penalty, params.frequency_penalty)
+        return penalties != (1, 0, 0)
+
+    def held_back(self, token_id: int, value: float) -> float:
+        """A logit after penalties: one for prompt and output, two for the output."""
+        params = self.sampling
+        if params.repetition_penalty != 1 and token_id in self.token_ids:
+            value *= params.repetition_penalty if value < 0 else 1 / params.repetition_penalty
+        count = self.token_ids[self.num_prompt_tokens :].count(token_id)
+        return value - params.presence_penalty * (count > 0) - params.frequency_penalty * count
+
     def forced(self) -> list[int]:
         """Tokens that come before all others where they are allowed."""
         bias = self.sampling.logit_bias
+        if self.has_penalties:
+            bias = {token_id: self.held_back(token_id, value) for token_id, value in bias.items()}
         wanted = sorted((t for t in bias if bias[t] >= _DECISIVE_BIAS), key=lambda t: (-bias[t], t))
         if self.echo_token_id is not None and self.token_ids[0] == self.echo_token_id:
             script = self.token_ids[1 : self.num_prompt_tokens]
@@ -102,17 +120,25 @@ def draw(state: int, context: DrawContext) -> int | None:
         if context.allows(token_id):
             return token_id
     ranking = Ranking.of(_penalised(state, context), size)
+    order = _order(ranking, context) if context.has_penalties else None
     first = _first_rank(state, context)
-    tokens = (ranking.token((first + offset) % size) for offset in range(size))
+    ranks = ((first + offset) % size for offset in range(size))
+    tokens = (order[rank] if order else ranking.token(rank) for rank in ranks)
     return next((token_id for token_id in tokens if context.allows(token_id)), None)
 
 
 def _penalised(state: int, context: DrawContext) -> int:
     """Another state for each output so far, where a penalty looks at it."""
-    params = context.sampling
-    if (params.repetition_penalty, params.presence_penalty, params.frequency_penalty) == (1, 0, 0):
+    if not context.has_penalties:
         return state
     return mix(state, context.num_prompt_tokens, *context.token_ids)
+
+
+def _order(ranking: Ranking, context: DrawContext) -> Sequence[int]:
+    """All tokens, the most likely after penalties first."""
+    tokens = [ranking.token(rank) for rank in range(ranking.size)]
+    held = {t: context.held_back(t, -(rank + 1) * _LN_2) for rank, t in enumerate(tokens)}
+    return sorted(tokens, key=lambda token_id: -held[token_id])
 
 
 def _first_rank(state: int, context: DrawContext) -> int:

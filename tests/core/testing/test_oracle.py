@@ -94,3 +94,15 @@ def test_it_ends_with_a_stop_string():
 
     assert bytes(answer.token_ids) == b"one two"
     assert answer.finish_reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty", "repetition_penalty"])
+def test_a_large_penalty_lets_no_token_come_twice(name):
+    sampling = SamplingParams(
+        temperature=0, max_tokens=40, ignore_eos=True, logit_bias={7: 100.0}, **{name: 100.0}
+    )
+
+    tokens = reference_tokens((1, 2, 3), sampling, tiny_spec())
+
+    assert tokens[0] == 7
+    assert len(set(tokens)) == len(tokens)

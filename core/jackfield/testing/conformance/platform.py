@@ -6,7 +6,6 @@ import gc
 import json
 import math
 import threading
-import time
 import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
@@ -20,11 +19,25 @@ from jackfield.config import load_config
 from jackfield.discovery.kinds import MODELS, PLATFORMS
 from jackfield.errors import EngineClosedError, EngineError
 from jackfield.interfaces.platform import Platform, PlatformNeed
-from jackfield.interfaces.worker import Worker, WorkerContext
-from jackfield.request import CompletionOutput
+from jackfield.interfaces.worker import Worker
 from jackfield.sampling import SamplingParams
-from jackfield.step import StepPlan, StepResult, TokenLogprobs
+from jackfield.step import StepPlan, StepResult
 from jackfield.testing.conformance.card import CardKit
+from jackfield.testing.conformance.platform_resources import ResourceTests
+from jackfield.testing.conformance.platform_runs import GREEDY as _GREEDY
+from jackfield.testing.conformance.platform_runs import (
+    LOGPROB_ERROR,
+    MAX_BLOCKS,
+    answer,
+    check_answers,
+    distance,
+    entries,
+    logprobs,
+    next_logprobs,
+    settled,
+)
+from jackfield.testing.conformance.platform_runs import RANDOM as _RANDOM
+from jackfield.testing.conformance.platform_sampling import SamplingTests
 from jackfield.testing.models import tiny_spec
 from jackfield.testing.tokenizer import VOCAB_SIZE, write_byte_tokenizer
 
@@ -37,30 +50,25 @@ _CONFIG = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
     "torch_dtype": "float32",
 }
-_PROMPTS = ([1, 2, 3], list(range(40, 90)), [5], list(range(40, 80)))  # two share their beginning
-_GREEDY = SamplingParams(max_tokens=12, temperature=0.0, ignore_eos=True)
-_RANDOM = SamplingParams(max_tokens=12, temperature=0.9, seed=7, ignore_eos=True)
 _SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     "as it is": {},
-    "in small pieces": {"scheduler.max_step_tokens": 7},
+    "in small pieces": {"scheduler.max_step_tokens": 7},  # of blocks of four tokens
     "one at a time": {"scheduler.max_rows": 1},
-    "starting again": {"cache.num_blocks": 24, "model.max_length": 80},  # blocks for about one
+    # all prompts get in, and the first of them that needs a block more finds none
+    "starting again": {"cache.num_blocks": 25, "scheduler.watermark": 0.0},
     "without sharing": {"cache.prefix_caching": False},
     "one step in flight": {"executor.depth": 1},
     "three steps in flight": {"executor.depth": 3},
 }
 _ROUNDS = 2  # of the same prompts: in the second, prefixes are in the cache
-_LOGPROB_ERROR = 1e-3  # of float32 sums over another batch; what is wrong is off by far more
-_THREADS_END_S = 5.0
 
 Change = Callable[[Worker], object]
 """What a test does to a worker that was just made."""
 
 
-class PlatformKit(CardKit):
+class PlatformKit(SamplingTests, ResourceTests, CardKit):
     """A third party's test file names the entry point: `name = "mine"`.
 
     The model is Llama-shaped with weights made up by the weight format `dummy`. A platform that reads no such model
@@ -84,11 +92,15 @@ class PlatformKit(CardKit):
             self.not_shown(
                 f"no plugin of the model {_ARCHITECTURE} is installed: pip install jackfield-llama"
             )
-        (folder / "config.json").write_text(json.dumps(_CONFIG))
+        config = {**_CONFIG, "max_position_embeddings": MAX_BLOCKS * self.block_size}
+        (folder / "config.json").write_text(json.dumps(config))
         write_byte_tokenizer(folder)
 
     def open(self, folder: Path, settings: Mapping[str, Any] | None = None) -> LLM:
-        """An engine on this platform, in this process."""
+        """An engine on this platform, in this process; skips the test where the platform refuses."""
+        self.facts()
+        if type(self).write_model is PlatformKit.write_model:
+            self.require(PlatformNeed(model=tiny_spec(), dtype=self.dtype))
         self.write_model(folder)
         return LLM(
             str(folder),
@@ -98,7 +110,7 @@ class PlatformKit(CardKit):
                 "select.weight_format": "dummy",
                 "select.executor": "inline",
                 "model.dtype": self.dtype,
-                "cache.block_size": 4,
+                "cache.block_size": self.block_size,
                 "cache.num_blocks": 200,
                 **self.settings,
                 **(settings or {}),
@@ -113,23 +125,38 @@ class PlatformKit(CardKit):
         self, tmp_path: Path, schedule: str, params: SamplingParams
     ) -> None:
         """The same tokens in one piece or several, alone or together, with cached prefixes or without."""
+        prompts, settings = self.prompts, self.settings_of(schedule)
         with self.open(tmp_path) as llm:
-            expected = [_answer(llm, [prompt], params)[0] for prompt in _PROMPTS]
-        with self.open(tmp_path, _SCHEDULES[schedule]) as llm:
+            expected = [answer(llm, [prompt], params)[0] for prompt in prompts]
+        with self.open(tmp_path, settings) as llm:
             for _ in range(_ROUNDS):
-                assert _answer(llm, _PROMPTS, params) == expected
+                check_answers(answer(llm, prompts, params), expected, prompts, settings)
+            stats = llm.engine.stats.scheduler
+        if schedule == "starting again" and not stats.num_preemptions:
+            self.not_shown("no request had to make room for another")
+        if schedule == "as it is" and not stats.num_cached_tokens:
+            self.not_shown("no prompt was found in the cache")
+
+    def settings_of(self, schedule: str) -> Mapping[str, Any]:
+        """Those of a schedule, in blocks of this size."""
+        settings = dict(_SCHEDULES[schedule])
+        if "scheduler.max_step_tokens" in settings:
+            settings["scheduler.max_step_tokens"] *= max(1, self.block_size // 4)
+        if "cache.num_blocks" in settings:
+            settings["model.max_length"] = 20 * self.block_size
+        return settings
 
     def test_other_prompts_have_other_answers(self, tmp_path: Path) -> None:
         """Else equal answers would prove nothing."""
         with self.open(tmp_path) as llm:
-            assert len({tuple(tokens) for tokens in _answer(llm, _PROMPTS, _RANDOM)}) > 1
+            assert len({tuple(tokens) for tokens in answer(llm, self.prompts, _RANDOM)}) > 1
 
     def test_every_token_of_a_prompt_counts(self, tmp_path: Path) -> None:
         """The distribution of the next token moves when the first of fifty tokens is another one."""
         prompts = [[3, *range(40, 90)], [4, *range(40, 90)]]
         with self.open(tmp_path) as llm:
-            first, second = (_next_logprobs(llm, prompt) for prompt in prompts)
-        assert _distance(first, second) > 1e-9
+            first, second = (next_logprobs(llm, prompt) for prompt in prompts)
+        assert distance(first, second) > 1e-9
 
     def test_a_seed_repeats_its_answer_and_another_does_not(self, tmp_path: Path) -> None:
         """On a flat distribution, so that equal answers are no accident."""
@@ -138,8 +165,8 @@ class PlatformKit(CardKit):
             for seed in (1, 2)
         ]
         with self.open(tmp_path) as llm:
-            first, second = (_answer(llm, [[1, 2, 3]], params) for params in seeds)
-            assert _answer(llm, [[1, 2, 3]], seeds[0]) == first
+            first, second = (answer(llm, [[1, 2, 3]], params) for params in seeds)
+            assert answer(llm, [[1, 2, 3]], seeds[0]) == first
         assert first != second
 
     def test_outputs_of_one_prompt_go_their_own_ways(self, tmp_path: Path) -> None:
@@ -148,22 +175,22 @@ class PlatformKit(CardKit):
             n=3, max_tokens=10, temperature=5.0, seed=1, ignore_eos=True, logprobs=VOCAB_SIZE
         )
         with self.open(tmp_path, {"cache.prefix_caching": False}) as llm:
-            (output,) = llm.generate([_PROMPTS[1]], params)
+            (output,) = llm.generate([self.prompts[1]], params)
             assert len({tuple(one.token_ids) for one in output.outputs}) == params.n
             for one in output.outputs:
                 *seen, _ = one.token_ids
-                alone = _next_logprobs(llm, [*_PROMPTS[1], *seen])
-                assert _distance(_logprobs(_entries(one)[-1]), alone) <= _LOGPROB_ERROR
+                alone = next_logprobs(llm, [*self.prompts[1], *seen])
+                assert distance(logprobs(entries(one)[-1]), alone) <= LOGPROB_ERROR
 
     def test_a_stop_token_ends_an_answer(self, tmp_path: Path) -> None:
         """At its first appearance, however many steps are in flight."""
         with self.open(tmp_path) as llm:
-            (whole,) = _answer(llm, [_PROMPTS[1]], _RANDOM)
+            (whole,) = answer(llm, [self.prompts[1]], _RANDOM)
             stop = whole[len(whole) // 2]
             params = SamplingParams(
                 max_tokens=12, temperature=0.9, seed=7, ignore_eos=True, stop_token_ids=(stop,)
             )
-            (stopped,) = _answer(llm, [_PROMPTS[1]], params)
+            (stopped,) = answer(llm, [self.prompts[1]], params)
         assert stopped == whole[: whole.index(stop) + 1]
 
     def test_log_probabilities_are_those_of_a_distribution(self, tmp_path: Path) -> None:
@@ -172,9 +199,9 @@ class PlatformKit(CardKit):
             params = SamplingParams(
                 max_tokens=6, temperature=0.0, ignore_eos=True, logprobs=VOCAB_SIZE
             )
-            (output,) = llm.generate([_PROMPTS[1]], params)
+            (output,) = llm.generate([self.prompts[1]], params)
         for token_id, entry in zip(
-            output.outputs[0].token_ids, _entries(output.outputs[0]), strict=True
+            output.outputs[0].token_ids, entries(output.outputs[0]), strict=True
         ):
             assert math.isclose(math.fsum(map(math.exp, entry.top_logprobs)), 1, abs_tol=1e-3)
             assert list(entry.top_logprobs) == sorted(entry.top_logprobs, reverse=True)
@@ -184,35 +211,35 @@ class PlatformKit(CardKit):
         """Alone and among others, in pieces and whole."""
         params = SamplingParams(max_tokens=6, temperature=0.0, ignore_eos=True, logprobs=1)
         with self.open(tmp_path) as llm:
-            alone = [llm.generate([prompt], params)[0] for prompt in _PROMPTS]
+            alone = [llm.generate([prompt], params)[0] for prompt in self.prompts]
         with self.open(tmp_path, {"scheduler.max_step_tokens": 7}) as llm:
-            together = llm.generate([*_PROMPTS], params)
+            together = llm.generate([*self.prompts], params)
         for one, other in zip(alone, together, strict=True):
-            pairs = zip(_entries(one.outputs[0]), _entries(other.outputs[0]), strict=True)
+            pairs = zip(entries(one.outputs[0]), entries(other.outputs[0]), strict=True)
             for mine, theirs in pairs:
-                assert abs(mine.logprob - theirs.logprob) <= _LOGPROB_ERROR
+                assert abs(mine.logprob - theirs.logprob) <= LOGPROB_ERROR
 
     # What it survives
 
     def test_a_request_that_is_withdrawn_leaves_no_trace(self, tmp_path: Path) -> None:
         """In the middle of its answer; then all blocks are free for others, whose answers are theirs."""
-        small = {"cache.num_blocks": 24, "model.max_length": 80}
+        small, size = self.settings_of("starting again"), self.block_size
         with self.open(tmp_path) as llm:
-            expected = _answer(llm, _PROMPTS, _GREEDY)
+            expected = answer(llm, self.prompts, _GREEDY)
         with self.open(tmp_path, small) as llm:
             for _ in range(4):
                 stream = llm.stream(
-                    [list(range(60))], SamplingParams(max_tokens=20, ignore_eos=True)
+                    [list(self.prompts[1])], SamplingParams(max_tokens=2 * size, ignore_eos=True)
                 )
                 next(stream)
                 assert isinstance(stream, Generator)  # what is typed Iterator can be closed
                 stream.close()
-            assert _answer(llm, _PROMPTS, _GREEDY) == expected
+            assert answer(llm, self.prompts, _GREEDY) == expected
 
     def test_a_bad_request_ends_alone(self, tmp_path: Path) -> None:
         """One that is too long, among others."""
         with self.open(tmp_path) as llm:
-            bad, good = llm.generate([[1] * 1000, _PROMPTS[0]], _GREEDY)
+            bad, good = llm.generate([[1] * 1000, self.prompts[0]], _GREEDY)
         assert bad.outputs[0].finish_reason == "error"
         assert len(good.outputs[0].token_ids) == _GREEDY.max_tokens
 
@@ -221,15 +248,17 @@ class PlatformKit(CardKit):
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
     ) -> None:
         """With its own words, at once; and the next engine is not hurt."""
+        self.open(tmp_path).close()  # what stays for good is started by the first
+        threads = threading.active_count()
         with monkeypatch.context() as patch:
-            _change_workers(patch, type(card), lambda worker: _fail_at(worker, step))
-            with (
-                self.open(tmp_path) as llm,
-                pytest.raises(EngineError, match="the kit's own fault"),
-            ):
-                llm.generate([*_PROMPTS], _GREEDY)
+            changed = self.change_workers(patch, type(card), lambda one: _fail_at(one, step))
+            with self.open(tmp_path) as llm:
+                self.require_reached(changed)
+                with pytest.raises(EngineError, match="the kit's own fault"):
+                    llm.generate([*self.prompts], _GREEDY)
+        assert settled(lambda: threading.active_count() <= threads), "threads live on"
         with self.open(tmp_path) as llm:
-            assert len(_answer(llm, _PROMPTS, _GREEDY)) == len(_PROMPTS)
+            assert len(answer(llm, self.prompts, _GREEDY)) == len(self.prompts)
 
     # What it leaves behind
 
@@ -248,19 +277,22 @@ class PlatformKit(CardKit):
         with self.open(
             tmp_path
         ) as llm:  # what stays for good is started by the first: pools of libraries
-            _answer(llm, _PROMPTS, _GREEDY)
+            answer(llm, self.prompts, _GREEDY)
         threads = threading.active_count()
         workers: list[weakref.ref[Worker]] = []
-        _change_workers(monkeypatch, type(card), lambda worker: workers.append(weakref.ref(worker)))
+        changed = self.change_workers(
+            monkeypatch, type(card), lambda worker: workers.append(weakref.ref(worker))
+        )
         for _ in range(3):
             with self.open(tmp_path) as llm:
-                _answer(llm, _PROMPTS, _GREEDY)
+                answer(llm, self.prompts, _GREEDY)
         del llm
-        gc.collect()
-        alive = [worker() for worker in workers if worker() is not None]
+        self.require_reached(changed)
         assert len(workers) == 3
-        assert alive == [], f"{len(alive)} of 3 workers live on after their engines were closed"
-        assert _settled(lambda: threading.active_count() <= threads), "threads live on"
+        assert settled(lambda: not _num_alive(workers)), (
+            f"{_num_alive(workers)} of 3 workers live on after their engines were closed"
+        )
+        assert settled(lambda: threading.active_count() <= threads), "threads live on"
 
     # What it says
 
@@ -284,9 +316,12 @@ class PlatformKit(CardKit):
     ) -> None:
         """Every group has blocks of some size, and there is memory for one of each."""
         reports: list[Any] = []
-        _change_workers(monkeypatch, type(card), lambda worker: _watch(worker, "load", reports))
+        changed = self.change_workers(
+            monkeypatch, type(card), lambda worker: _watch(worker, "load", reports)
+        )
         with self.open(tmp_path) as llm:
             limits = llm.config.scheduler
+        self.require_reached(changed)
         (report,) = reports
         assert len(report.groups) == len(report.block_bytes) > 0
         assert all(size > 0 for size in report.block_bytes)
@@ -295,39 +330,9 @@ class PlatformKit(CardKit):
         assert 0 < report.limits.max_step_tokens <= limits.max_step_tokens
 
 
-def _answer(llm: LLM, prompts: Sequence[list[int]], params: SamplingParams) -> list[list[int]]:
-    return [list(output.outputs[0].token_ids) for output in llm.generate([*prompts], params)]
-
-
-def _entries(output: CompletionOutput) -> Sequence[TokenLogprobs]:
-    assert output.logprobs is not None, "no log probabilities came back"
-    return output.logprobs
-
-
-def _next_logprobs(llm: LLM, prompt: list[int]) -> dict[int, float]:
-    params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True, logprobs=VOCAB_SIZE)
-    (output,) = llm.generate([prompt], params)
-    return _logprobs(_entries(output.outputs[0])[0])
-
-
-def _logprobs(entry: TokenLogprobs) -> dict[int, float]:
-    return dict(zip(entry.top_ids, entry.top_logprobs, strict=True))
-
-
-def _distance(one: Mapping[int, float], other: Mapping[int, float]) -> float:
-    return max(abs(one[token_id] - other[token_id]) for token_id in one)
-
-
-def _change_workers(patch: pytest.MonkeyPatch, card: type[Platform], change: Change) -> None:
-    """Have `change` done to every worker that the platform makes from here on."""
-    create = card.create_worker
-
-    def create_and_change(self: Platform, context: WorkerContext) -> Worker:
-        worker = create(self, context)
-        change(worker)
-        return worker
-
-    patch.setattr(card, "create_worker", create_and_change)
+def _num_alive(workers: Sequence[weakref.ref[Worker]]) -> int:
+    gc.collect()
+    return sum(worker() is not None for worker in workers)
 
 
 def _watch(worker: Worker, name: str, results: list[Any]) -> None:
@@ -349,13 +354,3 @@ def _fail_at(worker: Worker, step: int) -> None:
         return submit(plan)
 
     worker.submit = fail  # type: ignore[method-assign]
-
-
-def _settled(is_true: Callable[[], bool]) -> bool:
-    """Whether it becomes true soon: threads need a moment to end."""
-    until = time.monotonic() + _THREADS_END_S
-    while not is_true():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True

@@ -142,6 +142,7 @@ class SchedulingPolicyKit(CardKit):
 
     def open(self, folder: Path) -> LLM:
         """An engine of the reference platform with this policy and a pool that is too small for all."""
+        self.require(None)
         write_model(folder)
         settings = {**REFERENCE_SETTINGS, **_POOL, "select.scheduler": self.name}
         return LLM(str(folder), settings=settings, plugins=self.plugins)
