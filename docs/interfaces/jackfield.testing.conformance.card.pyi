@@ -25,6 +25,9 @@ class CardKit(ConformanceKit):
     def test_check_is_pure(self, card: Card, needs: Iterable[Any]) -> None:
         ...
 
+    def test_check_needs_facts_alone(self, card: Card, needs: Iterable[Any]) -> None:
+        ...
+
     def test_a_refusal_gives_reasons(self, card: Card, needs: Iterable[Any]) -> None:
         ...
 

@@ -1,4 +1,5 @@
 # Part of: jackfield 0.1
+import subprocess
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ class ConformanceKit:
     kind: ClassVar[str] = ''
     name: ClassVar[str] = ''
     plugins: ClassVar[tuple[str, ...]] = ()
+    import_s: ClassVar[float] = 2.0
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -76,3 +78,16 @@ class ConformanceKit:
 
     def test_importing_it_loads_no_tensor_library(self) -> None:
         ...
+
+    def test_importing_it_starts_no_thread(self) -> None:
+        ...
+
+    def test_importing_it_takes_no_time(self) -> None:
+        ...
+
+    @classmethod
+    @cache
+    def imported(cls) -> tuple[list[str], list[str], float, float]:
+        ...
+def run_fresh(script: str, argument: object, data: bytes=b'') -> subprocess.CompletedProcess[bytes]:
+    ...

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import re
 import sys
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -17,8 +19,23 @@ from jackfield.config.options import read_options
 from jackfield.config.schema import EngineConfig
 from jackfield.decision import Reason
 from jackfield.interfaces.card import Card
-from jackfield.testing.conformance.kit import HEAVY, ConformanceKit
+from jackfield.testing.conformance.kit import HEAVY, ConformanceKit, run_fresh
 
+_CHECK = """
+import json, pickle, sys
+path, heavy = json.loads(sys.argv[1])
+sys.path[:] = path
+from pathlib import Path
+from types import MappingProxyType
+from jackfield.discovery.loading import load_target
+ref, facts, needs = pickle.load(sys.stdin.buffer)
+card = load_target(ref)
+before = {name for name in heavy if name in sys.modules}
+answers = [[str(reason) for reason in card.check(need, MappingProxyType(facts))] for need in needs]
+loaded = sorted(name for name in heavy if name in sys.modules and name not in before)
+print()
+print(json.dumps([loaded, answers]))
+"""
 _FEATURE = re.compile(r"\*|[a-z_]+\.[\w.]+(=\S+)?")
 
 
@@ -71,6 +88,21 @@ class CardKit(ConformanceKit):
             assert need == before, f"check changed its need from {before} to {need}"
         if not is_asked:
             pytest.skip("the kit of this kind has no needs to ask for")
+
+    def test_check_needs_facts_alone(self, card: Card, needs: Iterable[Any]) -> None:
+        """In a fresh interpreter that never probed it answers the same, and imports nothing heavy: facts may come from a file."""
+        asked, facts = list(needs), json.loads(json.dumps(dict(self.facts())))
+        if not asked:
+            pytest.skip("the kit of this kind has no needs to ask for")
+        answers = [
+            [str(one) for one in card.check(need, MappingProxyType(facts))] for need in asked
+        ]
+        data = pickle.dumps((self.ref(), facts, asked))
+        done = run_fresh(_CHECK, [[str(Path.cwd()), *sys.path], HEAVY], data)
+        assert done.returncode == 0, f"check fails:\n{done.stderr.decode()}"
+        heavy, others = json.loads(done.stdout.splitlines()[-1])
+        assert heavy == [], f"check imports {', '.join(heavy)}"
+        assert others == answers
 
     def test_a_refusal_gives_reasons(self, card: Card, needs: Iterable[Any]) -> None:
         """A tuple of reasons, each with a code for programs and a sentence for people."""

@@ -22,14 +22,27 @@ from jackfield.features import features_in_use
 from jackfield.interfaces.card import Facts
 from jackfield.testing.conformance.report import NOT_SHOWN
 
-HEAVY = ("torch", "jax", "tensorflow", "transformers")
+# Tensor libraries, and drivers of devices: neither is loaded to list and explain plugins.
+HEAVY = (
+    *("torch", "jax", "tensorflow", "transformers", "paddle", "mindspore", "mlx", "onnxruntime"),
+    *("cupy", "pycuda", "cuda", "pynvml", "triton", "tensorrt", "numba", "pyopencl", "openvino"),
+    *("torch_xla", "torch_npu", "habana_frameworks", "intel_extension_for_pytorch", "neuronxcc"),
+)
 _IMPORT = """
-import importlib, json, sys
-sys.path[:] = json.loads(sys.argv[1])
-importlib.import_module(sys.argv[2])
+import importlib, json, sys, threading, time
+path, module, heavy = json.loads(sys.argv[1])
+sys.path[:] = path
+started = time.perf_counter()
+import jackfield.interfaces.card, jackfield.config
+core_s = time.perf_counter() - started
+importlib.import_module(module)
+import_s = time.perf_counter() - started - core_s
+loaded = [name for name in heavy if name in sys.modules]
+threads = [thread.name for thread in threading.enumerate()][1:]
 print()
-print(json.dumps([name for name in sys.argv[3:] if name in sys.modules]))
+print(json.dumps([loaded, threads, core_s, import_s]))
 """
+_CORE_TIMES = 10  # an import may take so many times as long as that of the core's interfaces
 _NEAR = 0.8  # of 1: how alike two names are, so that one is a slip of the pen
 _OWN = {"name", "plugins", "expected_failures"}  # what every author writes
 _IMPORT_S = 60  # a machine that is busy may need some; an import that hangs needs more
@@ -45,6 +58,7 @@ class ConformanceKit:
     kind: ClassVar[str] = ""  # the group without its major; the kit of a kind sets it
     name: ClassVar[str] = ""  # of the entry point; NAME@DISTRIBUTION where several own it
     plugins: ClassVar[tuple[str, ...]] = ()  # one-file plugins, "schedulers.mine=module:Class"
+    import_s: ClassVar[float] = 2.0  # seconds that an import may take, beside some times the core's
     # test, or test[parameters]: why; one that passes fails
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
@@ -199,19 +213,43 @@ class ConformanceKit:
         self.load()
 
     def test_importing_it_loads_no_tensor_library(self) -> None:
-        """In a fresh interpreter: listing and explaining plugins imports them."""
-        path = json.dumps([str(Path.cwd()), *sys.path])
-        module = self.ref().target.partition(":")[0]
-        done = subprocess.run(
-            [sys.executable, "-c", _IMPORT, path, module, *HEAVY],
-            capture_output=True,
-            text=True,
-            timeout=_IMPORT_S,
-            check=False,
-        )
-        assert done.returncode == 0, f"importing {module} fails:\n{done.stderr}"
-        heavy = json.loads(done.stdout.splitlines()[-1])
-        assert heavy == [], f"importing {module} imports {', '.join(heavy)}"
+        """In a fresh interpreter: listing and explaining plugins imports them. No driver of a device either."""
+        heavy, _, _, _ = self.imported()
+        assert heavy == [], f"importing it imports {', '.join(heavy)}"
+
+    def test_importing_it_starts_no_thread(self) -> None:
+        """Forks would hang, and nobody ends it."""
+        _, threads, _, _ = self.imported()
+        assert threads == [], f"importing it starts {', '.join(threads)}"
+
+    def test_importing_it_takes_no_time(self) -> None:
+        """Every command of jackfield imports all plugins; measured against the core's own imports on this machine."""
+        _, _, core_s, import_s = self.imported()
+        limit_s = self.import_s + _CORE_TIMES * core_s
+        assert import_s < limit_s, f"importing it takes {import_s:.1f} s, at most {limit_s:.1f} s will do"  # fmt: skip
+
+    @classmethod
+    @cache
+    def imported(cls) -> tuple[list[str], list[str], float, float]:
+        """Of an import in a fresh interpreter: heavy modules, threads, seconds of the core and of the module."""
+        module = cls.ref().target.partition(":")[0]
+        done = run_fresh(_IMPORT, [[str(Path.cwd()), *sys.path], module, HEAVY])
+        assert done.returncode == 0, f"importing {module} fails:\n{done.stderr.decode()}"
+        heavy, threads, core_s, import_s = json.loads(done.stdout.splitlines()[-1])
+        return heavy, threads, core_s, import_s
+
+
+def run_fresh(
+    script: str, argument: object, data: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a script in a fresh interpreter, with an argument as JSON and bytes to read."""
+    return subprocess.run(
+        [sys.executable, "-c", script, json.dumps(argument)],
+        input=data,
+        capture_output=True,
+        timeout=_IMPORT_S,
+        check=False,
+    )
 
 
 def _brought_by(kit: type, name: str) -> Any:

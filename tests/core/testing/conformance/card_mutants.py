@@ -1,6 +1,8 @@
 """Cards with one planted fault each; as policies, since these ask nothing else of a card."""
 
 import itertools
+import sys
+import types
 from dataclasses import dataclass
 
 from jackfield.decision import Reason
@@ -68,3 +70,28 @@ class Changeable:
 
 class OpenOptions(Sound):
     options = Changeable
+
+
+class Importing(Sound):
+    """Its check imports a tensor library, which its probe imported already where that ran first."""
+
+    def probe(self):
+        sys.modules.setdefault("mlx", types.ModuleType("mlx"))
+        return {}
+
+    def check(self, need, facts):
+        sys.modules.setdefault("mlx", types.ModuleType("mlx"))
+        return ()
+
+
+class Remembering(Sound):
+    """Its check says what its probe saw, and not the facts."""
+
+    seen = False
+
+    def probe(self):
+        Remembering.seen = True
+        return {}
+
+    def check(self, need, facts):
+        return () if self.seen else (Reason("device", "none was seen"),)

@@ -5,7 +5,8 @@ import types
 
 from jackfield.interfaces.policy import SchedulingPolicy
 
-sys.modules.setdefault("transformers", types.ModuleType("transformers"))
+for name in ("transformers", "pynvml"):
+    sys.modules.setdefault(name, types.ModuleType(name))
 
 
 class Heavy(SchedulingPolicy):

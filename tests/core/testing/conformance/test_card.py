@@ -1,5 +1,7 @@
 """The tests that all cards share notice faults in a card."""
 
+import sys
+
 import pytest
 
 from jackfield.testing.conformance.run import run_kit
@@ -10,12 +12,23 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "EndlessFacts": "test_facts_are_plain_and_can_be_saved",
     "RestlessFacts": "test_a_second_probe_finds_the_same_facts",
     "Moody": "test_check_is_pure",
+    "Importing": "test_check_needs_facts_alone",
+    "Remembering": "test_check_needs_facts_alone",
     "Scribbler": "test_check_is_pure",
     "Curt": "test_a_refusal_gives_reasons",
     "Listing": "test_a_refusal_gives_reasons",
     "Unnamed": "test_features_are_names",
     "OpenOptions": "test_options_are_a_frozen_dataclass_with_defaults",
 }
+
+
+@pytest.fixture(autouse=True)
+def modules():
+    """What cards pretend to import is gone after the test."""
+    before = {*sys.modules}
+    yield
+    for name in {"transformers", "pynvml", "mlx"} - before:
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize(("fault", "noticed_by"), MUTANTS.items(), ids=MUTANTS)
@@ -29,7 +42,16 @@ def test_an_import_of_a_tensor_library_is_noticed(kit_of):
     test = "test_importing_it_loads_no_tensor_library"
     report = run_kit(kit_of(SchedulingPolicyKit, "heavy_card:Heavy"), test)
 
-    assert "imports transformers" in report.texts[test]
+    assert "imports transformers, pynvml" in report.texts[test]
+
+
+@pytest.mark.parametrize("test", ["starts_no_thread", "takes_no_time"])
+def test_what_an_import_does_besides_is_noticed(kit_of, monkeypatch, test):
+    monkeypatch.setattr("jackfield.testing.conformance.kit._CORE_TIMES", 2)
+
+    report = run_kit(kit_of(SchedulingPolicyKit, "slow_card:Slow", import_s=0.5), test)
+
+    assert report.of("failed") == (f"test_importing_it_{test}",), report.texts
 
 
 def test_a_card_that_does_not_work_here_is_skipped_with_its_own_reason(kit_of):

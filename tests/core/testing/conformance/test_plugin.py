@@ -83,7 +83,7 @@ def test_a_plugin_is_tested_without_a_test_file_and_reported(session):
     (plugin,) = session.report()["plugins"]
     assert (plugin["kind"], plugin["name"]) == ("jackfield_acme.greetings", "hello")
     assert (plugin["distribution"], plugin["version"]) == ("acme", "1.0")
-    counts = {"passed": 4, "skipped": 1, "not_shown": 0, "xfailed": 1, "failed": 1}
+    counts = {"passed": 6, "skipped": 1, "not_shown": 0, "xfailed": 1, "failed": 1}
     assert (plugin["counts"], plugin["complete"], plugin["overridden"]) == (counts, True, [])
     tests = {test["name"]: (test["outcome"], test["reason"]) for test in plugin["tests"]}
     assert tests["test_of_nothing"] == ("skipped", "does not serve tricks")
@@ -91,7 +91,7 @@ def test_a_plugin_is_tested_without_a_test_file_and_reported(session):
     assert tests["test_end"][0] == "failed"
     assert "the text is wrong" in tests["test_end"][1]
     assert all(test["duration_s"] > 0 for test in plugin["tests"])
-    outcomes = "4 passed, 1 skipped, 1 expected failures, 1 failed"
+    outcomes = "6 passed, 1 skipped, 1 expected failures, 1 failed"
     line = f"jackfield_acme.greetings:hello  {outcomes}  [acme 1.0]"
     assert f"{line}\n    1 skipped: does not serve tricks" in done.stdout
 
@@ -105,7 +105,7 @@ def test_a_test_file_of_a_few_lines_is_reported_the_same(session):
     session()
 
     (plugin,) = session.report()["plugins"]
-    assert (plugin["distribution"], plugin["counts"]["passed"]) == ("acme", 4)
+    assert (plugin["distribution"], plugin["counts"]["passed"]) == ("acme", 6)
     assert plugin["kit"] == "test_mine.py::TestMine"
 
 
@@ -206,12 +206,14 @@ def test_what_did_not_run_and_what_was_changed_is_told(session):
     assert (plugin["complete"], plugin["overridden"]) == (False, ["answer"])
     assert plugin["not_run"] == [
         "test_importing_it_loads_no_tensor_library",
+        "test_importing_it_starts_no_thread",
+        "test_importing_it_takes_no_time",
         "test_it_can_be_loaded",
         "test_of_nothing",
         "test_status",
         "test_summary",
     ]
-    assert "0 failed, 5 not run  [acme 1.0]" in done.stdout
+    assert "0 failed, 7 not run  [acme 1.0]" in done.stdout
 
 
 def test_a_run_that_stops_at_the_first_failure_is_not_complete(session):
@@ -267,7 +269,7 @@ def test_a_plugin_that_cannot_be_loaded_fails_once(session):
 
     (plugin,) = session.report()["plugins"]
     failed = [test["name"] for test in plugin["tests"] if test["outcome"] == "failed"]
-    assert (failed, plugin["counts"]["skipped"]) == (["test_it_can_be_loaded"], 6)
+    assert (failed, plugin["counts"]["skipped"]) == (["test_it_can_be_loaded"], 8)
 
 
 FORMAT = """
