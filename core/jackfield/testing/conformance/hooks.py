@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 import statistics
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ from jackfield.interfaces.hooks import PROJECT, Hooks
 from jackfield.request import CompletionOutput, FinishReason, RequestMetrics, RequestOutput
 from jackfield.sampling import SamplingParams
 from jackfield.testing.conformance.kit import ConformanceKit
+from jackfield.testing.conformance.platform_runs import settled
 from jackfield.testing.engine import REFERENCE_SETTINGS
 from jackfield.testing.models import write_model
 
@@ -32,6 +35,14 @@ _STATS: Mapping[str, float] = {
 }
 _CALLS = 30
 _CALL_S = 0.01  # at most, in the median: a step of a fast engine takes a few times as long
+_ENGINES, _STEPS, _TRIES = 2, 5, 2  # that are timed; steps and requests of each engine
+# Seconds for all calls: a step is waited for by every request, the start and the end of an engine by one user.
+_MOST_S = {
+    "engine_started": 1.0,
+    "step_finished": 0.15,
+    "request_finished": 0.5,
+    "engine_stopped": 1.0,
+}
 _PROMPTS = ("one", "a longer prompt", "x" * 50)
 _PARAMS = SamplingParams(max_tokens=6, temperature=0.0)
 
@@ -104,6 +115,48 @@ class HooksKit(ConformanceKit):
         median = statistics.median(taken)
         assert median < _CALL_S, f"step_finished takes {median:.3f} s, at most {_CALL_S} s will do"
 
+    @pytest.mark.parametrize("hook", _MOST_S)
+    def test_no_hook_holds_up_the_engine(self, tell: Any, hook: str) -> None:
+        """Nor do all its calls together: one in ten that takes long is waited for too."""
+        most_s = _MOST_S[hook]
+        taken_s = min(self.taken_s(tell, hook) for _ in range(_TRIES))  # a machine may be busy
+        assert taken_s < most_s, f"all calls of {hook} take {taken_s:.2f} s, at most {most_s} s will do"  # fmt: skip
+
+    def taken_s(self, tell: Any, hook: str) -> float:
+        """Seconds in one hook, while engines run one after the other."""
+        seconds = 0.0
+        for _ in range(_ENGINES):
+            for name, values in _told().items():
+                for _ in range(1 if name.startswith("engine") else _STEPS):
+                    start = time.perf_counter()
+                    getattr(tell, name)(**values)
+                    seconds += (time.perf_counter() - start) * (name == hook)
+        return seconds
+
+    def test_it_leaves_no_thread(self, tell: Any) -> None:
+        """Of an engine that has stopped; what stays for good is started by the first."""
+        _run_engines(tell, 1)
+        before = threading.active_count()
+        _run_engines(tell, 3)
+        assert settled(lambda: threading.active_count() <= before), "threads live on"
+
+    def test_it_prints_nothing(self, tell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        """To standard output, where answers are written; logs and standard error are its own."""
+        _run_engines(tell, 1)
+        assert capsys.readouterr().out == ""
+
+    def test_it_leaves_logging_alone(self, tell: Any) -> None:
+        """The level and handlers of the root logger are the user's."""
+        root = logging.getLogger()
+        before = (root.level, logging.root.manager.disable, list(root.handlers))
+        try:
+            _run_engines(tell, 1)
+            assert (root.level, logging.root.manager.disable, list(root.handlers)) == before
+        finally:
+            root.setLevel(before[0])
+            logging.disable(before[1])
+            root.handlers[:] = before[2]
+
     def test_it_lasts_through_a_whole_engine(
         self, card: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -128,6 +181,22 @@ class HooksKit(ConformanceKit):
         with LLM(str(folder), settings=settings, plugins=plugins) as llm:
             outputs = [out for r in llm.generate(list(_PROMPTS), _PARAMS) for out in r.outputs]
             return [(output.text, list(output.token_ids)) for output in outputs]
+
+
+def _told() -> dict[str, dict[str, Any]]:
+    """What the hooks are told while an engine runs, in this order."""
+    return {
+        "engine_started": {"config": EngineConfig(), "activation": ActivationPlan(selections=())},
+        "step_finished": {"stats": dict(_STATS)},
+        "request_finished": {"output": _output(FinishReason.STOP, 1, 3, "text")},
+        "engine_stopped": {"error": None},
+    }
+
+
+def _run_engines(tell: Any, num_engines: int) -> None:
+    for _ in range(num_engines):
+        for name, values in _told().items():
+            getattr(tell, name)(**values)
 
 
 def _registered(observer: Any) -> pluggy.PluginManager:

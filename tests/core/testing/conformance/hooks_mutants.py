@@ -1,5 +1,7 @@
 """Observers with one planted fault each."""
 
+import logging
+import threading
 import time
 
 from jackfield.interfaces.hooks import hookimpl
@@ -90,3 +92,57 @@ class Strict:
     @hookimpl
     def engine_started(self, config, activation):
         assert not activation.selections
+
+
+class SlowEnd:
+    """Writes of every request somewhere."""
+
+    @hookimpl
+    def request_finished(self, output):
+        time.sleep(0.1)
+
+
+class Bursting:
+    """Writes every tenth step."""
+
+    count = 0
+
+    @hookimpl
+    def step_finished(self, stats):
+        self.count += 1
+        if self.count % 10 == 0:
+            time.sleep(0.2)
+
+
+class SlowStart:
+    @hookimpl
+    def engine_started(self, config, activation):
+        time.sleep(0.6)
+
+
+class SlowStop:
+    @hookimpl
+    def engine_stopped(self, error):
+        time.sleep(0.6)
+
+
+class Haunted:
+    """Starts a thread with every engine."""
+
+    @hookimpl
+    def engine_started(self, config, activation):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+class Printing:
+    @hookimpl
+    def step_finished(self, stats):
+        print(stats)
+
+
+class Silencing:
+    """Turns logging off for all."""
+
+    @hookimpl
+    def engine_started(self, config, activation):
+        logging.getLogger().setLevel(logging.CRITICAL)

@@ -17,6 +17,13 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Censor": "test_answers_do_not_depend_on_it",
     "Slow": "test_it_holds_up_no_step",
     "Strict": "test_it_lasts_through_a_whole_engine",
+    "SlowEnd": "test_no_hook_holds_up_the_engine[request_finished]",
+    "Bursting": "test_no_hook_holds_up_the_engine[step_finished]",
+    "SlowStart": "test_no_hook_holds_up_the_engine[engine_started]",
+    "SlowStop": "test_no_hook_holds_up_the_engine[engine_stopped]",
+    "Haunted": "test_it_leaves_no_thread",
+    "Printing": "test_it_prints_nothing",
+    "Silencing": "test_it_leaves_logging_alone",
 }
 pytestmark = pytest.mark.core_model
 
