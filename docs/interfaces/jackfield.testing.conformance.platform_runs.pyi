@@ -13,8 +13,8 @@ from jackfield.request import CompletionOutput
 from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
 from jackfield.testing.conformance.card import CardKit
-GREEDY = ...
-RANDOM = ...
+GREEDY = SamplingParams(max_tokens=12, temperature=0.0, ignore_eos=True)
+RANDOM = SamplingParams(max_tokens=12, temperature=0.9, seed=7, ignore_eos=True)
 LOGPROB_ERROR = 0.001
 MAX_BLOCKS = 32
 Change = Callable[[Worker], object]
@@ -34,6 +34,9 @@ class PlatformRuns(CardKit):
         ...
 
     def change_workers(self, patch: pytest.MonkeyPatch, card: type[Platform], change: Change) -> list[bool]:
+        ...
+
+    def require_sampling(self, params: SamplingParams) -> None:
         ...
 
     def require_reached(self, changed: Sequence[bool]) -> None:

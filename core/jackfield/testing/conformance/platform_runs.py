@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from jackfield.client import LLM
+from jackfield.features import features_in_use
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.request import CompletionOutput
@@ -64,6 +65,13 @@ class PlatformRuns(CardKit):
 
         patch.setattr(card, "create_worker", create_and_change)
         return changed
+
+    def require_sampling(self, params: SamplingParams) -> None:
+        """Skip the test where the platform's card does not declare what `params` ask for."""
+        features = self.load().features
+        missing = sorted(features_in_use(params) - features)
+        if missing and "*" not in features:
+            pytest.skip(f"does not serve {', '.join(missing)}")
 
     def require_reached(self, changed: Sequence[bool]) -> None:
         """Skip the test where workers were made in another process, into which the kit cannot reach."""

@@ -42,12 +42,14 @@ class SamplingTests(PlatformRuns):
         hot = SamplingParams(
             max_tokens=12, temperature=5.0, ignore_eos=True, seed=3, **_NARROW[name]
         )
+        self.require_sampling(hot)
         with self.open(tmp_path) as llm:
             assert answer(llm, self.prompts, hot) == answer(llm, self.prompts, GREEDY)
 
     def test_a_large_bias_decides(self, tmp_path: Path) -> None:
         """For its token, and against it where it is negative."""
         wanted = replace(GREEDY, logit_bias={7: _CERTAIN})
+        self.require_sampling(wanted)
         with self.open(tmp_path) as llm:
             assert answer(llm, self.prompts, wanted) == [[7] * 12] * len(self.prompts)
             ((first, *_),) = answer(llm, [[1, 2, 3]], GREEDY)
@@ -58,31 +60,36 @@ class SamplingTests(PlatformRuns):
     def test_a_large_penalty_turns_to_the_next_best(self, tmp_path: Path, name: str) -> None:
         """Of two tokens that are wanted above all others the second comes once the first was said."""
         bias: dict[str, Any] = {"logit_bias": {7: 100.0, 8: 80.0}, name: 60.0}
+        params = replace(GREEDY, max_tokens=2, **bias)
+        self.require_sampling(params)
         with self.open(tmp_path) as llm:
-            assert answer(llm, [[7, 8]], replace(GREEDY, max_tokens=2, **bias)) == [[7, 8]]
+            assert answer(llm, [[7, 8]], params) == [[7, 8]]
 
     def test_a_repetition_penalty_looks_at_the_prompt_too(self, tmp_path: Path) -> None:
         """Nothing is said twice, and nothing that was asked; the prompt holds so much that it would be otherwise."""
         prompt = [*range(3, 103)]
+        params = replace(GREEDY, repetition_penalty=_CERTAIN)
+        self.require_sampling(params)
         with self.open(tmp_path) as llm:
             (free,) = answer(llm, [prompt], GREEDY)
-            (tokens,) = answer(llm, [prompt], replace(GREEDY, repetition_penalty=_CERTAIN))
+            (tokens,) = answer(llm, [prompt], params)
         if not _has_repeats(prompt, free):
             self.not_shown("without a penalty nothing is said twice either")
         assert not _has_repeats(prompt, tokens)
 
     def test_min_tokens_hold_back_the_end(self, tmp_path: Path) -> None:
         """However much it is wanted."""
+        end = 7
+        params = SamplingParams(
+            max_tokens=8,
+            min_tokens=4,
+            temperature=0.0,
+            ignore_eos=True,
+            logit_bias={end: _CERTAIN},
+            stop_token_ids=(end,),
+        )
+        self.require_sampling(params)
         with self.open(tmp_path) as llm:
-            end = 7
-            params = SamplingParams(
-                max_tokens=8,
-                min_tokens=4,
-                temperature=0.0,
-                ignore_eos=True,
-                logit_bias={end: _CERTAIN},
-                stop_token_ids=(end,),
-            )
             (tokens,) = answer(llm, [[1, 2]], params)
         assert (len(tokens), tokens.index(end)) == (5, 4)
 
@@ -91,6 +98,7 @@ class SamplingTests(PlatformRuns):
         drawn = SamplingParams(
             max_tokens=6, temperature=2.0, seed=5, ignore_eos=True, logprobs=VOCAB_SIZE
         )
+        self.require_sampling(drawn)
         with self.open(tmp_path) as llm:
             (output,) = llm.generate([[1, 2, 3]], drawn)
             (few,) = llm.generate([[1, 2, 3]], replace(drawn, logprobs=3))
@@ -114,6 +122,7 @@ class SamplingTests(PlatformRuns):
         """Each token's, after all that stand before it."""
         prompt = [3, 1, 4, 1, 5, 9, 2, 6]
         params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True, prompt_logprobs=0)
+        self.require_sampling(replace(params, logprobs=VOCAB_SIZE))
         with self.open(tmp_path, {"cache.prefix_caching": False}) as llm:
             (output,) = llm.generate([prompt], params)
             found = [entry for entry in output.prompt_logprobs or () if entry is not None]
