@@ -35,20 +35,23 @@ def batched(
     (32 rows of 256 tokens). Of a product in half precision torch yields rounded scores, so it runs twice: the second
     product adds the negative peak of the first before it rounds, and the scores that matter are the small ones.
     """
-    num_rows, _, group, head_size = q_RKGH.shape
+    group, head_size = q_RKGH.shape[2:]
     q = q_RKGH.reshape(-1, group, head_size)
     k_T = k_RKWH.flatten(0, 1).transpose(1, 2)
-    scores_RKGW = torch.bmm(q, k_T).view(num_rows, -1, group, k_T.shape[-1])
-    mask = None if mask_R1W is None else mask_R1W.unsqueeze(1)
-    if mask is not None:
-        scores_RKGW += mask
-    if scores_RKGW.dtype.itemsize < 4:
-        start = scores_RKGW.amax(-1, keepdim=True).mul_(-scale)
-        start = start.expand_as(scores_RKGW) if mask is None else start + mask
-        scores = torch.baddbmm(start.flatten(0, 1), q, k_T, alpha=scale)
-    else:
-        scores = scores_RKGW.mul_(scale).flatten(0, 1)
+    start = q.new_zeros(()) if mask_R1W is None else _of_all_heads(mask_R1W, q_RKGH)
+    # scaled by the product itself: float16 does not hold what large queries and keys give before
+    scores = torch.baddbmm(start, q, k_T, alpha=scale)
+    if scores.dtype.itemsize < 4:
+        start = (start - scores.amax(-1, keepdim=True)).expand_as(scores)
+        scores = torch.baddbmm(start, q, k_T, alpha=scale)
     return torch.bmm(scores.softmax(-1), v_RKWH.flatten(0, 1)).view_as(q_RKGH)
+
+
+def _of_all_heads(mask_R1W: Tensor, q_RKGH: Tensor) -> Tensor:
+    """The mask of each product, [R * K, G, W]."""
+    num_rows, num_kv_heads, group, _ = q_RKGH.shape
+    shape = num_rows, num_kv_heads, group, mask_R1W.shape[-1]
+    return mask_R1W.unsqueeze(1).expand(shape).flatten(0, 1)
 
 
 def capped(

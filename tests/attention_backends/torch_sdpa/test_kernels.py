@@ -1,0 +1,23 @@
+"""Attention over gathered keys and values equals what it is by definition."""
+
+import pytest
+import torch
+
+from jackfield_torch_sdpa.kernels import batched
+
+
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_products_that_float16_does_not_hold_may_have_a_small_scale(is_masked):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(3, 2, width, 64) for width in (4, 50, 50))
+    q, k, v = (200 * q).half(), (200 * k).half(), v.half()
+    mask = torch.zeros(3, 1, 50)
+    mask[:, :, 40:] = -torch.inf if is_masked else 0
+    scores = q.double() @ k.double().transpose(-1, -2)
+    scale = float(3 / scores.std())
+
+    found = batched(q, k, v, mask.half() if is_masked else None, scale)
+
+    exact = (scale * scores + mask.unsqueeze(1)).softmax(-1) @ v.double()
+    assert scores.abs().max() > torch.finfo(torch.float16).max
+    assert torch.allclose(found.double(), exact, atol=1e-2)
