@@ -34,9 +34,14 @@ class LayerStore:
 
     def write(self, k_TKH: Tensor, v_TKH: Tensor, places: Places) -> None:
         """Put the keys and values of T tokens into their places."""
-        heads = self._heads
-        heads.index_copy_(0, places.keys, k_TKH.flatten(0, 1).to(heads.dtype))
-        heads.index_copy_(0, places.values, v_TKH.flatten(0, 1).to(heads.dtype))
+        self._copy(places.keys, k_TKH)
+        self._copy(places.values, v_TKH)
+
+    def _copy(self, places: Tensor, x_TKH: Tensor) -> None:
+        heads, x = self._heads, x_TKH.flatten(0, 1).to(self._heads.dtype)
+        if heads.itemsize == 1:  # torch moves bytes everywhere, float8 not on every device
+            heads, x = heads.view(torch.uint8), x.view(torch.uint8)
+        heads.index_copy_(0, places, x)
 
 
 class GroupCache:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
-from jackfield.dtypes import BFLOAT16, FLOAT32
+from jackfield.dtypes import BFLOAT16, FLOAT8_E4M3, FLOAT8_E5M2, FLOAT32
 from jackfield.errors import SelectionError
 from jackfield_torch.paged_cache import GroupCache, choose_layout
 
@@ -67,6 +67,19 @@ def test_values_are_stored_in_the_dtype_of_the_layout():
     store.write(k, v, cache.places(torch.tensor([5])))
 
     assert torch.equal(store.views.key_BSHD[1, 2], k[0].bfloat16())
+
+
+@pytest.mark.parametrize("dtype", [FLOAT8_E4M3, FLOAT8_E5M2], ids=str)
+def test_values_are_written_in_eight_bits_too(dtype):
+    layout = CacheLayout(block_size=3, dtype=dtype)
+    cache = GroupCache(GROUP, layout, 2, 2, torch.device("cpu"))
+    store = cache.layers[1]
+    k, v = torch.randn(2, 1, 2, 4)
+
+    store.write(k, v, cache.places(torch.tensor([5])))
+
+    written = store.views.value_BSHD[1, 2]
+    assert torch.equal(written.float(), v[0].to(written.dtype).float())
 
 
 def test_a_block_is_copied_in_all_layers():
