@@ -49,7 +49,7 @@ class QuantizationScheme(Card):
 
     @abstractmethod
     def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
-        """True where these column-parallel parts, which share their input, may become one matrix."""
+        """True where these column-parallel parts, which share input and settings, may become one matrix."""
 
     @abstractmethod
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:

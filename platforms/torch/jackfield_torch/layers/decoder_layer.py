@@ -51,9 +51,10 @@ class DecoderLayer:
 
 
 def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
-    """One matrix where all parts have one scheme that can fuse them, else one after another."""
+    """One matrix where all parts are stored alike and have one scheme that can fuse them, else one after another."""
     first = schemes(parts[0])
-    if all(schemes(part) is first for part in parts) and (len(parts) == 1 or first.can_fuse(parts)):
+    are_alike = all(schemes(part) is first and part.settings == parts[0].settings for part in parts)
+    if are_alike and (len(parts) == 1 or first.can_fuse(parts)):
         return first.create(parts, shard)
     return JoinedLinear([schemes(part).create([part], shard) for part in parts])
 

@@ -1,0 +1,26 @@
+"""Linears of one input become one matrix where that is possible."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from jackfield_torch.interfaces.quantization import LinearPart
+from jackfield_torch.layers.decoder_layer import build_linear_of
+from jackfield_torch.layers.linear import JoinedLinear
+from jackfield_torch.loader import RandomWeights, WeightShard
+from jackfield_torch.unquantized import UnquantizedScheme
+
+CPU = torch.device("cpu")
+PARTS = [LinearPart(name=name, in_size=8, out_size=4, settings={"bits": 4}) for name in ("q", "k")]
+
+
+@pytest.mark.parametrize(("bits", "is_joined"), [(4, False), (8, True)])
+def test_parts_are_one_matrix_only_where_they_are_stored_alike(bits, is_joined):
+    scheme = UnquantizedScheme()
+    shard = WeightShard(RandomWeights(0, CPU, std=1.0), 0, 1, CPU, torch.float32)
+    parts = [PARTS[0], replace(PARTS[1], settings={"bits": bits})]
+
+    linear = build_linear_of(parts, lambda part: scheme, shard)
+
+    assert isinstance(linear, JoinedLinear) == is_joined
