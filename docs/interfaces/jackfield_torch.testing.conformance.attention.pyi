@@ -12,7 +12,9 @@ from jackfield_torch.testing.conformance.attention_cases import CORE_AXES
 from jackfield_torch.testing.conformance.attention_cases import STEPS
 from jackfield_torch.testing.conformance.attention_cases import AttentionCase
 from jackfield_torch.testing.conformance.attention_cases import Claims
-class AttentionKit(CardKit):
+from jackfield_torch.testing.conformance.attention_changes import AttentionChanges
+from jackfield_torch.testing.conformance.attention_sizes import AttentionSizes
+class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
     kind = KIND
     device: ClassVar[str] = ''
     strength: ClassVar[int] = 2

@@ -37,7 +37,10 @@ class AttentionNeed:
 class AttentionBackend(Card):
     """Selected for each cache group. `check(AttentionNeed, facts)`.
 
-    `capture` says what a device graph may record: "none", "uniform" (all rows of equal length) or "any".
+    `capture` says what a device graph may record: "none", "uniform" (all rows have as many queries) or "any". A graph
+    is replayed for steps with as many rows and as many tokens in all as the one that it recorded, after `prepare` of each;
+    under "any" the queries may be shared out among the rows in another way. Lengths, blocks and the order of rows are those
+    of the step.
     """
 
     layouts: ClassVar[LayoutSupport] = LayoutSupport()  # that it reads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
@@ -21,16 +21,28 @@ from jackfield_torch.testing.conformance.attention_cases import (
     Claims,
     values,
 )
-from jackfield_torch.testing.conformance.attention_rows import PagedRows, Step
+from jackfield_torch.testing.conformance.attention_changes import AttentionChanges
+from jackfield_torch.testing.conformance.attention_rows import Numbers, PagedRows, Step
+from jackfield_torch.testing.conformance.attention_runs import (
+    attend,
+    attend_layers,
+    run,
+    skip_unless_claimed,
+)
+from jackfield_torch.testing.conformance.attention_sizes import AttentionSizes
 from jackfield_torch.testing.conformance.devices import choose_device, graphs_of
 from jackfield_torch.testing.conformance.tolerances import check_attention, join
 
 _SOME_ROWS = ("mixed", "chunks", "decodes", "prompt")
 _CAPTURES = ("none", "uniform", "any")
+_COUNTS = {  # queries of each row in the steps of one graph
+    "uniform": ((1, 1, 1), (1, 1, 1)),
+    "any": ((7, 1, 2), (1, 7, 2), (4, 3, 3)),
+}
 _VALUES = [pytest.param(*value, id="=".join(map(str, value))) for value in values()]
 
 
-class AttentionKit(CardKit):
+class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
     """A third party's test file names the entry point: `name = "mine"`.
 
     What the backend does not claim is skipped with its own reason.
@@ -49,13 +61,26 @@ class AttentionKit(CardKit):
 
     @classmethod
     def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """One test for each case that the backend claims, so that no pair of values is lost to the others."""
-        if "case" in metafunc.fixturenames:
-            try:
-                cases = cls.claimed().cases(cls.strength)
-            except (JackfieldError, pytest.skip.Exception):
-                cases = []  # the tests that need no case say why
-            metafunc.parametrize("case", cases, ids=str)
+        """One test for each case that the backend claims, so that no pair of values is lost to the others.
+
+        What starts from the plainest case runs in every dtype that it claims.
+        """
+        names = metafunc.fixturenames
+        try:
+            if "case" in names:
+                metafunc.parametrize("case", cls.claimed().cases(cls.strength), ids=str)
+            elif "base" in names and not {"axis", "dtype"}.intersection(names):
+                if bases := cls.claimed().bases:
+                    metafunc.parametrize("base", bases, ids=lambda base: base.dtype)
+        except (JackfieldError, pytest.skip.Exception):
+            if "case" in names:
+                metafunc.parametrize("case", [])  # the tests that need no case say why
+
+    @pytest.fixture(autouse=True)
+    def _infer(self) -> Iterator[None]:
+        """As in an engine, where nothing asks for gradients."""
+        with torch.inference_mode():
+            yield
 
     @pytest.fixture
     def claims(self) -> Claims:
@@ -80,14 +105,14 @@ class AttentionKit(CardKit):
     def test_a_capability_is_claimed_or_refused_with_a_reason(
         self, claims: Claims, base: AttentionCase, axis: str, value: Any
     ) -> None:
-        """The list of what the backend can do; skipped is what it refuses."""
-        _skip_unless_claimed(claims, replace(base, **{axis: value}))
+        """The list of what the backend can do, each shown by a step; skipped is what it refuses."""
+        attend(claims, replace(base, **{axis: value}))
 
     def test_attention_equals_plain_attention_in_float64(
         self, claims: Claims, case: AttentionCase
     ) -> None:
         """Every pair of steps, dtypes, block sizes, heads, head sizes, features and block tables that it claims."""
-        _attend(claims, case)
+        attend(claims, case)
 
     @pytest.mark.parametrize("rows", STEPS)
     @pytest.mark.parametrize("window", [1, 5, 16, 32, 64])
@@ -95,48 +120,46 @@ class AttentionKit(CardKit):
         self, claims: Claims, base: AttentionCase, rows: str, window: int
     ) -> None:
         """A query sees the last `window` tokens, itself included; slots behind that may be poisoned."""
-        _attend(claims, replace(base, rows=rows, window=window))
+        attend(claims, replace(base, rows=rows, window=window))
 
     @pytest.mark.parametrize("rows", STEPS)
     def test_a_soft_cap_bends_the_scores(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:
         """cap tanh(score / cap), after the scale and before the mask."""
-        _attend(claims, replace(base, rows=rows, soft_cap=0.7))
+        attend(claims, replace(base, rows=rows, soft_cap=0.7))
 
     @pytest.mark.parametrize("rows", STEPS)
     def test_sinks_take_their_share(self, claims: Claims, base: AttentionCase, rows: str) -> None:
         """A sink is one more score of its head, without a value."""
-        _attend(claims, replace(base, rows=rows, sinks=True))
+        attend(claims, replace(base, rows=rows, sinks=True))
 
     @pytest.mark.parametrize("rows", STEPS)
     def test_without_causality_a_query_sees_all_tokens(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:
         """Those after it too."""
-        _attend(claims, replace(base, rows=rows, causal=False))
+        attend(claims, replace(base, rows=rows, causal=False))
 
     @pytest.mark.parametrize("sharpness", [0.25, 1.0, 3.0])
     def test_scores_are_multiplied_with_the_scale_of_the_layer(
         self, claims: Claims, base: AttentionCase, sharpness: float
     ) -> None:
         """Which need not be the root of the head size."""
-        _attend(claims, replace(base, sharpness=sharpness))
+        attend(claims, replace(base, sharpness=sharpness))
 
     @pytest.mark.parametrize("heads", CORE_AXES["heads"], ids=lambda h: f"{h[0]}x{h[1]}")
     def test_query_heads_read_their_kv_head(
         self, claims: Claims, base: AttentionCase, heads: tuple[int, int]
     ) -> None:
         """Query head n reads kv head n // (query heads // kv heads)."""
-        _attend(claims, replace(base, heads=heads))
+        attend(claims, replace(base, heads=heads))
 
     @pytest.mark.parametrize("dtype", CORE_AXES["dtype"])
     def test_long_sums_do_not_drift(self, claims: Claims, base: AttentionCase, dtype: str) -> None:
         """Values of one sign over thousands of tokens: a sum that runs in half precision stands still."""
         case = replace(base, dtype=dtype, sharpness=0.1)
-        _skip_unless_claimed(claims, case)
-        rows = PagedRows(case, claims, rows=((1, 3000), (4, 2100)), mean=1.0)
-        _run(rows, rows.step())
+        attend(claims, case, rows=((1, 3000), (4, 2100)), numbers=Numbers(mean=1.0))
 
     @pytest.mark.parametrize("poison", [torch.nan, torch.inf, 3e4], ids=["nan", "inf", "large"])
     @pytest.mark.parametrize("rows", _SOME_ROWS)
@@ -144,9 +167,7 @@ class AttentionKit(CardKit):
         self, claims: Claims, base: AttentionCase, rows: str, poison: float
     ) -> None:
         """Slots past the end of a row, blocks of nobody, and block ids past what a row needs."""
-        case = replace(base, rows=rows)
-        paged = PagedRows(case, claims, poison=poison)
-        _run(paged, paged.step())
+        attend(claims, replace(base, rows=rows), poison=poison)
 
     @pytest.mark.parametrize("chunk", [1, 7, 16, 40])
     def test_chunks_of_a_prompt_give_what_the_whole_gives(
@@ -180,37 +201,23 @@ class AttentionKit(CardKit):
     def test_rows_may_share_blocks(self, claims: Claims, base: AttentionCase, rows: str) -> None:
         """Requests that begin alike read the same blocks."""
         shared = ((1, 70), (9, 64), (1, 49), (16, 80)) if rows == "mixed" else ((16, 64), (33, 96))
-        paged = PagedRows(replace(base, tables="shared"), claims, rows=shared)
-        _run(paged, paged.step())
+        attend(claims, replace(base, tables="shared"), rows=shared)
 
     def test_layers_of_a_step_share_one_preparation(
         self, claims: Claims, base: AttentionCase
     ) -> None:
         """With other queries, caches and scales."""
         rows = PagedRows(base, claims, num_layers=3)
-        attention, step = rows.create(), rows.step()
-        attention.prepare(step.batch)
-        for layer in rows.group.layers:
-            facts = replace(rows.facts, scale=rows.facts.scale * (layer + 1))
-            step.q_TNH = step.q_TNH.roll(1, 0)
-            rows.write(step, layer)
-            found = attention.attend(step.q_TNH, rows.views(layer), facts)
-            check_attention(found, rows.exact(step, layer, facts), *base.dtypes)
+        attend_layers(rows, *({"scale": rows.facts.scale * (n + 1)} for n in rows.group.layers))
 
     @pytest.mark.parametrize("windows", [(None, 5, None), (5, 16, 1)], ids=["some", "all"])
     def test_layers_of_a_group_may_differ_in_their_window(
         self, claims: Claims, base: AttentionCase, windows: Sequence[int | None]
     ) -> None:
         """A group that keeps all tokens may hold layers that see fewer."""
-        _skip_unless_claimed(claims, replace(base, window=5))
+        skip_unless_claimed(claims, replace(base, window=5))
         rows = PagedRows(replace(base, window=5), claims, num_layers=3, keeps_window=True)
-        attention, step = rows.create(), rows.step()
-        attention.prepare(step.batch)
-        for layer, window in enumerate(windows):
-            facts = replace(rows.facts, window=window)
-            rows.write(step, layer)
-            found = attention.attend(step.q_TNH, rows.views(layer), facts)
-            check_attention(found, rows.exact(step, layer, facts), *base.dtypes)
+        attend_layers(rows, *({"window": window} for window in windows))
 
     def test_a_later_step_forgets_the_one_before(self, claims: Claims, base: AttentionCase) -> None:
         """Prompts, then decodes of the same rows, of fewer rows, and of all again; some enter a new block."""
@@ -238,7 +245,7 @@ class AttentionKit(CardKit):
         step = paged.step()
         rest = torch.full_like(step.q_TNH, torch.nan)
         step.q_TNH = torch.cat([step.q_TNH, rest], 1)[:, : base.heads[0]]
-        _run(paged, step)
+        run(paged, step)
 
     @pytest.mark.parametrize("rows", STEPS)
     def test_nothing_that_it_was_given_is_changed(
@@ -274,22 +281,23 @@ class AttentionKit(CardKit):
     def test_written_values_land_in_their_slots_and_nowhere_else(
         self, claims: Claims, base: AttentionCase, block_size: int
     ) -> None:
-        """In the layout that an engine gives this backend, as the backend sees it."""
+        """In each layout that it declares, after a step: the cache holds what was written, and what it held before."""
         case = replace(base, block_size=block_size)
-        _skip_unless_claimed(claims, case)
-        rows = PagedRows(case, claims)
-        step, cache = rows.step(), rows.views()
-        expected = [cache.key_BSHD.clone(), cache.value_BSHD.clone()]
-        slots = step.batch.slots_T
-        for whole, tokens in zip(expected, rows.tokens(step), strict=True):
-            whole[slots // block_size, slots % block_size] = tokens
+        skip_unless_claimed(claims, case)
+        for order in claims.card.layouts.orders:
+            rows = PagedRows(case, claims.with_order(order))
+            step, cache = rows.step(), rows.views()
+            expected = [cache.key_BSHD.clone(), cache.value_BSHD.clone()]
+            slots = step.batch.slots_T
+            for whole, tokens in zip(expected, rows.tokens(step), strict=True):
+                whole[slots // block_size, slots % block_size] = tokens.to(whole.dtype)
 
-        rows.write(step)
+            run(rows, step)
 
-        for name, found, wanted in zip(
-            ("keys", "values"), (cache.key_BSHD, cache.value_BSHD), expected, strict=True
-        ):
-            assert torch.equal(_bytes(found), _bytes(wanted)), f"{name} are not where they belong"
+            for name, found, wanted in zip(
+                ("keys", "values"), (cache.key_BSHD, cache.value_BSHD), expected, strict=True
+            ):
+                assert torch.equal(_bytes(found), _bytes(wanted)), f"{name} moved in {order}"
 
     def test_every_declared_layout_can_be_made(self, claims: Claims, base: AttentionCase) -> None:
         """Each order is a permutation of K, B, S, H and D that the runtime can write, and is read rightly."""
@@ -297,7 +305,7 @@ class AttentionKit(CardKit):
             one = claims.with_order(order)
             refusal = one.refusal(base)
             assert not refusal, f"order {order!r}: {refusal}"
-            _attend(one, base)
+            attend(one, base)
 
     def test_host_lengths_may_be_upper_bounds(self, claims: Claims, base: AttentionCase) -> None:
         """Where the card says that it needs no exact lengths on the host, those on the device decide."""
@@ -312,29 +320,26 @@ class AttentionKit(CardKit):
     def test_a_device_graph_records_what_is_claimed(
         self, claims: Claims, base: AttentionCase, level: str
     ) -> None:
-        """Recorded in one step and replayed in the next, whose rows are longer and whose tables have grown."""
+        """Recorded in one step and replayed in the next: rows are longer, tables have grown, rows are in another order.
+
+        "any": and they have other numbers of queries, as many in all.
+        """
         claimed, graphs = claims.card.capture, graphs_of(claims.device)
         assert claimed in _CAPTURES, f"capture is {claimed!r}, not one of {', '.join(_CAPTURES)}"
         if _CAPTURES.index(claimed) < _CAPTURES.index(level):
             pytest.skip(f"claims {claimed!r}")
         if graphs is None:
             pytest.skip(f"no graphs on {claims.device}")
-        rows = PagedRows(base, claims, rows=((40, 40), (5, 5), (21, 21)))
+        rows = PagedRows(base, claims, rows=((60, 60), (30, 30), (40, 40)))
         attention = rows.create(max_length=64)
-        counts = (1, 1, 1) if level == "uniform" else (7, 1, 2)
-        start = [length - 2 * count for (_, length), count in zip(rows.rows, counts, strict=True)]
-        spans = [(0, stop) for stop in start]
-        first, second = (
-            rows.step([(s + n * c, s + n * c + c) for s, c in zip(start, counts, strict=True)])
-            for n in (0, 1)
-        )
-        rows.run(attention, rows.step(spans))
-        rows.run(attention, first)  # warm: what is compiled or allocated once is done
-        q_TNH = first.q_TNH.clone()
+        steps = list(_recorded_steps(rows, _COUNTS[level]))
+        rows.run(attention, steps[0])  # warm: what is compiled or allocated once is done
+        rows.run(attention, steps[1])
+        q_TNH = steps[1].q_TNH.clone()
         graph = graphs.CUDAGraph()
         with graphs.graph(graph):
             o_TNH = attention.attend(q_TNH, rows.views(), rows.facts)
-        for step in (first, second):
+        for step in steps[1:]:
             attention.prepare(step.batch)
             rows.write(step)
             q_TNH.copy_(step.q_TNH)
@@ -352,19 +357,17 @@ class AttentionKit(CardKit):
         attention.close()
 
 
-def _skip_unless_claimed(claims: Claims, case: AttentionCase) -> None:
-    if refusal := claims.refusal(case):
-        pytest.skip(refusal)
-
-
-def _attend(claims: Claims, case: AttentionCase) -> None:
-    _skip_unless_claimed(claims, case)
-    rows = PagedRows(case, claims)
-    _run(rows, rows.step())
-
-
-def _run(rows: PagedRows, step: Step) -> None:
-    rows.check(rows.run(rows.create(), step), step)
+def _recorded_steps(rows: PagedRows, counts: Sequence[Sequence[int]]) -> Iterator[Step]:
+    """Prompts, and steps that go on from there with so many queries each; the last with its rows the other way round."""
+    stops = [26, 3, 17]
+    yield rows.step([(0, stop) for stop in stops])
+    for queries in counts:
+        spans = [(s, s + count) for s, count in zip(stops, queries, strict=True)]
+        stops = [stop for _, stop in spans]
+        yield rows.step(spans)
+    yield rows.step(
+        [(s, s + count) for s, count in zip(stops, counts[0], strict=True)][::-1], (2, 1, 0)
+    )
 
 
 def _given(rows: PagedRows, step: Step) -> dict[str, Tensor]:

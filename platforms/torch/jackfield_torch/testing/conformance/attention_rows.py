@@ -27,6 +27,15 @@ from jackfield_torch.testing.conformance.tolerances import ExactSum, check_atten
 NUM_SPARE_BLOCKS = 3  # that no row owns
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What queries, keys and values are: normal numbers, unless said otherwise."""
+
+    size: float = 1.0  # of queries and keys
+    mean: float = 0.0  # of keys and values
+    is_whole: bool = False  # -1, 0 or 1, so that scores are exact in whatever dtype and order
+
+
 @dataclass(slots=True)
 class Step:
     """What one step shows the backend, and which tokens of which rows it is about."""
@@ -52,26 +61,25 @@ class PagedRows:
         rows: Sequence[tuple[int, int]] = (),  # (queries, tokens in all); as the case says
         num_layers: int = 1,
         poison: float = torch.nan,
-        mean: float = 0.0,  # of keys and values
+        numbers: Numbers = Numbers(),
+        num_unused: int = 0,  # blocks of nobody that no table names, anywhere among the others
         keeps_window: bool = False,  # True: what is behind the window is still there
     ) -> None:
         self.case, self.rows = case, tuple(rows) or STEPS[case.rows]
+        self._numbers = numbers
         self.device = claims.device
         self._claims = claims
         self._random = torch.Generator().manual_seed(len(str(case)))
         self._size = case.block_size
         self._owned = [-(-length // self._size) for _, length in self.rows]
-        self.num_blocks = sum(self._owned) + NUM_SPARE_BLOCKS
+        self.num_blocks = sum(self._owned) + NUM_SPARE_BLOCKS + num_unused
         self.group = self._make_group(num_layers, keeps_window)
         layout = claims.layout(case)
         num_kv_heads = case.heads[1]
         self._cache = GroupCache(self.group, layout, self.num_blocks, num_kv_heads, self.device)
-        for layer in self.group.layers:
-            views = self.views(layer)
-            views.key_BSHD.fill_(poison)
-            views.value_BSHD.fill_(poison)
         self._tables = self._make_tables()
-        self._contents = [self._make_contents(mean) for _ in self.group.layers]
+        self._poison(poison)
+        self._contents = [self._make_contents() for _ in self.group.layers]
         sinks = self._draw(case.heads[0], dtype=torch.float32) if case.sinks else None
         self.facts = LayerAttention(
             scale=case.scale,
@@ -138,7 +146,7 @@ class PagedRows:
             slots_T=torch.cat(slots).to(self.device),
         )
         q_TNH = self._draw(sum(counts), self.case.heads[0], self.case.head_size)
-        return Step(rows, spans, batch, q_TNH)
+        return Step(rows, spans, batch, q_TNH * self._numbers.size)
 
     def run(self, attention: Attention, step: Step) -> Tensor:
         """One layer of a step, in the order of the runtime."""
@@ -172,7 +180,12 @@ class PagedRows:
         """Raises AssertionError where an output is not what the rows say."""
         assert found.dtype == step.q_TNH.dtype, f"outputs are {found.dtype}, not {step.q_TNH.dtype}"
         assert found.device == step.q_TNH.device, f"outputs are on {found.device}"
-        check_attention(found, self.exact(step), *self.case.dtypes)
+        check_attention(found, self.exact(step), *self.dtypes_that_count)
+
+    @property
+    def dtypes_that_count(self) -> tuple[str, ...]:
+        """Those that a backend may round to. What a float8 cache holds is exact in every dtype that computes."""
+        return tuple(name for name in self.case.dtypes if not name.startswith("float8"))
 
     @property
     def _dtypes(self) -> tuple[torch.dtype, torch.dtype]:
@@ -195,7 +208,10 @@ class PagedRows:
         order = torch.arange(self.num_blocks)
         if self.case.tables != "ascending":
             order = torch.randperm(self.num_blocks, generator=self._random)
-        *tables, self._spare = torch.split(order, [*self._owned, NUM_SPARE_BLOCKS])
+        *tables, self._spare = torch.split(
+            order, [*self._owned, self.num_blocks - sum(self._owned)]
+        )
+        self._spare = self._spare[:NUM_SPARE_BLOCKS]
         for table in tables[1:]:
             table[: self._num_shared] = tables[0][: self._num_shared]
         return list(tables)
@@ -207,11 +223,22 @@ class PagedRows:
             return 0
         return min(length - count for count, length in self.rows) // self._size
 
-    def _make_contents(self, mean: float) -> list[Tensor]:
-        """Keys and values of each row, [2, L, K, H] in the dtype of the cache."""
-        shape = self.case.heads[1], self.case.head_size
+    def _poison(self, poison: float) -> None:
+        """All slots that a table names; unused blocks may be many, and take no memory as long as nobody writes them."""
+        for block in torch.cat([*self._tables, self._spare]).tolist():
+            for store in self._cache.layers.values():
+                store.views.key_BSHD[block].fill_(poison)
+                store.views.value_BSHD[block].fill_(poison)
+
+    def _make_contents(self) -> list[Tensor]:
+        """Keys and values of each row, [2, L, K, H] in float32: numbers that the dtype of the cache holds."""
+        shape, numbers = (self.case.heads[1], self.case.head_size), self._numbers
+        sizes = torch.tensor([numbers.size, 1.0], device=self.device).view(2, 1, 1, 1)
         contents = [
-            self._draw(2, length, *shape, dtype=self._dtypes[1]) + mean for _, length in self.rows
+            (self._draw(2, length, *shape, dtype=torch.float32) * sizes + numbers.mean)
+            .to(self._dtypes[1])
+            .float()
+            for _, length in self.rows
         ]
         num_shared = self._num_shared * self._size
         for content in contents[1:]:
@@ -244,4 +271,6 @@ class PagedRows:
 
     def _draw(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         drawn = torch.randn(shape, generator=self._random)
+        if self._numbers.is_whole:
+            drawn = drawn.clamp(-1.4, 1.4).round()
         return drawn.to(self.device, dtype or self._dtypes[0])

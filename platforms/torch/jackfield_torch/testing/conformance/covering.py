@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -11,20 +11,27 @@ Choice = dict[str, Any]
 _Part = tuple[tuple[str, Any], ...]
 
 
-def covering(axes: Mapping[str, Sequence[Any]], strength: int = 2) -> Iterator[Choice]:
+def covering(
+    axes: Mapping[str, Sequence[Any]],
+    strength: int = 2,
+    is_possible: Callable[[Choice], bool] = lambda part: True,
+) -> Iterator[Choice]:
     """Choices in which the values of any `strength` axes occur in all their combinations.
 
-    A strength of 1 shows each value once; as many as there are axes, or more, is the whole product. The order is the
-    same in every run. Greedy: each choice starts from a combination that is missing, and takes of the other axes what
-    shows most of what is missing; of equals the first.
+    `is_possible` tells of some of a choice's values whether any choice that is wanted has them: combinations that none
+    has are left out, and no choice is made that is not wanted. A strength of 1 shows each value once; as many as there
+    are axes, or more, is the whole product. The order is the same in every run. Greedy: each choice starts from a
+    combination that is missing, and takes of the other axes what shows most of what is missing; of equals the first.
     """
     if strength >= len(axes):
-        yield from (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
+        whole = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
+        yield from filter(is_possible, whole)
         return
     missing = {
-        tuple(zip(names, values, strict=True))
+        tuple(part.items())
         for names in combinations(axes, strength)
         for values in product(*(axes[name] for name in names))
+        if is_possible(part := dict(zip(names, values, strict=True)))
     }
     for start in sorted(missing, key=lambda part: _place(part, axes)):
         if start not in missing:
@@ -32,7 +39,8 @@ def covering(axes: Mapping[str, Sequence[Any]], strength: int = 2) -> Iterator[C
         choice = dict(start)
         for name in axes:
             if name not in choice:
-                choice[name] = _best(name, axes, choice, missing, strength)
+                values = [v for v in axes[name] if is_possible({**choice, name: v})]
+                choice[name] = _best(name, values, choice, axes, missing, strength)
         missing.difference_update(_parts(choice, axes, strength))
         yield {name: choice[name] for name in axes}
 
@@ -44,15 +52,16 @@ def _place(part: _Part, axes: Mapping[str, Sequence[Any]]) -> list[tuple[int, in
 
 def _best(
     name: str,
-    axes: Mapping[str, Sequence[Any]],
+    values: Sequence[Any],
     choice: Choice,
+    axes: Mapping[str, Sequence[Any]],
     missing: set[_Part],
     strength: int,
 ) -> Any:
     def num_shown(value: Any) -> int:
         return sum(part in missing for part in _parts({**choice, name: value}, axes, strength))
 
-    return max(axes[name], key=num_shown)
+    return max(values, key=num_shown)
 
 
 def _parts(choice: Choice, axes: Mapping[str, Sequence[Any]], strength: int) -> Iterator[_Part]:

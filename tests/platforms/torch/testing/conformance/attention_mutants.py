@@ -18,94 +18,6 @@ class Sound(AttentionBackend):
         return getattr(faulty_attention, type(self).__name__)(group, layout, limits)
 
 
-class WindowOffByOne(Sound):
-    pass
-
-
-class OwnScale(Sound):
-    pass
-
-
-class SoftCapIgnored(Sound):
-    pass
-
-
-class SoftCapBeforeScale(Sound):
-    pass
-
-
-class SinksIgnored(Sound):
-    pass
-
-
-class AlwaysCausal(Sound):
-    pass
-
-
-class InterleavedHeads(Sound):
-    pass
-
-
-class WholeBlocks(Sound):
-    pass
-
-
-class CausalFromTheStart(Sound):
-    pass
-
-
-class BlocksInARow(Sound):
-    pass
-
-
-class CleansTheCache(Sound):
-    pass
-
-
-class HalfPrecisionSums(Sound):
-    pass
-
-
-class StalePlan(Sound):
-    pass
-
-
-class StaleScale(Sound):
-    pass
-
-
-class StaleWindow(Sound):
-    pass
-
-
-class LongestFirst(Sound):
-    pass
-
-
-class DenseQueries(Sound):
-    pass
-
-
-class WideOutputs(Sound):
-    pass
-
-
-class HostLengths(Sound):
-    pass
-
-
-class OneOrderOnly(Sound):
-    pass
-
-
-class Dither(Sound):
-    pass
-
-
-class NeverPrepared(Sound):
-    pass
-
-
 class OrderOfNobody(Sound):
     layouts = LayoutSupport(orders=("KHBSD", "KBSDH"))
 
@@ -116,8 +28,53 @@ class ClaimsNothing(Sound):
 
 
 class Recordable(Sound):
-    capture = "uniform"
+    capture = "any"
 
 
 class RecordsItsLengths(Recordable):
     pass
+
+
+class RecordsItsRows(Recordable):
+    pass
+
+
+class SoftCapInHalfOnly(Sound):
+    def check(self, need, facts):
+        if need.soft_cap and need.dtype == "float32":
+            return (Reason("soft_cap", "caps scores in half precision alone"),)
+        return ()
+
+
+class Particular(Sound):
+    """Claims that depend on each other: as of several kernels, each with its own limits."""
+
+    layouts = LayoutSupport(orders=("KHBSD",), block_sizes=(16, 32))
+
+    def check(self, need, facts):
+        refused = {
+            "a cache of another dtype": need.cache_dtype != need.dtype,
+            "capped scores in float32": need.soft_cap and need.dtype == "float32",
+            "sinks and caps at once": need.soft_cap and need.sinks,
+            "large heads in small blocks": need.head_size > 96 and need.block_size < 32,
+            "float16 with causality": need.dtype == "float16" and not need.non_causal,
+        }
+        return tuple(
+            Reason("kernel", f"has no kernel for {word}") for word in refused if refused[word]
+        )
+
+
+class NoWindowInBfloat16(Particular):
+    pass
+
+
+class Explodes(Sound):
+    def create(self, group, layout, limits):
+        raise RuntimeError("never")
+
+
+def __getattr__(name):
+    """The card of a fault that only shows in what runs."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return type(name, (Sound,), {"__module__": __name__})

@@ -234,46 +234,238 @@ class OrderOfNobody(Sound):
     pass
 
 
+class BfloatIsPlain(Sound):
+    """Another kernel runs in bfloat16, which knows neither windows nor sinks."""
+
+    def attend(self, q_TNH, cache, layer):
+        if q_TNH.dtype == torch.bfloat16:
+            layer = changed(layer, window=None, sinks_N=None)
+        return super().attend(q_TNH, cache, layer)
+
+
+class SoftCapInHalfOnly(SoftCapIgnored):
+    pass
+
+
+class SecondQueryTile(Sound):
+    """In tiles of 64 queries; from the second on the causal limit is a token too far."""
+
+    def is_hidden(self, query_T1, key_L, layer):
+        tile_T1 = torch.arange(len(query_T1), device=query_T1.device).unsqueeze(1) // 64
+        return super().is_hidden(query_T1 - (tile_T1 > 0).long(), key_L, layer)
+
+
+class QueriesUpTo128(Sound):
+    """One tile of queries for each row; the outputs of later ones stay zeros."""
+
+    def attend_row(self, q_TNH, cache, blocks, length, layer):
+        o_TNH = super().attend_row(q_TNH, cache, blocks, length, layer)
+        o_TNH[128:] = 0
+        return o_TNH
+
+
+class RowsUpTo8(Sound):
+    """Tables of rows from the ninth on are those of the first eight."""
+
+    def prepare(self, batch):
+        super().prepare(batch)
+        rows = enumerate(self.rows)
+        self.rows = [(tokens, n, self.rows[row % 8][2]) for row, (tokens, n, _) in rows]
+
+
+class HeadsUpTo16(Sound):
+    def mix(self, p_NTL, v_LNH, dtype):
+        o_TNH = super().mix(p_NTL, v_LNH, dtype)
+        o_TNH[:, 16:] = 0
+        return o_TNH
+
+
+class GroupsOfTwoPowers(Sound):
+    """Divides by shifting."""
+
+    def kv_head(self, num_heads, num_kv_heads):
+        shift = (num_heads // num_kv_heads).bit_length() - 1
+        return (torch.arange(num_heads) >> shift).clamp(max=num_kv_heads - 1)
+
+
+class GroupsUpTo8(Sound):
+    """A tile has eight query heads of a kv head; others read on as if it were the next one's."""
+
+    def kv_head(self, num_heads, num_kv_heads):
+        group = min(8, num_heads // num_kv_heads)
+        return (torch.arange(num_heads) // group).clamp(max=num_kv_heads - 1)
+
+
+class WindowsUpTo128(Sound):
+    def attend_row(self, q_TNH, cache, blocks, length, layer):
+        narrow = changed(layer, window=layer.window and min(layer.window, 128))
+        return super().attend_row(q_TNH, cache, blocks, length, narrow)
+
+
+class SinksInEachSplit(Sound):
+    """Keys in splits of 1024, each of which adds the sink."""
+
+    def probabilities(self, scores_NTL, layer):
+        if layer.sinks_N is not None:
+            num_splits = torch.tensor(-(-scores_NTL.shape[-1] // 1024))
+            layer = changed(layer, sinks_N=layer.sinks_N + num_splits.log())
+        return super().probabilities(scores_NTL, layer)
+
+
+class SoftCapOfFirstSplit(Sound):
+    def scores(self, q_TNH, k_LNH, layer):
+        first = super().scores(q_TNH, k_LNH[:1024], layer)
+        rest = super().scores(q_TNH, k_LNH[1024:], changed(layer, soft_cap=None))
+        return torch.cat([first, rest], -1)
+
+
+class HeadSizesUpTo256(Sound):
+    def scores(self, q_TNH, k_LNH, layer):
+        return super().scores(q_TNH[..., :256], k_LNH[..., :256], layer)
+
+
+class HeadSizesOf16(Sound):
+    """The tail of other sizes is not multiplied."""
+
+    def scores(self, q_TNH, k_LNH, layer):
+        size = max(16, q_TNH.shape[-1] // 16 * 16)
+        return super().scores(q_TNH[..., :size], k_LNH[..., :size], layer)
+
+
+class BlockIdsOf16Bits(Sound):
+    def plan(self, batch):
+        for tokens, length, blocks in super().plan(batch):
+            yield tokens, length, blocks.short().long()
+
+
+class PeakNotSubtracted(Sound):
+    def probabilities(self, scores_NTL, layer):
+        p_NTL = scores_NTL.exp()
+        sinks = 0 if layer.sinks_N is None else layer.sinks_N.exp().view(-1, 1, 1)
+        return p_NTL / (p_NTL.sum(-1, keepdim=True) + sinks)
+
+
+class ScaledTooLate(Sound):
+    """Products leave the first operator in the dtype of the queries; the scale comes after it."""
+
+    def attend(self, q_TNH, cache, layer):
+        self.dtype = q_TNH.dtype
+        return super().attend(q_TNH, cache, layer)
+
+    def scores(self, q_TNH, k_LNH, layer):
+        products = torch.einsum("tnh,lnh->ntl", q_TNH, k_LNH).to(self.dtype).float()
+        return super().scores(q_TNH, k_LNH, layer) + 0 * products
+
+
+class PlanOfEqualLengths(Sound):
+    """Plans again only where a row has become longer."""
+
+    def prepare(self, batch):
+        lengths = list(batch.query_lengths), list(batch.lengths)
+        if lengths != getattr(self, "lengths_seen", None):
+            super().prepare(batch)
+        self.lengths_seen = lengths
+
+
+class StaleSinks(Sound):
+    """The first layer's, for all layers of a step."""
+
+    def prepare(self, batch):
+        super().prepare(batch)
+        self.sinks_N = None
+
+    def probabilities(self, scores_NTL, layer):
+        self.sinks_N = layer.sinks_N if self.sinks_N is None else self.sinks_N
+        return super().probabilities(scores_NTL, changed(layer, sinks_N=self.sinks_N))
+
+
+class StaleSoftCap(Sound):
+    def prepare(self, batch):
+        super().prepare(batch)
+        self.cap = ()
+
+    def scores(self, q_TNH, k_LNH, layer):
+        self.cap = self.cap or (layer.soft_cap,)
+        return super().scores(q_TNH, k_LNH, changed(layer, soft_cap=self.cap[0]))
+
+
+class HostLengthsOfWindows(Sound):
+    """The lengths of the device decide, but windows begin where the host's bounds say."""
+
+    def prepare(self, batch):
+        super().prepare(batch)
+        self.slack = [h - d for h, d in zip(batch.lengths, batch.lengths_R.tolist(), strict=True)]
+
+    def attend(self, q_TNH, cache, layer):
+        narrow = layer.window and max(1, layer.window - max(self.slack))
+        return super().attend(q_TNH, cache, changed(layer, window=narrow))
+
+
+class SecondOrderOf16(Sound):
+    """Reads its second order rightly in blocks of 16 alone."""
+
+    def attend(self, q_TNH, cache, layer):
+        is_read = self.order == "KHBSD" or self.block_size == 16
+        return super().attend(q_TNH, cache, layer) * is_read
+
+
 class Recordable(Sound):
-    """Rows of one query run in a graph: all that differs between steps stands in buffers. R rows, B blocks."""
+    """Causal steps run in a graph: each token is a row of its own, and what differs between steps stands in buffers.
+
+    T tokens, B blocks, L tokens of the longest row.
+    """
 
     def __init__(self, group, layout, limits):
         super().__init__(group, layout, limits)
         width, device = -(-limits.max_length // layout.block_size), limits.device
-        self.table_RB = torch.zeros(limits.max_rows, width, dtype=torch.int64, device=device)
-        self.lengths_R = torch.zeros(limits.max_rows, dtype=torch.int64, device=device)
-        self.key_L = torch.arange(limits.max_length, device=device)
+        size = limits.max_step_tokens
+        self.table_TB = torch.zeros(size, width, dtype=torch.int64, device=device)
+        self.length_T = torch.zeros(size, dtype=torch.int64, device=device)
+        self.key_L = torch.arange(width * layout.block_size, device=device)
 
     def prepare(self, batch):
         super().prepare(batch)
-        self.is_uniform = set(batch.query_lengths) == {1}
-        num_rows, width = batch.block_ids_RB.shape
-        self.num_rows = num_rows
-        self.table_RB[:num_rows, :width] = batch.block_ids_RB
-        self.lengths_R[:num_rows] = batch.lengths_R
+        row_T = self.rows_of_tokens(batch)
+        last_T = batch.query_starts_R1[1:].long()[row_T] - 1
+        token_T = torch.arange(len(row_T), device=row_T.device)
+        self.length_T[: len(row_T)] = batch.lengths_R[row_T] - (last_T - token_T)
+        self.table_TB[: len(row_T), : batch.block_ids_RB.shape[1]] = batch.block_ids_RB[row_T]
+
+    def rows_of_tokens(self, batch):
+        counts_R = batch.query_starts_R1.diff().long()
+        return torch.arange(len(counts_R), device=counts_R.device).repeat_interleave(counts_R)
 
     def attend(self, q_TNH, cache, layer):
-        if not self.is_uniform or layer.window or layer.soft_cap or layer.sinks_N is not None:
+        if not layer.causal or layer.window or layer.soft_cap or layer.sinks_N is not None:
             return super().attend(q_TNH, cache, layer)
-        rows, offset_L = slice(self.num_rows), self.key_L % self.block_size
-        blocks_RL = self.table_RB[rows, self.key_L // self.block_size]
+        tokens, offset_L = slice(len(q_TNH)), self.key_L % self.block_size
+        blocks_TL = self.table_TB[tokens, self.key_L // self.block_size]
         head_N = self.kv_head(q_TNH.shape[1], cache.key_BSHD.shape[2]).tolist()
-        unseen_RL = self.key_L >= self.lengths_R[rows].unsqueeze(1)
-        k_RLKH, v_RLKH = (
-            x[blocks_RL, offset_L].float().masked_fill(unseen_RL[..., None, None], 0.0)
+        unseen_TL = self.key_L >= self.length_T[tokens].unsqueeze(1)
+        k_TLKH, v_TLKH = (
+            x[blocks_TL, offset_L].float().masked_fill(unseen_TL[..., None, None], 0.0)
             for x in (cache.key_BSHD, cache.value_BSHD)
         )
-        k_RLNH, v_RLNH = (
-            torch.stack([x[:, :, head] for head in head_N], 2) for x in (k_RLKH, v_RLKH)
+        k_TLNH, v_TLNH = (
+            torch.stack([x[:, :, head] for head in head_N], 2) for x in (k_TLKH, v_TLKH)
         )
-        scores_RNL = torch.einsum("rnh,rlnh->rnl", q_TNH.float(), k_RLNH) * layer.scale
-        p_RNL = scores_RNL.masked_fill(unseen_RL.unsqueeze(1), -torch.inf).softmax(-1)
-        return torch.einsum("rnl,rlnh->rnh", p_RNL, v_RLNH).to(q_TNH.dtype)
+        scores_TNL = torch.einsum("tnh,tlnh->tnl", q_TNH.float(), k_TLNH) * layer.scale
+        p_TNL = scores_TNL.masked_fill(unseen_TL.unsqueeze(1), -torch.inf).softmax(-1)
+        return torch.einsum("tnl,tlnh->tnh", p_TNL, v_TLNH).to(q_TNH.dtype)
 
 
 class RecordsItsLengths(Recordable):
     """Puts new lengths into a new tensor, which a graph never sees."""
 
     def prepare(self, batch):
-        self.lengths_R = self.lengths_R.clone()
+        self.length_T = self.length_T.clone()
         super().prepare(batch)
+
+
+class RecordsItsRows(Recordable):
+    """Takes which token is of which row from the first step with so many tokens."""
+
+    def rows_of_tokens(self, batch):
+        row_T = super().rows_of_tokens(batch)
+        self.seen = getattr(self, "seen", {})
+        return self.seen.setdefault(len(row_T), row_T)
