@@ -12,7 +12,9 @@ from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.interfaces.quantization import QuantizationNeed
 from jackfield_torch.interfaces.quantization import QuantizationScheme
 from jackfield_torch.testing.conformance.covering import Choice
+from jackfield_torch.testing.conformance.linear_parts import Rescale
 from jackfield_torch.testing.conformance.linear_parts import StoredParts
+from jackfield_torch.testing.conformance.linear_parts import same_weights
 from jackfield_torch.testing.conformance.tolerances import TOLERANCES
 class QuantizationKit(CardKit):
     kind = KIND
@@ -21,6 +23,8 @@ class QuantizationKit(CardKit):
     device: ClassVar[str] = ''
     max_loss: ClassVar[float] = 0.25
     input_unit: ClassVar[float] = 0.0
+    has_input_scale: ClassVar[bool] = False
+    size: ClassVar[int] = _SIZE
 
     def quantise(self, weight_OI: Tensor) -> Mapping[str, Tensor]:
         ...
@@ -45,7 +49,7 @@ class QuantizationKit(CardKit):
     def used_device(cls) -> str:
         ...
 
-    def stored(self, parts: Sequence[LinearPart], dtype: str) -> StoredParts:
+    def stored(self, parts: Sequence[LinearPart], dtype: str, *, rescale: Rescale=same_weights, seed: int=0) -> StoredParts:
         ...
 
     def check(self, found: Tensor, stored: StoredParts, x: Tensor, *ranks: int) -> None:
@@ -94,6 +98,29 @@ class QuantizationKit(CardKit):
     def test_fused_parts_give_what_each_gives_alone(self, scheme: QuantizationScheme, dtype: str, parts: Sequence[LinearPart], rank: int, num_ranks: int) -> None:
         ...
 
+    @pytest.mark.parametrize('bias', [False, True], ids=['no bias', 'bias'])
+    def test_a_step_may_have_any_number_of_rows(self, scheme: QuantizationScheme, dtype: str, bias: bool) -> None:
+        ...
+
+    @pytest.mark.parametrize('large', _LARGE, ids=_sizes)
+    def test_linears_may_be_large(self, scheme: QuantizationScheme, dtype: str, large: tuple[int, int]) -> None:
+        ...
+
+    @pytest.mark.parametrize('dtype_', TOLERANCES)
+    def test_sums_of_one_sign_do_not_drift(self, scheme: QuantizationScheme, dtype_: str) -> None:
+        ...
+
+    @pytest.mark.parametrize(('rank', 'num_ranks'), _ONE_OF_EACH)
+    @pytest.mark.parametrize('fused', _FUSED.values(), ids=_FUSED)
+    def test_weights_of_parts_and_outputs_may_differ_in_size(self, scheme: QuantizationScheme, dtype: str, fused: Sequence[LinearPart], rank: int, num_ranks: int) -> None:
+        ...
+
+    def test_rows_of_a_step_may_differ_in_size(self, scheme: QuantizationScheme, dtype: str) -> None:
+        ...
+
+    def test_linears_of_one_shape_have_weights_and_results_of_their_own(self, scheme: QuantizationScheme, dtype: str) -> None:
+        ...
+
     def test_inputs_may_be_views_into_a_wider_tensor(self, scheme: QuantizationScheme, dtype: str) -> None:
         ...
 
@@ -105,6 +132,10 @@ class QuantizationKit(CardKit):
 
     @pytest.mark.parametrize('split', ['column', 'row'])
     def test_a_share_does_not_keep_the_whole_alive(self, scheme: QuantizationScheme, dtype: str, split: str) -> None:
+        ...
+
+    @pytest.mark.parametrize('split', ['column', 'row'])
+    def test_a_share_takes_its_share_of_memory(self, scheme: QuantizationScheme, dtype: str, split: str) -> None:
         ...
 
     def test_a_checkpoint_without_its_parameters_is_refused(self, scheme: QuantizationScheme, dtype: str) -> None:

@@ -16,7 +16,14 @@ from jackfield_torch.testing.conformance.tensor_weights import TensorWeights
 from jackfield_torch.testing.conformance.tolerances import ExactSum, join
 
 Quantise = Callable[[Tensor], Mapping[str, Tensor]]
+Rescale = Callable[[int, Tensor], Tensor]
+"""Of the part with that index, other weights than normal ones."""
 Dequantise = Callable[[Mapping[str, Tensor]], Tensor]
+
+
+def same_weights(index: int, weight_OI: Tensor) -> Tensor:
+    """Normal ones."""
+    return weight_OI
 
 
 class StoredParts:
@@ -30,11 +37,16 @@ class StoredParts:
         device: str,
         quantise: Quantise,
         dequantise: Dequantise,
+        rescale: Rescale,
+        seed: int,
     ) -> None:
         self.parts = tuple(parts)
         self.dtype, self.device = torch_dtype(parse_dtype(dtype)), torch.device(device)
-        self._random = torch.Generator().manual_seed(len(parts) + parts[0].in_size)
-        self.dense = {part.name: self.draw(part.out_size, part.in_size) for part in parts}
+        self._random = torch.Generator().manual_seed(seed + len(parts) + parts[0].in_size)
+        self.dense = {
+            part.name: rescale(index, self.draw(part.out_size, part.in_size)).to(self.dtype)
+            for index, part in enumerate(parts)
+        }
         self.biases = {part.name: self.draw(part.out_size) for part in parts if part.bias}
         self.stored = {name: dict(quantise(weight)) for name, weight in self.dense.items()}
         self.exact_weights = {

@@ -188,3 +188,92 @@ class FusesMixedBiases(Sound):
 
 class ReadsAnything(Sound):
     pass
+
+
+class SharedOutput(Sound):
+    """All linears of one shape write into one buffer."""
+
+    outputs = {}  # noqa: RUF012
+
+    def __call__(self, x_TI):
+        y_TO = super().__call__(x_TI)
+        return self.outputs.setdefault((y_TO.shape, y_TO.dtype), y_TO.clone()).copy_(y_TO)
+
+
+class OwnOutput(SharedOutput):
+    """The next call overwrites the result of the last."""
+
+    def __init__(self, parts, shard):
+        super().__init__(parts, shard)
+        self.outputs = {}
+
+
+class PackedByShape(Sound):
+    """Keeps what it packed by the shape."""
+
+    packed = {}  # noqa: RUF012
+
+    def __init__(self, parts, shard):
+        super().__init__(parts, shard)
+        self.weight_OI = self.packed.setdefault(self.weight_OI.shape, self.weight_OI)
+
+
+class RowsNineToSixteen(Sound):
+    """The kernel for so many rows leaves out the last."""
+
+    def __call__(self, x_TI):
+        y_TO = super().__call__(x_TI)
+        y_TO[-1:] *= not 9 <= len(x_TI) <= 16
+        return y_TO
+
+
+class RowsOver256(Sound):
+    """The kernel for so many rows knows no bias."""
+
+    def __call__(self, x_TI):
+        return linear(x_TI, self.weight_OI, None if len(x_TI) > 256 else self.bias_O)
+
+
+class InputsUpTo2048(Sound):
+    def __call__(self, x_TI):
+        return linear(x_TI[:, :2048], self.weight_OI[:, :2048], self.bias_O)
+
+
+class OutputsUpTo2048(Sound):
+    def __call__(self, x_TI):
+        y_TO = super().__call__(x_TI)
+        y_TO[:, 2048:] = 0
+        return y_TO
+
+
+class HalfPrecisionSums(Sound):
+    def __call__(self, x_TI):
+        parts = zip(x_TI.split(4, 1), self.weight_OI.split(4, 1), strict=True)
+        y_TO = sum(x_TI @ weight_OI.T for x_TI, weight_OI in parts)
+        return y_TO if self.bias_O is None else y_TO + self.bias_O
+
+
+class ScalesOfFloat16(Sound):
+    """Takes small scales for zero."""
+
+    def unpack(self, tensors):
+        scale_OG = tensors["scale"]
+        return unpack(tensors | {"scale": scale_OG * (scale_OG > 2.0**-14)})
+
+
+class KeepsACopy(Sound):
+    """Of all that it read, on every rank."""
+
+    def share(self, part, name):
+        self.kept = [*getattr(self, "kept", []), self.shard.read(part, name).clone()]
+        return super().share(part, name)
+
+
+class SuperBlocks(Sound):
+    """A format that is cut between blocks of 256 inputs only: no fault."""
+
+    def cut_inputs(self, whole, name):
+        size = whole.shape[1] * (2 if name == "qweight" else GROUP)
+        if size // self.shard.num_ranks % 256:
+            raise CheckpointError(f"{self.shard.num_ranks} ranks would cut blocks of 256")
+        return super().cut_inputs(whole, name)
