@@ -521,6 +521,8 @@ def _with_logprobs(result, change):
     return replace(result, logprobs=logprobs)
 
 
-class Stale(FaultyPlatform):
+class OldMemory(FaultyPlatform):
+    """Free memory as it was when the platform was first tried."""
+
     def probe(self):
         return {**super().probe(), "available_bytes": 1 << 30}

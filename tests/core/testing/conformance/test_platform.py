@@ -26,7 +26,7 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Jealous": "test_a_worker_that_fails_ends_the_engine",
     "Generous": "test_its_report_can_be_planned_with",
     "Misspelt": "test_its_defaults_are_settings",
-    "Stale": "test_free_memory_is_looked_for_in_every_process",
+    "OldMemory": "test_free_memory_is_looked_for_in_every_process",
     "Moody": "test_its_choices_are_pure",
     "WithoutTopK": "test_narrowed_to_one_token_drawing_is_greedy[top_k]",
     "WithoutTopP": "test_narrowed_to_one_token_drawing_is_greedy[top_p]",
