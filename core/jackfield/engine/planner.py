@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -172,13 +173,20 @@ class Planner:
     def check_all_read(self, loaded: LoadedConfig) -> None:
         """Raise UnknownSettingError for words in [select] and [options] that nothing read."""
         self.rules.check_all_read()
-        chosen = (selection.plugin for selection in self._selections)
+        cards = [(s.plugin.name, self.registry.card(s.plugin)) for s in self._selections]
         check_options(
-            {ref.name: _options_of(self.registry.card(ref)) for ref in chosen},
+            {name: _options_of(card) for name, card in (*self._hooks_with(loaded), *cards)},
             _names(self.registry.all),
             loaded.config,
             loaded.provenance,
         )
+
+    def _hooks_with(self, loaded: LoadedConfig) -> Iterator[tuple[str, Any]]:
+        """The hooks that have options, where an engine is made; one that does not load is told later."""
+        for ref in () if self._thorough else self.registry.refs(HOOKS):
+            if ref.name in loaded.config.options:
+                with suppress(PluginLoadError):
+                    yield ref.name, self.registry.card(ref)
 
 
 def hook_decision(

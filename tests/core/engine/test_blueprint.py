@@ -333,6 +333,50 @@ def test_two_plugins_of_one_name_stop_the_start_until_the_config_says_which(worl
     assert (named.distribution, denied.distribution) == ("other", "acme")
 
 
+METER = """
+from dataclasses import dataclass
+from jackfield.interfaces.hooks import hookimpl
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    every: int = 10
+
+class Meter:
+    options = Options
+    @hookimpl
+    def step_finished(self): ...
+
+class Quiet:
+    @hookimpl
+    def step_finished(self): ...
+"""
+
+
+@pytest.fixture
+def metered(world):
+    hooks = {"meter": "acme_meter:Meter", "quiet": "acme_meter:Quiet"}
+    world.distributions.add("meters", {"jackfield.hooks.v1": hooks}, modules={"acme_meter": METER})
+    return world
+
+
+def test_a_hook_may_have_options(metered):
+    blueprint = metered.plan({"options.meter.every": 5})
+
+    assert blueprint.config.options["meter"] == {"every": 5}
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("options.meter.evry", r"unknown option 'options\.meter\.evry'.*'every'"),
+        ("options.quiet.every", "quiet takes no options"),
+    ],
+)
+def test_options_that_no_hook_reads_are_errors(metered, option, words):
+    with pytest.raises(UnknownSettingError, match=words):
+        metered.plan({option: 5})
+
+
 def test_two_hooks_of_one_name_stop_the_start_until_one_is_denied(world):
     world.distributions.add("other", {"jackfield.hooks.v1": {"watcher": "acme_world:Watcher"}})
 
