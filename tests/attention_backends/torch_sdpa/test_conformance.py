@@ -1,5 +1,15 @@
+"""The backend holds to the kit, on the processor and on an accelerator."""
+
+import pytest
+
 from jackfield_torch.testing.conformance.attention import AttentionKit
 
 
 class TestTorchSdpa(AttentionKit):
     name = "torch_sdpa"
+
+
+@pytest.mark.gpu
+class TestTorchSdpaOnCuda(AttentionKit):
+    name = "torch_sdpa"
+    device = "cuda"
