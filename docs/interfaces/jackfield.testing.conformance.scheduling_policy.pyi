@@ -27,6 +27,8 @@ def answer(llm: LLM, jobs: Sequence[Job]) -> list[tuple[int, ...]]:
     ...
 def queued_requests() -> Iterator[Queued]:
     ...
+def much_later() -> Iterator[tuple[Queued, Queued]]:
+    ...
 class SchedulingPolicyKit(CardKit):
     kind = SCHEDULERS
 
@@ -46,7 +48,21 @@ class SchedulingPolicyKit(CardKit):
     def test_a_request_that_did_not_change_keeps_its_key(self, card: SchedulingPolicy, key: str) -> None:
         ...
 
+    @pytest.mark.parametrize('key', ['admission_key', 'preemption_key'])
+    def test_keys_do_not_move_with_the_clock(self, card: SchedulingPolicy, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        ...
+
+    @pytest.mark.parametrize('key', ['admission_key', 'preemption_key'])
+    def test_keys_are_made_quickly(self, card: SchedulingPolicy, key: str) -> None:
+        ...
+
     def test_later_requests_of_the_same_sort_do_not_starve_one(self, card: SchedulingPolicy) -> None:
+        ...
+
+    def test_a_request_that_made_room_is_not_behind_all_that_come(self, card: SchedulingPolicy) -> None:
+        ...
+
+    def test_the_oldest_of_a_sort_does_not_make_room_for_all_that_come(self, card: SchedulingPolicy) -> None:
         ...
 
     def test_every_request_ends_while_memory_is_short(self, tmp_path: Path) -> None:

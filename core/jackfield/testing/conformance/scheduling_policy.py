@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import partial
+from itertools import islice, product
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,18 @@ _POOL = {
     "cache.block_size": 4,
     "scheduler.max_rows": 4,
 }
-_MANY_LATER = 10**6  # arrivals
+_ARRIVALS = (
+    0,
+    1,
+    999,
+    65_535,
+    2**31 - 1,
+)  # the last before a number of few digits or bits begins again
+_MANY_LATER = (1_000_003, 2**31 + 11)  # arrivals, of which no round number is a divisor
+_OTHERS = ("another", "z", "0")  # what later requests are called
+_KEY_S = 1e-3  # that a key may take; those of the core take microseconds
+_NUM_TIMED = 15  # keys, of which the median counts: a busy machine may hold up some
+_LATER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +91,15 @@ def answer(llm: LLM, jobs: Sequence[Job]) -> list[tuple[int, ...]]:
 
 def queued_requests() -> Iterator[Queued]:
     """All mixtures of what may differ between requests."""
-    mixtures = product((-3, 0, 7), (0, 1, 50_000), (1, 4_000), (0, 900), ("", "tenant"))
+    mixtures = product((-3, 0, 7), _ARRIVALS, (1, 4_000), (0, 900), ("", "tenant"))
     for number, (priority, arrival, prompt, output, salt) in enumerate(mixtures):
         yield Queued(f"request-{number}", priority, arrival, prompt, output, salt)
+
+
+def much_later() -> Iterator[tuple[Queued, Queued]]:
+    """Each request with some of the same sort that come long after it, under other names."""
+    for request, distance, name in product(queued_requests(), _MANY_LATER, _OTHERS):
+        yield request, replace(request, request_id=name, arrival=request.arrival + distance)
 
 
 class SchedulingPolicyKit(CardKit):
@@ -118,14 +138,47 @@ class SchedulingPolicyKit(CardKit):
         first = [make(request) for request in queued_requests()]
         assert [make(request) for request in queued_requests()] == first
 
+    @pytest.mark.parametrize("key", ["admission_key", "preemption_key"])
+    def test_keys_do_not_move_with_the_clock(
+        self, card: SchedulingPolicy, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A key that was made an hour ago is compared with one that is made now."""
+        make = getattr(card, key)
+        first = [make(request) for request in queued_requests()]
+        for clock in ("time", "monotonic", "perf_counter"):
+            monkeypatch.setattr(time, clock, partial(_ahead, getattr(time, clock)))
+        assert [make(request) for request in queued_requests()] == first
+
+    @pytest.mark.parametrize("key", ["admission_key", "preemption_key"])
+    def test_keys_are_made_quickly(self, card: SchedulingPolicy, key: str) -> None:
+        """In the engine's own loop, between two steps: no file, no network, no lock."""
+        assert statistics.median(_durations_s(card, key)) < _KEY_S
+
     def test_later_requests_of_the_same_sort_do_not_starve_one(
         self, card: SchedulingPolicy
     ) -> None:
-        """Of two that differ in their arrival alone, the earlier one is admitted once the other is late enough."""
-        for request in queued_requests():
-            later = replace(request, arrival=request.arrival + _MANY_LATER)
+        """Of two that differ in arrival and name alone, the earlier one is admitted once the other is late enough."""
+        for request, later in much_later():
             earlier_key, later_key = card.admission_key(request), card.admission_key(later)
             assert earlier_key <= later_key, f"{later} is admitted before {request}, for ever"
+
+    def test_a_request_that_made_room_is_not_behind_all_that_come(
+        self, card: SchedulingPolicy
+    ) -> None:
+        """It has drawn tokens; new ones of its sort, which have drawn none, may pass it for some time only."""
+        for request, later in much_later():
+            new = replace(later, num_output_tokens=0)
+            assert card.admission_key(request) <= card.admission_key(new), (
+                f"{new} is admitted before {request}, which made room, for ever"
+            )
+
+    def test_the_oldest_of_a_sort_does_not_make_room_for_all_that_come(
+        self, card: SchedulingPolicy
+    ) -> None:
+        """Else it is computed again and again, and never ends."""
+        for request, later in much_later():
+            earlier_key, later_key = card.preemption_key(request), card.preemption_key(later)
+            assert earlier_key <= later_key, f"{request} makes room for {later}, for ever"
 
     def test_every_request_ends_while_memory_is_short(self, tmp_path: Path) -> None:
         """Through a whole engine whose running requests must make room, with mixed priorities and lengths."""
@@ -146,3 +199,15 @@ class SchedulingPolicyKit(CardKit):
         write_model(folder)
         settings = {**REFERENCE_SETTINGS, **_POOL, "select.scheduler": self.name}
         return LLM(str(folder), settings=settings, plugins=self.plugins)
+
+
+def _durations_s(card: SchedulingPolicy, key: str) -> Iterator[float]:
+    make = getattr(card, key)
+    for request in islice(queued_requests(), _NUM_TIMED):
+        begun = time.perf_counter()
+        make(request)
+        yield time.perf_counter() - begun
+
+
+def _ahead(clock: Callable[[], float]) -> float:
+    return clock() + _LATER_S

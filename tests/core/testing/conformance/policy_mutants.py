@@ -1,6 +1,9 @@
 """Policies with one planted fault each."""
 
 import itertools
+import struct
+import time
+import zlib
 
 from jackfield.interfaces.policy import SchedulingPolicy
 
@@ -59,3 +62,64 @@ class PreemptionWithoutOrder(SchedulingPolicy):
 
     def preemption_key(self, request):
         return None
+
+
+class Lottery(SchedulingPolicy):
+    """Who draws badly waits for ever."""
+
+    def admission_key(self, request):
+        return (zlib.crc32(request.request_id.encode()),)
+
+
+class Wrapping(SchedulingPolicy):
+    """The running number begins again after a thousand."""
+
+    def admission_key(self, request):
+        return (request.arrival % 1000,)
+
+
+class WrappingSixteenBits(SchedulingPolicy):
+    def admission_key(self, request):
+        return (request.arrival & 0xFFFF,)
+
+
+class ThirtyTwoBits(SchedulingPolicy):
+    """As an extension in C may keep it: an error beyond."""
+
+    def admission_key(self, request):
+        return struct.unpack("<i", struct.pack("<i", request.arrival))
+
+
+class Clock(SchedulingPolicy):
+    """Ages by the clock."""
+
+    def admission_key(self, request):
+        return (request.arrival - int(time.time() // 60),)
+
+
+class Slow(SchedulingPolicy):
+    def admission_key(self, request):
+        time.sleep(0.02)
+        return (request.arrival,)
+
+
+class Returning(SchedulingPolicy):
+    """Whoever made room goes behind all new ones."""
+
+    def admission_key(self, request):
+        return (request.num_output_tokens > 0, request.arrival)
+
+
+class EvictsOldest(SchedulingPolicy):
+    def admission_key(self, request):
+        return (request.arrival,)
+
+    def preemption_key(self, request):
+        return (-request.arrival,)
+
+
+class Shortest(SchedulingPolicy):
+    """Sound: whom it lets wait for ever is of another sort."""
+
+    def admission_key(self, request):
+        return (request.num_prompt_tokens, request.arrival)
