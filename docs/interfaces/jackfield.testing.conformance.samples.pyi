@@ -12,6 +12,7 @@ class SampleTensor:
     dtype: DType
     shape: tuple[int, ...]
     data: bytes
+    file: str = ''
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleCheckpoint:
     path: Path
@@ -22,6 +23,12 @@ class SampleCheckpoint:
     def files(self) -> ModelFiles:
         ...
 def write_safetensors(folder: Path) -> SampleCheckpoint:
+    ...
+def safetensors_forms(folder: Path) -> Mapping[str, SampleCheckpoint]:
+    ...
+def write_config(folder: Path) -> ModelFiles:
+    ...
+def linked_copy(path: Path, folder: Path) -> Path:
     ...
 def files_of_no_kind(folder: Path) -> Iterator[ModelFiles]:
     ...

@@ -1,5 +1,6 @@
 # Part of: jackfield 0.1
 from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 import pytest
 from jackfield.discovery.kinds import WEIGHT_FORMATS
@@ -14,6 +15,10 @@ class WeightFormatKit(CardKit):
 
     @pytest.fixture
     def sample(self, tmp_path: Path) -> SampleCheckpoint:
+        ...
+
+    @pytest.fixture
+    def forms(self, sample: SampleCheckpoint, tmp_path: Path) -> Mapping[str, SampleCheckpoint]:
         ...
 
     @pytest.fixture
@@ -34,7 +39,16 @@ class WeightFormatKit(CardKit):
     def test_other_files_are_refused(self, card: WeightFormat, tmp_path: Path) -> None:
         ...
 
+    def test_a_config_without_weights_is_no_checkpoint(self, card: WeightFormat, tmp_path: Path) -> None:
+        ...
+
+    def test_check_reads_next_to_nothing(self, card: WeightFormat, sample: SampleCheckpoint, tmp_path: Path) -> None:
+        ...
+
     def test_the_config_is_canonical(self, checkpoint: Checkpoint, sample: SampleCheckpoint) -> None:
+        ...
+
+    def test_a_config_is_not_that_of_another_opening(self, card: WeightFormat, sample: SampleCheckpoint) -> None:
         ...
 
     def test_tensors_are_those_that_were_stored(self, stored: Checkpoint, sample: SampleCheckpoint) -> None:
@@ -47,6 +61,12 @@ class WeightFormatKit(CardKit):
         ...
 
     def test_reading_yields_what_was_stored(self, stored: Checkpoint, sample: SampleCheckpoint) -> None:
+        ...
+
+    def test_other_forms_are_read_alike(self, card: WeightFormat, forms: Mapping[str, SampleCheckpoint]) -> None:
+        ...
+
+    def test_links_are_followed(self, card: WeightFormat, sample: SampleCheckpoint, tmp_path: Path) -> None:
         ...
 
     def test_reads_do_not_disturb_each_other(self, stored: Checkpoint, sample: SampleCheckpoint) -> None:

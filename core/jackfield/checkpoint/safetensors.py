@@ -55,6 +55,11 @@ class SafetensorsCheckpoint(Checkpoint):
             else:
                 for path in _weight_files(files):
                     self._open_shard(path)
+            if not self._shards:
+                raise CheckpointError(
+                    f"{files.path} holds no *.safetensors file and no {INDEX}; weights are needed "
+                    f"beside {CONFIG}. Add the model's"
+                )
         except BaseException:
             self.close()
             raise

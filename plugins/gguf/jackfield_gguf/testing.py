@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,15 @@ class GgufFormatKit(WeightFormatKit):
         }
         config = {"architectures": ["LlamaForCausalLM"], "hidden_size": 32}
         return SampleCheckpoint(path=path, tensors=tensors, config=config)
+
+    @pytest.fixture
+    def forms(self, sample: SampleCheckpoint, tmp_path: Path) -> Mapping[str, SampleCheckpoint]:
+        """The same file in a folder, beside others."""
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        (folder / "README.md").write_text("a model")
+        shutil.copy(sample.path, folder)
+        return {"folder": replace(sample, path=folder)}
 
 
 class GgufTokenizerKit(TokenizerKit):

@@ -213,6 +213,11 @@ def test_a_folder_without_a_config_is_refused(folder):
     assert [reason.code for reason in FORMAT.check(folder.files, {})] == ["no_config"]
 
 
+def test_opening_a_folder_without_weights_is_an_error(folder):
+    with pytest.raises(CheckpointError, match="holds no"):
+        FORMAT.open(folder.files)
+
+
 def test_a_single_file_is_refused_with_its_folder_as_the_way_out(folder):
     path = folder.path / "model.safetensors"
     save_file({"x": torch.ones(1)}, path)

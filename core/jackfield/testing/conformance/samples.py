@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
+import shutil
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, INT8, DType
+from jackfield.checkpoint.safetensors_header import DTYPES
+from jackfield.dtypes import DType
 from jackfield.interfaces.model_source import ModelFiles
 
 _CONFIG = {
@@ -20,18 +23,35 @@ _CONFIG = {
     "num_hidden_layers": 1,
     "tie_word_embeddings": False,
 }
-_SHARDS: tuple[dict[str, tuple[str, DType, tuple[int, ...]]], ...] = (
+_Shard = Mapping[
+    str, tuple[str, tuple[int, ...]]
+]  # names to the format's word for the element type, and a shape
+_SHARDS: tuple[_Shard, ...] = (
     {
-        "model.embed_tokens.weight": ("BF16", BFLOAT16, (11, 6)),
-        "model.layers.0.self_attn.q_proj.weight": ("F32", FLOAT32, (6, 6)),
-        "model.layers.0.self_attn.q_proj.bias": ("F16", FLOAT16, (6,)),
+        "model.embed_tokens.weight": ("BF16", (11, 6)),
+        "model.layers.0.self_attn.q_proj.weight": ("F32", (6, 6)),
+        "model.layers.0.self_attn.q_proj.bias": ("F16", (6,)),
     },
     {
-        "model.layers.0.mlp.up_proj.weight": ("I8", INT8, (5, 6)),
-        "model.norm.weight": ("F32", FLOAT32, (6,)),
-        "lm_head.weight": ("BF16", BFLOAT16, (11, 6)),
+        "model.layers.0.mlp.up_proj.weight": ("I8", (5, 6)),
+        "model.norm.weight": ("F32", (6,)),
+        "lm_head.weight": ("BF16", (11, 6)),
     },
 )
+_SINGLE = "model.safetensors"
+_FORMS: Mapping[str, Mapping[str, _Shard]] = {  # what the folder is like, and its files
+    "one file": {_SINGLE: {**_SHARDS[0], **_SHARDS[1]}},
+    "files without an index": {"first.safetensors": _SHARDS[0], "second.safetensors": _SHARDS[1]},
+    "every element type": {_SINGLE: {f"model.{word}": (word, (3, 2)) for word in DTYPES}},
+    "odd shapes": {
+        _SINGLE: {
+            "model.number": ("F32", ()),
+            "model.nothing": ("F16", (0, 6)),
+            "model.one": ("BF16", (1,)),
+            "model.five": ("I64", (1, 2, 1, 3, 2)),
+        }
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,7 @@ class SampleTensor:
     dtype: DType
     shape: tuple[int, ...]
     data: bytes  # in C order
+    file: str = ""  # the name of the file that holds it; "": any of the sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +80,41 @@ class SampleCheckpoint:
 
 def write_safetensors(folder: Path) -> SampleCheckpoint:
     """A folder as hubs lay it out: config.json, two shards and their index."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, SampleTensor] = {}
-    weight_map: dict[str, str] = {}
-    for number, shard in enumerate(_SHARDS, 1):
-        name = f"model-{number:05}-of-{len(_SHARDS):05}.safetensors"
-        made = dict(_tensors(shard, number))
-        words = {tensor: word for tensor, (word, _, _) in shard.items()}
-        (folder / name).write_bytes(safetensors_bytes(words, made))
-        tensors |= made
-        weight_map |= dict.fromkeys(made, name)
-    (folder / "config.json").write_text(json.dumps(_CONFIG))
+    count = len(_SHARDS)
+    names = [f"model-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
+    sample = _write(folder, dict(zip(names, _SHARDS, strict=True)))
+    weight_map = {tensor: found.file for tensor, found in sample.tensors.items()}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    return SampleCheckpoint(path=folder, tensors=tensors, config=_CONFIG)
+    return sample
+
+
+def safetensors_forms(folder: Path) -> Mapping[str, SampleCheckpoint]:
+    """Other folders that are checkpoints of the same format, by what they are like."""
+    return {name: _write(folder / name, files) for name, files in _FORMS.items()}
+
+
+def write_config(folder: Path) -> ModelFiles:
+    """A folder with a config.json and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(_CONFIG))
+    return ModelFiles(reference=str(folder), path=folder)
+
+
+def linked_copy(path: Path, folder: Path) -> Path:
+    """The model `path` as the cache of a hub holds it: every file is a link to one that is named by its digest.
+
+    Raises OSError where the system has no links.
+    """
+    blobs, copy = folder / "blobs", folder / "snapshots" / path.name
+    blobs.mkdir(parents=True)
+    files = [file for file in path.rglob("*") if file.is_file()] or [path]
+    for file in files:
+        blob = blobs / hashlib.sha256(file.read_bytes()).hexdigest()
+        shutil.copy(file, blob)
+        link = copy / file.relative_to(path)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(blob)
+    return copy
 
 
 def files_of_no_kind(folder: Path) -> Iterator[ModelFiles]:
@@ -84,13 +127,23 @@ def files_of_no_kind(folder: Path) -> Iterator[ModelFiles]:
         yield ModelFiles(reference=str(path), path=path)
 
 
-def _tensors(
-    shard: Mapping[str, tuple[str, DType, tuple[int, ...]]], seed: int
-) -> Iterator[tuple[str, SampleTensor]]:
+def _write(folder: Path, files: Mapping[str, _Shard]) -> SampleCheckpoint:
+    write_config(folder)
+    tensors: dict[str, SampleTensor] = {}
+    for seed, (name, shard) in enumerate(files.items()):
+        made = dict(_tensors(shard, name, seed))
+        words = {tensor: word for tensor, (word, _) in shard.items()}
+        (folder / name).write_bytes(safetensors_bytes(words, made))
+        tensors |= made
+    return SampleCheckpoint(path=folder, tensors=tensors, config=_CONFIG)
+
+
+def _tensors(shard: _Shard, file: str, seed: int) -> Iterator[tuple[str, SampleTensor]]:
     noise = random.Random(seed)
-    for name, (_, dtype, shape) in shard.items():
+    for name, (word, shape) in shard.items():
+        dtype = DTYPES[word]
         data = noise.randbytes(math.prod(shape) * dtype.itemsize)
-        yield name, SampleTensor(dtype, shape, data)
+        yield name, SampleTensor(dtype, shape, data, file)
 
 
 def safetensors_bytes(words: Mapping[str, str], tensors: Mapping[str, SampleTensor]) -> bytes:

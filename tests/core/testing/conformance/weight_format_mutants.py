@@ -2,7 +2,9 @@
 
 import dataclasses
 import struct
+from pathlib import Path
 
+from jackfield.checkpoint.dummy import DummyFormat
 from jackfield.checkpoint.safetensors import SafetensorsCheckpoint, SafetensorsFormat
 from jackfield.decision import Reason
 from jackfield.errors import CheckpointError
@@ -104,6 +106,55 @@ class RawError(SafetensorsCheckpoint):
         super().__init__(files)
 
 
+class OneConfig(SafetensorsCheckpoint):
+    """What one reader changes shows in the next opening."""
+
+    shared: dict[str, object] = {}  # noqa: RUF012
+
+    @property
+    def config(self):
+        OneConfig.shared = OneConfig.shared or dict(super().config)
+        return OneConfig.shared
+
+
+class FileWrong(SafetensorsCheckpoint):
+    """Names the first shard as the file of every tensor."""
+
+    @property
+    def tensors(self):
+        items = super().tensors.items()
+        first = min(info.file for _, info in items)
+        return {n: dataclasses.replace(i, file=first) for n, i in items}
+
+
+class BaseName(SafetensorsCheckpoint):
+    """Sound: `file` is for messages, and a name says it."""
+
+    @property
+    def tensors(self):
+        items = super().tensors.items()
+        return {n: dataclasses.replace(i, file=Path(i.file).name) for n, i in items}
+
+
+class Flattening(SafetensorsCheckpoint):
+    """Makes a number a list of one."""
+
+    @property
+    def tensors(self):
+        items = super().tensors.items()
+        return {n: dataclasses.replace(i, shape=i.shape or (1,)) for n, i in items}
+
+
+class FirstFileOnly(SafetensorsCheckpoint):
+    """Without an index it takes one file for all."""
+
+    def __init__(self, files):
+        super().__init__(files)
+        first = min(info.file for info in self._tensors.values())
+        if not files.find("model.safetensors.index.json"):
+            self._tensors = {n: i for n, i in self._tensors.items() if i.file == first}
+
+
 class Format(SafetensorsFormat):
     opened = Sound
 
@@ -125,6 +176,41 @@ class LeavesOpen(Format):
         checkpoint = super().open(files)
         file.close()
         return checkpoint
+
+
+class TakesConfigs(Format):
+    def check(self, need, facts):
+        return () if need.find("config.json") else super().check(need, facts)
+
+
+class OpensConfigs(Format):
+    """Says nothing where the weights are missing."""
+
+    def open(self, files):
+        if files.find("config.json") and not files.glob("*.safetensors"):
+            return DummyFormat().open(files)
+        return super().open(files)
+
+
+class HeavyCheck(Format):
+    def check(self, need, facts):
+        for path in need.glob("*.safetensors"):
+            path.read_bytes()
+        return super().check(need, facts)
+
+
+class RefusesLinks(Format):
+    def check(self, need, facts):
+        links = [path for path in need.glob("*") if path.is_symlink()]
+        return (Reason("link", f"{links[0]} is a link"),) if links else super().check(need, facts)
+
+
+class IndexOnly(Format):
+    """Sound: it takes less, and says so."""
+
+    def check(self, need, facts):
+        found = need.find("model.safetensors.index.json")
+        return super().check(need, facts) if found else (Reason("index", "there is no index"),)
 
 
 class Elsewhere(Format):
