@@ -1,5 +1,7 @@
 # Part of: jackfield 0.1
+from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 import pytest
@@ -11,12 +13,20 @@ from jackfield.testing.conformance.card import CardKit
 from jackfield.testing.conformance.damage import DAMAGES
 ASCII_TEXTS = ...
 TEXTS = ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownIds:
+    texts: Mapping[str, tuple[Sequence[int], Sequence[int]]]
+    end_token_ids: Sequence[int]
 class TokenizerKit(CardKit):
     kind = TOKENIZERS
     texts: ClassVar[Sequence[str]] = TEXTS
 
     @pytest.fixture
     def sample(self, tmp_path: Path) -> ModelFiles:
+        ...
+
+    @pytest.fixture
+    def known(self) -> KnownIds:
         ...
 
     @pytest.fixture
@@ -35,6 +45,15 @@ class TokenizerKit(CardKit):
 
     @pytest.mark.parametrize('damage', DAMAGES)
     def test_a_broken_file_is_a_model_error(self, card: TokenizerFormat, sample: ModelFiles, tmp_path: Path, damage: str) -> None:
+        ...
+
+    def test_no_file_stays_open(self, card: TokenizerFormat, sample: ModelFiles) -> None:
+        ...
+
+    def test_ids_are_those_that_models_were_trained_with(self, tokenizer: Tokenizer, known: KnownIds) -> None:
+        ...
+
+    def test_texts_end_where_those_of_the_model_do(self, tokenizer: Tokenizer, known: KnownIds) -> None:
         ...
 
     def test_ids_are_whole_numbers_of_the_vocabulary(self, tokenizer: Tokenizer) -> None:
@@ -70,6 +89,12 @@ class TokenizerKit(CardKit):
     def test_every_id_can_be_decoded(self, tokenizer: Tokenizer) -> None:
         ...
 
+    def test_ids_beyond_the_vocabulary_are_no_text(self, tokenizer: Tokenizer) -> None:
+        ...
+
+    def test_decoding_leaves_its_ids_as_they_are(self, tokenizer: Tokenizer) -> None:
+        ...
+
     def test_text_that_is_none_is_refused_as_the_request_of_a_user(self, tokenizer: Tokenizer) -> None:
         ...
 
@@ -79,7 +104,16 @@ class TokenizerKit(CardKit):
     def test_it_may_move_between_threads(self, tokenizer: Tokenizer) -> None:
         ...
 
+    def test_two_may_be_used_at_once(self, card: TokenizerFormat, sample: ModelFiles) -> None:
+        ...
+
     def test_a_conversation_becomes_a_prompt(self, tokenizer: Tokenizer) -> None:
+        ...
+
+    def test_a_conversation_of_several_turns_is_told_in_order(self, tokenizer: Tokenizer) -> None:
+        ...
+
+    def test_the_start_of_an_answer_is_added_where_it_is_asked(self, tokenizer: Tokenizer) -> None:
         ...
 
     @pytest.mark.parametrize('messages', [[], [{}], [{'role': 'nobody', 'content': None}]], ids=str)

@@ -30,7 +30,10 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """Text of `token_ids`; bytes that are no whole character become U+FFFD."""
+        """Text of `token_ids`, which stay as they are; bytes that are no whole character become U+FFFD.
+
+        An id that the vocabulary lacks has no text and is no error: a model whose embedding is padded may draw it.
+        """
 
     def apply_chat_template(
         self,
@@ -39,7 +42,11 @@ class Tokenizer(ABC):
         add_generation_prompt: bool = True,
         **values: Any,
     ) -> str:
-        """The prompt text of a conversation. Raises RequestError where there is no template or it refuses."""
+        """The prompt text of a conversation, which stays as it is.
+
+        Raises RequestError, and nothing else, where there is no template or it makes nothing of what a user sent: no
+        messages, one without role or content (`[{}]`), an unknown role.
+        """
         raise RequestError("this tokenizer has no chat template; give a plain prompt instead")
 
 

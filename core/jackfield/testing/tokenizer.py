@@ -39,7 +39,7 @@ class ByteTokenizer(Tokenizer):
             if token_id < END_TOKEN_ID:
                 parts.append(token_id)
             elif not skip_special_tokens:
-                parts += _SPECIAL[token_id].encode()
+                parts += _SPECIAL.get(token_id, "").encode()
         return parts.decode(errors="replace")
 
     def apply_chat_template(
@@ -54,8 +54,11 @@ class ByteTokenizer(Tokenizer):
         return "\n".join([*lines, "assistant:"] if add_generation_prompt else lines)
 
 
-def write_byte_tokenizer(folder: Path) -> None:
-    """Write the same tokenizer as tokenizer.json and tokenizer_config.json, the way hubs lay it out."""
+def write_byte_tokenizer(folder: Path, *, begins: bool = False) -> None:
+    """Write the same tokenizer as tokenizer.json and tokenizer_config.json, the way hubs lay it out.
+
+    `begins`: texts with special tokens begin with 257.
+    """
     special = [
         {
             "id": token_id,
@@ -78,6 +81,7 @@ def write_byte_tokenizer(folder: Path) -> None:
         "version": "1.0",
         "added_tokens": special,
         "pre_tokenizer": byte_level,
+        "post_processor": _begin(ECHO_TOKEN_ID) if begins else None,
         "decoder": byte_level,
         "model": {
             "type": "BPE",
@@ -88,6 +92,18 @@ def write_byte_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     settings = {"eos_token": _SPECIAL[END_TOKEN_ID], "chat_template": _CHAT_TEMPLATE}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def _begin(token_id: int) -> dict[str, Any]:
+    text = _SPECIAL[token_id]
+    special = {"SpecialToken": {"id": text, "type_id": 0}}
+    whole = {"Sequence": {"id": "A", "type_id": 0}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [special, whole],
+        "pair": [special, whole, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {text: {"id": text, "ids": [token_id], "tokens": [text]}},
+    }
 
 
 _CHAT_TEMPLATE = (

@@ -15,7 +15,7 @@ import pytest
 from jackfield.dtypes import FLOAT16, FLOAT32, DType
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.testing.conformance.samples import SampleCheckpoint, SampleTensor
-from jackfield.testing.conformance.tokenizer import TokenizerKit
+from jackfield.testing.conformance.tokenizer import KnownIds, TokenizerKit
 from jackfield.testing.conformance.weight_format import WeightFormatKit
 from jackfield_gguf.byte_level import byte_characters
 
@@ -129,6 +129,15 @@ class GgufTokenizerKit(TokenizerKit):
         maker = GgufMaker(tmp_path / "model.gguf")
         maker.write(other=byte_level_metadata())
         return maker.files
+
+    @pytest.fixture
+    def known(self) -> KnownIds:
+        """By hand: ids of single bytes are their values, merges follow in their order, then the end."""
+        hello, two_spaces = [258, 111, 32, 259], [97, 260, 32, 98]  # hell-o- -th, a-two spaces- -b
+        return KnownIds(
+            texts={"hello th": (hello, [261, *hello]), "a   b": (two_spaces, [261, *two_spaces])},
+            end_token_ids=(261,),
+        )
 
 
 def in_pairs(weight: Any) -> Any:

@@ -25,6 +25,22 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "BluntFormat": "test_a_conversation_that_is_none_is_refused_as_the_request_of_a_user",
     "TakesAll": "test_other_files_are_refused",
     "RawError": "test_a_broken_file_is_a_model_error[empty]",
+    "FallsBack": "test_a_broken_file_is_a_model_error[cut in half]",
+    "KeepsFile": "test_no_file_stays_open",
+    "PermutedFormat": "test_ids_are_those_that_models_were_trained_with",
+    "WrongStartFormat": "test_ids_are_those_that_models_were_trained_with",
+    "TwiceStartFormat": "test_ids_are_those_that_models_were_trained_with",
+    "NoSpecialFormat": "test_ids_are_those_that_models_were_trained_with",
+    "WrongEndFormat": "test_texts_end_where_those_of_the_model_do",
+    "NoEndFormat": "test_texts_end_where_those_of_the_model_do",
+    "LinesFormat": "test_text_comes_back_as_it_went_in",
+    "StrippingFormat": "test_text_comes_back_as_it_went_in",
+    "BeyondRaisesFormat": "test_ids_beyond_the_vocabulary_are_no_text",
+    "LastRaisesFormat": "test_every_id_can_be_decoded",
+    "ChangingFormat": "test_decoding_leaves_its_ids_as_they_are",
+    "RacingFormat": "test_two_may_be_used_at_once",
+    "LastMessageFormat": "test_a_conversation_of_several_turns_is_told_in_order",
+    "NoStartFormat": "test_the_start_of_an_answer_is_added_where_it_is_asked",
 }
 
 

@@ -1,7 +1,9 @@
 """Tokenizers with one planted fault each."""
 
 import json
+import re
 import threading
+import time
 import unicodedata
 
 from jackfield.decision import Reason
@@ -131,6 +133,111 @@ class Blunt(Sound):
         return messages[0]["content"]
 
 
+class Permuted(Sound):
+    """All bytes have other ids: text comes back, and the model reads nonsense."""
+
+    def encode(self, text, *, add_special_tokens=True):
+        ids = super().encode(text, add_special_tokens=add_special_tokens)
+        return [255 - i if i < 256 else i for i in ids]
+
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        ids = [255 - i if i < 256 else i for i in token_ids]
+        return super().decode(ids, skip_special_tokens=skip_special_tokens)
+
+
+class WrongStart(Sound):
+    def encode(self, text, *, add_special_tokens=True):
+        ids = super().encode(text, add_special_tokens=False)
+        return [START - 1, *ids] if add_special_tokens else ids
+
+
+class TwiceStart(Sound):
+    def encode(self, text, *, add_special_tokens=True):
+        ids = super().encode(text, add_special_tokens=False)
+        return [START, START, *ids] if add_special_tokens else ids
+
+
+class NoSpecial(Sound):
+    def encode(self, text, *, add_special_tokens=True):
+        return super().encode(text, add_special_tokens=False)
+
+
+class WrongEnd(Sound):
+    end_token_ids = (START,)
+
+
+class NoEnd(Sound):
+    end_token_ids = ()
+
+
+class Lines(Sound):
+    """Turns CR LF into LF."""
+
+    def encode(self, text, *, add_special_tokens=True):
+        text = text.replace("\r\n", "\n")
+        return super().encode(text, add_special_tokens=add_special_tokens)
+
+
+class Stripping(Sound):
+    """Drops control characters."""
+
+    def encode(self, text, *, add_special_tokens=True):
+        text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f]", "", text)
+        return super().encode(text, add_special_tokens=add_special_tokens)
+
+
+class BeyondRaises(Sound):
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        for token_id in token_ids:
+            if token_id >= self.vocab_size:
+                raise IndexError(token_id)
+        return super().decode(token_ids, skip_special_tokens=skip_special_tokens)
+
+
+class LastRaises(Sound):
+    """Many ids, the last of which was added and forgotten."""
+
+    vocab_size = 10_000
+
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        if self.vocab_size - 1 in token_ids:
+            raise KeyError(self.vocab_size - 1)
+        return super().decode(token_ids, skip_special_tokens=skip_special_tokens)
+
+
+class Changing(Sound):
+    """Leaves something in a long list of ids."""
+
+    def decode(self, token_ids, *, skip_special_tokens=True):
+        text = super().decode(token_ids, skip_special_tokens=skip_special_tokens)
+        if isinstance(token_ids, list) and len(token_ids) > 50:
+            token_ids.append(65)
+        return text
+
+
+class Racing(Sound):
+    """One buffer for all instances."""
+
+    buffer: list[int] = []  # noqa: RUF012
+
+    def encode(self, text, *, add_special_tokens=True):
+        Racing.buffer = super().encode(text, add_special_tokens=add_special_tokens)
+        time.sleep(0)
+        return list(Racing.buffer)
+
+
+class LastMessage(Sound):
+    """Forgets the history."""
+
+    def apply_chat_template(self, messages, **values):
+        return super().apply_chat_template(messages[-1:], **values)
+
+
+class NoStart(Sound):
+    def apply_chat_template(self, messages, *, add_generation_prompt=True, **values):
+        return super().apply_chat_template(messages, add_generation_prompt=False, **values)
+
+
 class Format(TokenizerFormat):
     opened = Sound
 
@@ -148,6 +255,27 @@ class Format(TokenizerFormat):
 class TakesAll(Format):
     def check(self, need, facts):
         return ()
+
+
+class FallsBack(Format):
+    """Reads a broken file as another vocabulary and says nothing."""
+
+    def open(self, files):
+        try:
+            return super().open(files)
+        except ModelError:
+            if self.check(files, {}):
+                raise
+            return Permuted()
+
+
+class KeepsFile(Format):
+    kept = []  # noqa: RUF012
+
+    def open(self, files):
+        opened = super().open(files)
+        self.kept.append((files.path / "tokenizer.json").open())
+        return opened
 
 
 class RawError(Format):
