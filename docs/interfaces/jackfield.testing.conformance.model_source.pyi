@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 import pytest
 from jackfield.discovery.kinds import MODEL_SOURCES
@@ -16,6 +17,8 @@ class SampleModel:
     missing: str
     broken: str = ''
     cache: Path | None = None
+    slow: str = ''
+    revisions: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 class ModelSourceKit(CardKit):
     kind = MODEL_SOURCES
 
@@ -57,7 +60,31 @@ class ModelSourceKit(CardKit):
     def test_what_was_fetched_is_there_without_a_network(self, card: ModelSource, reference: ModelReference, sample: SampleModel, monkeypatch: pytest.MonkeyPatch) -> None:
         ...
 
+    def test_what_was_fetched_is_read_from_a_cache_that_cannot_be_written(self, card: ModelSource, reference: ModelReference) -> None:
+        ...
+
+    def test_nothing_is_left_elsewhere(self, card: ModelSource, sample: SampleModel, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        ...
+
+    def test_the_process_is_left_as_it_was(self, reference: ModelReference) -> None:
+        ...
+
+    def test_a_revision_is_a_model_of_its_own(self, card: ModelSource, sample: SampleModel, cache: Path) -> None:
+        ...
+
+    def test_a_revision_that_is_not_there_is_an_error(self, card: ModelSource, sample: SampleModel, cache: Path) -> None:
+        ...
+
     def test_two_may_ask_at_once(self, card: ModelSource, reference: ModelReference, sample: SampleModel) -> None:
+        ...
+
+    def test_processes_may_ask_at_once(self, sample: SampleModel, cache: Path) -> None:
+        ...
+
+    def test_a_fetch_that_was_killed_is_never_taken_for_the_model(self, card: ModelSource, sample: SampleModel, cache: Path) -> None:
+        ...
+
+    def test_a_fetch_that_is_interrupted_leaves_nothing_behind(self, card: ModelSource, sample: SampleModel, cache: Path) -> None:
         ...
 
     def test_a_model_that_is_not_there_is_an_error_that_names_it(self, card: ModelSource, sample: SampleModel, cache: Path) -> None:
@@ -74,6 +101,9 @@ class ModelSourceKit(CardKit):
 
     def test_a_broken_fetch_leaves_nothing_behind(self, card: ModelSource, sample: SampleModel, cache: Path) -> None:
         ...
+@contextmanager
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    ...
 @contextmanager
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ...

@@ -33,6 +33,11 @@ class LocalSource(ModelSource):
                 "a model is a folder with config.json and *.safetensors, or a .gguf file. "
                 "Check the path"
             )
+        if reference.revision is not None:
+            raise ModelNotFound(
+                f"{reference.text!r} is on this machine and has no revisions, but model.revision is "
+                f"{reference.revision!r}; models of a hub have some. Leave model.revision out"
+            )
         return ModelFiles(reference=reference.text, path=path)
 
 

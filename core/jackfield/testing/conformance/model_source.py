@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
+import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Barrier
 from typing import NoReturn
@@ -18,6 +22,7 @@ from jackfield.discovery.kinds import MODEL_SOURCES
 from jackfield.errors import ModelError, ModelNotFound
 from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
 from jackfield.testing.conformance.card import CardKit
+from jackfield.testing.conformance.fetching import Fetch, contents, digests
 
 _ODD = {  # what users may write, by mistake or to try: `check` answers all of it
     "nothing": "",
@@ -32,6 +37,10 @@ _ODD = {  # what users may write, by mistake or to try: `check` answers all of i
     "spaces": "org/na me",
 }
 _NO_FORM = "no-such-form-of-reference::nothing"
+_NO_REVISION = "no-such-revision"
+_NUM_PROCESSES = 3
+_MOMENTS_S = (0.0, 0.1, 0.25)  # after a fetch began to change the cache
+_HOMES = ("HOME", "USERPROFILE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +48,18 @@ class SampleModel:
     """References of a source's own form, and what they lead to."""
 
     text: str  # a model that can be had
-    files: Mapping[str, bytes]  # what must come: name to content
+    files: Mapping[
+        str, bytes
+    ]  # what must come: name, or path with "/" within the folder, to content
     missing: str  # a model that is not there
     broken: str = ""  # one that is there but cannot be had whole; "": this form has none
     cache: Path | None = None  # where downloads go, if not into `reference.cache_folder`
+    slow: str = (
+        ""  # a model with the same files, whose fetch takes half a second or more, file by file
+    )
+    revisions: Mapping[str, Mapping[str, bytes]] = field(
+        default_factory=dict
+    )  # of `text`: what each must bring
 
 
 class ModelSourceKit(CardKit):
@@ -102,7 +119,7 @@ class ModelSourceKit(CardKit):
     ) -> None:
         """`jackfield explain` asks for models that nobody wants to download."""
         before = _listing(reference.cache_folder)
-        with no_network(monkeypatch):
+        with no_network(monkeypatch), no_processes(monkeypatch):
             assert card.check(reference, self.facts()) == ()
         assert _listing(reference.cache_folder) == before
 
@@ -113,7 +130,7 @@ class ModelSourceKit(CardKit):
         files = card.resolve(reference)
         assert isinstance(files, ModelFiles)
         assert files.reference == reference.text
-        found = _contents(files.path)
+        found = contents(files.path)
         assert {name: found.get(name) for name in sample.files} == dict(sample.files)
 
     def test_a_second_time_fetches_nothing_again(
@@ -133,11 +150,78 @@ class ModelSourceKit(CardKit):
         sample: SampleModel,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Machines that run models are often cut off."""
+        """Machines that run models are often cut off; nor is a process started, which might ask."""
         path = card.resolve(reference).path
-        with no_network(monkeypatch):
+        with no_network(monkeypatch), no_processes(monkeypatch):
             assert type(card)().resolve(reference).path == path
-        assert _contents(path).items() >= sample.files.items()
+        assert contents(path).items() >= sample.files.items()
+
+    def test_what_was_fetched_is_read_from_a_cache_that_cannot_be_written(
+        self, card: ModelSource, reference: ModelReference
+    ) -> None:
+        """Many machines share one, filled by somebody else: a second time nothing in it is made or touched."""
+        card.resolve(reference)
+        before = _stamps(reference.cache_folder)
+        type(card)().resolve(reference)
+        assert _stamps(reference.cache_folder) == before
+
+    def test_nothing_is_left_elsewhere(
+        self,
+        card: ModelSource,
+        sample: SampleModel,
+        cache: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Not in the folder for temporary files; nor, once the model is there, in the home of the user."""
+        temporary, home = tmp_path / "temporary", tmp_path / "home"
+        for folder in (temporary, home):
+            folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        monkeypatch.setenv("TMPDIR", str(temporary))
+        card.resolve(ModelReference(text=sample.text, cache_folder=cache))
+        if sample.broken:
+            with pytest.raises(ModelError):
+                card.resolve(_broken(sample, cache))
+        assert _filled(temporary) == [], "files are left in the folder for temporary ones"
+        for name in _HOMES:
+            monkeypatch.setenv(name, str(home))
+        card.resolve(ModelReference(text=sample.text, cache_folder=cache))
+        assert _filled(home) == [], "files are left in the home of the user"
+
+    def test_the_process_is_left_as_it_was(self, reference: ModelReference) -> None:
+        """Its environment and its working folder: they are the engine's, and those of all that it starts."""
+        with Fetch(self.ref(), reference) as fetch:
+            fetch.start()
+            assert fetch.found().changed == []
+
+    def test_a_revision_is_a_model_of_its_own(
+        self, card: ModelSource, sample: SampleModel, cache: Path
+    ) -> None:
+        """Each brings its own files, whichever was asked for before, and the reference without one still its own."""
+        if not sample.revisions:
+            pytest.skip("the sample has no revisions")
+        wanted: dict[str | None, Mapping[str, bytes]] = {None: sample.files}
+        wanted.update(sample.revisions)
+        for _ in range(2):
+            for revision, files in wanted.items():
+                found = card.resolve(
+                    ModelReference(text=sample.text, revision=revision, cache_folder=cache)
+                )
+                assert contents(found.path).items() >= files.items(), f"revision {revision!r}"
+
+    def test_a_revision_that_is_not_there_is_an_error(
+        self, card: ModelSource, sample: SampleModel, cache: Path
+    ) -> None:
+        """A ModelError that speaks of it, or a reason of `check`; also where the form knows no revisions.
+
+        Else a user who asks for one runs another model and never knows.
+        """
+        card.resolve(ModelReference(text=sample.text, cache_folder=cache))
+        asked = ModelReference(text=sample.text, revision=_NO_REVISION, cache_folder=cache)
+        if not card.check(asked, self.facts()):
+            with pytest.raises(ModelError, match="revision"):
+                card.resolve(asked)
 
     def test_two_may_ask_at_once(
         self, card: ModelSource, reference: ModelReference, sample: SampleModel
@@ -148,13 +232,53 @@ class ModelSourceKit(CardKit):
         def resolve(_: int) -> tuple[Path, dict[str, bytes]]:
             barrier.wait()
             path = card.resolve(reference).path
-            return path, _contents(path)
+            return path, contents(path)
 
         with ThreadPoolExecutor(2) as pool:
             found = list(pool.map(resolve, range(2)))
         assert found[0][0] == found[1][0]
-        for _, contents in found:
-            assert contents.items() >= sample.files.items()
+        for _, files in found:
+            assert files.items() >= sample.files.items()
+
+    def test_processes_may_ask_at_once(self, sample: SampleModel, cache: Path) -> None:
+        """As when several engines start: a lock of threads does not help them, nor a folder that fills while it is seen."""
+        wanted = ModelReference(text=sample.slow or sample.text, cache_folder=cache)
+        with ExitStack() as stack:
+            fetches = [
+                stack.enter_context(Fetch(self.ref(), wanted)) for _ in range(_NUM_PROCESSES)
+            ]
+            *together, late = fetches
+            for fetch in together:
+                fetch.start()
+            together[0].wait_until_begun()
+            late.start()
+            for fetch in fetches:
+                assert fetch.found().files.items() >= digests(sample.files).items()
+
+    def test_a_fetch_that_was_killed_is_never_taken_for_the_model(
+        self, card: ModelSource, sample: SampleModel, cache: Path
+    ) -> None:
+        """Out of memory, out of power: nothing is cleaned up, and the next engine fetches what is missing."""
+        slow = self._slow(card, sample, cache)
+        was_killed = False
+        for moment_s in _MOMENTS_S:
+            with Fetch(self.ref(), slow) as fetch:
+                was_killed |= fetch.stop(signal.SIGKILL, moment_s)
+        if not was_killed:
+            self.not_shown(f"{slow.text} came before it could be stopped: let it take longer")
+        with Fetch(self.ref(), slow) as fetch:
+            fetch.start()
+            assert fetch.found().files.items() >= digests(sample.files).items()
+
+    def test_a_fetch_that_is_interrupted_leaves_nothing_behind(
+        self, card: ModelSource, sample: SampleModel, cache: Path
+    ) -> None:
+        """Ctrl-C is no Exception."""
+        slow = self._slow(card, sample, cache)
+        with Fetch(self.ref(), slow) as fetch:
+            if not fetch.stop(signal.SIGINT, _MOMENTS_S[-1]):
+                self.not_shown(f"{slow.text} came before it could be stopped: let it take longer")
+        assert _filled(cache) == []
 
     def test_a_model_that_is_not_there_is_an_error_that_names_it(
         self, card: ModelSource, sample: SampleModel, cache: Path
@@ -201,6 +325,29 @@ class ModelSourceKit(CardKit):
             card.resolve(_broken(sample, cache))
         assert _filled(cache) == []
 
+    def _slow(self, card: ModelSource, sample: SampleModel, cache: Path) -> ModelReference:
+        if not hasattr(os, "killpg"):
+            self.not_shown("this system cannot stop a process with those that it started")
+        if not sample.slow:
+            reference = ModelReference(text=sample.text, cache_folder=cache)
+            if not card.resolve(reference).path.is_relative_to(cache):
+                pytest.skip("fetches nothing: the files stay where they are")
+            self.not_shown("the sample has no model whose fetch takes long enough to be stopped")
+        return ModelReference(text=sample.slow, cache_folder=cache)
+
+
+@contextmanager
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No process can be started: what it does is out of sight."""
+
+    def refuse(*arguments: object, **values: object) -> NoReturn:
+        raise OSError("the conformance kit lets no process start")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", refuse)
+        patch.setattr(os, "system", refuse)
+        yield
+
 
 @contextmanager
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -222,14 +369,13 @@ def _broken(sample: SampleModel, cache: Path) -> ModelReference:
     return ModelReference(text=sample.broken, cache_folder=cache)
 
 
-def _contents(path: Path) -> dict[str, bytes]:
-    files = [path] if path.is_file() else [p for p in path.iterdir() if p.is_file()]
-    return {file.name: file.read_bytes() for file in files}
-
-
 def _times(path: Path) -> dict[str, int]:
-    files = [path] if path.is_file() else [p for p in path.iterdir() if p.is_file()]
-    return {file.name: file.stat().st_mtime_ns for file in files}
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return {str(file): file.stat().st_mtime_ns for file in files}
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    return {str(path): path.lstat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
 
 
 def _listing(folder: Path) -> list[Path]:

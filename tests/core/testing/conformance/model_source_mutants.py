@@ -1,24 +1,36 @@
 """Model sources with one planted fault each. They fetch `shelf:NAME` from the folder `remote` beside their cache."""
 
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from jackfield.decision import Reason
 from jackfield.errors import CheckpointError, ModelNotFound
 from jackfield.interfaces.model_source import ModelFiles, ModelSource
 
+PAUSE_S = 0.1  # between the files of a slow model
+
 _lock = threading.Lock()
 
 
 def copy(remote, folder):
-    for path in sorted(remote.iterdir()):
+    is_slow = (remote / "slow").exists()
+    for path in sorted(remote.rglob("*")):
+        time.sleep(PAUSE_S if is_slow else 0)
         if path.name == "cut":
             raise CheckpointError(f"{remote.name} was cut off")
-        shutil.copy(path, folder)
+        target = folder / path.relative_to(remote)
+        if path.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
 
 
 class Sound(ModelSource):
@@ -28,6 +40,7 @@ class Sound(ModelSource):
 
     def resolve(self, reference):
         cache, name = reference.cache_folder, reference.text.removeprefix("shelf:")
+        name = f"{name}@{reference.revision}" if reference.revision else name
         remote, folder = cache.parent / "remote" / name, cache / name
         if not folder.is_dir():
             if not remote.is_dir():
@@ -39,10 +52,11 @@ class Sound(ModelSource):
         return ModelNotFound(f"the shelf has no model {name!r}")
 
     def fetch(self, remote, folder):
-        with _lock, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            if not folder.is_dir():
-                copy(remote, Path(scratch))
-                shutil.copytree(scratch, folder)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            whole = Path(scratch) / "model"
+            copy(remote, whole)
+            with suppress(OSError):  # another was faster
+                whole.rename(folder)
 
 
 class AlwaysAsks(Sound):
@@ -131,3 +145,96 @@ class Racing(Sound):
         folder.mkdir()
         time.sleep(0.2)
         copy(remote, folder)
+
+
+class AsksByProcess(Sound):
+    """As pip, git and curl do, network or not."""
+
+    def resolve(self, reference):
+        if subprocess.run([sys.executable, "-c", "pass"], check=False).returncode:
+            raise ModelNotFound(f"no answer about {reference.text}")
+        return super().resolve(reference)
+
+
+class NoRevision(Sound):
+    def resolve(self, reference):
+        return super().resolve(replace(reference, revision=None))
+
+
+class FirstRevision(Sound):
+    """What was fetched first is what every revision gets, if it is there at all."""
+
+    def resolve(self, reference):
+        plain = reference.cache_folder / reference.text.removeprefix("shelf:")
+        files = super().resolve(reference)
+        return ModelFiles(reference=files.reference, path=plain) if plain.is_dir() else files
+
+
+class FlatOnly(Sound):
+    """Loses folders within the model."""
+
+    def fetch(self, remote, folder):
+        super().fetch(remote, folder)
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+
+
+class ThreadsOnly(Sound):
+    """Other processes see a folder that fills."""
+
+    def fetch(self, remote, folder):
+        with _lock:
+            if not folder.is_dir():
+                copy(remote, folder)
+
+
+class KilledHalfway(Sound):
+    """Cleans up after exceptions, and who is killed raises none."""
+
+    def fetch(self, remote, folder):
+        folder.mkdir()
+        try:
+            copy(remote, folder)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+
+
+class Interrupted(Sound):
+    """Cleans up after exceptions, of which Ctrl-C is none."""
+
+    def fetch(self, remote, folder):
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            copy(remote, scratch)
+        except Exception:
+            shutil.rmtree(scratch)
+            raise
+        scratch.rename(folder)
+
+
+class LeavesTemporary(Sound):
+    def fetch(self, remote, folder):
+        (Path(tempfile.mkdtemp()) / "part").write_text("half")
+        super().fetch(remote, folder)
+
+
+class InHome(Sound):
+    def resolve(self, reference):
+        (Path.home() / ".shelf-log").write_text(reference.text)
+        return super().resolve(reference)
+
+
+class SetsProxy(Sound):
+    def resolve(self, reference):
+        os.environ["SHELF_PROXY"] = "http://shelf"
+        return super().resolve(reference)
+
+
+class Stamping(Sound):
+    """Notes when a model was used last."""
+
+    def resolve(self, reference):
+        (reference.cache_folder / ".used").touch()
+        return super().resolve(reference)
