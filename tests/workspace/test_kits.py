@@ -34,6 +34,7 @@ def entry_points():
                 yield group, name, target
 
 
+# By kind, and by KIND/PLUGIN where a distribution brings a kit with the samples of its plugin.
 KITS = {
     kind: target for group, kind, target in entry_points() if group.endswith("conformance_kits")
 }
@@ -45,26 +46,27 @@ PLUGINS = {
 
 
 def kit_runs(source):
-    """(kind, name) of each class in a test file that extends a kit and names a plugin."""
-    kinds = {target.partition(":")[2]: kind for kind, target in KITS.items()}  # by classes
+    """(kind, name) of each class in a test file that extends a kit and names a plugin, or a kit that does."""
+    kits = {target.partition(":")[2]: kind for kind, target in KITS.items()}  # by classes
     for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.ClassDef):
-            continue
-        bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-        kind = next((kinds[base] for base in bases if base in kinds), None)
-        if kind is None:
-            continue
-        kinds[node.name] = kind
-        for line in node.body:
-            if (
-                isinstance(line, ast.Assign)
-                and any(
-                    isinstance(target, ast.Name) and target.id == "name" for target in line.targets
-                )
-                and isinstance(line.value, ast.Constant)
-                and node.name.startswith("Test")
-            ):
-                yield kind, line.value.value
+        if isinstance(node, ast.ClassDef):
+            bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+            kit = next((kits[base] for base in bases if base in kits), None)
+            if kit is not None:
+                kits[node.name] = kit
+                kind, _, plugin = kit.partition("/")
+                name = name_in(node) or plugin
+                if name and node.name.startswith("Test"):
+                    yield kind, name
+
+
+def name_in(node):
+    """What a class sets `name` to, if it does."""
+    for line in node.body:
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant):
+            if any(isinstance(target, ast.Name) and target.id == "name" for target in line.targets):
+                return line.value.value
+    return None
 
 
 def test_every_plugin_is_run_through_the_kit_of_its_kind():
@@ -77,7 +79,7 @@ def test_every_plugin_is_run_through_the_kit_of_its_kind():
 def test_every_kind_that_is_served_has_a_kit_and_a_scaffold():
     served = {kind.name for kind in CORE_KINDS.values() if kind.majors} | {*TorchPlatform.serves}
 
-    assert {*KITS} == served
+    assert {kind for kind in KITS if "/" not in kind} == served
     assert {kind.kind for kind in KINDS.values()} == served
 
 
@@ -89,6 +91,7 @@ def test_every_kind_that_is_served_has_a_kit_and_a_scaffold():
             "class A(CommandKit): ...\nclass TestB(A):\n    x = name = 'b'",
             {("jackfield.commands", "b")},
         ),
+        ("class TestA(GgufFormatKit): ...", {("jackfield.weight_formats", "gguf")}),
         ("class A(CommandKit):\n    name = 'a'", set()),  # pytest does not run it
         ("class TestA(Other):\n    name = 'a'", set()),
     ],

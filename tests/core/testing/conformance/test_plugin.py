@@ -179,10 +179,10 @@ def test_a_kit_that_cannot_be_loaded_is_a_usage_error_that_names_it(session, dis
 
 def test_two_classes_for_one_plugin_are_two_reports(session):
     (session.folder / "test_mine.py").write_text(
-        "from acme_kit import CommandKit\n"
-        "class TestFirst(CommandKit):\n    name = 'hello'\n"
-        "class TestSecond(CommandKit):\n    name = 'hello'\n"
-        "    expected_failures = {'test_status': 'so it is', 'test_known[b]': 'not yet'}\n"
+        "from acme_kit import GreetingKit\n"
+        "class TestFirst(GreetingKit):\n    name = 'hello'\n"
+        "class TestSecond(GreetingKit):\n    name = 'hello'\n"
+        "    expected_failures = {'test_end': 'so it is', 'test_known[b]': 'not yet'}\n"
     )
 
     done = session()
@@ -195,8 +195,8 @@ def test_two_classes_for_one_plugin_are_two_reports(session):
 
 def test_what_did_not_run_and_what_was_changed_is_told(session):
     (session.folder / "test_mine.py").write_text(
-        "from acme_kit import CommandKit\n"
-        "class TestMine(CommandKit):\n    name = 'hello'\n"
+        "from acme_kit import GreetingKit\n"
+        "class TestMine(GreetingKit):\n    name = 'hello'\n"
         "    def answer(self):\n        return 'good day'\n"
     )
 
@@ -205,19 +205,19 @@ def test_what_did_not_run_and_what_was_changed_is_told(session):
     (plugin,) = session.report()["plugins"]
     assert (plugin["complete"], plugin["overridden"]) == (False, ["answer"])
     assert plugin["not_run"] == [
+        "test_end",
         "test_importing_it_loads_no_tensor_library",
         "test_importing_it_starts_no_thread",
         "test_importing_it_takes_no_time",
         "test_it_can_be_loaded",
         "test_of_nothing",
-        "test_status",
-        "test_summary",
+        "test_text",
     ]
     assert "0 failed, 7 not run  [acme 1.0]" in done.stdout
 
 
 def test_a_run_that_stops_at_the_first_failure_is_not_complete(session):
-    session(KIND, "commands:hello", "-x")
+    session(KIND, "greetings:hello", "-x")
 
     (plugin,) = session.report()["plugins"]
     assert (plugin["complete"], "test_known[a]" in plugin["not_run"]) == (False, True)
@@ -225,8 +225,8 @@ def test_a_run_that_stops_at_the_first_failure_is_not_complete(session):
 
 def test_an_expected_failure_of_parameters_that_do_not_exist_is_a_usage_error(session):
     (session.folder / "test_mine.py").write_text(
-        "from acme_kit import CommandKit\n"
-        "class TestMine(CommandKit):\n    name = 'hello'\n"
+        "from acme_kit import GreetingKit\n"
+        "class TestMine(GreetingKit):\n    name = 'hello'\n"
         "    expected_failures = {'test_known[c]': 'not yet'}\n"
     )
 
@@ -237,7 +237,7 @@ def test_an_expected_failure_of_parameters_that_do_not_exist_is_a_usage_error(se
 
 
 def test_a_printed_test_can_be_run_again(session):
-    done = session("jackfield-conformance::commands:hello::test_known[a]")
+    done = session("jackfield-conformance::greetings:hello::test_known[a]")
 
     assert done.returncode == 0, done.stdout + done.stderr
     (plugin,) = session.report()["plugins"]
@@ -247,7 +247,7 @@ def test_a_printed_test_can_be_run_again(session):
 def test_a_report_that_cannot_be_written_is_known_before_the_run(session):
     (session.folder / "out").write_text("a file, where a folder is needed")
 
-    done = session(KIND, "commands:hello")
+    done = session(KIND, "greetings:hello")
 
     assert done.returncode == 4
     assert "--jackfield-report: cannot write out/report.json" in done.stderr
@@ -262,7 +262,7 @@ def test_what_the_plugin_finds_on_this_machine_is_in_the_report(session):
 
 def test_a_plugin_that_cannot_be_loaded_fails_once(session):
     (session.folder / "test_mine.py").write_text(
-        "from acme_kit import CommandKit\nclass TestMine(CommandKit):\n    name = 'hallo'\n"
+        "from acme_kit import GreetingKit\nclass TestMine(GreetingKit):\n    name = 'hallo'\n"
     )
 
     session()
@@ -329,7 +329,7 @@ def test_a_distribution_brings_the_kit_of_its_plugin(shelf):
 
 
 def test_a_kit_of_another_kind_is_no_kit_of_the_plugin(shelf):
-    session = shelf(kit="acme_kit:CommandKit")
+    session = shelf(kit="acme_kit:GreetingKit")
 
     done = session(KIND, "model_sources:shelf")
 
