@@ -78,7 +78,7 @@ def scripted_context(
 
 
 def lying_context(context: WorkerContext) -> WorkerContext:
-    """The same, with an activation plan that becomes another one, of another version, where it is unpickled."""
+    """The same, with an activation plan that becomes another one, with a plugin of another name, where it is unpickled."""
     return replace(context, activation=_Lying(selections=context.activation.selections))
 
 
@@ -89,7 +89,7 @@ class _Lying(ActivationPlan):
 
 def _another(selections: tuple[Selection, ...]) -> ActivationPlan:
     first, *others = selections
-    other = replace(first, plugin=replace(first.plugin, version="2"))
+    other = replace(first, plugin=replace(first.plugin, name="another"))
     return ActivationPlan(selections=(other, *others))
 
 

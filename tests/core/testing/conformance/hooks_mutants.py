@@ -5,6 +5,7 @@ import threading
 import time
 
 from jackfield.interfaces.hooks import hookimpl
+from jackfield.testing.sampler import Ranking
 
 
 class Sound:
@@ -78,6 +79,19 @@ class Censor:
     def request_finished(self, output):
         for one in output.outputs:
             object.__setattr__(one, "text", "***")
+
+
+class Puppeteer:
+    """Reaches behind what it is told."""
+
+    @hookimpl
+    def engine_started(self):
+        self.token = Ranking.token
+        Ranking.token = lambda ranking, rank: rank
+
+    @hookimpl
+    def engine_stopped(self):
+        Ranking.token = self.token
 
 
 class Slow:
