@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jackfield.dtypes import FLOAT32
 from jackfield.interfaces.model import ConfigReader
+from jackfield.interfaces.model_config import read_dtype, read_end_token_ids
 from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm, Rope
 from jackfield.testing.tokenizer import END_TOKEN_ID, VOCAB_SIZE, write_byte_tokenizer
 
@@ -55,14 +57,14 @@ def _layer(window: int | None) -> Layer:
 
 def reference_model(config: ConfigReader) -> ModelSpec:
     """The model plugin of `ReferenceForCausalLM`, the architecture of the folders that `write_model` writes."""
-    windows = config.require("windows", list)
-    return tiny_spec(
+    spec = tiny_spec(
         config.require("num_hidden_layers", int),
-        windows=windows,
+        windows=config.require("windows", list),
         max_length=config.require("max_position_embeddings", int),
         vocab_size=config.require("vocab_size", int),
-        end_token_ids=(config.require("eos_token_id", int),),
+        end_token_ids=read_end_token_ids(config),
     )
+    return replace(spec, dtype=read_dtype(config))
 
 
 def write_model(

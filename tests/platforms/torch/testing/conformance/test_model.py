@@ -235,7 +235,7 @@ def test_an_engine_that_chooses_other_tokens_is_noticed(kit_of):
 def test_a_family_that_transformers_do_not_have_is_skipped_with_a_reason(kit_of):
     report = run_kit(kit_of("sound", architecture="NoSuchForCausalLM"), LOGITS)
 
-    assert report.of("skipped") == (f"{LOGITS}[tiny]",)
+    assert report.of("not_shown") == (f"{LOGITS}[tiny]",)
     assert "has no NoSuchForCausalLM" in report.texts[f"{LOGITS}[tiny]"]
 
 
