@@ -26,6 +26,23 @@ def features_in_use(value: Any) -> frozenset[str]:
     return frozenset(_walk(value))
 
 
+def possible_features(value: Any) -> frozenset[str]:
+    """Names that `features_in_use` could give of a value like this one, without words behind "="."""
+    return frozenset(_walk_types(value))
+
+
+def _walk_types(value: Any) -> Iterator[str]:
+    if is_dataclass(value) and not isinstance(value, type):
+        word = getattr(type(value), "FEATURE", None)
+        for item, default in _defaults(type(value)) if word else ():
+            if default is not MISSING:
+                yield f"{word}.{item.name}"
+            yield from _walk_types(getattr(value, item.name))
+    elif isinstance(value, (tuple, list)):
+        for entry in value:
+            yield from _walk_types(entry)
+
+
 def _walk(value: Any) -> Iterator[str]:
     if is_dataclass(value) and not isinstance(value, type):
         word = getattr(type(value), "FEATURE", None)

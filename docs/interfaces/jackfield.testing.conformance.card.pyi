@@ -16,6 +16,9 @@ class CardKit(ConformanceKit):
     def test_features_are_names(self, card: Card) -> None:
         ...
 
+    def test_features_are_those_that_may_be_asked(self, card: Card, needs: Iterable[Any]) -> None:
+        ...
+
     def test_facts_are_plain_and_can_be_saved(self, card: Card) -> None:
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jackfield.features import features_in_use
+from jackfield.features import features_in_use, possible_features
 from jackfield.model_spec import Attention, FeedForward, Layer, Norm, Rope, RopeScaling
 from jackfield.sampling import SamplingParams
 
@@ -45,6 +45,13 @@ def test_what_a_class_calls_plain_is_no_feature():
     sampling = SamplingParams(max_tokens=3, seed=1, top_k=5)
 
     assert features_in_use(sampling) == {"sampling.top_k"}
+
+
+def test_what_may_be_in_use_is_known_of_a_value_that_uses_nothing():
+    known = possible_features(LAYER)
+
+    assert {"attention.window", "norm.kind", "layer.residual_scale"} <= known
+    assert "attention.scale" not in known  # a fact that everyone must read
 
 
 def test_a_value_without_features_has_none():

@@ -15,7 +15,7 @@ from jackfield.discovery.failure import PluginFailure
 from jackfield.discovery.lock_file import lock_failures
 from jackfield.discovery.printable import printable
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.errors import PluginLoadError
+from jackfield.errors import ConfigError, PluginLoadError
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
 
@@ -63,6 +63,12 @@ class PluginsCommand(Command):
 
         if arguments.action == "lock":
             return run_lock(arguments)
+        if arguments.check or arguments.model:
+            given = "--check" if arguments.check else f"the model {arguments.model!r}"
+            raise ConfigError(
+                f"{given} belongs to `jackfield plugins lock`, got it with `{arguments.action}`. To load and probe "
+                "all plugins write `jackfield plugins check`"
+            )
         settings = load_from_arguments(arguments).config.plugins
         registry = PluginRegistry.scan(settings)
         registry.serve_all()

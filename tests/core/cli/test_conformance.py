@@ -44,7 +44,7 @@ class TestExplain(OnAModel):
 class TestPlugins(CommandKit):
     name = "plugins"
     good_calls = ((), ("list", "--json"), ("lock",))
-    bad_calls = (("--set", "plugins.probe=never"), ("unlock",))
+    bad_calls = (("--set", "plugins.probe=never"), ("unlock",), ("--check",))
 
 
 class TestDoctor(CommandKit):

@@ -3,6 +3,8 @@
 import json
 import sys
 
+import pytest
+
 from jackfield.cli.plugins import check_all
 
 MODEL = {"acme_model": "def build(config): ..."}
@@ -126,3 +128,12 @@ def test_a_drift_from_the_lock_is_listed_and_a_fault(jackfield, distributions, t
 
     assert "+ acme 1.0: not locked" in listed.out
     assert (listed.status, checked.status) == (0, 1)
+
+
+@pytest.mark.parametrize("words", [("--check",), ("check", "--check"), ("list", "a-model")])
+def test_what_belongs_to_the_lock_is_refused_elsewhere(jackfield, words):
+    done = jackfield("plugins", *words)
+
+    assert done.status == 2
+    assert "belongs to `jackfield plugins lock`" in done.err
+    assert "jackfield plugins check" in done.err

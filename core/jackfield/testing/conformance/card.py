@@ -17,8 +17,11 @@ import pytest
 
 from jackfield.config.options import read_options
 from jackfield.config.schema import EngineConfig
+from jackfield.config.settings import did_you_mean
 from jackfield.decision import Reason
+from jackfield.features import possible_features
 from jackfield.interfaces.card import Card
+from jackfield.sampling import SamplingParams
 from jackfield.testing.conformance.kit import HEAVY, ConformanceKit, run_fresh
 
 _CHECK = """
@@ -57,6 +60,14 @@ class CardKit(ConformanceKit):
         assert isinstance(features, frozenset), f"features is {features!r}, not a frozenset"
         wrong = [name for name in features if not (isinstance(name, str) and _FEATURE.match(name))]
         assert wrong == [], f"features has {wrong}, not names such as 'attention.window'"
+
+    def test_features_are_those_that_may_be_asked(self, card: Card, needs: Iterable[Any]) -> None:
+        """One that is misspelt is never in use, and what it should stand for is refused."""
+        known = possible_features([*needs, SamplingParams()])
+        words = {name.partition(".")[0] for name in known}
+        declared = {name.partition("=")[0] for name in card.features}
+        wrong = [n for n in sorted(declared - known) if n.partition(".")[0] in words]
+        assert wrong == [], f"there is no feature {wrong[0]!r}{did_you_mean(wrong[0], known)}"
 
     def test_facts_are_plain_and_can_be_saved(self, card: Card) -> None:
         """A file of them stands in for this machine on another."""

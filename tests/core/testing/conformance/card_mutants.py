@@ -63,6 +63,10 @@ class Unnamed(Sound):
     features = frozenset({"Everything that is asked"})
 
 
+class Misspelling(Sound):
+    features = frozenset({"sampling.top_kk"})
+
+
 @dataclass
 class Changeable:
     size: int = 1

@@ -18,6 +18,7 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Curt": "test_a_refusal_gives_reasons",
     "Listing": "test_a_refusal_gives_reasons",
     "Unnamed": "test_features_are_names",
+    "Misspelling": "test_features_are_those_that_may_be_asked",
     "OpenOptions": "test_options_are_a_frozen_dataclass_with_defaults",
 }
 
