@@ -67,7 +67,7 @@ IMPORTS = {
     "forks": (
         "import os, time\nif os.fork() == 0: time.sleep(60)",
         INTRUSIVE,
-        "started a process and left it running",
+        "started a process and did not wait for its end",
     ),
     "forks_and_goes_on": ("import os\nos.fork()", INTRUSIVE, "started a process"),
     "takes": (FAKE_TORCH, INTRUSIVE, "took torch.cuda when it was imported"),
