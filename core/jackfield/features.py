@@ -23,39 +23,28 @@ def features_in_use(value: Any) -> frozenset[str]:
     A field of a dataclass with the class attribute FEATURE = "attention" yields `attention.window`, or
     `norm.kind=layer` where the value is a word. Fields without a default are facts that everyone must read.
     """
-    return frozenset(_walk(value))
+    return frozenset(
+        f"{name}={current}" if isinstance(current, str) else name
+        for name, default, current in _walk(value)
+        if current != default
+    )
 
 
 def possible_features(value: Any) -> frozenset[str]:
     """Names that `features_in_use` could give of a value like this one, without words behind "="."""
-    return frozenset(_walk_types(value))
+    return frozenset(name for name, _, _ in _walk(value))
 
 
-def _walk_types(value: Any) -> Iterator[str]:
-    if is_dataclass(value) and not isinstance(value, type):
-        word = getattr(type(value), "FEATURE", None)
-        for item, default in _defaults(type(value)) if word else ():
-            if default is not MISSING:
-                yield f"{word}.{item.name}"
-            yield from _walk_types(getattr(value, item.name))
-    elif isinstance(value, (tuple, list)):
-        for entry in value:
-            yield from _walk_types(entry)
-
-
-def _walk(value: Any) -> Iterator[str]:
+def _walk(value: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Name, default and value of every field that has a default and is no plain one."""
     if is_dataclass(value) and not isinstance(value, type):
         word = getattr(type(value), "FEATURE", None)
         if word is None:
             return
         for item, default in _defaults(type(value)):
             current = getattr(value, item.name)
-            if default is not MISSING and current != default:
-                yield (
-                    f"{word}.{item.name}={current}"
-                    if isinstance(current, str)
-                    else f"{word}.{item.name}"
-                )
+            if default is not MISSING:
+                yield f"{word}.{item.name}", default, current
             yield from _walk(current)
     elif isinstance(value, (tuple, list)):
         for entry in dict.fromkeys(value):

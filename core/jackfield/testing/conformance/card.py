@@ -63,7 +63,7 @@ class CardKit(ConformanceKit):
 
     def test_features_are_those_that_may_be_asked(self, card: Card, needs: Iterable[Any]) -> None:
         """One that is misspelt is never in use, and what it should stand for is refused."""
-        known = possible_features([*needs, SamplingParams()])
+        known = frozenset().union(*map(possible_features, [*needs, SamplingParams()]))
         words = {name.partition(".")[0] for name in known}
         declared = {name.partition("=")[0] for name in card.features}
         wrong = [n for n in sorted(declared - known) if n.partition(".")[0] in words]

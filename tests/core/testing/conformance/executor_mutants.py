@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import ClassVar
 
+from overtaken import Overtaken
+
 from jackfield.activation import ActivationPlan
 from jackfield.errors import JackfieldError, WorkerError
 from jackfield.executor.create import create_worker
@@ -198,21 +200,7 @@ class LateToFirst(Ranked):
 class Overtaking(FaultyFactory):
     """With three in flight the last resolves before the second."""
 
-    class Executor(InlineExecutor):
-        number = 0
-
-        def submit(self, plan):
-            self.number += 1
-            told, is_held = Future(), self.number % 3 == 2
-
-            def pass_on(done):
-                if is_held:
-                    threading.Timer(0.05, told.set_result, [done.result()]).start()
-                else:
-                    told.set_result(done.result())
-
-            super().submit(plan).add_done_callback(pass_on)
-            return told
+    class Executor(Overtaken, InlineExecutor): ...
 
 
 class Patient(FaultyFactory):

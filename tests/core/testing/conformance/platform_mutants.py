@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import count
 from typing import ClassVar
 
+from overtaken import Overtaken
+
 from jackfield.decision import Reason
 from jackfield.step import BlockAppend
 from jackfield.testing.platform import ReferencePlatform
@@ -355,21 +357,7 @@ class Quarrelling(FaultyPlatform):
 class Overtaking(FaultyPlatform):
     """Of three steps the second resolves late."""
 
-    class Worker(FaultyWorker):
-        number = 0
-
-        def submit(self, plan):
-            self.number += 1
-            told, is_held = Future(), self.number % 3 == 2
-
-            def pass_on(done):
-                if is_held:
-                    threading.Timer(0.03, told.set_result, [done.result()]).start()
-                else:
-                    told.set_result(done.result())
-
-            super().submit(plan).add_done_callback(pass_on)
-            return told
+    class Worker(Overtaken, FaultyWorker): ...
 
 
 class Stumbling(FaultyPlatform):
