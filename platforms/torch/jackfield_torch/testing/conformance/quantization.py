@@ -178,6 +178,18 @@ class QuantizationKit(CardKit):
         )
         return self._grown(part)
 
+    def _fusable(
+        self, scheme: QuantizationScheme, parts: Sequence[LinearPart], num_ranks: int
+    ) -> list[LinearPart]:
+        """The parts as this scheme stores them; skips the test where it does not fuse them."""
+        mine = [
+            replace(self._grown(part), copies=min(part.copies, num_ranks), settings=self.settings)
+            for part in parts
+        ]
+        if not scheme.can_fuse(mine):
+            pytest.skip("can_fuse says no")
+        return mine
+
     def _grown(self, part: LinearPart) -> LinearPart:
         """A part of a kit of 512, as one of this kit."""
         in_size, out_size = (n * self.size // _SIZE for n in (part.in_size, part.out_size))
@@ -321,13 +333,7 @@ class QuantizationKit(CardKit):
         num_ranks: int,
     ) -> None:
         """In their order. What `can_fuse` allows, `create` must not refuse."""
-        parts = [
-            replace(self._grown(part), copies=min(part.copies, num_ranks), settings=self.settings)
-            for part in parts
-        ]
-        if not scheme.can_fuse(parts):
-            pytest.skip("can_fuse says no")
-        stored = self.stored(parts, dtype)
+        stored = self.stored(self._fusable(scheme, parts, num_ranks), dtype)
         x_TI = stored.input(5)
         y_TO = stored.create(scheme, rank, num_ranks)(x_TI)
         self.check(y_TO, stored, x_TI, rank, num_ranks)
@@ -371,13 +377,7 @@ class QuantizationKit(CardKit):
         num_ranks: int,
     ) -> None:
         """By orders of magnitude, and so do their scales."""
-        parts = [
-            replace(self._grown(part), copies=min(part.copies, num_ranks), settings=self.settings)
-            for part in fused
-        ]
-        if not scheme.can_fuse(parts):
-            pytest.skip("can_fuse says no")
-        stored = self.stored(parts, dtype, rescale=_unlike)
+        stored = self.stored(self._fusable(scheme, fused, num_ranks), dtype, rescale=_unlike)
         x_TI = stored.input(5)
         y_TO = stored.create(scheme, rank, num_ranks)(x_TI)
         self.check(y_TO, stored, x_TI, rank, num_ranks)
