@@ -63,7 +63,7 @@ docs: $(DEV_READY)  ## check the generated pages (make docs WRITE=1 writes them)
 	$(BIN)/python tools/is_offline_site.py build/site
 
 snapshots: $(DEV_READY)  ## write the snapshots of the public interfaces after an addition
-	$(BIN)/python -m jackfield.testing.interfaces --write
+	$(BIN)/python -m jackfield_testing.interfaces --write
 
 version:  ## make version V=x.y.z writes the version into setup.cfg and every member
 	$(PYTHON) tools/version.py $(V)

@@ -29,7 +29,7 @@ from jackfield.engine.engine import Engine
 from jackfield.request import EngineRequest
 from jackfield.sampling import SamplingParams
 from jackfield.scheduler import Scheduler
-from jackfield.testing.engine import make_engine
+from jackfield_testing.engine import make_engine
 
 HEAVY = ("torch", "jax", "transformers", "numpy", "tokenizers", "pluggy")
 NUM_DISTRIBUTIONS = 300  # installed beside ours

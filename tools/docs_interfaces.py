@@ -11,7 +11,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from jackfield.testing.interfaces.snapshots import read_sources
+from jackfield_testing.interfaces.snapshots import read_sources
 
 FOLDER = "interfaces"
 SECTION = "Interfaces"  # of the navigation

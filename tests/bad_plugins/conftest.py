@@ -15,8 +15,8 @@ import pytest
 from jackfield import LLM
 from jackfield.config.schema import PluginSettings
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import write_model
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import write_model
 
 SOURCES = (
     Path(__file__).parent / "sources"

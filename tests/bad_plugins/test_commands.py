@@ -6,8 +6,8 @@ import time
 import pytest
 
 from jackfield.cli.main import main
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import write_model
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import write_model
 
 FINE, FAULT = 0, 1
 STATUS = {

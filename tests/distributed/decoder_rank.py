@@ -9,10 +9,10 @@ from jackfield.interfaces.model import ConfigReader
 from jackfield.model_spec import ModelSpec
 from jackfield_gemma.model import gemma
 from jackfield_llama.model import llama
+from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.loader import RandomWeights
 from jackfield_torch.tensor_parallel import RankGroup, join_ranks
-from jackfield_torch.testing.dense_attention import DenseAttention
 from jackfield_torch.unquantized import UnquantizedScheme
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jackfield.testing.models import write_model
+from jackfield_testing.models import write_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAX_LINES = 60

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 from jackfield.discovery.kinds import CORE_KINDS
-from jackfield.testing.interfaces.snapshots import compare, read_snapshots, read_sources
+from jackfield_testing.interfaces.snapshots import compare, read_snapshots, read_sources
 
 FOLDER = Path(__file__).parents[2] / "docs" / "interfaces"
 

@@ -26,10 +26,10 @@ from jackfield_gemma.model import gemma, gemma2, gemma3
 from jackfield_gpt2.model import gpt2
 from jackfield_llama.model import llama, mistral
 from jackfield_qwen.model import qwen2, qwen3
+from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
-from jackfield_torch.testing.dense_attention import DenseAttention
 from jackfield_torch.unquantized import UnquantizedScheme
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_model.py"

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from jackfield.features import features_in_use
 from jackfield.model_spec import ModelSpec, Norm, Rope
+from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.model_features import MODEL_FEATURES
-from jackfield_torch.testing.dense_attention import DenseAttention
 
 TOLERANCE = 1e-5  # relative to the largest logit
 Edits = dict[str, Callable[[Tensor], Tensor]]

@@ -18,10 +18,10 @@ from jackfield.interfaces.model_source import ModelFiles
 from jackfield.model_spec import ModelSpec
 from jackfield_gemma.model import gemma3
 from jackfield_llama.model import llama
+from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
-from jackfield_torch.testing.dense_attention import DenseAttention
 from jackfield_torch.unquantized import UnquantizedScheme
 
 VOCAB_SIZE = 96

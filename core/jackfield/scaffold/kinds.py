@@ -30,6 +30,11 @@ class PackageKind:
         return self.runtime or bool(self.reference)
 
     @property
+    def kit_needs_torch(self) -> bool:
+        """True where its conformance kit computes with tensors."""
+        return self.kind.startswith("jackfield_torch.") or bool(self.reference)
+
+    @property
     def kind(self) -> str:
         """The group without its major."""
         return self.group.rpartition(".v")[0]

@@ -53,7 +53,8 @@ def _part(part: str, names: Names) -> str:
 def _values(kind: PackageKind, names: Names) -> dict[str, str]:
     siblings = _range(__version__, is_capped=kind.beyond_contracts)
     requirements = [f"jackfield{siblings}"]
-    test_requirements = ["pytest>=8"]
+    kits = "jackfield-testing-torch" if kind.kit_needs_torch else "jackfield-testing"
+    test_requirements = ["pytest>=8", f"{kits}{siblings}"]
     if kind.runtime:
         requirements.append(f"jackfield-torch{siblings}")
     if kind.needs_cpu:

@@ -14,10 +14,10 @@ import pytest
 
 from jackfield.dtypes import FLOAT16, FLOAT32, DType
 from jackfield.interfaces.model_source import ModelFiles
-from jackfield.testing.conformance.samples import SampleCheckpoint, SampleTensor
-from jackfield.testing.conformance.tokenizer import KnownIds, TokenizerKit
-from jackfield.testing.conformance.weight_format import WeightFormatKit
 from jackfield_gguf.byte_level import byte_characters
+from jackfield_testing.conformance.samples import SampleCheckpoint, SampleTensor
+from jackfield_testing.conformance.tokenizer import KnownIds, TokenizerKit
+from jackfield_testing.conformance.weight_format import WeightFormatKit
 
 HEADS = 4
 LLAMA: Mapping[str, Any] = {

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jackfield.testing.conformance.model_source import ModelSourceKit, SampleModel
 from jackfield_model_packages.aliases import Package
+from jackfield_testing.conformance.model_source import ModelSourceKit, SampleModel
 
 
 class WheelFolder:

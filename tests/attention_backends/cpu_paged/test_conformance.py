@@ -1,6 +1,6 @@
 """The kit of attention backends on the paged CPU backend."""
 
-from jackfield_torch.testing.conformance.attention import AttentionKit
+from jackfield_testing_torch.conformance.attention import AttentionKit
 
 
 class TestCpuPaged(AttentionKit):

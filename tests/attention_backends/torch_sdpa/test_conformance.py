@@ -2,7 +2,7 @@
 
 import pytest
 
-from jackfield_torch.testing.conformance.attention import AttentionKit
+from jackfield_testing_torch.conformance.attention import AttentionKit
 
 
 class TestTorchSdpa(AttentionKit):

@@ -1,6 +1,6 @@
 """States a precedence that no number can be compared with."""
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

@@ -2,7 +2,7 @@
 
 import sys
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 for number in range(8):
     sys.stderr.write(f"chats: harmless warning {number}\n")

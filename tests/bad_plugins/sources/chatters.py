@@ -2,7 +2,7 @@
 
 import os
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 print("chatter of python")
 os.write(1, b"chatter of native code\n")

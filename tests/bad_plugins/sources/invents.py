@@ -1,6 +1,6 @@
 """Has defaults for settings that do not exist."""
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

@@ -1,6 +1,6 @@
 """Changes the settings of the engine."""
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

@@ -1,6 +1,6 @@
 """Has a method that cannot be called as the contract does."""
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

@@ -1,6 +1,6 @@
 """Finds facts that no file can hold."""
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

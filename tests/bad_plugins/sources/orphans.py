@@ -3,8 +3,8 @@
 import os
 import time
 
-from jackfield.testing.platform import ReferencePlatform
-from jackfield.testing.worker import ReferenceWorker
+from jackfield_testing.platform import ReferencePlatform
+from jackfield_testing.worker import ReferenceWorker
 
 
 class Worker(ReferenceWorker):

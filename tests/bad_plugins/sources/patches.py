@@ -1,7 +1,7 @@
 """Replaces a method of the core when it is imported."""
 
 from jackfield.scheduler.scheduler import Scheduler
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 def schedule(self):

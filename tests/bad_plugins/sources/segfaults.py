@@ -2,7 +2,7 @@
 
 import ctypes
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

@@ -1,6 +1,6 @@
 """Answers a check with a word."""
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

@@ -1,6 +1,6 @@
 """Does nothing bad."""
 
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Bad(ReferencePlatform):

@@ -2,7 +2,7 @@
 # kind: tokenizers
 
 from jackfield.interfaces.tokenizer import TokenizerFormat
-from jackfield.testing.tokenizer import ByteTokenizer
+from jackfield_testing.tokenizer import ByteTokenizer
 
 
 class Stutterer(ByteTokenizer):

@@ -7,7 +7,7 @@ sys.modules["torch"] = types.SimpleNamespace(
     cuda=types.SimpleNamespace(is_initialized=lambda: True)
 )
 
-from jackfield.testing.platform import ReferencePlatform  # noqa: E402
+from jackfield_testing.platform import ReferencePlatform  # noqa: E402
 
 
 class Bad(ReferencePlatform):

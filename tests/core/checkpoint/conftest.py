@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jackfield.interfaces.model_source import ModelFiles
-from jackfield.testing.hub import hub_server
+from jackfield_testing.hub import hub_server
 
 CONFIG = {"architectures": ["TinyForCausalLM"], "hidden_size": 4}
 

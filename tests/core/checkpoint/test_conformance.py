@@ -1,9 +1,9 @@
 """The core's weight formats, tokenizers and model sources pass the kits that strangers' plugins pass."""
 
-from jackfield.testing.conformance.model_source import ModelSourceKit
-from jackfield.testing.conformance.tokenizer import TokenizerKit
-from jackfield.testing.conformance.weight_format import WeightFormatKit
-from jackfield.testing.hub_kit import HubKit
+from jackfield_testing.conformance.model_source import ModelSourceKit
+from jackfield_testing.conformance.tokenizer import TokenizerKit
+from jackfield_testing.conformance.weight_format import WeightFormatKit
+from jackfield_testing.hub_kit import HubKit
 
 
 class TestSafetensors(WeightFormatKit):

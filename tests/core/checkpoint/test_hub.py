@@ -7,7 +7,7 @@ import pytest
 from jackfield.checkpoint.hub import HubSource
 from jackfield.errors import ModelNotFound
 from jackfield.interfaces.model_source import ModelReference
-from jackfield.testing.hub import OF_V2
+from jackfield_testing.hub import OF_V2
 
 WANTED = {
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer.model", "chat_template.jinja",

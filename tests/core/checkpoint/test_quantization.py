@@ -7,7 +7,7 @@ import pytest
 from jackfield.checkpoint.quantization import read_quantization
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.model_config import STANDARD_MODULES
-from jackfield.testing.models import tiny_spec
+from jackfield_testing.models import tiny_spec
 
 SPEC = dataclasses.replace(tiny_spec(12), modules=STANDARD_MODULES, tied_head=False)
 IN_LAYERS = set(SPEC.linears) - {"head"}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jackfield.testing.conformance.command import CommandKit
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import write_model
+from jackfield_testing.conformance.command import CommandKit
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import write_model
 
 SETTINGS = [word for item in REFERENCE_SETTINGS.items() for word in ("--set", "=".join(item))]
 ON_THE_MODEL = ("model", *SETTINGS)

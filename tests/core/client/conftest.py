@@ -1,8 +1,8 @@
 import pytest
 
 from jackfield.client import LLM, AsyncLLM
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import write_model
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import write_model
 
 
 @pytest.fixture

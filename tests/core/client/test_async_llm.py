@@ -9,7 +9,7 @@ from jackfield.client import LLM, AsyncLLM
 from jackfield.errors import EngineClosedError, EngineError, RequestError, WorkerError
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
-from jackfield.testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.engine import REFERENCE_SETTINGS
 
 pytestmark = pytest.mark.core_model
 GREEDY = SamplingParams(temperature=0.0, max_tokens=8, ignore_eos=True)

@@ -16,8 +16,8 @@ from jackfield.errors import (
 )
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.tokenizer import VOCAB_SIZE
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.tokenizer import VOCAB_SIZE
 
 pytestmark = pytest.mark.core_model
 GREEDY = SamplingParams(temperature=0.0, max_tokens=8, ignore_eos=True)

@@ -6,7 +6,7 @@ from jackfield.discovery.attributes import check_attributes
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
 from jackfield.interfaces.platform import Platform
-from jackfield.testing.platform import ReferencePlatform
+from jackfield_testing.platform import ReferencePlatform
 
 
 class Greeting(Command):

@@ -276,7 +276,7 @@ def test_what_a_platform_says_of_a_kind_of_the_core_is_passed_over(distributions
 BASED = """
     from acme_kernel import Kernel
     from jackfield.interfaces.card import Card
-    from jackfield.testing.platform import ReferencePlatform
+    from jackfield_testing.platform import ReferencePlatform
     class Device(ReferencePlatform):
         serves = {"jackfield_acme.kernels": (1,)}
         bases = {"jackfield_acme.kernels": Kernel}

@@ -13,7 +13,7 @@ from jackfield.errors import PluginDrift, PluginNotFound
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.scheduler.policies import FcfsPolicy, PriorityPolicy
-from jackfield.testing.models import tiny_spec, write_model
+from jackfield_testing.models import tiny_spec, write_model
 
 
 def selection(kind, target, subject="engine"):

@@ -7,8 +7,8 @@ from jackfield.engine.assembly import assemble
 from jackfield.engine.blueprint import Blueprint, make_blueprint
 from jackfield.errors import PluginLoadError
 from jackfield.executor.inline import InlineExecutor
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import write_model
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import write_model
 
 
 def raises(*_):

@@ -6,7 +6,7 @@ from tokenizers import decoders, models
 
 from jackfield.engine.detokenizer import Detokenizer
 from jackfield.interfaces.tokenizer import Tokenizer
-from jackfield.testing.tokenizer import END_TOKEN_ID, ByteTokenizer
+from jackfield_testing.tokenizer import END_TOKEN_ID, ByteTokenizer
 
 BYTES = ByteTokenizer()
 WORDS = ["\u2581the", "\u2581cat", "s", ",", "\u2581", "\u2581na\u00efve", "\u2581\u65e5\u672c"]

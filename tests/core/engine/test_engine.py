@@ -17,7 +17,7 @@ from jackfield.errors import (
 from jackfield.interfaces.hooks import hookimpl
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
-from jackfield.testing.engine import make_engine
+from jackfield_testing.engine import make_engine
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from jackfield.config import load_config
 from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import SelectionError
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import write_model
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import write_model
 
 pytestmark = pytest.mark.core_model
 

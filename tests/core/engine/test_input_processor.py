@@ -3,7 +3,7 @@ import pytest
 from jackfield.engine.input_processor import InputProcessor
 from jackfield.errors import RequestError
 from jackfield.sampling import SamplingParams
-from jackfield.testing.tokenizer import VOCAB_SIZE, ByteTokenizer
+from jackfield_testing.tokenizer import VOCAB_SIZE, ByteTokenizer
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import SamplingParams
 from jackfield.scheduler import Request
 from jackfield.step import TokenLogprobs
-from jackfield.testing.tokenizer import END_TOKEN_ID, ByteTokenizer
+from jackfield_testing.tokenizer import END_TOKEN_ID, ByteTokenizer
 
 
 class Desk:

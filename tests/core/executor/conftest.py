@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from jackfield.testing.scripted import scripted_context
+from jackfield_testing.scripted import scripted_context
 
 
 @pytest.fixture

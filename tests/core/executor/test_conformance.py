@@ -2,7 +2,7 @@
 
 import pytest
 
-from jackfield.testing.conformance.executor import ExecutorKit
+from jackfield_testing.conformance.executor import ExecutorKit
 
 
 @pytest.mark.core_model

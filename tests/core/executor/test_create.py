@@ -4,7 +4,7 @@ import pytest
 
 from jackfield.errors import CheckpointError, PluginLoadError
 from jackfield.executor.create import create_worker
-from jackfield.testing.scripted import ScriptedPlatform, ScriptedWorker
+from jackfield_testing.scripted import ScriptedPlatform, ScriptedWorker
 
 
 def test_the_worker_is_that_of_the_platform(make_context):

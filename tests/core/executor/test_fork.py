@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jackfield.testing.scripted import scripted_context
+from jackfield_testing.scripted import scripted_context
 
 pytestmark = pytest.mark.distributed
 FORK = {"executor.start_method": "fork"}
@@ -49,7 +49,7 @@ def test_the_kit_of_executors_is_passed_with_forks(tmp_path):
     file.write_text(
         textwrap.dedent(
             f"""
-            from jackfield.testing.conformance.executor import ExecutorKit
+            from jackfield_testing.conformance.executor import ExecutorKit
 
             class TestForks(ExecutorKit):
                 name = "multiprocess"

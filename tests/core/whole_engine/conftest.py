@@ -6,12 +6,12 @@ from jackfield.config import SchedulerSettings
 from jackfield.engine.seeds import output_seed
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
-from jackfield.testing.engine import make_engine
-from jackfield.testing.loop import SchedulerLoop
-from jackfield.testing.models import tiny_spec
-from jackfield.testing.options import ReferenceOptions
-from jackfield.testing.oracle import reference_answer
-from jackfield.testing.tokenizer import ECHO_TOKEN_ID, ByteTokenizer
+from jackfield_testing.engine import make_engine
+from jackfield_testing.loop import SchedulerLoop
+from jackfield_testing.models import tiny_spec
+from jackfield_testing.options import ReferenceOptions
+from jackfield_testing.oracle import reference_answer
+from jackfield_testing.tokenizer import ECHO_TOKEN_ID, ByteTokenizer
 
 # The cache groups of a model: one of full attention, one of windows, or both.
 GROUPS = {"full": (None,), "window": (6,), "full+window": (None, 6), "two windows": (3, 9)}

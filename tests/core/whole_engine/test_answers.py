@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from jackfield.testing.tokenizer import ECHO_TOKEN_ID
+from jackfield_testing.tokenizer import ECHO_TOKEN_ID
 
 pytestmark = pytest.mark.core_model
 

@@ -10,9 +10,9 @@ from jackfield.client import LLM, AsyncLLM
 from jackfield.errors import EngineClosedError, WorkerError
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import tiny_spec, write_model
-from jackfield.testing.oracle import reference_tokens
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import tiny_spec, write_model
+from jackfield_testing.oracle import reference_tokens
 
 pytestmark = pytest.mark.core_model
 

@@ -7,8 +7,8 @@ import pytest
 
 from jackfield.errors import EngineClosedError, RequestError, WorkerError
 from jackfield.request import FinishReason
-from jackfield.testing.faults import PlannedFault
-from jackfield.testing.worker import DIE_STATUS
+from jackfield_testing.faults import PlannedFault
+from jackfield_testing.worker import DIE_STATUS
 
 pytestmark = pytest.mark.core_model
 

@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 
 from jackfield.interfaces.hooks import hookimpl
-from jackfield.testing.engine import make_engine
+from jackfield_testing.engine import make_engine
 
 pytestmark = pytest.mark.core_model
 

@@ -7,7 +7,7 @@ import pytest
 from jackfield.request import FinishReason
 from jackfield.scheduler.plan_builder import PlanBuilder
 from jackfield.scheduler.request import Stage
-from jackfield.testing.tokenizer import ECHO_TOKEN_ID
+from jackfield_testing.tokenizer import ECHO_TOKEN_ID
 
 pytestmark = pytest.mark.core_model
 

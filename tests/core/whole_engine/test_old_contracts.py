@@ -12,10 +12,10 @@ from jackfield.discovery.kinds import CORE_KINDS, SCHEDULERS
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.blueprint import Blueprint
 from jackfield.errors import PluginIncompatible
-from jackfield.testing.conformance.kit import ConformanceKit
-from jackfield.testing.conformance.report import KitReport, Subject, table
-from jackfield.testing.engine import REFERENCE_SETTINGS
-from jackfield.testing.models import write_model
+from jackfield_testing.conformance.kit import ConformanceKit
+from jackfield_testing.conformance.report import KitReport, Subject, table
+from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.models import write_model
 
 HERE = Path(__file__).parents[1]
 OLD = """

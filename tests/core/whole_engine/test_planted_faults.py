@@ -9,7 +9,7 @@ from jackfield.kv_cache.block_pool import BlockPool
 from jackfield.kv_cache.prefix_hash import BlockHashes
 from jackfield.scheduler import Scheduler
 from jackfield.scheduler.plan_builder import PlanBuilder
-from jackfield.testing.faults import BooksError
+from jackfield_testing.faults import BooksError
 
 pytestmark = pytest.mark.core_model
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jackfield.testing.tokenizer import ECHO_TOKEN_ID
+from jackfield_testing.tokenizer import ECHO_TOKEN_ID
 
 pytestmark = pytest.mark.core_model
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from jackfield import LLM, SamplingParams
-from jackfield.testing.tokenizer import VOCAB_SIZE, write_byte_tokenizer
+from jackfield_testing.tokenizer import VOCAB_SIZE, write_byte_tokenizer
 
 pytestmark = pytest.mark.cpu_model
 ROOT = Path(__file__).parents[3]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jackfield.testing.conformance.platform import PlatformKit
+from jackfield_testing.conformance.platform import PlatformKit
 
 
 @pytest.mark.cpu_model

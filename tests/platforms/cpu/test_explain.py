@@ -11,7 +11,7 @@ from jackfield.cli.main import main
 from jackfield.config import load_config
 from jackfield.decision import summary
 from jackfield.engine.blueprint import make_blueprint
-from jackfield.testing.tokenizer import write_byte_tokenizer
+from jackfield_testing.tokenizer import write_byte_tokenizer
 
 KINDS = {
     "model_sources": ["model"],

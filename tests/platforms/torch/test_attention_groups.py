@@ -3,7 +3,7 @@
 import dataclasses
 
 from jackfield.config import EngineConfig
-from jackfield.testing.models import tiny_spec
+from jackfield_testing.models import tiny_spec
 from jackfield_torch.attention_groups import attention_groups
 
 

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from jackfield_torch.testing.conformance.model import ModelKit
-from jackfield_torch.testing.conformance.quantization import QuantizationKit
+from jackfield_testing_torch.conformance.model import ModelKit
+from jackfield_testing_torch.conformance.quantization import QuantizationKit
 
 
 class TestUnquantized(QuantizationKit):

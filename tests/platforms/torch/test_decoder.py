@@ -6,10 +6,10 @@ import torch
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.model import ConfigReader
 from jackfield_llama.model import llama
+from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.loader import RandomWeights
 from jackfield_torch.tensor_parallel import RankGroup, SingleRank
-from jackfield_torch.testing.dense_attention import DenseAttention
 from jackfield_torch.unquantized import UnquantizedScheme
 
 CPU = torch.device("cpu")

@@ -6,8 +6,8 @@ import pytest
 
 from jackfield.config import EngineConfig
 from jackfield.model_spec import Quantization
-from jackfield.testing.models import tiny_spec
 from jackfield_cpu.platform import CpuPlatform
+from jackfield_testing.models import tiny_spec
 from jackfield_torch.linear_groups import linear_groups
 
 SPEC = tiny_spec(4)

@@ -7,8 +7,8 @@ import pytest
 from jackfield.config import CacheSettings, EngineConfig, ExecutorSettings, ModelSettings
 from jackfield.features import features_in_use
 from jackfield.interfaces.platform import PlatformNeed
-from jackfield.testing.models import tiny_spec
 from jackfield_cpu.platform import CpuPlatform
+from jackfield_testing.models import tiny_spec
 
 KIND = "jackfield_torch.attention_backends"
 

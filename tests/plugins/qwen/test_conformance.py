@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 
-from jackfield_torch.testing.conformance.model import ModelKit
+from jackfield_testing_torch.conformance.model import ModelKit
 
 pytestmark = pytest.mark.cpu_model
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from jackfield_torch.testing.conformance.model import ModelKit
+from jackfield_testing_torch.conformance.model import ModelKit
 
 
 class TestStarcoder2(ModelKit):

@@ -3,7 +3,7 @@
 import pytest
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.model import ConfigReader
-from jackfield.testing.plugins import load_plugin
+from jackfield_testing.plugins import load_plugin
 
 PUBLISHED = {  # the keys that count of the 3B release's config.json
     "architectures": ["Starcoder2ForCausalLM"],

@@ -2,8 +2,8 @@
 
 import pytest
 from jackfield.interfaces.platform import PlatformNeed
-from jackfield.testing.conformance.platform import PlatformKit
-from jackfield.testing.models import tiny_spec
+from jackfield_testing.conformance.platform import PlatformKit
+from jackfield_testing.models import tiny_spec
 
 
 class TestNumpy(PlatformKit):

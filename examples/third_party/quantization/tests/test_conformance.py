@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from jackfield.testing.conformance.command import CommandKit
-from jackfield_torch.testing.conformance.quantization import QuantizationKit
+from jackfield_testing.conformance.command import CommandKit
+from jackfield_testing_torch.conformance.quantization import QuantizationKit
 from safetensors.torch import save_file
 
 from jackfield_acme_int8.rounding import dequantise, quantise

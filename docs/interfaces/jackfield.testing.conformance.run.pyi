@@ -1,6 +1,0 @@
-# Part of: jackfield 0.1
-from jackfield.testing.conformance.kit import ConformanceKit
-from jackfield.testing.conformance.report import KitReport
-host: list[type[ConformanceKit]] = ...
-def run_kit(kit: type[ConformanceKit], select: str='') -> KitReport:
-    ...

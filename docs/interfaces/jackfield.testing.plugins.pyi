@@ -1,4 +1,0 @@
-# Part of: jackfield 0.1
-from typing import Any
-def load_plugin(kind: str, name: str) -> Any:
-    ...

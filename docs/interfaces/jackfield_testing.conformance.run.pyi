@@ -1,0 +1,6 @@
+# Part of: jackfield_testing 0.1
+from jackfield_testing.conformance.kit import ConformanceKit
+from jackfield_testing.conformance.report import KitReport
+host: list[type[ConformanceKit]] = ...
+def run_kit(kit: type[ConformanceKit], select: str='') -> KitReport:
+    ...

@@ -1,1 +1,0 @@
-"""What authors of plugins for the torch runtime test with."""

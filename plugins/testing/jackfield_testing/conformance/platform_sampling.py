@@ -1,0 +1,160 @@
+"""The part of the kit of platforms that asks how tokens are drawn: parameters, log probabilities, late masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jackfield.interfaces.platform import Platform
+from jackfield.interfaces.worker import Worker
+from jackfield.sampling import SamplingParams
+from jackfield.step import LateInputs, StepPlan, StepResult
+from jackfield_testing.conformance.platform_runs import (
+    GREEDY,
+    LOGPROB_ERROR,
+    PlatformRuns,
+    answer,
+    entries,
+    logprobs,
+    next_logprobs,
+)
+from jackfield_testing.tokenizer import VOCAB_SIZE
+
+_NARROW: Mapping[str, Mapping[str, Any]] = {
+    "top_k": {"top_k": 1},
+    "top_p": {"top_p": 1e-6},
+    "min_p": {"min_p": 1.0},
+}
+_CERTAIN = 100.0  # a bias or penalty that no logit of a tiny model comes near
+
+
+class SamplingTests(PlatformRuns):
+    """Each parameter is set so that it leaves one right answer, whatever the model says."""
+
+    @pytest.mark.parametrize("name", _NARROW)
+    def test_narrowed_to_one_token_drawing_is_greedy(self, tmp_path: Path, name: str) -> None:
+        """At any temperature."""
+        hot = SamplingParams(
+            max_tokens=12, temperature=5.0, ignore_eos=True, seed=3, **_NARROW[name]
+        )
+        self.require_sampling(hot)
+        with self.open(tmp_path) as llm:
+            assert answer(llm, self.prompts, hot) == answer(llm, self.prompts, GREEDY)
+
+    def test_a_large_bias_decides(self, tmp_path: Path) -> None:
+        """For its token, and against it where it is negative."""
+        wanted = replace(GREEDY, logit_bias={7: _CERTAIN})
+        self.require_sampling(wanted)
+        with self.open(tmp_path) as llm:
+            assert answer(llm, self.prompts, wanted) == [[7] * 12] * len(self.prompts)
+            ((first, *_),) = answer(llm, [[1, 2, 3]], GREEDY)
+            unwanted = replace(GREEDY, logit_bias={first: -_CERTAIN})
+            assert first not in answer(llm, [[1, 2, 3]], unwanted)[0]
+
+    @pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+    def test_a_large_penalty_turns_to_the_next_best(self, tmp_path: Path, name: str) -> None:
+        """Of two tokens that are wanted above all others the second comes once the first was said."""
+        bias: dict[str, Any] = {"logit_bias": {7: 100.0, 8: 80.0}, name: 60.0}
+        params = replace(GREEDY, max_tokens=2, **bias)
+        self.require_sampling(params)
+        with self.open(tmp_path) as llm:
+            assert answer(llm, [[7, 8]], params) == [[7, 8]]
+
+    def test_a_repetition_penalty_looks_at_the_prompt_too(self, tmp_path: Path) -> None:
+        """Nothing is said twice, and nothing that was asked; the prompt holds so much that it would be otherwise."""
+        prompt = [*range(3, 103)]
+        params = replace(GREEDY, repetition_penalty=_CERTAIN)
+        self.require_sampling(params)
+        with self.open(tmp_path) as llm:
+            (free,) = answer(llm, [prompt], GREEDY)
+            (tokens,) = answer(llm, [prompt], params)
+        if not _has_repeats(prompt, free):
+            self.not_shown("without a penalty nothing is said twice either")
+        assert not _has_repeats(prompt, tokens)
+
+    def test_min_tokens_hold_back_the_end(self, tmp_path: Path) -> None:
+        """However much it is wanted."""
+        end = 7
+        params = SamplingParams(
+            max_tokens=8,
+            min_tokens=4,
+            temperature=0.0,
+            ignore_eos=True,
+            logit_bias={end: _CERTAIN},
+            stop_token_ids=(end,),
+        )
+        self.require_sampling(params)
+        with self.open(tmp_path) as llm:
+            (tokens,) = answer(llm, [[1, 2]], params)
+        assert (len(tokens), tokens.index(end)) == (5, 4)
+
+    def test_log_probabilities_belong_to_their_tokens(self, tmp_path: Path) -> None:
+        """Ids and ranks fit the figures, and a few are the first of all."""
+        drawn = SamplingParams(
+            max_tokens=6, temperature=2.0, seed=5, ignore_eos=True, logprobs=VOCAB_SIZE
+        )
+        self.require_sampling(drawn)
+        with self.open(tmp_path) as llm:
+            (output,) = llm.generate([[1, 2, 3]], drawn)
+            (few,) = llm.generate([[1, 2, 3]], replace(drawn, logprobs=3))
+        one = output.outputs[0]
+        for token_id, entry in zip(one.token_ids, entries(one), strict=True):
+            assert (entry.token_id, logprobs(entry)[token_id]) == (token_id, entry.logprob)
+            assert entry.rank == 1 + sum(other > entry.logprob for other in entry.top_logprobs)
+        for whole, part in zip(entries(one), entries(few.outputs[0]), strict=True):
+            assert (part.top_ids, part.rank) == (whole.top_ids[:3], whole.rank)
+
+    def test_the_best_token_of_log_probabilities_is_the_greedy_one(self, tmp_path: Path) -> None:
+        """So their ids are those of the tokens."""
+        with self.open(tmp_path) as llm:
+            (output,) = llm.generate([[1, 2, 3]], replace(GREEDY, logprobs=1))
+        one = output.outputs[0]
+        assert [entry.top_ids[0] for entry in entries(one)] == list(one.token_ids)
+
+    def test_log_probabilities_of_a_prompt_are_those_of_its_beginnings(
+        self, tmp_path: Path
+    ) -> None:
+        """Each token's, after all that stand before it."""
+        prompt = [3, 1, 4, 1, 5, 9, 2, 6]
+        params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True, prompt_logprobs=0)
+        self.require_sampling(replace(params, logprobs=VOCAB_SIZE))
+        with self.open(tmp_path, {"cache.prefix_caching": False}) as llm:
+            (output,) = llm.generate([prompt], params)
+            found = [entry for entry in output.prompt_logprobs or () if entry is not None]
+            assert [entry.token_id for entry in found] == prompt[1:]
+            for place, entry in enumerate(found, 1):
+                right = next_logprobs(llm, prompt[:place])[prompt[place]]
+                assert abs(entry.logprob - right) <= LOGPROB_ERROR, f"position {place}"
+
+    @pytest.mark.parametrize("token_id", [3, 200])
+    def test_late_masks_are_obeyed(
+        self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token_id: int
+    ) -> None:
+        """Driven as an executor drives a worker: the mask of one token comes after the step began."""
+        mask = bytearray((VOCAB_SIZE + 7) // 8)
+        mask[token_id // 8] |= 1 << token_id % 8
+
+        def make_late(worker: Worker) -> None:
+            submit = worker.submit
+
+            def submit_late(plan: StepPlan) -> Future[StepResult]:
+                future = submit(replace(plan, awaits_late=True))
+                masks = dict.fromkeys(range(len(plan.rows)), bytes(mask))
+                worker.sample(plan.step_id, LateInputs(masks=masks))
+                return future
+
+            worker.submit = submit_late  # type: ignore[method-assign]
+
+        changed = self.change_workers(monkeypatch, type(card), make_late)
+        with self.open(tmp_path) as llm:
+            self.require_reached(changed)
+            assert answer(llm, [[1, 2, 3]], GREEDY) == [[token_id] * GREEDY.max_tokens]  # type: ignore[operator]
+
+
+def _has_repeats(prompt: list[int], tokens: list[int]) -> bool:
+    return len({*prompt, *tokens}) < len(prompt) + len(tokens)

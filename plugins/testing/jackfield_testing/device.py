@@ -1,0 +1,177 @@
+"""The reference device: rows and caches as Python lists, and one step through them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jackfield.cache import CacheGroup
+from jackfield.step import (
+    LateInputs,
+    NewRow,
+    StepLimits,
+    StepPlan,
+    StepResult,
+    TokenLogprobs,
+)
+from jackfield_testing.cache import GroupCache
+from jackfield_testing.faults import BooksError
+from jackfield_testing.options import ReferenceOptions
+from jackfield_testing.row import Row
+from jackfield_testing.sampler import Ranking, draw
+
+
+class ReferenceDevice:
+    """Computes steps, and raises BooksError where a plan does not fit what the rows hold."""
+
+    def __init__(
+        self,
+        groups: Sequence[CacheGroup],
+        num_blocks: Sequence[int],
+        block_size: int,
+        *,
+        vocab_size: int,
+        max_length: int,
+        limits: StepLimits,
+        options: ReferenceOptions,
+    ) -> None:
+        self.caches = tuple(
+            GroupCache(group, count, block_size)
+            for group, count in zip(groups, num_blocks, strict=True)
+        )
+        self.rows: dict[int, Row] = {}
+        self._vocab_size = vocab_size
+        self._max_length = max_length
+        self._limits = limits
+        self._options = options
+        self._last_step_id = -1
+
+    def run(self, plan: StepPlan, late: LateInputs) -> StepResult:
+        """One step: the rows change as the plan says, then its rows compute and draw."""
+        self._check_shape(plan)
+        self._apply(plan)
+        rows = [self._row(number) for number in plan.rows]
+        for row, num_tokens, samples in zip(rows, plan.num_tokens, plan.samples, strict=True):
+            self._check_row(row, num_tokens, samples)
+        prompt_logprobs = self._compute(plan, rows)
+        # All rows have written before one reads back what it draws from, as in one forward pass.
+        token_ids, logprobs = self._draw(plan, rows, late)
+        return StepResult(
+            step_id=plan.step_id,
+            token_ids=token_ids,
+            logprobs=logprobs,
+            prompt_logprobs=prompt_logprobs,
+            errors={i: row.error for i, row in enumerate(rows) if row.error is not None},
+        )
+
+    def _apply(self, plan: StepPlan) -> None:
+        """In the order in which the fields of a plan stand."""
+        for number in plan.removed_rows:
+            self._row(number).tables.release()
+            del self.rows[number]
+        new_rows = [self._add_row(new) for new in plan.new_rows]
+        for copy in plan.copies:
+            self.caches[copy.group].copy(copy.source, copy.target)
+        for row in new_rows:
+            row.tables.spoil_unwritten()
+        for replace in plan.replaced_blocks:
+            self._row(replace.row).tables.replace(replace.group, replace.index, replace.block_id)
+        for append in plan.new_blocks:
+            self._row(append.row).tables.append(append.group, append.block_ids)
+
+    def _add_row(self, new: NewRow) -> Row:
+        if new.row in self.rows:
+            raise BooksError(f"row {new.row} is given to a new request, but is in use")
+        if not 0 <= new.row < self._limits.max_rows:
+            raise BooksError(
+                f"there is no row {new.row}; the worker has {self._limits.max_rows} rows"
+            )
+        row = Row(new, self.caches, self._vocab_size, verify=self._options.verify)
+        self.rows[new.row] = row
+        return row
+
+    def _row(self, number: int) -> Row:
+        row = self.rows.get(number)
+        if row is None:
+            raise BooksError(f"the plan names row {number}, which is not in use")
+        return row
+
+    # Checks of what a real worker trusts
+
+    def _check_shape(self, plan: StepPlan) -> None:
+        if plan.step_id <= self._last_step_id:
+            raise BooksError(
+                f"step {plan.step_id} came after step {self._last_step_id}; ids must increase"
+            )
+        self._last_step_id = plan.step_id
+        if not len(plan.rows) == len(plan.num_tokens) == len(plan.samples):
+            raise BooksError(f"step {plan.step_id}: rows, num_tokens and samples differ in length")
+        if len(set(plan.rows)) != len(plan.rows):
+            raise BooksError(f"step {plan.step_id} computes a row twice: {list(plan.rows)}")
+        limits = self._limits
+        if len(plan.rows) > limits.max_rows or sum(plan.num_tokens) > limits.max_step_tokens:
+            raise BooksError(
+                f"step {plan.step_id} has {len(plan.rows)} rows and {sum(plan.num_tokens)} tokens; "
+                f"allowed: {limits.max_rows} and {limits.max_step_tokens}"
+            )
+
+    def _check_row(self, row: Row, num_tokens: int, samples: bool) -> None:
+        stop, num_known = row.num_computed + num_tokens, len(row.token_ids)
+        if num_tokens < 1 or stop > num_known:
+            raise BooksError(
+                f"row {row.number} is to compute {num_tokens} tokens, but has {row.num_computed} "
+                f"of {num_known} computed"
+            )
+        if samples != (stop == num_known):
+            raise BooksError(
+                f"row {row.number} has samples={samples}, but {stop} of its {num_known} tokens are "
+                "computed after this step"
+            )
+        if stop > self._max_length:
+            raise BooksError(
+                f"row {row.number} computes position {stop - 1}; the model has {self._max_length}"
+            )
+
+    # Computing
+
+    def _compute(self, plan: StepPlan, rows: Sequence[Row]) -> dict[int, list[TokenLogprobs]]:
+        prompt_logprobs = {}
+        for index, (row, num_tokens) in enumerate(zip(rows, plan.num_tokens, strict=True)):
+            row.error = row.error or self._row_error(row, num_tokens)
+            if states := row.compute(num_tokens):
+                num_top = row.new.sampling.prompt_logprobs or 0
+                prompt_logprobs[index] = [
+                    Ranking.of(state, self._vocab_size).logprobs(token_id, num_top)
+                    for state, token_id in states
+                ]
+        return prompt_logprobs
+
+    def _row_error(self, row: Row, num_tokens: int) -> str | None:
+        start, stop = row.num_computed, row.num_computed + num_tokens
+        position, token_id = self._options.error_position, self._options.error_token_id
+        if position is not None and start <= position < stop:
+            return f"options.reference.error_position = {position}"
+        if token_id is not None and token_id in row.token_ids[start:stop]:
+            return f"options.reference.error_token_id = {token_id}"
+        return None
+
+    def _draw(
+        self, plan: StepPlan, rows: Sequence[Row], late: LateInputs
+    ) -> tuple[list[int], Mapping[int, Sequence[TokenLogprobs]]]:
+        token_ids: list[int] = []
+        logprobs = {}
+        for index, (row, samples) in enumerate(zip(rows, plan.samples, strict=True)):
+            if not samples:
+                continue
+            state = row.state()
+            mask = late.masks.get(index)
+            token_id = draw(state, row.draw_context(mask, self._options.echo_token_id))
+            if token_id is None:
+                row.error = row.error or "no token is allowed by the mask, the bias and min_tokens"
+                token_id = 0
+            num_top = row.new.sampling.logprobs
+            if num_top is not None:
+                ranking = Ranking.of(state, self._vocab_size)
+                logprobs[index] = [ranking.logprobs(token_id, num_top)]
+            row.token_ids.append(token_id)
+            token_ids.append(token_id)
+        return token_ids, logprobs

@@ -1,0 +1,135 @@
+"""A scheduler and a reference device in one thread, so that a test can act between any two events."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from jackfield.config import SchedulerSettings
+from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.kv_cache import BlockManager
+from jackfield.model_spec import ModelSpec
+from jackfield.request import EngineRequest, FinishReason
+from jackfield.sampling import SamplingParams
+from jackfield.scheduler.policies import FcfsPolicy
+from jackfield.scheduler.request import Request
+from jackfield.scheduler.scheduler import Scheduler
+from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
+from jackfield_testing.device import ReferenceDevice
+from jackfield_testing.options import ReferenceOptions
+from jackfield_testing.tokenizer import ByteTokenizer
+
+
+class SchedulerLoop:
+    """Fills the pipeline with `depth` steps, then resolves the oldest, as an engine does; deterministic.
+
+    An event is one submitted or one resolved step. The device runs a plan when it is submitted and the scheduler
+    sees the result when it is resolved.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        num_blocks: int | Sequence[int] = 64,
+        block_size: int = 4,
+        depth: int = 2,
+        prefix_caching: bool = True,
+        settings: SchedulerSettings | None = None,
+        policy: SchedulingPolicy | None = None,
+        options: ReferenceOptions | None = None,
+    ) -> None:
+        settings = settings or SchedulerSettings(watermark=0.0)
+        groups = spec.cache_groups(spec.dtype)
+        counts = [num_blocks] * len(groups) if isinstance(num_blocks, int) else list(num_blocks)
+        limits = StepLimits(max_rows=settings.max_rows, max_step_tokens=settings.max_step_tokens)
+        self.spec = spec
+        self.depth = depth
+        self.blocks = BlockManager(groups, counts, block_size, prefix_caching)
+        self.scheduler = Scheduler(
+            settings, self.blocks, limits, policy or FcfsPolicy(), max_length=spec.max_length
+        )
+        self.device = ReferenceDevice(
+            groups,
+            counts,
+            block_size,
+            vocab_size=spec.vocab_size,
+            max_length=spec.max_length,
+            limits=limits,
+            options=options or ReferenceOptions(),
+        )
+        self.num_events = 0
+        self._in_flight: deque[tuple[StepPlan, StepResult]] = deque()
+        self._tokenizer = ByteTokenizer()
+        self._ids = count()
+
+    def add(
+        self, prompt: Sequence[int], sampling: SamplingParams, *, priority: int = 0
+    ) -> list[Request]:
+        """Queue the `n` outputs of a prompt; output i gets the seed `sampling.seed` + i."""
+        engine_request = EngineRequest(
+            request_id=str(next(self._ids)),
+            prompt_token_ids=prompt,
+            sampling=sampling,
+            priority=priority,
+        )
+        requests: list[Request] = []
+        for index in range(sampling.n):
+            requests.append(
+                Request.from_engine_request(
+                    engine_request,
+                    seed=(sampling.seed or 0) + index,
+                    end_token_ids=self.spec.end_token_ids,
+                    index=index,
+                    parent=requests[0] if requests else None,
+                )
+            )
+        self.scheduler.add(*requests)
+        return requests
+
+    def abort(self, request: Request) -> None:
+        """Withdraw a request at this moment."""
+        self.scheduler.finish(request, FinishReason.ABORT)
+
+    def run(self, before_event: Callable[[int], None] = lambda event: None) -> None:
+        """Until all requests ended and nothing is in flight. `before_event` gets the number of the next event."""
+        while self._in_flight or self.scheduler.has_unfinished:
+            before_event(self.num_events)
+            if len(self._in_flight) < self.depth and self._submit():
+                continue
+            if self._in_flight:
+                self._resolve()
+            elif self.scheduler.has_unfinished:
+                raise AssertionError("requests wait, nothing is in flight, and nothing is planned")
+
+    def _submit(self) -> bool:
+        plan = self.scheduler.schedule()
+        if plan is None:
+            return False
+        self._in_flight.append((plan, self.device.run(plan, LateInputs())))
+        self.num_events += 1
+        return True
+
+    def _resolve(self) -> None:
+        plan, result = self._in_flight.popleft()
+        self.num_events += 1
+        for request in self.scheduler.update(plan, result):
+            if not request.is_finished and request.num_output_tokens >= request.sampling.min_tokens:
+                text = self._tokenizer.decode(request.output_token_ids)
+                stop = next((stop for stop in request.sampling.stop if stop in text), None)
+                if stop is not None:
+                    self.scheduler.finish(request, FinishReason.STOP, stop)
+
+    def leaks(self) -> list[str]:
+        """What is left over although everything has ended; empty where the books balance."""
+        found = [
+            f"group {index}: {pool.num_used} blocks are not free"
+            for index, pool in enumerate(self.blocks.pools)
+            if pool.num_used
+        ]
+        if self.scheduler.num_running or self.scheduler.num_waiting:
+            found.append(f"{self.scheduler.stats}")
+        if self.scheduler.num_in_flight or self.blocks.has_returning:
+            found.append("a step is in flight")
+        return found

@@ -1,0 +1,81 @@
+"""What the engine must answer on the reference platform, computed from the token history without any cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jackfield.model_spec import ModelSpec
+from jackfield.request import FinishReason
+from jackfield.sampling import SamplingParams
+from jackfield_testing.history import History
+from jackfield_testing.sampler import DrawContext, draw
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The tokens of one output and why it ended. An end token is among them."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+def reference_answer(
+    prompt: Sequence[int],
+    sampling: SamplingParams,
+    spec: ModelSpec,
+    *,
+    seed: int = 0,
+    max_length: int | None = None,
+    echo_token_id: int | None = None,
+    decode: Callable[[Sequence[int]], str] | None = None,
+) -> Answer:
+    """The right answer to `prompt`. `seed` matters with a temperature; `decode` is needed for stop strings."""
+    max_length = max_length or spec.max_length
+    end_token_ids = () if sampling.ignore_eos else spec.end_token_ids
+    stop_ids = {*end_token_ids, *sampling.stop_token_ids}
+    wanted = max_length if sampling.max_tokens is None else sampling.max_tokens
+    stop_length = min(len(prompt) + wanted, max_length)
+    token_ids = list(prompt)
+    history = History(spec.cache_groups(spec.dtype), token_ids)
+    while len(token_ids) < stop_length:
+        context = DrawContext(
+            sampling=sampling,
+            seed=seed,
+            token_ids=token_ids,
+            num_prompt_tokens=len(prompt),
+            end_token_ids=end_token_ids,
+            vocab_size=spec.vocab_size,
+            echo_token_id=echo_token_id,
+        )
+        token_id = draw(history.state(), context)
+        if token_id is None:
+            return Answer(tuple(token_ids[len(prompt) :]), FinishReason.ERROR)
+        token_ids.append(token_id)
+        history.append(token_id)
+        output = token_ids[len(prompt) :]
+        may_stop = len(output) >= sampling.min_tokens
+        if may_stop and (token_id in stop_ids or _has_stop(output, sampling, decode)):
+            return Answer(tuple(output), FinishReason.STOP)
+    return Answer(tuple(token_ids[len(prompt) :]), FinishReason.LENGTH)
+
+
+def reference_tokens(
+    prompt: Sequence[int], sampling: SamplingParams, spec: ModelSpec, *, seed: int = 0
+) -> list[int]:
+    """The tokens of the right answer to `prompt`."""
+    return list(reference_answer(prompt, sampling, spec, seed=seed).token_ids)
+
+
+def _has_stop(
+    output: Sequence[int],
+    sampling: SamplingParams,
+    decode: Callable[[Sequence[int]], str] | None,
+) -> bool:
+    if not sampling.stop:
+        return False
+    if decode is None:
+        raise ValueError("reference_answer() needs decode=... where sampling has stop strings")
+    num_early = max(0, sampling.min_tokens - 1)  # tokens whose text cannot stop it
+    text = decode(output)[len(decode(output[:num_early])) :]
+    return any(stop in text for stop in sampling.stop)

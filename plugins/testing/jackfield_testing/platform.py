@@ -1,0 +1,34 @@
+"""The card of the reference platform: a device in pure Python, on which the whole engine runs without hardware."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from jackfield.config import EngineConfig
+from jackfield.interfaces.card import Facts
+from jackfield.interfaces.platform import ChoicePoint, Platform
+from jackfield.interfaces.worker import Worker, WorkerContext
+from jackfield.model_spec import ModelSpec
+from jackfield_testing.options import ReferenceOptions
+from jackfield_testing.worker import ReferenceWorker
+
+
+class ReferencePlatform(Platform):
+    """Reads no weights and invents its tokens: each is a hash of all that the cache holds of its request.
+
+    So every error in block tables, copies, prefix hits or windows changes the answer, or is noticed by the worker.
+    """
+
+    features: ClassVar[frozenset[str]] = frozenset({"*"})  # what a model is made of does not matter
+    options: ClassVar[type | None] = ReferenceOptions
+    only_named: ClassVar[bool] = True
+
+    def choices(
+        self, spec: ModelSpec, config: EngineConfig, facts: Facts
+    ) -> tuple[ChoicePoint, ...]:
+        """Nothing else to select."""
+        return ()
+
+    def create_worker(self, context: WorkerContext) -> Worker:
+        """The worker of one rank."""
+        return ReferenceWorker(context)

@@ -1,0 +1,1 @@
+"""Conformance kits of the torch runtime: models, attention backends, quantization schemes."""

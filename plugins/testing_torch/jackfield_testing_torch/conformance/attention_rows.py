@@ -1,0 +1,276 @@
+"""Rows in a paged cache of which everything is known: what a backend is shown, and what it must answer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.dtypes import parse_dtype
+from jackfield_testing_torch.conformance.attention_cases import STEPS, AttentionCase, Claims
+from jackfield_testing_torch.conformance.attention_oracle import plain_attention
+from jackfield_testing_torch.conformance.tolerances import ExactSum, check_attention, join
+from jackfield_torch.dtypes import torch_dtype
+from jackfield_torch.interfaces.attention import (
+    Attention,
+    AttentionBatch,
+    AttentionLimits,
+    LayerAttention,
+    LayerCache,
+)
+from jackfield_torch.paged_cache import GroupCache
+
+NUM_SPARE_BLOCKS = 3  # that no row owns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What queries, keys and values are: normal numbers, unless said otherwise."""
+
+    size: float = 1.0  # of queries and keys
+    mean: float = 0.0  # of keys and values
+    is_whole: bool = False  # -1, 0 or 1, so that scores are exact in whatever dtype and order
+
+
+@dataclass(slots=True)
+class Step:
+    """What one step shows the backend, and which tokens of which rows it is about."""
+
+    rows: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]  # of each row, the positions of its queries
+    batch: AttentionBatch
+    q_TNH: Tensor
+
+
+class PagedRows:
+    """Rows whose keys and values stand in blocks anywhere. Slots that hold no token that is still of use are poisoned.
+
+    Tokens before the queries of the case's first step are there from the start; `run` writes those of a step as the
+    runtime does: after `prepare`, before `attend`.
+    """
+
+    def __init__(
+        self,
+        case: AttentionCase,
+        claims: Claims,
+        *,
+        rows: Sequence[tuple[int, int]] = (),  # (queries, tokens in all); as the case says
+        num_layers: int = 1,
+        poison: float = torch.nan,
+        numbers: Numbers = Numbers(),
+        num_unused: int = 0,  # blocks of nobody that no table names, anywhere among the others
+        keeps_window: bool = False,  # True: what is behind the window is still there
+    ) -> None:
+        self.case, self.rows = case, tuple(rows) or STEPS[case.rows]
+        self._numbers = numbers
+        self.device = claims.device
+        self._claims = claims
+        self._random = torch.Generator().manual_seed(len(str(case)))
+        self._size = case.block_size
+        self._owned = [-(-length // self._size) for _, length in self.rows]
+        self.num_blocks = sum(self._owned) + NUM_SPARE_BLOCKS + num_unused
+        self.group = self._make_group(num_layers, keeps_window)
+        layout = claims.layout(case)
+        num_kv_heads = case.heads[1]
+        self._cache = GroupCache(self.group, layout, self.num_blocks, num_kv_heads, self.device)
+        self._tables = self._make_tables()
+        self._poison(poison)
+        self._contents = [self._make_contents() for _ in self.group.layers]
+        sinks = self._draw(case.heads[0], dtype=torch.float32) if case.sinks else None
+        self.facts = LayerAttention(
+            scale=case.scale,
+            window=case.window,
+            soft_cap=case.soft_cap,
+            sinks_N=sinks,
+            causal=case.causal,
+        )
+        self._write_past()
+
+    def views(self, layer: int = 0) -> LayerCache:
+        """The cache of a layer as a backend sees it."""
+        return self._cache.layers[layer].views
+
+    def create(self, **changes: int) -> Attention:
+        """The backend's object, with limits that the rows just reach."""
+        limits = {
+            "max_rows": len(self.rows),
+            "max_step_tokens": sum(count for count, _ in self.rows),
+            "max_length": max(length for _, length in self.rows),
+            **changes,
+        }
+        heads, kv_heads = self.case.heads
+        return self._claims.card.create(
+            self.group,
+            self._claims.layout(self.case),
+            AttentionLimits(
+                device=self.device,
+                dtype=self._dtypes[0],
+                num_heads=heads,
+                num_kv_heads=kv_heads,
+                head_size=self.case.head_size,
+                num_blocks=self.num_blocks,
+                **limits,
+            ),
+        )
+
+    def step(
+        self, spans: Sequence[tuple[int, int]] = (), rows: Sequence[int] = (), slack: int = 0
+    ) -> Step:
+        """The queries of all rows, or of some rows in that order, or those at positions [start, stop) of each.
+
+        The host is told that rows are longer than they are, by `slack` tokens.
+        """
+        rows = tuple(rows) or tuple(range(len(self.rows)))
+        spans = tuple(spans) or tuple(
+            (length - count, length) for count, length in (self.rows[row] for row in rows)
+        )
+        counts = [stop - start for start, stop in spans]
+        lengths = [stop for _, stop in spans]
+        width = max(-(-(length + slack) // self._size) for length in lengths)
+        tables = [
+            self._shown(row, width, start) for row, (start, _) in zip(rows, spans, strict=True)
+        ]
+        slots = [
+            self._slots(row, torch.arange(*span)) for row, span in zip(rows, spans, strict=True)
+        ]
+        batch = AttentionBatch(
+            query_lengths=counts,
+            lengths=[length + slack for length in lengths],
+            query_starts_R1=torch.tensor([0, *counts]).cumsum(0).int().to(self.device),
+            lengths_R=torch.tensor(lengths).int().to(self.device),
+            block_ids_RB=torch.stack(tables).int().to(self.device),
+            slots_T=torch.cat(slots).to(self.device),
+        )
+        q_TNH = self._draw(sum(counts), self.case.heads[0], self.case.head_size)
+        return Step(rows, spans, batch, q_TNH * self._numbers.size)
+
+    def run(self, attention: Attention, step: Step) -> Tensor:
+        """One layer of a step, in the order of the runtime."""
+        attention.prepare(step.batch)
+        self.write(step)
+        return attention.attend(step.q_TNH, self.views(), self.facts)
+
+    def write(self, step: Step, layer: int = 0) -> None:
+        """Put a step's keys and values into the cache of a layer."""
+        keys, values = self.tokens(step, layer)
+        places = self._cache.places(step.batch.slots_T)
+        self._cache.layers[layer].write(keys, values, places)
+
+    def tokens(self, step: Step, layer: int = 0) -> Tensor:
+        """The keys and values of a step, [2, T, K, H]."""
+        spans = zip(step.rows, step.spans, strict=True)
+        contents = self._contents[layer]
+        return torch.cat([contents[row][:, start:stop] for row, (start, stop) in spans], 1)
+
+    def exact(self, step: Step, layer: int = 0, facts: LayerAttention | None = None) -> ExactSum:
+        """What the backend must answer."""
+        sums, start = [], 0
+        for row, (first, stop) in zip(step.rows, step.spans, strict=True):
+            k_LKH, v_LKH = self._contents[layer][row][:, :stop]
+            q_TNH = step.q_TNH[start : start + stop - first]
+            sums.append(plain_attention(q_TNH, k_LKH, v_LKH, facts or self.facts))
+            start += stop - first
+        return join(sums)
+
+    def check(self, found: Tensor, step: Step) -> None:
+        """Raises AssertionError where an output is not what the rows say."""
+        assert found.dtype == step.q_TNH.dtype, f"outputs are {found.dtype}, not {step.q_TNH.dtype}"
+        assert found.device == step.q_TNH.device, f"outputs are on {found.device}"
+        check_attention(found, self.exact(step), *self.dtypes_that_count)
+
+    @property
+    def dtypes_that_count(self) -> tuple[str, ...]:
+        """Those that a backend may round to. What a float8 cache holds is exact in every dtype that computes."""
+        return tuple(name for name in self.case.dtypes if not name.startswith("float8"))
+
+    @property
+    def _dtypes(self) -> tuple[torch.dtype, torch.dtype]:
+        compute, stored = (torch_dtype(parse_dtype(name)) for name in self.case.dtypes)
+        return compute, stored
+
+    def _make_group(self, num_layers: int, keeps_window: bool) -> CacheGroup:
+        window = None if keeps_window else self.case.window
+        return CacheGroup(
+            index=0,
+            kind=FULL if window is None else WINDOW,
+            layers=tuple(range(num_layers)),
+            num_kv_heads=self.case.heads[1],
+            head_size=self.case.head_size,
+            dtype=parse_dtype(self.case.dtypes[1]),
+            window=window,
+        )
+
+    def _make_tables(self) -> list[Tensor]:
+        order = torch.arange(self.num_blocks)
+        if self.case.tables != "ascending":
+            order = torch.randperm(self.num_blocks, generator=self._random)
+        *tables, self._spare = torch.split(
+            order, [*self._owned, self.num_blocks - sum(self._owned)]
+        )
+        self._spare = self._spare[:NUM_SPARE_BLOCKS]
+        for table in tables[1:]:
+            table[: self._num_shared] = tables[0][: self._num_shared]
+        return list(tables)
+
+    @property
+    def _num_shared(self) -> int:
+        """Whole blocks of computed tokens that all rows begin with."""
+        if self.case.tables != "shared":
+            return 0
+        return min(length - count for count, length in self.rows) // self._size
+
+    def _poison(self, poison: float) -> None:
+        """All slots that a table names; unused blocks may be many, and take no memory as long as nobody writes them."""
+        for block in torch.cat([*self._tables, self._spare]).tolist():
+            for store in self._cache.layers.values():
+                store.views.key_BSHD[block].fill_(poison)
+                store.views.value_BSHD[block].fill_(poison)
+
+    def _make_contents(self) -> list[Tensor]:
+        """Keys and values of each row, [2, L, K, H] in float32: numbers that the dtype of the cache holds."""
+        shape, numbers = (self.case.heads[1], self.case.head_size), self._numbers
+        sizes = torch.tensor([numbers.size, 1.0], device=self.device).view(2, 1, 1, 1)
+        contents = [
+            (self._draw(2, length, *shape, dtype=torch.float32) * sizes + numbers.mean)
+            .to(self._dtypes[1])
+            .float()
+            for _, length in self.rows
+        ]
+        num_shared = self._num_shared * self._size
+        for content in contents[1:]:
+            content[:, :num_shared] = contents[0][:, :num_shared]
+        return contents
+
+    def _write_past(self) -> None:
+        for layer in self.group.layers:
+            for row, (count, length) in enumerate(self.rows):
+                position = torch.arange(self._first_kept(length - count), length - count)
+                places = self._cache.places(self._slots(row, position).to(self.device))
+                keys, values = self._contents[layer][row][:, position]
+                self._cache.layers[layer].write(keys, values, places)
+
+    def _first_kept(self, first_query: int) -> int:
+        window = self.group.window
+        return 0 if window is None else max(0, first_query - window + 1)
+
+    def _shown(self, row: int, width: int, first_query: int) -> Tensor:
+        """The row's block table; entries of no use name blocks of nobody."""
+        spare = random.Random(row).choices(self._spare.tolist(), k=width)
+        shown = torch.tensor(spare)
+        first = self._first_kept(first_query) // self._size
+        owned = self._tables[row][first:width]
+        shown[first : first + len(owned)] = owned
+        return shown
+
+    def _slots(self, row: int, position_T: Tensor) -> Tensor:
+        return self._tables[row][position_T // self._size] * self._size + position_T % self._size
+
+    def _draw(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        drawn = torch.randn(shape, generator=self._random)
+        if self._numbers.is_whole:
+            drawn = drawn.clamp(-1.4, 1.4).round()
+        return drawn.to(self.device, dtype or self._dtypes[0])
