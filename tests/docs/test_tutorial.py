@@ -1,4 +1,4 @@
-"""The tutorial, word for word, in an environment that holds nothing of ours but the wheel of the core."""
+"""The tutorial, word for word, in an environment that holds nothing of ours but two wheels: the core and the kits."""
 
 import re
 import shlex
