@@ -8,8 +8,8 @@ import pytest
 
 from jackfield.cli.main import main
 from jackfield.config import load_config
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.environment import jackfield_variables
+from jackfield.startup.blueprint import make_blueprint
 
 WORLD = Path(__file__).with_name("acme_world.py")
 WORLD_GROUPS = {

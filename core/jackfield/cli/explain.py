@@ -59,9 +59,9 @@ class ExplainCommand(Command):
         """Print decisions, settings and memory, or what differs between two of them; 2 if an engine would not start."""
         from jackfield.cli.explain_diff import print_differences
         from jackfield.cli.explanation import print_explanation
-        from jackfield.engine.blueprint import make_blueprint
-        from jackfield.engine.draft import make_draft
-        from jackfield.engine.explanation import explain
+        from jackfield.startup.blueprint import make_blueprint
+        from jackfield.startup.draft import make_draft
+        from jackfield.startup.explanation import explain
 
         if arguments.diff:
             _check_alone(arguments)

@@ -17,8 +17,8 @@ from jackfield.discovery.comparison import (
     decision_of,
     version_changes,
 )
-from jackfield.engine.explanation import FORMAT
 from jackfield.errors import ConfigError
+from jackfield.startup.explanation import FORMAT
 
 _PLAIN = ("model", "memory")  # tables of an explanation that are compared key by key
 # What depends on the memory that is free at the moment.

@@ -20,8 +20,8 @@ from jackfield.discovery.lock import (
 )
 from jackfield.discovery.lock_file import installed_in, read_lock, to_toml
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import ConfigError, PluginDrift
+from jackfield.startup.blueprint import make_blueprint
 
 
 def add_lock_arguments(parser: argparse.ArgumentParser) -> None:

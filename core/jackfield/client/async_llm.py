@@ -14,12 +14,12 @@ from jackfield.client.opening import load_settings
 from jackfield.config import EngineConfig, LoadedConfig
 from jackfield.decision import Decision
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.engine.engine import Engine
 from jackfield.engine.prompt import Prompt
 from jackfield.engine.running import EngineStats
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
+from jackfield.startup.blueprint import make_blueprint
 
 
 class AsyncLLM:

@@ -13,7 +13,6 @@ from jackfield.client.opening import load_settings
 from jackfield.config import EngineConfig, LoadedConfig
 from jackfield.decision import Decision
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.engine.engine import Engine
 from jackfield.engine.prompt import ChatMessage, Prompts, is_single
 from jackfield.errors import RequestError
@@ -21,6 +20,7 @@ from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
+from jackfield.startup.blueprint import make_blueprint
 
 
 class LLM:

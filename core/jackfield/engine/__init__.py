@@ -1,1 +1,1 @@
-"""The composition root and the loop."""
+"""The engine and its loop: requests in, steps in flight, outputs out."""

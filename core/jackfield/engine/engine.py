@@ -12,18 +12,18 @@ from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig
 from jackfield.decision import Decision, summary
 from jackfield.discovery.kinds import EXECUTORS
-from jackfield.engine.assembly import close_executor
-from jackfield.engine.blueprint import Blueprint
-from jackfield.engine.explanation import explain
 from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.observers import Observers
-from jackfield.engine.planner import hook_decision
 from jackfield.engine.running import EngineStats, Running
 from jackfield.errors import EngineClosedError, JackfieldError, PluginLoadError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.interfaces.worker import WorkerReport
 from jackfield.request import EngineRequest, FinishReason, RequestOutput
+from jackfield.startup.assembly import close_executor
+from jackfield.startup.blueprint import Blueprint
+from jackfield.startup.chooser import hook_decision
+from jackfield.startup.explanation import explain
 from jackfield.step import StepPlan
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from jackfield.discovery.kinds import EXECUTORS, TOKENIZERS
 from jackfield.discovery.loading import describe
-from jackfield.engine.assembly import assemble, max_length
-from jackfield.engine.blueprint import Blueprint
 from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.output_processor import OutputProcessor
 from jackfield.engine.seeds import output_seed
@@ -16,6 +14,8 @@ from jackfield.engine.step_loop import StepLoop
 from jackfield.errors import RequestError
 from jackfield.request import EngineRequest, FinishReason, RequestOutput
 from jackfield.scheduler import Request, SchedulerStats
+from jackfield.startup.assembly import assemble, max_length
+from jackfield.startup.blueprint import Blueprint
 from jackfield.step import StepPlan, StepResult
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from jackfield.discovery.loading import FAULTS
-from jackfield.engine.patience import PATIENCE_S, tell_waiting
 from jackfield.errors import EngineError, JackfieldError, WorkerError
+from jackfield.executor.patience import PATIENCE_S, tell_waiting
 from jackfield.interfaces.executor import Executor
 from jackfield.scheduler import Request, Scheduler
 from jackfield.step import StepPlan, StepResult

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jackfield.config import load_config
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.engine.engine import Engine
+from jackfield.startup.blueprint import make_blueprint
 from jackfield_testing.models import write_model
 
 # With these any folder that `write_model` wrote can be opened, also by a client.

@@ -9,8 +9,8 @@ import pytest
 from jackfield.config import load_config
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import scan_installed
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import PluginDrift
+from jackfield.startup.blueprint import make_blueprint
 
 GROUPS = {"jackfield.hooks.v1": {"watch": "late_hook:Watch"}}
 

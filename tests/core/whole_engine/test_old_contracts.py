@@ -10,8 +10,8 @@ import pytest
 
 from jackfield.discovery.kinds import CORE_KINDS, SCHEDULERS
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.engine.blueprint import Blueprint
 from jackfield.errors import PluginIncompatible
+from jackfield.startup.blueprint import Blueprint
 from jackfield_testing.conformance.kit import ConformanceKit
 from jackfield_testing.conformance.report import KitReport, Subject, table
 from jackfield_testing.engine import REFERENCE_SETTINGS

@@ -10,7 +10,7 @@ from jackfield import LLM
 from jackfield.cli.main import main
 from jackfield.config import load_config
 from jackfield.decision import summary
-from jackfield.engine.blueprint import make_blueprint
+from jackfield.startup.blueprint import make_blueprint
 from jackfield_testing.tokenizer import write_byte_tokenizer
 
 KINDS = {

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from jackfield.config import CacheSettings, load_config
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import ConfigError
+from jackfield.startup.blueprint import make_blueprint
 from jackfield_cpu import machine
 from jackfield_cpu.device import CpuDevice
 from jackfield_cpu.options import CpuOptions

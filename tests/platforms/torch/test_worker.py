@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from jackfield.config import load_config
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.sampling import SamplingParams
+from jackfield.startup.blueprint import make_blueprint
 from jackfield.step import (
     BlockAppend,
     BlockCopy,

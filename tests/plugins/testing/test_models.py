@@ -3,8 +3,8 @@ from importlib.metadata import entry_points
 import pytest
 
 from jackfield.config import load_config
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import SelectionError, UnknownSettingError
+from jackfield.startup.blueprint import make_blueprint
 from jackfield_testing.engine import REFERENCE_SETTINGS, make_engine
 from jackfield_testing.models import tiny_spec, write_model
 

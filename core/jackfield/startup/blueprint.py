@@ -21,8 +21,6 @@ from jackfield.discovery.kinds import (
 from jackfield.discovery.loading import calling, describe, returned
 from jackfield.discovery.lock import LockedModel, locked_model
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.engine.draft import Draft, make_draft
-from jackfield.engine.model_choice import ModelChoice
 from jackfield.errors import ModelError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import Executor, ExecutorFactory
@@ -33,6 +31,8 @@ from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
+from jackfield.startup.draft import Draft, make_draft
+from jackfield.startup.model_choice import ModelChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 import pytest
 
 from jackfield.config import load_config
-from jackfield.engine.assembly import assemble
-from jackfield.engine.blueprint import Blueprint, make_blueprint
 from jackfield.errors import PluginLoadError
 from jackfield.executor.inline import InlineExecutor
+from jackfield.startup.assembly import assemble
+from jackfield.startup.blueprint import Blueprint, make_blueprint
 from jackfield_testing.engine import REFERENCE_SETTINGS
 from jackfield_testing.models import write_model
 

@@ -9,7 +9,6 @@ import pytest
 
 from jackfield.activation import PluginRef
 from jackfield.config import load_config
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import (
     ConfigError,
     ModelError,
@@ -22,6 +21,7 @@ from jackfield.errors import (
     UnknownSettingError,
     UnsupportedModelError,
 )
+from jackfield.startup.blueprint import make_blueprint
 
 
 def selected(blueprint):
@@ -444,7 +444,7 @@ IMPORTS = """
 import sys
 from pathlib import Path
 from jackfield.config import load_config
-from jackfield.engine.blueprint import make_blueprint
+from jackfield.startup.blueprint import make_blueprint
 
 make_blueprint(load_config(environ={}, code=CODE), thorough=True)
 print(*sorted({"torch", "jax", "transformers", "numpy"} & set(sys.modules)))

@@ -2,7 +2,7 @@
 
 import json
 
-from jackfield.engine.explanation import FORMAT, explain
+from jackfield.startup.explanation import FORMAT, explain
 
 
 def test_an_explanation_is_json_with_the_number_of_its_format(world):

@@ -54,7 +54,7 @@ class Problem:
         return f"{self.kind} for {self.subject}: {self.text}" if self.kind else self.text
 
 
-class Planner:
+class Chooser:
     """Collects the activation plan of one engine.
 
     `thorough` asks every candidate, not only up to the first fit; one that `keeps_going` collects errors as problems.
@@ -83,7 +83,7 @@ class Planner:
         return tuple(self._decisions)
 
     def attempt(self, do: Callable[[], T]) -> T | None:
-        """`do()`. Where the planner keeps going, an error becomes one of its problems, and nothing is returned."""
+        """`do()`. Where the chooser keeps going, an error becomes one of its problems, and nothing is returned."""
         try:
             return do()
         except Exception as error:  # also what a plugin raises

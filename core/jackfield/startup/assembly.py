@@ -10,13 +10,13 @@ from jackfield.activation import PluginRef
 from jackfield.config import EngineConfig
 from jackfield.discovery.kinds import EXECUTORS, SCHEDULERS
 from jackfield.discovery.loading import FAULTS, calling, describe, returned
-from jackfield.engine.blueprint import Blueprint
-from jackfield.engine.patience import patience
+from jackfield.executor.patience import patience
 from jackfield.interfaces.executor import Executor
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.interfaces.worker import WorkerReport
 from jackfield.kv_cache import BlockManager, CacheBudget
 from jackfield.scheduler import Scheduler
+from jackfield.startup.blueprint import Blueprint
 
 logger = logging.getLogger(__name__)
 

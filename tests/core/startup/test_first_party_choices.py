@@ -3,8 +3,8 @@
 import pytest
 
 from jackfield.config import load_config
-from jackfield.engine.blueprint import make_blueprint
 from jackfield.errors import SelectionError
+from jackfield.startup.blueprint import make_blueprint
 from jackfield_testing.engine import REFERENCE_SETTINGS
 from jackfield_testing.models import write_model
 

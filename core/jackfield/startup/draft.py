@@ -25,13 +25,13 @@ from jackfield.discovery.lock import Lock, LockedModel, check_files, locked_mode
 from jackfield.discovery.lock_file import read_lock
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.stdout import prints_to_stderr
-from jackfield.engine.model_choice import ModelDraft, choose_model
-from jackfield.engine.planner import Planner, Problem
 from jackfield.errors import ConfigError, JackfieldError, PluginLoadError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import ExecutorNeed
 from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
 from jackfield.model_spec import ModelSpec
+from jackfield.startup.chooser import Chooser, Problem
+from jackfield.startup.model_choice import ModelDraft, choose_model
 
 logger = logging.getLogger(__name__)
 
@@ -61,50 +61,50 @@ def make_draft(
 ) -> Draft:
     """Decide everything. Raises at the first problem, unless it `keeps_going` and lists them."""
     registry = registry or PluginRegistry.scan(loaded.config.plugins)
-    planner = Planner(registry, loaded, thorough=thorough, keeps_going=keeps_going)
+    chooser = Chooser(registry, loaded, thorough=thorough, keeps_going=keeps_going)
     try:
         with prints_to_stderr():
-            return _decide(planner, loaded)
+            return _decide(chooser, loaded)
     except JackfieldError as error:
-        error.decisions = planner.decisions
+        error.decisions = chooser.decisions
         raise
     finally:
         registry.end_trials()
 
 
-def _decide(planner: Planner, loaded: LoadedConfig) -> Draft:
-    registry, config = planner.registry, loaded.config
-    lock = planner.attempt(lambda: _lock(config, registry))
-    planner.attempt(lambda: registry.check_left(*_NEEDED))
+def _decide(chooser: Chooser, loaded: LoadedConfig) -> Draft:
+    registry, config = chooser.registry, loaded.config
+    lock = chooser.attempt(lambda: _lock(config, registry))
+    chooser.attempt(lambda: registry.check_left(*_NEEDED))
     for idle in (problem for problem in registry.problems if problem.code == "deny"):
         logger.warning("%s", idle)
-    planner.attempt(lambda: registry.check_required(config.plugins.required))
-    model = choose_model(planner, config)
+    chooser.attempt(lambda: registry.check_required(config.plugins.required))
+    model = choose_model(chooser, config)
     plugin: PluginRef | None = None
     facts: Facts = {}
     if (spec := model.spec) is None:
-        planner.leave_open(PLATFORMS, ENGINE, "the model")
+        chooser.leave_open(PLATFORMS, ENGINE, "the model")
     else:
-        plugin = planner.attempt(lambda: _choose_platform(planner, spec, config))
+        plugin = chooser.attempt(lambda: _choose_platform(chooser, spec, config))
         if plugin is not None:
             facts = registry.facts(plugin)
-            loaded = _settled(planner, plugin, spec, loaded)
-    _choose_core(planner, plugin, loaded.config)
+            loaded = _settled(chooser, plugin, spec, loaded)
+    _choose_core(chooser, plugin, loaded.config)
     if spec is not None and plugin is not None:
-        _choose_rest(planner, plugin, spec, loaded)
-    planner.attempt(planner.check_hooks)
-    activation = planner.activation()
-    if lock and model.files and not planner.problems:
+        _choose_rest(chooser, plugin, spec, loaded)
+    chooser.attempt(chooser.check_hooks)
+    activation = chooser.activation()
+    if lock and model.files and not chooser.problems:
         locked = partial(locked_model, config.model, model.files, activation)
-        planner.attempt(lambda: _check_selected(lock, locked, activation, config))
+        chooser.attempt(lambda: _check_selected(lock, locked, activation, config))
     return Draft(
         loaded=loaded,
         registry=registry,
         model=model,
         activation=activation,
         facts=facts,
-        idle_rules=() if planner.problems else planner.idle_rules(),  # else not all was asked
-        problems=tuple(planner.problems),
+        idle_rules=() if chooser.problems else chooser.idle_rules(),  # else not all was asked
+        problems=tuple(chooser.problems),
     )
 
 
@@ -131,14 +131,14 @@ def _check_selected(
     check_files(chosen - {LOCAL})
 
 
-def _choose_platform(planner: Planner, spec: ModelSpec, config: EngineConfig) -> PluginRef:
+def _choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> PluginRef:
     num_ranks = config.executor.tensor_parallel
 
     def need(dtype: str) -> PlatformNeed:
         return PlatformNeed(model=spec, dtype=dtype, num_ranks=num_ranks)
 
     def tailor(ref: PluginRef) -> PlatformNeed:
-        wish = planner.registry.defaults(ref).get("model.dtype")
+        wish = chooser.registry.defaults(ref).get("model.dtype")
         return need(_dtype(config.model.dtype, wish, spec))
 
     point = ChoicePoint(
@@ -146,15 +146,15 @@ def _choose_platform(planner: Planner, spec: ModelSpec, config: EngineConfig) ->
         setting="platform",
         subject=ENGINE,
         need=need(spec.dtype.name),
-        preference=() if _is_named(planner) else _platforms_by_precedence(planner.registry),
+        preference=() if _is_named(chooser) else _platforms_by_precedence(chooser.registry),
     )
-    return planner.choose(point, preferred_by="the core (devices before the host)", tailor=tailor)
+    return chooser.choose(point, preferred_by="the core (devices before the host)", tailor=tailor)
 
 
-def _is_named(planner: Planner) -> bool:
+def _is_named(chooser: Chooser) -> bool:
     """True where the user decides, so that no other card need be imported."""
     try:
-        return planner.rules.word("platform") is not None
+        return chooser.rules.word("platform") is not None
     except JackfieldError:
         return True  # the selection says so
 
@@ -170,21 +170,21 @@ def _platforms_by_precedence(registry: PluginRegistry) -> tuple[str, ...]:
 
 
 def _settled(
-    planner: Planner, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
+    chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
 ) -> LoadedConfig:
     """The settings with the platform's defaults, and nothing left to "auto"."""
-    settled = planner.attempt(
-        lambda: loaded.with_platform_defaults(plugin.name, planner.registry.defaults(plugin))
+    settled = chooser.attempt(
+        lambda: loaded.with_platform_defaults(plugin.name, chooser.registry.defaults(plugin))
     )
     resolved = _resolved(settled or loaded, spec)
-    planner.attempt(lambda: _check_length(resolved, spec))
+    chooser.attempt(lambda: _check_length(resolved, spec))
     return resolved
 
 
-def _choose_core(planner: Planner, platform: PluginRef | None, config: EngineConfig) -> None:
+def _choose_core(chooser: Chooser, platform: PluginRef | None, config: EngineConfig) -> None:
     """Select what every engine has, whatever the platform."""
     if platform is None:
-        planner.leave_open(EXECUTORS, ENGINE, "the platform")
+        chooser.leave_open(EXECUTORS, ENGINE, "the platform")
     else:
         need = ExecutorNeed(num_ranks=config.executor.tensor_parallel, platform=platform.name)
         executor = ChoicePoint(
@@ -194,38 +194,38 @@ def _choose_core(planner: Planner, platform: PluginRef | None, config: EngineCon
             need=need,
             preference=("inline", "multiprocess"),
         )
-        planner.attempt(lambda: planner.choose(executor))
+        chooser.attempt(lambda: chooser.choose(executor))
     policy = ChoicePoint(
         kind=SCHEDULERS, setting="scheduler", subject=ENGINE, need=None, preference=("fcfs",)
     )
-    planner.attempt(lambda: planner.choose(policy))
+    chooser.attempt(lambda: chooser.choose(policy))
 
 
 def _choose_rest(
-    planner: Planner, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
+    chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
 ) -> None:
     """Select what the platform asks for. Words in [select] that then nobody has read mean nothing."""
-    registry, required = planner.registry, loaded.config.plugins.required
+    registry, required = chooser.registry, loaded.config.plugins.required
     registry.serve_platform(plugin)
-    planner.attempt(registry.check_local)
-    planner.attempt(lambda: registry.check_required(required))  # now those of the runtime, too
-    points = planner.attempt(lambda: _points(planner, plugin, spec, loaded.config))
+    chooser.attempt(registry.check_local)
+    chooser.attempt(lambda: registry.check_required(required))  # now those of the runtime, too
+    points = chooser.attempt(lambda: _points(chooser, plugin, spec, loaded.config))
     if points is None:
         return
 
     def choose(point: ChoicePoint) -> PluginRef:
-        return planner.choose(point, preferred_by=f"platform {plugin.name}")
+        return chooser.choose(point, preferred_by=f"platform {plugin.name}")
 
     for point in points:
-        planner.attempt(partial(choose, point))
-    planner.attempt(lambda: planner.check_all_read(loaded))
+        chooser.attempt(partial(choose, point))
+    chooser.attempt(lambda: chooser.check_all_read(loaded))
 
 
 def _points(
-    planner: Planner, plugin: PluginRef, spec: ModelSpec, config: EngineConfig
+    chooser: Chooser, plugin: PluginRef, spec: ModelSpec, config: EngineConfig
 ) -> tuple[ChoicePoint, ...]:
-    platform: Platform = planner.registry.card(plugin)
-    facts = MappingProxyType(planner.registry.facts(plugin))
+    platform: Platform = chooser.registry.card(plugin)
+    facts = MappingProxyType(chooser.registry.facts(plugin))
     before = repr(config)
     with calling(plugin, "get the choices of"):
         points = returned(platform.choices(spec, config, facts), tuple, "choices")

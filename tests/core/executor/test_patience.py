@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from jackfield.engine.patience import patience
+from jackfield.executor.patience import patience
 
 
 def test_what_takes_long_is_told_again_and_again(caplog):

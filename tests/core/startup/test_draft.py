@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from jackfield.config import load_config
-from jackfield.engine.blueprint import blueprint_of
-from jackfield.engine.draft import make_draft
 from jackfield.errors import SelectionError, UnsupportedModelError
+from jackfield.startup.blueprint import blueprint_of
+from jackfield.startup.draft import make_draft
 
 
 @pytest.fixture

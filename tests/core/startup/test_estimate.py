@@ -3,8 +3,8 @@
 import pytest
 
 from jackfield.dtypes import FLOAT32
-from jackfield.engine.estimate import num_parameters
 from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec
+from jackfield.startup.estimate import num_parameters
 
 MIXER = 5 * 12 + 5 * 6 + 5 * 6 + 12 * 5  # q, k, v, o
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import prod
 
 from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, parse_dtype
-from jackfield.engine.blueprint import Blueprint
 from jackfield.errors import JackfieldError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.weights import TensorInfo
 from jackfield.kv_cache.sizing import CacheBudget
 from jackfield.model_spec import ModelSpec
+from jackfield.startup.blueprint import Blueprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from jackfield import __version__
 from jackfield.config import EngineConfig, Layer, LoadedConfig
 from jackfield.decision import Reason
 from jackfield.discovery.profile import Profile, profile_key
-from jackfield.engine.blueprint import Blueprint, blueprint_of
-from jackfield.engine.draft import Draft
-from jackfield.engine.estimate import MemoryEstimate, estimate_memory
-from jackfield.engine.planner import Problem
+from jackfield.startup.blueprint import Blueprint, blueprint_of
+from jackfield.startup.chooser import Problem
+from jackfield.startup.draft import Draft
+from jackfield.startup.estimate import MemoryEstimate, estimate_memory
 
 FORMAT = 1  # of the document; additions leave it as it is
 
