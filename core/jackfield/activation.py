@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from jackfield.decision import Decision
@@ -28,8 +28,9 @@ class PluginRef:
 class Selection:
     """One plugin chosen for one subject."""
 
-    subject: str  # "engine", "model", "layers 0-29"
+    subject: str  # in words, for people: "engine", "model", "layers 0-29"
     plugin: PluginRef  # chosen for it
+    covers: tuple[str, ...] = ()  # the modules that it serves, "layers.0"; (): the whole model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +49,23 @@ class ActivationPlan:
         text = json.dumps([selections, dict(self.contents)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def selected(self, kind: str, subject: str | None = None) -> PluginRef:
-        """The plugin of `kind` for `subject` (None: the only subject of that kind). Raises PluginNotFound.
+    def selected(self, kind: str) -> PluginRef:
+        """The plugin of a kind of which an engine has one. Raises PluginNotFound.
 
         A kind of the core may be named without it: "weight_formats" is "jackfield.weight_formats".
         """
+        for selection in self._of_kind(kind):
+            return selection.plugin
+        raise PluginNotFound(f"the activation plan has no {kind}")
+
+    def by_module(self, kind: str) -> dict[str, PluginRef]:
+        """The plugin of each module ("layers.0", "layers.0.mixer.q") that a selection of `kind` covers."""
+        return {
+            module: selection.plugin
+            for selection in self._of_kind(kind)
+            for module in selection.covers
+        }
+
+    def _of_kind(self, kind: str) -> Iterator[Selection]:
         full = kind if "." in kind else f"jackfield.{kind}"
-        for selection in self.selections:
-            if selection.plugin.kind == full and subject in (None, selection.subject):
-                return selection.plugin
-        raise PluginNotFound(f"the activation plan has no {kind} for {subject or 'any subject'}")
+        return (selection for selection in self.selections if selection.plugin.kind == full)

@@ -16,6 +16,7 @@ class PluginRef:
 class Selection:
     subject: str
     plugin: PluginRef
+    covers: tuple[str, ...] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationPlan:
     selections: tuple[Selection, ...]
@@ -26,5 +27,8 @@ class ActivationPlan:
     def digest(self) -> str:
         ...
 
-    def selected(self, kind: str, subject: str | None=None) -> PluginRef:
+    def selected(self, kind: str) -> PluginRef:
+        ...
+
+    def by_module(self, kind: str) -> dict[str, PluginRef]:
         ...

@@ -22,12 +22,13 @@ from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
 
 
-def load_selected(plan: ActivationPlan, kind: str, subject: str | None = None) -> Any:
-    """The card of `kind` that the plan names for `subject` (None: the only subject of that kind).
+def load_selected(plan: ActivationPlan, kind: str) -> Any:
+    """The card of a kind of which an engine has one. Raises PluginNotFound or PluginLoadError."""
+    return load_plugin(plan, plan.selected(kind))
 
-    Raises PluginNotFound, and PluginLoadError where the plugin does not load in this process.
-    """
-    ref = plan.selected(kind, subject)
+
+def load_plugin(plan: ActivationPlan, ref: PluginRef) -> Any:
+    """The card of a plugin that the plan names. Raises PluginLoadError if it does not load in this process."""
     return load_target(ref, _kind_in(plan, ref))
 
 

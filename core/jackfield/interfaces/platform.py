@@ -24,12 +24,13 @@ class ChoicePoint:
 
     kind: str  # "jackfield_torch.attention_backends"
     setting: str  # "attention"
-    subject: str  # "layers 0-29"
+    subject: str  # in words, for people: "layers 0-29"
     need: Any  # a frozen dataclass; its non-default fields are named features
     preference: tuple[str, ...] = ()  # names, the first that fits is taken; others come after them
     match: Mapping[str, Scalar] = field(default_factory=dict)  # None: differs within the subject
     remedy: str = ""  # what to do where nothing fits: a sentence for the error
-    covers: tuple[str, ...] = ()  # the modules that it is for, "layers.0"; (): the whole model
+    # the modules that it is for, "layers.0"; (): the whole model. Workers find their plugin by these names
+    covers: tuple[str, ...] = ()
 
 
 class Platform(Card):

@@ -123,7 +123,9 @@ class Chooser:
     def add(self, subject: str, plugin: PluginRef | None, decision: Decision) -> None:
         """Keep a decision, and its selection if there is one."""
         if plugin:
-            self._selections.append(Selection(subject=subject, plugin=plugin))
+            self._selections.append(
+                Selection(subject=subject, plugin=plugin, covers=decision.covers)
+            )
         self._decisions.append(decision)
         for candidate in decision.candidates:
             harmful = self.registry.is_harmful(candidate.name, candidate.distribution)

@@ -25,6 +25,11 @@ class AttentionGroup:
     need: AttentionNeed
     match: Mapping[str, Scalar]  # for rules; None: differs inside the group
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The layers as selections name them: "layers.0"."""
+        return tuple(f"layers.{layer}" for layer in self.layers)
+
 
 def attention_groups(
     spec: ModelSpec, config: EngineConfig, device: str

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jackfield.activation import PluginRef
 from jackfield.cache import CacheGroup, CacheLayout
-from jackfield.discovery.selected import load_selected
+from jackfield.discovery.selected import load_plugin
 from jackfield.interfaces.worker import WorkerContext
 from jackfield_torch import settings
 from jackfield_torch.attention_groups import AttentionGroup, attention_groups
@@ -105,14 +105,15 @@ class _Served:
 
 def _served(context: WorkerContext, device: torch.device) -> tuple[_Served, ...]:
     """What was selected. Groups that only a rule told apart share an object where they got the same plugin."""
+    plugins = context.activation.by_module(KIND)
     together: dict[tuple[int, AttentionNeed, PluginRef], list[AttentionGroup]] = {}
     for group in attention_groups(context.spec, context.config, device.type):
-        plugin = context.activation.selected(KIND, group.subject)
+        plugin = plugins[group.modules[0]]
         together.setdefault((group.cache_group.index, group.need, plugin), []).append(group)
     return tuple(
         _Served(
             plugin,
-            load_selected(context.activation, KIND, groups[0].subject),
+            load_plugin(context.activation, plugin),
             groups[0],
             tuple(sorted(layer for group in groups for layer in group.layers)),
         )

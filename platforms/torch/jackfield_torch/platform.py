@@ -95,7 +95,7 @@ class TorchPlatform(Platform):
             need=group.need,
             preference=self.attention_preference,
             match=group.match,
-            covers=tuple(f"layers.{layer}" for layer in group.layers),
+            covers=group.modules,
         )
 
     def _check_dtype(self, need: PlatformNeed) -> tuple[Reason, ...]:

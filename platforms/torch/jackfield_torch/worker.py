@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from jackfield.activation import PluginRef
-from jackfield.discovery.selected import load_selected
+from jackfield.discovery.selected import load_plugin
 from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 from jackfield_torch import settings
@@ -20,7 +19,6 @@ from jackfield_torch.device import Device
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import KIND as QUANTIZATION
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
-from jackfield_torch.linear_groups import linear_groups
 from jackfield_torch.model_runner import ModelRunner, OpenStep
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
@@ -144,13 +142,10 @@ class _Schemes:
     """The scheme that was selected for each linear; one card serves all linears of a plugin."""
 
     def __init__(self, context: WorkerContext) -> None:
-        cards: dict[PluginRef, QuantizationScheme] = {}
-        self._of_module: dict[str, QuantizationScheme] = {}
-        for group in linear_groups(context.spec, context.config):
-            plugin = context.activation.selected(QUANTIZATION, group.subject)
-            if plugin not in cards:
-                cards[plugin] = load_selected(context.activation, QUANTIZATION, group.subject)
-            self._of_module |= dict.fromkeys(group.modules, cards[plugin])
+        plugins = context.activation.by_module(QUANTIZATION)
+        cards = {plugin: load_plugin(context.activation, plugin) for plugin in {*plugins.values()}}
+        self._of_module = {module: cards[plugin] for module, plugin in plugins.items()}
 
     def __call__(self, part: LinearPart) -> QuantizationScheme:
-        return self._of_module[part.name]
+        scheme: QuantizationScheme = self._of_module[part.name]
+        return scheme

@@ -88,7 +88,7 @@ def test_a_worker_adapts_by_the_platform_of_its_plan(registry, name):
         Selection(subject="layer 0", plugin=registry.ref(KIND, name)),
     ]
 
-    card = load_selected(ActivationPlan(selections=tuple(selections)), KIND, "layer 0")
+    card = load_selected(ActivationPlan(selections=tuple(selections)), KIND)
 
     assert card.run_all() == [name]
 

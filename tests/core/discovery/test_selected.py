@@ -8,7 +8,12 @@ from jackfield.activation import ActivationPlan, PluginRef, Selection
 from jackfield.checkpoint.dummy import DummyCheckpoint
 from jackfield.config import EngineConfig
 from jackfield.discovery.content import fingerprint
-from jackfield.discovery.selected import check_installed, load_selected, open_checkpoint
+from jackfield.discovery.selected import (
+    check_installed,
+    load_plugin,
+    load_selected,
+    open_checkpoint,
+)
 from jackfield.errors import PluginDrift, PluginNotFound
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.worker import WorkerContext
@@ -16,28 +21,30 @@ from jackfield.scheduler.policies import FcfsPolicy, PriorityPolicy
 from jackfield_testing.models import tiny_spec, write_model
 
 
-def selection(kind, target, subject="engine"):
+def selection(kind, target, *covers):
     name = f"jackfield.{kind}"
     plugin = PluginRef(
         kind=name, major=1, name="acme", distribution="acme", version="1", target=target
     )
-    return Selection(subject=subject, plugin=plugin)
+    return Selection(subject="engine", plugin=plugin, covers=covers)
 
 
-def test_the_card_is_that_of_the_subject():
+def test_the_card_is_that_of_the_module():
     plan = ActivationPlan(
         selections=(
-            selection("schedulers", "jackfield.scheduler.policies:FcfsPolicy", "day"),
-            selection("schedulers", "jackfield.scheduler.policies:PriorityPolicy", "night"),
+            selection("schedulers", "jackfield.scheduler.policies:FcfsPolicy", "layers.0"),
+            selection("schedulers", "jackfield.scheduler.policies:PriorityPolicy", "layers.1"),
         )
     )
 
+    by_module = plan.by_module("jackfield.schedulers")
+
     assert isinstance(load_selected(plan, "schedulers"), FcfsPolicy)
-    assert isinstance(load_selected(plan, "jackfield.schedulers", "night"), PriorityPolicy)
+    assert isinstance(load_plugin(plan, by_module["layers.1"]), PriorityPolicy)
 
 
 def test_what_the_plan_does_not_name_is_not_made():
-    with pytest.raises(PluginNotFound, match="no tokenizers for any subject"):
+    with pytest.raises(PluginNotFound, match="the activation plan has no tokenizers"):
         load_selected(ActivationPlan(selections=()), "tokenizers")
 
 
