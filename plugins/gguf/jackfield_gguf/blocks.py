@@ -35,14 +35,44 @@ BLOCK_FORMATS: dict[int, BlockFormat] = {
         BlockFormat("Q5_0", 6, 32, 22),
         BlockFormat("Q5_1", 7, 32, 24),
         BlockFormat("Q8_0", 8, 32, 34),
+        BlockFormat("Q2_K", 10, 256, 84),  # sixteen groups of 16 with 4-bit scales and minima
+        BlockFormat("Q3_K", 11, 256, 110),
         BlockFormat("Q4_K", 12, 256, 144),  # eight groups of 32 with 6-bit scales and minima
         BlockFormat("Q5_K", 13, 256, 176),
         BlockFormat("Q6_K", 14, 256, 210),  # sixteen groups of 16 with 8-bit scales
+        BlockFormat("IQ4_NL", 20, 32, 18),  # 4 bits choose one of sixteen uneven levels
+        BlockFormat("IQ4_XS", 23, 256, 136),
+        BlockFormat(
+            "IQ2_XXS", 16, 256, 66
+        ),  # the smaller ones choose from tables of eight elements
+        BlockFormat("IQ2_XS", 17, 256, 74),
+        BlockFormat("IQ2_S", 22, 256, 82),
+        BlockFormat("IQ3_XXS", 18, 256, 98),
+        BlockFormat("IQ3_S", 21, 256, 110),
+        BlockFormat("IQ1_S", 19, 256, 50),
+        BlockFormat("IQ1_M", 29, 256, 56),
+        BlockFormat("TQ1_0", 34, 256, 54),  # -1, 0 and 1
+        BlockFormat("TQ2_0", 35, 256, 66),
+        BlockFormat("MXFP4", 39, 32, 17),  # 4-bit floats with a power of two as their scale
+        BlockFormat("NVFP4", 40, 64, 36),
     )
 }
 
+# Types that a file may hold and that nothing here reads, for messages.
+_OTHER_NAMES = {
+    9: "Q8_1", 15: "Q8_K", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 31: "Q4_0_4_4",
+    32: "Q4_0_4_8", 33: "Q4_0_8_8", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8", 41: "Q1_0",
+}  # fmt: skip
+
 # Elements that are dequantised at once: temporaries of some bytes an element then stay in a core's cache.
 _CHUNK = 1 << 17
+
+
+def type_in_words(number: int) -> str:
+    """The name of a type by its number in files, known to be read or not."""
+    block = BLOCK_FORMATS.get(number)
+    name = block.name if block else _OTHER_NAMES.get(number)
+    return f"the type {name}" if name else f"the unknown type number {number}"
 
 
 def dequantize(data: Any, block: BlockFormat) -> Any:

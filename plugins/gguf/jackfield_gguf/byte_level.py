@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 from jackfield.errors import ModelError
+from jackfield_gguf.recognition import likely_splitting
 from jackfield_gguf.splitting import SPLITTINGS, Splitting
 from jackfield_gguf.vocabulary import CONTROL, USER_DEFINED, Vocabulary
 
+logger = logging.getLogger(__name__)
 NORMAL = 1
 
 
@@ -33,7 +37,7 @@ def byte_level(vocabulary: Vocabulary) -> Any:
 
 def splitting_of(vocabulary: Vocabulary) -> Splitting:
     """How this vocabulary's text is cut. Raises ModelError for a name that is not known."""
-    found = SPLITTINGS.get(vocabulary.pre)
+    found = SPLITTINGS.get(vocabulary.pre or "default")
     if found is None:
         raise ModelError(
             f"the tokenizer in {vocabulary.path} cuts text by {vocabulary.pre!r} "
@@ -53,6 +57,29 @@ def byte_characters() -> dict[int, str]:
     others = (byte for byte in range(256) if byte not in printable)
     moved = {byte: chr(256 + number) for number, byte in enumerate(others)}
     return {byte: moved.get(byte, chr(byte)) for byte in range(256)}
+
+
+def recognised(vocabulary: Vocabulary) -> str:
+    """A name for how the text of a vocabulary is cut that has none; told in a warning."""
+    name = likely_splitting(list(_words(vocabulary)))
+    logger.warning(
+        "%s does not say how text is cut (it lacks tokenizer.ggml.pre, as early files do); its tokens look like those of "
+        "%r. If answers are poor, take a newer file, or name a folder with its tokenizer.json as model.tokenizer",
+        vocabulary.path,
+        name,
+    )
+    return name
+
+
+def _words(vocabulary: Vocabulary) -> Iterator[str]:
+    """The texts of the tokens that merging makes, where they are whole characters."""
+    byte_of = {character: byte for byte, character in byte_characters().items()}
+    for merge in vocabulary.merges or ():
+        token = "".join(_pair(merge))
+        try:
+            yield bytes(byte_of[character] for character in token).decode()
+        except (KeyError, UnicodeDecodeError):
+            continue
 
 
 def _ids(vocabulary: Vocabulary) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jackfield.dtypes import FLOAT32, DType
@@ -11,18 +10,19 @@ from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
 from jackfield_gguf.blocks import dequantize
 from jackfield_gguf.config import read_config
+from jackfield_gguf.files import GgufFiles
 from jackfield_gguf.metadata import Metadata
 from jackfield_gguf.names import CanonicalName, Undo, canonical_name
-from jackfield_gguf.reader import GgufFile, GgufTensor
+from jackfield_gguf.parts import GgufModel
+from jackfield_gguf.reader import GgufTensor
 
 
 class GgufCheckpoint(Checkpoint):
     """Plain elements are handed out as views of the map, blocks as new float32 buffers."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = GgufFile(path)
+    def __init__(self, files: GgufFiles) -> None:
+        self._file = GgufModel(files)
         try:
-            _refuse_parts(self._file)
             metadata = Metadata(self._file)
             self._config = read_config(metadata)
             self._stored: dict[str, tuple[GgufTensor, CanonicalName]] = {}
@@ -94,12 +94,3 @@ def _unpair(data: Any, stored: GgufTensor, num_heads: int) -> Any:
         )
     rows = data.reshape(num_heads, num_rows // num_heads // 2, 2, -1)
     return rows.swapaxes(1, 2).reshape(-1)
-
-
-def _refuse_parts(file: GgufFile) -> None:
-    parts = file.get("split.count", 1)
-    if parts > 1:
-        raise CheckpointError(
-            f"{file.path} is one of {parts} parts of a model; a whole file is supported. "
-            "Merge them with: llama-gguf-split --merge FIRST_PART OUTPUT"
-        )

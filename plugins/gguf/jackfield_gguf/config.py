@@ -33,8 +33,8 @@ def _common(metadata: Metadata) -> dict[str, Any]:
     embedding = file.tensors.get("token_embd.weight")
     if embedding is None:
         raise CheckpointError(
-            f"{metadata.path} has no tensor 'token_embd.weight'; a whole model is needed. If it is "
-            "one part of several, merge them with: llama-gguf-split --merge"
+            f"{metadata.path} has no tensor 'token_embd.weight'; a whole model is needed. "
+            "Download it again"
         )
     config: dict[str, Any] = {
         "vocab_size": embedding.shape[0],

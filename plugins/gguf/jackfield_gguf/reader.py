@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 from jackfield.checkpoint.mapped_file import MappedFile
 from jackfield.errors import CheckpointError
-from jackfield_gguf.blocks import BLOCK_FORMATS, BlockFormat
+from jackfield_gguf.blocks import BLOCK_FORMATS, BlockFormat, type_in_words
+from jackfield_gguf.files import MAGIC
 
-MAGIC = b"GGUF"
 VERSIONS = (2, 3)  # 1 had 32-bit lengths
 DEFAULT_ALIGNMENT = 32  # bytes
 _AGAIN = "The file is incomplete or broken: download it again"
@@ -184,7 +184,8 @@ class GgufFile(Mapping[str, Any]):
         if block is None:
             known = ", ".join(b.name for b in BLOCK_FORMATS.values())
             self._refuse(
-                f"tensor {name!r} has the type number {type_number}; known: {known}", "Convert it"
+                f"tensor {name!r} has {type_in_words(type_number)}; types that are read: {known}",
+                "Take a file that is quantized in one of these, such as Q4_K_M",
             )
         if name in self.tensors:
             self._refuse(f"it has two tensors {name!r}; each name may stand once")

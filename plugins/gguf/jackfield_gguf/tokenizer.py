@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from jackfield.checkpoint.chat_template import ChatTemplate
 from jackfield.decision import Reason
-from jackfield.errors import ModelError
+from jackfield.errors import CheckpointError, ModelError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
-from jackfield_gguf.byte_level import byte_level, splitting_of
-from jackfield_gguf.format import only_file, refuse_files
+from jackfield_gguf.byte_level import byte_level, recognised, splitting_of
+from jackfield_gguf.files import model_files, refuse_files
 from jackfield_gguf.sentencepiece import sentencepiece
-from jackfield_gguf.vocabulary import CONTROL, USER_DEFINED, Vocabulary, read_vocabulary
+from jackfield_gguf.vocabulary import (
+    CONTROL,
+    NO_TOKENIZER,
+    USER_DEFINED,
+    Vocabulary,
+    read_vocabulary,
+)
 
+_KEYS_BYTES = 1 << 16
 _BUILDERS = {"gpt2": byte_level, "llama": sentencepiece}
 
 
@@ -22,19 +31,39 @@ class GgufTokenizerFormat(TokenizerFormat):
     """Builds the tokenizer that a .gguf file describes."""
 
     def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse what is no .gguf file, and folders with none or several."""
-        return refuse_files(need)
+        """Refuse what is no GGUF file, folders with none or several models, and files without a tokenizer."""
+        return refuse_files(need) or _refuse_without_tokenizer(model_files(need).first)
 
     def open(self, files: ModelFiles) -> Tokenizer:
         """Read the vocabulary, special tokens and chat template."""
         from jackfield_gguf.reader import GgufFile
 
-        file = GgufFile(only_file(files))
+        file = GgufFile(model_files(files).first)
         try:
             vocabulary = read_vocabulary(file)
         finally:
             file.close()
         return build_tokenizer(vocabulary)
+
+
+def _refuse_without_tokenizer(path: Path) -> tuple[Reason, ...]:
+    """Keys stand near the start of a file, long lists behind them: the header need not be read whole."""
+    with path.open("rb") as file:
+        start = file.read(_KEYS_BYTES)
+    if len(start) == _KEYS_BYTES and b"tokenizer.ggml.model" in start:
+        return ()
+    from jackfield_gguf.reader import GgufFile
+
+    try:
+        header = GgufFile(path)
+    except CheckpointError:
+        return ()  # whoever opens it tells
+    kind = header.get("tokenizer.ggml.model", NO_TOKENIZER)
+    header.close()
+    if kind != NO_TOKENIZER:
+        return ()
+    text = f"{path} has no tokenizer: its metadata hold no tokenizer.ggml.model"
+    return (Reason("no_tokenizer", text, "name another with model.tokenizer, or give token ids"),)
 
 
 def build_tokenizer(vocabulary: Vocabulary) -> Tokenizer:
@@ -48,6 +77,8 @@ def build_tokenizer(vocabulary: Vocabulary) -> Tokenizer:
             f"{', '.join(sorted(_BUILDERS))}. Name a folder with its tokenizer.json as "
             "model.tokenizer"
         )
+    if vocabulary.pre is None and vocabulary.model == "gpt2":
+        vocabulary = replace(vocabulary, pre=recognised(vocabulary))
     backend = builder(vocabulary)
     _add_tokens(backend, vocabulary)
     begin = vocabulary.roles.get("bos_token") if _adds_begin(vocabulary) else None

@@ -13,6 +13,25 @@ from jackfield_gguf.reader import GgufFile
 CONTROL, USER_DEFINED = 3, 4  # token types that are matched in a text as they are written
 _ROLES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 _ENDS = ("eos", "eot", "eom")  # of text, of turn, of message
+# What ends a turn or a text by its usual name, for files that do not say it (llama.cpp knows the same ones).
+_TURN_ENDS = (
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<|eom_id|>",
+    "<|return|>",
+    "<EOT>",
+)
+_TEXT_ENDS = (
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "</s>",
+    "<eos>",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",
+)
+_TOKENS = "tokenizer.ggml.tokens"
+NO_TOKENIZER = "no_vocab"  # what llama.cpp writes as tokenizer.ggml.model of a model without one
 _TEMPLATE = "tokenizer.chat_template"
 
 
@@ -23,7 +42,8 @@ class Vocabulary:
     path: Path
     architecture: str
     model: str  # "gpt2": bytes in pairs; "llama": SentencePiece
-    pre: str  # how text is split before merging, by a name that llama.cpp gives
+    # how text is split before merging, by a name of llama.cpp's; None: the file says nothing
+    pre: str | None
     tokens: list[str]  # by id
     types: list[int]  # of each token; empty where the file has none
     scores: list[float]
@@ -42,21 +62,23 @@ class Vocabulary:
 
 def read_vocabulary(file: GgufFile) -> Vocabulary:
     """The vocabulary of a file. Raises ModelError where it has none."""
-    if "tokenizer.ggml.model" not in file or "tokenizer.ggml.tokens" not in file:
+    if file.get("tokenizer.ggml.model", NO_TOKENIZER) == NO_TOKENIZER or _TOKENS not in file:
         raise ModelError(
             f"{file.path} has no tokenizer: looked for tokenizer.ggml.model and "
             "tokenizer.ggml.tokens in its metadata. Name another with model.tokenizer"
         )
-    tokens = file["tokenizer.ggml.tokens"]
+    tokens = file[_TOKENS]
     ids = {word: _token_id(file, word, len(tokens)) for word in (*_ROLES.values(), *_ENDS)}
-    ends = (ids[word] for word in _ENDS)
+    ends = [ids[word] for word in _ENDS]
+    usual = (_TURN_ENDS if ids["eot"] is None else ()) + (_TEXT_ENDS if ids["eos"] is None else ())
+    ends += [token_id for token_id, token in enumerate(tokens) if token in usual]
     return Vocabulary(
         path=file.path,
         architecture=file.get("general.architecture", ""),
         model=file["tokenizer.ggml.model"],
-        pre=file.get("tokenizer.ggml.pre", "default"),
+        pre=file.get("tokenizer.ggml.pre"),
         tokens=tokens,
-        types=file.get("tokenizer.ggml.token_type", []),
+        types=_types(file, ends),
         scores=file.get("tokenizer.ggml.scores", []),
         merges=file.get("tokenizer.ggml.merges"),
         roles={
@@ -68,6 +90,15 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
         add_space_prefix=file.get("tokenizer.ggml.add_space_prefix", True),
         templates=_templates(file),
     )
+
+
+def _types(file: GgufFile, ends: list[int | None]) -> list[int]:
+    """The types of all tokens; what ends a turn is a control token, also where a converter left it a plain one."""
+    types: list[int] = list(file.get("tokenizer.ggml.token_type", ()))
+    for end in ends:
+        if end is not None and end < len(types):
+            types[end] = CONTROL
+    return types
 
 
 def _token_id(file: GgufFile, word: str, num_tokens: int) -> int | None:

@@ -118,3 +118,17 @@ def test_the_result_can_be_written_to_though_the_source_cannot():
 def test_sizes_are_those_of_the_package(block):
     assert gguf.GGML_QUANT_SIZES[Type(block.number)] == (block.elements, block.bytes)
     assert Type(block.number).name == block.name
+
+
+def test_every_type_that_the_package_can_dequantize_is_read():
+    assert {kind.value for kind in gguf.quants._type_traits} <= set(BLOCK_FORMATS)
+
+
+@pytest.mark.parametrize("kind", gguf.quants._type_traits, ids=lambda kind: kind.name)
+def test_elements_of_each_type_are_those_of_the_package(kind):
+    block = BLOCK_FORMATS[kind.value]
+    data = np.random.default_rng(3).integers(0, 60, (4, 3 * block.bytes), dtype=np.uint8)
+
+    found = dequantize(data.reshape(-1), block).reshape(4, -1)
+
+    np.testing.assert_array_equal(found, gguf.dequantize(data, kind))

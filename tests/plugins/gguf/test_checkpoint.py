@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield_gguf.format import GgufFormat
+from jackfield_gguf.testing import LLAMA
 
 FORMAT = GgufFormat()
 TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -159,11 +160,71 @@ def test_heads_that_do_not_fit_the_tensor_are_named(maker):
         checkpoint.read("model.layers.0.self_attn.q_proj.weight")
 
 
-def test_one_part_of_several_is_refused_with_the_way_out(maker):
+def write_parts(folder, numbers, count, stem="model"):
+    """Parts as llama-gguf-split writes them: the metadata in the first, a tensor in each."""
+    for number in numbers:
+        path = folder / f"{stem}-{number:05}-of-{count:05}.gguf"
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_uint16("split.no", number - 1)
+        writer.add_uint16("split.count", count)
+        if number == 1:
+            for key, value in LLAMA.items():
+                add = writer.add_float32 if isinstance(value, float) else writer.add_uint32
+                add(f"llama.{key}", value)
+        names = ("token_embd", "blk.0.ffn_up", "blk.0.ffn_down")
+        tensor = np.full((2, 32), number, np.float32)
+        writer.add_tensor(f"{names[number - 1]}.weight", tensor)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return folder
+
+
+@pytest.mark.parametrize("named", ["", "model-00001-of-00003.gguf", "model-00002-of-00003.gguf"])
+def test_parts_are_read_as_one_model_whichever_of_them_is_named(tmp_path, named):
+    write_parts(tmp_path, (1, 2, 3), 3)
+
+    with FORMAT.open(files_of(tmp_path / named)) as checkpoint:
+        tensors = {name: to_torch(checkpoint, name)[0, 0].item() for name in checkpoint.tensors}
+        assert checkpoint.config["hidden_size"] == 32
+
+    up, down = (f"model.layers.0.mlp.{name}_proj.weight" for name in ("up", "down"))
+    assert tensors == {"model.embed_tokens.weight": 1, up: 2, down: 3}
+
+
+def test_a_missing_part_is_named(tmp_path):
+    write_parts(tmp_path, (1, 3), 3)
+
+    assert "lacks model-00002-of-00003.gguf" in str(FORMAT.check(files_of(tmp_path), {})[0])
+    with pytest.raises(CheckpointError, match="lacks model-00002-of-00003.gguf"):
+        FORMAT.open(files_of(tmp_path))
+
+
+def test_a_part_that_was_renamed_tells_how_parts_are_called(maker):
     maker.write(other={"split.count": 3})
 
-    with pytest.raises(CheckpointError, match=r"one of 3 parts.*llama-gguf-split --merge"):
+    with pytest.raises(CheckpointError, match=r"one of 3 parts.*NAME-00001-of-00003.gguf"):
         FORMAT.open(maker.files)
+
+
+@pytest.mark.parametrize("name", ["MODEL.GGUF", "sha256-0123456789ab", "model"])
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_file_is_known_by_its_ending_in_capitals_too_or_by_how_it_starts(maker, name, is_folder):
+    path = maker.write().rename(maker.path.with_name(name))
+    files = files_of(path.parent if is_folder else path)
+
+    assert FORMAT.check(files, {}) == ()
+    with FORMAT.open(files) as checkpoint:
+        assert "model.embed_tokens.weight" in checkpoint.tensors
+
+
+def test_the_projector_of_images_beside_a_model_is_no_second_model(maker):
+    path = maker.write()
+    path.with_name("mmproj-model-f16.gguf").write_bytes(b"GGUF")
+
+    with FORMAT.open(files_of(path.parent)) as checkpoint:
+        assert checkpoint.tensors["model.embed_tokens.weight"].file == str(path)
 
 
 def test_a_folder_with_one_file_is_that_file(maker):

@@ -1,14 +1,21 @@
 """Tokenizers built from metadata give the ids and texts that Transformers gives."""
 
+import json
 import unicodedata
+from dataclasses import replace
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 
 from jackfield.errors import CheckpointError, ModelError, RequestError
 from jackfield.interfaces.model_source import ModelFiles
-from jackfield_gguf.byte_level import byte_characters
+from jackfield_gguf.byte_level import byte_characters, recognised
+from jackfield_gguf.format import GgufFormat
+from jackfield_gguf.reader import GgufFile
+from jackfield_gguf.splitting import SPLITTINGS
 from jackfield_gguf.tokenizer import GgufTokenizerFormat
+from jackfield_gguf.vocabulary import read_vocabulary
 
 FORMAT = GgufTokenizerFormat()
 TEXTS = [
@@ -225,6 +232,71 @@ def test_tokens_that_end_a_turn_or_a_message_end_too(open_tokenizer):
     tokenizer = open_tokenizer(sentencepiece_metadata(eot_token_id=5, eom_token_id=2))
 
     assert tokenizer.end_token_ids == (2, 5)
+
+
+@pytest.mark.parametrize("is_typed", [True, False])
+def test_what_usually_ends_a_turn_does_so_where_the_file_names_nothing(open_tokenizer, is_typed):
+    metadata = byte_level_metadata(eos_token_id=3)
+    ends = metadata["tokenizer.ggml.tokens"].index("<|end|>")
+    if not is_typed:
+        metadata["tokenizer.ggml.token_type"][ends] = NORMAL
+
+    tokenizer = open_tokenizer(metadata)
+
+    assert tokenizer.end_token_ids == (3, ends)
+    assert tokenizer.encode("h<|end|>")[-1] == ends
+    assert tokenizer.decode([ends]) == ""
+
+
+def trained(splitting, texts, size=600):
+    """A vocabulary as a trainer makes it from text that is cut in one way."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = SPLITTINGS[splitting].pre_tokenizer()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
+    return tokenizer, byte_level_metadata(
+        None, tokens=[*tokens, "<s>"], merges=[" ".join(pair) for pair in merges],
+        token_type=[NORMAL] * len(tokens) + [CONTROL], bos_token_id=len(tokens), eos_token_id=len(tokens),
+    )  # fmt: skip
+
+
+PROSE = [
+    "In 1234567 ways (and 98765 more) the ships' captains said: don't!\n\n",
+    "def f(x):\n    return x['key'] + 123456\n\n\n        # done\n",
+    "it's 1999, we'll have 20000 HTTPServers at /usr/local/bin\r\n\r\n\tgo\n",
+]
+
+
+@pytest.mark.parametrize("splitting", ["llama-bpe", "qwen2", "smollm", "gpt-2", "tekken"])
+def test_how_text_is_cut_is_recognised_by_the_tokens_and_told(open_tokenizer, splitting, caplog):
+    reference, metadata = trained(splitting, PROSE * 30)
+
+    tokenizer = open_tokenizer(metadata)
+
+    for text in (*PROSE, "x\n\nin 123456", "a  12\n\n  b (don't) 2024"):
+        expected = reference.encode(text).ids
+        assert tokenizer.encode(text, add_special_tokens=False) == expected, text
+    assert "does not say how text is cut" in caplog.text
+
+
+@pytest.mark.cpu_model
+def test_a_real_vocabulary_is_recognised(smollm2):
+    file = GgufFile(smollm2)
+    vocabulary = replace(read_vocabulary(file), pre=None)
+    file.close()
+
+    assert recognised(vocabulary) == "smollm"
+
+
+@pytest.mark.parametrize("metadata", [{}, {"tokenizer.ggml.model": "no_vocab"}])
+def test_a_file_without_a_tokenizer_is_refused_as_one_and_still_opens_as_a_model(maker, metadata):
+    maker.write(other=metadata)
+
+    assert "has no tokenizer" in str(FORMAT.check(maker.files, {})[0])
+    assert GgufFormat().check(maker.files, {}) == ()
 
 
 def test_templates_are_found_by_their_names(open_tokenizer):
