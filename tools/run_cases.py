@@ -51,9 +51,9 @@ def main() -> int:
 def run(case: Path) -> str:
     """What the script prints, on both streams."""
     script = case / "run.py"
-    words = (
-        [sys.executable, script] if script.is_file() else ["bash", case / "run.sh", sys.executable]
-    )
+    words = [sys.executable, str(script)]
+    if not script.is_file():
+        words = ["bash", str(case / "run.sh"), sys.executable]
     try:
         done = subprocess.run(
             words,
