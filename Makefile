@@ -1,6 +1,7 @@
 # The verbs of the repository. `make demo` and `make test` work from nothing but Python >= 3.11, make and pip.
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= auto
 MODEL ?= smollm2
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -28,14 +29,11 @@ help:  ## this list
 demo: $(DEMO_READY)  ## answer several prompts with a real model
 	$(BIN)/python examples/demo.py
 
-test: $(DEV_READY)  ## the tests that need no accelerator; make test ARGS="--optional -k name"
-	$(BIN)/python -m pytest $(ARGS)
+test: $(DEV_READY)  ## the tests that need no accelerator, on all cores; make test ARGS="--optional -k name"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 10 $(ARGS)
 
-check: $(DEV_READY)  ## lint, format, types, import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict
-	$(BIN)/lint-imports --no-logo
+check: $(DEV_READY)  ## lint, format, types, import contracts: the hooks of pre-commit
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 format: $(DEV_READY)  ## repair what ruff can repair
 	$(BIN)/ruff check --fix .

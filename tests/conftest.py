@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -37,12 +38,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:  # with `--dist loadgroup` a group runs in one process
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     if config.getoption("--optional"):
         return
     for item in items:
         for marker, reason in OPTIONAL.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"{marker}: {reason}; run with --optional"))
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests that share what is dear: the wheels of members, or what a file sets up for all its tests."""
+    if "make_clean_environment" in getattr(item, "fixturenames", ()):
+        return "wheels"
+    return item.nodeid.partition("::")[0]
 
 
 class Distributions:
@@ -95,36 +105,50 @@ class Wheelhouse:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._site = folder / "site"
-        projects = {
-            tomllib.loads(path.read_text())["project"]["name"]: path.parent
-            for pattern in ("core", "*/*")
-            for path in ROOT.glob(f"{pattern}/pyproject.toml")
-        }
-        self._core = [projects.pop("jackfield")]
-        self._others = list(projects.values())
-        self._names = {"jackfield", *projects}
+        self._members: dict[str, Path] = {}
+        self._projects: dict[str, dict[str, Any]] = {}
+        for pattern in ("core", "*/*"):
+            for path in ROOT.glob(f"{pattern}/pyproject.toml"):
+                project = tomllib.loads(path.read_text())["project"]
+                self._members[project["name"]] = path.parent
+                self._projects[project["name"]] = project
+        self._built: set[str] = set()
         self._num_builds = 0
 
     def find(self, name: str) -> metadata.Distribution:
-        """The distribution of that name. Raises LookupError."""
+        """The distribution of that name, built before where it is a member. Raises LookupError."""
         name = canonicalize_name(name)
-        if name not in self._names:
-            if name.startswith("jackfield"):
-                raise LookupError(f"{name} is no member of the workspace")
-            try:
-                return metadata.distribution(name)
-            except metadata.PackageNotFoundError as error:
-                raise LookupError(f"{name} is not installed where the tests run") from error
-        folders = (
-            self._core if name == "jackfield" else self._others
-        )  # these at once: it is quicker
-        if folders:
-            wheels = self.build(*folders)
+        if name in self._built:
+            (found,) = metadata.Distribution.discover(name=name, path=[str(self._site)])
+            return found
+        if name.startswith("jackfield"):
+            raise LookupError(f"{name} is no member of the workspace")
+        try:
+            return metadata.distribution(name)
+        except metadata.PackageNotFoundError as error:
+            raise LookupError(f"{name} is not installed where the tests run") from error
+
+    def _build_members(self, requirements: Iterable[Requirement]) -> None:
+        """Build all members that the requirements reach in one run of pip, which is the quickest."""
+        wanted: set[str] = set()
+        seen: set[tuple[str, str]] = set()
+        waiting = [*requirements]
+        while waiting:
+            requirement = waiting.pop()
+            project = self._projects.get(name := canonicalize_name(requirement.name))
+            if project is None:
+                continue
+            wanted.add(name)
+            for extra in {"", *requirement.extras}:
+                if (name, extra) not in seen:
+                    seen.add((name, extra))
+                    lines = project.get("optional-dependencies", {}).get(extra, ())
+                    waiting += map(Requirement, lines if extra else project["dependencies"])
+        if missing := sorted(wanted - self._built):
+            wheels = self.build(*(self._members[name] for name in missing))
             pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
             subprocess.run([*pip, self._site, *wheels], check=True)
-            folders.clear()
-        (found,) = metadata.Distribution.discover(name=name, path=[str(self._site)])
-        return found
+            self._built |= {*missing}
 
     def build(self, *folders: Path) -> list[Path]:
         """The wheels of packages, made of copies: a build leaves files behind, which would enter the next wheel."""
@@ -145,6 +169,7 @@ class Wheelhouse:
         """What the requirements name, and what that requires, extras too. Raises LookupError."""
         seen: set[tuple[str, str]] = set()
         waiting = [Requirement(line) for line in requirements]
+        self._build_members(waiting)
         while waiting:
             wanted = waiting.pop()
             found = self.find(wanted.name)
