@@ -4,13 +4,18 @@ A worker keeps rows. A row is a slot for one request: its token ids, its block t
 sampling state and `num_computed`, the number of leading tokens whose keys and values are in the cache. A plan
 carries full data for new rows and diffs for known ones. In every step a row's computed tokens catch up with its
 tokens, by at most the planned number; there is no prefill phase and no decode phase. When a row has caught up it
-samples: the drawn token is appended to the row inside the worker, so that the next plan may compute it before the
+samples: what it draws is appended to the row inside the worker, so that the next plan may compute it before the
 host has seen it.
+
+Lengths in a plan are upper bounds. A row may bring drafts, guesses of the tokens that come next, of which the worker
+confirms as many as it would have drawn itself. How many these were is known on the device first, and to the host when
+the step is resolved; steps that were planned before that count on all of them. So a worker keeps the true lengths of
+its rows, and the planned ones only say what a step can need at most: slots in the cache, rows of a buffer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,12 +66,30 @@ class BlockCopy:
     target: int  # block id
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Guesses of the next tokens of one row that samples. Sent to platforms that declare `platform.num_drafts`.
+
+    They count only if the row holds exactly `start` tokens when the step runs; a row that holds fewer, since an
+    earlier draft was not confirmed, computes its one token as if there were no draft. If they count, the row computes
+    its last token and the drafts, draws after each of these positions as it always does, and appends what it drew up
+    to and including the first token that differs from its guess; if none differs, one token more than was guessed.
+    So a row draws 1 to len(token_ids) + 1 tokens, the same ones that it would have drawn without a draft. Keys and
+    values behind the last confirmed token are void; a later step writes them again.
+    """
+
+    place: int  # in the plan's `rows`
+    start: int  # position of the first guess in the row's tokens
+    token_ids: Sequence[int]  # num_tokens of the row is 1 + their number
+
+
 @dataclass(slots=True, kw_only=True)
 class StepPlan:
     """One step. A worker applies the fields in the order in which they stand here.
 
-    `rows`, `num_tokens` and `samples` run in parallel. `num_tokens` are upper bounds: with speculation the true
-    lengths are known on the device alone. A plan is not changed once it was submitted.
+    `rows`, `num_tokens` and `samples` run in parallel. A plan may hold some of the rows that could run, such as one
+    cohort of those that decode, so that steps in flight do not depend on each other. `num_tokens` is exact for a row
+    without a draft and an upper bound for one with a draft. A plan is not changed once it was submitted.
     """
 
     step_id: int  # a running number
@@ -77,20 +100,37 @@ class StepPlan:
     new_blocks: Sequence[BlockAppend] = ()  # of known rows
     rows: Sequence[int] = ()  # that compute in this step
     num_tokens: Sequence[int] = ()  # tokens to compute, for each of `rows`; at least 1
-    samples: Sequence[bool] = ()  # True where the row has caught up and draws a token
+    samples: Sequence[bool] = ()  # True where the row has caught up and draws
+    drafts: Sequence[Draft] = ()  # of some of the rows that sample, at most one a row
     awaits_late: bool = False  # True: `sample(step_id, late)` must follow before tokens are drawn
     sections: Mapping[str, Any] = field(default_factory=dict)  # per plugin, opaque to the core
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateInputs:
-    """What may arrive after the forward pass began: grammar masks, bias of stateful processors.
+@dataclass(frozen=True, slots=True)
+class TokenMasks:
+    """Which tokens may be drawn: one packed buffer a step. Rows of the plan that are not named draw from all.
 
-    `masks` maps a position in `plan.rows` to a bit mask over the vocabulary (bit set: allowed; little-endian
-    bits, `ceil(vocab / 8)` bytes).
+    Each mask has `ceil(vocab / 32)` words of 32 bits, little-endian: bit `i % 32` of word `i // 32` is set if token i
+    is allowed. The bits are not changed once they were sent.
     """
 
-    masks: Mapping[int, bytes] = field(default_factory=dict)  # by position in plan.rows
+    places: Sequence[int]  # of each mask, the place of its row in the plan's `rows`, increasing
+    # The masks one after the other. A row with a draft has 1 + len(draft.token_ids) of them in a row, one for each
+    # position that it may draw at; any other row has one.
+    bits: bytes | bytearray
+
+    def each(self) -> Iterator[tuple[int, memoryview]]:
+        """Every mask with the place of its row."""
+        bits, stride = memoryview(self.bits), len(self.bits) // max(1, len(self.places))
+        for index, place in enumerate(self.places):
+            yield place, bits[index * stride : (index + 1) * stride]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateInputs:
+    """What may arrive after the forward pass began: grammar masks, bias of stateful processors."""
+
+    masks: TokenMasks | None = None
     sections: Mapping[str, Any] = field(default_factory=dict)  # per plugin, opaque to the core
 
 
@@ -107,16 +147,21 @@ class TokenLogprobs:
 
 @dataclass(slots=True, kw_only=True)
 class StepResult:
-    """What a step drew. Keys of the mappings are positions in the plan's `rows`."""
+    """What a step drew. Keys of the mappings are places in the plan's `rows`."""
 
     step_id: int  # of the plan
-    token_ids: Sequence[int]  # of the rows with samples=True, in their order
-    counts: Sequence[int] | None = None  # tokens a sampling row; None: one each
-    # of drawn tokens, where asked for
+    token_ids: Sequence[
+        int
+    ]  # of the rows with samples=True, in their order, those of a row together
+    # Tokens of each sampling row: 1, or up to 1 + len(draft.token_ids) if it had a draft. None: one each.
+    counts: Sequence[int] | None = None
+    # of all drawn tokens, where asked for
     logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
     # of prompt tokens computed in this step, each given those before it
     prompt_logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
-    errors: Mapping[int, str] = field(default_factory=dict)  # that request ends; its token is void
+    errors: Mapping[int, str] = field(
+        default_factory=dict
+    )  # that request ends; its tokens are void
     sections: Mapping[str, Any] = field(default_factory=dict)  # per plugin, opaque to the core
 
 

@@ -31,6 +31,7 @@ class SchedulerSettings:
 class ExecutorSettings:
     depth: int = 2
     tensor_parallel: int = 1
+    pipeline_parallel: int = 1
     start_method: str = SPAWN
     start_timeout_s: float = 600.0
     step_timeout_s: float | None = None

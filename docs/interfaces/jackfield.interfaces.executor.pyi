@@ -43,7 +43,10 @@ class Executor(ABC):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorNeed:
     FEATURE: ClassVar[str] = 'executor'
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'devices', 'resource'})
     num_ranks: int = 1
+    devices: int = 1
+    resource: str = ''
     platform: str
 class ExecutorFactory(Card):
 

@@ -23,6 +23,11 @@ class ChoicePoint:
     match: Mapping[str, Scalar] = field(default_factory=dict)
     remedy: str = ''
     covers: tuple[str, ...] = ()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankShape:
+    processes: int = 1
+    devices: int = 1
+    resource: str = ''
 class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}
@@ -30,6 +35,9 @@ class Platform(Card):
     precedence: ClassVar[int] = 0
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
+        ...
+
+    def rank_shape(self, tensor_parallel: int, facts: Facts) -> RankShape:
         ...
 
     @abstractmethod
@@ -45,3 +53,5 @@ class PlatformNeed:
     model: ModelSpec
     dtype: str
     num_ranks: int = 1
+    num_stages: int = 1
+    num_drafts: int = 0

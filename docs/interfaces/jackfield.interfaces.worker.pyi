@@ -23,6 +23,10 @@ class WorkerContext:
     files: ModelFiles
     rank: int = 0
     num_ranks: int = 1
+    stage: int = 0
+    num_stages: int = 1
+    local_rank: int = 0
+    devices: int = 1
     rendezvous: str = ''
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:

@@ -1,4 +1,5 @@
 # Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class BlockCopy:
     group: int
     source: int
     target: int
+@dataclass(frozen=True, slots=True)
+class Draft:
+    place: int
+    start: int
+    token_ids: Sequence[int]
 @dataclass(slots=True, kw_only=True)
 class StepPlan:
     step_id: int
@@ -42,11 +48,19 @@ class StepPlan:
     rows: Sequence[int] = ()
     num_tokens: Sequence[int] = ()
     samples: Sequence[bool] = ()
+    drafts: Sequence[Draft] = ()
     awaits_late: bool = False
     sections: Mapping[str, Any] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True)
+class TokenMasks:
+    places: Sequence[int]
+    bits: bytes | bytearray
+
+    def each(self) -> Iterator[tuple[int, memoryview]]:
+        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateInputs:
-    masks: Mapping[int, bytes] = field(default_factory=dict)
+    masks: TokenMasks | None = None
     sections: Mapping[str, Any] = field(default_factory=dict)
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:

@@ -7,9 +7,11 @@ import pytest
 from jackfield.step import LateInputs, NewRow, StepPlan
 
 # What every platform of v1 was written for. A field that comes later is asked of the platform first, by a field of
-# PlatformNeed (docs/compatibility.md), and then listed here with the feature that asks for it.
+# PlatformNeed (docs/compatibility.md), and then listed here
+# with the feature that asks for it: platform.num_drafts for `drafts`.
 KNOWN = {
-    StepPlan: "step_id removed_rows new_rows copies replaced_blocks new_blocks rows num_tokens samples awaits_late sections",
+    StepPlan: "step_id removed_rows new_rows copies replaced_blocks new_blocks rows num_tokens samples drafts "
+    "awaits_late sections",
     NewRow: "row token_ids num_prompt_tokens num_computed block_ids sampling seed end_token_ids",
     LateInputs: "masks sections",
 }

@@ -90,7 +90,10 @@ class ExecutorSettings:
     """Where the workers run."""
 
     depth: int = 2  # steps in flight
-    tensor_parallel: int = 1  # ranks that share each layer
+    tensor_parallel: int = (
+        1  # devices that share each layer; the platform says in how many processes
+    )
+    pipeline_parallel: int = 1  # stages: groups of workers that have some of the layers each
     # of worker processes: spawn, or fork where the engine's process has one thread and no device
     start_method: str = SPAWN
     start_timeout_s: float = 600.0  # seconds until all workers are ready
@@ -99,7 +102,12 @@ class ExecutorSettings:
     close_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
-        _at_least("executor", {"depth": self.depth, "tensor_parallel": self.tensor_parallel}, 1)
+        counts = {
+            "depth": self.depth,
+            "tensor_parallel": self.tensor_parallel,
+            "pipeline_parallel": self.pipeline_parallel,
+        }
+        _at_least("executor", counts, 1)
         if self.start_method not in (SPAWN, FORK):
             raise ConfigError(
                 f"executor.start_method must be {SPAWN} or {FORK}, got {self.start_method!r}"

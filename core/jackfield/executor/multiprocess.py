@@ -21,7 +21,7 @@ from jackfield.step import LateInputs, StepPlan, StepResult
 
 
 class MultiprocessExecutorFactory(ExecutorFactory):
-    """As many ranks as executor.tensor_parallel says, each in a process of its own on this machine."""
+    """The workers of all stages, each in a process of its own on this machine."""
 
     features: ClassVar[frozenset[str]] = frozenset({"executor.num_ranks"})
 
@@ -38,10 +38,10 @@ class MultiprocessExecutor(Executor):
     """
 
     def __init__(self, context: WorkerContext) -> None:
-        self._context = replace(context, num_ranks=context.config.executor.tensor_parallel)
+        self._context = context
         settings = context.config.executor
         self._group = RankGroup(
-            self._context.num_ranks,
+            context.num_ranks * context.num_stages,
             settings.start_method,
             settings.close_timeout_s,
             describe(context.activation.selected(PLATFORMS)),
@@ -79,9 +79,10 @@ class MultiprocessExecutor(Executor):
         self._group.listen()
         context = replace(self._context, rendezvous=f"tcp://127.0.0.1:{_free_port()}")
         digest, platform = context.activation.digest, context.activation.selected(PLATFORMS)
-        for rank in self._group.ranks:
-            mine = _pickled(replace(context, rank=rank.rank))
-            rank.send(pickle.dumps(Start(mine, digest, platform), 5))
+        for process in self._group.ranks:
+            stage, rank = divmod(process.rank, context.num_ranks)
+            mine = _pickled(replace(context, rank=rank, stage=stage, local_rank=process.rank))
+            process.send(pickle.dumps(Start(mine, digest, platform), 5))
         self._group.broadcast(Load())
         answers = self._group.gather("load its weights", self._timeout_s)
         reports = [answer.report for answer in answers if isinstance(answer, Loaded)]

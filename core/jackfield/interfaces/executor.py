@@ -63,11 +63,14 @@ class Executor(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorNeed:
-    """What an engine asks of an executor. Whoever serves several ranks declares `executor.num_ranks`."""
+    """What an engine asks of an executor. Whoever serves several workers declares `executor.num_ranks`."""
 
     FEATURE: ClassVar[str] = "executor"
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({"devices", "resource"})
 
-    num_ranks: int = 1  # executor.tensor_parallel
+    num_ranks: int = 1  # workers in all: RankShape.processes times executor.pipeline_parallel
+    devices: int = 1  # that each worker drives (RankShape)
+    resource: str = ""  # what these are called where devices are shared out (RankShape)
     platform: str  # its entry-point name
 
 
@@ -76,4 +79,7 @@ class ExecutorFactory(Card):
 
     @abstractmethod
     def create(self, context: WorkerContext) -> Executor:
-        """An executor whose ranks are made from `context` with their own rank numbers. Starts nothing yet."""
+        """An executor that makes its workers from `context`, each with its own `rank`, `stage` and `local_rank`.
+
+        There are `context.num_ranks * context.num_stages` of them. Starts nothing yet.
+        """

@@ -33,6 +33,17 @@ class ChoicePoint:
     covers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankShape:
+    """How a platform realises a degree of parallelism: as so many processes with so many devices each."""
+
+    processes: int = 1  # workers that share each layer
+    devices: int = 1  # that each of them drives
+    resource: str = (
+        ""  # what a device is called where devices are shared out: "GPU", "TPU"; empty: a host
+    )
+
+
 class Platform(Card):
     """The card of a device. `check(need, facts)` gets a PlatformNeed; `features` are those of model specs.
 
@@ -47,6 +58,10 @@ class Platform(Card):
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
         """Settings ("section.key") that suit this device better than the core's defaults. The user's win."""
         return {}
+
+    def rank_shape(self, tensor_parallel: int, facts: Facts) -> RankShape:
+        """How `executor.tensor_parallel` is realised. Default: a process with one device for each."""
+        return RankShape(processes=tensor_parallel)
 
     @abstractmethod
     def choices(
@@ -70,4 +85,6 @@ class PlatformNeed:
 
     model: ModelSpec  # its features are walked too
     dtype: str  # of weights and activations
-    num_ranks: int = 1  # executor.tensor_parallel
+    num_ranks: int = 1  # executor.tensor_parallel: the degree, however it is realised
+    num_stages: int = 1  # executor.pipeline_parallel: workers that each have some of the layers
+    num_drafts: int = 0  # tokens that a row's draft may have (StepPlan.drafts)

@@ -17,14 +17,26 @@ from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerContext:
-    """All that a worker is made from. Crosses process borders, and is the same for all ranks but for `rank`."""
+    """All that a worker is made from. Crosses process borders; only `rank`, `stage` and `local_rank` differ.
+
+    A worker is one process with `devices` of the platform's resource. `num_ranks` workers share each layer, and
+    `num_stages` groups of them follow each other through the layers, so there are `num_ranks * num_stages` workers.
+    """
 
     activation: ActivationPlan  # the parent's, applied as it is
     config: EngineConfig  # effective: nothing says "auto" any more
     spec: ModelSpec  # the model as data
     files: ModelFiles  # on the machine of the worker
-    rank: int = 0  # of this worker, from 0
-    num_ranks: int = 1  # that share each layer
+    rank: int = 0  # of this worker among those that share its layers, from 0
+    num_ranks: int = 1  # workers that share each layer
+    stage: int = 0  # which part of the layers it has, from 0
+    num_stages: int = (
+        1  # executor.pipeline_parallel; more than one is the feature platform.num_stages
+    )
+    local_rank: int = (
+        0  # of this worker among those on its machine, from 0: it tells which devices it takes
+    )
+    devices: int = 1  # that this worker drives, as its platform's RankShape says
     # URL where the ranks of one engine meet, e.g. tcp://127.0.0.1:PORT; empty where there is one. The executor chooses it
     # anew for each start; torch platforms need one, and a process of its own for each rank
     rendezvous: str = ""

@@ -31,7 +31,7 @@ from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
-from jackfield.startup.draft import Draft, make_draft
+from jackfield.startup.draft import Draft, make_draft, rank_shape
 from jackfield.startup.model_choice import ModelChoice
 
 
@@ -93,13 +93,16 @@ class Blueprint:
         return tuple(s.plugin for s in self.activation.selections if s.plugin.kind == HOOKS)
 
     def context(self) -> WorkerContext:
-        """What workers are made from; the executor fills in rank and rendezvous."""
+        """What workers are made from; the executor fills in rank, stage, local rank and rendezvous."""
+        shape = rank_shape(self.plugin(PLATFORMS), self.platform, self.facts, self.config)
         return WorkerContext(
             activation=self.activation,
             config=self.config,
             spec=self.spec,
             files=self.files,
-            num_ranks=self.config.executor.tensor_parallel,
+            num_ranks=shape.processes,
+            num_stages=self.config.executor.pipeline_parallel,
+            devices=shape.devices,
         )
 
     def locked_in(self, folder: Path) -> LockedModel:

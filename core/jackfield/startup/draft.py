@@ -28,7 +28,7 @@ from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import ConfigError, JackfieldError, PluginLoadError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import ExecutorNeed
-from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
+from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed, RankShape
 from jackfield.model_spec import ModelSpec
 from jackfield.startup.chooser import Chooser, Problem
 from jackfield.startup.model_choice import ModelDraft, choose_model
@@ -89,7 +89,7 @@ def _decide(chooser: Chooser, loaded: LoadedConfig) -> Draft:
         if plugin is not None:
             facts = registry.facts(plugin)
             loaded = _settled(chooser, plugin, spec, loaded)
-    _choose_core(chooser, plugin, loaded.config)
+    _choose_core(chooser, plugin, facts, loaded.config)
     if spec is not None and plugin is not None:
         _choose_rest(chooser, plugin, spec, loaded)
     chooser.attempt(chooser.check_hooks)
@@ -132,10 +132,15 @@ def _check_selected(
 
 
 def _choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> PluginRef:
-    num_ranks = config.executor.tensor_parallel
+    executor = config.executor
 
     def need(dtype: str) -> PlatformNeed:
-        return PlatformNeed(model=spec, dtype=dtype, num_ranks=num_ranks)
+        return PlatformNeed(
+            model=spec,
+            dtype=dtype,
+            num_ranks=executor.tensor_parallel,
+            num_stages=executor.pipeline_parallel,
+        )
 
     def tailor(ref: PluginRef) -> PlatformNeed:
         wish = chooser.registry.defaults(ref).get("model.dtype")
@@ -181,24 +186,52 @@ def _settled(
     return resolved
 
 
-def _choose_core(chooser: Chooser, platform: PluginRef | None, config: EngineConfig) -> None:
+def _choose_core(
+    chooser: Chooser, platform: PluginRef | None, facts: Facts, config: EngineConfig
+) -> None:
     """Select what every engine has, whatever the platform."""
     if platform is None:
         chooser.leave_open(EXECUTORS, ENGINE, "the platform")
     else:
-        need = ExecutorNeed(num_ranks=config.executor.tensor_parallel, platform=platform.name)
-        executor = ChoicePoint(
-            kind=EXECUTORS,
-            setting="executor",
-            subject=ENGINE,
-            need=need,
-            preference=("inline", "multiprocess"),
-        )
-        chooser.attempt(lambda: chooser.choose(executor))
+        chooser.attempt(lambda: _choose_executor(chooser, platform, facts, config))
     policy = ChoicePoint(
         kind=SCHEDULERS, setting="scheduler", subject=ENGINE, need=None, preference=("fcfs",)
     )
     chooser.attempt(lambda: chooser.choose(policy))
+
+
+def _choose_executor(
+    chooser: Chooser, platform: PluginRef, facts: Facts, config: EngineConfig
+) -> None:
+    card: Platform = chooser.registry.card(platform)
+    shape = rank_shape(platform, card, facts, config)
+    need = ExecutorNeed(
+        num_ranks=shape.processes * config.executor.pipeline_parallel,
+        devices=shape.devices,
+        resource=shape.resource,
+        platform=platform.name,
+    )
+    point = ChoicePoint(
+        kind=EXECUTORS,
+        setting="executor",
+        subject=ENGINE,
+        need=need,
+        preference=("inline", "multiprocess"),
+    )
+    chooser.choose(point)
+
+
+def rank_shape(
+    plugin: PluginRef, platform: Platform, facts: Facts, config: EngineConfig
+) -> RankShape:
+    """How the platform realises executor.tensor_parallel. Raises PluginLoadError."""
+    with calling(plugin, "get the rank shape of"):
+        shape: RankShape = returned(
+            platform.rank_shape(config.executor.tensor_parallel, MappingProxyType(dict(facts))),
+            RankShape,
+            "rank_shape",
+        )
+    return shape
 
 
 def _choose_rest(

@@ -81,7 +81,7 @@ class ModelRunner:
         num_outputs_S = rows.num_tokens_R[batch.rows_S] - rows.num_prompt_R[batch.rows_S]
         masks = {
             batch.places_S.index(place): mask
-            for place, mask in late.masks.items()
+            for place, mask in (late.masks.each() if late.masks is not None else ())
             if place in batch.places_S
         }
         drawn = self._sampler.sample(step.logits_SV, batch.rows_S, num_outputs_S, masks)

@@ -56,7 +56,7 @@ class Sampler:
         self._counts.leave(row)
 
     def sample(
-        self, logits_SV: Tensor, rows_S: Ints, num_outputs_S: Ints, masks: Mapping[int, bytes]
+        self, logits_SV: Tensor, rows_S: Ints, num_outputs_S: Ints, masks: Mapping[int, memoryview]
     ) -> Drawn:
         """Draw one token for each of these rows, and count it.
 
@@ -86,7 +86,7 @@ class Sampler:
         logits_SV: Tensor,
         batch: SamplingBatch,
         num_outputs_S: Ints,
-        masks: Mapping[int, bytes],
+        masks: Mapping[int, memoryview],
     ) -> Tensor | None:
         """Change the logits as the rows ask; the slots of the rows with penalties, if there are any."""
         slots = self._penalise(logits_SV, batch.penalties) if batch.penalties else None

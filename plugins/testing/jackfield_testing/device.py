@@ -159,11 +159,12 @@ class ReferenceDevice:
     ) -> tuple[list[int], Mapping[int, Sequence[TokenLogprobs]]]:
         token_ids: list[int] = []
         logprobs = {}
+        masks = dict(late.masks.each()) if late.masks is not None else {}
         for index, (row, samples) in enumerate(zip(rows, plan.samples, strict=True)):
             if not samples:
                 continue
             state = row.state()
-            mask = late.masks.get(index)
+            mask = masks.get(index)
             token_id = draw(state, row.draw_context(mask, self._options.echo_token_id))
             if token_id is None:
                 row.error = row.error or "no token is allowed by the mask, the bias and min_tokens"

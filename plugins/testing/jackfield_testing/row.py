@@ -67,7 +67,7 @@ class Row:
         position = self.num_computed - 1
         return mix(*_Sight(self, position, position + 1).digests(position))
 
-    def draw_context(self, mask: bytes | None, echo_token_id: int | None) -> DrawContext:
+    def draw_context(self, mask: memoryview | None, echo_token_id: int | None) -> DrawContext:
         """What the next token depends on."""
         return DrawContext(
             sampling=self.new.sampling,

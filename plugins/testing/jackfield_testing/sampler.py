@@ -67,7 +67,7 @@ class DrawContext:
     num_prompt_tokens: int
     end_token_ids: Sequence[int]  # forbidden before sampling.min_tokens, like stop_token_ids
     vocab_size: int
-    mask: bytes | None = None  # as LateInputs.masks
+    mask: memoryview | None = None  # one of TokenMasks
     echo_token_id: int | None = None  # a prompt that begins with it is answered with its rest
 
     @property

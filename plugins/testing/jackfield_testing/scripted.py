@@ -74,6 +74,7 @@ def scripted_context(
         config=load_config(environ={}, code=code).config,
         spec=tiny_spec(),
         files=ModelFiles(reference="none", path=folder),
+        num_ranks=num_ranks,
     )
 
 
@@ -177,7 +178,9 @@ class ScriptedWorker(Worker):
         """Answer with the number of masks."""
         future, plan = self.waiting.pop(step_id)
         sections = {"plan": plan, "late": described(late)}
-        future.set_result(whole_result(step_id, [len(late.masks)], sections))
+        future.set_result(
+            whole_result(step_id, [len(late.masks.places) if late.masks else 0], sections)
+        )
 
     def close(self) -> None:
         """Leave a sign."""

@@ -11,11 +11,13 @@ from jackfield.step import (
     BlockAppend,
     BlockCopy,
     BlockReplace,
+    Draft,
     LateInputs,
     NewRow,
     StepPlan,
     StepResult,
     TokenLogprobs,
+    TokenMasks,
 )
 
 
@@ -62,6 +64,7 @@ def whole_plan(step_id: int) -> StepPlan:
         rows=[0, 3],
         num_tokens=[1, 2],
         samples=[True, False],
+        drafts=[Draft(0, 9, [])],
         awaits_late=True,
         sections={"adapters": {"names": ["x"], "data": b"\x00\xff"}},
     )
@@ -69,7 +72,8 @@ def whole_plan(step_id: int) -> StepPlan:
 
 def whole_late() -> LateInputs:
     """Late inputs in which no field has its default."""
-    return LateInputs(masks={0: b"\x01\xff", 5: b"\x00"}, sections={"grammar": (1, "a")})
+    masks = TokenMasks(places=[0, 5], bits=b"\x01\xff\x00\x00" + bytes(4))
+    return LateInputs(masks=masks, sections={"grammar": (1, "a")})
 
 
 def whole_result(

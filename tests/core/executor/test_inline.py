@@ -7,7 +7,7 @@ import pytest
 from jackfield.errors import CheckpointError, EngineClosedError, WorkerError
 from jackfield.executor.inline import InlineExecutor, InlineExecutorFactory
 from jackfield.interfaces.executor import ExecutorNeed
-from jackfield.step import LateInputs, StepPlan
+from jackfield.step import LateInputs, StepPlan, TokenMasks
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_late_inputs_reach_the_step_that_awaits_them(start):
     future = executor.submit(StepPlan(step_id=0, awaits_late=True))
     assert not future.done()
 
-    executor.sample(0, LateInputs(masks={1: b"\x01", 2: b"\x02"}))
+    executor.sample(0, LateInputs(masks=TokenMasks([1, 2], bytes(8))))
 
     assert future.result(5).token_ids == [2]
 

@@ -21,7 +21,7 @@ from jackfield.errors import (
     WorkerError,
 )
 from jackfield.executor.multiprocess import MultiprocessExecutor, MultiprocessExecutorFactory
-from jackfield.step import LateInputs, StepPlan
+from jackfield.step import LateInputs, StepPlan, TokenMasks
 
 pytestmark = pytest.mark.distributed
 
@@ -91,7 +91,7 @@ def test_late_inputs_reach_all_ranks(start):
     executor = start()
     future = executor.submit(StepPlan(step_id=0, awaits_late=True))
 
-    executor.sample(0, LateInputs(masks={1: b"\x01"}))
+    executor.sample(0, LateInputs(masks=TokenMasks([1], bytes(4))))
 
     assert future.result(10).token_ids == [1]
 

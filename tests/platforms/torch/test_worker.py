@@ -16,6 +16,7 @@ from jackfield.step import (
     LateInputs,
     NewRow,
     StepPlan,
+    TokenMasks,
 )
 from jackfield_cpu.platform import CpuPlatform
 
@@ -210,7 +211,7 @@ def test_tokens_are_drawn_when_the_late_inputs_have_come(driver):
     second = driver.submit([0])
     assert not first.done()
     assert not second.done()
-    driver.worker.sample(1, LateInputs(masks={1: mask}))
+    driver.worker.sample(1, LateInputs(masks=TokenMasks([1], mask)))
 
     assert first.result(0).token_ids == [allowed]
     assert second.done()

@@ -1,7 +1,7 @@
 import pytest
 
 from jackfield.sampling import SamplingParams
-from jackfield.step import BlockAppend, BlockCopy, BlockReplace, LateInputs
+from jackfield.step import BlockAppend, BlockCopy, BlockReplace, LateInputs, TokenMasks
 from jackfield_testing.faults import BooksError
 from jackfield_testing.oracle import reference_tokens
 
@@ -276,18 +276,20 @@ def test_a_prompt_that_asks_for_an_echo_is_answered_with_its_rest(make_driver):
 
 
 def test_a_late_mask_decides(driver):
-    mask = bytearray(33)
+    mask = bytearray(36)
     mask[42 // 8] = 1 << 42 % 8
 
     new = driver.new(0, PROMPT, [0, 1])
-    result = driver.step((0, 5, True), new_rows=[new], late=LateInputs(masks={0: bytes(mask)}))
+    result = driver.step((0, 5, True), new_rows=[new], late=LateInputs(masks=TokenMasks([0], mask)))
 
     assert result.token_ids == [42]
 
 
 def test_a_mask_that_allows_nothing_is_an_error_of_the_row(driver):
     new = driver.new(0, PROMPT, [0, 1])
-    result = driver.step((0, 5, True), new_rows=[new], late=LateInputs(masks={0: bytes(33)}))
+    result = driver.step(
+        (0, 5, True), new_rows=[new], late=LateInputs(masks=TokenMasks([0], bytes(36)))
+    )
 
     assert "no token is allowed" in result.errors[0]
 

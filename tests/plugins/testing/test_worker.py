@@ -5,7 +5,7 @@ import pytest
 
 from jackfield.errors import EngineError
 from jackfield.sampling import SamplingParams
-from jackfield.step import LateInputs, NewRow, StepPlan
+from jackfield.step import LateInputs, NewRow, StepPlan, TokenMasks
 from jackfield_testing.faults import BooksError, PlannedFault
 from jackfield_testing.models import tiny_spec
 from jackfield_testing.oracle import reference_tokens
@@ -87,13 +87,13 @@ def test_close_resolves_what_is_held(make_worker):
 
 def test_late_inputs_hold_up_a_step_and_those_behind_it(make_worker):
     worker = make_worker(depth=1)
-    mask = bytearray(33)
+    mask = bytearray(36)
     mask[42 // 8] = 1 << 42 % 8
 
     first = worker.submit(first_plan(awaits_late=True))
     second = worker.submit(decode_plan(1))
     before = [first.done(), second.done()]
-    worker.sample(0, LateInputs(masks={0: bytes(mask)}))
+    worker.sample(0, LateInputs(masks=TokenMasks([0], mask)))
 
     assert before == [False, False]
     assert tokens([first]) == [42]

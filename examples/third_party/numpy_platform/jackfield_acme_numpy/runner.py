@@ -59,8 +59,9 @@ class Runner:
         """Draw the tokens of a step and append them to their rows."""
         places = step.batch.places_S.tolist()
         rows_S = step.batch.rows_R[step.batch.places_S]
+        masks = dict(late.masks.each()) if late.masks is not None else {}
         sampling = [
-            SamplingRow(self._rows.requests[row], *self._rows.history(row), late.masks.get(place))
+            SamplingRow(self._rows.requests[row], *self._rows.history(row), masks.get(place))
             for row, place in zip(rows_S.tolist(), places, strict=True)
         ]
         token_ids_S, is_valid_S = draw_tokens(step.logits_SV, sampling)

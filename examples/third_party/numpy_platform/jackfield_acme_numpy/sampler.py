@@ -22,7 +22,7 @@ class SamplingRow:
     request: NewRow
     prompt: Ints
     output: Ints
-    mask: bytes | None
+    mask: memoryview | None
 
     @property
     def uniform(self) -> float:

@@ -1,4 +1,4 @@
-"""Late bit masks: which tokens a grammar allows, as `LateInputs.masks` carries them."""
+"""Late bit masks: which tokens a grammar allows, as a `TokenMasks` carries them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 _FORBIDDEN = float("-inf")
 
 
-def forbid_unset(logits_V: Tensor, mask: bytes) -> None:
+def forbid_unset(logits_V: Tensor, mask: memoryview) -> None:
     """Set the logits of all tokens whose bit is not set to minus infinity, in place."""
     bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little", count=len(logits_V))
     logits_V.masked_fill_(torch.from_numpy(bits == 0).to(logits_V.device), _FORBIDDEN)

@@ -18,7 +18,7 @@ import pytest
 from jackfield.discovery.kinds import EXECUTORS
 from jackfield.errors import CheckpointError, JackfieldError, WorkerError
 from jackfield.interfaces.executor import Executor, ExecutorFactory, ExecutorNeed
-from jackfield.step import LateInputs, StepPlan, StepResult
+from jackfield.step import LateInputs, StepPlan, StepResult, TokenMasks
 from jackfield_testing.conformance.card import CardKit
 from jackfield_testing.scripted import SLEEP_S, lying_context, release, scripted_context
 from jackfield_testing.whole_step import described, whole_late, whole_plan, whole_result
@@ -203,7 +203,9 @@ class ExecutorKit(CardKit):
         futures = [executor.submit(StepPlan(step_id=step, awaits_late=True)) for step in steps]
         assert not any(future.done() for future in futures)
         for step in steps:
-            executor.sample(step, LateInputs(masks=dict.fromkeys(range(step + 1), b"\x01")))
+            executor.sample(
+                step, LateInputs(masks=TokenMasks(range(step + 1), bytes(4 * (step + 1))))
+            )
         assert [self.result(future).token_ids for future in futures] == [
             [step + 1] for step in steps
         ]

@@ -13,7 +13,7 @@ import pytest
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.worker import Worker
 from jackfield.sampling import SamplingParams
-from jackfield.step import LateInputs, StepPlan, StepResult
+from jackfield.step import LateInputs, StepPlan, StepResult, TokenMasks
 from jackfield_testing.conformance.platform_runs import (
     GREEDY,
     LOGPROB_ERROR,
@@ -136,7 +136,7 @@ class SamplingTests(PlatformRuns):
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token_id: int
     ) -> None:
         """Driven as an executor drives a worker: the mask of one token comes after the step began."""
-        mask = bytearray((VOCAB_SIZE + 7) // 8)
+        mask = bytearray((VOCAB_SIZE + 31) // 32 * 4)
         mask[token_id // 8] |= 1 << token_id % 8
 
         def make_late(worker: Worker) -> None:
@@ -144,7 +144,7 @@ class SamplingTests(PlatformRuns):
 
             def submit_late(plan: StepPlan) -> Future[StepResult]:
                 future = submit(replace(plan, awaits_late=True))
-                masks = dict.fromkeys(range(len(plan.rows)), bytes(mask))
+                masks = TokenMasks(range(len(plan.rows)), mask * len(plan.rows))
                 worker.sample(plan.step_id, LateInputs(masks=masks))
                 return future
 

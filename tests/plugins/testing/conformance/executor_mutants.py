@@ -72,7 +72,7 @@ class Late(FaultyFactory):
 
     class Executor(InlineExecutor):
         def sample(self, step_id, late):
-            super().sample(step_id, replace(late, masks={}))
+            super().sample(step_id, replace(late, masks=None))
 
 
 class Vague(FaultyFactory):
@@ -186,7 +186,9 @@ class Masking(FaultyFactory):
 
     class Executor(InlineExecutor):
         def sample(self, step_id, late):
-            super().sample(step_id, replace(late, masks=dict.fromkeys(late.masks, b"")))
+            super().sample(
+                step_id, replace(late, masks=late.masks and replace(late.masks, bits=b""))
+            )
 
 
 class LateToFirst(Ranked):

@@ -290,7 +290,7 @@ class Unmasked(FaultyPlatform):
 
     class Worker(FaultyWorker):
         def sample(self, step_id, late):
-            super().sample(step_id, replace(late, masks={}))
+            super().sample(step_id, replace(late, masks=None))
 
 
 class Broad(FaultyPlatform):
