@@ -11,6 +11,12 @@ from jackfield.errors import RequestError
 
 DEFAULT = "default"
 WITH_TOOLS = "tool_use"
+_THOUGHTS = (
+    "reasoning_content",
+    "thinking",
+    "reasoning",
+)  # names of one thing; templates read the first two
+_OPEN_END = "\ue000 jackfield: written on from here "  # the space shows whether a template trims
 
 
 class ChatTemplate:
@@ -24,34 +30,65 @@ class ChatTemplate:
     def __init__(self, sources: Mapping[str, str], special_tokens: Mapping[str, str]) -> None:
         self._sources = dict(sources)
         self._special_tokens = dict(special_tokens)
-        self._compiled: dict[str, Any] = {}
+        self._compiled: dict[str, Any] = {}  # by source
 
     def render(self, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> str:
-        """The prompt text. Raises RequestError where the template refuses the conversation."""
+        """The prompt text. Raises RequestError where the template refuses the conversation.
+
+        Of `values` three are not for the template alone: `chat_template` names one of several or is one itself, `tools`
+        choose the one for tools, and `continue_final_message` leaves the last message open, to be written on.
+        """
         if not messages:
             raise RequestError(
                 "the conversation has no messages; give at least one, such as "
                 "{'role': 'user', 'content': 'Hello'}"
             )
-        name = WITH_TOOLS if values.get("tools") and WITH_TOOLS in self._sources else DEFAULT
+        given = dict(values)
+        name, source = self._choose(given.pop("chat_template", None), given.get("tools"))
+        is_open = bool(given.pop("continue_final_message", False))
+        if is_open:
+            given["add_generation_prompt"] = False
         import jinja2  # noqa: PLC0415  # heavy
 
         defaults = {"tools": None, "documents": None, **self._special_tokens}
         try:
-            template = self._compiled.get(name) or self._compile(name)
-            text: str = template.render({**defaults, **values, "messages": messages})
+            shown = list(map(_as_templates_expect, messages))
+            if is_open:
+                shown[-1]["content"] = _left_open(shown[-1]["content"])
+            template = self._compiled.get(source) or self._compile(source)
+            text: str = template.render({**defaults, **given, "messages": shown})
         except (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise RequestError(
                 f"the model's chat template ({name}) refuses this conversation: {error}; it may "
                 "allow only some roles and orders, with 'role' and 'content' in each message. "
                 "Change the messages or give a plain prompt"
             ) from error
-        return text
+        return _without_end(text) if is_open else text
 
-    def _compile(self, name: str) -> Any:
+    def _choose(self, wanted: str | None, tools: Any) -> tuple[str, str]:
+        """Name and source of the template: the one that is wanted, that for tools, or the default one."""
+        names = ", ".join(sorted(self._sources))
+        if wanted is not None:
+            if wanted in self._sources:
+                return wanted, self._sources[wanted]
+            if "{" not in wanted:
+                raise RequestError(
+                    f"the model has no chat template {wanted!r}; it has: {names}. Name one of them, or give the text "
+                    "of a template"
+                )
+            return "of the request", wanted
+        if tools is not None and WITH_TOOLS in self._sources:
+            return WITH_TOOLS, self._sources[WITH_TOOLS]
+        if DEFAULT not in self._sources:
+            raise RequestError(
+                f"the model has several chat templates and none is called {DEFAULT!r}; it has: {names}. Name one with "
+                "chat_template"
+            )
+        return DEFAULT, self._sources[DEFAULT]
+
+    def _compile(self, source: str) -> Any:
         from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415  # heavy
 
-        source = self._sources.get(name) or next(iter(self._sources.values()))
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True,
             lstrip_blocks=True,
@@ -60,8 +97,8 @@ class ChatTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _strftime_now
-        self._compiled[name] = environment.from_string(source)
-        return self._compiled[name]
+        self._compiled[source] = environment.from_string(source)
+        return self._compiled[source]
 
 
 def read_sources(value: Any) -> dict[str, str]:
@@ -71,6 +108,34 @@ def read_sources(value: Any) -> dict[str, str]:
     if isinstance(value, list):
         return {str(entry["name"]): str(entry["template"]) for entry in value}
     return {}
+
+
+def _as_templates_expect(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is None, which many templates would write out, and with thoughts under both their names."""
+    shown = {key: value for key, value in message.items() if value is not None}
+    thoughts = next((shown[name] for name in _THOUGHTS if name in shown), None)
+    if thoughts is None:
+        return shown
+    return {"thinking": thoughts, **shown, "reasoning_content": thoughts}
+
+
+def _left_open(content: Any) -> Any:
+    """The content of a message, a text or a list of parts, with a mark behind its last text."""
+    if isinstance(content, str):
+        return content + _OPEN_END
+    *before, last = content
+    return [*before, {**last, "text": last["text"] + _OPEN_END}]
+
+
+def _without_end(text: str) -> str:
+    """The text up to the mark, without spaces in front of it where the template takes such away."""
+    before, mark, after = text.rpartition(_OPEN_END.strip())
+    if not mark:
+        raise RequestError(
+            "the last message cannot be written on: the model's chat template leaves it out or changes it. Leave out "
+            "continue_final_message"
+        )
+    return before if after.startswith(" ") else before.rstrip()
 
 
 def _generation_extension() -> type[Any]:

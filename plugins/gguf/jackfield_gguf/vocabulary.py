@@ -114,7 +114,10 @@ def _token_id(file: GgufFile, word: str, num_tokens: int) -> int | None:
 
 def _templates(file: GgufFile) -> dict[str, str]:
     named = {
-        key.removeprefix(f"{_TEMPLATE}."): file[key] for key in file if key.startswith(_TEMPLATE)
+        key.removeprefix(f"{_TEMPLATE}."): file[key]
+        for key in file
+        if key == _TEMPLATE
+        or key.startswith(f"{_TEMPLATE}.")  # not .chat_templates, a list of their names
     }
     if _TEMPLATE in named:
         named["default"] = named.pop(_TEMPLATE)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
 from jackfield.checkpoint.tokenizer import HfTokenizerFormat
@@ -64,6 +64,10 @@ SETTINGS = {
     "token with flags": {"bos_token": {"__type": "AddedToken", "content": "<s>", "lstrip": True}},
     "extra tokens": {"extra_special_tokens": ["<|extra|>"]},
     "extra tokens, older": {"additional_special_tokens": ["<|extra|>", "<s>"]},
+    "named tokens": {
+        "image_token": "<image>",
+        "extra_special_tokens": {"boi_token": "<|extra|>", "thought": "<t>"},
+    },
     "tokens of the config": {
         "added_tokens_decoder": {
             "264": {"content": "<|kept|>", "special": False, "lstrip": True, "normalized": False},
@@ -171,3 +175,150 @@ def test_a_broken_tokenizer_is_named(make_folder, text):
 
     with pytest.raises(CheckpointError, match=r"cannot read the tokenizer .*tokenizer\.json"):
         FORMAT.open(folder.files)
+
+
+NAMES = "{{ image_token }}{{ boi_token }}{{ thought }}{{ pad_token }}{{ bos_token }}"
+
+
+def test_named_special_tokens_are_given_to_templates_as_transformers_gives_them(make_folder):
+    folder = make_folder(**SETTINGS["named tokens"], chat_template=NAMES)
+    reference = AutoTokenizer.from_pretrained(folder.path)
+
+    found = FORMAT.open(folder.files).apply_chat_template(MESSAGES)
+
+    assert (
+        found == reference.apply_chat_template(MESSAGES, tokenize=False) == "<image><|extra|><t><s>"
+    )
+
+
+CALLS = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": None, "tool_calls": [{"name": "f"}], "reasoning": "Hm."},
+    {"role": "tool", "content": "42"},
+]
+SHOWS_ALL = (
+    "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.reasoning_content %}<{{ m.thinking }}>{% endif %}"
+    "{% if 'content' in m %}+{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+@pytest.mark.parametrize("value", [None, [], ["tool"]])
+def test_messages_come_to_templates_as_transformers_gives_them(make_folder, value):
+    folder = make_folder(chat_template=SHOWS_ALL)
+    reference = AutoTokenizer.from_pretrained(folder.path)
+    tools = None if value is None else [{"name": name} for name in value]
+
+    found = FORMAT.open(folder.files).apply_chat_template(CALLS, tools=tools)
+
+    expected = reference.apply_chat_template(
+        CALLS, tools=tools, tokenize=False, add_generation_prompt=True
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "source", [SHOWS_ALL, "{% for m in messages %}{{ m.content | trim }}|{% endfor %}"]
+)
+@pytest.mark.parametrize("last", ["Once upon", "Once  ", [{"type": "text", "text": "Once"}]])
+def test_the_last_message_is_left_open_as_transformers_leaves_it(make_folder, source, last):
+    if not isinstance(last, str):
+        source = (
+            "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}|{% endfor %}"
+        )
+    folder = make_folder(chat_template=source)
+    reference = AutoTokenizer.from_pretrained(folder.path)
+    chat = [*MESSAGES, {"role": "assistant", "content": last}]
+    if not isinstance(last, str):
+        chat = chat[-1:]
+
+    found = FORMAT.open(folder.files).apply_chat_template(chat, continue_final_message=True)
+
+    expected = reference.apply_chat_template(chat, tokenize=False, continue_final_message=True)
+    assert found == expected
+
+
+NAMED = {"default": "default", "tool_use": "tools", "rag": "rag"}
+
+
+@pytest.mark.parametrize("values", [{}, {"tools": [{}]}, {"tools": []}, {"chat_template": "rag"}])
+@pytest.mark.parametrize("where", ["list", "files"])
+def test_of_several_templates_the_one_of_transformers_is_taken(make_folder, where, values):
+    listed = [{"name": name, "template": text} for name, text in NAMED.items()]
+    folder = make_folder(**({"chat_template": listed} if where == "list" else {}))
+    if where == "files":
+        folder.add("chat_template.jinja", "default")
+        (folder.path / "additional_chat_templates").mkdir()
+        for name in ("tool_use", "rag"):
+            folder.add(f"additional_chat_templates/{name}.jinja", NAMED[name])
+    reference = AutoTokenizer.from_pretrained(folder.path)
+
+    found = FORMAT.open(folder.files).apply_chat_template(MESSAGES, **values)
+
+    assert found == reference.apply_chat_template(MESSAGES, tokenize=False, **values)
+
+
+def test_several_templates_without_a_default_one_are_named_instead_of_one_being_taken(make_folder):
+    folder = make_folder(
+        chat_template=[{"name": name, "template": name} for name in ("rag", "fim")]
+    )
+    tokenizer = FORMAT.open(folder.files)
+
+    with pytest.raises(RequestError, match=r"none is called 'default'; it has: fim, rag"):
+        tokenizer.apply_chat_template(MESSAGES)
+    with pytest.raises(RequestError, match=r"no chat template 'rga'; it has: fim, rag"):
+        tokenizer.apply_chat_template(MESSAGES, chat_template="rga")
+
+
+def make_sentencepiece():
+    """Pieces of Llama 2's kind, as its old files hold them: a space in front of each part."""
+    base = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), "▁", *"Helowrdntix"]
+    pairs = [
+        ("H", "e"),
+        ("l", "l"),
+        ("He", "ll"),
+        ("Hell", "o"),
+        ("▁", "Hello"),
+        ("i", "n"),
+        ("▁", "▁"),
+    ]
+    vocab = {token: index for index, token in enumerate([*base, *(a + b for a, b in pairs)])}
+    backend = Tokenizer(
+        models.BPE(vocab, pairs, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    backend.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    backend.add_special_tokens(["<unk>", "<s>", "</s>"])
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    return backend
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+@pytest.mark.parametrize(
+    "class_name", ["LlamaTokenizer", "LlamaTokenizerFast", "PreTrainedTokenizerFast"]
+)
+@pytest.mark.parametrize(
+    "changes", [{}, {"legacy": True}, {"legacy": False}, {"add_prefix_space": False}]
+)
+def test_ids_of_llama_2_are_those_of_transformers(folder, kind, class_name, changes):
+    make_sentencepiece().save(str(folder.path / "tokenizer.json"))
+    folder.add_json("config.json", {"model_type": kind})
+    named = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    folder.add_json("tokenizer_config.json", {"tokenizer_class": class_name, **named, **changes})
+    reference = AutoTokenizer.from_pretrained(folder.path)
+    tokenizer = FORMAT.open(folder.files)
+
+    for text in (" Hello", "Hello</s>in", "  Hello  in", "é東<s> </s>x", "", "in</s> in </s>"):
+        ids = tokenizer.encode(text)
+        assert ids == reference(text).input_ids, text
+        assert tokenizer.decode(ids) == reference.decode(ids, skip_special_tokens=True), text

@@ -302,6 +302,7 @@ def test_a_file_without_a_tokenizer_is_refused_as_one_and_still_opens_as_a_model
 def test_templates_are_found_by_their_names(open_tokenizer):
     templates = {
         "tokenizer.chat_template": "plain {{ bos_token }}",
+        "tokenizer.chat_templates": ["tool_use"],
         "tokenizer.chat_template.tool_use": "tools",
     }
     tokenizer = open_tokenizer({**sentencepiece_metadata(), **templates})
