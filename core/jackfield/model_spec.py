@@ -43,7 +43,8 @@ class Norm:
 class RopeScaling:
     """How rotary frequencies are changed for longer contexts.
 
-    kind "linear": factor (Chen et al. 2023). "dynamic": NTK-aware base for the engine's configured maximum length.
+    kind "linear": factor (Chen et al. 2023). "dynamic": NTK-aware base for the engine's configured maximum length;
+    requests whose computed tokens fit in original_length are computed as without scaling (`ModelSpec.unscaled_length`).
     "llama3": factor, low_frequency, high_frequency, original_length. "yarn": Peng et al. 2023, with beta_fast,
     beta_slow, attention_factor (None: 0.1 ln(factor) + 1), original_length; `truncate` rounds the ramp's ends.
     """
@@ -197,6 +198,13 @@ class ModelSpec:
     logit_soft_cap: float | None = None  # c * tanh(logits / c), after logit_scale
     head_bias: bool = False  # added to logits
     quantization: Quantization | None = None  # the core fills it in; a model plugin leaves it
+
+    @property
+    def unscaled_length(self) -> int | None:
+        """Computed tokens up to which a request runs unscaled though the ropes are scaled: of dynamic scaling alone."""
+        scalings = (layer.mixer.rope.scaling for layer in self.layers if layer.mixer.rope)
+        lengths = [s.original_length or 0 for s in scalings if s and s.kind == "dynamic"]
+        return min(lengths, default=None)
 
     @property
     def linears(self) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ class PrefixKey:
     salt: str = ""  # tenant
     adapter: str = ""  # name of the adapter that the weights are changed by
     media: tuple[str, ...] = ()  # digests
+    is_scaled: bool = (
+        False  # computed with rope frequencies for long texts, where short ones have others
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

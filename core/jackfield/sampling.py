@@ -73,6 +73,10 @@ class SamplingParams:
         """True where no random number is drawn."""
         return self.temperature == 0.0
 
+    def computes_within(self, num_prompt_tokens: int, length: int) -> bool:
+        """True where a request computes `length` tokens at most; the last one that it draws is never computed."""
+        return self.max_tokens is not None and num_prompt_tokens + self.max_tokens - 1 <= length
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> SamplingParams:
         """Sampling parameters from names and values, as a server or a file gives them."""

@@ -114,6 +114,10 @@ class ModelSpec:
     quantization: Quantization | None = None
 
     @property
+    def unscaled_length(self) -> int | None:
+        ...
+
+    @property
     def linears(self) -> tuple[str, ...]:
         ...
 

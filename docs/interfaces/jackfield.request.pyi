@@ -16,6 +16,7 @@ class PrefixKey:
     salt: str = ''
     adapter: str = ''
     media: tuple[str, ...] = ()
+    is_scaled: bool = False
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest:
     request_id: str

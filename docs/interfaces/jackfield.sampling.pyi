@@ -32,6 +32,9 @@ class SamplingParams:
     def is_greedy(self) -> bool:
         ...
 
+    def computes_within(self, num_prompt_tokens: int, length: int) -> bool:
+        ...
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> SamplingParams:
         ...

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from jackfield import LLM, SamplingParams
 from jackfield.errors import SelectionError
@@ -49,7 +50,9 @@ def test_an_engine_over_paged_blocks_gives_the_probabilities_of_transformers(ora
     prompt = oracle.token_ids.tolist()[:-1]  # one token is drawn
     params = SamplingParams(max_tokens=1, prompt_logprobs=VOCAB_SIZE, temperature=0.0)
 
-    outputs = llm.generate([prompt, prompt[:30], prompt[:9]], params)
+    shorter = [] if oracle.spec.unscaled_length else [prompt[:30], prompt[:9]]
+
+    outputs = llm.generate([prompt, *shorter], params)
 
     expected_TV = oracle.logits.log_softmax(-1)
     for output in outputs:
@@ -59,6 +62,34 @@ def test_an_engine_over_paged_blocks_gives_the_probabilities_of_transformers(ora
             found_V = torch.tensor(entry.top_logprobs)
             difference = (found_V - expected_TV[position, list(entry.top_ids)]).abs().max()
             assert difference < TOLERANCE * oracle.logits.abs().max()
+
+
+def test_requests_within_the_original_length_of_dynamic_ropes_run_unscaled(make_oracle):
+    """Beside long ones of the same beginning, whose blocks they do not share."""
+    folder = make_oracle("llama_dynamic").folder  # the original length is 16
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    ids = make_oracle("llama_dynamic").token_ids.tolist()
+    # Of prompts and outputs; the last one goes one token beyond, so it shares blocks with the first.
+    lengths = {47: 1, 12: 5, 8: 9, 9: 1, 13: 5}
+
+    with LLM(str(folder), settings={**SETTINGS, "cache.prefix_caching": True}) as llm:
+        params = [
+            SamplingParams(max_tokens=n, logprobs=0, temperature=0.0, ignore_eos=True)
+            for n in lengths.values()
+        ]
+        outputs = llm.generate([ids[:length] for length in lengths], params)
+        again = llm.generate([ids[:12]], params[1])[0]
+
+    assert [output.metrics.num_cached_tokens for output in outputs[1:]] == [0, 0, 0, 12]
+    assert again.metrics.num_cached_tokens == 8
+    for output in (*outputs[:4], again):
+        whole = [*output.prompt_token_ids, *output.outputs[0].token_ids]
+        with torch.no_grad():
+            logits_TV = model(torch.tensor([whole[:-1]])).logits[0].log_softmax(-1)
+        for number, found in enumerate(output.outputs[0].logprobs):
+            position = len(output.prompt_token_ids) - 1 + number
+            assert found.token_id == logits_TV[position].argmax()
+            assert abs(found.logprob - logits_TV[position].max()) < 1e-3
 
 
 def test_sinks_that_no_backend_serves_are_refused_by_name(make_oracle):

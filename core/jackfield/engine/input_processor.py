@@ -25,6 +25,7 @@ class InputProcessor:
         *,
         vocab_size: int,
         max_length: int,  # tokens of one request, prompt and output
+        unscaled_length: int | None = None,  # as `ModelSpec.unscaled_length`
         missing_tokenizer: str = "",  # why there is no tokenizer
         platform: str = "",  # in words, for messages
         features: frozenset[str] = frozenset({"*"}),  # that the platform declares
@@ -33,6 +34,7 @@ class InputProcessor:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
         self._max_length = max_length
+        self._unscaled_length = unscaled_length
         self._missing_tokenizer = missing_tokenizer or "the model's files hold none"
         self._platform = platform
         self._features = features
@@ -61,12 +63,16 @@ class InputProcessor:
             sampling=sampling,
             prompt=text,
             priority=priority,
-            prefix_key=PrefixKey(salt=cache_salt),
+            prefix_key=PrefixKey(salt=cache_salt, is_scaled=self._is_scaled(sampling, token_ids)),
         )
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
         """The token ids of a conversation; `values` go to the chat template."""
         return self._encode_chat(messages, **values)[1]
+
+    def _is_scaled(self, sampling: SamplingParams, token_ids: Sequence[int]) -> bool:
+        length = self._unscaled_length
+        return length is not None and not sampling.computes_within(len(token_ids), length)
 
     def _tokenized(self, prompt: Prompt) -> tuple[str | None, list[int]]:
         if isinstance(prompt, str):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
+from typing import Any
 
 from jackfield.request import PrefixKey
 
@@ -14,7 +15,9 @@ from jackfield.request import PrefixKey
 @lru_cache(maxsize=1024)
 def root_hash(key: PrefixKey) -> bytes:
     """What the hash of a first block is chained to: all that must be equal beside the tokens."""
-    parts = [key.salt, key.adapter, list(key.media)]
+    parts: list[Any] = [key.salt, key.adapter, list(key.media)]
+    if key.is_scaled:
+        parts.append("scaled")
     return sha256(json.dumps(parts).encode()).digest()
 
 

@@ -113,7 +113,9 @@ def assemble_decoder(
         weights.finish()
     return Decoder(
         embedding=embedding,
-        ropes=tuple(RopeTable(rope, max_length, device, dtype) for rope in ropes),
+        ropes=tuple(
+            RopeTable(rope, max_length, device, dtype, spec.unscaled_length) for rope in ropes
+        ),
         layers=layers,
         logits=logits,
         sinks=sinks,

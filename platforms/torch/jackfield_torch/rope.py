@@ -28,14 +28,25 @@ class Rotation:
 
 
 class RopeTable:
-    """Cosines and sines of every position, made once; a step gathers its rows, once for all layers."""
+    """Cosines and sines of every position, made once; a step gathers its rows, once for all layers.
+
+    Behind the positions up to `max_length` stand those up to `unscaled_length` once more, by the frequencies of a model
+    that sees no more than that: `Rows.first_position_R` says which ones a row uses.
+    """
 
     def __init__(
-        self, rope: Rope, max_length: int, device: torch.device, dtype: torch.dtype
+        self,
+        rope: Rope,
+        max_length: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        unscaled_length: int | None = None,
     ) -> None:
         frequencies_P, factor = rope_frequencies(rope, max_length)
-        positions_L = torch.arange(max_length, dtype=torch.float32)
-        angles_LP = torch.outer(positions_L, frequencies_P)
+        angles_LP = _angles(frequencies_P, max_length)
+        if unscaled_length is not None:
+            short_P, _ = rope_frequencies(rope, min(unscaled_length, max_length))
+            angles_LP = torch.cat((angles_LP, _angles(short_P, min(unscaled_length, max_length))))
         cos_LP, sin_LP = angles_LP.cos() * factor, angles_LP.sin() * factor
         if rope.interleaved:
             rows = (cos_LP.repeat_interleave(2, 1), torch.stack((-sin_LP, sin_LP), 2).flatten(1))
@@ -95,6 +106,10 @@ def rope_frequencies(rope: Rope, max_length: int) -> tuple[Tensor, float]:
             f"no rope scaling {rope.scaling.kind!r}; the torch runtime has: {allowed}"
         )
     return _SCALINGS[rope.scaling.kind](rope, rope.scaling, max_length)
+
+
+def _angles(frequencies_P: Tensor, length: int) -> Tensor:
+    return torch.outer(torch.arange(length, dtype=torch.float32), frequencies_P)
 
 
 def _half_partner(half: int) -> TensorFunction:

@@ -28,6 +28,7 @@ class Rows:
         block_size: int,
         num_groups: int,
         device: torch.device,
+        unscaled_length: int | None = None,  # as `ModelSpec.unscaled_length`
     ) -> None:
         self.block_size = block_size
         self.width = max_length + 1  # the token drawn at the last position has a place, too
@@ -36,6 +37,9 @@ class Rows:
         self.num_tokens_R = np.zeros(max_rows, np.int64)
         self.num_prompt_R = np.zeros(max_rows, np.int64)
         self.num_computed_R = np.zeros(max_rows, np.int64)
+        # Where the positions of a row begin in the rope's tables; None: all at 0.
+        self.first_position_R = None if unscaled_length is None else np.zeros(max_rows, np.int64)
+        self._unscaled_length = unscaled_length or 0
         max_blocks = -(-self.width // block_size)
         self.block_ids = tuple(
             np.zeros((max_rows, max_blocks), np.int32) for _ in range(num_groups)
@@ -51,6 +55,9 @@ class Rows:
         self.num_tokens_R[row] = length
         self.num_prompt_R[row] = new.num_prompt_tokens
         self.num_computed_R[row] = new.num_computed
+        if self.first_position_R is not None:
+            fits = new.sampling.computes_within(new.num_prompt_tokens, self._unscaled_length)
+            self.first_position_R[row] = self.width - 1 if fits else 0
         for group, block_ids in enumerate(new.block_ids):
             self._num_blocks[group][row] = 0
             self._append(row, group, block_ids)

@@ -20,7 +20,7 @@ class StepBatch:
     """One step of R rows and T tokens, S of the rows sampling."""
 
     token_ids_T: Tensor
-    positions_T: Tensor  # int64
+    positions_T: Tensor  # int64, in the tables of ropes and positions
     batches: list[AttentionBatch]  # of each cache group
     rows_S: Ints  # host
     places_S: Sequence[int]  # of the sampling rows in the plan's rows
@@ -57,7 +57,7 @@ class BatchBuilder:
         uploaded = self._staging.upload(
             [
                 row_T * rows.width + positions_T,
-                positions_T,
+                _in_tables(rows, row_T, positions_T),
                 query_starts_R1,
                 lengths_R.astype(np.int32),
                 last_S,
@@ -100,6 +100,12 @@ class BatchBuilder:
             table[row_T, block_T] * np.int64(size) + offset_T for table in self._rows.block_ids
         ]
         return slots, [table[rows_R, :num_blocks] for table in self._rows.block_ids]
+
+
+def _in_tables(rows: Rows, row_T: Ints, positions_T: Ints) -> Ints:
+    """Where the positions stand in the rope's tables."""
+    first_R = rows.first_position_R
+    return positions_T if first_R is None else positions_T + first_R[row_T]
 
 
 def _tokens(

@@ -93,6 +93,7 @@ class TorchWorker(Worker):
             block_size=config.cache.block_size,
             num_groups=len(caches),
             device=device,
+            unscaled_length=spec.unscaled_length,
         )
         self._runner = ModelRunner(
             self._decoder,
