@@ -9,12 +9,18 @@ PREFIX = "JACKFIELD_"
 CONFIG_FILE = "JACKFIELD_CONFIG"  # a TOML file, where no other was named
 PLUGINS = "JACKFIELD_PLUGINS"  # comma list: plugins.allow; "none": only first-party plugins
 CACHE_FOLDER = "JACKFIELD_CACHE"  # where downloads are kept
+# What clients of a server must send. It is no setting, so that nothing prints it.
+API_KEY = "JACKFIELD_API_KEY"
 DEFAULT_CACHE_FOLDER = "~/.cache/jackfield"
 
 
 def jackfield_variables() -> dict[str, str]:
     """All variables of the process that are ours, by name."""
-    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and name != API_KEY
+    }
 
 
 def all_variables() -> dict[str, str]:
@@ -37,6 +43,11 @@ _DEVICE_PREFIXES = (
 def device_variables() -> dict[str, str]:
     """Variables of the process that change what a probe finds, by name."""
     return {name: value for name, value in os.environ.items() if name.startswith(_DEVICE_PREFIXES)}
+
+
+def api_key() -> str | None:
+    """What clients of a server must send: $JACKFIELD_API_KEY, if it is set."""
+    return os.environ.get(API_KEY) or None
 
 
 def cache_folder() -> Path:

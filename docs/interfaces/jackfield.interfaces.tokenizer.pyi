@@ -26,6 +26,10 @@ class Tokenizer(ABC):
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool=True) -> str:
         ...
 
+    @property
+    def chat_template(self) -> str | None:
+        ...
+
     def apply_chat_template(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool=True, **values: Any) -> str:
         ...
 class TokenizerFormat(Card):

@@ -32,6 +32,11 @@ class ChatTemplate:
         self._special_tokens = dict(special_tokens)
         self._compiled: dict[str, Any] = {}  # by source
 
+    @property
+    def source(self) -> str:
+        """The source of the default template."""
+        return self._sources.get(DEFAULT) or next(iter(self._sources.values()), "")
+
     def render(self, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> str:
         """The prompt text. Raises RequestError where the template refuses the conversation.
 
@@ -97,8 +102,10 @@ class ChatTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _strftime_now
-        self._compiled[source] = environment.from_string(source)
-        return self._compiled[source]
+        template = environment.from_string(source)
+        if source in self._sources.values():  # those of requests come in any number
+            self._compiled[source] = template
+        return template
 
 
 def read_sources(value: Any) -> dict[str, str]:

@@ -60,6 +60,11 @@ class FastTokenizer(Tokenizer):
         """Text of `token_ids`."""
         return self._backend.decode(token_ids, skip_special_tokens=skip_special_tokens)
 
+    @property
+    def chat_template(self) -> str | None:
+        """The source of the default template."""
+        return None if self._chat_template is None else self._chat_template.source
+
     def apply_chat_template(
         self,
         messages: Sequence[Mapping[str, Any]],
@@ -68,11 +73,10 @@ class FastTokenizer(Tokenizer):
         **values: Any,
     ) -> str:
         """The prompt text of a conversation, special tokens included: encode it without adding them again."""
-        if self._chat_template is None:
+        if self._chat_template is None and not values.get("chat_template"):
             return super().apply_chat_template(messages)
-        return self._chat_template.render(
-            messages, {"add_generation_prompt": add_generation_prompt, **values}
-        )
+        template = self._chat_template or ChatTemplate({}, {})
+        return template.render(messages, {"add_generation_prompt": add_generation_prompt, **values})
 
 
 def surround(backend: Backend, begin: str | None, end: str | None) -> None:

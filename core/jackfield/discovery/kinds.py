@@ -24,6 +24,8 @@ TOKENIZERS = "jackfield.tokenizers"
 SCHEDULERS = "jackfield.schedulers"
 HOOKS = "jackfield.hooks"
 COMMANDS = "jackfield.commands"
+TOOL_PARSERS = "jackfield.tool_parsers"
+REASONING_PARSERS = "jackfield.reasoning_parsers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,8 @@ _SERVED = (
 _RESERVED = (
     Kind(name="jackfield.speculators", word="speculator", majors=()),
     Kind(name="jackfield.structured_output", word="structured output", majors=()),
-    Kind(name="jackfield.tool_parsers", word="tool parser", majors=()),
-    Kind(name="jackfield.reasoning_parsers", word="reasoning parser", majors=()),
+    Kind(name=TOOL_PARSERS, word="tool parser", majors=()),
+    Kind(name=REASONING_PARSERS, word="reasoning parser", majors=()),
     Kind(name="jackfield.kv_stores", word="cache store", majors=()),
     Kind(name="jackfield.endpoints", word="endpoint", majors=()),
 )

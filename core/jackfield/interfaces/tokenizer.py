@@ -35,6 +35,11 @@ class Tokenizer(ABC):
         An id that the vocabulary lacks has no text and is no error: a model whose embedding is padded may draw it.
         """
 
+    @property
+    def chat_template(self) -> str | None:
+        """The source of the template that conversations are written with by default; None where there is none."""
+        return None
+
     def apply_chat_template(
         self,
         messages: Sequence[Mapping[str, Any]],

@@ -1,0 +1,78 @@
+"""The ASGI application: paths, what stands in front of them, and its life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jackfield_openai_server.errors import ApiError, answer_error
+from jackfield_openai_server.gate import Gate
+from jackfield_openai_server.openapi import OPERATIONS, document
+from jackfield_openai_server.state import ServerState
+
+Life = Callable[[ServerState], Awaitable[None]]
+
+
+def make_app(state: ServerState, begin: Life, end: Life) -> Starlette:
+    """The application. `begin` and `end` start and close what it serves."""
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncGenerator[None, None]:
+        await begin(state)
+        try:
+            yield
+        finally:
+            await end(state)
+
+    routes = [
+        Route(operation.path, operation.endpoint, methods=[operation.method])
+        for operation in OPERATIONS
+    ]
+    middleware = [Middleware(Gate)]
+    if state.options.allow_origins:
+        middleware.insert(
+            0,
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(state.options.allow_origins),
+                allow_methods=["*"],
+                allow_headers=["*"],
+            ),
+        )
+    app = Starlette(
+        routes=[*routes, Route("/openapi.json", _openapi)],
+        middleware=middleware,
+        exception_handlers={
+            HTTPException: _answer_http,
+            Exception: answer_error,
+            ApiError: answer_error,
+        },
+        lifespan=life,
+    )
+    app.state.server = state
+    return app
+
+
+async def _openapi(_: Request) -> Response:
+    return Response(document(), media_type="application/json")
+
+
+async def _answer_http(http: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: unknown paths and methods."""
+    assert isinstance(error, HTTPException), "registered for this class alone"
+    texts = {
+        404: f"there is no path {http.url.path!r} here; GET /openapi.json lists them",
+        405: f"{http.url.path} does not take {http.method}",
+    }
+    response = ApiError(error.status_code, texts.get(error.status_code, error.detail)).response()
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response

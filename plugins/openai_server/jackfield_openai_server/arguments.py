@@ -1,0 +1,110 @@
+"""The arguments of `jackfield serve`: short forms of settings, under the names that `vllm serve` gives them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jackfield.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """An option that says a setting."""
+
+    option: str
+    key: str  # of the setting
+    help: str
+    metavar: str = "N"
+    is_list: bool = False  # takes several words
+    fixed: str | None = None  # a flag that sets this value
+
+
+SERVER = (
+    Alias("--host", "options.serve.host", "address to listen on; 0.0.0.0 for all", "ADDRESS"),
+    Alias("--port", "options.serve.port", "port to listen on; 0 for a free one"),
+    Alias(
+        "--served-model-name", "options.serve.names", "what clients call the model", "NAME", True
+    ),
+    Alias("--api-keys-file", "options.serve.api_keys_file", "keys with names and limits", "FILE"),
+    Alias("--root-path", "options.serve.root_path", "in front of every path", "PATH"),
+    Alias("--allowed-origins", "options.serve.allow_origins", "for CORS", "ORIGIN", True),
+    Alias("--ssl-certfile", "options.serve.tls_certificate", "TLS certificate", "FILE"),
+    Alias("--ssl-keyfile", "options.serve.tls_key", "its key", "FILE"),
+    Alias("--chat-template", "options.serve.chat_template", "instead of the model's", "FILE"),
+    Alias("--tool-call-parser", "options.serve.tool_parser", "auto, none or a name", "NAME"),
+    Alias("--reasoning-parser", "options.serve.reasoning_parser", "auto, none or a name", "NAME"),
+    Alias("--endpoint", "options.serve.endpoints", "a plugin that adds paths", "NAME", True),
+    Alias("--max-num-queued-reqs", "options.serve.max_queued_requests", "one more gets 503"),
+    Alias("--max-num-queued-tokens", "options.serve.max_queued_tokens", "of waiting prompts"),
+    Alias("--enable-log-requests", "options.serve.log_requests", "a line for each", fixed="true"),
+)
+ENGINE = (
+    Alias("--max-model-len", "model.max_length", "tokens of one request, prompt and output"),
+    Alias("--tokenizer", "model.tokenizer", "of another model", "MODEL"),
+    Alias("--revision", "model.revision", "branch, tag or commit", "NAME"),
+    Alias("--seed", "model.seed", "of requests that bring none"),
+    Alias("--tensor-parallel-size", "executor.tensor_parallel", "ranks that share each layer"),
+    Alias("--max-num-seqs", "scheduler.max_rows", "requests that run at once"),
+    Alias("--max-num-batched-tokens", "scheduler.max_step_tokens", "tokens of one step"),
+    Alias("--long-prefill-token-threshold", "scheduler.long_prefill_tokens", "of one request"),
+    Alias("--scheduling-policy", "select.scheduler", "fcfs, priority or another", "NAME"),
+    Alias(
+        "--gpu-memory-utilization", "cache.memory_fraction", "of free memory, for the cache", "F"
+    ),
+    Alias("--kv-cache-memory-bytes", "cache.memory_bytes", "size of the cache on each rank"),
+    Alias("--num-gpu-blocks-override", "cache.num_blocks", "blocks of the cache"),
+    Alias("--block-size", "cache.block_size", "tokens of a block"),
+    Alias("--kv-cache-dtype", "cache.dtype", "of keys and values", "NAME"),
+    Alias("--no-enable-prefix-caching", "cache.prefix_caching", "share nothing", fixed="false"),
+    Alias("--attention-backend", "select.attention", "instead of the preferred one", "NAME"),
+)
+# Options of `vllm serve` whose meaning is our default, or that have none here.
+TAKEN = {
+    "--enable-prefix-caching": "on unless --no-enable-prefix-caching",
+    "--enable-chunked-prefill": "always on",
+    "--enable-auto-tool-choice": "on where a tool parser knows the model's format",
+    "--async-scheduling": "always on",
+}
+_API_KEY = (
+    "--api-key would stand in the list of processes, where every user of the machine reads it. Set the environment "
+    "variable JACKFIELD_API_KEY, or name a file with --api-keys-file"
+)
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    for title, aliases in (("server", SERVER), ("engine", ENGINE)):
+        group = parser.add_argument_group(title)
+        for alias in aliases:
+            text = f"{alias.help} ({alias.key})"
+            if alias.fixed is not None:
+                group.add_argument(
+                    alias.option, dest=alias.key, action="store_const", const=alias.fixed, help=text
+                )
+            else:
+                group.add_argument(
+                    alias.option,
+                    dest=alias.key,
+                    metavar=alias.metavar,
+                    help=text,
+                    nargs="+" if alias.is_list else None,
+                )
+    others = parser.add_argument_group("taken for those who know vllm serve")
+    for option, text in TAKEN.items():
+        others.add_argument(option, action="store_true", help=text)
+    others.add_argument("--api-key", metavar="KEY", help="refused: says what to do instead")
+
+
+def settings_of(arguments: argparse.Namespace) -> Mapping[str, str]:
+    """The settings that the arguments say, "section.key" to text. Raises ConfigError."""
+    if arguments.api_key is not None:
+        raise ConfigError(_API_KEY)
+    found: dict[str, str] = {}
+    for alias in (*SERVER, *ENGINE):
+        value = getattr(arguments, alias.key)
+        if value is not None:
+            found[alias.key] = json.dumps(value) if isinstance(value, list) else value
+    return found

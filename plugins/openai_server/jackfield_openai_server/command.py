@@ -1,0 +1,30 @@
+"""`jackfield serve`: an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import argparse
+from typing import ClassVar
+
+from jackfield.cli.settings import add_settings_arguments
+from jackfield.interfaces.command import Command
+from jackfield_openai_server.arguments import add_serve_arguments
+from jackfield_openai_server.options import ServeOptions
+
+
+class ServeCommand(Command):
+    """Serves one model, or those of a config file."""
+
+    summary = "serve a model over HTTP, compatible with OpenAI's API"
+    options: ClassVar[type | None] = ServeOptions
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("model", help="folder, file, hub name, pypi:NAME==VERSION or alias")
+        add_serve_arguments(parser)
+        add_settings_arguments(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Serve until SIGTERM or Ctrl-C; requests under way are answered first."""
+        from jackfield_openai_server.run import serve
+
+        return serve(arguments)

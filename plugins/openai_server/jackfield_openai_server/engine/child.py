@@ -1,0 +1,219 @@
+"""The process of the engine: one thread steps, one reads requests, one writes what came of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from queue import Empty, SimpleQueue
+
+import msgspec
+
+from jackfield.cli.settings import load_from_words
+from jackfield.discovery.kinds import TOKENIZERS
+from jackfield.engine.engine import Engine
+from jackfield.errors import JackfieldError
+from jackfield.sampling import SamplingParams
+from jackfield.startup.blueprint import Blueprint, make_blueprint
+from jackfield_openai_server.engine.following import Following
+from jackfield_openai_server.engine.messages import (
+    Abort,
+    Failed,
+    Figures,
+    FrameBuffer,
+    Moved,
+    Open,
+    Opened,
+    Refusal,
+    Submit,
+    ToEngine,
+    ToServer,
+    frame,
+)
+
+_FIGURES_S = 0.5  # between two messages with figures
+_READ_BYTES = 1 << 18
+_END_S = 10.0  # for the running step to end, once the server has gone
+
+
+def main() -> None:
+    """Serve through the socket whose number is the first argument, until the server closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the server drains, then closes
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    messages: SimpleQueue[ToServer | None] = SimpleQueue()
+    commands: SimpleQueue[ToEngine | None] = SimpleQueue()
+    threading.Thread(target=_read, args=(connection, commands), daemon=True).start()
+    writer = threading.Thread(target=_write, args=(connection, messages), daemon=True)
+    writer.start()
+    try:
+        opening = commands.get()
+        if isinstance(opening, Open):
+            _serve(opening, commands, messages.put)
+    except BaseException as error:
+        messages.put(_failure(error))
+    messages.put(None)
+    writer.join(_END_S)
+
+
+def _serve(
+    opening: Open, commands: SimpleQueue[ToEngine | None], send: Callable[[ToServer], None]
+) -> None:
+    blueprint = make_blueprint(load_from_words(opening.words))
+    with Engine(blueprint) as engine:
+        send(_opened(blueprint, engine))
+        EngineLoop(engine, commands, send).run()
+
+
+class EngineLoop:
+    """Steps while there is work; requests come in and are withdrawn between steps."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        commands: SimpleQueue[ToEngine | None],
+        send: Callable[[ToServer], None],
+    ) -> None:
+        self._engine = engine
+        self._commands = commands
+        self._send = send
+        self._following = Following()
+        self._refused: list[Refusal] = []
+        self._is_ending = False
+        self._figures_s = 0.0  # when figures were sent
+
+    def run(self) -> None:
+        """Until the server closes the connection. Raises what ends the engine."""
+        engine, following = self._engine, self._following
+        while True:
+            is_idle = not engine.has_unfinished and not engine.num_in_flight
+            if is_idle:
+                self._tell_figures(time.monotonic())
+            self._obey(wait=is_idle)
+            if self._is_ending:
+                return
+            deltas, finished = following.read(engine.step())
+            if deltas or finished or self._refused:
+                refused, self._refused = self._refused, []
+                self._send(Moved(deltas, finished, refused))
+            now_s = time.monotonic()
+            if now_s - self._figures_s > _FIGURES_S:
+                self._tell_figures(now_s)
+
+    def _obey(self, *, wait: bool) -> None:
+        """All commands that have come; `wait` for one if there is none."""
+        try:
+            command = self._commands.get(block=wait)
+            while True:
+                self._do(command)
+                command = self._commands.get_nowait()
+        except Empty:
+            pass
+
+    def _do(self, command: ToEngine | None) -> None:
+        if isinstance(command, Submit):
+            self._add(command)
+        elif isinstance(command, Abort):
+            self._engine.abort(str(command.id))
+            self._following.forget(command.id)
+        else:
+            self._is_ending = True
+
+    def _add(self, submit: Submit) -> None:
+        try:
+            request = self._engine.input.process(
+                submit.prompt,
+                SamplingParams.from_mapping(submit.sampling),
+                request_id=str(submit.id),
+                priority=submit.priority,
+                cache_salt=submit.cache_salt,
+            )
+            self._engine.add_request(request, stream=submit.stream)
+        except Exception as error:  # of this request alone
+            text = str(error) if isinstance(error, JackfieldError) else repr(error)
+            self._refused.append(Refusal(submit.id, type(error).__name__, text))
+            if not self._engine.has_unfinished:
+                self._send(Moved([], [], self._refused))
+                self._refused = []
+        else:
+            self._following.add(submit.id, request.sampling.n)
+
+    def _tell_figures(self, now_s: float) -> None:
+        self._figures_s = now_s
+        stats = self._engine.stats
+        scheduler = stats.scheduler
+        self._send(
+            Figures(
+                num_steps=stats.num_steps,
+                num_tokens=stats.num_tokens,
+                num_running=scheduler.num_running,
+                num_waiting=scheduler.num_waiting,
+                num_preemptions=scheduler.num_preemptions,
+                cache_usage=scheduler.cache_usage,
+                num_prompt_tokens=scheduler.num_prompt_tokens,
+                num_cached_tokens=scheduler.num_cached_tokens,
+            )
+        )
+
+
+def _read(connection: socket.socket, commands: SimpleQueue[ToEngine | None]) -> None:
+    """Pass on what the server says. When it has gone this process ends, whatever it is doing."""
+    decoder = msgspec.msgpack.Decoder(ToEngine)
+    frames = FrameBuffer()
+    while data := _received(connection):
+        for body in frames.push(data):
+            commands.put(decoder.decode(body))
+    commands.put(None)
+    time.sleep(_END_S)
+    os._exit(1)  # a step hangs, or the engine is still being made
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(_READ_BYTES)
+    except OSError:
+        return b""
+
+
+def _write(connection: socket.socket, messages: SimpleQueue[ToServer | None]) -> None:
+    """Encode here, so that the thread that steps does not."""
+    while (message := messages.get()) is not None:
+        try:
+            connection.sendall(frame(message))
+        except OSError:
+            return  # the server has gone; the reader sees it too
+
+
+def _opened(blueprint: Blueprint, engine: Engine) -> Opened:
+    config, files = blueprint.config, blueprint.model.tokenizer_files
+    assert config.model.max_length is not None, "a blueprint's config has its length resolved"
+    plugin = blueprint.plugin(TOKENIZERS) if blueprint.has_tokenizer else None
+    return Opened(
+        model=config.model.reference,
+        path=str(blueprint.files.path),
+        tokenizer_reference=files.reference,
+        tokenizer_path=str(files.path),
+        tokenizer_plugin=None if plugin is None else asdict(plugin),
+        missing_tokenizer=blueprint.model.missing_tokenizer,
+        architecture=blueprint.spec.architecture,
+        vocab_size=engine.vocab_size,
+        max_length=config.model.max_length,
+        num_blocks=list(engine.num_blocks),
+        block_size=config.cache.block_size,
+        explanation=msgspec.to_builtins(engine.explanation(), enc_hook=str),
+    )
+
+
+def _failure(error: BaseException) -> Failed:
+    if isinstance(error, JackfieldError):
+        return Failed(type(error).__name__, str(error))
+    return Failed(type(error).__name__, "".join(traceback.format_exception(error)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The engine as the server sees it: requests in, deltas out, started again when its process dies."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from jackfield import errors
+from jackfield.errors import EngineClosedError, EngineError, JackfieldError
+from jackfield_openai_server.engine.messages import (
+    Abort,
+    Failed,
+    Figures,
+    Moved,
+    Open,
+    Opened,
+    Submit,
+    ToServer,
+)
+from jackfield_openai_server.engine.process import EngineProcess
+from jackfield_openai_server.engine.stream import RequestStream
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_S = 15.0  # for a step that runs to end
+_FIRST_PAUSE_S = 0.5  # before a dead engine is started again; doubled each time in a row
+_LONGEST_PAUSE_S = 30.0
+
+
+class EngineClient:
+    """Owns the engine's process. Everything here runs in one event loop.
+
+    When the process dies, requests that were given something already fail; the others are asked again of the next one.
+    """
+
+    def __init__(self, opening: Open) -> None:
+        self.opened: Opened | None = None  # None until the engine is ready for the first time
+        self.figures: Figures | None = None
+        self.error: Exception | None = None  # why it is not ready
+        self.num_restarts = 0
+        self.num_queued = 0  # requests that have no token yet
+        self.num_queued_tokens = 0  # of their prompts
+        self._opening = opening
+        self._process: EngineProcess | None = None
+        self._streams: dict[int, RequestStream] = {}
+        self._ids = itertools.count(1)
+        self._ready: asyncio.Future[Opened] | None = None
+        self._is_closing = False
+        self._revival: asyncio.Task[None] | None = None
+        self._is_ready = False
+        self._moved_s = 0.0  # when steps were last seen
+
+    # What there is
+
+    @property
+    def is_ready(self) -> bool:
+        """True while requests are taken."""
+        return self._is_ready and not self._is_closing
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def num_open(self) -> int:
+        """Requests that have not ended."""
+        return len(self._streams)
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds since the last step while requests wait for one; 0 where none waits."""
+        return time.monotonic() - self._moved_s if self._streams else 0.0
+
+    # What it does
+
+    async def start(self) -> Opened:
+        """Start the engine and wait for it. Raises what kept it from being made."""
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        self._process = EngineProcess(self._receive, self._lost)
+        await self._process.start()
+        self._process.send(self._opening)
+        return await self._ready
+
+    def submit(
+        self,
+        prompt: list[int],
+        sampling: Mapping[str, Any],
+        *,
+        priority: int = 0,
+        cache_salt: str = "",
+        stream: bool = True,
+    ) -> RequestStream:
+        """Ask for a request. Raises EngineError while there is no engine."""
+        if self._is_closing:
+            raise EngineClosedError("the server is shutting down")
+        if self._process is None or not self._is_ready:
+            raise EngineError(f"the engine is not ready: {self.error or 'it is loading'}")
+        request = Submit(next(self._ids), prompt, dict(sampling), priority, cache_salt, stream)
+        found = RequestStream(request)
+        if not self._streams:
+            self._moved_s = time.monotonic()
+        self._streams[request.id] = found
+        self.num_queued += 1
+        self.num_queued_tokens += len(prompt)
+        self._process.send(request)
+        return found
+
+    def withdraw(self, stream: RequestStream) -> None:
+        """Nobody waits for it any more: it leaves the engine before its next step."""
+        if self._streams.pop(stream.submit.id, None) is not None:
+            self._leave_queue(stream)
+            if self._process is not None:
+                self._process.send(Abort(stream.submit.id))
+
+    async def close(self) -> None:
+        """End the engine; open requests fail."""
+        self._is_closing = True
+        if self._revival is not None:
+            self._revival.cancel()
+        self._fail_all(EngineClosedError("the server is shutting down"))
+        if self._process is not None:
+            await self._process.close(_CLOSE_S)
+
+    # What comes from the process
+
+    def _receive(self, message: ToServer) -> None:
+        if isinstance(message, Moved):
+            self._distribute(message)
+        elif isinstance(message, Figures):
+            if self.figures is None or message.num_steps != self.figures.num_steps:
+                self._moved_s = time.monotonic()
+            self.figures = message
+        elif isinstance(message, Opened):
+            self._become_ready(message)
+        else:
+            self.error = _error_of(message)
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_exception(self.error)
+
+    def _distribute(self, moved: Moved) -> None:
+        self._moved_s = time.monotonic()
+        streams = self._streams
+        for delta in moved.deltas:
+            if (stream := streams.get(delta.id)) is not None:
+                if not stream.has_begun:
+                    self._leave_queue(stream)
+                stream.put(delta)
+        for finish in moved.finished:
+            if (stream := streams.pop(finish.id, None)) is not None:
+                self._leave_queue(stream)
+                stream.end(finish)
+        for refusal in moved.refused:
+            if (stream := streams.pop(refusal.id, None)) is not None:
+                self._leave_queue(stream)
+                stream.fail(_error_of(Failed(refusal.error, refusal.message)))
+
+    def _leave_queue(self, stream: RequestStream) -> None:
+        """It got its first token, or never will."""
+        if stream.is_queued:
+            stream.is_queued = False
+            self.num_queued -= 1
+            self.num_queued_tokens -= len(stream.submit.prompt)
+
+    def _become_ready(self, opened: Opened) -> None:
+        self.opened, self.error, self._is_ready = opened, None, True
+        self._moved_s = time.monotonic()
+        for stream in self._streams.values():  # those that a dead engine had not begun
+            assert self._process is not None
+            self._process.send(stream.submit)
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(opened)
+
+    def _lost(self) -> None:
+        """The process has gone, or is about to."""
+        self._is_ready = False
+        if self._is_closing:
+            return
+        error = self.error or EngineError("the engine's process died")
+        self.error = error
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(error)
+        if self.opened is None:
+            return  # it never ran: whoever started it is told
+        for stream in [stream for stream in self._streams.values() if stream.has_begun]:
+            del self._streams[stream.submit.id]
+            stream.fail(
+                EngineError(f"the engine ended before the answer did: {_first_line(error)}")
+            )
+        logger.error("%s; it is started again, %d requests wait", error, len(self._streams))
+        if self._revival is None or self._revival.done():
+            self._revival = asyncio.get_running_loop().create_task(self._revive())
+
+    async def _revive(self) -> None:
+        """Start the engine until it is ready again."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            if self._process is not None:
+                status = await self._process.close(_CLOSE_S)
+                logger.error("the engine's process ended with status %s", status)
+            self.num_restarts += 1
+            try:
+                await self.start()
+                return
+            except JackfieldError as error:
+                logger.error("the engine did not start again: %s", error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _fail_all(self, error: Exception) -> None:
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            self._leave_queue(stream)
+            stream.fail(error)
+
+
+def _error_of(failed: Failed) -> Exception:
+    """The error that the other process raised, as one of the same class where it is one of ours."""
+    cls = getattr(errors, failed.error, None)
+    if isinstance(cls, type) and issubclass(cls, JackfieldError):
+        return cls(failed.message)
+    return EngineError(failed.message)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

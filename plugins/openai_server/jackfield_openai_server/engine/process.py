@@ -1,0 +1,90 @@
+"""Starts the process of the engine and connects it with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+
+from jackfield_openai_server.engine.messages import FrameBuffer, ToEngine, ToServer, frame
+
+# A fresh interpreter with this one's import path, without the directory of a script in front.
+_BOOTSTRAP = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from jackfield_openai_server.engine.child import main; main()"
+)
+
+
+class EngineProcess(asyncio.Protocol):
+    """A child that runs the engine. Calls `receive` for each message and `lost` once it has gone."""
+
+    def __init__(self, receive: Callable[[ToServer], None], lost: Callable[[], None]) -> None:
+        self._receive = receive
+        self._lost = lost
+        self._frames = FrameBuffer()
+        self._decode = msgspec.msgpack.Decoder(ToServer).decode
+        self._transport: asyncio.WriteTransport | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start the child; it waits for its first message."""
+        ours = self._spawn()
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+
+    def _spawn(self) -> socket.socket:
+        """Our end of the connection with a new child."""
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-c", _BOOTSTRAP, str(theirs.fileno()), json.dumps(sys.path)]
+        with theirs:
+            # A group of its own: Ctrl-C in a terminal reaches the server alone, which drains first.
+            self._child = subprocess.Popen(
+                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, process_group=0
+            )
+        ours.setblocking(False)
+        return ours
+
+    @property
+    def pid(self) -> int | None:
+        """Its number."""
+        return None if self._child is None else self._child.pid
+
+    def send(self, message: ToEngine) -> None:
+        """Does not wait; what a child that has gone should have got is dropped."""
+        if self._transport is not None:
+            self._transport.write(frame(message))
+
+    async def close(self, timeout_s: float) -> int | None:
+        """Let it end, or kill it after that time; how it ended."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        child = self._child
+        if child is None:
+            return None
+        try:
+            return await asyncio.to_thread(child.wait, timeout_s)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return await asyncio.to_thread(child.wait)
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Of asyncio.Protocol."""
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is of no such class
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio.Protocol."""
+        for body in self._frames.push(data):
+            self._receive(self._decode(body))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio.Protocol."""
+        self._transport = None
+        self._lost()

@@ -1,0 +1,90 @@
+"""Errors as HTTP answers, in the shape that OpenAI's clients read."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jackfield.errors import EngineError, JackfieldError, RequestError
+from jackfield_openai_server.protocol.common import ErrorDetails, ErrorResponse
+
+logger = logging.getLogger(__name__)
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class ApiError(JackfieldError):
+    """What a client is told instead of an answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+    def details(self) -> ErrorDetails:
+        """As it goes over the wire."""
+        kind = _TYPES.get(self.status, "server_error")
+        return ErrorDetails(str(self), kind, self.param, self.code)
+
+    def response(self) -> Response:
+        """As a whole answer."""
+        headers = {}
+        if self.retry_after_s is not None:
+            headers["retry-after"] = str(self.retry_after_s)
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        body = msgspec.json.encode(ErrorResponse(self.details()))
+        return Response(body, self.status, headers, "application/json")
+
+
+class ClientGone(Exception):  # no error: nobody is told
+    """The client closed its connection before it had its answer."""
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """What a client may know of an error."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, RequestError):
+        return _of_request(str(error))
+    if isinstance(error, EngineError):
+        return ApiError(503, str(error), code="engine_unavailable", retry_after_s=5)
+    logger.error("an endpoint failed", exc_info=error)
+    return ApiError(500, f"the server failed: {type(error).__name__}; its log says more")
+
+
+def _of_request(message: str) -> ApiError:
+    if message.startswith("the prompt has ") and "model.max_length" in message:
+        return ApiError(400, message, param="prompt", code="context_length_exceeded")
+    if "scheduler.max_waiting" in message:
+        return ApiError(503, message, code="queue_full", retry_after_s=1)
+    return ApiError(400, message)
+
+
+async def answer_error(_: Request, error: Exception) -> Response:
+    """The handler of Starlette for all that an endpoint raises."""
+    if isinstance(error, ClientGone):
+        return Response(status_code=499)
+    return as_api_error(error).response()

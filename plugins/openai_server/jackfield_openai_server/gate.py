@@ -1,0 +1,105 @@
+"""What stands in front of all endpoints: keys, the size of bodies, counts of what is under way."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.state import ServerState, state_of
+
+logger = logging.getLogger("jackfield.requests")
+# Without a key: what load balancers and scrapers ask.
+_OPEN_PATHS = ("/health", "/ready", "/ping", "/version", "/metrics")
+
+
+class Gate:
+    """Lets a request in, or answers it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Of an ASGI application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        http = Request(scope)
+        state = state_of(http)
+        began_s, status = time.monotonic(), 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if status >= 400:
+                    state.metrics.refused.labels(str(status)).inc()
+            await send(message)
+
+        state.metrics.open_connections.inc()
+        try:
+            scope["tenant"] = None if _is_open(http) else state.tenants.find(_key(http))
+            body = _Body(receive, state.options.max_body_bytes)
+            body.check_declared(http)
+            await self._app(scope, body.receive, noted)
+        except ApiError as error:
+            await error.response()(scope, receive, noted)
+        finally:
+            state.metrics.open_connections.dec()
+            if state.options.log_requests:
+                _log(http, state, status, time.monotonic() - began_s)
+
+
+def _is_open(http: Request) -> bool:
+    return http.scope["path"] in _OPEN_PATHS or http.method == "OPTIONS"
+
+
+def _key(http: Request) -> str | None:
+    """`Authorization: Bearer KEY`, or `x-api-key`, as Anthropic's clients send it."""
+    word, _, key = http.headers.get("authorization", "").partition(" ")
+    if word.lower() == "bearer" and key:
+        return key.strip()
+    return http.headers.get("x-api-key")
+
+
+class _Body:
+    """Counts the bytes of a body while they are read."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._num_bytes = 0
+
+    def check_declared(self, http: Request) -> None:
+        """Raises ApiError 413 before anything is read."""
+        declared = http.headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > self._limit:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """As ASGI's; raises ApiError 413."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._num_bytes += len(message.get("body", b""))
+            if self._num_bytes > self._limit:
+                raise self._too_large()
+        return message
+
+    def _too_large(self) -> ApiError:
+        return ApiError(
+            413,
+            f"the body is larger than {self._limit} bytes (options.serve.max_body_bytes)",
+            code="body_too_large",
+        )
+
+
+def _log(http: Request, state: ServerState, status: int, seconds: float) -> None:
+    """One line, without what was asked and answered."""
+    tenant = http.scope.get("tenant")
+    logger.info(
+        "%s %s %d %.3f s %s", http.method, http.scope["path"], status, seconds,
+        tenant.name if tenant else "-",
+    )  # fmt: skip

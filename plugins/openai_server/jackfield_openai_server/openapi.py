@@ -1,0 +1,183 @@
+"""The operations of the server, and its OpenAPI document, which is made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jackfield import __version__
+from jackfield_openai_server.endpoints.chat import chat
+from jackfield_openai_server.endpoints.completions import complete
+from jackfield_openai_server.endpoints.models import list_models, show_model
+from jackfield_openai_server.endpoints.operations import (
+    health,
+    metrics,
+    ready,
+    server_info,
+    version,
+)
+from jackfield_openai_server.endpoints.tokens import detokenize, tokenize
+from jackfield_openai_server.protocol.chat import ChatChunk, ChatCompletion, ChatRequest
+from jackfield_openai_server.protocol.common import ErrorResponse, ModelCard, ModelList
+from jackfield_openai_server.protocol.completions import Completion, CompletionRequest
+from jackfield_openai_server.protocol.tokens import (
+    DetokenizeRequest,
+    DetokenizeResponse,
+    Health,
+    TokenizeRequest,
+    TokenizeResponse,
+    Version,
+)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    takes: type | None = None  # of the body
+    gives: type | None = None  # None: plain text
+    streams: type | None = None  # of each event, where the answer can be streamed
+    statuses: tuple[int, ...] = ()  # of errors, beside those of all
+    is_open: bool = False  # needs no key
+
+    @property
+    def id(self) -> str:
+        """Its name in the document."""
+        name: str = getattr(self.endpoint, "__name__", self.path)
+        return name
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        return (self.endpoint.__doc__ or "").strip().partition("\n")[0]
+
+
+_BUSY = (400, 413, 429, 503, 504)
+OPERATIONS = (
+    Operation(method="GET", path="/v1/models", endpoint=list_models, gives=ModelList),
+    Operation(
+        method="GET",
+        path="/v1/models/{model:path}",
+        endpoint=show_model,
+        gives=ModelCard,
+        statuses=(404,),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/completions",
+        endpoint=complete,
+        takes=CompletionRequest,
+        gives=Completion,
+        streams=Completion,
+        statuses=(404, *_BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/chat/completions",
+        endpoint=chat,
+        takes=ChatRequest,
+        gives=ChatCompletion,
+        streams=ChatChunk,
+        statuses=(404, *_BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/tokenize",
+        endpoint=tokenize,
+        takes=TokenizeRequest,
+        gives=TokenizeResponse,
+        statuses=(400, 404, 413, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/detokenize",
+        endpoint=detokenize,
+        takes=DetokenizeRequest,
+        gives=DetokenizeResponse,
+        statuses=(400, 404, 413, 503),
+    ),
+    Operation(
+        method="GET", path="/health", endpoint=health, gives=Health, statuses=(503,), is_open=True
+    ),
+    Operation(
+        method="GET", path="/ready", endpoint=ready, gives=Health, statuses=(503,), is_open=True
+    ),
+    Operation(method="GET", path="/version", endpoint=version, gives=Version, is_open=True),
+    Operation(method="GET", path="/metrics", endpoint=metrics, is_open=True),
+    Operation(method="GET", path="/server_info", endpoint=server_info, gives=dict, statuses=(503,)),
+)
+
+
+@cache
+def document() -> bytes:
+    """The OpenAPI document, as JSON."""
+    structs: set[type] = {ErrorResponse}
+    for operation in OPERATIONS:
+        structs |= {
+            s
+            for s in (operation.takes, operation.gives, operation.streams)
+            if s not in (None, dict)
+        }
+    ordered = sorted(structs, key=lambda struct: struct.__name__)
+    _, components = msgspec.json.schema_components(
+        ordered, ref_template="#/components/schemas/{name}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        path = re.sub(r":\w+}", "}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _described(operation)
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Jackfield", "version": __version__},
+            "paths": paths,
+            "components": {
+                "schemas": components,
+                "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            },
+        }
+    )
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    content = {"text/plain": {}} if operation.gives is None else _json(operation.gives)
+    if operation.streams is not None:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    responses = {"200": {"description": "The answer.", "content": content}}
+    for status in (*operation.statuses, *(() if operation.is_open else (401,))):
+        kind = Health if operation.gives is Health else ErrorResponse
+        responses[str(status)] = {"description": "Why not.", "content": _json(kind)}
+    found: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "responses": responses,
+        "security": [] if operation.is_open else [{"key": []}, {}],
+    }
+    if operation.takes is not None:
+        found["requestBody"] = {"required": True, "content": _json(operation.takes)}
+    names = re.findall(r"{(\w+)", operation.path)
+    if names:
+        found["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in names
+        ]
+    return found
+
+
+def _json(kind: type) -> dict[str, Any]:
+    schema = (
+        {"type": "object"} if kind is dict else {"$ref": f"#/components/schemas/{kind.__name__}"}
+    )
+    return {"application/json": {"schema": schema}}

@@ -1,0 +1,128 @@
+"""From the parameters of a request to sampling parameters of the engine; what cannot be honoured is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.protocol.chat import ChatRequest
+from jackfield_openai_server.protocol.common import SamplingFields, StructuredOutputs
+from jackfield_openai_server.protocol.completions import CompletionRequest
+
+# Parameters that the engine knows under the same name.
+_SAME = (
+    "frequency_penalty",
+    "presence_penalty",
+    "temperature",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "min_tokens",
+    "ignore_eos",
+    "n",
+    "prompt_logprobs",
+    "skip_special_tokens",
+)
+_NOT_SERVED = {
+    "use_beam_search": "beam search is not served",
+    "bad_words": "bad_words is not served",
+    "allowed_token_ids": "allowed_token_ids is not served",
+}
+
+
+def sampling_of(request: SamplingFields) -> dict[str, Any]:
+    """What both kinds of completions ask of sampling, as fields of SamplingParams. Raises ApiError."""
+    for name, why in _NOT_SERVED.items():
+        if getattr(request, name):
+            raise ApiError(400, why, param=name, code="unsupported_parameter")
+    if structure_of(request) is not None:
+        raise _unstructured("structured_outputs")
+    values: dict[str, Any] = {
+        name: value for name in _SAME if (value := getattr(request, name)) is not None
+    }
+    if request.top_k is not None:
+        values["top_k"] = max(request.top_k, 0)  # -1 means all, too
+    if request.seed is not None:
+        values["seed"] = request.seed & (2**63 - 1)  # negative seeds are seeds
+    if request.stop:
+        values["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop
+    if request.include_stop_str_in_output:
+        values["include_stop"] = True
+    if request.stop_token_ids:
+        values["stop_token_ids"] = request.stop_token_ids
+    if request.logit_bias:
+        values["logit_bias"] = _bias(request.logit_bias)
+    return values
+
+
+def completion_sampling(request: CompletionRequest) -> dict[str, Any]:
+    """Of a completion."""
+    values = sampling_of(request)
+    values["max_tokens"] = 16 if request.max_tokens is None else request.max_tokens
+    if request.suffix:
+        raise ApiError(400, "suffix is not served", param="suffix", code="unsupported_parameter")
+    if request.logprobs is not None:
+        values["logprobs"] = request.logprobs
+        if request.echo:
+            values["prompt_logprobs"] = max(request.logprobs, request.prompt_logprobs or 0)
+    if request.response_format is not None:
+        raise _unstructured("response_format")
+    best_of, n = request.best_of, request.n or 1
+    if best_of is not None and best_of != n:
+        if best_of < n:
+            raise ApiError(400, f"best_of must be at least n = {n}, got {best_of}", param="best_of")
+        if request.stream:
+            raise ApiError(400, "best_of cannot be streamed", param="best_of")
+        values["n"] = best_of
+        values.setdefault("logprobs", 0)
+    return values
+
+
+def chat_sampling(request: ChatRequest) -> dict[str, Any]:
+    """Of a chat completion."""
+    values = sampling_of(request)
+    if request.response_format is not None and request.response_format.type != "text":
+        raise _unstructured("response_format")
+    limit = request.max_completion_tokens
+    values["max_tokens"] = request.max_tokens if limit is None else limit
+    if request.top_logprobs is not None and not request.logprobs:
+        raise ApiError(400, "top_logprobs needs logprobs = true", param="top_logprobs")
+    if request.logprobs:
+        values["logprobs"] = request.top_logprobs or 0
+    if any(modality != "text" for modality in request.modalities or ()):
+        raise ApiError(400, "only text is served", param="modalities", code="unsupported_parameter")
+    return values
+
+
+def structure_of(request: SamplingFields) -> StructuredOutputs | None:
+    """What an output must look like, under whichever name it is asked for."""
+    if request.structured_outputs is not None:
+        return request.structured_outputs
+    older = StructuredOutputs(
+        json=request.guided_json,
+        regex=request.guided_regex,
+        choice=request.guided_choice,
+        grammar=request.guided_grammar,
+    )
+    return None if older == StructuredOutputs() else older
+
+
+def _unstructured(param: str) -> ApiError:
+    return ApiError(
+        400, "structured output is not served", param=param, code="unsupported_parameter"
+    )
+
+
+def _bias(given: dict[str, float]) -> dict[int, float]:
+    try:
+        bias = {int(token_id): value for token_id, value in given.items()}
+    except ValueError:
+        raise ApiError(
+            400, "logit_bias must map token ids to numbers", param="logit_bias"
+        ) from None
+    for value in bias.values():
+        if not -100 <= value <= 100:
+            raise ApiError(
+                400, f"logit_bias must be in [-100, 100], got {value}", param="logit_bias"
+            )
+    return bias

@@ -1,0 +1,139 @@
+"""Runs the server: settings, socket, engine, drain."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import socket
+import sys
+import time
+
+import uvicorn
+
+from jackfield.cli.settings import load_from_arguments, settings_words
+from jackfield.config import LoadedConfig
+from jackfield.config.options import read_options
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.environment import api_key
+from jackfield.errors import ConfigError
+from jackfield_openai_server.app import make_app
+from jackfield_openai_server.arguments import settings_of
+from jackfield_openai_server.engine.messages import Open
+from jackfield_openai_server.options import ServeOptions
+from jackfield_openai_server.served import ServedModel, ServedModels
+from jackfield_openai_server.state import ServerState
+from jackfield_openai_server.tenants import load_tenants
+
+logger = logging.getLogger(__name__)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until a signal ends it. Raises ConfigError, or what kept the engine from being made."""
+    began_s = time.monotonic()
+    given = [f"{key}={value}" for key, value in settings_of(arguments).items()]
+    arguments.set = [*given, *arguments.set]
+    loaded = load_from_arguments(arguments)
+    options = read_options(ServeOptions, "serve", loaded.config, loaded.provenance)
+    state = _state(arguments, loaded, options)
+    listener = _listen(options)
+    return _Server(state, listener, began_s).serve_until_signal()
+
+
+def _state(
+    arguments: argparse.Namespace, loaded: LoadedConfig, options: ServeOptions
+) -> ServerState:
+    tenants = load_tenants(api_key(), options.api_keys_file)
+    if options.host not in _LOOPBACK and not tenants.are_asked:
+        logger.warning(
+            "%s is reached from other machines, and no key is asked for: set JACKFIELD_API_KEY",
+            options.host,
+        )
+        _tell(f"note: {options.host} can be reached from other machines, and no API key is set")
+    names = options.names or (loaded.config.model.reference,)
+    opening = Open(settings_words(arguments))
+    model = ServedModel(names, opening, options, lambda: PluginRegistry.scan(loaded.config.plugins))
+    return ServerState(options, ServedModels((model,)), tenants)
+
+
+def _listen(options: ServeOptions) -> socket.socket:
+    """The socket, bound before anything is loaded. Raises ConfigError where that is not possible."""
+    try:
+        family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
+        address = (options.host, options.port)
+        return socket.create_server(address, family=family, backlog=4096)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {options.host} port {options.port}: {error}. Choose another with --host and --port"
+        ) from None
+
+
+class _Server:
+    """Uvicorn with our state."""
+
+    def __init__(self, state: ServerState, listener: socket.socket, began_s: float) -> None:
+        self._state = state
+        self._listener = listener
+        self._began_s = began_s
+        self._error: Exception | None = None
+        self._loading: asyncio.Task[None] | None = None
+        options = state.options
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(state, self._begin, self._end),
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                root_path=options.root_path,
+                server_header=False,
+                timeout_keep_alive=75,  # longer than a load balancer's
+                timeout_graceful_shutdown=int(options.drain_s),
+                ssl_certfile=options.tls_certificate,
+                ssl_keyfile=options.tls_key,
+                h11_max_incomplete_event_size=64 << 10,
+            )
+        )
+
+    def serve_until_signal(self) -> int:
+        """The exit status. Raises what kept a model from being loaded."""
+        self._server.run(sockets=[self._listener])
+        if self._error is not None:
+            raise self._error
+        return 0
+
+    async def _begin(self, state: ServerState) -> None:
+        """Listen at once and load meanwhile: /health and /ready answer from the start."""
+        self._loading = asyncio.get_running_loop().create_task(self._load(state))
+
+    async def _load(self, state: ServerState) -> None:
+        try:
+            for model in state.models.all:
+                await model.start()
+        except Exception as error:
+            self._error = error
+            self._server.should_exit = True
+            return
+        gc.collect()
+        gc.freeze()  # what stays for good is not looked at again
+        names = ", ".join(name for model in state.models.all for name in model.names)
+        _tell(
+            f"serving {names} on {self._url()} (ready in {time.monotonic() - self._began_s:.1f} s)"
+        )
+
+    async def _end(self, state: ServerState) -> None:
+        if self._loading is not None:
+            self._loading.cancel()
+        for model in state.models.all:
+            await model.close()
+
+    def _url(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        scheme = "http" if self._state.options.tls_certificate is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"jackfield: {text}\n")
+    sys.stderr.flush()

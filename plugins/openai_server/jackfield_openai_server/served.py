@@ -1,0 +1,137 @@
+"""A model that is served: its engine, its text service, and how a request becomes a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.errors import JackfieldError
+from jackfield.interfaces.reasoning_parser import ChatFormat
+from jackfield_openai_server.engine.client import EngineClient
+from jackfield_openai_server.engine.messages import Open, Opened
+from jackfield_openai_server.engine.stream import RequestStream
+from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.options import ServeOptions
+from jackfield_openai_server.parsers import Parsers, choose_parsers
+from jackfield_openai_server.protocol.common import ModelCard, SamplingFields
+from jackfield_openai_server.text import TextService
+
+
+class ServedModel:
+    """One model with its names."""
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        opening: Open,
+        options: ServeOptions,
+        registry: Callable[[], PluginRegistry],  # asked once, on a thread: it takes its time
+    ) -> None:
+        self.names = names
+        self.engine = EngineClient(opening)
+        self.created = int(time.time())
+        self.parsers = Parsers()
+        self._options = options
+        self._registry = registry
+        self._text: TextService | None = None
+
+    async def start(self) -> None:
+        """Start the engine, then open the tokenizer. Raises what kept the engine from being made."""
+        opened = await self.engine.start()
+        text, self.parsers = await asyncio.to_thread(self._open_text, opened)
+        self._text = text  # the last: from now on requests are taken
+
+    async def close(self) -> None:
+        """End the engine."""
+        await self.engine.close()
+        if self._text is not None:
+            self._text.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """True while requests are taken."""
+        return self.engine.is_ready and self._text is not None
+
+    @property
+    def text(self) -> TextService:
+        """Raises ApiError 503 while the model loads."""
+        if self._text is None:
+            raise self._not_ready()
+        return self._text
+
+    @property
+    def facts(self) -> Opened:
+        """What the engine said of itself. Raises ApiError 503 while the model loads."""
+        if self.engine.opened is None:
+            raise self._not_ready()
+        return self.engine.opened
+
+    def _open_text(self, opened: Opened) -> tuple[TextService, Parsers]:
+        options = self._options
+        text = TextService(opened, options.chat_template)
+        found = ChatFormat(architecture=opened.architecture, template=text.template)
+        words = (options.tool_parser, options.reasoning_parser)
+        return text, choose_parsers(self._registry(), found, *words)
+
+    def cards(self) -> list[ModelCard]:
+        """One for each name."""
+        opened = self.engine.opened
+        root, length = (opened.model, opened.max_length) if opened else ("", 0)
+        return [
+            ModelCard(id=name, created=self.created, root=root, max_model_len=length)
+            for name in self.names
+        ]
+
+    def submit(
+        self,
+        prompt: list[int],
+        sampling: Mapping[str, Any],
+        request: SamplingFields,
+        *,
+        priority: int,
+        salt: str,  # in front of the request's own
+    ) -> RequestStream:
+        """Ask the engine. Raises ApiError 503 where there is none."""
+        try:
+            return self.engine.submit(
+                self._truncated(prompt, request.truncate_prompt_tokens),
+                sampling,
+                priority=priority,
+                cache_salt=salt + (request.cache_salt or ""),
+                stream=bool(request.stream),
+            )
+        except JackfieldError:
+            raise self._not_ready() from None
+
+    def _truncated(self, prompt: list[int], limit: int | None) -> list[int]:
+        """The last tokens of a prompt that may not be longer; -1 means what the model allows."""
+        if limit is None:
+            return prompt
+        return prompt[-(self.facts.max_length - 1 if limit < 1 else limit) :]
+
+    def _not_ready(self) -> ApiError:
+        why = self.engine.error
+        text = f"the model is not ready: {why or 'it is loading'}"
+        return ApiError(503, text, code="model_not_ready", retry_after_s=5)
+
+
+class ServedModels:
+    """All models of a server, by name."""
+
+    def __init__(self, models: tuple[ServedModel, ...]) -> None:
+        self.all = models
+        self._by_name = {name: model for model in models for name in model.names}
+
+    def find(self, name: str | None) -> ServedModel:
+        """The model of that name, the first where none is named. Raises ApiError 404."""
+        if not name:
+            return self.all[0]
+        found = self._by_name.get(name)
+        if found is None:
+            names = ", ".join(self._by_name)
+            text = f"the model {name!r} is not served here; served: {names}"
+            raise ApiError(404, text, param="model", code="model_not_found")
+        return found

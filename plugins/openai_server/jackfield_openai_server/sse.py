@@ -1,0 +1,128 @@
+"""Server-sent events: an answer that is written while it comes about."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from jackfield_openai_server.errors import ClientGone, as_api_error
+from jackfield_openai_server.protocol.common import ErrorResponse
+
+T = TypeVar("T")
+DONE = b"data: [DONE]\n\n"
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # for nginx
+]
+_encode = msgspec.json.Encoder().encode
+
+
+def event(value: Any) -> bytes:
+    """One event of OpenAI's streams."""
+    return b"data: " + _encode(value) + b"\n\n"
+
+
+def named_event(name: str, value: Any) -> bytes:
+    """One event of Anthropic's streams and of responses."""
+    return b"event: " + name.encode() + b"\ndata: " + _encode(value) + b"\n\n"
+
+
+def error_event(error: Exception) -> bytes:
+    """What a client is told where an answer fails that has begun."""
+    return event(ErrorResponse(as_api_error(error).details())) + DONE
+
+
+class EventStream(Response):
+    """Sends what `events` yields, each piece one or more whole events.
+
+    The status is sent with the first piece, so that what fails before it is an ordinary error. A client that goes away
+    closes `events`; one that reads nothing for `write_timeout_s` is one that went away.
+    """
+
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        *,
+        failed: Any = error_event,
+        write_timeout_s: float = 60.0,
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self._events = events
+        self._failed = failed
+        self._write_timeout_s = write_timeout_s
+        self._sending_s: float | None = None  # since when a piece waits for the client
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Of an ASGI application."""
+        writing = asyncio.ensure_future(self._write(send))
+        leaving = asyncio.ensure_future(_gone(receive))
+        try:
+            while not (writing.done() or leaving.done() or self._is_stuck()):
+                await asyncio.wait(
+                    (writing, leaving),
+                    timeout=self._write_timeout_s / 4,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            if not writing.done():
+                writing.cancel()
+                await asyncio.wait((writing,))
+            if not writing.cancelled():
+                writing.result()
+        finally:
+            leaving.cancel()
+            writing.cancel()
+
+    def _is_stuck(self) -> bool:
+        """True where the client has read nothing for too long."""
+        began_s = self._sending_s
+        return began_s is not None and time.monotonic() - began_s > self._write_timeout_s
+
+    async def _write(self, send: Send) -> None:
+        events = self._events
+        try:
+            piece = await anext(events, b"")  # raises what is wrong with the request
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await self._send(send, piece)
+            try:
+                async for piece in events:
+                    await self._send(send, piece)
+            except Exception as error:  # the status is out: what went wrong is the last event
+                await self._send(send, self._failed(error))
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await events.aclose()
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        self._sending_s = time.monotonic()
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        self._sending_s = None
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives. Raises ClientGone, and cancels it, where the client goes away before."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request.receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        return working.result()
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,))

@@ -1,0 +1,93 @@
+"""What all endpoints share: models, settings, figures, and the way in for requests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.generation import Generation
+from jackfield_openai_server.metrics import Metrics, RequestTimer
+from jackfield_openai_server.options import ServeOptions
+from jackfield_openai_server.protocol.common import SamplingFields
+from jackfield_openai_server.served import ServedModel, ServedModels
+from jackfield_openai_server.tenants import Tenant, Tenants
+
+TIMEOUT_HEADER = "x-request-timeout-s"
+
+
+class ServerState:
+    """One server."""
+
+    def __init__(self, options: ServeOptions, models: ServedModels, tenants: Tenants) -> None:
+        self.options = options
+        self.models = models
+        self.tenants = tenants
+        self.metrics = Metrics()
+        self.metrics.watch(models)
+
+    def generate(
+        self,
+        http: Request,
+        model: ServedModel,
+        prompt: list[int],
+        sampling: Mapping[str, Any],
+        request: SamplingFields,
+    ) -> Generation:
+        """Let a request in. Raises ApiError where it has to stay out."""
+        tenant: Tenant = http.scope["tenant"]
+        self._check_queue(model, len(prompt))
+        deadline_s = self._deadline_s(http)
+        tenant.enter()
+        try:
+            priority = (request.priority or 0) + tenant.limits.priority
+            salt = f"{tenant.name}/" if self.tenants.are_asked else ""
+            stream = model.submit(prompt, sampling, request, priority=priority, salt=salt)
+        except BaseException:
+            tenant.leave()
+            raise
+        timer = RequestTimer(self.metrics, model.names[0], len(prompt))
+        return Generation(model, stream, timer, deadline_s, tenant.leave)
+
+    def _check_queue(self, model: ServedModel, num_tokens: int) -> None:
+        options, engine = self.options, model.engine
+        limits = (
+            ("requests", engine.num_queued + 1, options.max_queued_requests),
+            ("prompt tokens", engine.num_queued_tokens + num_tokens, options.max_queued_tokens),
+        )
+        for what, number, limit in limits:
+            # One request is let in however long it is.
+            if limit is not None and number > limit and engine.num_queued:
+                raise ApiError(
+                    503,
+                    f"the queue is full: {engine.num_queued} requests wait, and this one would make it {number} "
+                    f"{what}; the limit is {limit}. Try again later",
+                    code="queue_full",
+                    retry_after_s=1,
+                )
+
+    def _deadline_s(self, http: Request) -> float | None:
+        given, limit_s = http.headers.get(TIMEOUT_HEADER), self.options.request_timeout_s
+        if given is None:
+            return limit_s
+        try:
+            seconds = float(given)
+        except ValueError:
+            seconds = -1.0
+        if not 0 < seconds < 1e9:
+            raise ApiError(400, f"{TIMEOUT_HEADER} must be a number of seconds, got {given!r}")
+        return seconds if limit_s is None else min(seconds, limit_s)
+
+
+def state_of(http: Request) -> ServerState:
+    """The server that a request came to."""
+    state: ServerState = http.app.state.server
+    return state
+
+
+def new_id(prefix: str) -> str:
+    """An id that no other answer has."""
+    return f"{prefix}-{uuid.uuid4().hex}"

@@ -1,0 +1,99 @@
+"""Texts, conversations and token ids: what the server's process does with the model's tokenizer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jackfield.activation import PluginRef
+from jackfield.discovery.loading import FAULTS, load_target
+from jackfield.errors import ConfigError, RequestError
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
+from jackfield_openai_server.engine.messages import Opened
+
+T = TypeVar("T")
+
+
+class TextService:
+    """Encodes on a thread of its own, one text at a time, so that a long prompt holds up no stream."""
+
+    def __init__(self, opened: Opened, template_file: str | None = None) -> None:
+        self._missing = opened.missing_tokenizer
+        self._encoder = _open(opened)
+        self._decoder = _open(opened)  # a tokenizer is used from one thread at a time
+        self._template = None if template_file is None else _read(template_file)
+        self._thread = ThreadPoolExecutor(1, "jackfield-text")
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """False where prompts must be token ids."""
+        return self._encoder is not None
+
+    async def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """The token ids of a text."""
+        return await self._run(
+            lambda tokenizer: tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        )
+
+    async def render(self, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]) -> str:
+        """The prompt of a conversation, as the chat template writes it."""
+        if self._template is not None:
+            values = {"chat_template": self._template, **values}
+        return await self._run(lambda tokenizer: tokenizer.apply_chat_template(messages, **values))
+
+    async def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of token ids, special ones included."""
+        return await self._run(
+            lambda tokenizer: tokenizer.decode(token_ids, skip_special_tokens=False)
+        )
+
+    def token(self, token_id: int) -> str:
+        """The text of one token; used in the event loop only."""
+        if self._decoder is None:
+            return f"token_id:{token_id}"
+        return self._decoder.decode([token_id], skip_special_tokens=False)
+
+    @property
+    def template(self) -> str:
+        """The source of the chat template; empty where there is none."""
+        own = None if self._encoder is None else self._encoder.chat_template
+        return self._template or own or ""
+
+    async def _run(self, call: Callable[[Tokenizer], T]) -> T:
+        tokenizer = self._encoder
+        if tokenizer is None:
+            raise RequestError(
+                f"a text prompt needs a tokenizer, and there is none ({self._missing}). Give token ids, or name a "
+                "model that has a tokenizer with model.tokenizer"
+            )
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, call, tokenizer)
+        except RequestError:
+            raise
+        except FAULTS as error:
+            text = f"the tokenizer cannot do this: {type(error).__name__}: {error}"
+            raise RequestError(text) from error
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _open(opened: Opened) -> Tokenizer | None:
+    if opened.tokenizer_plugin is None:
+        return None
+    card: TokenizerFormat = load_target(PluginRef(**opened.tokenizer_plugin))
+    path = Path(opened.tokenizer_path)
+    return card.open(ModelFiles(reference=opened.tokenizer_reference, path=path))
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"options.serve.chat_template = {file}: {error}") from None

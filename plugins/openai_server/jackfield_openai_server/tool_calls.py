@@ -1,0 +1,36 @@
+"""Calls of tools: their ids, and what of a conversation a chat template wants to see of them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any
+
+_LETTERS = string.ascii_letters + string.digits
+_LENGTH = 9  # Mistral's templates take no other
+
+
+def call_id() -> str:
+    """An id for a call."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+
+
+def with_parsed_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message with the arguments of its calls as objects, which is what templates write out."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    return {**message, "tool_calls": [_parsed(call) for call in calls]}
+
+
+def _parsed(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("arguments"), str):
+        return call
+    try:
+        arguments = json.loads(function["arguments"] or "{}")
+    except ValueError:
+        return call  # a template may write it as it is
+    return {**call, "function": {**function, "arguments": arguments}}

@@ -1,0 +1,128 @@
+"""Servers on the reference platform, started as users start them, and official clients of them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from jackfield_testing.models import write_model
+
+READY_S = 120
+# A prompt that begins with <echo> is answered with its rest, again and again, or up to <end>.
+ECHO = "<echo>{{ messages[-1].content }}<end>"
+
+
+class Server:
+    """A running `jackfield serve`."""
+
+    def __init__(self, process: subprocess.Popen, url: str, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self._log = log
+        self._clients = []
+        self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def openai(self, key="unused") -> OpenAI:
+        http = httpx.Client(trust_env=False, timeout=60)
+        self._clients.append(http)
+        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, http_client=http)
+
+    def metric(self, name: str) -> float:
+        """The sum of a series over its labels."""
+        lines = self.http.get("/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"jackfield_{name}[{{ ]", line))  # fmt: skip
+
+    def wait_for(self, condition, timeout_s=30):
+        """Until `condition()` is true; what it gave."""
+        end_s = time.monotonic() + timeout_s
+        while not (found := condition()):
+            assert time.monotonic() < end_s, f"waited {timeout_s} s in vain\n{self.log}"
+            time.sleep(0.05)
+        return found
+
+    def engine_pid(self) -> int:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return int(children.split()[0])
+
+    def close(self) -> int:
+        for client in (self.http, *self._clients):
+            client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextmanager
+def serving(folder: Path, *words: str, env=None, model=None):
+    """A server on a tiny model of the reference platform."""
+    log = folder / "log"
+    if model is None:
+        write_model(folder / "tiny")
+        model = folder / "tiny"
+        words = (
+            "--platform", "reference", "--set", "select.weight_format=dummy",
+            "--set", "options.reference.echo_token_id=257", "--served-model-name", "tiny", *words,
+        )  # fmt: skip
+    command = [sys.executable, "-m", "jackfield.cli.main", "serve", str(model), "--port", "0"]
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [*command, *words], stderr=stream, stdout=stream, env={**os.environ, **(env or {})}
+        )
+    try:
+        end_s = time.monotonic() + READY_S
+        while not (found := re.search(r"serving .* on (http\S+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end_s, log.read_text()
+            time.sleep(0.05)
+        server = Server(process, found[1], log)
+        yield server
+        server.close()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return server.openai()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a server of the test's own."""
+    return lambda *words, **values: serving(tmp_path, *words, **values)
+
+
+def echoed(text, **values):
+    """Arguments of a chat completion that is answered with `text`."""
+    return {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": 300,
+        **values,
+        "extra_body": {"chat_template": ECHO, **values.get("extra_body", {})},
+    }
+
+
+@pytest.fixture
+def echo():
+    return echoed
