@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from jackfield.errors import RequestError
@@ -13,9 +14,30 @@ from jackfield.errors import RequestError
 _NO_BIAS: Mapping[int, float] = {}
 
 
+class OpenFloat(float):
+    """A default that nobody asked for: what a model's files say comes before it."""
+
+
+class OpenInt(int):
+    """Likewise, of whole numbers."""
+
+
+class OpenTexts(tuple[str, ...]):
+    """Likewise, of texts."""
+
+    __slots__ = ()
+
+
+MAX_TOKENS: int = OpenInt(128)  # new tokens where nobody says how many
+OPEN_STOP: tuple[str, ...] = OpenTexts()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     """How the tokens of one request are drawn and when it stops.
+
+    None means the default of a field (as it is where it is left out), numbers of NumPy are numbers, and a field that is left
+    out takes what the model's generation_config.json says, if it says something. `with_defaults` does that.
 
     Raises RequestError where a value is not allowed; `from_mapping` also for unknown names. What a worker must know
     is a named feature (`sampling.top_k`): a platform that does not declare it never sees such a request.
@@ -38,20 +60,22 @@ class SamplingParams:
     )
 
     n: int = 1  # outputs for the one prompt
-    max_tokens: int | None = 16  # new tokens at most; None: as many as the model's length allows
-    min_tokens: int = 0  # end tokens and stop tokens are masked before this many
-    temperature: float = 1.0  # 0 is greedy
+    max_tokens: int | None = (
+        MAX_TOKENS  # new tokens at most; None: as many as the model's length allows
+    )
+    min_tokens: int = OpenInt(0)  # end tokens and stop tokens are masked before this many
+    temperature: float = OpenFloat(1.0)  # 0 is greedy
     # of the most likely tokens as many as have this much probability together; 1: all
-    top_p: float = 1.0
-    top_k: int = 0  # 0: all
-    min_p: float = 0.0  # relative to the most likely token
-    repetition_penalty: float = 1.0  # over prompt and output
+    top_p: float = OpenFloat(1.0)
+    top_k: int = OpenInt(0)  # 0: all
+    min_p: float = OpenFloat(0.0)  # relative to the most likely token
+    repetition_penalty: float = OpenFloat(1.0)  # over prompt and output
     presence_penalty: float = 0.0  # over the output
     frequency_penalty: float = 0.0  # over the output
     logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)  # by token id
     # equal seeds draw equal tokens; None: from model.seed and the number of the request
     seed: int | None = None
-    stop: str | tuple[str, ...] = ()  # kept as a tuple
+    stop: str | tuple[str, ...] = OPEN_STOP  # kept as a tuple
     include_stop: bool = False  # keep the stop string in the text
     stop_token_ids: tuple[int, ...] = ()  # end the output, beside the end tokens
     ignore_eos: bool = False  # go on past end tokens
@@ -60,13 +84,20 @@ class SamplingParams:
     skip_special_tokens: bool = True  # leave them out of the text
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
-        else:
-            object.__setattr__(self, "stop", tuple(self.stop))
-        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids))
+        for item in fields(self):
+            value = getattr(self, item.name)
+            plain = _plain(item, value)
+            if plain is not value:
+                object.__setattr__(self, item.name, plain)
         for check in _CHECKS:
             check(self)
+
+    def with_defaults(self, values: Mapping[str, Any]) -> SamplingParams:
+        """These parameters with `values` for those fields that were left open, as a model's files ask for it."""
+        left = {name: value for name, value in values.items() if _is_open(getattr(self, name))}
+        if "max_tokens" in left:
+            left["max_tokens"] = max(left["max_tokens"], self.min_tokens)
+        return replace(self, **left) if left else self
 
     @property
     def is_greedy(self) -> bool:
@@ -89,6 +120,50 @@ class SamplingParams:
                     f"unknown sampling field {name!r}{hint or '.'} Allowed: {', '.join(sorted(known))}"
                 )
         return cls(**values)
+
+
+def _is_open(value: Any) -> bool:
+    return isinstance(value, OpenFloat | OpenInt | OpenTexts)
+
+
+def _plain(item: Field[Any], value: Any) -> Any:
+    """A value as the field keeps it: None as its default, numbers of NumPy as Python's, lists as tuples."""
+    if value is None and item.name == "max_tokens":
+        return None  # as many as the model's length allows
+    if value is None:
+        return item.default if item.default is not MISSING else _NO_BIAS
+    if item.name == "stop":
+        return (value,) if isinstance(value, str) else _as_tuple(item.name, value, "texts")
+    if item.name == "stop_token_ids":
+        return tuple(map(_as_number, _as_tuple(item.name, value, "token ids")))
+    if item.name == "logit_bias" and isinstance(value, Mapping):
+        return {_as_id(token_id): _as_number(bias) for token_id, bias in value.items()}
+    if item.name == "top_k" and type(value) is int and value == -1:
+        return 0  # as vLLM writes "all"
+    return _as_number(value)
+
+
+def _as_tuple(name: str, value: Any, what: str) -> tuple[Any, ...]:
+    if isinstance(value, tuple):
+        return value
+    try:
+        return tuple(value)
+    except TypeError:
+        raise RequestError(f"{name} must be a list of {what} or None, got {value!r}") from None
+
+
+def _as_id(value: Any) -> Any:
+    """A token id, which is a text where it was the key of a JSON object."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else _as_number(value)
+
+
+def _as_number(value: Any) -> Any:
+    """A number of Python where `value` is one of another library, else the value itself."""
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def _check_range(name: str, low: float, high: float, *, open_low: bool = False) -> Any:
@@ -129,9 +204,20 @@ def _check_lengths(params: SamplingParams) -> None:
         )
 
 
+def _check_stop_ids(params: SamplingParams) -> None:
+    for token_id in params.stop_token_ids:
+        if not isinstance(token_id, int) or token_id < 0:
+            raise RequestError(f"stop_token_ids must hold token ids, got {token_id!r}")
+
+
 def _check_bias(params: SamplingParams) -> None:
+    if not isinstance(params.logit_bias, Mapping):
+        raise RequestError(
+            f"logit_bias must map token ids to numbers, got {params.logit_bias!r}; e.g. {{50256: -100.0}}"
+        )
     for token_id, bias in params.logit_bias.items():
-        if not isinstance(token_id, int) or token_id < 0 or math.isnan(bias):
+        is_id = isinstance(token_id, int) and token_id >= 0
+        if not is_id or not isinstance(bias, int | float) or math.isnan(bias):
             raise RequestError(
                 f"logit_bias must map token ids to numbers, got {token_id!r}: {bias!r}"
             )
@@ -153,5 +239,6 @@ _CHECKS = (
     _check_count("logprobs", 0, optional=True),
     _check_count("prompt_logprobs", 0, optional=True),
     _check_stop,
+    _check_stop_ids,
     _check_bias,
 )

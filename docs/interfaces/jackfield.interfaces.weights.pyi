@@ -27,6 +27,10 @@ class Checkpoint(ABC):
         ...
 
     @property
+    def generation(self) -> Mapping[str, Any]:
+        ...
+
+    @property
     @abstractmethod
     def tensors(self) -> Mapping[str, TensorInfo]:
         ...

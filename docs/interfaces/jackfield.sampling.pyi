@@ -4,29 +4,40 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 from typing import ClassVar
+class OpenFloat(float):
+    ...
+class OpenInt(int):
+    ...
+class OpenTexts(tuple[str, ...]):
+    ...
+MAX_TOKENS: int = OpenInt(128)
+OPEN_STOP: tuple[str, ...] = OpenTexts()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     FEATURE: ClassVar[str] = 'sampling'
     PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens'})
     n: int = 1
-    max_tokens: int | None = 16
-    min_tokens: int = 0
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
+    max_tokens: int | None = MAX_TOKENS
+    min_tokens: int = OpenInt(0)
+    temperature: float = OpenFloat(1.0)
+    top_p: float = OpenFloat(1.0)
+    top_k: int = OpenInt(0)
+    min_p: float = OpenFloat(0.0)
+    repetition_penalty: float = OpenFloat(1.0)
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)
     seed: int | None = None
-    stop: str | tuple[str, ...] = ()
+    stop: str | tuple[str, ...] = OPEN_STOP
     include_stop: bool = False
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     skip_special_tokens: bool = True
+
+    def with_defaults(self, values: Mapping[str, Any]) -> SamplingParams:
+        ...
 
     @property
     def is_greedy(self) -> bool:

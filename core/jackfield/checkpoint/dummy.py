@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jackfield.checkpoint.json_file import read_json
+from jackfield.checkpoint.generation import FILE as GENERATION
+from jackfield.checkpoint.json_file import read_if_there, read_json
 from jackfield.decision import Reason
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.card import Facts
@@ -36,6 +37,7 @@ class DummyCheckpoint(Checkpoint):
 
     def __init__(self, files: ModelFiles) -> None:
         self._config = read_json(files.path / CONFIG)
+        self._generation = read_if_there(files.find(GENERATION))
 
     @property
     def is_synthetic(self) -> bool:
@@ -46,6 +48,11 @@ class DummyCheckpoint(Checkpoint):
     def config(self) -> Mapping[str, Any]:
         """The content of config.json."""
         return self._config
+
+    @property
+    def generation(self) -> Mapping[str, Any]:
+        """The content of generation_config.json."""
+        return self._generation
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:

@@ -9,6 +9,11 @@ from typing import Any
 from jackfield.errors import CheckpointError
 
 
+def read_if_there(path: Path | None) -> dict[str, Any]:
+    """The object in the file, an empty one where there is no file. Raises CheckpointError."""
+    return read_json(path) if path else {}
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in the file. Raises CheckpointError."""
     try:

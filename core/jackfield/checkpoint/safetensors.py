@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jackfield.checkpoint.json_file import read_json
+from jackfield.checkpoint.generation import FILE as GENERATION
+from jackfield.checkpoint.json_file import read_if_there, read_json
 from jackfield.checkpoint.mapped_file import MappedFile
 from jackfield.checkpoint.safetensors_header import StoredTensor, parse_header
 from jackfield.decision import Reason
@@ -45,6 +46,7 @@ class SafetensorsCheckpoint(Checkpoint):
 
     def __init__(self, files: ModelFiles) -> None:
         self._config = read_json(files.path / CONFIG)
+        self._generation = read_if_there(files.find(GENERATION))
         self._places: dict[str, tuple[MappedFile, StoredTensor]] = {}
         self._tensors: dict[str, TensorInfo] = {}
         self._shards: list[MappedFile] = []
@@ -68,6 +70,11 @@ class SafetensorsCheckpoint(Checkpoint):
     def config(self) -> Mapping[str, Any]:
         """The content of config.json."""
         return self._config
+
+    @property
+    def generation(self) -> Mapping[str, Any]:
+        """The content of generation_config.json."""
+        return self._generation
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jackfield.checkpoint import tokenizer_settings as names
 from jackfield.checkpoint.chat_template import ChatTemplate
+from jackfield.checkpoint.generation import FILE as GENERATION
 from jackfield.checkpoint.tokenizer_settings import TokenizerSettings
 from jackfield.decision import Reason
 from jackfield.errors import CheckpointError, ModelError
@@ -41,7 +42,7 @@ class HfTokenizerFormat(TokenizerFormat):
         if path is None:
             raise ModelError(
                 f"no tokenizer in {files.path}: looked for {TOKENIZER} (and beside it "
-                f"{names.TOKENIZER_CONFIG}, {names.SPECIAL_TOKENS}, {names.GENERATION_CONFIG}, "
+                f"{names.TOKENIZER_CONFIG}, {names.SPECIAL_TOKENS}, {GENERATION}, "
                 f"{names.TEMPLATE}). Add the model's tokenizer.json, or name another tokenizer with "
                 "model.tokenizer"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jackfield.checkpoint.chat_template import DEFAULT, read_sources
+from jackfield.checkpoint.generation import FILE as GENERATION
 from jackfield.checkpoint.json_file import read_json
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.model_source import ModelFiles
@@ -12,7 +13,6 @@ from jackfield.interfaces.model_source import ModelFiles
 CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
-GENERATION_CONFIG = "generation_config.json"
 TEMPLATE = "chat_template.jinja"
 TEMPLATE_JSON = "chat_template.json"  # of older multi-modal models
 TEMPLATES = "additional_chat_templates/*.jinja"
@@ -76,7 +76,7 @@ class TokenizerSettings:
         """Those of generation_config.json (one or a list), then the tokenizer's own."""
         end = self.roles.get("eos_token")
         own = backend.token_to_id(end) if end else None
-        listed = _read(self._files, GENERATION_CONFIG).get("eos_token_id")
+        listed = _read(self._files, GENERATION).get("eos_token_id")
         ids = listed if isinstance(listed, list) else [listed]
         return [int(i) for i in (*ids, own) if i is not None]
 

@@ -19,6 +19,9 @@ def print_explanation(document: Mapping[str, Any], *, with_facts: bool = False) 
     profile = document["profile"]
     where = f", on the machine of profile {profile}" if profile else ""
     print(f"{model['architecture'] or 'model'} in {model['path'] or model['reference']}{where}\n")
+    if defaults := model.get("sampling"):  # absent in what earlier releases wrote
+        words = ", ".join(f"{name}={value}" for name, value in defaults.items())
+        print(f"sampling defaults of the model, where a request leaves them open: {words}\n")
     for decision in map(decision_of, document["decisions"]):
         print(decision.report())
         if with_facts:

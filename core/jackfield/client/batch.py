@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from jackfield.engine.prompt import Prompt, Prompts, is_single
+from jackfield.engine.prompt import KINDS, Prompt, Prompts, is_single
 from jackfield.errors import RequestError
 from jackfield.request import CompletionOutput, FinishReason, RequestMetrics, RequestOutput
 
@@ -56,8 +56,7 @@ def as_list(prompts: Prompts) -> list[Prompt]:
         return [prompts] if is_single(prompts) else list(prompts)  # type: ignore[arg-type]
     except (TypeError, KeyError):
         raise RequestError(
-            "prompts must be text, token ids, chat messages, or a list of such, "
-            f"got {type(prompts).__name__}"
+            f"prompts must be {KINDS}; or a list of such. Got {type(prompts).__name__}"
         ) from None
 
 

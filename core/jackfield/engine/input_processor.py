@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import index
 from typing import Any
 
 from jackfield.discovery.loading import FAULTS
-from jackfield.engine.prompt import ChatMessage, Prompt, is_chat
+from jackfield.engine.prompt import ChatMessage, Prompt, is_chat, plain_prompt
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
 from jackfield.interfaces.tokenizer import Tokenizer
@@ -25,6 +25,7 @@ class InputProcessor:
         *,
         vocab_size: int,
         max_length: int,  # tokens of one request, prompt and output
+        defaults: Mapping[str, Any] | None = None,  # of sampling, where a request leaves them open
         unscaled_length: int | None = None,  # as `ModelSpec.unscaled_length`
         missing_tokenizer: str = "",  # why there is no tokenizer
         platform: str = "",  # in words, for messages
@@ -35,6 +36,7 @@ class InputProcessor:
         self._vocab_size = vocab_size
         self._max_length = max_length
         self._unscaled_length = unscaled_length
+        self._defaults = defaults or {}
         self._missing_tokenizer = missing_tokenizer or "the model's files hold none"
         self._platform = platform
         self._features = features
@@ -52,6 +54,7 @@ class InputProcessor:
     ) -> EngineRequest:
         """The checked request. Raises RequestError; `request_id` None takes a running number."""
         sampling = SamplingParams() if sampling is None else sampling
+        sampling = self._completed(sampling)
         self._check_sampling(sampling)
         text, token_ids = self._tokenized(prompt)
         self._check_length(len(token_ids))
@@ -75,16 +78,12 @@ class InputProcessor:
         return length is not None and not sampling.computes_within(len(token_ids), length)
 
     def _tokenized(self, prompt: Prompt) -> tuple[str | None, list[int]]:
+        prompt = plain_prompt(prompt)
         if isinstance(prompt, str):
             if not prompt:
                 raise _empty()
             tokenizer = self._needed("text")
             return prompt, self._encoded(lambda: tokenizer.encode(prompt))
-        if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
-            raise RequestError(
-                "a prompt must be text, a list of token ids, or a list of chat messages, "
-                f"got {type(prompt).__name__}"
-            )
         if is_chat(prompt):
             return self._encode_chat(prompt)
         return None, self._checked_ids(prompt)
@@ -153,12 +152,16 @@ class InputProcessor:
                 "model allows more"
             )
 
-    def _check_sampling(self, sampling: SamplingParams) -> None:
+    def _completed(self, sampling: SamplingParams) -> SamplingParams:
+        """With what the model's authors want where the request leaves a field open."""
         if not isinstance(sampling, SamplingParams):
             raise RequestError(
                 f"sampling parameters must be a SamplingParams, got {type(sampling).__name__}; "
                 "SamplingParams.from_mapping() makes one of names and values"
             )
+        return sampling.with_defaults(self._defaults)
+
+    def _check_sampling(self, sampling: SamplingParams) -> None:
         self._check_features(sampling)
         self._check_vocabulary("logit_bias", sampling.logit_bias)
         self._check_vocabulary("stop_token_ids", sampling.stop_token_ids)

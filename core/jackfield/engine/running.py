@@ -41,6 +41,7 @@ class Running:
             tokenizer,
             vocab_size=blueprint.spec.vocab_size,
             max_length=max_length(config),
+            defaults=blueprint.model.sampling,
             unscaled_length=blueprint.spec.unscaled_length,
             missing_tokenizer=blueprint.model.missing_tokenizer,
             platform=blueprint.platform_in_words,

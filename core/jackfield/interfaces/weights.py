@@ -38,6 +38,11 @@ class Checkpoint(ABC):
         """The content of config.json, or what the format's own metadata say, with `architectures`."""
 
     @property
+    def generation(self) -> Mapping[str, Any]:
+        """The content of generation_config.json, or what the format's own metadata say in its words; may be empty."""
+        return {}
+
+    @property
     @abstractmethod
     def tensors(self) -> Mapping[str, TensorInfo]:
         """All tensors by name; reading this reads headers only."""

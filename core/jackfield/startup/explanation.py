@@ -32,6 +32,7 @@ def explain(plan: Draft | Blueprint, profile: Profile | None = None) -> dict[str
             "reference": plan.loaded.config.model.reference,
             "path": str(files.path) if files else None,
             "architecture": plan.model.architecture,
+            "sampling": dict(plan.model.sampling),
         },
         "decisions": [asdict(decision) for decision in plan.activation.decisions],
         "idle_rules": list(plan.idle_rules),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jackfield.activation import PluginRef
+from jackfield.checkpoint.generation import sampling_defaults
 from jackfield.checkpoint.quantization import read_quantization
 from jackfield.config import EngineConfig
 from jackfield.decision import Candidate, Decision, Reason, Verdict
@@ -59,6 +60,8 @@ class ModelChoice:
     spec: ModelSpec
     tokenizer_files: ModelFiles
     missing_tokenizer: str = ""  # why there is none; token ids still work
+    # of sampling parameters that a user leaves open, as the model's authors want them
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -75,6 +78,7 @@ class ModelDraft:
     spec: ModelSpec | None = None
     tokenizer_files: ModelFiles | None = None
     missing_tokenizer: str | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str | None:
@@ -100,6 +104,7 @@ class ModelDraft:
             spec=self.spec,
             tokenizer_files=self.tokenizer_files,
             missing_tokenizer=self.missing_tokenizer,
+            sampling=self.sampling,
         )
 
 
@@ -118,7 +123,7 @@ def choose_model(chooser: Chooser, config: EngineConfig) -> ModelDraft:
     if files is None:
         chooser.leave_open(WEIGHT_FORMATS, "model", "the model's source")
     else:
-        draft.config = chooser.attempt(lambda: _config(chooser, files))
+        draft.config = chooser.attempt(lambda: _config(chooser, files, draft))
     values = draft.config
     if values is None:
         chooser.leave_open(MODELS, "model", "the checkpoint's config")
@@ -158,8 +163,8 @@ def _resolve(chooser: Chooser, text: str, revision: str | None, subject: str) ->
     return files
 
 
-def _config(chooser: Chooser, files: ModelFiles) -> Mapping[str, Any]:
-    """The config of the checkpoint, by the weight format that is selected for it."""
+def _config(chooser: Chooser, files: ModelFiles, draft: ModelDraft) -> Mapping[str, Any]:
+    """The config of the checkpoint, by the weight format that is selected for it; notes its defaults of sampling."""
     point = ChoicePoint(kind=WEIGHT_FORMATS, setting="weight_format", subject="model", need=files)
     plugin = chooser.choose(point)
     weight_format: WeightFormat = chooser.registry.card(plugin)
@@ -167,6 +172,8 @@ def _config(chooser: Chooser, files: ModelFiles) -> Mapping[str, Any]:
         opened: Checkpoint = returned(weight_format.open(files), Checkpoint, "open")
         with opened as checkpoint:
             values = dict(returned(checkpoint.config, Mapping, "config"))
+            generation = dict(returned(checkpoint.generation, Mapping, "generation"))
+    draft.sampling = sampling_defaults(generation, f"the generation config of {files.reference!r}")
     names = values.get("architectures") or []
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise CheckpointError(

@@ -16,6 +16,14 @@ from jackfield_gguf.names import CanonicalName, Undo, canonical_name
 from jackfield_gguf.parts import GgufModel
 from jackfield_gguf.reader import GgufTensor
 
+_SAMPLING = {
+    "temp": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "penalty_repeat": "repetition_penalty",
+}
+
 
 class GgufCheckpoint(Checkpoint):
     """Plain elements are handed out as views of the map, blocks as new float32 buffers."""
@@ -37,6 +45,15 @@ class GgufCheckpoint(Checkpoint):
     def config(self) -> Mapping[str, Any]:
         """What config.json would say."""
         return self._config
+
+    @property
+    def generation(self) -> Mapping[str, Any]:
+        """What generation_config.json would say (general.sampling.*)."""
+        return {
+            word: self._file[f"general.sampling.{key}"]
+            for key, word in _SAMPLING.items()
+            if f"general.sampling.{key}" in self._file
+        }
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:

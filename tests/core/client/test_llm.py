@@ -2,7 +2,9 @@ import gc
 import json
 import threading
 import tracemalloc
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jackfield.client import LLM
@@ -97,6 +99,26 @@ def test_an_error_in_a_row_ends_that_request_alone(open_llm):
 def test_there_must_be_one_set_of_parameters_for_all_or_one_for_each(llm):
     with pytest.raises(RequestError, match="3 prompts came with 2 sampling_params"):
         llm.generate(["a", "b", "c"], [GREEDY, GREEDY])
+
+
+def test_prompts_in_mappings_and_arrays_are_answered_as_their_content(llm):
+    ids = llm.tokenizer.encode("ab")
+
+    forms = [{"prompt": "ab"}, {"prompt_token_ids": ids}, np.array(ids), ids]
+    assert len({text for form in forms for text in texts(llm.generate(form, GREEDY))}) == 1
+    assert len(set(texts(llm.generate(forms, GREEDY)))) == 1
+
+
+def test_what_a_request_leaves_open_is_as_the_authors_of_the_model_want_it(model, open_llm):
+    wanted = {"do_sample": False, "max_new_tokens": 3}
+    (Path(model) / "generation_config.json").write_text(json.dumps(wanted))
+    llm = open_llm()
+
+    left_open, given = llm.generate(["ab", "ab"], [SamplingParams(), SamplingParams(max_tokens=5)])
+
+    assert len(left_open.outputs[0].token_ids) == 3
+    assert given.outputs[0].token_ids[:3] == left_open.outputs[0].token_ids  # both greedy
+    assert llm.explanation()["model"]["sampling"] == {"max_tokens": 3, "temperature": 0.0}
 
 
 def test_a_salt_keeps_prefixes_apart(llm):
