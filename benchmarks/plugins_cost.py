@@ -183,12 +183,12 @@ def patch_scheduler() -> Iterator[list[float]]:
 def count_calls(folder: Path) -> dict[str, Any]:
     """How often an observer is called while an engine runs to the end of its requests."""
     engine, (observer,) = open_engine(folder, observers=1)
+    maker = engine.text_maker(engine.finish)
     num_steps = num_tokens = 0
     with engine:
         while engine.has_unfinished:
-            ended = [output for output in engine.step() if output.finished]
+            num_tokens += sum(len(delta.token_ids) for delta in maker.make(engine.step()))
             num_steps += 1
-            num_tokens += sum(len(output.outputs[0].token_ids) for output in ended)
     calls = observer.num_calls
     return {
         "steps": num_steps,

@@ -1,52 +1,13 @@
 # Part of: jackfield 0.1
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
 from typing import Any
-from typing import Self
-from jackfield.config import EngineConfig
-from jackfield.config import LoadedConfig
-from jackfield.decision import Decision
-from jackfield.discovery.registry import PluginRegistry
+from jackfield.client.client import Client
 from jackfield.engine.prompt import ChatMessage
 from jackfield.engine.prompt import Prompts
-from jackfield.interfaces.model_source import ModelFiles
-from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
-class LLM:
-
-    def __init__(self, model: str, *, dtype: str='auto', config_file: Path | str | None=None, settings: Mapping[str, Any] | None=None, plugins: Sequence[str]=()) -> None:
-        ...
-
-    @classmethod
-    def from_config(cls, loaded: LoadedConfig, registry: PluginRegistry | None=None) -> Self:
-        ...
-
-    @property
-    def config(self) -> EngineConfig:
-        ...
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        ...
-
-    def explanation(self) -> dict[str, Any]:
-        ...
-
-    @property
-    def vocab_size(self) -> int:
-        ...
-
-    @property
-    def files(self) -> ModelFiles:
-        ...
-
-    @property
-    def tokenizer(self) -> Tokenizer | None:
-        ...
+class LLM(Client):
 
     def generate(self, prompts: Prompts, sampling_params: SamplingParams | Sequence[SamplingParams] | None=None, *, progress: bool=False, priority: int | Sequence[int]=0, cache_salt: str | Sequence[str]='') -> list[RequestOutput]:
         ...
@@ -58,13 +19,4 @@ class LLM:
         ...
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
-        ...
-
-    def close(self) -> None:
-        ...
-
-    def __enter__(self) -> Self:
-        ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         ...

@@ -30,6 +30,9 @@ class Tokenizer(ABC):
     def chat_template(self) -> str | None:
         ...
 
+    def piece(self, token_id: int) -> str | None:
+        ...
+
     def apply_chat_template(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool=True, **values: Any) -> str:
         ...
 class TokenizerFormat(Card):

@@ -104,7 +104,10 @@ class TokenizerKit(CardKit):
     def test_it_may_move_between_threads(self, tokenizer: Tokenizer) -> None:
         ...
 
-    def test_two_may_be_used_at_once(self, card: TokenizerFormat, sample: ModelFiles) -> None:
+    def test_two_threads_may_use_it_at_once(self, tokenizer: Tokenizer) -> None:
+        ...
+
+    def test_a_piece_is_what_its_token_adds(self, tokenizer: Tokenizer) -> None:
         ...
 
     def test_a_conversation_becomes_a_prompt(self, tokenizer: Tokenizer) -> None:

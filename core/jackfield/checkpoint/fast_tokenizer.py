@@ -9,8 +9,11 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import processors
 
 from jackfield.checkpoint.chat_template import ChatTemplate
+from jackfield.checkpoint.decoders import joins_texts
 from jackfield.errors import RequestError
 from jackfield.interfaces.tokenizer import Tokenizer
+
+_REPLACEMENT = "\ufffd"  # what bytes decode to that are no whole character
 
 
 class FastTokenizer(Tokenizer):
@@ -27,6 +30,13 @@ class FastTokenizer(Tokenizer):
         self._end_token_ids = tuple(dict.fromkeys(end_token_ids))
         self._chat_template = chat_template
         self._vocab_size = backend.get_vocab_size(with_added_tokens=True)
+        self._special_ids = {
+            token_id
+            for token_id, token in backend.get_added_tokens_decoder().items()
+            if token.special
+        }
+        # Tokens with text, which stand before a token whose piece is asked for; none: there are no pieces.
+        self._before = self.encode("a", add_special_tokens=False) if joins_texts(backend) else []
         backend.no_truncation()  # of files saved while training; a prompt is never cut silently
         backend.no_padding()
 
@@ -64,6 +74,15 @@ class FastTokenizer(Tokenizer):
     def chat_template(self) -> str | None:
         """The source of the default template."""
         return None if self._chat_template is None else self._chat_template.source
+
+    def piece(self, token_id: int) -> str | None:
+        """Its text behind a word, for decoders that join the texts of tokens."""
+        if not self._before or token_id in self._special_ids:
+            return None
+        before = self._backend.decode(self._before, skip_special_tokens=False)
+        text = self._backend.decode([*self._before, token_id], skip_special_tokens=False)
+        is_behind = len(text) > len(before) > 0 and text.startswith(before)
+        return text[len(before) :] if is_behind and _REPLACEMENT not in text else None
 
     def apply_chat_template(
         self,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
 from typing import TypeVar
 
+from jackfield.client.own_copy import own_copy
+from jackfield.engine.answer import Answer
+from jackfield.engine.deltas import Delta, OpenRequest
 from jackfield.engine.prompt import KINDS, Prompt, Prompts, is_single
 from jackfield.errors import RequestError
 from jackfield.request import CompletionOutput, FinishReason, RequestMetrics, RequestOutput
@@ -15,39 +18,80 @@ T = TypeVar("T")
 
 
 class Batch:
-    """Requests of one call. Holds the last output of each, and those that were not yet streamed."""
+    """Receives the deltas of one call's requests, and makes outputs of them when its caller waits."""
 
     def __init__(self) -> None:
-        self.new: deque[RequestOutput] = deque()  # for a caller that streams
-        self._latest: dict[str, RequestOutput | None] = {}  # by request id, in the order of prompts
-        self._open: set[str] = set()
+        self._steps: SimpleQueue[Sequence[Delta] | Exception] = SimpleQueue()
+        self._answers: dict[OpenRequest, Answer] = {}
+        self._last: dict[str, RequestOutput | None] = {}  # by request id, in the order of prompts
+        self.num_open = 0  # requests that have not ended
+
+    # For other threads
 
     @property
-    def open_ids(self) -> Sequence[str]:
-        """Requests that have not ended."""
-        return tuple(self._open)
+    def home(self) -> Batch:
+        """All requests of a batch are served at once."""
+        return self
+
+    def taken(self, request: OpenRequest) -> None:
+        """The engine has taken a request in."""
+
+    def hand_over(self, deltas: Sequence[Delta]) -> bool:
+        """What one step brought."""
+        self._steps.put(deltas)
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """The engine has ended."""
+        self._steps.put(own_copy(error))
+
+    # For the caller
+
+    @property
+    def num_expected(self) -> int:
+        """Requests in all."""
+        return len(self._last)
 
     @property
     def num_finished(self) -> int:
         """Requests that have ended."""
-        return len(self._latest) - len(self._open)
+        return len(self._last) - self.num_open
 
     @property
     def results(self) -> list[RequestOutput]:
         """The last output of every request that has one, in the order of the prompts."""
-        return [output for output in self._latest.values() if output is not None]
+        return [output for output in self._last.values() if output is not None]
 
-    def add(self, request_id: str) -> None:
-        """A request that was taken in."""
-        self._latest[request_id] = None
-        self._open.add(request_id)
+    def expect(self, request_id: str) -> None:
+        """A request that is about to be made."""
+        self._last[request_id] = None
+        self.num_open += 1
 
-    def receive(self, output: RequestOutput) -> None:
-        """An output of one of these requests, or of a prompt that failed at once."""
-        self._latest[output.request_id] = output
-        self.new.append(output)
-        if output.finished:
-            self._open.discard(output.request_id)
+    def refuse(self, output: RequestOutput) -> RequestOutput:
+        """A request that failed before it began."""
+        self._last[output.request_id] = output
+        self.num_open -= 1
+        return output
+
+    def wait(self) -> list[RequestOutput]:
+        """What the next step brought. Raises what ended the engine."""
+        step = self._steps.get()
+        if isinstance(step, Exception):
+            raise step
+        outputs = []
+        for delta in step:
+            request = delta.output.open_request
+            answer = self._answers.get(request)
+            if answer is None:
+                answer = self._answers[request] = Answer(request)
+            output = answer.add(delta)
+            if output is not None:
+                outputs.append(output)
+                if output.finished:
+                    del self._answers[request]
+                    self._last[output.request_id] = output
+                    self.num_open -= 1
+        return outputs
 
 
 def as_list(prompts: Prompts) -> list[Prompt]:
@@ -76,7 +120,7 @@ def spread_text(what: str, values: str | Sequence[str], count: int) -> Iterator[
     return iter([values] * count) if isinstance(values, str) else spread(what, values, count)
 
 
-def failed_output(request_id: str, prompt: Prompt, error: RequestError) -> RequestOutput:
+def failed_output(request_id: str, prompt: Prompt | None, error: RequestError) -> RequestOutput:
     """The output of a prompt that was refused."""
     now_s = time.monotonic()
     completion = CompletionOutput(

@@ -1,122 +1,140 @@
-"""An engine on a thread of its own, for callers in event loops."""
+"""An engine on a thread of its own. It steps there and does nothing else: tokens in, tokens out."""
 
 from __future__ import annotations
 
-import asyncio
-import copy
+import os
 import threading
-from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import TypeVar
 
+from jackfield.client.text_thread import TextThread
+from jackfield.engine.deltas import OpenOutput, OpenRequest, Receiver
 from jackfield.engine.engine import Engine
-from jackfield.engine.prompt import Prompt
-from jackfield.errors import EngineClosedError, EngineError, JackfieldError
-from jackfield.request import RequestOutput
-from jackfield.sampling import SamplingParams
+from jackfield.errors import EngineClosedError, RequestError
+from jackfield.request import EngineRequest, FinishReason
 
+T = TypeVar("T")
 _CLOSE_S = 30.0  # for the step that runs to end
-Event = RequestOutput | Exception
-
-
-class OutputStream:
-    """What one caller waits for. Made and read in the caller's event loop."""
-
-    def __init__(self, thread: EngineThread) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.request_id: str | None = None  # set on the engine's thread
-        self._thread = thread
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._is_finished = False
-
-    async def next(self) -> RequestOutput | None:
-        """The next output, None after the last. Raises what went wrong."""
-        if self._is_finished:
-            return None
-        event = await self._events.get()
-        if isinstance(event, Exception):
-            self._is_finished = True
-            raise event
-        self._is_finished = event.finished
-        return event
-
-    def put(self, event: Event) -> None:
-        """Called in the event loop."""
-        self._events.put_nowait(event)
-
-    def close(self) -> None:
-        """Withdraw the request if it has not ended. Returns at once."""
-        if not self._is_finished:
-            self._is_finished = True
-            self._thread.withdraw(self)
+_WITHDRAW_S = 1.0  # likewise, for a caller that leaves
 
 
 class EngineThread:
-    """Steps the engine while there is work, and carries out commands between steps."""
+    """Steps the engine while there is work, and carries out commands between steps.
+
+    Callers make requests of prompts on their own threads; another thread makes text of what comes out (TextThread).
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._text = TextThread(engine.text_maker(self._finish_later))
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._streams: dict[str, OutputStream] = {}  # by request id; used on the thread only
         self._is_closing = False
         self._has_ended = False
-        self._lock = threading.Lock()  # around _has_ended: no command may get lost
+        # Around _has_ended: no command may get lost. A garbage collection may withdraw a request at any moment.
+        self._lock = threading.RLock()
+        self._own_threads = {self._text.thread}
+        self._process_id = os.getpid()
+        self._tokenizing = ThreadPoolExecutor(
+            1, "jackfield-tokenizing", lambda: self._own_threads.add(threading.current_thread())
+        )
         self._thread = threading.Thread(target=self._run, name="jackfield-engine", daemon=True)
+        self._own_threads.add(self._thread)
         self._thread.start()
 
-    # For callers
+    # For callers on any thread
 
-    def open(
-        self,
-        prompt: Prompt,
-        sampling: SamplingParams | None,
-        *,
-        request_id: str | None,
-        priority: int,
-        cache_salt: str,
-        stream_all: bool,
-    ) -> OutputStream:
-        """Ask for a request; outputs, or what is wrong with it, come through the stream."""
-        stream = OutputStream(self)
+    def add_all(
+        self, requests: Sequence[EngineRequest], receiver: Receiver, *, stream: bool
+    ) -> list[tuple[EngineRequest, RequestError]]:
+        """Take requests in between two steps, all before the same one; those that are refused, with the reason."""
+
+        def add() -> list[tuple[EngineRequest, RequestError]]:
+            refused = []
+            for request in requests:
+                try:
+                    self._add(request, receiver, stream=stream)
+                except RequestError as error:
+                    refused.append((request, error))
+            return refused
+
+        return self._ask(add)
+
+    def add(self, request: EngineRequest, receiver: Receiver, *, stream: bool) -> None:
+        """Take a request in before the next step. Returns at once; what is wrong with it goes to the receiver."""
 
         def add() -> None:
             try:
-                request = self._engine.input.process(
-                    prompt,
-                    sampling,
-                    request_id=request_id,
-                    priority=priority,
-                    cache_salt=cache_salt,
-                )
-                self._engine.add_request(request, stream=stream_all)
+                self._add(request, receiver, stream=stream)
             except Exception as error:  # this request's own
-                _deliver(stream.loop, [(stream, error)])
-            else:
-                stream.request_id = request.request_id
-                self._streams[request.request_id] = stream
+                receiver.fail(error)
 
-        self._put(add)
-        return stream
+        self.put(add)
 
-    def withdraw(self, stream: OutputStream) -> None:
-        """Abort the request of a stream, before the next step."""
-        self._put(lambda: self._abort(stream))
+    def withdraw(self, request: OpenRequest) -> None:
+        """Abort a request before the next step. Returns at once."""
+        self.put(lambda: self._abort([request]))
+
+    def withdraw_all(self, receiver: Receiver) -> None:
+        """Abort all requests of a receiver; waits for the step that runs, for at most a second."""
+        with suppress(EngineClosedError, TimeoutError):
+            self._ask(lambda: self._abort(self._text.open_requests_of(receiver)), _WITHDRAW_S)
+
+    def tokenize(self, work: Callable[[], None]) -> None:
+        """Do this, which takes its time, on a thread for such, in the order of the calls."""
+        self.check_process()
+        try:
+            self._tokenizing.submit(work)
+        except RuntimeError:  # it was shut down
+            raise EngineClosedError("the engine was closed; make a new one") from None
+
+    def put(self, command: Callable[[], None]) -> None:
+        """Let the engine's thread do this between two steps."""
+        self.check_process()
+        with self._lock:
+            if not self._has_ended:
+                self._commands.put(command)
+                return
+        command()  # which finds the engine closed and says so
+
+    def check_process(self) -> None:
+        """Raise EngineClosedError in a fork of the process that has the engine: there are no threads there."""
+        if os.getpid() != self._process_id:
+            raise EngineClosedError(
+                f"this engine runs in process {self._process_id}; its fork {os.getpid()} cannot use it. Make a new one "
+                "there, or start processes with the method 'spawn'"
+            )
 
     def close(self) -> None:
-        """End the thread and the engine; open streams raise EngineClosedError. May be called twice."""
-        self._put(self._stop)
-        if threading.current_thread() is self._thread:
+        """End the threads and the engine; requests that are open get an EngineClosedError. May be called twice."""
+        if os.getpid() != self._process_id:
+            return
+        is_own_thread = threading.current_thread() in self._own_threads
+        self._tokenizing.shutdown(wait=not is_own_thread)
+        self.put(self._stop)
+        if is_own_thread:  # a garbage collection may close it anywhere
             return
         self._thread.join(_CLOSE_S)
         if self._thread.is_alive():  # a step hangs, or takes that long
             self._engine.end_workers()
             self._thread.join()
 
-    def _put(self, command: Callable[[], None]) -> None:
-        with self._lock:
-            if not self._has_ended:
-                self._commands.put(command)
-                return
-        command()  # which finds the engine closed and says so
+    def _ask(self, question: Callable[[], T], timeout_s: float | None = None) -> T:
+        """What the engine's thread answers between two steps."""
+        if threading.current_thread() in self._own_threads:
+            timeout_s = 0.0  # it is done later
+        answer: Future[T] = Future()
+
+        def reply() -> None:
+            try:
+                answer.set_result(question())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self.put(reply)
+        return answer.result(timeout_s)
 
     # On the thread
 
@@ -127,12 +145,10 @@ class EngineThread:
         except BaseException as failure:
             error = failure
         finally:
+            self._text.end(error)
             self._engine.close()
             with self._lock:
                 self._has_ended = True
-            for request_id in tuple(self._streams):
-                stream = self._streams.pop(request_id)
-                _deliver(stream.loop, [(stream, _own_copy(error))])
             self._carry_out(wait=False)
 
     def _serve(self) -> None:
@@ -141,58 +157,36 @@ class EngineThread:
             self._carry_out(wait=not engine.has_unfinished and not engine.num_in_flight)
             if self._is_closing:
                 return
-            self._distribute(engine.step())
+            deltas = engine.step()
+            if deltas:
+                self._text.put(deltas)
 
     def _carry_out(self, *, wait: bool) -> None:
         """All commands that have come; `wait` for one if there is none."""
-        try:
-            command = self._commands.get(block=wait)
-            while True:
-                command()
-                command = self._commands.get_nowait()
-        except Empty:
-            return
+        commands = self._commands
+        if wait:
+            commands.get()()
+        while not commands.empty():
+            commands.get()()
 
     def _stop(self) -> None:
         self._is_closing = True
 
-    def _abort(self, stream: OutputStream) -> None:
-        request_id = stream.request_id
-        if request_id is not None and self._streams.pop(request_id, None) is not None:
-            self._engine.abort(request_id)
+    def _add(self, request: EngineRequest, receiver: Receiver, *, stream: bool) -> None:
+        opened = self._engine.add_request(request, stream=stream, receiver=receiver)
+        self._text.begin(opened)
+        receiver.taken(opened)
 
-    def _distribute(self, outputs: Iterable[RequestOutput]) -> None:
-        """One call into each event loop a step, however many outputs there are."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[OutputStream, Event]]] = {}
-        for output in outputs:
-            stream = self._streams[output.request_id]
-            if output.finished:
-                del self._streams[output.request_id]
-            by_loop.setdefault(stream.loop, []).append((stream, output))
-        for loop, events in by_loop.items():
-            if not _deliver(loop, events):
-                for stream, _ in events:
-                    self._abort(stream)
+    def _abort(self, requests: Sequence[OpenRequest]) -> None:
+        if self._engine.is_closed:
+            return
+        for request in requests:
+            self._text.leave(request)
+            deltas = self._engine.abort(request.request_id)
+            if deltas and self._engine.observers.wants_requests:
+                self._text.put(deltas)
 
-
-def _deliver(loop: asyncio.AbstractEventLoop, events: list[tuple[OutputStream, Event]]) -> bool:
-    """Hand events to streams in their event loop; False where that loop is gone."""
-
-    def put() -> None:
-        for stream, event in events:
-            stream.put(event)
-
-    try:
-        loop.call_soon_threadsafe(put)
-    except RuntimeError:
-        return False
-    return True
-
-
-def _own_copy(error: BaseException) -> Exception:
-    """An error for one caller, so that several can raise it without mixing their tracebacks."""
-    if not isinstance(error, JackfieldError):
-        error = EngineError(f"the engine has ended: {type(error).__name__}: {error}")
-    mine = copy.copy(error)
-    mine.__cause__ = error.__cause__ or error
-    return mine
+    def _finish_later(
+        self, output: OpenOutput, reason: FinishReason, stop_reason: str | None
+    ) -> None:
+        self.put(lambda: self._engine.finish(output, reason, stop_reason))

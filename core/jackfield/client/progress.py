@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jackfield.client.batch import Batch
+from jackfield.request import RequestOutput
 
 
 class ProgressBar:
@@ -40,10 +42,9 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-    def update(self, batch: Batch) -> None:
-        """Show where `batch` stands; its new outputs are counted and dropped."""
-        while batch.new:
-            output = batch.new.popleft()
+    def update(self, batch: Batch, outputs: Iterable[RequestOutput]) -> None:
+        """Show where `batch` stands after these outputs of requests that ended."""
+        for output in outputs:
             self._num_tokens += sum(len(completion.token_ids) for completion in output.outputs)
         rate = self._num_tokens / max(1e-9, time.monotonic() - self._began_s)
         self._bar.update(self._task, completed=batch.num_finished, rate=rate)

@@ -1,9 +1,9 @@
-"""The engine: takes checked requests, keeps steps in flight, gives outputs. Used by one thread at a time."""
+"""The engine: takes checked requests, keeps steps in flight, gives deltas. Used by one thread at a time."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -12,14 +12,16 @@ from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig
 from jackfield.decision import Decision, summary
 from jackfield.discovery.kinds import EXECUTORS
+from jackfield.engine.deltas import Delta, OpenOutput, OpenRequest, Receiver
 from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.observers import Observers
 from jackfield.engine.running import EngineStats, Running
+from jackfield.engine.text_maker import Finish, TextMaker
 from jackfield.errors import EngineClosedError, JackfieldError, PluginLoadError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.interfaces.worker import WorkerReport
-from jackfield.request import EngineRequest, FinishReason, RequestOutput
+from jackfield.request import EngineRequest, FinishReason
 from jackfield.startup.assembly import close_executor
 from jackfield.startup.blueprint import Blueprint
 from jackfield.startup.chooser import hook_decision
@@ -116,25 +118,33 @@ class Engine:
 
     # What it does
 
-    def add_request(self, request: EngineRequest, *, stream: bool = False) -> None:
+    def add_request(
+        self, request: EngineRequest, *, stream: bool = False, receiver: Receiver | None = None
+    ) -> OpenRequest:
         """Take a request in. `stream`: `step` reports it each time it moved, else once, at its end.
 
-        Raises RequestError where it can never run, its id is in use, or the queue is full.
+        `receiver` is passed on with its deltas. Raises RequestError where it can never run, its id is in use, or the
+        queue is full.
         """
-        self._running.add(request, stream=stream)
+        return self._running.add(request, stream=stream, receiver=receiver)
 
-    def abort(self, request_id: str) -> RequestOutput | None:
-        """Withdraw a request; its last output, or None where there is no such request any more.
+    def abort(self, request_id: str) -> list[Delta]:
+        """Withdraw a request; its last deltas, none where there is no such request any more.
 
         Its blocks return once the steps in flight that name them are resolved.
         """
-        output = self._running.end(request_id, FinishReason.ABORT)
-        if output is not None and self.observers:
-            self.observers.request_finished(output)
-        return output
+        return self._running.abort(request_id)
 
-    def step(self) -> list[RequestOutput]:
-        """Submit what can be planned, wait for the oldest step, report what moved.
+    def finish(self, output: OpenOutput, reason: FinishReason, stop_reason: str | None) -> None:
+        """End one output for a reason that its text gave: a stop string, or a tokenizer that failed.
+
+        No delta comes of it. Nothing happens where the output has ended by now.
+        """
+        if self._run is not None:
+            self._run.finish(output, reason, stop_reason)
+
+    def step(self) -> list[Delta]:
+        """Submit what can be planned, wait for the oldest step, report what moved. No text is made here.
 
         Raises WorkerError, or what else ended the engine. An interrupt while it waits does no harm.
         """
@@ -151,13 +161,18 @@ class Engine:
             self._die(error)
             raise
         try:
-            outputs, plan, seconds = run.resolve(result)
+            deltas, plan, seconds = run.resolve(result)
         except BaseException as error:
             self._die(error)
             raise
         if self.observers:
-            self._tell(run, outputs, plan, seconds)
-        return outputs
+            self._tell(run, plan, seconds)
+        return deltas
+
+    def text_maker(self, finish: Finish) -> TextMaker:
+        """What makes text of this engine's deltas. `finish` calls `Engine.finish` on the thread that steps."""
+        run = self._running
+        return TextMaker(run.parts.tokenizer, finish, lambda: self.observers, run.tokenizer_name)
 
     def end_workers(self) -> None:
         """End the workers, from any thread: a `step` that waits for one that hangs raises then."""
@@ -203,9 +218,7 @@ class Engine:
             if self.observers:
                 self.observers.engine_stopped(error)
 
-    def _tell(
-        self, run: Running, outputs: Sequence[RequestOutput], plan: StepPlan, seconds: float
-    ) -> None:
+    def _tell(self, run: Running, plan: StepPlan, seconds: float) -> None:
         scheduler = run.parts.scheduler
         self.observers.step_finished(
             {
@@ -216,9 +229,6 @@ class Engine:
                 "step_s": seconds,
             }
         )
-        for output in outputs:
-            if output.finished:
-                self.observers.request_finished(output)
 
 
 def _observers(blueprint: Blueprint) -> tuple[Observers, dict[PluginRef, PluginLoadError]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from operator import index
 from typing import Any
 
@@ -17,7 +18,7 @@ from jackfield.sampling import SamplingParams
 
 
 class InputProcessor:
-    """Checks and tokenizes prompts; `tokenizer` None takes token ids only."""
+    """Checks and tokenizes prompts, on any thread; `tokenizer` None takes token ids only."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class InputProcessor:
         self._platform = platform
         self._features = features
         self._tokenizer_name = tokenizer_name
-        self._num_requests = 0
+        self._numbers = count()  # of requests
 
     def process(
         self,
@@ -58,8 +59,7 @@ class InputProcessor:
         self._check_sampling(sampling)
         text, token_ids = self._tokenized(prompt)
         self._check_length(len(token_ids))
-        number = self._num_requests
-        self._num_requests += 1
+        number = next(self._numbers)
         return EngineRequest(
             request_id=str(number) if request_id is None else request_id,
             prompt_token_ids=token_ids,

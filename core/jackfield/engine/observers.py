@@ -64,8 +64,13 @@ class Observers:
         """A step was resolved."""
         self._tell("step_finished", stats)
 
+    @property
+    def wants_requests(self) -> bool:
+        """True where somebody is told of requests that ended: only then their outputs need be made."""
+        return bool(self._calls.get("request_finished"))
+
     def request_finished(self, output: RequestOutput) -> None:
-        """A request ended."""
+        """A request ended. Told by the thread that makes text, all else by the one that steps."""
         if "request_finished" in self._calls:
             self._tell("request_finished", _copy_of(output))
 

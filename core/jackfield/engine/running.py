@@ -1,19 +1,21 @@
-"""What an open engine has and a closed one has not: its parts, its open requests, its counts."""
+"""The inside of an engine that is open: its parts, its open requests, its counts."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from jackfield.discovery.kinds import EXECUTORS, TOKENIZERS
 from jackfield.discovery.loading import describe
+from jackfield.engine.deltas import Delta, OpenOutput, OpenRequest, Receiver, delta_of, deltas_of
 from jackfield.engine.input_processor import InputProcessor
-from jackfield.engine.output_processor import OutputProcessor
 from jackfield.engine.seeds import output_seed
 from jackfield.engine.step_loop import StepLoop
 from jackfield.errors import RequestError
-from jackfield.request import EngineRequest, FinishReason, RequestOutput
-from jackfield.scheduler import Request, SchedulerStats
+from jackfield.request import EngineRequest, FinishReason
+from jackfield.scheduler import SchedulerStats
 from jackfield.startup.assembly import assemble, max_length
 from jackfield.startup.blueprint import Blueprint
 from jackfield.step import StepPlan, StepResult
@@ -36,7 +38,9 @@ class Running:
         config = blueprint.config
         self.parts = assemble(blueprint)
         tokenizer = self.parts.tokenizer
-        tokenizer_name = describe(blueprint.plugin(TOKENIZERS)) if tokenizer is not None else ""
+        self.tokenizer_name = (
+            describe(blueprint.plugin(TOKENIZERS)) if tokenizer is not None else ""
+        )
         self.input = InputProcessor(
             tokenizer,
             vocab_size=blueprint.spec.vocab_size,
@@ -46,7 +50,7 @@ class Running:
             missing_tokenizer=blueprint.model.missing_tokenizer,
             platform=blueprint.platform_in_words,
             features=blueprint.platform.features,
-            tokenizer_name=tokenizer_name,
+            tokenizer_name=self.tokenizer_name,
         )
         self.loop = StepLoop(
             self.parts.scheduler,
@@ -54,8 +58,7 @@ class Running:
             step_timeout_s=config.executor.step_timeout_s,
             executor_name=describe(blueprint.plugin(EXECUTORS)),
         )
-        self._output = OutputProcessor(tokenizer, self.parts.scheduler.finish, tokenizer_name)
-        self._open: dict[str, tuple[Request, ...]] = {}
+        self._open: dict[str, OpenRequest] = {}
         self._seed = config.model.seed
         ends = tokenizer.end_token_ids if tokenizer is not None else ()
         self._end_token_ids = tuple(dict.fromkeys((*blueprint.spec.end_token_ids, *ends)))
@@ -71,55 +74,77 @@ class Running:
             scheduler=self.parts.scheduler.stats,
         )
 
-    def add(self, request: EngineRequest, *, stream: bool) -> None:
+    def add(
+        self, request: EngineRequest, *, stream: bool, receiver: Receiver | None
+    ) -> OpenRequest:
         """Queue a request with all its outputs. Raises RequestError."""
         if request.request_id in self._open:
             raise RequestError(
                 f"there is an open request {request.request_id!r} already; ids must differ"
             )
-        requests = self._siblings(request)
-        self.parts.scheduler.add(*requests)
+        opened = OpenRequest(request, is_streamed=stream, receiver=receiver, now_s=time.monotonic())
+        opened.outputs = self._outputs(opened)
+        self.parts.scheduler.add(*opened.outputs)
         self._num_requests += 1
-        self._open[request.request_id] = requests
-        self._output.add(request, requests, time.monotonic(), stream=stream)
+        self._open[request.request_id] = opened
+        return opened
 
-    def end(self, request_id: str, reason: FinishReason) -> RequestOutput | None:
-        """End an open request; its last output."""
-        requests = self._open.pop(request_id, ())
-        if not requests:
-            return None
-        for request in requests:
-            self.parts.scheduler.finish(request, reason)
-        self._num_finished += 1
-        return self._output.end(requests, time.monotonic())
+    def abort(self, request_id: str) -> list[Delta]:
+        """End an open request; the last deltas of its outputs that were open."""
+        request = self._open.get(request_id)
+        if request is None:
+            return []
+        outputs = [output for output in request.outputs if output.finish_reason is None]
+        for output in outputs:
+            self.parts.scheduler.finish(output, FinishReason.ABORT)
+        now_s = time.monotonic()
+        deltas = [delta_of(output, now_s) for output in outputs]
+        self._forget(request)
+        for delta in deltas[:-1]:
+            delta.more_follow = True
+        return deltas
 
-    def resolve(self, result: StepResult) -> tuple[list[RequestOutput], StepPlan, float]:
+    def finish(self, output: OpenOutput, reason: FinishReason, stop_reason: str | None) -> None:
+        """End one output for a reason that its text gave. Nothing happens where it has ended by now."""
+        if output.finish_reason is None:
+            self.parts.scheduler.finish(output, reason, stop_reason)
+            output.open_request.num_open -= 1
+            if output.open_request.num_open == 0:
+                self._forget(output.open_request)
+
+    def resolve(self, result: StepResult) -> tuple[list[Delta], StepPlan, float]:
         """Apply the result of the oldest step: what to report, its plan, and the seconds that it took."""
         moved, plan, seconds = self.loop.resolve(result)
-        outputs = self._output.process(moved, time.monotonic())
-        for output in outputs:
-            if output.finished:
-                del self._open[output.request_id]
-                self._num_finished += 1
+        deltas = deltas_of(cast("Sequence[OpenOutput]", moved), time.monotonic())
+        for delta in deltas:
+            if delta.ending is not None and delta.request.num_open == 0:
+                self._forget(delta.request)
         self._num_steps += 1
         self._num_tokens += sum(plan.num_tokens)
-        return outputs, plan, seconds
+        return deltas, plan, seconds
 
-    def _siblings(self, request: EngineRequest) -> tuple[Request, ...]:
-        """The outputs of a request as the scheduler knows them; all but the first share its prompt."""
+    def _forget(self, request: OpenRequest) -> None:
+        """A request of which all outputs have ended."""
+        if self._open.pop(request.request_id, None) is not None:
+            self._num_finished += 1
+
+    def _outputs(self, opened: OpenRequest) -> list[OpenOutput]:
+        """The outputs of a request; all but the first share its prompt."""
+        request = opened.request
         seed = request.sampling.seed
         if seed is None:
             seed = self._seed + self._num_requests  # so that a run can be repeated
-        parent: Request | None = None
-        siblings: list[Request] = []
+        parent: OpenOutput | None = None
+        outputs: list[OpenOutput] = []
         for index in range(request.sampling.n):
-            sibling = Request.from_engine_request(
+            output = OpenOutput(
                 request,
                 seed=output_seed(seed, index),
                 end_token_ids=self._end_token_ids,
                 index=index,
                 parent=parent,
             )
-            parent = parent or sibling
-            siblings.append(sibling)
-        return tuple(siblings)
+            output.follow(opened)
+            parent = parent or output
+            outputs.append(output)
+        return outputs

@@ -70,6 +70,7 @@ class StreamedOutput(CompletionOutput):
         *,
         index: int,
         pieces: list[str],
+        num_pieces: int,  # that belong to this state; more may follow
         token_ids: Sequence[int],
         delta: str,
         logprobs: Sequence[TokenLogprobs] | None,
@@ -83,7 +84,7 @@ class StreamedOutput(CompletionOutput):
             "logprobs": logprobs,
             "error": None,
             "_pieces": pieces,
-            "_num_pieces": len(pieces),
+            "_num_pieces": num_pieces,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

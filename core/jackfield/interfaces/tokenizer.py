@@ -12,7 +12,7 @@ from jackfield.interfaces.model_source import ModelFiles
 
 
 class Tokenizer(ABC):
-    """Used from one thread at a time."""
+    """Used from several threads at once: one encodes prompts while another decodes answers."""
 
     @property
     @abstractmethod
@@ -38,6 +38,15 @@ class Tokenizer(ABC):
     @property
     def chat_template(self) -> str | None:
         """The source of the template that conversations are written with by default; None where there is none."""
+        return None
+
+    def piece(self, token_id: int) -> str | None:
+        """What this token adds behind any finished text, or None where that depends on what stands before it.
+
+        None is right for bytes that are no whole character, for special tokens, and as the answer to all; a piece is
+        the same for each text: `decode([*ids, token_id])` is `decode(ids)` and the piece, where `decode(ids)` is not
+        empty and ends in a whole character. Asked once for each id: with pieces a streamed token costs a tenth.
+        """
         return None
 
     def apply_chat_template(

@@ -42,6 +42,10 @@ class ByteTokenizer(Tokenizer):
                 parts += _SPECIAL.get(token_id, "").encode()
         return parts.decode(errors="replace")
 
+    def piece(self, token_id: int) -> str | None:
+        """ASCII characters; bytes beyond are parts of characters."""
+        return chr(token_id) if token_id < 128 else None
+
     def apply_chat_template(
         self,
         messages: Sequence[Mapping[str, Any]],

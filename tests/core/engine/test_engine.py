@@ -17,6 +17,7 @@ from jackfield.errors import (
 from jackfield.interfaces.hooks import hookimpl
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
+from jackfield_testing.desk import Desk
 from jackfield_testing.engine import make_engine
 
 
@@ -47,15 +48,16 @@ def ask(engine, prompt="hello", *, request_id=None, stream=False, **sampling):
 
 
 def run(engine):
-    """All outputs until nothing is open and nothing in flight."""
-    outputs = []
+    """All deltas until nothing is open and nothing in flight."""
+    deltas = []
     while engine.has_unfinished or engine.num_in_flight:
-        outputs += engine.step()
-    return outputs
+        deltas += engine.step()
+    return deltas
 
 
 def answers(engine):
-    return {output.request_id: [c.token_ids for c in output.outputs] for output in run(engine)}
+    """Token ids by request and output."""
+    return {(delta.request.request_id, delta.index): delta.token_ids for delta in run(engine)}
 
 
 @pytest.mark.core_model
@@ -95,7 +97,7 @@ def test_outputs_without_a_seed_can_be_repeated_and_differ(open_engine):
     outputs = answers(first)
 
     assert outputs == answers(second)
-    assert len({tuple(ids) for group in outputs.values() for ids in group}) == 6
+    assert len({tuple(token_ids) for token_ids in outputs.values()}) == 6
 
 
 def test_the_seed_of_the_config_moves_them(open_engine):
@@ -107,24 +109,24 @@ def test_the_seed_of_the_config_moves_them(open_engine):
 
 
 def test_the_first_of_several_outputs_is_the_one_that_comes_alone(engine):
-    for n in (1, 3):
-        ask(engine, n=n, seed=4, temperature=1.0)
+    alone, several = (ask(engine, n=n, seed=4, temperature=1.0) for n in (1, 3))
 
-    alone, several = run(engine)
+    found = answers(engine)
 
-    assert several.outputs[0].token_ids == alone.outputs[0].token_ids
+    assert len(found) == 4
+    assert found[several, 0] == found[alone, 0]
 
 
 def test_an_abort_gives_what_there_is_and_frees_the_blocks(engine):
-    request_id = ask(engine, max_tokens=100, stream=True)
+    request_id = ask(engine, max_tokens=100)
     for _ in range(5):
         engine.step()
 
-    output = engine.abort(request_id)
+    (delta,) = engine.abort(request_id)
     rest = run(engine)
 
-    assert (output.finished, output.outputs[0].finish_reason) == (True, FinishReason.ABORT)
-    assert len(output.outputs[0].token_ids) > 0
+    assert delta.finish_reason is FinishReason.ABORT
+    assert len(delta.token_ids) > 0
     assert rest == []
     assert engine.stats.scheduler.cache_usage == 0.0
 
@@ -133,8 +135,7 @@ def test_aborting_what_has_ended_does_nothing(engine):
     request_id = ask(engine)
     run(engine)
 
-    assert engine.abort(request_id) is None
-    assert engine.abort("never was") is None
+    assert engine.abort(request_id) == engine.abort("never was") == []
 
 
 def test_an_id_can_be_used_again_once_its_request_ended(engine):
@@ -158,10 +159,10 @@ def test_a_full_queue_refuses_the_request_alone(open_engine):
 def test_a_prompt_and_its_answer_end_at_the_length_of_the_model(engine):
     ask(engine, "x" * 500, max_tokens=None)
 
-    (output,) = run(engine)
+    (delta,) = run(engine)
 
-    assert len(output.outputs[0].token_ids) == 12
-    assert output.outputs[0].finish_reason is FinishReason.LENGTH
+    assert len(delta.token_ids) == 12
+    assert delta.finish_reason is FinishReason.LENGTH
 
 
 def test_a_cache_too_small_for_one_request_fails_at_the_start(open_engine):
@@ -175,6 +176,45 @@ def test_the_cache_is_as_large_as_its_memory(open_engine):
     engine = open_engine(**{"cache.memory_bytes": 50 * size + 1})
 
     assert engine.num_blocks == (50,)
+
+
+# What is reported
+
+
+def test_what_is_streamed_is_reported_token_by_token_and_all_else_at_its_end(engine):
+    streamed = ask(engine, "a", stream=True, temperature=0.0)
+    quiet = ask(engine, "a", temperature=0.0)
+
+    deltas = run(engine)
+
+    mine = {
+        name: [delta.token_ids for delta in deltas if delta.request.request_id == name]
+        for name in (streamed, quiet)
+    }
+    assert [len(token_ids) for token_ids in mine[streamed]] == [1] * 8
+    assert mine[quiet] == [[token_id for (token_id,) in mine[streamed]]]
+    assert all(delta.request.first_token_s is not None for delta in deltas)
+
+
+def test_of_outputs_that_move_in_one_step_all_but_the_last_say_that_more_follow(engine):
+    ask(engine, n=3, stream=True, max_tokens=1)
+
+    engine.step()  # the prompt, and the token of the first output
+    deltas = run(engine)
+
+    assert [delta.more_follow for delta in deltas] == [True, False]
+
+
+def test_an_output_that_its_text_ended_is_not_reported_again(engine):
+    ask(engine, "a", n=2, stream=True)
+    first = engine.step()[0].output
+
+    engine.finish(first, FinishReason.STOP, "x")
+    rest = run(engine)
+
+    assert {delta.index for delta in rest} == {1}
+    assert first.stop_reason == "x"
+    assert engine.stats.num_finished == 1
 
 
 # The end
@@ -276,9 +316,10 @@ class Watcher:
 def test_observers_are_told_of_steps_requests_and_the_end(engine):
     watcher = Watcher()
     engine.observers = Observers([watcher])
-    request_id = ask(engine, max_tokens=1)
+    desk = Desk(engine)
+    request_id = desk.add(engine.input.process("hello", SamplingParams(max_tokens=1)))
 
-    run(engine)
+    desk.run()
     engine.close()
 
     figures = ["cache_usage", "num_running", "num_tokens", "num_waiting", "step_s"]
@@ -293,7 +334,9 @@ def test_observers_are_told_of_an_abort(engine):
     watcher = Watcher()
     engine.observers = Observers([watcher])
 
-    engine.abort(ask(engine))
+    desk = Desk(engine)
+
+    desk.abort(desk.add(engine.input.process("hello")))
 
     assert watcher.calls == [("request", "0")]
 

@@ -33,7 +33,12 @@ def test_a_view_ends_where_it_ends(index):
 def streamed():
     def make(pieces):
         return StreamedOutput(
-            index=1, pieces=pieces, token_ids=ListView([5, 6, 7], 0, 2), delta="b", logprobs=None
+            index=1,
+            pieces=pieces,
+            num_pieces=2,
+            token_ids=ListView([5, 6, 7], 0, 2),
+            delta="b",
+            logprobs=None,
         )
 
     return make

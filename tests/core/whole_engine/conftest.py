@@ -6,6 +6,7 @@ from jackfield.config import SchedulerSettings
 from jackfield.engine.seeds import output_seed
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
+from jackfield_testing.desk import Desk
 from jackfield_testing.engine import make_engine
 from jackfield_testing.loop import SchedulerLoop
 from jackfield_testing.models import tiny_spec
@@ -83,24 +84,25 @@ class EngineDriver:
             **settings,
         }
         self.engine = make_engine(folder, code, windows=windows, max_length=max_length)
+        self.desk = Desk(self.engine)
         self.asked = {}  # request id: prompt, sampling, number of the request
         self.outputs = {}  # request id: the last output
 
     def ask(self, prompt, *, priority=0, stream=False, salt="", **sampling):
         params = SamplingParams(**{"temperature": 0.0, "max_tokens": 12, **sampling})
         request = self.engine.input.process(prompt, params, priority=priority, cache_salt=salt)
-        self.engine.add_request(request, stream=stream)
+        self.desk.add(request, stream=stream)
         self.asked[request.request_id] = (request.prompt_token_ids, params, len(self.asked))
         return request.request_id
 
     def abort(self, request_id):
-        output = self.engine.abort(request_id)
+        output = self.desk.abort(request_id)
         if output is not None:
             self.outputs[request_id] = output
         return output
 
     def step(self):
-        outputs = self.engine.step()
+        outputs = self.desk.step()
         for output in outputs:
             assert not (
                 output.request_id in self.outputs and self.outputs[output.request_id].finished

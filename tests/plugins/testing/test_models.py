@@ -5,6 +5,7 @@ import pytest
 from jackfield.config import load_config
 from jackfield.errors import SelectionError, UnknownSettingError
 from jackfield.startup.blueprint import make_blueprint
+from jackfield_testing.desk import Desk
 from jackfield_testing.engine import REFERENCE_SETTINGS, make_engine
 from jackfield_testing.models import tiny_spec, write_model
 
@@ -55,9 +56,9 @@ def test_an_unknown_option_is_refused(tmp_path):
 
 def test_an_engine_answers_text(tmp_path):
     with make_engine(tmp_path) as engine:
-        engine.add_request(engine.input.process("hello"))
-        outputs = []
-        while engine.has_unfinished:
-            outputs += engine.step()
+        desk = Desk(engine)
+        desk.add(engine.input.process("hello"))
 
-    assert [output.finished for output in outputs] == [True]
+        (output,) = desk.run()
+
+    assert output.outputs[0].text

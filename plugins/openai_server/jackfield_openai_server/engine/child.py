@@ -1,4 +1,4 @@
-"""The process of the engine: one thread steps, one reads requests, one writes what came of them."""
+"""The process of the engine: threads that step and make text, one that reads requests, one that writes what came."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from queue import Empty, SimpleQueue
 
 import msgspec
 
 from jackfield.cli.settings import load_from_words
+from jackfield.client.engine_thread import EngineThread
 from jackfield.discovery.kinds import TOKENIZERS
+from jackfield.engine.deltas import Delta, OpenRequest
 from jackfield.engine.engine import Engine
-from jackfield.errors import JackfieldError
+from jackfield.errors import EngineError, JackfieldError
 from jackfield.sampling import SamplingParams
 from jackfield.startup.blueprint import Blueprint, make_blueprint
-from jackfield_openai_server.engine.following import Following
+from jackfield_openai_server.engine.following import read
 from jackfield_openai_server.engine.messages import (
     Abort,
     Failed,
@@ -47,7 +49,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the server drains, then closes
     connection = socket.socket(fileno=int(sys.argv[1]))
     messages: SimpleQueue[ToServer | None] = SimpleQueue()
-    commands: SimpleQueue[ToEngine | None] = SimpleQueue()
+    commands: SimpleQueue[ToEngine | BaseException | None] = SimpleQueue()
     threading.Thread(target=_read, args=(connection, commands), daemon=True).start()
     writer = threading.Thread(target=_write, args=(connection, messages), daemon=True)
     writer.start()
@@ -62,69 +64,65 @@ def main() -> None:
 
 
 def _serve(
-    opening: Open, commands: SimpleQueue[ToEngine | None], send: Callable[[ToServer], None]
+    opening: Open,
+    commands: SimpleQueue[ToEngine | BaseException | None],
+    send: Callable[[ToServer], None],
 ) -> None:
     blueprint = make_blueprint(load_from_words(opening.words))
     with Engine(blueprint) as engine:
         send(_opened(blueprint, engine))
-        EngineLoop(engine, commands, send).run()
+        EngineServer(engine, commands, send).run()
 
 
-class EngineLoop:
-    """Steps while there is work; requests come in and are withdrawn between steps."""
+class EngineServer:
+    """Obeys the server while the engine steps on another thread; what moves goes out from the thread that makes text."""
 
     def __init__(
         self,
         engine: Engine,
-        commands: SimpleQueue[ToEngine | None],
+        commands: SimpleQueue[ToEngine | BaseException | None],
         send: Callable[[ToServer], None],
     ) -> None:
         self._engine = engine
+        self._thread = EngineThread(engine)
         self._commands = commands
-        self._send = send
-        self._following = Following()
-        self._refused: list[Refusal] = []
-        self._is_ending = False
-        self._figures_s = 0.0  # when figures were sent
+        self.send = send
+        self._open: dict[int, Asked] = {}
 
     def run(self) -> None:
         """Until the server closes the connection. Raises what ends the engine."""
-        engine, following = self._engine, self._following
-        while True:
-            is_idle = not engine.has_unfinished and not engine.num_in_flight
-            if is_idle:
-                self._tell_figures(time.monotonic())
-            self._obey(wait=is_idle)
-            if self._is_ending:
-                return
-            deltas, finished = following.read(engine.step())
-            if deltas or finished or self._refused:
-                refused, self._refused = self._refused, []
-                self._send(Moved(deltas, finished, refused))
-            now_s = time.monotonic()
-            if now_s - self._figures_s > _FIGURES_S:
-                self._tell_figures(now_s)
-
-    def _obey(self, *, wait: bool) -> None:
-        """All commands that have come; `wait` for one if there is none."""
         try:
-            command = self._commands.get(block=wait)
-            while True:
-                self._do(command)
-                command = self._commands.get_nowait()
-        except Empty:
-            pass
+            self._tell_figures()
+            while (command := self._next()) is not None:
+                if isinstance(command, Submit):
+                    self._add(command)
+                elif isinstance(command, Abort):
+                    self._abort(command.id)
+                elif isinstance(command, BaseException):
+                    raise command
+        finally:
+            self._thread.close()
 
-    def _do(self, command: ToEngine | None) -> None:
-        if isinstance(command, Submit):
-            self._add(command)
-        elif isinstance(command, Abort):
-            self._engine.abort(str(command.id))
-            self._following.forget(command.id)
-        else:
-            self._is_ending = True
+    def end(self, error: BaseException) -> None:
+        """The engine has ended; called by another thread."""
+        self._commands.put(error)
+
+    def forget(self, request_id: int) -> None:
+        """A request that has ended; called by another thread."""
+        self._open.pop(request_id, None)
+
+    def _next(self) -> ToEngine | BaseException | None:
+        """The next command; figures are told meanwhile, while there is work."""
+        while True:
+            try:
+                return self._commands.get(
+                    timeout=_FIGURES_S if self._engine.has_unfinished else None
+                )
+            except Empty:
+                self._tell_figures()
 
     def _add(self, submit: Submit) -> None:
+        asked = Asked(submit.id, self)
         try:
             request = self._engine.input.process(
                 submit.prompt,
@@ -133,21 +131,23 @@ class EngineLoop:
                 priority=submit.priority,
                 cache_salt=submit.cache_salt,
             )
-            self._engine.add_request(request, stream=submit.stream)
         except Exception as error:  # of this request alone
-            text = str(error) if isinstance(error, JackfieldError) else repr(error)
-            self._refused.append(Refusal(submit.id, type(error).__name__, text))
-            if not self._engine.has_unfinished:
-                self._send(Moved([], [], self._refused))
-                self._refused = []
-        else:
-            self._following.add(submit.id, request.sampling.n)
+            asked.fail(error)
+            return
+        self._open[submit.id] = asked
+        self._thread.add(request, asked, stream=submit.stream)
 
-    def _tell_figures(self, now_s: float) -> None:
-        self._figures_s = now_s
+    def _abort(self, request_id: int) -> None:
+        asked = self._open.pop(request_id, None)
+        if asked is not None:
+            asked.is_left = True
+            if asked.request is not None:
+                self._thread.withdraw(asked.request)
+
+    def _tell_figures(self) -> None:
         stats = self._engine.stats
         scheduler = stats.scheduler
-        self._send(
+        self.send(
             Figures(
                 num_steps=stats.num_steps,
                 num_tokens=stats.num_tokens,
@@ -161,7 +161,44 @@ class EngineLoop:
         )
 
 
-def _read(connection: socket.socket, commands: SimpleQueue[ToEngine | None]) -> None:
+class Asked:
+    """The receiver of one request's deltas; those of all requests go out in one message a step."""
+
+    __slots__ = ("home", "id", "is_left", "request")
+
+    def __init__(self, request_id: int, server: EngineServer) -> None:
+        self.id = request_id
+        self.home = server
+        self.is_left = False  # nobody waits for it
+        self.request: OpenRequest | None = None
+
+    def taken(self, request: OpenRequest) -> None:
+        """The engine has it."""
+        self.request = request
+        if self.is_left:
+            self.home._thread.withdraw(request)
+
+    def hand_over(self, deltas: Sequence[Delta]) -> bool:
+        """Tell the server what moved."""
+        self.home.send(Moved(*read(deltas), []))
+        for delta in deltas:
+            if delta.is_last:
+                self.home.forget(int(delta.request.request_id))
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Refuse the request, or end all where the engine has ended."""
+        self.home.forget(self.id)
+        if isinstance(error, EngineError):
+            self.home.end(error)
+        else:
+            text = str(error) if isinstance(error, JackfieldError) else repr(error)
+            self.home.send(Moved([], [], [Refusal(self.id, type(error).__name__, text)]))
+
+
+def _read(
+    connection: socket.socket, commands: SimpleQueue[ToEngine | BaseException | None]
+) -> None:
     """Pass on what the server says. When it has gone this process ends, whatever it is doing."""
     decoder = msgspec.msgpack.Decoder(ToEngine)
     frames = FrameBuffer()

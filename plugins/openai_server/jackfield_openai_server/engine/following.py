@@ -1,81 +1,51 @@
-"""From what the engine reports of its requests to what is new in them."""
+"""From the deltas of the engine to what the server is told."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jackfield.request import CompletionOutput, RequestOutput
+from jackfield.engine.deltas import Delta as Moved
+from jackfield.engine.deltas import OpenRequest
 from jackfield.step import TokenLogprobs
 from jackfield_openai_server.engine.messages import Delta, Finish
 
-Logprobs = list[tuple[int, float, int, list[int], list[float]]]
+
+def read(moved: Sequence[Moved]) -> tuple[list[Delta], list[Finish]]:
+    """What is new, and which requests ended."""
+    deltas = [_delta(delta) for delta in moved]
+    return deltas, [_finish(delta.request, delta) for delta in moved if delta.is_last]
 
 
-class Following:
-    """Knows how many tokens of each output the server has been told."""
-
-    def __init__(self) -> None:
-        self._told: dict[int, list[int]] = {}  # by request; tokens of each output, -1 once it ended
-
-    def add(self, request_id: int, num_outputs: int) -> None:
-        """A request that the engine took in."""
-        self._told[request_id] = [0] * num_outputs
-
-    def forget(self, request_id: int) -> None:
-        """A request that nobody waits for."""
-        self._told.pop(request_id, None)
-
-    def read(self, outputs: Sequence[RequestOutput]) -> tuple[list[Delta], list[Finish]]:
-        """What is new, and which requests ended."""
-        deltas: list[Delta] = []
-        finished: list[Finish] = []
-        for output in outputs:
-            request_id = int(output.request_id)
-            told = self._told.get(request_id)
-            if told is None:
-                continue
-            for completion in output.outputs:
-                if told[completion.index] >= 0:
-                    delta = _delta(request_id, completion, told)
-                    if delta is not None:
-                        deltas.append(delta)
-            if output.finished:
-                del self._told[request_id]
-                finished.append(_finish(request_id, output))
-        return deltas, finished
-
-
-def _delta(request_id: int, completion: CompletionOutput, told: list[int]) -> Delta | None:
-    """What an output gained; None where it did not move."""
-    index, has_ended = completion.index, completion.finish_reason is not None
-    first, last = told[index], len(completion.token_ids)
-    if first == last and not completion.delta and not has_ended:
-        return None
-    told[index] = -1 if has_ended else last
-    logprobs = None if completion.logprobs is None else completion.logprobs[first:last]
-    return Delta(
-        request_id,
-        index,
-        completion.delta,
-        list(completion.token_ids[first:last]),
-        completion.finish_reason,
-        completion.stop_reason,
-        completion.error,
-        None if logprobs is None else [plain_logprobs(entry) for entry in logprobs],
+def _delta(moved: Moved) -> Delta:
+    delta = Delta(
+        int(moved.output.open_request.request.request_id),
+        moved.output.index,
+        moved.text,
+        moved.token_ids,
     )
+    ending = moved.ending
+    if ending is not None:
+        delta.finish_reason, delta.stop_reason = ending.finish_reason, ending.stop_reason
+        delta.error = ending.error
+    if moved.logprobs is not None:
+        delta.logprobs = [plain_logprobs(entry) for entry in moved.logprobs]
+    return delta
 
 
-def _finish(request_id: int, output: RequestOutput) -> Finish:
-    metrics, found = output.metrics, output.prompt_logprobs
-    first_token_s, finished_s = metrics.first_token_s, metrics.finished_s
+def _finish(request: OpenRequest, last: Moved) -> Finish:
+    first, arrived_s = request.outputs[0], request.arrived_s
+    found, first_token_s = first.prompt_logprobs, request.first_token_s
+    is_complete = found is not None and len(found) == first.num_prompt_tokens
     return Finish(
-        request_id,
-        len(output.prompt_token_ids),
-        metrics.num_cached_tokens,
-        metrics.num_preemptions,
-        None if first_token_s is None else first_token_s - metrics.arrived_s,
-        None if finished_s is None else finished_s - metrics.arrived_s,
-        None if found is None else [None if e is None else plain_logprobs(e) for e in found],
+        int(request.request_id),
+        first.num_prompt_tokens,
+        first.num_cached_tokens,
+        sum(output.num_preemptions for output in request.outputs),
+        None if first_token_s is None else first_token_s - arrived_s,
+        None if last.ending is None else last.ending.time_s - arrived_s,
+        [None if entry is None else plain_logprobs(entry) for entry in found]
+        if found is not None and is_complete
+        else None,
     )
 
 

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import pytest
 
 from jackfield.discovery.kinds import TOKENIZERS
-from jackfield.engine.detokenizer import Detokenizer
 from jackfield.errors import ModelError, RequestError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
+from jackfield.text.detokenizer import Detokenizer
 from jackfield_testing.conformance.card import CardKit
 from jackfield_testing.conformance.damage import DAMAGES, damaged, held_files
 from jackfield_testing.conformance.samples import files_of_no_kind
@@ -45,6 +45,7 @@ _MANY_IDS = 2048  # that are decoded one by one
 _LAST_IDS = 64  # where added tokens stand
 _BEYOND = (0, 63)  # ids after the last one, as embeddings are padded
 _ROUNDS = 10  # of two threads at once
+_MANY_PIECES = 64  # of each text
 _REPEATS = 400  # of a text, for a long one
 _REPLACEMENT = "\ufffd"
 
@@ -270,20 +271,31 @@ class TokenizerKit(CardKit):
         assert [_both(other, text) for text in self.texts] == first
 
     def test_it_may_move_between_threads(self, tokenizer: Tokenizer) -> None:
-        """It is used from one at a time, not always the same."""
+        """Opened on one, used on others."""
         here = [_both(tokenizer, text) for text in self.texts]
         for _ in range(3):
             there = _in_a_new_thread(lambda: [_both(tokenizer, text) for text in self.texts])
             assert there == here
 
-    def test_two_may_be_used_at_once(self, card: TokenizerFormat, sample: ModelFiles) -> None:
-        """Each from a thread of its own: two engines in one process."""
-        pair = card.open(sample), card.open(sample)
+    def test_two_threads_may_use_it_at_once(self, tokenizer: Tokenizer) -> None:
+        """One encodes prompts while another decodes answers."""
         texts = tuple(self.texts), tuple(reversed(self.texts))
-        right = [_all(pair[0], some) for some in texts]
+        right = [_all(tokenizer, some) for some in texts]
         with _hasty_threads(), ThreadPoolExecutor(2) as pool:
             for _ in range(_ROUNDS):
-                assert list(pool.map(_all, pair, texts)) == right
+                assert list(pool.map(_all, (tokenizer, tokenizer), texts)) == right
+
+    def test_a_piece_is_what_its_token_adds(self, tokenizer: Tokenizer) -> None:
+        """Behind any text that is finished, and the same whether special tokens are shown or not."""
+        for text in self.texts:
+            ids = _encode(tokenizer, text)
+            for place, token_id in enumerate(ids[:_MANY_PIECES]):
+                piece = tokenizer.piece(token_id)
+                before, now = tokenizer.decode(ids[:place]), tokenizer.decode(ids[: place + 1])
+                if piece is not None and before and not before.endswith(_REPLACEMENT):
+                    assert now == before + piece, f"piece({token_id}) is {piece!r} in {text!r}"
+        for token_id in tokenizer.end_token_ids:
+            assert tokenizer.piece(token_id) is None, "special tokens are skipped, or not"
 
     def test_a_conversation_becomes_a_prompt(self, tokenizer: Tokenizer) -> None:
         """With what was said in it; the messages stay as they are, and the next one is the same."""

@@ -38,7 +38,8 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "BeyondRaisesFormat": "test_ids_beyond_the_vocabulary_are_no_text",
     "LastRaisesFormat": "test_every_id_can_be_decoded",
     "ChangingFormat": "test_decoding_leaves_its_ids_as_they_are",
-    "RacingFormat": "test_two_may_be_used_at_once",
+    "RacingFormat": "test_two_threads_may_use_it_at_once",
+    "NeighbourFormat": "test_a_piece_is_what_its_token_adds",
     "LastMessageFormat": "test_a_conversation_of_several_turns_is_told_in_order",
     "NoStartFormat": "test_the_start_of_an_answer_is_added_where_it_is_asked",
 }

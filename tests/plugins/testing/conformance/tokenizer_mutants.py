@@ -226,6 +226,13 @@ class Racing(Sound):
         return list(Racing.buffer)
 
 
+class Neighbour(Sound):
+    """Its pieces are those of the next id."""
+
+    def piece(self, token_id):
+        return super().piece(token_id + 1)
+
+
 class LastMessage(Sound):
     """Forgets the history."""
 

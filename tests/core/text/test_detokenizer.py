@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as RustTokenizer
 from tokenizers import decoders, models
 
-from jackfield.engine.detokenizer import Detokenizer
 from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.text.detokenizer import Detokenizer
 from jackfield_testing.tokenizer import END_TOKEN_ID, ByteTokenizer
 
 BYTES = ByteTokenizer()

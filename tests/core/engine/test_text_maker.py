@@ -2,43 +2,57 @@ import tracemalloc
 
 import pytest
 
-from jackfield.engine.output_processor import OutputProcessor
+from jackfield.engine.answer import Answer
+from jackfield.engine.deltas import OpenOutput, OpenRequest, deltas_of
+from jackfield.engine.observers import Observers
+from jackfield.engine.text_maker import TextMaker
+from jackfield.interfaces.hooks import hookimpl
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import SamplingParams
-from jackfield.scheduler import Request
 from jackfield.step import TokenLogprobs
 from jackfield_testing.tokenizer import END_TOKEN_ID, ByteTokenizer
 
 
 class Desk:
-    """An output processor and one request, whose tokens the test plays."""
+    """A maker of text and one request, whose tokens the test plays; its reader gets outputs."""
 
-    def __init__(self, *, stream=True, tokenizer=None, **sampling):
+    def __init__(
+        self, *, stream=True, tokenizer=None, has_tokenizer=True, observers=(), **sampling
+    ):
         params = SamplingParams(**{"max_tokens": 100, **sampling})
         asked = EngineRequest(
             request_id="r", prompt="Hi", prompt_token_ids=[72, 105], sampling=params
         )
-        self.requests = [
-            Request.from_engine_request(asked, seed=0, end_token_ids=(END_TOKEN_ID,), index=index)
-            for index in range(params.n)
-        ]
-        self.processor = OutputProcessor(tokenizer or ByteTokenizer(), self.finish)
-        self.processor.add(asked, self.requests, 1.0, stream=stream)
+        self.request = OpenRequest(asked, is_streamed=stream, receiver=None, now_s=1.0)
+        for index in range(params.n):
+            output = OpenOutput(
+                asked, seed=0, end_token_ids=(END_TOKEN_ID,), index=index, parent=None
+            )
+            output.follow(self.request)
+            self.request.outputs.append(output)
+        tokenizer = (tokenizer or ByteTokenizer()) if has_tokenizer else None
+        observers = Observers(observers)
+        self.maker = TextMaker(tokenizer, self.finish, lambda: observers)
+        self.answer = Answer(self.request)
         self.ended = []
 
-    def finish(self, request, reason, stop_reason=None):
-        """As the scheduler: the first reason stays."""
-        self.ended.append(request.index)
-        if request.finish_reason is None:
-            request.finish_reason, request.stop_reason = reason, stop_reason
+    def finish(self, output, reason, stop_reason=None):
+        """As the engine: the first reason stays."""
+        self.ended.append(output.index)
+        if output.finish_reason is None:
+            output.finish_reason, output.stop_reason = reason, stop_reason
 
-    def token(self, token_id, *, index=0, reason=None, stop_reason=None):
-        """One token comes; the outputs that are reported."""
-        request = self.requests[index]
-        request.token_ids.append(token_id)
+    def token(self, *token_ids, index=0, reason=None, stop_reason=None):
+        """Tokens come in one step; the outputs that are reported."""
+        output = self.request.outputs[index]
+        output.token_ids += token_ids
         if reason is not None:
-            self.finish(request, reason, stop_reason)
-        return self.processor.process([request], 2.0)
+            self.finish(output, reason, stop_reason)
+        return self.moved(output)
+
+    def moved(self, *outputs):
+        deltas = self.maker.make(deltas_of(outputs, 2.0))
+        return [output for delta in deltas if (output := self.answer.add(delta)) is not None]
 
     def text(self, text, *, index=0, **last):
         """One token a byte, the last with `last`; all outputs."""
@@ -127,6 +141,57 @@ def test_a_stop_string_in_the_last_token_counts_before_the_length(desk):
     assert (output.text, output.finish_reason, output.stop_reason) == ("a", FinishReason.STOP, "b")
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_tokens_behind_a_stop_string_are_dropped(desk, stream):
+    here = desk(stream=stream, stop=("b",), logprobs=0)
+    here.request.outputs[0].logprobs += [TokenLogprobs(token_id, -1.0, 1) for token_id in b"abcd"]
+    here.token(97)
+
+    (output,) = here.token(*b"bc")  # several in one step
+    late = here.token(100)  # of a step that was in flight
+
+    completion = output.outputs[0]
+    assert (completion.text, completion.stop_reason) == ("a", "b")
+    assert list(completion.token_ids) == [97, 98]
+    assert [logprob.token_id for logprob in completion.logprobs] == [97, 98]
+    assert late == []
+
+
+def test_outputs_that_move_in_one_step_are_reported_together(desk):
+    here = desk(n=2)
+    for output, token_id in zip(here.request.outputs, b"ab", strict=True):
+        output.token_ids.append(token_id)
+
+    (output,) = here.moved(*here.request.outputs)
+
+    assert [completion.delta for completion in output.outputs] == ["a", "b"]
+
+
+def test_the_last_to_move_reports_also_where_a_sibling_is_over_already(desk):
+    here = desk(n=2, stop=("x",))
+    here.text("x", index=1)
+    for output in here.request.outputs:
+        output.token_ids.append(97)
+        output.finish_reason = None  # the engine has not heard of it yet
+
+    (output,) = here.moved(*here.request.outputs)
+
+    assert [completion.text for completion in output.outputs] == ["a", ""]
+
+
+def test_observers_are_told_of_the_whole_request(desk):
+    seen = []
+
+    class Watcher:
+        @hookimpl
+        def request_finished(self, output):
+            seen.append(output)
+
+    (output,) = desk(stream=False, observers=[Watcher()]).text("abc", reason=FinishReason.LENGTH)
+
+    assert seen == [output]
+
+
 def test_stop_strings_before_min_tokens_are_passed_over(desk):
     output = desk(stop=("a",), min_tokens=3).text("aaba")[-1].outputs[0]
 
@@ -172,10 +237,10 @@ def test_an_output_that_ended_is_not_streamed_again(desk):
 def test_an_error_comes_with_its_request(desk):
     here = desk()
     here.token(97)
-    request = here.requests[0]
-    request.finish_reason, request.error = FinishReason.ERROR, "the logits are not finite"
+    failed = here.request.outputs[0]
+    failed.finish_reason, failed.error = FinishReason.ERROR, "the logits are not finite"
 
-    (output,) = here.processor.process([request], 3.0)
+    (output,) = here.moved(failed)
 
     assert output.outputs[0].error == "the logits are not finite"
     assert (output.outputs[0].text, output.finished) == ("a", True)
@@ -185,7 +250,7 @@ def test_logprobs_come_with_their_tokens(desk):
     here = desk(logprobs=1)
     outputs = []
     for token_id in (97, 98):
-        here.requests[0].logprobs.append(TokenLogprobs(token_id, -1.0, 1))
+        here.request.outputs[0].logprobs.append(TokenLogprobs(token_id, -1.0, 1))
         outputs += here.token(token_id)
 
     assert [[p.token_id for p in o.outputs[0].logprobs] for o in outputs] == [[97], [97, 98]]
@@ -194,7 +259,7 @@ def test_logprobs_come_with_their_tokens(desk):
 def test_prompt_logprobs_come_once_they_are_complete(desk):
     here = desk(prompt_logprobs=0)
     (early,) = here.token(97)
-    here.requests[0].prompt_logprobs.append(TokenLogprobs(105, -1.0, 1))
+    here.request.outputs[0].prompt_logprobs.append(TokenLogprobs(105, -1.0, 1))
 
     (late,) = here.token(98)
 
@@ -209,8 +274,7 @@ def test_times_are_those_of_the_first_and_the_last_token(desk):
 
 
 def test_without_a_tokenizer_there_are_ids_and_no_text(desk):
-    here = desk()
-    here.processor._tokenizer = None
+    here = desk(has_tokenizer=False)
 
     (output,) = here.token(97, reason=FinishReason.LENGTH)
 
@@ -238,6 +302,9 @@ class Mute(ByteTokenizer):
 
     def decode(self, token_ids, *, skip_special_tokens=True):
         return self.fails() if 66 in token_ids else super().decode(token_ids)
+
+    def piece(self, token_id):
+        return None
 
 
 def exits():

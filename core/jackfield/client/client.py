@@ -1,0 +1,116 @@
+"""What both clients are: an engine on its own thread, opened from settings, closed once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from jackfield.client.engine_thread import EngineThread
+from jackfield.client.opening import load_settings
+from jackfield.config import EngineConfig, LoadedConfig
+from jackfield.decision import Decision
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.engine.engine import Engine
+from jackfield.engine.running import EngineStats
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.startup.blueprint import make_blueprint
+
+
+class Client:
+    """A model, open. The engine steps on a thread of its own, and text is made on another."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        dtype: str = "auto",
+        config_file: Path | str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        plugins: Sequence[str] = (),
+    ) -> None:
+        """`model`: folder, file, hub name, pypi:NAME==VERSION or alias. `settings`: "section.key" to value.
+
+        `plugins`: one-file plugins, "kind.name=module:attribute". Raises ConfigError, PluginError, ModelError or
+        EngineError; nothing is left running then.
+        """
+        self._open(
+            load_settings(
+                model, dtype=dtype, config_file=config_file, settings=settings, plugins=plugins
+            )
+        )
+
+    @classmethod
+    def from_config(cls, loaded: LoadedConfig, registry: PluginRegistry | None = None) -> Self:
+        """A client of settings that are loaded already."""
+        client = cls.__new__(cls)
+        client._open(loaded, registry)
+        return client
+
+    def _open(self, loaded: LoadedConfig, registry: PluginRegistry | None = None) -> None:
+        self.engine = Engine(make_blueprint(loaded, registry))
+        self._thread = EngineThread(self.engine)
+        self._end = weakref.finalize(self, self._thread.close)
+
+    @property
+    def config(self) -> EngineConfig:
+        """The effective settings."""
+        return self.engine.config
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was chosen, and why."""
+        return self.engine.decisions
+
+    def explanation(self) -> dict[str, Any]:
+        """The same with settings, facts and memory, as `jackfield explain --json` writes it.
+
+        Saved as JSON it can be compared with another one: `jackfield explain --diff`.
+        """
+        return self.engine.explanation()
+
+    @property
+    def vocab_size(self) -> int:
+        """Token ids that a prompt may hold."""
+        return self.engine.vocab_size
+
+    @property
+    def files(self) -> ModelFiles:
+        """The model on this machine."""
+        return self.engine.files
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Text to token ids and back; None where the model has none."""
+        return self.engine.tokenizer
+
+    @property
+    def stats(self) -> EngineStats:
+        """Figures of this moment, roughly: the engine works meanwhile."""
+        return self.engine.stats
+
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`, and after a failure of the engine."""
+        return self.engine.is_closed
+
+    def close(self) -> None:
+        """End the engine and free everything; whoever waits for an answer gets an EngineClosedError.
+
+        May be called twice.
+        """
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,173 @@
+"""What the engine gives: for each output that moved in a step the tokens that are new, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol
+
+from jackfield.engine.transcript import Ending, Transcript
+from jackfield.request import EngineRequest, FinishReason
+from jackfield.scheduler import Request
+from jackfield.step import TokenLogprobs
+
+
+class Receiver(Protocol):
+    """Where the deltas of a request go: the client's own. It is called by the thread that makes text."""
+
+    @property
+    def home(self) -> Hashable:
+        """Deltas of all receivers with equal homes are handed over in one call."""
+
+    def taken(self, request: OpenRequest) -> None:
+        """The engine has taken a request in; called by its thread. Returns at once."""
+
+    def hand_over(self, deltas: Sequence[Delta]) -> bool:
+        """Deltas of one step for all receivers of this home; False if nobody is there any more. Returns at once."""
+
+    def fail(self, error: BaseException) -> None:
+        """The request ends with an error of the engine. Returns at once."""
+
+
+class OpenRequest:
+    """A request with its n outputs, from the moment it was taken in. Compared by identity."""
+
+    __slots__ = (
+        "arrived_s",
+        "first_token_s",
+        "is_followed",
+        "is_streamed",
+        "num_open",
+        "num_untold",
+        "outputs",
+        "receiver",
+        "request",
+    )
+
+    def __init__(
+        self, request: EngineRequest, *, is_streamed: bool, receiver: Receiver | None, now_s: float
+    ) -> None:
+        self.request = request
+        self.is_streamed = is_streamed  # somebody wants to know of each step
+        # Each step is reported: somebody wants it, or a stop string may end it.
+        self.is_followed = is_streamed or bool(request.sampling.stop)
+        self.receiver = receiver  # None: nobody waits for it (any more)
+        self.outputs: list[OpenOutput] = []
+        self.num_open = request.sampling.n  # outputs that the engine has not ended
+        self.num_untold = request.sampling.n  # outputs whose end the maker of text has not seen
+        self.arrived_s = now_s  # of time.monotonic(), as all times
+        self.first_token_s: float | None = None
+
+    @property
+    def request_id(self) -> str:
+        """As given, or made by the client."""
+        return self.request.request_id
+
+
+class OpenOutput(Request):
+    """One output as the scheduler works on it, and what those who follow it keep."""
+
+    __slots__ = ("is_followed", "num_reported", "open_request", "transcript")
+
+    def follow(self, open_request: OpenRequest) -> None:
+        """Belong to a request; called once, before the scheduler gets it."""
+        self.open_request = open_request
+        self.is_followed = True  # until its first token at least
+        self.num_reported = self.num_prompt_tokens  # of token_ids
+        self.transcript: Transcript | None = None  # of the maker of text
+
+
+class Delta:
+    """What one output of a request got since it was last reported.
+
+    The engine fills in tokens; `text` is made later, on another thread. One is made for each row and step, so it
+    holds no more than differs from step to step.
+    """
+
+    __slots__ = ("ending", "is_last", "logprobs", "more_follow", "output", "text", "token_ids")
+
+    def __init__(self, output: OpenOutput, token_ids: list[int]) -> None:
+        self.output = output
+        self.token_ids = token_ids  # new ones, in their order
+        self.text = ""  # new text; never half a character
+        self.logprobs: Sequence[TokenLogprobs] | None = None  # of token_ids, where asked for
+        self.ending: Ending | None = None  # None while the output goes on
+        self.more_follow = False  # True: another output of the request moved in the same step
+        self.is_last = False  # True: all outputs of the request have ended; known with the text
+
+    def append(self, later: Delta) -> None:
+        """Take up the next delta of the same output."""
+        self.token_ids = [*self.token_ids, *later.token_ids]
+        self.text += later.text
+        if self.logprobs is not None and later.logprobs is not None:
+            self.logprobs = [*self.logprobs, *later.logprobs]
+        self.ending, self.is_last = later.ending, later.is_last
+        self.more_follow = later.more_follow
+
+    @property
+    def request(self) -> OpenRequest:
+        """The request that the output belongs to."""
+        return self.output.open_request
+
+    @property
+    def index(self) -> int:
+        """Of the n outputs."""
+        return self.output.index
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the output ended, None while it goes on."""
+        return None if self.ending is None else self.ending.finish_reason
+
+    @property
+    def stop_reason(self) -> str | int | None:
+        """The stop string or token id that ended it."""
+        return None if self.ending is None else self.ending.stop_reason
+
+    @property
+    def error(self) -> str | None:
+        """Of FinishReason.ERROR: what failed."""
+        return None if self.ending is None else self.ending.error
+
+
+def deltas_of(moved: Sequence[OpenOutput], now_s: float) -> list[Delta]:
+    """What to report of outputs that moved in one step: all that is followed, and every end."""
+    deltas = []
+    has_siblings = False
+    for output in moved:
+        is_ended = output.finish_reason is not None
+        if not (output.is_followed or is_ended):
+            continue
+        request = output.open_request
+        if request.first_token_s is None:
+            request.first_token_s = now_s
+        if not (request.is_followed or is_ended):
+            output.is_followed = False  # its first token was noted, and nobody waits for the next
+            continue
+        deltas.append(delta_of(output, now_s))
+        has_siblings = has_siblings or len(request.outputs) > 1
+    if has_siblings:
+        mark_siblings(deltas)
+    return deltas
+
+
+def delta_of(output: OpenOutput, now_s: float) -> Delta:
+    """What came since the last report of this output."""
+    start = output.num_reported
+    token_ids = output.token_ids[start:]
+    delta = Delta(output, token_ids)
+    output.num_reported = start + len(token_ids)
+    if output.logprobs is not None:
+        first = start - output.num_prompt_tokens
+        delta.logprobs = output.logprobs[first : first + len(token_ids)]
+    if output.finish_reason is not None:
+        delta.ending = Ending(output.finish_reason, output.stop_reason, output.error, now_s)
+        output.open_request.num_open -= 1
+    return delta
+
+
+def mark_siblings(deltas: Sequence[Delta]) -> None:
+    """Mark all but the last delta of each request."""
+    seen = set()
+    for delta in reversed(deltas):
+        delta.more_follow = delta.request in seen
+        seen.add(delta.request)

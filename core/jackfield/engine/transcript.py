@@ -1,0 +1,46 @@
+"""What one output has said so far: its pieces of text, its number of tokens, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jackfield.request import FinishReason
+from jackfield.text.output_text import OutputText
+
+
+class Ending:
+    """How an output ended."""
+
+    __slots__ = ("error", "finish_reason", "stop_reason", "time_s")
+
+    def __init__(
+        self,
+        finish_reason: FinishReason,
+        stop_reason: str | int | None,
+        error: str | None,
+        time_s: float,
+    ) -> None:
+        self.finish_reason = finish_reason
+        self.stop_reason = stop_reason  # the stop string or token id
+        self.error = error  # of FinishReason.ERROR: what failed
+        self.time_s = time_s  # of time.monotonic()
+
+
+class Transcript:
+    """Written by the maker of text alone. Readers on other threads count what they have seen of it: lists only grow."""
+
+    __slots__ = ("advance", "ending", "num_tokens", "pieces", "text")
+
+    def __init__(self, text: OutputText | None) -> None:
+        self.text = text  # None: the model has no tokenizer
+        # The text to be shown for the tokens that come next.
+        self.advance: Callable[[Sequence[int]], str] = _no_text if text is None else text.advance
+        self.pieces: list[str] = []  # of the text; none is empty
+        self.num_tokens = (
+            0  # of the output; where a stop string ended it, the engine may have drawn more
+        )
+        self.ending: Ending | None = None
+
+
+def _no_text(token_ids: Sequence[int]) -> str:
+    return ""

@@ -1,0 +1,69 @@
+"""The text of one output while it grows: its detokenizer and its stop strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.sampling import SamplingParams
+from jackfield.text.detokenizer import Detokenizer
+from jackfield.text.pieces import Pieces
+from jackfield.text.stop_strings import StopFilter
+
+_CONTEXT = 16  # last prompt tokens that a detokenizer may look at
+
+
+class OutputText:
+    """Takes the tokens of one output in their order and gives the text that may be shown."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        prompt_token_ids: Sequence[int],
+        sampling: SamplingParams,
+        pieces: Pieces | None = None,
+    ) -> None:
+        detokenizer = Detokenizer(
+            tokenizer,
+            prompt_token_ids[-_CONTEXT:],
+            skip_special_tokens=sampling.skip_special_tokens,
+            pieces=pieces,
+        )
+        self._detokenizer = detokenizer
+        self._stops: StopFilter | None = None
+        self._min_tokens = sampling.min_tokens
+        self._num_tokens = 0  # that have come, where there are stop strings
+        self.stop: str | None = None  # the stop string that was found
+        self.num_tokens: int | None = None  # of the output, where the stop string ended it
+        # The text to be shown for the tokens that come next.
+        self.advance = detokenizer.push
+        if sampling.stop:
+            self._stops = StopFilter(sampling.stop, include_stop=sampling.include_stop)
+            self.advance = self._filtered
+
+    def finish(self, token_ids: Sequence[int]) -> str:
+        """The text of the last tokens, and the rest that was held back: the output has ended."""
+        if self._stops is None:
+            return self._detokenizer.flush(token_ids)
+        text = self._filtered(token_ids)
+        if self.stop is None:
+            last, self.stop = self._stops.push(self._detokenizer.flush())
+            text += last
+        return text if self.stop is not None else text + self._stops.flush()
+
+    def _filtered(self, token_ids: Sequence[int]) -> str:
+        """Pass tokens through the stop strings, one by one, since the output ends with one of them."""
+        assert self._stops is not None
+        shown = ""
+        for token_id in token_ids:
+            self._num_tokens += 1
+            delta = self._detokenizer.push((token_id,))
+            if self._num_tokens < self._min_tokens:
+                shown += delta  # too early to stop
+                continue
+            text, self.stop = self._stops.push(delta)
+            shown += text
+            if self.stop is not None:
+                self.num_tokens = self._num_tokens
+                break
+        return shown
