@@ -1,20 +1,14 @@
 # Part of: jackfield.commands.v1, jackfield.executors.v1, jackfield.model_sources.v1, jackfield.platforms.v1, jackfield.schedulers.v1, jackfield.tokenizers.v1, jackfield.weight_formats.v1, jackfield_torch.attention_backends.v1, jackfield_torch.quantization.v1
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from typing import ClassVar
 from jackfield.decision import Reason
 Facts = Mapping[str, str | int | float | bool | None]
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    variables: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
 class Card(ABC):
     features: ClassVar[frozenset[str]] = frozenset()
     options: ClassVar[type | None] = None
     facts_last: ClassVar[bool] = True
-    watches: ClassVar[Watch] = Watch()
     only_named: ClassVar[bool] = False
 
     def probe(self) -> Facts:
@@ -22,3 +16,7 @@ class Card(ABC):
 
     def check(self, need: Any, facts: Facts) -> tuple[Reason, ...]:
         ...
+def has_probe(card: Card) -> bool:
+    ...
+def has_check(card: Card) -> bool:
+    ...

@@ -7,7 +7,6 @@ from typing import Any
 from typing import ClassVar
 from jackfield.config import EngineConfig
 from jackfield.config import Scalar
-from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.worker import Worker
@@ -30,7 +29,6 @@ class RankShape:
     resource: str = ''
 class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
-    adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}
     bases: ClassVar[Mapping[str, type]] = {}
     precedence: ClassVar[int] = 0
 

@@ -15,7 +15,6 @@ class Subject:
     name: str
     distribution: str = ''
     version: str = ''
-    notice: str = ''
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
     tests: tuple[str, ...]

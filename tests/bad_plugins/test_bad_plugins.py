@@ -10,38 +10,24 @@ import pytest
 from jackfield.errors import JackfieldError, PluginLoadError
 from jackfield.sampling import SamplingParams
 
-RAISING = {
+AT_IMPORT = {  # what comes of it, and in what words
     "raises": r"RuntimeError: no luck today",
-    "exits": r"SystemExit: 3",
     "lacks": r"No module named 'acme_runtime_that_nobody_has'.*pip install acme_runtime_that_nobody_has",
     "baseless": r"Bad must extend jackfield\.interfaces\.platform\.Platform",
     "misshapen": r"Bad\.check\(self\) cannot be called as its contract does: check\(self, need",
     "colours": r"RuntimeError: \\x1b\[2J no luck \\u202e",
-}
-HARMFUL = {
     "vanishes": r"it ended the process with status 7 when it was imported",
     "hangs": r"it took longer than 2 s \(plugins\.import_timeout_s\) when it was imported",
-    "takes": r"it took torch\.cuda when it was imported; a card leaves devices alone",
-    "patches": r"it replaced jackfield\.scheduler\.scheduler\.Scheduler\.schedule",
-    "segfaults_at_import": r"it crashed with SIGSEGV when it was imported.*bad_segfaults_at_import\.py",
-    "floods": r"it crashed with SIGABRT when it was imported.*bad_floods\.py",
-    "leaves": r"it ended the process with status 4 when it was imported",
 }
-AT_IMPORT = {**RAISING, **HARMFUL}
-HARMFUL_IN_PROBE = {
-    "segfaults": r"it crashed with SIGSEGV when it was probed.*bad_segfaults\.py",
-    "aborts": r"it crashed with SIGABRT when it was probed.*bad_aborts\.py",
-}
+HARMFUL = ("vanishes", "hangs")
 IN_PROBE = {
-    **HARMFUL_IN_PROBE,
-    "mumbles": r"probe\(\) must return names with text, numbers.*'device': <object",
+    "segfaults": r"it crashed with SIGSEGV when it was probed.*bad_segfaults\.py",
+    "mumbles": r"probe\(\) must return names with text.*'device': <object",
 }
 LATER = {
-    "shrugs": r"check\(\) must return a tuple of Reason.*'fine'",
-    "invents": r"cache\.blok_size.*default of platform invents|default of platform invents.*blok_size",
-    "meddles": r"bad-meddles 1\.2\.3.*changed the settings of the engine",
+    "invents": r"cache\.blok_size.*default of platform invents|default of platform invents.*blok_size"
 }
-EVERYWHERE = ("raises_everywhere", "segfaults_everywhere", "hangs_everywhere")
+EVERYWHERE = "segfaults_everywhere"
 OTHER_KINDS = (
     *("commands", "executors", "hooks", "models", "schedulers", "tokenizers", "weight_formats"),
 )
@@ -73,7 +59,7 @@ def test_an_engine_that_names_another_runs_and_says_nothing(install, name, caplo
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", sorted(HARMFUL))
+@pytest.mark.parametrize("name", HARMFUL)
 def test_what_is_said_of_a_harmful_one_is_one_line_with_the_way_out(install, name, caplog):
     install(name, "sound").choosing_engine().close()
 
@@ -105,10 +91,9 @@ def test_an_engine_that_names_it_fails_with_one_clear_report(install, name, word
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["patches", "floods", "segfaults"])
-def test_the_report_of_a_harmful_one_has_no_lines_of_ours(install, name):
+def test_the_report_of_a_crash_has_no_lines_of_ours(install):
     with pytest.raises(JackfieldError) as caught:
-        install(name).named_engine()
+        install("segfaults").named_engine()
 
     assert "/jackfield/" not in str(caught.value)
     assert "^^^" not in str(caught.value)
@@ -127,7 +112,7 @@ def test_the_report_names_its_distribution_and_the_way_out(install, name):
     assert re.search(WAY_OUT.format(name, owner(name)), str(caught.value))
     (problem,) = (p for p in registry.problems if p.name == name)
     assert (problem.distribution, problem.version) == (owner(name), "1.2.3")
-    registry.end_trials()
+    registry.end_probes()
 
 
 @pytest.mark.parametrize("name", HARMFUL)
@@ -140,58 +125,27 @@ def test_what_would_hurt_never_comes_into_this_process(install, name):
     assert f"bad_{name}" not in sys.modules
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
-def test_of_any_kind_it_leaves_an_engine_that_does_not_need_it_alone(install, name, caplog, capfd):
-    with install(name).engine() as llm:
-        assert answers(llm)
-
-    assert capfd.readouterr().out == ""
-    assert all(
-        WHO.format(owner(name)).replace("\\", "") in line for line in warnings_of(caplog, name)
-    )
-
-
-@pytest.mark.parametrize("name", EVERYWHERE)
 @pytest.mark.parametrize("kind", OTHER_KINDS)
-def test_of_any_kind_it_is_reported_by_itself(install, name, kind):
-    registry = install(name).registry
+def test_of_any_kind_it_is_reported_by_itself(install, kind):
+    registry = install(EVERYWHERE).registry
 
-    with pytest.raises(PluginLoadError, match=WHO.format(owner(name))):
-        registry.card(registry.ref(kind, name))
+    with pytest.raises(PluginLoadError, match=WHO.format(owner(EVERYWHERE))):
+        registry.card(registry.ref(kind, EVERYWHERE))
 
-    (problem,) = (p for p in registry.problems if p.name == name)
-    assert problem.kind == f"jackfield.{kind}"
-    registry.end_trials()
+    (problem,) = (p for p in registry.problems if p.name == EVERYWHERE)
+    assert (problem.kind, problem.cause) == (f"jackfield.{kind}", "crashed")
+    registry.end_probes()
 
 
-@pytest.mark.parametrize(
-    ("setting", "name"),
-    [
-        (setting, name)
-        for setting in ("executor", "scheduler", "tokenizer", "weight_format")
-        for name in EVERYWHERE
-    ],
-)
-def test_of_any_kind_an_engine_that_names_it_fails_with_its_report(install, setting, name):
-    with pytest.raises(JackfieldError, match=WHO.format(owner(name))) as caught:
-        install(name).engine(**{f"select.{setting}": name})
+@pytest.mark.parametrize("setting", ["executor", "scheduler", "tokenizer", "weight_format"])
+def test_of_any_kind_an_engine_that_names_it_fails_with_its_report(install, setting):
+    with pytest.raises(JackfieldError, match=WHO.format(owner(EVERYWHERE))) as caught:
+        install(EVERYWHERE).engine(**{f"select.{setting}": EVERYWHERE})
 
     assert len(str(caught.value)) < MAX_REPORT
 
 
-def test_what_one_wrote_is_not_in_the_report_of_another(install):
-    registry = install("segfaults", "chats").registry
-    registry.card(registry.ref("platforms", "chats"))
-
-    with pytest.raises(PluginLoadError) as caught:
-        registry.facts(registry.ref("platforms", "segfaults"))
-
-    registry.end_trials()
-    assert "harmless warning" not in str(caught.value)
-    assert "bad_segfaults.py" in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["hangs", "leaves", "segfaults_everywhere"])
+@pytest.mark.parametrize("name", ["hangs", "segfaults_everywhere"])
 def test_no_process_is_left(install, name):
     before = children_of_this_process()
 

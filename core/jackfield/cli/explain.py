@@ -60,7 +60,6 @@ class ExplainCommand(Command):
         from jackfield.cli.explain_diff import print_differences
         from jackfield.cli.explanation import print_explanation
         from jackfield.startup.blueprint import make_blueprint
-        from jackfield.startup.draft import make_draft
         from jackfield.startup.explanation import explain
 
         if arguments.diff:
@@ -74,8 +73,8 @@ class ExplainCommand(Command):
         if arguments.toml:  # only what starts can be reproduced
             print(to_toml(make_blueprint(loaded, registry).config), end="")
             return 0
-        draft = make_draft(loaded, registry, thorough=True, keeps_going=True)
-        document = explain(draft, profile)
+        plan = make_blueprint(loaded, registry, thorough=True, keeps_going=True)
+        document = explain(plan, profile)
         if arguments.json:
             print(json.dumps(document, indent=2))
         else:

@@ -14,11 +14,10 @@ from jackfield.discovery.lock import (
     FILE_NAME,
     Lock,
     LockedModel,
-    check_files,
     lost_selections,
     make_lock,
 )
-from jackfield.discovery.lock_file import installed_in, read_lock, to_toml
+from jackfield.discovery.lock_file import read_lock, to_toml
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import ConfigError, PluginDrift
 from jackfield.startup.blueprint import make_blueprint
@@ -53,9 +52,6 @@ def run_lock(arguments: argparse.Namespace) -> int:
     _write(path, to_toml(lock))
     models = ", ".join(map(str, lock.models)) or "no model (name one to lock them too)"
     print(f"wrote {path}: {len(lock.distributions)} distributions, selections for {models}")
-    unpinned = [found.name for found in lock.distributions if not found.sha256]
-    if unpinned:
-        print(f"content not pinned (editable or without RECORD): {', '.join(unpinned)}")
     if not is_named:
         print(f'to have it obeyed, set [plugins] lock = "{path}" in the config file')
     return 0
@@ -112,7 +108,6 @@ def _check(loaded: LoadedConfig, path: Path) -> str:
             differences.append(str(drift))
     if differences:
         raise PluginDrift("\n".join(differences))
-    check_files(installed_in(lock))
     return ", ".join(map(str, found))
 
 

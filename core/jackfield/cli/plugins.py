@@ -33,7 +33,6 @@ class Row:
 
     plugin: PluginRef
     status: str
-    notice: str = ""  # that its contract is an old one, and for how long it is served
 
 
 class PluginsCommand(Command):
@@ -101,7 +100,7 @@ def problems_of(
     return (
         *registry.problems,
         *(registry.required_failures(settings.required) if is_check else ()),
-        *lock_failures(settings.lock, registry.all, with_files=is_check),
+        *lock_failures(settings.lock, registry.all),
     )
 
 
@@ -115,30 +114,19 @@ def rows_of(registry: PluginRegistry) -> list[Row]:
             return "conflict"
         return failed.get((ref.kind, ref.name, ref.distribution), "ok")
 
-    def notice(ref: PluginRef) -> str:
-        served = any(kind.name == ref.kind for kind in registry.kinds)
-        return "; ".join(str(notice) for notice in registry.notices(ref)) if served else ""
-
-    rows = [Row(ref, status(ref), notice(ref)) for ref in registry.all]
+    rows = [Row(ref, status(ref)) for ref in registry.all]
     return rows + [Row(ref, "left out") for ref in registry.left_out]
 
 
 def _document(rows: Iterable[Row], problems: Iterable[PluginFailure]) -> dict[str, object]:
     return {
-        "plugins": [
-            {**asdict(row.plugin), "status": row.status, "notice": row.notice} for row in rows
-        ],
+        "plugins": [{**asdict(row.plugin), "status": row.status} for row in rows],
         "problems": [asdict(problem) for problem in problems],
     }
 
 
 def _print(rows: Sequence[Row], problems: Iterable[PluginFailure]) -> None:
     print_table(("kind", "name", "distribution", "version", "status"), [_cells(r) for r in rows])
-    for row in rows:
-        if row.notice:
-            ref = row.plugin
-            whose = f"[{ref.distribution} {ref.version}]"
-            print(printable(f"\n{ref.kind} {ref.name} {whose}: {row.notice}"))
     for problem in problems:
         print(f"\n{problem}")
         if problem.traceback:
@@ -148,5 +136,4 @@ def _print(rows: Sequence[Row], problems: Iterable[PluginFailure]) -> None:
 def _cells(row: Row) -> tuple[str, ...]:
     ref = row.plugin
     status = _STATUS.get(row.status, row.status)
-    status = "deprecated" if row.notice and status == "ok" else status
     return f"{ref.kind}.v{ref.major}", ref.name, ref.distribution, ref.version, status

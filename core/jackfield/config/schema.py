@@ -131,7 +131,7 @@ class PluginSettings:
     deny: tuple[str, ...] = ()  # left out, whatever else is said
     required: tuple[str, ...] = ()  # must be installed and load, or start-up fails
     local: tuple[str, ...] = ()  # KIND.NAME=MODULE:ATTRIBUTE, one-file plugins
-    probe: str = "process"  # plugins are tried in a process of their own first; or inline: never
+    probe: str = "process"  # plugins are tried in a subprocess first; or inline: never
     import_timeout_s: float = 20.0  # seconds for importing one plugin there
     probe_timeout_s: float = 60.0  # seconds for probing one plugin there
     lock: str | None = None  # file of `jackfield plugins lock`; what differs from it is refused

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import is_dataclass
 from typing import Any
 
-from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
 from jackfield.interfaces.platform import Platform
@@ -55,16 +54,6 @@ def _is_bases(value: Any) -> bool:
     return isinstance(value, Mapping) and _is_each(value, str) and _is_each(value.values(), type)
 
 
-def _is_adapters(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(
-        _is_text(name)
-        and isinstance(adapters, Mapping)
-        and _is_each(adapters, int)
-        and _is_each(adapters.values(), Adapter)
-        for name, adapters in value.items()
-    )
-
-
 def _is_each(values: Any, expected: type) -> bool:
     return (
         isinstance(values, Iterable)
@@ -83,7 +72,6 @@ _RULES: Mapping[type, _Rules] = {
     },
     Platform: {
         "serves": (_is_serves, "a mapping of kinds to tuples of majors"),
-        "adapters": (_is_adapters, "a mapping of kinds to mappings of majors to adapters"),
         "bases": (_is_bases, "a mapping of kinds to classes"),
         "precedence": (_is_precedence, "a finite number"),
     },

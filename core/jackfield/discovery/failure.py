@@ -32,6 +32,8 @@ class PluginFailure:
     error: str
     fix: str
     traceback: str = ""
+    # of one that was tried: "raised", "missing dependency", "wrong class", "not serialisable", "ended", "crashed", "hung"
+    cause: str = ""
 
     @classmethod
     def of(cls, code: str, ref: PluginRef, error: str, fix: str, trace: str = "") -> PluginFailure:
@@ -57,7 +59,7 @@ class PluginFailure:
 
     @property
     def is_fault(self) -> bool:
-        """True where something must be mended. A device that is not there, or a plugin that is not, is no fault."""
+        """True if something must be mended: not if a device, or a plugin that is to be left out, is missing."""
         return self.code not in ("probe", "deny")
 
     def in_one_line(self) -> str:
@@ -89,18 +91,6 @@ def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:
             f"Upgrade jackfield, or install a release of {ref.distribution} for {kind.serves}",
         )
     return error, f"Upgrade {ref.distribution}: pip install -U {ref.distribution}"
-
-
-def deprecation(ref: PluginRef, kind: Kind) -> tuple[str, str] | None:
-    """What is to be said of a plugin that only an adapter serves, and what its user can do; None for all others."""
-    adapter = kind.adapters.get(ref.major)
-    if adapter is None:
-        return None
-    newest = f"{kind.name}.v{max(kind.majors)}"
-    if ref.distribution == LOCAL:
-        return adapter.notice(ref.major), f"rewrite it for {newest}"
-    fix = f"upgrade {ref.distribution} to a release for {newest}, or ask its author for one"
-    return adapter.notice(ref.major), fix
 
 
 def conflict(refs: Sequence[PluginRef]) -> tuple[str, str]:

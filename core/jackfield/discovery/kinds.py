@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
 from jackfield.interfaces.executor import ExecutorFactory
@@ -37,8 +36,6 @@ class Kind:
     majors: tuple[int, ...] = (1,)  # of its contract that are served; empty: the name is reserved
     by_check: bool = False  # a card without a check of its own would take all, so it is taken only where it is named
     base: type | None = Card  # that the class behind an entry point extends; None: a function
-    # served majors that the engine no longer speaks itself; `base` is of the others
-    adapters: Mapping[int, Adapter] = field(default_factory=dict, hash=False)
 
     @property
     def serves(self) -> str:
@@ -78,19 +75,13 @@ def short_name(kind: str) -> str:
     return kind.removeprefix("jackfield.")
 
 
-def runtime_kind(
-    name: str,
-    majors: tuple[int, ...],
-    adapters: Mapping[int, Adapter] | None = None,
-    base: type | None = None,
-) -> Kind:
+def runtime_kind(name: str, majors: tuple[int, ...], base: type | None = None) -> Kind:
     """A kind that a runtime serves. What its cards extend its platforms say (`Platform.bases`), else they are cards."""
     return Kind(
         name=name,
         word=name.rpartition(".")[2].replace("_", " ").removesuffix("s"),
         majors=majors,
         base=base or Card,
-        adapters=adapters or {},
     )
 
 

@@ -18,24 +18,66 @@ from jackfield.discovery.attributes import check_attributes
 from jackfield.discovery.kinds import Kind, kind_of
 from jackfield.discovery.local import LOCAL, import_local
 from jackfield.discovery.printable import MAX_TEXT, printable
-from jackfield.discovery.probing.outcome import HarmfulPlugin
-from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import JackfieldError, PluginLoadError
 
 _MAX_FRAMES = 4
 _OURS = str(Path(__file__).parent)
 _CORE_FOLDER = Path(jackfield.__file__).parent
-FAULTS = (Exception, SystemExit)  # who ends the process ends what was asked of it, no more
+FAULTS = (Exception, SystemExit)  # a plugin that calls sys.exit() ends only what was asked of it
+
+
+class WrongClass(TypeError):
+    """What an entry point names is not what its kind is made of."""
+
+
+class NotSerialisable(TypeError):
+    """A probe returned what no file of facts can hold."""
+
+
+class PluginFault(JackfieldError):
+    """What a plugin did where it was tried, in words that cross a pipe.
+
+    `cause` is "raised", "missing dependency", "wrong class", "not serialisable", "ended", "crashed" or "hung".
+    """
+
+    def __init__(self, cause: str, text: str, trace: str = "", fix: str = "") -> None:
+        super().__init__(text)
+        self.values = {"cause": cause, "text": text, "trace": trace, "fix": fix}
+        self.cause, self.trace, self.fix = cause, trace, fix
+
+    @property
+    def is_harmful(self) -> bool:
+        """True if the plugin must not come into a process that is needed."""
+        return self.cause in ("ended", "crashed", "hung")
+
+
+_CAUSES = {
+    ModuleNotFoundError: "missing dependency",
+    WrongClass: "wrong class",
+    NotSerialisable: "not serialisable",
+}
+
+
+def fault_of(ref: PluginRef, error: BaseException) -> PluginFault:
+    """The same for an exception of a plugin."""
+    if isinstance(error, PluginLoadError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, PluginFault):
+        return error
+    cause = next((name for cls, name in _CAUSES.items() if isinstance(error, cls)), "raised")
+    is_known = isinstance(error, JackfieldError)
+    text = str(error) if is_known else f"{type(error).__name__}: {error}"
+    trace = short_traceback(error)
+    return PluginFault(cause, printable(text, MAX_TEXT), trace, fix_for(ref, error))
 
 
 def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
-    """The card behind `ref`, made from its class and adapted where its major is an old one, or the function of a model.
+    """The card behind `ref`, made from its class, or the function of a model.
 
-    `kind` says what is served, None: what the core serves. Raises PluginLoadError, also where the module calls sys.exit.
+    `kind` says what is served, None: what the core serves. Raises PluginLoadError, also if the module calls sys.exit.
     """
     try:
-        with prints_to_stderr():
-            return _made(_import(ref), ref.major, kind or kind_of(ref.kind))
+        return _made(_import(ref), kind or kind_of(ref.kind))
     except FAULTS as error:
         raise load_error(ref, "load", error) from error
 
@@ -64,12 +106,11 @@ def returned(value: Any, expected: type, method: str) -> Any:
 
 
 def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadError:
-    """The error for a plugin that raised while one tried to `verb` it."""
-    cause = str(error) if isinstance(error, JackfieldError) else f"{type(error).__name__}: {error}"
-    cause = printable(cause, MAX_TEXT)
-    failed, fix = f"cannot {verb} {describe(ref)}", fix_for(ref, error)
-    found = PluginLoadError(f"{failed}: {cause}\n{short_traceback(error)}  {fix}")
-    first_line = cause.partition("\n")[0].removesuffix(", and wrote")  # as a lost trial goes on
+    """The error for a plugin that raised when it was to be loaded, probed or the like: `verb` says which."""
+    fault, failed = fault_of(ref, error), f"cannot {verb} {describe(ref)}"
+    fix = fault.fix or fix_for(ref)
+    found = PluginLoadError(f"{failed}: {fault}\n{fault.trace}  {fix}")
+    first_line = str(fault).partition("\n")[0].removesuffix(", and wrote")
     found.summary, found.remedy = f"{failed}: {first_line}", fix
     return found
 
@@ -98,9 +139,9 @@ def fix_for(ref: PluginRef, error: BaseException | None = None) -> str:
 
 
 def short_traceback(error: BaseException) -> str:
-    """The last frames of the plugin's own code; none of one that was only tried elsewhere, or is our own complaint."""
+    """The last frames of the plugin's own code; none if the error is our own complaint."""
     found = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, HarmfulPlugin) or (found and found[-1].filename.startswith(_OURS)):
+    if found and found[-1].filename.startswith(_OURS):
         return ""
     frames = [
         frame
@@ -123,29 +164,20 @@ def _import(ref: PluginRef) -> Any:
     return functools.reduce(getattr, filter(None, attribute.split(".")), module)
 
 
-def _made(target: Any, major: int, kind: Kind) -> Any:
-    """The card of a plugin of that major, in the newest major of its kind."""
-    adapter = kind.adapters.get(major)
-    if adapter is None:
-        return _instance(target, kind.base, kind)
-    card = adapter.adapt(_instance(target, adapter.base, kind))
-    check_attributes(card)
-    return card
-
-
-def _instance(target: Any, base: type | None, kind: Kind) -> Any:
+def _made(target: Any, kind: Kind) -> Any:
+    base = kind.base
     if base is None:
         if not callable(target):
-            raise TypeError(f"a {kind.word} must be a function, got {target!r}")
+            raise WrongClass(f"a {kind.word} must be a function, got {target!r}")
         return target
     if not isinstance(target, type):
         if base is object:
             return target
-        raise TypeError(
+        raise WrongClass(
             f"a {kind.word} must be a class that extends {base.__name__}, got {target!r}"
         )
     if not issubclass(target, base):
-        raise TypeError(f"{target.__name__} must extend {base.__module__}.{base.__name__}")
+        raise WrongClass(f"{target.__name__} must extend {base.__module__}.{base.__name__}")
     for name, method in inspect.getmembers(base, inspect.isfunction):
         _check_signature(target, name, method)
     made = target()
@@ -164,7 +196,7 @@ def _check_signature(target: type, name: str, method: Callable[..., Any]) -> Non
     try:
         inspect.signature(theirs).bind(*positional, **named)
     except TypeError:
-        raise TypeError(
+        raise WrongClass(
             f"{target.__name__}.{name}{inspect.signature(theirs)} cannot be called as its contract does: "
             f"{name}{inspect.signature(method)}"
         ) from None

@@ -1,4 +1,4 @@
-"""The lock: which distributions with which content an engine was made of, and what it selected for which model."""
+"""The lock: which versions an engine was made of, with their plugins, and what it selected for which model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import ModelSettings
-from jackfield.discovery.content import altered_files, content_sha256
 from jackfield.discovery.local import LOCAL
 from jackfield.errors import PluginDrift
 from jackfield.interfaces.model_source import ModelFiles
@@ -24,7 +23,6 @@ class LockedDistribution:
 
     name: str
     version: str
-    sha256: str  # of its content; empty where that is not stated
     plugins: Mapping[str, str]  # "jackfield.models.v1:LlamaForCausalLM" -> target
 
 
@@ -123,16 +121,6 @@ def lost_selections(model: LockedModel, plugins: Iterable[PluginRef]) -> list[st
     ]
 
 
-def check_files(distributions: Iterable[str]) -> None:
-    """Raise PluginDrift where files are not those that the wheel brought. Reads all of them."""
-    altered = [f"{name}: {file}" for name in sorted(distributions) for file in altered_files(name)]
-    if altered:
-        raise PluginDrift(
-            "\n  ".join(["files that were altered since their wheel was installed:", *altered])
-            + "\nInstall again: pip install --force-reinstall --no-deps NAME"
-        )
-
-
 def _path_of(reference: str, files: ModelFiles) -> Path | None:
     """The canonical path that a reference means, however it is written; None for a name."""
     path = Path(reference)
@@ -158,7 +146,6 @@ def _locked(name: str, refs: list[PluginRef]) -> LockedDistribution:
     return LockedDistribution(
         name=name,
         version=first.version,
-        sha256=first.content_sha256 or content_sha256(first.distribution),
         plugins={
             f"{ref.kind}.v{ref.major}:{ref.name}": ref.target
             for ref in sorted(refs, key=lambda ref: (ref.kind, ref.major, ref.name))
@@ -191,9 +178,6 @@ def _distribution_differences(
 ) -> Iterator[str]:
     if before.version != after.version:
         yield f"~ {before.name}: version {before.version} -> {after.version}"
-    if before.sha256 != after.sha256:
-        old, new = (entry.sha256[:12] or "not pinned" for entry in (before, after))
-        yield f"~ {before.name}: content {old} -> {new}"
     yield from _mapping_differences(f"{before.name}: ", before.plugins, after.plugins)
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.failure import PluginFailure
-from jackfield.discovery.local import LOCAL
-from jackfield.discovery.lock import Lock, LockedDistribution, LockedModel, check_files
+from jackfield.discovery.lock import Lock, LockedDistribution, LockedModel
 from jackfield.errors import ConfigError, PluginDrift
 
 _FORMAT = 2  # of the file; 1 held one model, under the words of its user
 _HEADER = """\
 # Written by `jackfield plugins lock`; an engine whose settings name it in plugins.lock refuses to start where
-# anything differs. A distribution without sha256 is an editable install: its content is not pinned.
+# anything differs.
 """
 
 
@@ -43,8 +42,6 @@ def to_toml(lock: Lock) -> str:
     lines = [_HEADER + f"format = {_FORMAT}"]
     for found in lock.distributions:
         lines.append(f"\n[distributions.{_text(found.name)}]\nversion = {_text(found.version)}")
-        if found.sha256:
-            lines.append(f"sha256 = {_text(found.sha256)}")
         lines += [f"plugins.{_text(key)} = {_text(t)}" for key, t in found.plugins.items()]
     for model in lock.models:
         lines.append(f"\n[[models]]\nreference = {_text(model.reference)}")
@@ -60,7 +57,6 @@ def _parsed(document: Mapping[str, Any]) -> Lock:
             LockedDistribution(
                 name=name,
                 version=entry["version"],
-                sha256=entry.get("sha256", ""),
                 plugins=dict(entry.get("plugins", {})),
             )
             for name, entry in document.get("distributions", {}).items()
@@ -76,17 +72,12 @@ def _parsed(document: Mapping[str, Any]) -> Lock:
     )
 
 
-def lock_failures(
-    file: str | None, plugins: Iterable[PluginRef], *, with_files: bool
-) -> tuple[PluginFailure, ...]:
-    """What keeps an engine with the lock `file` from starting; `with_files` reads what is installed, too."""
+def lock_failures(file: str | None, plugins: Iterable[PluginRef]) -> tuple[PluginFailure, ...]:
+    """What keeps an engine with the lock `file` from starting."""
     if file is None:
         return ()
     try:
-        lock = read_lock(Path(file))
-        lock.check_plugins(plugins, Path(file))
-        if with_files:
-            check_files(installed_in(lock))
+        read_lock(Path(file)).check_plugins(plugins, Path(file))
     except (ConfigError, PluginDrift) as error:
         return (
             PluginFailure(
@@ -100,11 +91,6 @@ def lock_failures(
             ),
         )
     return ()
-
-
-def installed_in(lock: Lock) -> list[str]:
-    """The distributions of a lock that are no local files."""
-    return [d.name for d in lock.distributions if not d.name.startswith(f"{LOCAL}:")]
 
 
 def _text(text: str) -> str:

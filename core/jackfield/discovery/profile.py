@@ -20,8 +20,7 @@ from jackfield.discovery.kinds import short_name
 from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import ConfigError, PluginLoadError
-from jackfield.interfaces.adapter import has_probe
-from jackfield.interfaces.card import Card, Facts
+from jackfield.interfaces.card import Card, Facts, has_probe
 
 _FORMAT = 1  # of the file
 _SUFFIX = ".json"

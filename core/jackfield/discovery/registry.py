@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,34 +11,16 @@ from jackfield.activation import PluginRef
 from jackfield.config.schema import PluginSettings, Scalar
 from jackfield.config.settings import did_you_mean
 from jackfield.decision import Reason
-from jackfield.discovery.failure import (
-    PluginFailure,
-    check_conflict,
-    conflict,
-    deprecation,
-    incompatibility,
-)
+from jackfield.discovery.failure import PluginFailure, check_conflict, conflict, incompatibility
 from jackfield.discovery.filters import PluginFilter, is_named, owned_elsewhere
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
-from jackfield.discovery.loading import (
-    FAULTS,
-    fix_for,
-    load_error,
-    load_target,
-    short_traceback,
-)
+from jackfield.discovery.loading import FAULTS, calling, fault_of, load_error, load_target
 from jackfield.discovery.local import LOCAL, check_local, parse_local
-from jackfield.discovery.need_guard import NeedGuard
-from jackfield.discovery.probing.facts import plain_facts
-from jackfield.discovery.probing.outcome import HarmfulPlugin
-from jackfield.discovery.probing.trials import Trials
+from jackfield.discovery.probe import Prober, plain_facts
 from jackfield.discovery.scan import Scan, normalise, scan_installed
 from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import ConfigError, PluginIncompatible, PluginLoadError, PluginNotFound
-from jackfield.interfaces.adapter import Adapter, has_probe
-from jackfield.interfaces.card import Card, Facts
-
-logger = logging.getLogger(__name__)
+from jackfield.interfaces.card import Card, Facts, has_probe
 
 Probe = Callable[[PluginRef, Card], Facts]
 """Finds the facts of a plugin: its own probe, or what such a probe found on another machine."""
@@ -58,18 +40,17 @@ class PluginRegistry:
         failures: Iterable[PluginFailure] = (),
         left_out: Iterable[PluginRef] = (),
         probe: Probe | None = None,
-        trials: Trials | None = None,
+        prober: Prober | None = None,
     ) -> None:
         self.all = tuple(sorted(plugins, key=lambda r: (r.kind, r.name, r.distribution, r.major)))
         self.left_out = tuple(left_out)  # installed, but the settings do not let them in
-        self._trials = trials  # None: plugins are imported and probed here at once
-        self._probe = probe or (trials.probe if trials else probe_here)
+        self._prober = prober  # None: plugins are imported and probed here at once
+        self._probe = probe or (prober.probe if prober else probe_here)
         self._kinds: dict[str, Kind] = dict(CORE_KINDS)
         self._scan_failures = tuple(failures)
         self._cards: dict[PluginRef, Any] = {}
         self._facts: dict[PluginRef, Facts] = {}
-        self._errors: dict[tuple[str, PluginRef], PluginLoadError] = {}
-        self._load_failures: dict[tuple[str, PluginRef], PluginFailure] = {}
+        self._failed: dict[tuple[str, PluginRef], tuple[PluginLoadError, PluginFailure]] = {}
 
     @classmethod
     def scan(
@@ -80,7 +61,7 @@ class PluginRegistry:
     ) -> PluginRegistry:
         """The installed plugins that `settings` allow, and the local ones. Raises PluginNotFound for names unknown.
 
-        With plugins.probe = "process" each is tried in a process of its own before it comes into this one.
+        With plugins.probe = "process" each is tried in a subprocess before it comes into this process.
         """
         settings = settings or PluginSettings()
         found: Scan = scan_installed()
@@ -92,18 +73,15 @@ class PluginRegistry:
         failures = (*found.failures, *plugin_filter.idle(plugins))
         left_out = [ref for ref in plugins if ref not in allowed]
         limits = (settings.import_timeout_s, settings.probe_timeout_s)
-        trials = Trials(*limits) if settings.probe == "process" else None
-        registry = cls(allowed, failures, left_out, probe, trials)
+        prober = Prober(*limits) if settings.probe == "process" else None
+        registry = cls(allowed, failures, left_out, probe, prober)
         registry.serve(served or {})
         return registry
 
     def serve(
-        self,
-        served: Mapping[str, tuple[int, ...]],
-        adapters: Mapping[str, Mapping[int, Adapter]] | None = None,
-        bases: Mapping[str, type] | None = None,
+        self, served: Mapping[str, tuple[int, ...]], bases: Mapping[str, type] | None = None
     ) -> None:
-        """Serve the kinds of a runtime too: name to contract majors, to the adapters of the old ones, to base class.
+        """Serve the kinds of a runtime too: names to contract majors, and to base classes.
 
         The kinds of the core are the core's to serve: what a platform says of them is passed over.
         """
@@ -114,14 +92,13 @@ class PluginRegistry:
             self._kinds[name] = runtime_kind(
                 name,
                 (*(known.majors if known else ()), *majors),
-                {**(known.adapters if known else {}), **(adapters or {}).get(name, {})},
                 (bases or {}).get(name) or (known.base if known else None),
             )
 
     def serve_platform(self, ref: PluginRef) -> None:
         """Serve the kinds of a platform's runtime. Raises PluginLoadError."""
         platform = self.card(ref)
-        self.serve(platform.serves, platform.adapters, platform.bases)
+        self.serve(platform.serves, platform.bases)
 
     def serve_all(self) -> None:
         """Serve the kinds of every platform that loads, to list what is installed."""
@@ -165,11 +142,6 @@ class PluginRegistry:
             if ref.kind == served.name and (ref.name, ref.distribution) not in usable
         )
 
-    def notices(self, ref: PluginRef) -> tuple[Reason, ...]:
-        """What the users of a plugin should know although it is served: that its major is an old one."""
-        found = deprecation(ref, self.kind(ref.kind))
-        return (Reason("adapter", *found),) if found else ()
-
     def ref(self, kind: str, word: str) -> PluginRef:
         """The plugin that `word`, NAME or NAME@DISTRIBUTION, means.
 
@@ -203,44 +175,26 @@ class PluginRegistry:
         return {ref: facts for ref, facts in self._facts.items() if has_probe(self._cards[ref])}
 
     def check(self, ref: PluginRef, need: Any) -> tuple[Reason, ...]:
-        """What a plugin itself says against a need. Raises PluginLoadError where its check raises, or is not pure."""
+        """What a plugin itself says against a need. Raises PluginLoadError if its check raises."""
         card, facts = self.card(ref), self.facts(ref)
-        guard = NeedGuard(need)
-        try:
-            reasons = _reasons(card.check(need, MappingProxyType(facts)))
-        except FAULTS as error:
-            guard.undo()
-            raise load_error(ref, "check", error) from error
-        if changed := guard.undo():
-            fault = TypeError(f"check() changed {', '.join(changed)} of the need; it may only read")
-            raise load_error(ref, "check", fault)
-        return reasons
+        with calling(ref, "check"):
+            return _reasons(card.check(need, MappingProxyType(facts)))
 
     def defaults(self, ref: PluginRef) -> Mapping[str, Scalar]:
-        """The settings that a platform wants. Raises PluginLoadError where it raises or returns something else."""
+        """The settings that a platform wants. Raises PluginLoadError if it raises or returns something else."""
         card, facts = self.card(ref), self.facts(ref)
-        try:
+        with calling(ref, "get the defaults of"):
             return _settings(card.defaults(MappingProxyType(facts)))
-        except FAULTS as error:
-            raise load_error(ref, "get the defaults of", error) from error
 
-    def end_trials(self) -> None:
-        """End the process in which plugins were tried; it starts again if another one must be."""
-        if self._trials:
-            self._trials.close()
+    def end_probes(self) -> None:
+        """End the subprocess in which plugins were tried; it starts again if another one must be."""
+        if self._prober:
+            self._prober.close()
 
-    def is_harmful(self, name: str, distribution: str) -> bool:
-        """True for plugins of that name that were refused for what they did where they were tried."""
-        return any(
-            (failure.code, failure.name, failure.distribution) == ("harm", name, distribution)
-            for failure in self._load_failures.values()
-        )
-
-    def warn_of_harm(self) -> None:
-        """Log one line for each plugin that was refused for what it did where it was tried."""
-        for failure in self._load_failures.values():
-            if failure.code == "harm":
-                logger.warning("installed but refused: %s", failure.in_one_line())
+    @property
+    def harmful(self) -> tuple[PluginFailure, ...]:
+        """The plugins that were refused for what they did in the subprocess."""
+        return tuple(failure for _, failure in self._failed.values() if failure.code == "harm")
 
     def check_required(self, words: Iterable[str]) -> None:
         """Load all that `words` of plugins.required mean. Raises PluginIncompatible or PluginLoadError."""
@@ -310,32 +264,28 @@ class PluginRegistry:
                 for ref in self.incompatible(kind.name)
             ),
             *(failure for kind in self.kinds for failure in self._conflicts(kind)),
-            *self._load_failures.values(),
+            *(failure for _, failure in self._failed.values()),
         )
 
     def _admitted(self, ref: PluginRef) -> Any:
-        if self._trials:
-            self._trials.admit(ref)
+        if self._prober:
+            self._prober.admit(ref)
         return load_target(ref, self._kinds.get(ref.kind))
 
-    def _guard(self, verb: str, ref: PluginRef, do: Any) -> Any:
+    def _guard(self, verb: str, ref: PluginRef, do: Callable[[], Any]) -> Any:
         """`do()`, with a failure kept: a broken module is not imported a second time."""
-        key = (verb, ref)
-        if key in self._errors:
-            raise self._errors[key]
+        if (verb, ref) in self._failed:
+            raise self._failed[verb, ref][0]
         try:
             with prints_to_stderr():
                 return do()
         except FAULTS as error:
             failed = error if isinstance(error, PluginLoadError) else load_error(ref, verb, error)
-            cause = failed.__cause__ or error
-            self._errors[key] = failed
-            harmful = isinstance(cause, HarmfulPlugin)
-            text = str(cause) if harmful else f"{type(cause).__name__}: {cause}"
-            self._load_failures[key] = PluginFailure.of(
-                "harm" if harmful else verb, ref, text, fix_for(ref, cause), short_traceback(cause)
-            )
-            raise failed from cause
+            fault = fault_of(ref, error)
+            code = "harm" if fault.is_harmful else verb
+            failure = PluginFailure.of(code, ref, str(fault), failed.remedy, fault.trace)
+            self._failed[verb, ref] = failed, replace(failure, cause=fault.cause)
+            raise failed from error
 
     def _not_found(self, kind: str, word: str) -> Exception:
         served = self.kind(kind)

@@ -33,13 +33,12 @@ def load_plugin(plan: ActivationPlan, ref: PluginRef) -> Any:
 
 
 def _kind_in(plan: ActivationPlan, ref: PluginRef) -> Kind:
-    """The kind of a plugin with the adapters that its runtime's platform brings."""
+    """The kind of a plugin, with the class that its runtime's platform says its cards extend."""
     is_of_runtime = ref.kind not in CORE_KINDS
     platforms = [s.plugin for s in plan.selections if s.plugin.kind == PLATFORMS and is_of_runtime]
     for platform in map(load_target, platforms):
         majors = platform.serves.get(ref.kind, ())
-        adapters, base = platform.adapters.get(ref.kind), platform.bases.get(ref.kind)
-        return runtime_kind(ref.kind, majors, adapters, base)
+        return runtime_kind(ref.kind, majors, platform.bases.get(ref.kind))
     return kind_of(ref.kind)
 
 

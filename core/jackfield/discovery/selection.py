@@ -17,8 +17,7 @@ from jackfield.discovery.rules import SelectRules, Word
 from jackfield.discovery.scan import CORE
 from jackfield.errors import JackfieldError, PluginError, PluginLoadError, SelectionError
 from jackfield.features import features_in_use
-from jackfield.interfaces.adapter import has_check
-from jackfield.interfaces.card import Card
+from jackfield.interfaces.card import Card, has_check
 from jackfield.interfaces.platform import ChoicePoint
 
 Tailor = Callable[[PluginRef], Any]
@@ -219,7 +218,7 @@ class _Judge:
             return failed_candidate(ref, error)
         if reasons:
             return candidate_of(ref, Verdict.REFUSED, *reasons)
-        return candidate_of(ref, Verdict.ACCEPTED, *self._registry.notices(ref))
+        return candidate_of(ref, Verdict.ACCEPTED)
 
     def passed_over(self, reason: Reason, named: PluginRef | None = None) -> list[Candidate]:
         """All but the one that is named, with `reason` before their own; those are asked only where one is thorough."""

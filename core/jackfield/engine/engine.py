@@ -241,7 +241,7 @@ def _observers(blueprint: Blueprint) -> tuple[Observers, dict[PluginRef, PluginL
         except PluginLoadError as error:
             failed[ref] = error
             logger.warning("%s; it observes nothing", error)
-    blueprint.registry.end_trials()
+    blueprint.registry.end_probes()
     return found, failed
 
 

@@ -18,9 +18,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from jackfield.config.schema import FORK, SPAWN
-from jackfield.discovery.devices import taken_devices
 from jackfield.errors import WorkerError
 from jackfield.executor.child import main
+from jackfield.executor.devices import taken_devices
 
 # A fresh interpreter with this one's import path. Unlike multiprocessing's "spawn" it does not run the caller's main
 # module again, so that scripts need no `if __name__ == "__main__"`, and notebooks and `python -c` work.

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jackfield.decision import Reason
 
 Facts = Mapping[str, str | int | float | bool | None]
 """What a probe found on a machine: serialisable, so that a file of them stands in for hardware."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """What a plugin's facts depend on beside what the core watches, as patterns like those of a shell."""
-
-    variables: tuple[str, ...] = ()  # names of environment variables: "ACME_*"
-    files: tuple[
-        str, ...
-    ] = ()  # of drivers, nodes of devices: "/dev/acme*", "/opt/acme/version.txt"
-
-    def __post_init__(self) -> None:
-        """Raise TypeError for a lone text, which would be taken for a sequence of letters."""
-        for name in ("variables", "files"):
-            patterns = getattr(self, name)
-            if not isinstance(patterns, tuple) or not all(isinstance(p, str) for p in patterns):
-                raise TypeError(f"Watch.{name} must be a tuple of texts, got {patterns!r}")
 
 
 class Card(ABC):
@@ -43,10 +25,9 @@ class Card(ABC):
     options: ClassVar[type | None] = (
         None  # frozen dataclass of its settings, [options.NAME] in the config
     )
-    # False: what `probe` finds changes by itself (free memory), so it runs in every process and must be light
+    # False: what `probe` finds changes without a change of what is installed, of drivers or of devices (free memory,
+    # a variable of the environment), so it runs in every process and must be light
     facts_last: ClassVar[bool] = True
-    # when what `probe` found no longer holds: a vendor's own variables, the files of its driver
-    watches: ClassVar[Watch] = Watch()
     only_named: ClassVar[bool] = False  # True: never chosen unless the user names it
 
     def probe(self) -> Facts:
@@ -56,3 +37,13 @@ class Card(ABC):
     def check(self, need: Any, facts: Facts) -> tuple[Reason, ...]:
         """Reasons why this plugin cannot serve `need`; empty where it can. Pure: no imports, no device."""
         return ()
+
+
+def has_probe(card: Card) -> bool:
+    """True if a card has a probe of its own."""
+    return type(card).probe is not Card.probe
+
+
+def has_check(card: Card) -> bool:
+    """True if a card has a check of its own."""
+    return type(card).check is not Card.check

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from jackfield.config import EngineConfig, Scalar
-from jackfield.interfaces.adapter import Adapter
 from jackfield.interfaces.card import Card, Facts
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.model_spec import ModelSpec
@@ -51,7 +50,6 @@ class Platform(Card):
     """
 
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # kinds of its runtime: majors
-    adapters: ClassVar[Mapping[str, Mapping[int, Adapter]]] = {}  # of old majors in `serves`
     bases: ClassVar[Mapping[str, type]] = {}  # kinds of its runtime: what their cards extend
     precedence: ClassVar[int] = 0  # the highest is asked first; hosts 0, accelerators above
 

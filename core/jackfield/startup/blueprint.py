@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig, LoadedConfig, Source
@@ -21,7 +23,8 @@ from jackfield.discovery.kinds import (
 from jackfield.discovery.loading import calling, describe, returned
 from jackfield.discovery.lock import LockedModel, locked_model
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.errors import ModelError
+from jackfield.discovery.stdout import prints_to_stderr
+from jackfield.errors import JackfieldError, ModelError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import Executor, ExecutorFactory
 from jackfield.interfaces.model_source import ModelFiles
@@ -31,20 +34,39 @@ from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
-from jackfield.startup.draft import Draft, make_draft, rank_shape
-from jackfield.startup.model_choice import ModelChoice
+from jackfield.startup.choices import (
+    ENGINE,
+    NEEDED,
+    check_selected,
+    choose_core,
+    choose_platform,
+    choose_rest,
+    rank_shape,
+    read_lock_of,
+    settled,
+)
+from jackfield.startup.chooser import Chooser, Problem
+from jackfield.startup.model_choice import ModelChoice, choose_model
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """What an engine is made of. The config is the effective one: nothing in it says "auto" any more."""
+    """What an engine is made of, or with `problems` as much of it as could be decided.
+
+    The config is the effective one: nothing in it says "auto" any more.
+    """
 
     loaded: LoadedConfig
     registry: PluginRegistry
     model: ModelChoice
     activation: ActivationPlan
-    facts: Facts  # of the platform
+    facts: Facts  # of the platform; none if none was chosen
     idle_rules: tuple[str, ...] = ()  # of [select], which decided nothing, a sentence each
+    problems: tuple[Problem, ...] = ()  # what stands in the way of an engine
 
     @property
     def config(self) -> EngineConfig:
@@ -59,12 +81,17 @@ class Blueprint:
     @property
     def files(self) -> ModelFiles:
         """The model on this machine."""
-        return self.model.files
+        return _decided(self.model.files)
+
+    @property
+    def tokenizer_files(self) -> ModelFiles:
+        """Where the tokenizer is: the model itself, unless model.tokenizer names another."""
+        return _decided(self.model.tokenizer_files)
 
     @property
     def spec(self) -> ModelSpec:
         """The model as data."""
-        return self.model.spec
+        return _decided(self.model.spec)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -125,15 +152,15 @@ class Blueprint:
 
     def open_tokenizer(self) -> Tokenizer:
         """The tokenizer. Raises ModelError where there is none."""
+        files = self.tokenizer_files
         if not self.has_tokenizer:
-            files = self.model.tokenizer_files
             raise ModelError(
                 f"no tokenizer was found in {files.path}: {self.model.missing_tokenizer}\n"
                 "Give prompts as token ids, or name another model's tokenizer with model.tokenizer"
             )
         tokenizer_format: TokenizerFormat = self._card(TOKENIZERS)
         with calling(self.plugin(TOKENIZERS), "open a tokenizer with"):
-            opened = returned(tokenizer_format.open(self.model.tokenizer_files), Tokenizer, "open")
+            opened = returned(tokenizer_format.open(files), Tokenizer, "open")
             tokenizer: Tokenizer = opened
             if not all(isinstance(token_id, int) for token_id in tokenizer.end_token_ids):
                 raise TypeError(f"end_token_ids must be numbers, got {tokenizer.end_token_ids!r}")
@@ -154,30 +181,71 @@ class Blueprint:
         return self.registry.card(self.plugin(kind))
 
 
+def _decided(part: T | None) -> T:
+    assert part is not None, "a blueprint without problems has all its parts"
+    return part
+
+
 def make_blueprint(
-    loaded: LoadedConfig, registry: PluginRegistry | None = None, *, thorough: bool = False
+    loaded: LoadedConfig,
+    registry: PluginRegistry | None = None,
+    *,
+    thorough: bool = False,
+    keeps_going: bool = False,
 ) -> Blueprint:
     """Decide everything. `thorough` also asks the candidates that come after the chosen one (for `explain`).
 
-    Raises ConfigError, PluginError or ModelError, with the decisions made so far; a plugin that the user named, or
-    that is required, must load. With a lock (plugins.lock) raises PluginDrift where anything is not as locked.
+    Raises ConfigError, PluginError or ModelError, with the decisions made so far, unless it `keeps_going` and lists
+    problems. A plugin that the user named, or that is required, must load. With a lock (plugins.lock) raises PluginDrift
+    if anything is not as locked.
     """
-    blueprint = blueprint_of(make_draft(loaded, registry, thorough=thorough))
-    assert blueprint is not None, "a draft that does not keep going is complete or raises"
-    blueprint.registry.warn_of_harm()
-    return blueprint
+    registry = registry or PluginRegistry.scan(loaded.config.plugins)
+    chooser = Chooser(registry, loaded, thorough=thorough, keeps_going=keeps_going)
+    try:
+        with prints_to_stderr():
+            found = _decide(chooser, loaded)
+    except JackfieldError as error:
+        error.decisions = chooser.decisions
+        raise
+    finally:
+        registry.end_probes()
+    if not keeps_going:
+        for failure in registry.harmful:
+            logger.warning("installed but refused: %s", failure.in_one_line())
+    return found
 
 
-def blueprint_of(draft: Draft) -> Blueprint | None:
-    """The blueprint that a draft came to, None where something stands in the way."""
-    model = draft.model.choice()
-    if model is None or draft.problems:
-        return None
+def _decide(chooser: Chooser, loaded: LoadedConfig) -> Blueprint:
+    registry, config = chooser.registry, loaded.config
+    lock = chooser.attempt(lambda: read_lock_of(config, registry))
+    chooser.attempt(lambda: registry.check_left(*NEEDED))
+    for idle in (problem for problem in registry.problems if problem.code == "deny"):
+        logger.warning("%s", idle)
+    chooser.attempt(lambda: registry.check_required(config.plugins.required))
+    model = choose_model(chooser, config)
+    plugin: PluginRef | None = None
+    facts: Facts = {}
+    if (spec := model.spec) is None:
+        chooser.leave_open(PLATFORMS, ENGINE, "the model")
+    else:
+        plugin = chooser.attempt(lambda: choose_platform(chooser, spec, config))
+        if plugin is not None:
+            facts = registry.facts(plugin)
+            loaded = settled(chooser, plugin, spec, loaded)
+    choose_core(chooser, plugin, facts, loaded.config)
+    if spec is not None and plugin is not None:
+        choose_rest(chooser, plugin, spec, loaded)
+    chooser.attempt(chooser.check_hooks)
+    activation = chooser.activation()
+    if lock and model.files and not chooser.problems:
+        locked = partial(locked_model, config.model, model.files, activation)
+        chooser.attempt(lambda: check_selected(lock, locked, config))
     return Blueprint(
-        loaded=draft.loaded,
-        registry=draft.registry,
+        loaded=loaded,
+        registry=registry,
         model=model,
-        activation=draft.activation,
-        facts=draft.facts,
-        idle_rules=draft.idle_rules,
+        activation=activation,
+        facts=facts,
+        idle_rules=() if chooser.problems else chooser.idle_rules(),  # else not all was asked
+        problems=tuple(chooser.problems),
     )

@@ -15,7 +15,6 @@ from jackfield.decision import Decision, Verdict
 from jackfield.discovery.content import fingerprint
 from jackfield.discovery.failure import check_conflict
 from jackfield.discovery.kinds import HOOKS, short_name
-from jackfield.discovery.loading import describe
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.rules import SelectRules
 from jackfield.discovery.selection import Tailor, candidate_of, failed_candidate, select, undecided
@@ -75,7 +74,6 @@ class Chooser:
         self._keeps_going = keeps_going
         self._selections: list[Selection] = []
         self._decisions: list[Decision] = []
-        self._told: set[PluginRef] = set()
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -128,18 +126,15 @@ class Chooser:
             )
         self._decisions.append(decision)
         for candidate in decision.candidates:
-            harmful = self.registry.is_harmful(candidate.name, candidate.distribution)
-            if candidate.verdict is Verdict.FAILED and not harmful:  # of those it warns by itself
+            harmful = {(f.name, f.distribution) for f in self.registry.harmful}
+            is_told = (candidate.name, candidate.distribution) in harmful  # once, for the engine
+            if candidate.verdict is Verdict.FAILED and not is_told:
                 text = "; ".join(str(reason) for reason in candidate.reasons)
                 logger.warning("%s; passed over: %s", decision.line(), text)
-        if plugin:
-            self._tell_notices(plugin)
 
     def activation(self) -> ActivationPlan:
         """The plan of all selections made, and of every hook that is installed and allowed."""
         hooks = self.registry.refs(HOOKS)
-        for hook in hooks:
-            self._tell_notices(hook)
         selections = (
             *self._selections,
             *(Selection(subject=hook.name, plugin=hook) for hook in hooks),
@@ -165,13 +160,6 @@ class Chooser:
             logger.warning("%s", sentence)
         return idle
 
-    def _tell_notices(self, plugin: PluginRef) -> None:
-        """Log once that a plugin which is used is of an old major."""
-        if plugin not in self._told:
-            self._told.add(plugin)
-            for notice in self.registry.notices(plugin):
-                logger.warning("%s: %s", describe(plugin), notice)
-
     def check_all_read(self, loaded: LoadedConfig) -> None:
         """Raise UnknownSettingError for words in [select] and [options] that nothing read."""
         self.rules.check_all_read()
@@ -195,7 +183,7 @@ def hook_decision(
     registry: PluginRegistry, hook: PluginRef, failure: PluginLoadError | None = None
 ) -> Decision:
     """That a hook observes. Whether it loads an engine finds out, and nobody else: to make one may open a port."""
-    candidate = candidate_of(hook, Verdict.CHOSEN, *registry.notices(hook))
+    candidate = candidate_of(hook, Verdict.CHOSEN)
     if failure is not None:
         candidate = failed_candidate(hook, failure)
     return Decision(

@@ -10,19 +10,17 @@ from jackfield import __version__
 from jackfield.config import EngineConfig, Layer, LoadedConfig
 from jackfield.decision import Reason
 from jackfield.discovery.profile import Profile, profile_key
-from jackfield.startup.blueprint import Blueprint, blueprint_of
+from jackfield.startup.blueprint import Blueprint
 from jackfield.startup.chooser import Problem
-from jackfield.startup.draft import Draft
 from jackfield.startup.estimate import MemoryEstimate, estimate_memory
 
 FORMAT = 1  # of the document; additions leave it as it is
 
 
-def explain(plan: Draft | Blueprint, profile: Profile | None = None) -> dict[str, Any]:
+def explain(plan: Blueprint, profile: Profile | None = None) -> dict[str, Any]:
     """The explanation of what was decided, for JSON. `profile` is the machine that it holds for, None: this one."""
-    blueprint = plan if isinstance(plan, Blueprint) else blueprint_of(plan)
-    memory, problems = _memory(blueprint)
-    problems = [*(plan.problems if isinstance(plan, Draft) else ()), *problems]
+    memory, problems = _memory(plan)
+    problems = [*plan.problems, *problems]
     files, registry = plan.model.files, plan.registry
     return {
         "format": FORMAT,
@@ -44,7 +42,7 @@ def explain(plan: Draft | Blueprint, profile: Profile | None = None) -> dict[str
         ],
         "facts": {profile_key(ref): dict(facts) for ref, facts in registry.probed.items()},
         "memory": asdict(memory) if memory else None,
-        "digest": plan.activation.digest if blueprint else None,
+        "digest": None if plan.problems else plan.activation.digest,
     }
 
 
@@ -57,17 +55,17 @@ def settings_in_force(loaded: LoadedConfig) -> list[tuple[str, Any, str]]:
     ]
 
 
-def _memory(blueprint: Blueprint | None) -> tuple[MemoryEstimate | None, list[Problem]]:
-    """Nothing where there is no blueprint, or where a weight file cannot be read."""
-    if blueprint is None:
+def _memory(plan: Blueprint) -> tuple[MemoryEstimate | None, list[Problem]]:
+    """Nothing if not all is decided, or if a weight file cannot be read."""
+    if plan.problems:
         return None, []
     try:
-        return estimate_memory(blueprint), []
+        return estimate_memory(plan), []
     except Exception as error:  # also what a weight format raises
         return None, [Problem.of(error)]
 
 
-def _notes(plan: Draft | Blueprint, profile: Profile | None) -> Iterable[Reason]:
+def _notes(plan: Blueprint, profile: Profile | None) -> Iterable[Reason]:
     registry = plan.registry
     return profile.notes((*registry.all, *registry.left_out)) if profile else ()
 

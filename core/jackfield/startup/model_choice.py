@@ -51,33 +51,16 @@ from jackfield.startup.chooser import Chooser
 _ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelChoice:
-    """What is known of a model before anything heavy."""
-
-    files: ModelFiles
-    config: Mapping[str, Any]  # of the checkpoint, canonical
-    spec: ModelSpec
-    tokenizer_files: ModelFiles
-    missing_tokenizer: str = ""  # why there is none; token ids still work
-    # of sampling parameters that a user leaves open, as the model's authors want them
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def architecture(self) -> str:
-        """As the spec calls it."""
-        return self.spec.architecture
-
-
 @dataclass(slots=True, kw_only=True)
-class ModelDraft:
-    """What could be found out of a model; None where something went wrong."""
+class ModelChoice:
+    """What is known of a model before anything heavy is loaded; None for what could not be decided."""
 
     files: ModelFiles | None = None
-    config: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] | None = None  # of the checkpoint, canonical
     spec: ModelSpec | None = None
     tokenizer_files: ModelFiles | None = None
-    missing_tokenizer: str | None = None
+    missing_tokenizer: str = ""  # why there is none; token ids still work
+    # of sampling parameters that a user leaves open, as the model's authors want them
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -88,27 +71,8 @@ class ModelDraft:
         names = _architectures(self.config or {})
         return names[0] if names else None
 
-    def choice(self) -> ModelChoice | None:
-        """The model, where all of it is known."""
-        if (
-            self.files is None
-            or self.config is None
-            or self.spec is None
-            or self.tokenizer_files is None
-            or self.missing_tokenizer is None
-        ):
-            return None
-        return ModelChoice(
-            files=self.files,
-            config=self.config,
-            spec=self.spec,
-            tokenizer_files=self.tokenizer_files,
-            missing_tokenizer=self.missing_tokenizer,
-            sampling=self.sampling,
-        )
 
-
-def choose_model(chooser: Chooser, config: EngineConfig) -> ModelDraft:
+def choose_model(chooser: Chooser, config: EngineConfig) -> ModelChoice:
     """Select source, weight format, model and tokenizer format, in this order."""
     settings = config.model
     if not settings.reference:
@@ -116,28 +80,28 @@ def choose_model(chooser: Chooser, config: EngineConfig) -> ModelDraft:
             "no model was named (model.reference is empty): name a folder, a file, "
             "a hub name ORG/NAME, pypi:NAME==VERSION or an alias"
         )
-    draft = ModelDraft()
-    files = draft.files = chooser.attempt(
+    found = ModelChoice()
+    files = found.files = chooser.attempt(
         lambda: _resolve(chooser, settings.reference, settings.revision, "model")
     )
     if files is None:
         chooser.leave_open(WEIGHT_FORMATS, "model", "the model's source")
     else:
-        draft.config = chooser.attempt(lambda: _config(chooser, files, draft))
-    values = draft.config
+        found.config = chooser.attempt(lambda: _config(chooser, files, found))
+    values = found.config
     if values is None:
         chooser.leave_open(MODELS, "model", "the checkpoint's config")
     else:
-        draft.spec = chooser.attempt(lambda: _spec(chooser, values, settings.reference))
+        found.spec = chooser.attempt(lambda: _spec(chooser, values, settings.reference))
     tokenizer_files = files
     if name := settings.tokenizer:
         tokenizer_files = chooser.attempt(lambda: _resolve(chooser, name, None, "tokenizer"))
     if tokenizer_files is None:
         chooser.leave_open(TOKENIZERS, "model", "the model's source")
     else:
-        found = draft.tokenizer_files = tokenizer_files
-        draft.missing_tokenizer = chooser.attempt(lambda: _choose_tokenizer(chooser, found))
-    return draft
+        there = found.tokenizer_files = tokenizer_files
+        found.missing_tokenizer = chooser.attempt(lambda: _choose_tokenizer(chooser, there)) or ""
+    return found
 
 
 def _resolve(chooser: Chooser, text: str, revision: str | None, subject: str) -> ModelFiles:
@@ -163,7 +127,7 @@ def _resolve(chooser: Chooser, text: str, revision: str | None, subject: str) ->
     return files
 
 
-def _config(chooser: Chooser, files: ModelFiles, draft: ModelDraft) -> Mapping[str, Any]:
+def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[str, Any]:
     """The config of the checkpoint, by the weight format that is selected for it; notes its defaults of sampling."""
     point = ChoicePoint(kind=WEIGHT_FORMATS, setting="weight_format", subject="model", need=files)
     plugin = chooser.choose(point)
@@ -173,7 +137,7 @@ def _config(chooser: Chooser, files: ModelFiles, draft: ModelDraft) -> Mapping[s
         with opened as checkpoint:
             values = dict(returned(checkpoint.config, Mapping, "config"))
             generation = dict(returned(checkpoint.generation, Mapping, "generation"))
-    draft.sampling = sampling_defaults(generation, f"the generation config of {files.reference!r}")
+    model.sampling = sampling_defaults(generation, f"the generation config of {files.reference!r}")
     names = values.get("architectures") or []
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise CheckpointError(
@@ -232,7 +196,7 @@ def _model_decision(
 
     def candidate(ref: PluginRef) -> Candidate:
         if ref == plugin:
-            return candidate_of(ref, Verdict.CHOSEN, *registry.notices(ref))
+            return candidate_of(ref, Verdict.CHOSEN)
         if ref.name in architectures:
             clash = () if plugin else conflict_of(ref, refs, "model")
             return candidate_of(ref, Verdict.ACCEPTED, *named, *clash)

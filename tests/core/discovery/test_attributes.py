@@ -5,7 +5,6 @@ import pytest
 from jackfield.discovery.attributes import check_attributes
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
-from jackfield.interfaces.platform import Platform
 from jackfield_testing.platform import ReferencePlatform
 
 
@@ -34,8 +33,6 @@ def test_what_a_contract_allows_passes(card):
         (Card, "facts_last", None),
         (ReferencePlatform, "serves", None),
         (ReferencePlatform, "serves", {"acme.kernels": 1}),
-        (ReferencePlatform, "adapters", [1]),
-        (ReferencePlatform, "adapters", {"acme.kernels": {1: "adapter"}}),
         (ReferencePlatform, "bases", {"acme.kernels": "Kernel"}),
         (ReferencePlatform, "precedence", "high"),
         (ReferencePlatform, "precedence", float("nan")),
@@ -47,7 +44,3 @@ def test_what_it_does_not_allow_is_named_with_what_was_given(base, name, value):
 
     with pytest.raises(TypeError, match=rf"Bad\.{name} must be .*, got "):
         check_attributes(card)
-
-
-def test_platforms_of_the_interface_say_nothing_wrong_by_default():
-    assert (Platform.serves, Platform.adapters, Platform.bases) == ({}, {}, {})

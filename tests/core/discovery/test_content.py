@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from jackfield.discovery.content import altered_files, content_sha256, fingerprint
+from jackfield.discovery.content import fingerprint
 
 FILES = {"acme_model.py": "build = None\n", "acme_data.txt": "data\n"}
 
@@ -36,7 +36,7 @@ def install(distributions):
 
 def test_equal_wheels_have_equal_digests_wherever_and_however_they_were_installed(install):
     install()
-    first = content_sha256("acme")
+    first = fingerprint("acme")
     install(
         rows=[
             "acme-1.0.dist-info/INSTALLER,sha256=other,3",
@@ -46,66 +46,24 @@ def test_equal_wheels_have_equal_digests_wherever_and_however_they_were_installe
         ]
     )
 
-    assert content_sha256("acme") == first != ""
+    assert fingerprint("acme") == first != ""
 
 
 def test_another_content_of_the_same_version_has_another_digest(install):
     install()
-    first = content_sha256("acme")
+    first = fingerprint("acme")
     install({**FILES, "acme_model.py": "build = print\n"})
 
-    assert content_sha256("acme") != first
+    assert fingerprint("acme") != first
 
 
 def test_an_editable_install_states_no_content(install):
     install(origin={"url": "file:///there", "dir_info": {"editable": True}})
 
-    assert content_sha256("acme") == ""
-    assert altered_files("acme") == ()
+    assert fingerprint("acme") == ""
 
 
 def test_an_install_without_record_states_no_content(distributions):
     distributions.add("acme", {})
-
-    assert content_sha256("acme") == ""
-
-
-def test_files_that_were_altered_or_removed_are_told(install):
-    folder = install()
-    assert altered_files("acme") == ()
-
-    (folder / "acme_model.py").write_text("build = 1\n")
-    (folder / "acme_data.txt").unlink()
-
-    assert set(altered_files("acme")) == {"acme_model.py", "acme_data.txt"}
-
-
-def test_a_fingerprint_is_that_of_equal_content_elsewhere(install):
-    install()
-    first = fingerprint("acme")
-    install()
-
-    assert fingerprint("acme") == first != ""
-
-
-def test_a_fingerprint_shows_an_edit_that_the_installer_does_not_know_of(install):
-    folder = install()
-    first = fingerprint("acme")
-    (folder / "acme_model.py").write_text("build = 'something else'\n")
-
-    assert fingerprint("acme") != first
-    assert content_sha256("acme")  # says what was installed
-
-
-def test_a_fingerprint_shows_a_file_that_is_gone(install):
-    folder = install()
-    first = fingerprint("acme")
-    (folder / "acme_data.txt").unlink()
-
-    assert fingerprint("acme") != first
-
-
-def test_an_editable_install_has_no_fingerprint(install):
-    install(origin={"url": "file:///x", "dir_info": {"editable": True}})
 
     assert fingerprint("acme") == ""

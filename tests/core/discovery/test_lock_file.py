@@ -14,7 +14,6 @@ REF = PluginRef(
     distribution="acme",
     version="1.0",
     target="acme.model:tiny",
-    content_sha256="a" * 64,
 )
 
 
@@ -36,16 +35,16 @@ def test_a_lock_is_read_as_it_was_written(file):
 def test_what_keeps_engines_from_starting_is_a_problem(file):
     file.write_text(to_toml(make_lock([REF])))
 
-    (problem,) = lock_failures(str(file), [], with_files=False)
+    (problem,) = lock_failures(str(file), [])
 
-    assert lock_failures(str(file), [REF], with_files=False) == ()
-    assert lock_failures(None, [], with_files=True) == ()
+    assert lock_failures(str(file), [REF]) == ()
+    assert lock_failures(None, []) == ()
     assert (problem.code, problem.is_fault) == ("lock", True)
     assert "- acme 1.0: not installed" in str(problem)
 
 
 def test_a_lock_that_is_not_there_is_a_problem(file):
-    (problem,) = lock_failures(str(file), [], with_files=False)
+    (problem,) = lock_failures(str(file), [])
 
     assert "cannot read the lock" in str(problem)
 

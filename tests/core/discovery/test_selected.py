@@ -88,7 +88,8 @@ def test_another_version_is_drift(acme):
 
 def test_the_same_version_with_other_content_is_drift(acme):
     plan = replace(PLAN, contents={"acme": fingerprint("acme")})
-    (acme / "acme_model.py").write_text("build = print\n\n")
+    (info,) = acme.glob("*.dist-info")
+    (info / "RECORD").write_text("acme_model.py,sha256=y,13\n")
 
     with pytest.raises(PluginDrift, match="its content here is another"):
         check_installed(plan)

@@ -44,7 +44,6 @@ def selected(blueprint, kind):
         "        options = 5",
         "        def check(self, need, facts): sys.exit(0)",
         "        def check(self, need, facts): facts['a'] = 1",
-        "        def check(self, need, facts): object.__setattr__(need, 'dtype', 'x'); return ()",
         "        def defaults(self, facts): raise RuntimeError",
         "        def defaults(self, facts): sys.exit(0)",
         "        def defaults(self, facts): return ['x']",
@@ -62,11 +61,6 @@ def test_a_platform_that_fails_while_it_is_asked_is_passed_over(bad, source):
     ("kind", "base", "source"),
     [
         ("tokenizers", "Words", "def check(self, need, facts): sys.exit(0)"),
-        (
-            "tokenizers",
-            "Words",
-            "def check(self, need, facts): object.__setattr__(need, 'path', 1); return ()",
-        ),
         ("tokenizers", "Words", "features = 3"),
         ("model_sources", "Folder", "def check(self, need, facts): sys.exit(0)"),
         ("weight_formats", "ConfigOnly", "features = ['a']"),

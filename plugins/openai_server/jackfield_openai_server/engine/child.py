@@ -227,7 +227,7 @@ def _write(connection: socket.socket, messages: SimpleQueue[ToServer | None]) ->
 
 
 def _opened(blueprint: Blueprint, engine: Engine) -> Opened:
-    config, files = blueprint.config, blueprint.model.tokenizer_files
+    config, files = blueprint.config, blueprint.tokenizer_files
     assert config.model.max_length is not None, "a blueprint's config has its length resolved"
     plugin = blueprint.plugin(TOKENIZERS) if blueprint.has_tokenizer else None
     return Opened(

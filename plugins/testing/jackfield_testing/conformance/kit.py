@@ -157,13 +157,11 @@ class ConformanceKit:
             ref = cls.ref()
         except JackfieldError:
             return {"kind": cls.kind, "name": cls.name, "distribution": "", "version": ""}
-        notices = cls.registry().notices(ref)
         return {
             "kind": cls.kind,
             "name": ref.name,
             "distribution": ref.distribution,
             "version": ref.version,
-            "notice": "; ".join(map(str, notices)),
         }
 
     def facts(self) -> Facts:

@@ -27,7 +27,6 @@ class Subject:
     name: str
     distribution: str = ""  # empty: it was not found
     version: str = ""
-    notice: str = ""  # that an adapter serves its contract, and for how long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +166,6 @@ def table(reports: Iterable[KitReport]) -> Iterator[str]:
         where = f"{report.plugin.distribution} {report.plugin.version}".strip() or "not found"
         kit = f"  {report.kit}" if names.count(name) > 1 else ""
         yield f"{name:<{width}}  {_numbers(report)}  [{where}]{kit}"
-        if report.plugin.notice:
-            yield f"    {report.plugin.notice}"
         yield from _folded(report, "not_shown")
         yield from _folded(report, "skipped")
 

@@ -6,8 +6,7 @@ import pytest
 
 from jackfield.config import load_config
 from jackfield.errors import SelectionError, UnsupportedModelError
-from jackfield.startup.blueprint import blueprint_of
-from jackfield.startup.draft import make_draft
+from jackfield.startup.blueprint import make_blueprint
 
 
 @pytest.fixture
@@ -16,7 +15,7 @@ def draft(world):
         folder = world.write_model(words=words, **config)
         code = {"model.reference": str(folder), **(settings or {})}
         loaded = load_config(environ={}, code=code)
-        return make_draft(loaded, world.distributions.scan(), thorough=True, keeps_going=True)
+        return make_blueprint(loaded, world.distributions.scan(), thorough=True, keeps_going=True)
 
     return draft
 
@@ -29,7 +28,7 @@ def test_a_draft_without_problems_is_a_blueprint(draft, world):
     found = draft()
 
     assert found.problems == ()
-    assert blueprint_of(found).activation.digest == world.plan().activation.digest
+    assert found.activation.digest == world.plan().activation.digest
 
 
 def test_an_unknown_architecture_leaves_open_only_what_depends_on_it(draft):
@@ -48,7 +47,6 @@ def test_an_unknown_architecture_leaves_open_only_what_depends_on_it(draft):
     (problem,) = found.problems
     assert (problem.kind, problem.error) == ("models", "UnsupportedModelError")
     assert "pip install jackfield-huge" in problem.text
-    assert blueprint_of(found) is None
 
 
 def test_what_is_left_open_says_for_what_it_waits(draft):

@@ -1,15 +1,13 @@
-"""From settings to decisions, in order; as far as they go where something stands in the way."""
+"""The selections that a start-up makes beside those of the model, one function each; `blueprint` says in which order."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from jackfield.activation import ActivationPlan, PluginRef
+from jackfield.activation import PluginRef
 from jackfield.config import EngineConfig, LoadedConfig
 from jackfield.discovery.kinds import (
     EXECUTORS,
@@ -19,96 +17,22 @@ from jackfield.discovery.kinds import (
     SCHEDULERS,
     WEIGHT_FORMATS,
 )
-from jackfield.discovery.loading import calling, describe, fix_for, returned
-from jackfield.discovery.local import LOCAL
-from jackfield.discovery.lock import Lock, LockedModel, check_files, locked_model
+from jackfield.discovery.loading import calling, returned
+from jackfield.discovery.lock import Lock, LockedModel
 from jackfield.discovery.lock_file import read_lock
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import ConfigError, JackfieldError, PluginLoadError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import ExecutorNeed
 from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed, RankShape
 from jackfield.model_spec import ModelSpec
-from jackfield.startup.chooser import Chooser, Problem
-from jackfield.startup.model_choice import ModelDraft, choose_model
+from jackfield.startup.chooser import Chooser
 
-logger = logging.getLogger(__name__)
-
-_NEEDED = (MODEL_SOURCES, WEIGHT_FORMATS, MODELS, PLATFORMS, EXECUTORS, SCHEDULERS)
+NEEDED = (MODEL_SOURCES, WEIGHT_FORMATS, MODELS, PLATFORMS, EXECUTORS, SCHEDULERS)
 ENGINE = "engine"  # the subject of what an engine has one of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """All that was decided, and what stands in the way of the rest."""
-
-    loaded: LoadedConfig  # with all that was settled
-    registry: PluginRegistry
-    model: ModelDraft
-    activation: ActivationPlan
-    facts: Facts  # of the platform; none where none was chosen
-    idle_rules: tuple[str, ...] = ()  # of [select], which decided nothing, a sentence each
-    problems: tuple[Problem, ...] = ()
-
-
-def make_draft(
-    loaded: LoadedConfig,
-    registry: PluginRegistry | None = None,
-    *,
-    thorough: bool = False,
-    keeps_going: bool = False,
-) -> Draft:
-    """Decide everything. Raises at the first problem, unless it `keeps_going` and lists them."""
-    registry = registry or PluginRegistry.scan(loaded.config.plugins)
-    chooser = Chooser(registry, loaded, thorough=thorough, keeps_going=keeps_going)
-    try:
-        with prints_to_stderr():
-            return _decide(chooser, loaded)
-    except JackfieldError as error:
-        error.decisions = chooser.decisions
-        raise
-    finally:
-        registry.end_trials()
-
-
-def _decide(chooser: Chooser, loaded: LoadedConfig) -> Draft:
-    registry, config = chooser.registry, loaded.config
-    lock = chooser.attempt(lambda: _lock(config, registry))
-    chooser.attempt(lambda: registry.check_left(*_NEEDED))
-    for idle in (problem for problem in registry.problems if problem.code == "deny"):
-        logger.warning("%s", idle)
-    chooser.attempt(lambda: registry.check_required(config.plugins.required))
-    model = choose_model(chooser, config)
-    plugin: PluginRef | None = None
-    facts: Facts = {}
-    if (spec := model.spec) is None:
-        chooser.leave_open(PLATFORMS, ENGINE, "the model")
-    else:
-        plugin = chooser.attempt(lambda: _choose_platform(chooser, spec, config))
-        if plugin is not None:
-            facts = registry.facts(plugin)
-            loaded = _settled(chooser, plugin, spec, loaded)
-    _choose_core(chooser, plugin, facts, loaded.config)
-    if spec is not None and plugin is not None:
-        _choose_rest(chooser, plugin, spec, loaded)
-    chooser.attempt(chooser.check_hooks)
-    activation = chooser.activation()
-    if lock and model.files and not chooser.problems:
-        locked = partial(locked_model, config.model, model.files, activation)
-        chooser.attempt(lambda: _check_selected(lock, locked, activation, config))
-    return Draft(
-        loaded=loaded,
-        registry=registry,
-        model=model,
-        activation=activation,
-        facts=facts,
-        idle_rules=() if chooser.problems else chooser.idle_rules(),  # else not all was asked
-        problems=tuple(chooser.problems),
-    )
-
-
-def _lock(config: EngineConfig, registry: PluginRegistry) -> Lock | None:
+def read_lock_of(config: EngineConfig, registry: PluginRegistry) -> Lock | None:
     """The lock that the settings name, if what is installed is what it says."""
     if config.plugins.lock is None:
         return None
@@ -118,20 +42,16 @@ def _lock(config: EngineConfig, registry: PluginRegistry) -> Lock | None:
     return lock
 
 
-def _check_selected(
-    lock: Lock,
-    locked_in: Callable[[Path], LockedModel],
-    activation: ActivationPlan,
-    config: EngineConfig,
+def check_selected(
+    lock: Lock, locked_in: Callable[[Path], LockedModel], config: EngineConfig
 ) -> None:
-    """Raise PluginDrift where the selections are not the locked ones, or files of their distributions were altered."""
+    """Raise PluginDrift if the selections are not the locked ones."""
     file = Path(config.plugins.lock or "")
     lock.check_model(locked_in(file.parent), file)
-    chosen = {selection.plugin.distribution for selection in activation.selections}
-    check_files(chosen - {LOCAL})
 
 
-def _choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> PluginRef:
+def choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> PluginRef:
+    """The platform: devices are asked before the host, each with the dtype that it would take itself."""
     executor = config.executor
 
     def need(dtype: str) -> PlatformNeed:
@@ -174,7 +94,7 @@ def _platforms_by_precedence(registry: PluginRegistry) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(found))
 
 
-def _settled(
+def settled(
     chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
 ) -> LoadedConfig:
     """The settings with the platform's defaults, and nothing left to "auto"."""
@@ -186,7 +106,7 @@ def _settled(
     return resolved
 
 
-def _choose_core(
+def choose_core(
     chooser: Chooser, platform: PluginRef | None, facts: Facts, config: EngineConfig
 ) -> None:
     """Select what every engine has, whatever the platform."""
@@ -234,9 +154,7 @@ def rank_shape(
     return shape
 
 
-def _choose_rest(
-    chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
-) -> None:
+def choose_rest(chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig) -> None:
     """Select what the platform asks for. Words in [select] that then nobody has read mean nothing."""
     registry, required = chooser.registry, loaded.config.plugins.required
     registry.serve_platform(plugin)
@@ -259,16 +177,10 @@ def _points(
 ) -> tuple[ChoicePoint, ...]:
     platform: Platform = chooser.registry.card(plugin)
     facts = MappingProxyType(chooser.registry.facts(plugin))
-    before = repr(config)
     with calling(plugin, "get the choices of"):
         points = returned(platform.choices(spec, config, facts), tuple, "choices")
         for point in points:
             returned(point, ChoicePoint, "each of choices")
-    if repr(config) != before:
-        raise PluginLoadError(
-            f"{describe(plugin)} changed the settings of the engine while it was asked for its choices. "
-            f"A platform returns defaults instead. {fix_for(plugin)}"
-        )
     return tuple(points)
 
 

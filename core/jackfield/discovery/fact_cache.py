@@ -1,0 +1,122 @@
+"""What trying plugins came to, on disk, until something changes that it depends on.
+
+One file holds what was found for one set of installed distributions, one processor and one set of devices with their
+drivers. A change of any of these names another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache, cached_property
+from importlib.util import find_spec
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from jackfield import __version__
+from jackfield.activation import PluginRef
+from jackfield.discovery.content import is_editable
+from jackfield.environment import cache_folder, device_variables
+
+_FORMAT = 3  # of the file
+_KEPT_FILES = 16  # the newest
+_CERTAIN = ("ended", "crashed", "hung")  # faults that are kept: to see them again takes long
+_FAULT_LIFE_S = 3600.0  # a driver may have been busy, a machine short of memory
+_DRIVERS = (
+    "/proc/driver/nvidia/version",
+    *(f"/sys/module/{name}/version" for name in ("amdgpu", "habanalabs", "neuron", "xe")),
+    "/usr/local/Ascend/driver/version.info",
+)
+_DEVICES = (  # below /dev
+    *("nvidia[0-9]*", "kfd", "accel*", "accel/*", "neuron*", "dri/render*"),
+    *("davinci[0-9]*", "hl[0-9]*", "vfio/[0-9]*"),
+)
+
+
+class FactCache:
+    """Answers by plugin and question. A file that cannot be read or written is no error: plugins are tried again."""
+
+    def recall(self, ref: PluginRef, verb: str) -> dict[str, Any] | None:
+        """The answer that was kept, if it still holds."""
+        kept: dict[str, Any] = self._entries.get(_key(ref, verb), {})
+        is_old = time.time() - kept.get("time", 0.0) > _FAULT_LIFE_S
+        return None if not kept or ("fault" in kept["answer"] and is_old) else kept["answer"]
+
+    def keep(self, ref: PluginRef, verb: str, answer: dict[str, Any]) -> None:
+        """Keep an answer, unless it is an ordinary exception, which is cheap to see again."""
+        if "fault" not in answer or answer["fault"]["cause"] in _CERTAIN:
+            self._entries[_key(ref, verb)] = {"answer": answer, "time": time.time()}
+            _write(self._path, {"format": _FORMAT, "entries": self._entries})
+
+    @cached_property
+    def _path(self) -> Path:
+        return cache_folder() / "facts" / f"{_digest(*_state())}.json"
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        try:
+            document = json.loads(self._path.read_text(encoding="utf-8"))
+            return dict(document["entries"]) if document["format"] == _FORMAT else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+
+def _key(ref: PluginRef, verb: str) -> str:
+    where = f"{ref.kind}.v{ref.major}:{ref.name}@{ref.distribution}={ref.version}"
+    return f"{verb} {where} {ref.target} {_state_of_sources(ref)}"
+
+
+@cache
+def _state_of_sources(ref: PluginRef) -> str:
+    """When the files of a plugin in a working folder were written: they change without an installation."""
+    if not is_editable(ref.distribution):
+        return ""
+    spec = find_spec(ref.target.partition(":")[0].partition(".")[0])
+    if spec is None:
+        return ""
+    files = {Path(spec.origin)} if spec.origin and spec.has_location else set()  # of a lone module
+    for folder in spec.submodule_search_locations or ():
+        files.update(file for file in Path(folder).rglob("*.*") if file.suffix in (".py", ".so"))
+    return _digest(*(f"{file} {file.stat().st_mtime_ns}" for file in sorted(files)))
+
+
+def _state() -> Iterator[str]:
+    yield from (__version__, sys.version, sys.executable)
+    for folder in sys.path:
+        with suppress(OSError):  # a zip file, or a folder that is not there
+            found = (entry for entry in os.scandir(folder or ".") if "-info" in entry.name)
+            yield from sorted(f"{entry.path} {entry.stat().st_mtime_ns}" for entry in found)
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+        first_core = takewhile(str.strip, file)
+        yield from (line for line in first_core if line.startswith(("model name", "flags", "Feat")))
+    for driver in _DRIVERS:
+        with suppress(OSError):  # that driver is not loaded
+            yield Path(driver).read_text(encoding="utf-8", errors="replace")
+    for pattern in _DEVICES:
+        yield from sorted(str(node) for node in Path("/dev").glob(pattern))
+    yield from (f"{name}={value}" for name, value in sorted(device_variables().items()))
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    """Write all of it or nothing: other processes read it at any time."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(document), encoding="utf-8")
+        part.replace(path)
+        files = sorted(path.parent.glob("*.json"), key=lambda file: file.stat().st_mtime)
+        for old in files[:-_KEPT_FILES]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()

@@ -1,0 +1,243 @@
+"""Tries plugins in a subprocess: one that crashes or hangs there does no harm to the process that asks."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import math
+import os
+import reprlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import IO, Any
+
+from jackfield.activation import PluginRef
+from jackfield.discovery.fact_cache import FactCache
+from jackfield.discovery.loading import (
+    FAULTS,
+    NotSerialisable,
+    PluginFault,
+    fault_of,
+    load_target,
+)
+from jackfield.discovery.local import LOCAL
+from jackfield.discovery.printable import printable
+from jackfield.discovery.scan import CORE
+from jackfield.errors import PluginLoadError
+from jackfield.interfaces.card import Card, Facts, has_probe
+
+logger = logging.getLogger(__name__)
+
+# The core's own plugins run here anyway; a local file is its user's own code, which a debugger should see.
+_NOT_TRIED = (CORE, LOCAL)
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from jackfield.discovery.probe import serve; serve(int(sys.argv[2]), float(sys.argv[3]))"
+)
+_START_TIMEOUT_S = 60.0  # of the interpreter and the core, for which no plugin is to blame
+_POLL_S = 0.05  # between two looks whether the subprocess has ended
+_SLOW_IMPORT_S = 1.0  # a card imports nothing heavy; every start and every listing waits for it
+_MAX_FACTS_BYTES = 64 * 1024  # as JSON
+_OURS = str(Path(__file__).parent)  # frames in this folder say nothing of a plugin
+_CRASH = "Fatal Python error"  # how a report of faulthandler begins
+
+
+class Prober:
+    """Asks one subprocess, which starts when it is needed and again after a plugin ended it. Keeps what it finds."""
+
+    def __init__(self, import_timeout_s: float, probe_timeout_s: float) -> None:
+        self._limits_s = {"import": import_timeout_s, "probe": probe_timeout_s}
+        self._process: _Subprocess | None = None
+        self._cache = FactCache()
+        self._lost: dict[tuple[str, str], PluginFault] = {}  # by distribution and module
+
+    def admit(self, ref: PluginRef) -> None:
+        """Import the plugin's card. Raises PluginFault if that fails."""
+        if ref.distribution in _NOT_TRIED:
+            return
+        answer = self._answer(ref, "import")
+        if (import_s := answer.get("import_s", 0.0)) > _SLOW_IMPORT_S:
+            logger.warning(
+                "importing %s of %s %s took %.1f s; its module should import what is heavy only where that is "
+                "used (in probe, create and the like)",
+                *(ref.name, ref.distribution, ref.version, import_s),
+            )
+
+    def probe(self, ref: PluginRef, card: Card) -> Facts:
+        """What the plugin's probe finds. Raises PluginFault if it fails."""
+        if ref.distribution in _NOT_TRIED or not has_probe(card):
+            return card.probe()
+        facts: Facts = self._answer(ref, "probe")["facts"]
+        return facts if card.facts_last else card.probe()
+
+    def close(self) -> None:
+        """End the subprocess; it starts again if another plugin must be tried."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _answer(self, ref: PluginRef, verb: str) -> dict[str, Any]:
+        answer = self._cache.recall(ref, verb)
+        if answer is None:
+            answer = self._asked(ref, verb)
+            self._cache.keep(ref, verb, answer)
+        if "fault" in answer:
+            raise PluginFault(**answer["fault"])
+        return answer
+
+    def _asked(self, ref: PluginRef, verb: str) -> dict[str, Any]:
+        module = (ref.distribution, ref.target.partition(":")[0])
+        if module in self._lost:  # a package of many models is waited for once
+            return {"fault": self._lost[module].values}
+        self._process = self._process or _Subprocess(sum(self._limits_s.values()))
+        try:
+            return self._process.ask({"ref": asdict(ref), "verb": verb}, self._limits_s[verb])
+        except TimeoutError:
+            limit = f"{self._limits_s[verb]:g} s (plugins.{verb}_timeout_s)"
+            cause, did = "hung", f"took longer than {limit}"
+        except (EOFError, OSError):
+            cause, did = self._process.end()
+        except BaseException:  # the answer would be taken for that of the next question
+            self.close()
+            raise
+        past = {"import": "imported", "probe": "probed"}[verb]
+        text = f"in a process of its own it {did} when it was {past}{self._process.last_words()}"
+        self.close()
+        fault = PluginFault(cause=cause, text=text)
+        if verb == "import":
+            self._lost[module] = fault
+        return {"fault": fault.values}
+
+
+class _Subprocess:
+    def __init__(self, limit_s: float) -> None:
+        self._pipe, theirs = Pipe()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        words = (json.dumps(sys.path), str(theirs.fileno()), str(limit_s))
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, *words],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=self._stderr,
+                stderr=self._stderr,
+                start_new_session=True,  # an interrupt from the terminal is not for it
+            )
+        self.close = weakref.finalize(self, _close, self._process, self._pipe, self._stderr)
+        try:
+            self._receive(_START_TIMEOUT_S)
+        except (OSError, EOFError) as error:
+            written = self.last_words()
+            self.close()
+            raise PluginLoadError(
+                f"the process in which plugins are tried does not start: {sys.executable}{written}"
+                '\nTry them where they are needed instead: plugins.probe = "inline"'
+            ) from error
+
+    def ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        """The answer. Raises TimeoutError, or EOFError or OSError if the process has ended."""
+        self._pipe.send_bytes(json.dumps(request).encode())
+        return self._receive(limit_s)
+
+    def _receive(self, limit_s: float) -> dict[str, Any]:
+        deadline_s = time.monotonic() + limit_s
+        while not self._pipe.poll(_POLL_S):  # a child that it left may hold the pipe open
+            if self._process.poll() is not None and not self._pipe.poll():
+                raise EOFError
+            if time.monotonic() > deadline_s:
+                raise TimeoutError
+        answer: dict[str, Any] = json.loads(self._pipe.recv_bytes())
+        return answer
+
+    def end(self) -> tuple[str, str]:
+        """How it ended: the cause, and the end of a sentence on it."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        _kill(self._process)
+        status = self._process.returncode
+        if status >= 0:
+            return "ended", f"ended the process with status {status}"
+        with suppress(ValueError):  # a real-time signal has no name
+            return "crashed", f"crashed with {signal.Signals(-status).name}"
+        return "crashed", f"crashed with signal {-status}"
+
+    def last_words(self) -> str:
+        """The telling lines of what it wrote, as the end of a sentence: the first of a crash report, else the last."""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - 2**18))
+        text = self._stderr.read().decode(errors="replace")
+        crash = text.rfind(_CRASH)
+        lines = [line for line in text[max(0, crash) :].splitlines() if line.strip()]
+        lines = [printable(line, 200) for line in lines if _OURS not in line]
+        shown = lines[:6] if crash >= 0 else lines[-6:]
+        return "\n    ".join([", and wrote", *shown]) if shown else ""
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it and what it started."""
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _close(process: subprocess.Popen[bytes], *files: Connection | IO[bytes]) -> None:
+    _kill(process)
+    for file in files:
+        file.close()
+
+
+def serve(descriptor: int, limit_s: float) -> None:
+    """Answer questions, in the subprocess, until the other end of the pipe is closed."""
+    faulthandler.enable()
+    pipe = Connection(descriptor)
+    pipe.send_bytes(b"{}")
+    while True:
+        try:
+            request = json.loads(pipe.recv_bytes())
+            signal.alarm(
+                math.ceil(limit_s) + 10
+            )  # ends a plugin that hangs after its asker is gone
+            pipe.send_bytes(
+                json.dumps(_tried(PluginRef(**request["ref"]), request["verb"])).encode()
+            )
+            signal.alarm(0)
+        except (EOFError, OSError):
+            os._exit(0)  # whatever plugins left to be done at the end
+
+
+def _tried(ref: PluginRef, verb: str) -> dict[str, Any]:
+    began_s = time.monotonic()
+    try:
+        card = load_target(ref)
+        import_s = time.monotonic() - began_s
+        return {"facts": plain_facts(card.probe())} if verb == "probe" else {"import_s": import_s}
+    except FAULTS as error:
+        return {"fault": fault_of(ref, error).values}
+
+
+def plain_facts(facts: Any) -> Facts:
+    """A copy of what a probe returned. Raises NotSerialisable if no file could hold it."""
+    if not isinstance(facts, Mapping):
+        raise NotSerialisable(f"probe() must return a mapping of facts, got {reprlib.repr(facts)}")
+    for name, value in facts.items():
+        is_plain = isinstance(name, str) and isinstance(value, str | int | float | None)
+        if not is_plain or (isinstance(value, float) and not math.isfinite(value)):
+            raise NotSerialisable(
+                "probe() must return names with text, finite numbers, truth values or None, "
+                f"got {reprlib.repr(name)}: {reprlib.repr(value)}"
+            )
+    if (num_bytes := len(json.dumps(dict(facts)))) > _MAX_FACTS_BYTES:
+        raise NotSerialisable(
+            f"probe() must return at most {_MAX_FACTS_BYTES} bytes of facts, got {num_bytes}"
+        )
+    return dict(facts)
