@@ -35,7 +35,7 @@ class AttentionBatch:
 class LayerCache:
     key_BSHD: Tensor
     value_BSHD: Tensor
-class Attention(ABC):
+class GroupAttention(ABC):
 
     @abstractmethod
     def prepare(self, batch: AttentionBatch) -> None:

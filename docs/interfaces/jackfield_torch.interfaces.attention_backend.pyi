@@ -6,8 +6,8 @@ from jackfield.cache import CacheGroup
 from jackfield.cache import CacheLayout
 from jackfield.cache import LayoutSupport
 from jackfield.interfaces.card import Card
-from jackfield_torch.interfaces.attention import Attention
 from jackfield_torch.interfaces.attention import AttentionLimits
+from jackfield_torch.interfaces.attention import GroupAttention
 KIND = 'jackfield_torch.attention_backends'
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionNeed:
@@ -29,5 +29,5 @@ class AttentionBackend(Card):
     needs_host_lengths: ClassVar[bool] = True
 
     @abstractmethod
-    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:
+    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> GroupAttention:
         ...

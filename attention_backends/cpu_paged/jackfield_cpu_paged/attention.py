@@ -11,15 +11,15 @@ from jackfield.cache import CacheGroup
 from jackfield_cpu_paged.chunks import Chunk, plan_chunks
 from jackfield_cpu_paged.kernel import Decode, load_library, openmp_parallel
 from jackfield_torch.interfaces.attention import (
-    Attention,
     AttentionBatch,
     AttentionLimits,
+    GroupAttention,
     LayerAttention,
     LayerCache,
 )
 
 
-class CpuPagedAttention(Attention):
+class CpuPagedAttention(GroupAttention):
     """One call of the kernel a layer for all rows that decode: nothing is gathered, padded or masked.
 
     A row of many queries is a matrix product, where torch's kernel is at its best; it runs by itself over its keys,

@@ -11,7 +11,7 @@ from jackfield_cpu_paged.kernel import library_path, load_library
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
 
 if TYPE_CHECKING:
-    from jackfield_torch.interfaces.attention import Attention, AttentionLimits
+    from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float32", "bfloat16")
 
@@ -50,7 +50,9 @@ class CpuPagedBackend(AttentionBackend):
             reasons.append(Reason("head_size", text, "needs a model with smaller heads"))
         return tuple(reasons)
 
-    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:
+    def create(
+        self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
+    ) -> GroupAttention:
         """The object that attends for one cache group."""
         from jackfield_cpu_paged.attention import CpuPagedAttention
 

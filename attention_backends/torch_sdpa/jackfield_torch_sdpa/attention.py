@@ -7,9 +7,9 @@ from torch import Tensor
 
 from jackfield.cache import CacheGroup
 from jackfield_torch.interfaces.attention import (
-    Attention,
     AttentionBatch,
     AttentionLimits,
+    GroupAttention,
     LayerAttention,
     LayerCache,
 )
@@ -18,7 +18,7 @@ from jackfield_torch_sdpa.reads import Buffers
 from jackfield_torch_sdpa.segments import CacheFacts, Segment, plan_segments
 
 
-class TorchSdpaAttention(Attention):
+class TorchSdpaAttention(GroupAttention):
     """Plans once a step; every layer of the group then runs the same segments.
 
     Grouped queries never repeat keys in memory: for rows of one query the group's heads stand where queries stand,

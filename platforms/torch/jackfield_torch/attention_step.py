@@ -9,7 +9,12 @@ from typing import Protocol
 from torch import Tensor
 
 from jackfield.model_spec import ModelSpec
-from jackfield_torch.interfaces.attention import Attention, AttentionBatch, LayerAttention
+from jackfield_torch.interfaces.attention import (
+    AttentionBatch,
+    GroupAttention,
+    LayerAttention,
+    LayerCache,
+)
 from jackfield_torch.paged_cache import GroupCache, LayerStore, Places
 
 
@@ -26,21 +31,28 @@ class AttentionStep(Protocol):
         contiguous; the others may be views into a fused projection.
         """
 
+    def paged(self, layer: int) -> tuple[LayerCache, Tensor] | None:
+        """The cache of `layer` and the slot of each token (int64), for a kernel that writes keys and values itself.
+
+        `attend` is then called without them. None: this cache is not paged.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class BoundAttention:
     """A backend's attention and the layers that it serves."""
 
-    attention: Attention
+    attention: GroupAttention
     cache_group: int
     layers: tuple[int, ...]
+    capture: str  # what a graph may record of it, as its card says
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class _BoundLayer:
     group: int
     store: LayerStore
-    attention: Attention
+    attention: GroupAttention
     facts: LayerAttention
 
 
@@ -56,17 +68,17 @@ class PagedAttention:
     ) -> None:
         self._attentions = attentions
         self._caches = caches
-        self._places: list[Places] = []
+        self._slots: list[Tensor] = []
+        self._places: list[Places | None] = []
         of_layer = {layer: bound for bound in attentions for layer in bound.layers}
         self._layers = tuple(
             _bind(spec, layer, caches, of_layer[layer], sinks) for layer in range(len(spec.layers))
         )
 
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
-        """Prepare for a step; there is a batch for each cache group."""
-        self._places = [
-            cache.places(batch.slots_T) for cache, batch in zip(self._caches, batches, strict=True)
-        ]
+        """Prepare for a step, outside of any graph; there is a batch for each cache group."""
+        self._slots = [batch.slots_T for batch in batches]
+        self._places = [None] * len(batches)
         for bound in self._attentions:
             bound.attention.prepare(batches[bound.cache_group])
 
@@ -76,13 +88,30 @@ class PagedAttention:
         """As AttentionStep says."""
         bound = self._layers[layer]
         if k_TKH is not None and v_TKH is not None:
-            bound.store.write(k_TKH, v_TKH, self._places[bound.group])
+            bound.store.write(k_TKH, v_TKH, self._places_of(bound.group))
         return bound.attention.attend(q_TNH, bound.store.views, bound.facts)
+
+    def paged(self, layer: int) -> tuple[LayerCache, Tensor] | None:
+        """As AttentionStep says."""
+        bound = self._layers[layer]
+        return bound.store.views, self._slots[bound.group]
+
+    @property
+    def can_capture(self) -> bool:
+        """True where a graph may record `attend` for steps in which every row has one query."""
+        return all(bound.capture != "none" for bound in self._attentions)
 
     def close(self) -> None:
         """Free the backends' buffers."""
         for bound in self._attentions:
             bound.attention.close()
+
+    def _places_of(self, group: int) -> Places:
+        """Computed when the first layer writes, so that a graph which records the step records this too."""
+        places = self._places[group]
+        if places is None:
+            places = self._places[group] = self._caches[group].places(self._slots[group])
+        return places
 
 
 def _bind(
@@ -91,7 +120,7 @@ def _bind(
     caches: Sequence[GroupCache],
     bound: BoundAttention,
     sinks: Mapping[int, Tensor],
-) -> _Layer:
+) -> _BoundLayer:
     source = spec.layers[layer].cache_of_layer
     owner = layer if source is None else source
     mixer = spec.layers[layer].mixer
@@ -103,4 +132,4 @@ def _bind(
         causal=mixer.causal,
     )
     store = caches[bound.cache_group].layers[owner]
-    return _Layer(bound.cache_group, store, bound.attention, facts)
+    return _BoundLayer(bound.cache_group, store, bound.attention, facts)

@@ -48,9 +48,9 @@ class CacheBuilder:
         return num_blocks * sum(self.block_bytes)
 
     def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache, ...]:
-        """The memory of each group."""
+        """The memory of each group: `num_blocks`, and behind them a spare one, where padding is written to."""
         return tuple(
-            GroupCache(group, layout, count, self._num_kv_heads(group), self._device)
+            GroupCache(group, layout, count + 1, self._num_kv_heads(group), self._device)
             for group, layout, count in zip(self.groups, self._layouts, num_blocks, strict=True)
         )
 
@@ -83,11 +83,12 @@ class CacheBuilder:
             max_rows=config.scheduler.max_rows,
             max_step_tokens=config.scheduler.max_step_tokens,
             max_length=settings.max_length(config, spec),
-            num_blocks=num_blocks[cache_group.index],
+            num_blocks=num_blocks[cache_group.index] + 1,
         )
         layout = self._layouts[cache_group.index]
         attention = served.backend.create(cache_group, layout, limits)
-        return BoundAttention(attention, cache_group.index, served.layers)
+        capture = served.backend.capture
+        return BoundAttention(attention, cache_group.index, served.layers, capture)
 
     def _num_kv_heads(self, group: CacheGroup) -> int:
         return settings.heads_of_rank(group.num_kv_heads, self._context.num_ranks)

@@ -11,6 +11,7 @@ from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
 from jackfield_torch.attention_step import AttentionStep
+from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
@@ -23,7 +24,7 @@ from jackfield_torch.layers.decoder_layer import (
 from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
 from jackfield_torch.layers.linear import PackedLinear, linear_kind
 from jackfield_torch.layers.logits import Logits, SoftCap
-from jackfield_torch.layers.norm import build_norm
+from jackfield_torch.layers.norm import NormBuilder
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import (
     CheckpointWeights,
@@ -60,9 +61,10 @@ class Decoder:
         """Hidden states of all tokens of a step before the final norm; writes the cache through `attention`."""
         x_TE = self._embedding(token_ids_T, positions_T)
         step = StepInputs(attention, tuple(rope.rows(positions_T) for rope in self._ropes))
+        branch_TE: Tensor | None = None
         for layer in self._layers:
-            x_TE = layer(x_TE, step)
-        return x_TE
+            branch_TE = layer(x_TE, branch_TE, step)
+        return x_TE if branch_TE is None else x_TE.add_(branch_TE)
 
     def logits(self, hidden_SE: Tensor) -> Tensor:
         """Scores of the whole vocabulary in float32, on every rank."""
@@ -75,6 +77,7 @@ def build_decoder(
     dtype: torch.dtype,
     schemes: SchemeOf,
     group: RankGroup,
+    kernels: Kernels,
 ) -> Decoder:
     """Load the model of `context` onto `device`. Raises ModelError."""
     length = max_length(context.config, context.spec)
@@ -84,7 +87,9 @@ def build_decoder(
             if checkpoint.is_synthetic
             else CheckpointWeights(checkpoint, context.spec)
         )
-        return assemble_decoder(context.spec, weights, device, dtype, schemes, group, length)
+        return assemble_decoder(
+            context.spec, weights, device, dtype, schemes, group, length, kernels
+        )
 
 
 def assemble_decoder(
@@ -95,15 +100,21 @@ def assemble_decoder(
     schemes: SchemeOf,
     group: RankGroup,
     max_length: int,
+    kernels: Kernels | None = None,
 ) -> Decoder:
-    """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see."""
+    """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see.
+
+    `kernels` are torch's own operations unless given.
+    """
+    kernels = kernels or Kernels()
     shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype)
+    norms = NormBuilder(weights, device, kernels)
     ropes = tuple(dict.fromkeys(layer.mixer.rope for layer in spec.layers if layer.mixer.rope))
-    embedding = _build_embedding(spec, weights, shard)
+    embedding = _build_embedding(spec, norms, shard)
     indices = {rope: index for index, rope in enumerate(ropes)}
-    builder = LayerBuilder(spec, weights, shard, schemes, group, indices)
+    builder = LayerBuilder(spec, norms, shard, schemes, group, indices, kernels)
     layers = tuple(builder.build(index, layer) for index, layer in enumerate(spec.layers))
-    logits = _build_logits(spec, weights, shard, schemes, group)
+    logits = _build_logits(spec, norms, shard, schemes, group)
     sinks = {
         index: shard.sinks(f"layers.{index}.mixer.sinks", layer.mixer.num_heads)
         for index, layer in enumerate(spec.layers)
@@ -134,11 +145,11 @@ def _describe(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> dict
 
 
 def _build_embedding(
-    spec: ModelSpec, weights: ModelWeights, shard: WeightShard
+    spec: ModelSpec, norms: NormBuilder, shard: WeightShard
 ) -> Embedding | PositionedEmbedding:
     shared_as = "head" if spec.tied_head else None
     table_VE = shard.table("embedding", spec.vocab_size, spec.hidden_size, shared_as=shared_as)
-    norm = build_norm(spec.embedding_norm, "embedding_norm", spec.hidden_size, weights)
+    norm = norms.function(spec.embedding_norm, "embedding_norm", spec.hidden_size)
     # rounded to the dtype of the activations, as Transformers rounds it
     factor = torch.tensor(spec.embedding_scale).to(shard.dtype).item()
     scale: TensorFunction = identity if factor == 1.0 else Multiply(factor)
@@ -150,7 +161,7 @@ def _build_embedding(
 
 def _build_logits(
     spec: ModelSpec,
-    weights: ModelWeights,
+    norms: NormBuilder,
     shard: WeightShard,
     schemes: SchemeOf,
     group: RankGroup,
@@ -166,7 +177,7 @@ def _build_logits(
         settings=stored_settings(spec, "head"),
     )
     return Logits(
-        build_norm(spec.final_norm, "final_norm", spec.hidden_size, weights),
+        norms.function(spec.final_norm, "final_norm", spec.hidden_size),
         build_linear_of([part], schemes, shard),
         group.all_gather if is_split else identity,
         chain(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jackfield.step import TokenLogprobs
+from jackfield_torch.staging import Slot
 
 
 @dataclass(slots=True)
-class LogprobBatch:
-    """Log probabilities at P positions, still on the device."""
+class LogprobTensors:
+    """Log probabilities at P positions, on the device."""
 
     token_ids_P: Tensor
     logprobs_P: Tensor
@@ -20,7 +23,28 @@ class LogprobBatch:
     top_ids_PM: Tensor
     top_logprobs_PM: Tensor
 
-    def to_host(self, num_top_P: Sequence[int]) -> list[TokenLogprobs]:
+    def read(self, slot: Slot) -> LogprobArrays:
+        """Bring them to the host; they are there once the slot's event has passed."""
+        return LogprobArrays(
+            slot.read(self.token_ids_P),
+            slot.read(self.logprobs_P),
+            slot.read(self.ranks_P),
+            slot.read(self.top_ids_PM),
+            slot.read(self.top_logprobs_PM),
+        )
+
+
+@dataclass(slots=True)
+class LogprobArrays:
+    """The same on the host."""
+
+    token_ids_P: NDArray[Any]
+    logprobs_P: NDArray[Any]
+    ranks_P: NDArray[Any]
+    top_ids_PM: NDArray[Any]
+    top_logprobs_PM: NDArray[Any]
+
+    def entries(self, num_top_P: Sequence[int]) -> list[TokenLogprobs]:
         """One TokenLogprobs a position, with as many of the most likely tokens as were asked for there."""
         columns = zip(
             self.token_ids_P.tolist(),
@@ -29,7 +53,7 @@ class LogprobBatch:
             self.top_ids_PM.tolist(),
             self.top_logprobs_PM.tolist(),
             num_top_P,
-            strict=True,
+            strict=False,  # behind the positions asked for there may be padding
         )
         return [
             TokenLogprobs(token_id, logprob, rank, tuple(ids[:num_top]), tuple(values[:num_top]))
@@ -37,15 +61,16 @@ class LogprobBatch:
         ]
 
 
-def compute_logprobs(logits_PV: Tensor, token_ids_P: Tensor, num_top: int) -> LogprobBatch:
+def compute_logprobs(logits_PV: Tensor, token_ids_P: Tensor, num_top: int) -> LogprobTensors:
     """Log softmax (float32) of these logits at the given tokens and at the `num_top` most likely ones.
 
-    A rank counts the tokens that are strictly more likely, so equal ones share the best rank.
+    A rank counts the tokens that are strictly more likely, so equal ones share the best rank. A negative token stands
+    for token 0.
     """
     total_P1 = logits_PV.logsumexp(-1, keepdim=True)
-    own_P1 = logits_PV.gather(-1, token_ids_P.long().unsqueeze(-1))
+    own_P1 = logits_PV.gather(-1, token_ids_P.long().clamp(min=0).unsqueeze(-1))
     ranks_P = (logits_PV > own_P1).sum(-1) + 1
     top_PM, top_ids_PM = logits_PV.topk(min(num_top, logits_PV.shape[-1]), dim=-1)
-    return LogprobBatch(
+    return LogprobTensors(
         token_ids_P, (own_P1 - total_P1).squeeze(-1), ranks_P, top_ids_PM, top_PM - total_P1
     )

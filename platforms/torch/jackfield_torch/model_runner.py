@@ -1,8 +1,8 @@
-"""One step after the other: rows change as the plan says, the decoder runs, the sampler draws."""
+"""One step after the other: rows change as the plan says, the decoder runs, the sampler draws. Waits for nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,11 +12,16 @@ from torch import Tensor
 from jackfield.step import LateInputs, NewRow, StepPlan, StepResult, TokenLogprobs
 from jackfield_torch.attention_step import PagedAttention
 from jackfield_torch.decoder import Decoder
-from jackfield_torch.logprobs import compute_logprobs
+from jackfield_torch.device import Device, Event
+from jackfield_torch.inbox import Inbox
+from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.logprobs import LogprobArrays, compute_logprobs
 from jackfield_torch.paged_cache import GroupCache
+from jackfield_torch.replays import Replays
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Drawn, Sampler
-from jackfield_torch.staging import Staging
+from jackfield_torch.sampling.bit_masks import MaskTensors, upload_masks
+from jackfield_torch.staging import Slot
 from jackfield_torch.step_batch import BatchBuilder, StepBatch
 
 _MAX_PROMPT_LOGITS = 1 << 24  # elements of prompt logits that exist at once: 64 MiB in float32
@@ -24,12 +29,30 @@ _MAX_PROMPT_LOGITS = 1 << 24  # elements of prompt logits that exist at once: 64
 
 @dataclass(slots=True, kw_only=True)
 class OpenStep:
-    """A step whose forward pass ran and whose tokens are not drawn yet."""
+    """A step whose forward pass was started and whose tokens are not drawn yet."""
 
     plan: StepPlan
+    slot: Slot  # where its results come to the host
     batch: StepBatch | None = None  # None where no row computes
-    logits_SV: Tensor | None = None  # None where no row samples
-    prompt_logprobs: Mapping[int, list[TokenLogprobs]] = field(default_factory=dict)
+    logits_PV: Tensor | None = None  # None where no row draws
+    prompt_logprobs: list[PromptChunk] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptChunk:
+    """Log probabilities of some prompt tokens of one row, on their way to the host."""
+
+    place: int  # of the row in the plan's rows
+    num_top: int
+    arrays: LogprobArrays
+
+
+@dataclass(slots=True, kw_only=True)
+class StartedStep:
+    """A step that the device was told all of."""
+
+    event: Event | None  # after it `result` may be called; None: at once
+    result: Callable[[], StepResult]
 
 
 class ModelRunner:
@@ -37,56 +60,64 @@ class ModelRunner:
 
     def __init__(
         self,
+        *,
+        device: Device,
+        torch_device: torch.device,
+        kernels: Kernels,
         decoder: Decoder,
         attention: PagedAttention,
         caches: tuple[GroupCache, ...],
         rows: Rows,
+        inbox: Inbox,
+        builder: BatchBuilder,
         sampler: Sampler,
-        staging: Staging,
     ) -> None:
-        self._decoder = decoder
-        self._attention = attention
-        self._caches = caches
-        self._rows = rows
+        self._device, self._torch_device, self._kernels = device, torch_device, kernels
+        self._decoder, self._attention, self._caches = decoder, attention, caches
+        self._rows, self._inbox, self._builder = rows, inbox, builder
         self._sampler = sampler
-        self._builder = BatchBuilder(rows, staging)
+        self._replays = Replays(device, self._compute)
         self._prompt_logprobs: dict[int, int] = {}  # row: how many of the most likely tokens
 
     @torch.inference_mode()
-    def begin(self, plan: StepPlan) -> OpenStep:
-        """Apply the plan and run the forward pass."""
-        self._apply(plan)
-        if not plan.rows:
-            return OpenStep(plan=plan)
-        batch = self._builder.build(plan)
-        self._attention.begin(batch.batches)
-        hidden_TE = self._decoder.forward(batch.token_ids_T, batch.positions_T, self._attention)
-        return OpenStep(
-            plan=plan,
-            batch=batch,
-            logits_SV=self._sampling_logits(hidden_TE, batch),
-            prompt_logprobs=dict(self._compute_prompt_logprobs(plan, batch, hidden_TE))
-            if self._prompt_logprobs
-            else {},
-        )
+    def capture(self, sizes: Sequence[int]) -> None:
+        """Capture steps that are padded to these numbers of rows, where device and attention backends allow it."""
+        if self._attention.can_capture:
+            self._replays.capture(sizes, self._padding)
 
     @torch.inference_mode()
-    def finish(self, step: OpenStep, late: LateInputs) -> StepResult:
-        """Draw the tokens of a step and append them to their rows."""
-        if step.batch is None or step.logits_SV is None:
-            return StepResult(
-                step_id=step.plan.step_id, token_ids=(), prompt_logprobs=step.prompt_logprobs
+    def begin(self, plan: StepPlan, slot: Slot) -> OpenStep:
+        """Apply the plan and start the forward pass."""
+        self._apply(plan)
+        step = OpenStep(plan=plan, slot=slot)
+        if not plan.rows:
+            return step
+        batch = step.batch = self._builder.build(plan)
+        self._attention.begin(batch.batches)
+        if self._wants_prompt_logprobs(plan):
+            hidden_TE = self._forward(batch)
+            step.logits_PV = self._logits(hidden_TE, batch) if len(batch.rows) else None
+            step.prompt_logprobs = list(self._compute_prompt_logprobs(step, batch, hidden_TE))
+        elif len(batch.rows):
+            step.logits_PV = self._replays.logits(batch)
+        else:
+            self._forward(batch)
+        return step
+
+    @torch.inference_mode()
+    def finish(self, step: OpenStep, late: LateInputs) -> StartedStep:
+        """Draw the tokens of a step, append them to their rows, and send all results on their way to the host."""
+        batch, slot = step.batch, step.slot
+        drawn = None
+        if batch is not None and step.logits_PV is not None:
+            drawn = self._sampler.sample(
+                step.logits_PV, batch.rows_P, batch.rows, self._masks(batch, late)
             )
-        batch, rows = step.batch, self._rows
-        num_outputs_S = rows.num_tokens_R[batch.rows_S] - rows.num_prompt_R[batch.rows_S]
-        masks = {
-            batch.places_S.index(place): mask
-            for place, mask in (late.masks.each() if late.masks is not None else ())
-            if place in batch.places_S
-        }
-        drawn = self._sampler.sample(step.logits_SV, batch.rows_S, num_outputs_S, masks)
-        rows.append_tokens(batch.rows_S, batch.next_S, drawn.token_ids_S)
-        return _result(step, batch.places_S, drawn)
+            self._kernels.append_tokens(self._rows.tensors, batch.rows_P, drawn.token_ids_P)
+            self._rows.num_tokens_R[batch.rows] += 1
+        read = _Results(step, drawn)
+        slot.event = self._device.record()
+        return StartedStep(event=slot.event, result=read)
 
     def close(self) -> None:
         """Free the backends' buffers; the rest goes with this object."""
@@ -100,26 +131,47 @@ class ModelRunner:
             self._enter(new)
         for copy in plan.copies:
             self._caches[copy.group].copy_block(copy.source, copy.target)
-        self._rows.change_tables(plan)
+        self._rows.change_tables(plan, self._inbox)
 
     def _enter(self, new: NewRow) -> None:
-        token_ids = self._rows.enter(new)
-        self._sampler.enter(new, token_ids)
+        self._rows.enter(new, self._inbox)
+        self._sampler.enter(new)
         if new.sampling.prompt_logprobs is not None:
             self._prompt_logprobs[new.row] = new.sampling.prompt_logprobs
 
-    def _sampling_logits(self, hidden_TE: Tensor, batch: StepBatch) -> Tensor | None:
-        if not batch.places_S:
+    def _padding(self, size: int) -> StepBatch:
+        batch = self._builder.padding(size)
+        self._attention.begin(batch.batches)
+        return batch
+
+    def _compute(self, batch: StepBatch) -> Tensor:
+        return self._logits(self._forward(batch), batch)
+
+    def _forward(self, batch: StepBatch) -> Tensor:
+        return self._decoder.forward(batch.token_ids_T, batch.positions_T, self._attention)
+
+    def _logits(self, hidden_TE: Tensor, batch: StepBatch) -> Tensor:
+        if batch.tokens_P is not None:
+            hidden_TE = hidden_TE.index_select(0, batch.tokens_P)
+        return self._decoder.logits(hidden_TE)
+
+    def _masks(self, batch: StepBatch, late: LateInputs) -> MaskTensors | None:
+        masks = late.masks
+        if masks is None or not masks.places:
             return None
-        last_S = batch.last_S
-        return self._decoder.logits(
-            hidden_TE if last_S is None else hidden_TE.index_select(0, last_S)
+        places = [batch.places.index(place) for place in masks.places]
+        return upload_masks(places, masks.bits, self._torch_device)
+
+    def _wants_prompt_logprobs(self, plan: StepPlan) -> bool:
+        return bool(self._prompt_logprobs) and not self._prompt_logprobs.keys().isdisjoint(
+            plan.rows
         )
 
     def _compute_prompt_logprobs(
-        self, plan: StepPlan, batch: StepBatch, hidden_TE: Tensor
-    ) -> Iterator[tuple[int, list[TokenLogprobs]]]:
+        self, step: OpenStep, batch: StepBatch, hidden_TE: Tensor
+    ) -> Iterator[PromptChunk]:
         """Of each row that wants them: one entry for each computed token that has a prompt token behind it."""
+        plan = step.plan
         starts = batch.starts_R.tolist()
         first = 0
         for place, (row, count, start) in enumerate(
@@ -128,43 +180,63 @@ class ModelRunner:
             num_wanted = min(start + count, int(self._rows.num_prompt_R[row]) - 1) - start
             if row in self._prompt_logprobs and num_wanted > 0:
                 hidden_PE = hidden_TE[first : first + num_wanted]
-                next_P = self._rows.token_ids_RL[row, start + 1 : start + 1 + num_wanted]
-                yield place, self._prompt_chunks(hidden_PE, next_P, self._prompt_logprobs[row])
+                next_P = self._rows.tensors.token_ids_RL[row, start + 1 : start + 1 + num_wanted]
+                num_top = self._prompt_logprobs[row]
+                for arrays in self._prompt_chunks(step.slot, hidden_PE, next_P, num_top):
+                    yield PromptChunk(place, num_top, arrays)
             first += count
 
     def _prompt_chunks(
-        self, hidden_PE: Tensor, next_P: Tensor, num_top: int
-    ) -> list[TokenLogprobs]:
-        found: list[TokenLogprobs] = []
+        self, slot: Slot, hidden_PE: Tensor, next_P: Tensor, num_top: int
+    ) -> Iterator[LogprobArrays]:
         size = max(1, _MAX_PROMPT_LOGITS // self._sampler.vocab_size)
         for hidden, following in zip(
             torch.split(hidden_PE, size), torch.split(next_P, size), strict=True
         ):
-            logits = self._decoder.logits(hidden)
-            batch = compute_logprobs(logits, following.long(), num_top)
-            found += batch.to_host([num_top] * len(following))
-        return found
+            yield compute_logprobs(self._decoder.logits(hidden), following, num_top).read(slot)
 
 
-def _result(step: OpenStep, places: Sequence[int], drawn: Drawn) -> StepResult:
-    """What the host learns of a step: the one place that waits for the device."""
-    result = StepResult(
-        step_id=step.plan.step_id,
-        token_ids=drawn.token_ids_S.tolist(),
-        prompt_logprobs=step.prompt_logprobs,
-    )
-    if drawn.logprobs is not None:
-        num_top = [max(0, number) for number in drawn.num_logprobs]
-        found = drawn.logprobs.to_host(num_top)
-        result.logprobs = {
-            place: (entry,)
-            for place, entry, number in zip(places, found, drawn.num_logprobs, strict=True)
-            if number >= 0
-        }
-    is_valid = drawn.is_valid_S.numpy(force=True)
-    if not is_valid.all():
-        result.errors = {places[index]: _NO_TOKEN for index in np.flatnonzero(~is_valid).tolist()}
-    return result
+class _Results:
+    """What the host learns of a step, once its slot has it."""
+
+    def __init__(self, step: OpenStep, drawn: Drawn | None) -> None:
+        self._plan = step.plan
+        self._places: Sequence[int] = step.batch.places if step.batch else ()
+        self._prompt_logprobs = step.prompt_logprobs
+        self._num_logprobs = drawn.num_logprobs if drawn else ()
+        self._token_ids = step.slot.read(drawn.token_ids_P) if drawn else None
+        self._logprobs = drawn.logprobs.read(step.slot) if drawn and drawn.logprobs else None
+
+    def __call__(self) -> StepResult:
+        result = StepResult(step_id=self._plan.step_id, token_ids=())
+        if self._token_ids is not None:
+            token_ids = self._token_ids[: len(self._places)]
+            result.token_ids = token_ids.tolist()
+            if (token_ids < 0).any():
+                result.errors = self._errors(np.flatnonzero(token_ids < 0).tolist())
+                result.token_ids = token_ids.clip(min=0).tolist()
+        if self._logprobs is not None:
+            found = self._logprobs.entries([max(0, number) for number in self._num_logprobs])
+            result.logprobs = {
+                place: (entry,)
+                for place, entry, number in zip(
+                    self._places, found, self._num_logprobs, strict=True
+                )
+                if number >= 0
+            }
+        if self._prompt_logprobs:
+            result.prompt_logprobs = self._prompt_entries()
+        return result
+
+    def _errors(self, failed: Sequence[int]) -> Mapping[int, str]:
+        return {self._places[index]: _NO_TOKEN for index in failed}
+
+    def _prompt_entries(self) -> Mapping[int, Sequence[TokenLogprobs]]:
+        entries: dict[int, list[TokenLogprobs]] = {}
+        for chunk in self._prompt_logprobs:
+            found = chunk.arrays.entries([chunk.num_top] * len(chunk.arrays.token_ids_P))
+            entries.setdefault(chunk.place, []).extend(found)
+        return entries
 
 
 _NO_TOKEN = (

@@ -1,58 +1,78 @@
-"""The way of a step's small arrays from the host to the device: one transfer for all of them."""
+"""Memory of the host that is copied to and from the device: a ring of slots, one for each step in flight."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_ALIGNMENT = 16  # bytes; each array starts at a multiple
+from jackfield_torch.device import Device, Event
+
+_ALIGNMENT = 16  # bytes
 
 
-class Staging:
-    """Uploads arrays. On the host they are handed over as they are, without a copy."""
+class Slot:
+    """One piece of the ring. It belongs to a step until `free` is called, or until its event has passed."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: Device, num_bytes: int) -> None:
         self._device = device
-        self._is_host = device.type == "cpu"
+        self._memory = device.host_memory(num_bytes)
+        self._used = 0  # bytes
+        self.event: Event | None = None  # after it the device does not use the slot any more
+        self.finish: Callable[[], None] | None = None  # reads the slot for the host
 
-    def upload(self, arrays: Sequence[NDArray[np.generic]]) -> list[Tensor]:
-        """The arrays as tensors on the device. They must not be changed afterwards."""
-        if self._is_host:
-            return [torch.from_numpy(array) for array in arrays]
-        return unpack(self._send(pack(arrays)), arrays)
+    @property
+    def words(self) -> Tensor:
+        """The whole slot as int32."""
+        return self._memory.view(torch.int32)
 
-    def _send(self, packed: Tensor) -> Tensor:
-        return packed.pin_memory().to(self._device, non_blocking=True)
+    def read(self, source: Tensor) -> NDArray[Any]:
+        """Bring a tensor of the device to the host; the array holds it once the slot's event has passed."""
+        num_bytes = source.numel() * source.itemsize
+        start = -(-self._used // _ALIGNMENT) * _ALIGNMENT
+        self._used = start + num_bytes
+        if self._used > len(
+            self._memory
+        ):  # arrays of this step that were taken keep the old memory
+            self._memory = self._device.host_memory(max(self._used, 2 * len(self._memory)))
+            self._used, start = num_bytes, 0
+        target = self._memory[start : start + num_bytes].view(source.dtype).view(source.shape)
+        self._device.copy(target, source)
+        array: NDArray[Any] = target.numpy()
+        return array
+
+    def reset(self) -> None:
+        """Make the slot free: what the last step has in it is read, or thrown away."""
+        if self.finish is not None:
+            self.finish()
+        elif self.event is not None:
+            self.event.wait()
+        self.event = self.finish = None
+        self._used = 0
 
 
-def pack(arrays: Sequence[NDArray[np.generic]]) -> Tensor:
-    """All arrays in one tensor of bytes."""
-    starts, size = _places(arrays)
-    packed = np.empty(size, np.uint8)
-    for start, array in zip(starts, arrays, strict=True):
-        packed[start : start + array.nbytes] = (
-            np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        )
-    return torch.from_numpy(packed)
+class StagingRing:
+    """Slots in turn. With one more slot than there are steps in flight nobody ever waits here."""
+
+    def __init__(self, device: Device, num_slots: int, num_bytes: int) -> None:
+        self._slots = [Slot(device, num_bytes) for _ in range(num_slots)]
+        self._next = 0
+
+    def take(self) -> Slot:
+        """The slot that was used longest ago; waits until its step is done with it."""
+        slot = self._slots[self._next]
+        self._next = (self._next + 1) % len(self._slots)
+        slot.reset()
+        return slot
 
 
-def unpack(packed: Tensor, arrays: Sequence[NDArray[np.generic]]) -> list[Tensor]:
-    """Views of the packed bytes with the dtypes and shapes of the arrays."""
-    starts, _ = _places(arrays)
-    dtypes = [torch.from_numpy(np.empty(0, array.dtype)).dtype for array in arrays]
-    return [
-        packed[start : start + array.nbytes].view(dtype).view(array.shape)
-        for start, array, dtype in zip(starts, arrays, dtypes, strict=True)
-    ]
-
-
-def _places(arrays: Sequence[NDArray[np.generic]]) -> tuple[list[int], int]:
-    starts, end = [], 0
-    for array in arrays:
-        starts.append(end)
-        end += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
-    return starts, end
+def upload(array: NDArray[Any], device: torch.device) -> Tensor:
+    """A new tensor on the device, for what changes rarely. The host waits for nothing."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cpu":
+        return tensor
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)

@@ -1,120 +1,189 @@
-"""From a plan and the rows to what the decoder and the attention backends take: index arithmetic, once a step."""
+"""From a plan and the rows to what decoder, attention backends and sampler take, in buffers that stay where they are."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from jackfield.step import StepPlan
+from jackfield_torch.inbox import Inbox, Words
 from jackfield_torch.interfaces.attention import AttentionBatch
+from jackfield_torch.interfaces.kernels import Kernels, StepTensors
 from jackfield_torch.rows import Ints, Rows
-from jackfield_torch.staging import Staging
 
 
 @dataclass(slots=True, kw_only=True)
 class StepBatch:
-    """One step of R rows and T tokens, S of the rows sampling."""
+    """One step of R rows and T tokens, of which P have their logits drawn from; padding included."""
 
-    token_ids_T: Tensor
-    positions_T: Tensor  # int64, in the tables of ropes and positions
+    token_ids_T: Tensor  # int32
+    positions_T: Tensor  # int64
     batches: list[AttentionBatch]  # of each cache group
-    rows_S: Ints  # host
-    places_S: Sequence[int]  # of the sampling rows in the plan's rows
-    last_S: Tensor | None  # int64, the sampling rows' last tokens; None: all T tokens in order
-    next_S: Tensor  # int64, where drawn tokens go in the flat token ids
+    is_padded: bool  # to a size of the ladder: a graph can compute it
+    rows_P: Tensor  # int64, the rows that draw
+    tokens_P: Tensor | None  # int64, their places among the T tokens; None: all T in order
+    rows: Ints  # host, the rows that draw, without padding
+    places: Sequence[int]  # host, of those rows in the plan's rows
     starts_R: Ints  # host; tokens of each row computed before this step
+
+
+class StepBuffers:
+    """Device memory of a step, allocated once."""
+
+    def __init__(self, rows: Rows, max_tokens: int, device: torch.device) -> None:
+        num_rows, num_groups = len(rows.num_tokens_R), len(rows.tensors.block_ids)
+        self._token_ids_T = torch.zeros(max_tokens, dtype=torch.int32, device=device)
+        self._positions_T = torch.zeros(max_tokens, dtype=torch.int64, device=device)
+        self._lengths_R = torch.zeros(num_rows, dtype=torch.int32, device=device)
+        self._block_ids = [
+            torch.zeros(num_rows * rows.max_blocks, dtype=torch.int32, device=device)
+            for _ in range(num_groups)
+        ]
+        self._slots = [
+            torch.zeros(max_tokens, dtype=torch.int64, device=device) for _ in range(num_groups)
+        ]
+
+    def view(self, words: Tensor, num_rows: int, num_tokens: int, num_blocks: int) -> StepTensors:
+        """The part that such a step takes; `words` are the step's own."""
+        rows_R, counts_R, query_starts_R1 = torch.split(
+            words[: 3 * num_rows + 1], [num_rows, num_rows, num_rows + 1]
+        )
+        return StepTensors(
+            rows_R=rows_R,
+            counts_R=counts_R,
+            query_starts_R1=query_starts_R1,
+            token_ids_T=self._token_ids_T[:num_tokens],
+            positions_T=self._positions_T[:num_tokens],
+            lengths_R=self._lengths_R[:num_rows],
+            block_ids=tuple(
+                ids[: num_rows * num_blocks].view(num_rows, num_blocks) for ids in self._block_ids
+            ),
+            slots=tuple(slots[:num_tokens] for slots in self._slots),
+        )
 
 
 class BatchBuilder:
     """Builds the batch of one step after the other."""
 
-    def __init__(self, rows: Rows, staging: Staging) -> None:
-        self._rows = rows
-        self._staging = staging
+    def __init__(
+        self,
+        rows: Rows,
+        inbox: Inbox,
+        kernels: Kernels,
+        *,
+        max_tokens: int,  # of a step
+        row_sizes: Sequence[int],  # that steps of one token a row are padded to, rising
+        device: torch.device,
+    ) -> None:
+        self._rows, self._inbox, self._kernels = rows, inbox, kernels
+        self._row_sizes = row_sizes
+        self._buffers = StepBuffers(rows, max(max_tokens, *row_sizes, 1), device)
 
     def build(self, plan: StepPlan) -> StepBatch:
-        """The batch of a plan whose diffs were applied; advances the rows' computed tokens."""
+        """The batch of a plan whose diffs were applied; counts its tokens as computed."""
         rows = self._rows
-        rows_R = np.asarray(plan.rows, np.int64)
-        counts_R = np.asarray(plan.num_tokens, np.int64)
-        samples_R = np.asarray(plan.samples, bool)
+        rows_R = np.array(plan.rows, np.int64)
+        counts_R = np.array(plan.num_tokens, np.int64)
         starts_R = rows.num_computed_R[rows_R]
         lengths_R = starts_R + counts_R
         assert (lengths_R <= rows.num_tokens_R[rows_R]).all(), "a row computes more than it has"
         rows.num_computed_R[rows_R] = lengths_R
-
-        query_starts_R1 = np.zeros(len(rows_R) + 1, np.int32)
-        np.cumsum(counts_R, out=query_starts_R1[1:])
-        row_T, positions_T = _tokens(rows_R, counts_R, starts_R, query_starts_R1)
-        rows_S = rows_R[samples_R]
-        last_S = (query_starts_R1[1:] - 1)[samples_R].astype(np.int64)
-        slots, tables = self._places(rows_R, row_T, positions_T, int(lengths_R.max()))
-
-        uploaded = self._staging.upload(
-            [
-                row_T * rows.width + positions_T,
-                _in_tables(rows, row_T, positions_T),
-                query_starts_R1,
-                lengths_R.astype(np.int32),
-                last_S,
-                rows.next_index(rows_S),
-                *slots,
-                *tables,
-            ]
+        num_tokens = int(counts_R.sum())
+        draws = None
+        size = num_rows = len(rows_R)
+        if num_tokens == num_rows and all(plan.samples):
+            size = self._padded(num_rows)
+            places: Sequence[int] = range(num_rows)
+        else:
+            draws = np.flatnonzero(plan.samples)
+            places = draws.tolist()
+        lengths = lengths_R.tolist()
+        num_blocks = -(-int(lengths_R.max()) // rows.block_size)
+        return self._send(
+            rows_R, counts_R, lengths, draws, size, num_blocks, places=places, starts_R=starts_R
         )
-        index_T, positions, query_starts, lengths, last, next_S, *places = uploaded
-        lists = counts_R.tolist(), lengths_R.tolist()
+
+    def padding(self, num_rows: int) -> StepBatch:
+        """A step of nothing but padding, with the shapes of any step that is padded to so many rows."""
+        nothing = np.zeros(0, np.int64)
+        return self._send(nothing, nothing, [], None, num_rows, 1, places=(), starts_R=nothing)
+
+    def _padded(self, num_rows: int) -> int:
+        index = bisect_left(self._row_sizes, num_rows)
+        return num_rows if index == len(self._row_sizes) else self._row_sizes[index]
+
+    def _send(
+        self,
+        rows_R: Ints,
+        counts_R: Ints,
+        lengths: list[int],
+        draws: Ints | None,  # places of the rows that draw; None: all, of one token each
+        size: int,  # rows, with padding
+        num_blocks: int,  # of the longest row
+        *,
+        places: Sequence[int],
+        starts_R: Ints,
+    ) -> StepBatch:
+        num_padding = size - len(rows_R)
+        words, num_words = self._inbox.step, 3 * size + 1
+        _fill(words[:size], rows_R, self._rows.spare_row)
+        _fill(words[size : 2 * size], counts_R, 1)
+        query_starts_R1 = words[2 * size : num_words]
+        query_starts_R1[0] = 0
+        np.cumsum(words[size : 2 * size], dtype=np.int32, out=query_starts_R1[1:])
+        num_tokens = int(query_starts_R1[-1])
+        if draws is not None:
+            num_drawing = len(draws)
+            words[num_words : num_words + num_drawing] = rows_R[draws]
+            words[num_words + num_drawing : num_words + 2 * num_drawing] = (
+                query_starts_R1[1:][draws] - 1
+            )
+            num_words += 2 * num_drawing
+        is_padded = size in self._row_sizes and draws is None
+        sent = self._inbox.send(num_words)  # from here on the words are the device's
+        step = self._buffers.view(
+            sent, size, num_tokens, self._rows.max_blocks if is_padded else num_blocks
+        )
+        self._kernels.prepare_step(self._rows.tensors, step)
+        rows_P, tokens_P = step.rows_R.long(), None
+        if draws is not None:
+            rows_P, tokens_P = sent[3 * size + 1 :].long().view(2, -1).unbind()
         return StepBatch(
-            token_ids_T=rows.token_ids_RL.view(-1).index_select(0, index_T),
-            positions_T=positions,
-            batches=[
-                AttentionBatch(
-                    query_lengths=lists[0],
-                    lengths=lists[1],
-                    query_starts_R1=query_starts,
-                    lengths_R=lengths,
-                    block_ids_RB=table,
-                    slots_T=slot,
-                )
-                for slot, table in zip(places[: len(slots)], places[len(slots) :], strict=True)
-            ],
-            rows_S=rows_S,
-            places_S=np.flatnonzero(samples_R).tolist(),
-            last_S=None if len(last_S) == len(row_T) else last,
-            next_S=next_S,
+            token_ids_T=step.token_ids_T,
+            positions_T=step.positions_T,
+            batches=_attention_batches(
+                step, counts_R.tolist() + [1] * num_padding, lengths + [1] * num_padding
+            ),
+            is_padded=is_padded,
+            rows_P=rows_P,
+            tokens_P=tokens_P,
+            rows=rows_R if draws is None else rows_R[draws],
+            places=places,
             starts_R=starts_R,
         )
 
-    def _places(
-        self, rows_R: Ints, row_T: Ints, positions_T: Ints, max_length: int
-    ) -> tuple[list[Ints], list[NDArray[np.int32]]]:
-        """Slots of the tokens and block tables of the rows, for each cache group."""
-        size = self._rows.block_size
-        block_T, offset_T = np.divmod(positions_T, size)
-        num_blocks = -(-max_length // size)
-        slots = [
-            table[row_T, block_T] * np.int64(size) + offset_T for table in self._rows.block_ids
-        ]
-        return slots, [table[rows_R, :num_blocks] for table in self._rows.block_ids]
+
+def _fill(target: Words, values: Ints, padding: int) -> None:
+    target[: len(values)] = values
+    target[len(values) :] = padding
 
 
-def _in_tables(rows: Rows, row_T: Ints, positions_T: Ints) -> Ints:
-    """Where the positions stand in the rope's tables."""
-    first_R = rows.first_position_R
-    return positions_T if first_R is None else positions_T + first_R[row_T]
-
-
-def _tokens(
-    rows_R: Ints, counts_R: Ints, starts_R: Ints, query_starts_R1: NDArray[np.int32]
-) -> tuple[Ints, Ints]:
-    """The row and the position of each token of the step."""
-    num_tokens = int(query_starts_R1[-1])
-    if num_tokens == len(rows_R):
-        return rows_R, starts_R
-    row_T = np.repeat(rows_R, counts_R)
-    shift_T = np.repeat(starts_R - query_starts_R1[:-1], counts_R)
-    return row_T, shift_T + np.arange(num_tokens)
+def _attention_batches(
+    step: StepTensors, counts: list[int], lengths: list[int]
+) -> list[AttentionBatch]:
+    return [
+        AttentionBatch(
+            query_lengths=counts,
+            lengths=lengths,
+            query_starts_R1=step.query_starts_R1,
+            lengths_R=step.lengths_R,
+            block_ids_RB=block_ids_RB,
+            slots_T=slots_T,
+        )
+        for block_ids_RB, slots_T in zip(step.block_ids, step.slots, strict=True)
+    ]

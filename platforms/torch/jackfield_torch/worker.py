@@ -17,12 +17,16 @@ from jackfield_torch.cache_builder import CacheBuilder
 from jackfield_torch.decoder import Decoder, build_decoder
 from jackfield_torch.device import Device
 from jackfield_torch.dtypes import torch_dtype
+from jackfield_torch.inbox import Inbox
+from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import KIND as QUANTIZATION
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
 from jackfield_torch.model_runner import ModelRunner, OpenStep
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
-from jackfield_torch.staging import Staging
+from jackfield_torch.staging import StagingRing
+from jackfield_torch.step_batch import BatchBuilder
+from jackfield_torch.step_future import StepFuture
 from jackfield_torch.tensor_parallel import RankGroup, join_ranks
 
 
@@ -31,112 +35,154 @@ class _Step:
     """A submitted step: it waits to begin behind one that awaits late inputs, or for its own."""
 
     plan: StepPlan
-    future: Future[StepResult]
+    future: StepFuture
     opened: OpenStep | None = None
     late: LateInputs | None = None
 
 
 class TorchWorker(Worker):
-    """Computes a step when it is submitted, on the thread that calls."""
+    """Starts a step when it is submitted, on the thread that calls; its future waits for the device."""
 
     def __init__(self, context: WorkerContext, device: Device) -> None:
         self._context = context
         self._device = device
         self._torch_device = torch.device(device.name)
         self._ranks: RankGroup | None = None
-        self._decoder: Decoder | None = None
+        self._loaded: tuple[Decoder, Rows, Kernels] | None = None
         self._builder = CacheBuilder(context, self._torch_device)
         self._runner: ModelRunner | None = None
-        self._steps: deque[_Step] = deque()  # not finished, in order of submission
+        self._results: StagingRing | None = None
+        self._steps: deque[_Step] = deque()  # whose tokens are not drawn, in order of submission
 
     def load(self) -> WorkerReport:
-        """Join the other ranks and load the weights."""
-        context = self._context
-        self._device.start()
+        """Join the other ranks, load the weights, make the rows."""
+        context, device = self._context, self._device
+        config, spec = context.config, context.spec
+        device.start()
         self._ranks = join_ranks(
             context.rank,
             context.num_ranks,
             context.rendezvous,
-            self._device.collectives,
-            context.config.executor.start_timeout_s,
+            device.collectives,
+            config.executor.start_timeout_s,
         )
+        kernels = device.kernels()
         with torch.inference_mode():
-            self._decoder = build_decoder(
+            decoder = build_decoder(
                 context,
                 self._torch_device,
-                torch_dtype(settings.model_dtype(context.config, context.spec)),
+                torch_dtype(settings.model_dtype(config, spec)),
                 _Schemes(context),
                 self._ranks,
+                kernels,
             )
+            rows = Rows(
+                max_rows=config.scheduler.max_rows,
+                max_length=settings.max_length(config, spec),
+                block_size=config.cache.block_size,
+                num_groups=len(self._builder.groups),
+                vocab_size=spec.vocab_size,
+                device=self._torch_device,
+                unscaled_length=spec.unscaled_length,
+            )
+        self._loaded = decoder, rows, kernels
         return WorkerReport(
             groups=self._builder.groups,
             block_bytes=self._builder.block_bytes,
-            cache_bytes=self._device.cache_bytes(context.config.cache, self._builder.useful_bytes),
+            cache_bytes=device.cache_bytes(config.cache, self._builder.useful_bytes),
             limits=StepLimits(
-                max_rows=context.config.scheduler.max_rows,
-                max_step_tokens=context.config.scheduler.max_step_tokens,
+                max_rows=config.scheduler.max_rows,
+                max_step_tokens=config.scheduler.max_step_tokens,
+                row_buckets=self._row_sizes,
             ),
             is_output_rank=context.rank == 0,
-            details={**self._device.details(), **self._decoder.details},
+            details={**device.details(), **decoder.details},
         )
 
     @torch.inference_mode()
     def allocate(self, num_blocks: Sequence[int]) -> None:
-        """Make the cache, the rows and the sampler."""
-        assert self._decoder is not None, "load() comes first"
-        context, device = self._context, self._torch_device
-        config, spec = context.config, context.spec
+        """Make the cache and what a step needs, and capture the steps that the device has sizes for."""
+        assert self._loaded is not None, "load() comes first"
+        config, vocab_size = self._context.config, self._context.spec.vocab_size
+        device, (decoder, rows, kernels) = self._device, self._loaded
+        depth, max_rows = config.executor.depth, config.scheduler.max_rows
+        rows.set_spare_blocks(num_blocks)
         caches = self._builder.make_caches(num_blocks)
-        rows = Rows(
-            max_rows=config.scheduler.max_rows,
-            max_length=settings.max_length(config, spec),
-            block_size=config.cache.block_size,
-            num_groups=len(caches),
-            device=device,
-            unscaled_length=spec.unscaled_length,
+        inbox = Inbox(
+            device,
+            self._torch_device,
+            kernels,
+            rows.tensors,
+            step_words=5 * max_rows + 1,
+            depth=depth,
         )
         self._runner = ModelRunner(
-            self._decoder,
-            self._builder.make_attention(caches, num_blocks, self._decoder.sinks),
-            caches,
-            rows,
-            Sampler(config.scheduler.max_rows, spec.vocab_size, device),
-            Staging(device),
+            device=device,
+            torch_device=self._torch_device,
+            kernels=kernels,
+            decoder=decoder,
+            attention=self._builder.make_attention(caches, num_blocks, decoder.sinks),
+            caches=caches,
+            rows=rows,
+            inbox=inbox,
+            builder=BatchBuilder(
+                rows,
+                inbox,
+                kernels,
+                max_tokens=config.scheduler.max_step_tokens,
+                row_sizes=self._row_sizes,
+                device=self._torch_device,
+            ),
+            sampler=Sampler(rows.tensors, kernels, vocab_size, self._torch_device),
         )
+        self._results = StagingRing(device, depth + 1, 8 * max_rows)
+        self._runner.capture(self._row_sizes)
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
-        """Compute the step, unless one before it still awaits late inputs."""
-        step = _Step(plan, Future())
+        """Start the step, unless one before it still awaits late inputs."""
+        step = _Step(plan, StepFuture())
         self._steps.append(step)
         self._go_on()
         return step.future
 
     def sample(self, step_id: int, late: LateInputs) -> None:
-        """Bring late inputs; the step is finished, and those behind it run."""
+        """Bring late inputs; the tokens of the step are drawn, and those behind it start."""
         step = next(step for step in self._steps if step.plan.step_id == step_id)
         step.late = late
         self._go_on()
 
     def close(self) -> None:
         """Drop weights and cache, leave the ranks."""
+        for step in self._steps:
+            step.future.cancel()
         self._steps.clear()
         if self._runner is not None:
             self._runner.close()
-        self._runner = self._decoder = None
+        self._runner = self._loaded = self._results = None
         if self._ranks is not None:
             self._ranks.close()
         self._device.close()
 
+    @property
+    def _row_sizes(self) -> tuple[int, ...]:
+        """Those of the device that the scheduler can fill, and the most rows that there are."""
+        max_rows = self._context.config.scheduler.max_rows
+        sizes = [size for size in self._device.row_sizes if size < max_rows]
+        return (*sizes, max_rows) if len(sizes) < len(self._device.row_sizes) else tuple(sizes)
+
     def _go_on(self) -> None:
-        """Run steps in order, up to one that lacks its late inputs: the next needs the tokens that it draws."""
+        """Start steps in order, up to one that lacks its late inputs: the next needs the tokens that it draws."""
         assert self._runner is not None, "allocate() comes first"
+        assert self._results is not None
         while self._steps:
             step = self._steps[0]
-            step.opened = step.opened or self._runner.begin(step.plan)
+            if step.opened is None:
+                step.opened = self._runner.begin(step.plan, self._results.take())
             if step.plan.awaits_late and step.late is None:
                 return
             self._steps.popleft()
-            step.future.set_result(self._runner.finish(step.opened, step.late or LateInputs()))
+            step.opened.slot.finish = step.future.resolve
+            step.future.start(self._runner.finish(step.opened, step.late or LateInputs()))
 
 
 class _Schemes:

@@ -33,6 +33,9 @@ class DenseAttention:
         sinks_N = self._sinks[layer] if mixer.sinks else None
         return dense_attention(q_TNH, self._keys[source], self._values[source], mixer, sinks_N)
 
+    def paged(self, layer: int) -> None:
+        """See AttentionStep: keys and values come by `attend`."""
+
     @staticmethod
     def _append(store: dict[int, Tensor], layer: int, new_TKH: Tensor) -> None:
         # a copy: the caller's tensor may be a view of a buffer that it reuses

@@ -8,7 +8,13 @@ import torch
 
 from jackfield.sampling import SamplingParams
 from jackfield.step import NewRow
+from jackfield_torch.device import Device
+from jackfield_torch.inbox import Inbox
+from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
+from jackfield_torch.sampling.bit_masks import upload_masks
+from jackfield_torch.staging import Slot
 
 VOCAB = 60
 CPU = torch.device("cpu")
@@ -19,12 +25,29 @@ def make_logits(num_rows, seed=0, scale=2.0):
     return scale * torch.randn(num_rows, VOCAB, generator=generator)
 
 
+def make_rows():
+    rows = Rows(
+        max_rows=8, max_length=5000, block_size=4, num_groups=1, vocab_size=VOCAB, device=CPU
+    )
+    kernels = Kernels()
+    return rows, Inbox(Host(), CPU, kernels, rows.tensors, step_words=64, depth=1), kernels
+
+
+class Host(Device):
+    name = "cpu"
+
+    def cache_bytes(self, settings, useful_bytes):
+        return useful_bytes
+
+
 class Harness:
     """A sampler with rows 0, 1, ... of these parameters, all with one prompt."""
 
     def __init__(self, *params, prompt=(1, 2, 3), output=(), seed=5, end_token_ids=()):
-        self.sampler = Sampler(8, VOCAB, CPU)
-        self.outputs = [len(output)] * len(params)
+        self.rows, self.inbox, kernels = make_rows()
+        self.kernels = kernels
+        self.sampler = Sampler(self.rows.tensors, kernels, VOCAB, CPU)
+        self.num_rows = len(params)
         token_ids = [*prompt, *output]
         for row, sampling in enumerate(params):
             new = NewRow(
@@ -37,18 +60,21 @@ class Harness:
                 seed=seed + row,
                 end_token_ids=end_token_ids,
             )
-            self.sampler.enter(new, torch.tensor(token_ids, dtype=torch.int32))
+            self.enter(new)
+
+    def enter(self, new):
+        self.rows.enter(new, self.inbox)
+        self.inbox.flush()
+        self.sampler.enter(new)
 
     def draw(self, logits, rows=None, masks=None):
-        rows = list(range(len(self.outputs))) if rows is None else rows
-        counts = np.array([self.outputs[row] for row in rows])
-        drawn = self.sampler.sample(logits.clone(), np.array(rows), counts, masks or {})
-        for row in rows:
-            self.outputs[row] += 1
+        rows = torch.arange(self.num_rows) if rows is None else torch.tensor(rows)
+        drawn = self.sampler.sample(logits.clone(), rows, rows.numpy(), masks)
+        self.kernels.append_tokens(self.rows.tensors, rows, drawn.token_ids_P)
         return drawn
 
     def tokens(self, logits, **arguments):
-        return self.draw(logits, **arguments).token_ids_S.tolist()
+        return self.draw(logits, **arguments).token_ids_P.tolist()
 
 
 def frequencies(params, logits, num_draws=4000, **arguments):
@@ -192,7 +218,7 @@ def test_a_new_request_in_a_row_inherits_no_counts():
     assert harness.tokens(logits) != first
 
     harness.sampler.leave(0)
-    harness.sampler.enter(
+    harness.enter(
         NewRow(
             row=0,
             token_ids=[4],
@@ -201,8 +227,7 @@ def test_a_new_request_in_a_row_inherits_no_counts():
             block_ids=((0,),),
             sampling=params,
             seed=0,
-        ),
-        torch.tensor([4], dtype=torch.int32),
+        )
     )
 
     assert harness.tokens(logits) == first
@@ -234,11 +259,11 @@ def test_end_and_stop_tokens_are_held_back_until_min_tokens():
 def test_a_late_mask_leaves_only_what_it_allows(temperature):
     logits = make_logits(2)
     allowed = {3, 8, 59}
-    mask = np.packbits([token in allowed for token in range(VOCAB)], bitorder="little").tobytes()
+    mask = np.packbits([token in allowed for token in range(64)], bitorder="little").tobytes()
     harness = Harness(*[SamplingParams(temperature=temperature)] * 2)
     free = Harness(*[SamplingParams(temperature=temperature)] * 2).tokens(logits)
 
-    first, second = harness.tokens(logits, masks={1: mask})
+    first, second = harness.tokens(logits, masks=upload_masks([1], mask, CPU))
 
     assert first == free[0]
     assert second in allowed
@@ -251,7 +276,7 @@ def test_log_probabilities_are_those_of_the_model():
 
     drawn = harness.draw(logits)
 
-    (entry, _) = drawn.logprobs.to_host([3, 0])
+    (entry, _) = drawn.logprobs.read(Slot(Host(), 64)).entries([3, 0])
     expected = logits[0].double().log_softmax(0)
     assert drawn.num_logprobs == (3, -1)
     assert entry.token_id == 11
@@ -270,13 +295,15 @@ def test_logits_that_are_not_finite_spoil_their_row_only(bad, temperature):
 
     drawn = Harness(*[SamplingParams(temperature=temperature, top_p=0.99)] * 3).draw(logits)
 
-    assert drawn.is_valid_S.tolist() == [True, False, True]
-    assert all(0 <= token < VOCAB for token in drawn.token_ids_S.tolist())
+    assert (drawn.token_ids_P >= 0).tolist() == [True, False, True]
+    assert (drawn.token_ids_P < VOCAB).all()
     if not temperature:
-        assert drawn.token_ids_S[[0, 2]].tolist() == [expected[0], expected[2]]
+        assert drawn.token_ids_P[[0, 2]].tolist() == [expected[0], expected[2]]
 
 
 def test_a_mask_that_forbids_all_makes_its_row_invalid():
-    drawn = Harness(SamplingParams(), SamplingParams()).draw(make_logits(2), masks={0: bytes(8)})
+    drawn = Harness(SamplingParams(), SamplingParams()).draw(
+        make_logits(2), masks=upload_masks([0], bytes(8), CPU)
+    )
 
-    assert drawn.is_valid_S.tolist() == [False, True]
+    assert (drawn.token_ids_P >= 0).tolist() == [False, True]

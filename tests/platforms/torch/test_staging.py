@@ -1,35 +1,58 @@
-"""Small arrays reach the device in one piece and come out as they were."""
+"""Memory that the host and the device hand to each other."""
 
-import numpy as np
 import torch
 
-from jackfield_torch.staging import Staging, pack, unpack
-
-ARRAYS = [
-    np.arange(5),
-    np.arange(6, dtype=np.int32).reshape(2, 3)[:, ::-1],
-    np.zeros((3, 0), np.int64),
-    np.array([0.5], np.float32),
-]
+from jackfield_torch.device import Device
+from jackfield_torch.staging import Slot, StagingRing
 
 
-def test_packed_arrays_are_unpacked_as_they_were():
-    found = unpack(pack(ARRAYS), ARRAYS)
+class Host(Device):
+    name = "cpu"
 
-    for tensor, array in zip(found, ARRAYS, strict=True):
-        assert tensor.numpy().dtype == array.dtype
-        np.testing.assert_array_equal(tensor.numpy(), array)
-
-
-def test_packed_arrays_share_one_piece_of_memory():
-    found = unpack(pack(ARRAYS), ARRAYS)
-
-    assert len({tensor.untyped_storage().data_ptr() for tensor in found}) == 1
+    def cache_bytes(self, settings, useful_bytes):
+        return useful_bytes
 
 
-def test_on_the_host_nothing_is_copied():
-    array = np.arange(3)
+class Passed:
+    def __init__(self):
+        self.num_waits = 0
 
-    (tensor,) = Staging(torch.device("cpu")).upload([array])
+    def wait(self):
+        self.num_waits += 1
 
-    assert tensor.data_ptr() == array.ctypes.data
+
+def test_tensors_come_to_the_host_as_they_were_however_many_they_are():
+    slot = Slot(Host(), 16)
+    tensors = [
+        torch.arange(5),
+        torch.rand(3, 2),
+        torch.zeros(0),
+        torch.arange(90, dtype=torch.int32),
+    ]
+
+    arrays = [slot.read(tensor) for tensor in tensors]
+
+    for array, tensor in zip(arrays, tensors, strict=True):
+        assert torch.equal(torch.from_numpy(array), tensor)
+
+
+def test_a_slot_comes_again_only_when_its_event_has_passed():
+    ring, event = StagingRing(Host(), 2, 16), Passed()
+    first = ring.take()
+    first.event = event
+    ring.take()
+    assert not event.num_waits
+
+    assert ring.take() is first
+    assert (event.num_waits, first.event) == (1, None)
+
+
+def test_results_in_a_slot_are_read_before_it_comes_again():
+    ring, found = StagingRing(Host(), 1, 16), []
+    slot = ring.take()
+    array = slot.read(torch.tensor([7]))
+    slot.finish = lambda: found.append(array.tolist())
+
+    ring.take().read(torch.tensor([8]))
+
+    assert found == [[7]]

@@ -277,7 +277,7 @@ def test_the_report_says_what_a_block_takes(tiny_llama):
 def test_a_closed_worker_keeps_nothing(tiny_llama):
     driver = Driver(tiny_llama)
     driver.step([0], [3], new_rows=[driver.new_row(0, [1, 2, 3], [0])])
-    kept = [weakref.ref(driver.worker._decoder), weakref.ref(driver.worker._runner._rows)]
+    kept = [weakref.ref(driver.worker._loaded[0]), weakref.ref(driver.worker._runner._rows)]
 
     driver.worker.close()
     gc.collect()

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import torch
 from jackfield_torch.interfaces.attention import (
-    Attention,
     AttentionBatch,
+    GroupAttention,
     LayerAttention,
     LayerCache,
 )
@@ -23,7 +23,7 @@ from jackfield_acme_attention.tiles import Tile, plan_tiles
 MAX_SLOTS = 2048  # that are read at once, of all rows of a tile
 
 
-class OnlineAttention(Attention):
+class OnlineAttention(GroupAttention):
     """Holds no more than a span's keys, values and scores, however long the rows are."""
 
     def __init__(self, block_size: int, num_kv_heads: int) -> None:

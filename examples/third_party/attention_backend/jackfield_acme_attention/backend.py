@@ -10,7 +10,7 @@ from jackfield.interfaces.card import Facts
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
 
 if TYPE_CHECKING:  # a card is read where torch is not installed
-    from jackfield_torch.interfaces.attention import Attention, AttentionLimits
+    from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -29,7 +29,9 @@ class OnlineBackend(AttentionBackend):
         text = f"computes in float32 from {', '.join(_DTYPES)}, not from {', '.join(sorted(wrong))}"
         return (Reason("dtype", text, "set model.dtype and cache.dtype to one of them"),)
 
-    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:
+    def create(
+        self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
+    ) -> GroupAttention:
         """The object that attends for one cache group."""
         from jackfield_acme_attention.attention import OnlineAttention
 

@@ -40,6 +40,9 @@ class LayerAttention:
 class AttentionBatch:
     """One step as a cache group sees it. R rows, T tokens in all, B blocks a row at most.
 
+    Rows that only pad the step to the size of a graph are rows like others: one query, one token, a block of their
+    own. The tensors of a step that is captured or replayed keep their addresses from step to step.
+
     The queries of row r are tokens query_starts[r] : query_starts[r + 1]; they are the last of its `lengths[r]`
     tokens, all of which are in the cache when `attend` runs (the runtime has written this step's keys and values).
     Slots that hold no token of a row, or in a window group one behind the window, can hold anything, NaN included.
@@ -62,7 +65,7 @@ class LayerCache:
     value_BSHD: Tensor  # likewise
 
 
-class Attention(ABC):
+class GroupAttention(ABC):
     """Attends for all layers of one cache group."""
 
     @abstractmethod

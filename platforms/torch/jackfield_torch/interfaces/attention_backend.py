@@ -10,7 +10,7 @@ from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
 from jackfield.interfaces.card import Card
 
 if TYPE_CHECKING:  # the card is read where torch is not installed
-    from jackfield_torch.interfaces.attention import Attention, AttentionLimits
+    from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 KIND = "jackfield_torch.attention_backends"
 
@@ -48,5 +48,7 @@ class AttentionBackend(Card):
     needs_host_lengths: ClassVar[bool] = True  # exact lengths on the host, not only upper bounds
 
     @abstractmethod
-    def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> Attention:
+    def create(
+        self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
+    ) -> GroupAttention:
         """The object that attends for one cache group on this rank."""

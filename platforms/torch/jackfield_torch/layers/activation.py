@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -34,14 +32,3 @@ def activation_function(name: str) -> TensorFunction:
         allowed = ", ".join(sorted(_FUNCTIONS))
         raise UnsupportedModelError(f"no activation {name!r} in the torch runtime; has: {allowed}")
     return _FUNCTIONS[name]
-
-
-class Gate:
-    """activation(gate) * up, where gate and up lie side by side in the last axis."""
-
-    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
-        self._activation = activation
-
-    def __call__(self, x_T2F: Tensor) -> Tensor:
-        gate_TF, up_TF = x_T2F.chunk(2, -1)
-        return self._activation(gate_TF).mul_(up_TF)

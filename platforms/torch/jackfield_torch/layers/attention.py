@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from jackfield_torch.attention_step import AttentionStep
+from jackfield_torch.interfaces.attention import LayerCache
+from jackfield_torch.interfaces.kernels import HeadKernel
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.rope import Rotation
@@ -40,6 +42,21 @@ def no_rotation(x_TMH: Tensor, step: StepInputs) -> Tensor:
     return x_TMH
 
 
+class FusedHeads:
+    """A kernel of the device for norms, rotation and the writing of the cache, by one of the step's rotations."""
+
+    def __init__(self, kernel: HeadKernel, index: int) -> None:
+        self._kernel = kernel
+        self._index = index
+
+    def __call__(
+        self, qkv_TMH: Tensor, step: StepInputs, cache: LayerCache, slots_T: Tensor
+    ) -> Tensor:
+        """q_TNH, ready to attend."""
+        rotation = step.rotations[self._index]
+        return self._kernel(qkv_TMH, rotation.cos_T1P, rotation.sin_T1P, cache, slots_T)
+
+
 class AttentionMixer:
     """The mixer of one layer that has keys and values of its own."""
 
@@ -54,9 +71,11 @@ class AttentionMixer:
         head_norms: TensorFunction,
         rotate: RotateHeads,
         out: Linear,
+        fused: FusedHeads | None = None,  # what the device does instead, over a paged cache
     ) -> None:
         self._layer = layer
         self._num_heads = num_heads
+        self._fused = fused
         self._num_rotated = num_heads + num_kv_heads
         self._head_size = head_size
         self._qkv, self._out = qkv, out
@@ -65,6 +84,9 @@ class AttentionMixer:
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
         qkv = self._qkv(x_TE).view(x_TE.shape[0], -1, self._head_size)
+        if self._fused is not None and (paged := step.attention.paged(self._layer)) is not None:
+            q_TNH = self._fused(qkv, step, *paged)
+            return self._out(step.attention.attend(self._layer, q_TNH, None, None).flatten(1))
         qk = self._rotate(self._head_norms(qkv[:, : self._num_rotated]), step)
         q_TNH, k_TKH = qk[:, : self._num_heads], qk[:, self._num_heads :]
         o_TNH = step.attention.attend(self._layer, q_TNH, k_TKH, qkv[:, self._num_rotated :])

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
-from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm, Rope
+from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Rope
+from jackfield.model_spec import Norm as NormSpec
+from jackfield_torch.interfaces.kernels import HeadFacts, Kernels
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
-from jackfield_torch.layers.activation import Gate, activation_function
+from jackfield_torch.layers.activation import activation_function
 from jackfield_torch.layers.attention import (
     AttentionMixer,
+    FusedHeads,
     RotateBy,
     RotateHeads,
     SharedCacheMixer,
@@ -22,9 +26,9 @@ from jackfield_torch.layers.attention import (
 )
 from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
 from jackfield_torch.layers.linear import JoinedLinear
-from jackfield_torch.layers.norm import build_head_norms, build_norm
+from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
 from jackfield_torch.linear_groups import stored_settings
-from jackfield_torch.loader import ModelWeights, WeightShard
+from jackfield_torch.loader import WeightShard
 from jackfield_torch.rope import build_rotate
 from jackfield_torch.settings import heads_of_rank
 from jackfield_torch.tensor_parallel import RankGroup
@@ -37,17 +41,21 @@ Mixer = Callable[[Tensor, StepInputs], Tensor]
 class DecoderLayer:
     """Two branches that add to the residual stream. What a spec leaves out is the identity."""
 
-    mixer_norm: TensorFunction
+    mixer_norm: Norm
     mixer: Mixer
     after_mixer: TensorFunction  # sum over ranks, post norm, scale
-    feed_forward_norm: TensorFunction
+    feed_forward_norm: Norm
     feed_forward: TensorFunction
     after_feed_forward: TensorFunction
 
-    def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
-        """Adds to `x_TE` in place."""
-        x_TE.add_(self.after_mixer(self.mixer(self.mixer_norm(x_TE), step)))
-        return x_TE.add_(self.after_feed_forward(self.feed_forward(self.feed_forward_norm(x_TE))))
+    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor:
+        """Adds `branch_TE`, the last one of the layer before, and its own first one to `x_TE` in place.
+
+        Returns its last branch: who adds that computes a norm in the same pass.
+        """
+        mixed_TE = self.after_mixer(self.mixer(self.mixer_norm.after(x_TE, branch_TE), step))
+        normed_TE = self.feed_forward_norm.after(x_TE, mixed_TE)
+        return self.after_feed_forward(self.feed_forward(normed_TE))
 
 
 def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
@@ -65,15 +73,17 @@ class LayerBuilder:
     def __init__(
         self,
         spec: ModelSpec,
-        weights: ModelWeights,
+        norms: NormBuilder,
         shard: WeightShard,
         schemes: SchemeOf,
         group: RankGroup,
         rope_indices: Mapping[Rope, int],
+        kernels: Kernels,
     ) -> None:
         self._spec = spec
         self._hidden_size = spec.hidden_size
-        self._weights = weights
+        self._norms = norms
+        self._kernels = kernels
         self._shard = shard
         self._schemes = schemes
         self._reduce = identity if group.num_ranks == 1 else group.all_reduce
@@ -94,14 +104,14 @@ class LayerBuilder:
             ),
         )
 
-    def _norm(self, norm: Norm | None, module: str) -> TensorFunction:
-        return build_norm(norm, module, self._hidden_size, self._weights)
+    def _norm(self, norm: NormSpec | None, module: str) -> Norm:
+        return self._norms.norm(norm, module, self._hidden_size)
 
-    def _after(self, layer: Layer, norm: Norm | None, module: str) -> TensorFunction:
+    def _after(self, layer: Layer, norm: NormSpec | None, module: str) -> TensorFunction:
         scale = layer.residual_scale
         return chain(
             self._reduce,
-            self._norm(norm, module),
+            self._norms.function(norm, module, self._hidden_size),
             Multiply(scale) if scale != 1.0 else identity,
         )
 
@@ -114,9 +124,9 @@ class LayerBuilder:
         num_kv_heads = 0 if shares_cache else heads_of_rank(attention.num_kv_heads, self._num_ranks)
         parts = self._input_parts(attention, module)
         linear = build_linear_of(parts[:1] if shares_cache else parts, self._schemes, self._shard)
-        head_norms = build_head_norms(
+        head_norms = self._norms.head_norms(
             attention.q_norm, attention.k_norm, module, num_heads, num_kv_heads,
-            attention.head_size, self._weights,
+            attention.head_size,
         )  # fmt: skip
         rotate = self._rotate(attention)
         out = self._row(
@@ -140,7 +150,27 @@ class LayerBuilder:
             head_norms=head_norms,
             rotate=rotate,
             out=out,
+            fused=self._fused_heads(attention, head_norms, num_heads, num_kv_heads),
         )
+
+    def _fused_heads(
+        self, attention: Attention, head_norms: TensorFunction, num_heads: int, num_kv_heads: int
+    ) -> FusedHeads | None:
+        norms = head_norms if isinstance(head_norms, HeadNorms) else None
+        if attention.rope is None or (norms is None and head_norms is not identity):
+            return None
+        kernel = self._kernels.head_kernel(
+            HeadFacts(
+                num_heads=num_heads,
+                num_kv_heads=num_kv_heads,
+                head_size=attention.head_size,
+                norm_weight_MH=norms.weight_MH if norms else None,
+                norm_epsilon=norms.epsilon if norms else 0.0,
+                rotary_size=attention.rope.rotary_size,
+                interleaved=attention.rope.interleaved,
+            )
+        )
+        return kernel and FusedHeads(kernel, self._rope_indices[attention.rope])
 
     def _input_parts(self, attention: Attention, module: str) -> list[LinearPart]:
         kv_heads = attention.num_kv_heads
@@ -179,9 +209,11 @@ class LayerBuilder:
             for name in (("gate", "up") if feed_forward.gated else ("up",))
         ]
         activation = activation_function(feed_forward.activation)
+        if feed_forward.gated:
+            activation = partial(self._kernels.gate, feed_forward.activation)
         return chain(
             build_linear_of(parts, self._schemes, self._shard),
-            Gate(activation) if feed_forward.gated else activation,
+            activation,
             self._row(f"{module}.down", feed_forward.size, feed_forward.bias),
         )
 

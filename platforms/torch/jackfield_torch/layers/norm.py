@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
-from jackfield.model_spec import Norm
+from jackfield.model_spec import Norm as NormSpec
+from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.layers.compose import TensorFunction, identity
 from jackfield_torch.loader import ModelWeights
 
 
-class RmsNorm:
-    """Zhang and Sennrich 2019, over the last axis; sums in float32 and rounds once."""
+class Norm(ABC):
+    """What stands before a branch of a layer."""
 
-    def __init__(self, weight_E: Tensor, epsilon: float) -> None:
-        self._weight_E = weight_E  # float32
-        self._shape = tuple(weight_E.shape)
-        self._epsilon = epsilon
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """The norm of x over its last axis, in x's dtype."""
+
+    def after(self, x_TE: Tensor, branch_TE: Tensor | None) -> Tensor:
+        """Add a branch to `x_TE` in place, if there is one, then the norm of that."""
+        return self(x_TE if branch_TE is None else x_TE.add_(branch_TE))
+
+
+class NoNorm(Norm):
+    """Leaves its input alone."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self._shape, self._weight_E, self._epsilon).to(x.dtype)
+        return x
 
 
-class LayerNorm:
-    """Ba et al. 2016, over the last axis."""
+class RmsNorm(Norm):
+    """Zhang and Sennrich 2019, over the last axis; sums in float32 and rounds once. `weight_E` is float32."""
+
+    def __init__(self, weight_E: Tensor, epsilon: float, kernels: Kernels) -> None:
+        self._weight_E = weight_E
+        self._epsilon = epsilon
+        self._kernels = kernels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._kernels.add_rms_norm(x, None, self._weight_E, self._epsilon)
+
+    def after(self, x_TE: Tensor, branch_TE: Tensor | None) -> Tensor:
+        return self._kernels.add_rms_norm(x_TE, branch_TE, self._weight_E, self._epsilon)
+
+
+class LayerNorm(Norm):
+    """Ba et al. 2016, over the last axis. Weight and bias are float32."""
 
     def __init__(self, weight_E: Tensor, bias_E: Tensor | None, epsilon: float) -> None:
-        self._weight_E = weight_E  # float32
+        self._weight_E = weight_E
         self._bias_E = bias_E
         self._shape = tuple(weight_E.shape)
         self._epsilon = epsilon
@@ -42,13 +67,13 @@ class HeadNorms:
     """RMS norms of equal epsilon over the heads of q and of k, which lie side by side, in one pass."""
 
     def __init__(self, weight_MH: Tensor, epsilon: float) -> None:
-        self._weight_MH = weight_MH  # float32, a row for each of the M = N + K heads
+        self.weight_MH = weight_MH  # float32, a row for each of the M = N + K heads
+        self.epsilon = epsilon
         self._head_shape = (weight_MH.shape[-1],)
-        self._epsilon = epsilon
 
     def __call__(self, x_TMH: Tensor) -> Tensor:
-        y_TMH = F.rms_norm(x_TMH.float(), self._head_shape, None, self._epsilon)
-        return y_TMH.mul_(self._weight_MH).to(x_TMH.dtype)
+        y_TMH = F.rms_norm(x_TMH.float(), self._head_shape, None, self.epsilon)
+        return y_TMH.mul_(self.weight_MH).to(x_TMH.dtype)
 
 
 class SeparateHeadNorms:
@@ -63,49 +88,61 @@ class SeparateHeadNorms:
         return torch.cat((self._q_norm(q_TNH), self._k_norm(k_TKH)), 1)
 
 
-def build_norm(norm: Norm | None, module: str, size: int, weights: ModelWeights) -> TensorFunction:
-    """The norm that stands at `module`, or the identity."""
-    if norm is None:
-        return identity
-    weight_E = _read_weight(norm, module, size, weights)
-    bias_E = weights.norm_bias(module, size) if norm.bias else None
-    if norm.kind == "rms":
-        if bias_E is not None:
-            raise UnsupportedModelError(
-                f"{module} is an RMS norm with a bias; allowed: kind='layer'"
-            )
-        return RmsNorm(weight_E, norm.epsilon)
-    if norm.kind == "layer":
-        return LayerNorm(weight_E, bias_E, norm.epsilon)
-    raise UnsupportedModelError(f"{module} is a norm of kind {norm.kind!r}; allowed: rms, layer")
+class NormBuilder:
+    """Makes norms from specs, with the weights of one rank on its device."""
 
+    def __init__(self, weights: ModelWeights, device: torch.device, kernels: Kernels) -> None:
+        self._weights, self._device, self._kernels = weights, device, kernels
 
-def build_head_norms(
-    q_norm: Norm | None,
-    k_norm: Norm | None,
-    module: str,
-    num_heads: int,
-    num_kv_heads: int,
-    head_size: int,
-    weights: ModelWeights,
-) -> TensorFunction:
-    """What is applied to the heads of q and k before they rotate; `num_kv_heads` is 0 without k."""
-    q_module, k_module = f"{module}.q_norm", f"{module}.k_norm"
-    if q_norm is None and (k_norm is None or not num_kv_heads):
-        return identity
-    if num_kv_heads and q_norm is not None and q_norm == k_norm and q_norm.kind == "rms":
-        q_H = _read_weight(q_norm, q_module, head_size, weights)
-        k_H = _read_weight(q_norm, k_module, head_size, weights)
-        rows = (q_H.expand(num_heads, -1), k_H.expand(num_kv_heads, -1))
-        return HeadNorms(torch.cat(rows), q_norm.epsilon)
-    q_function = build_norm(q_norm, q_module, head_size, weights)
-    if not num_kv_heads:
-        return q_function
-    return SeparateHeadNorms(
-        num_heads, q_function, build_norm(k_norm, k_module, head_size, weights)
-    )
+    def norm(self, norm: NormSpec | None, module: str, size: int) -> Norm:
+        """The norm that stands at `module`."""
+        if norm is None:
+            return NoNorm()
+        weight_E = self._weight(norm, module, size)
+        bias_E = self._bias(module, size) if norm.bias else None
+        if norm.kind == "rms":
+            if bias_E is not None:
+                raise UnsupportedModelError(
+                    f"{module} is an RMS norm with a bias; allowed: kind='layer'"
+                )
+            return RmsNorm(weight_E, norm.epsilon, self._kernels)
+        if norm.kind == "layer":
+            return LayerNorm(weight_E, bias_E, norm.epsilon)
+        raise UnsupportedModelError(
+            f"{module} is a norm of kind {norm.kind!r}; allowed: rms, layer"
+        )
 
+    def function(self, norm: NormSpec | None, module: str, size: int) -> TensorFunction:
+        """The same as a function of one tensor, for chains; the identity where there is none."""
+        return identity if norm is None else self.norm(norm, module, size)
 
-def _read_weight(norm: Norm, module: str, size: int, weights: ModelWeights) -> Tensor:
-    weight_E = weights.norm_weight(module, size, fill=1.0 - norm.weight_offset)
-    return weight_E.add_(norm.weight_offset) if norm.weight_offset else weight_E
+    def head_norms(
+        self,
+        q_norm: NormSpec | None,
+        k_norm: NormSpec | None,
+        module: str,
+        num_heads: int,
+        num_kv_heads: int,
+        head_size: int,
+    ) -> TensorFunction:
+        """What is applied to the heads of q and k before they rotate; `num_kv_heads` is 0 without k."""
+        q_module, k_module = f"{module}.q_norm", f"{module}.k_norm"
+        if q_norm is None and (k_norm is None or not num_kv_heads):
+            return identity
+        if num_kv_heads and q_norm is not None and q_norm == k_norm and q_norm.kind == "rms":
+            q_H = self._weight(q_norm, q_module, head_size)
+            k_H = self._weight(q_norm, k_module, head_size)
+            rows = (q_H.expand(num_heads, -1), k_H.expand(num_kv_heads, -1))
+            return HeadNorms(torch.cat(rows), q_norm.epsilon)
+        q_function = self.function(q_norm, q_module, head_size)
+        if not num_kv_heads:
+            return q_function
+        return SeparateHeadNorms(num_heads, q_function, self.function(k_norm, k_module, head_size))
+
+    def _weight(self, norm: NormSpec, module: str, size: int) -> Tensor:
+        weight_E = self._weights.norm_weight(module, size, fill=1.0 - norm.weight_offset)
+        weight_E = weight_E.to(self._device)
+        return weight_E.add_(norm.weight_offset) if norm.weight_offset else weight_E
+
+    def _bias(self, module: str, size: int) -> Tensor:
+        return self._weights.norm_bias(module, size).to(self._device)

@@ -36,6 +36,7 @@ def _search(weights_SW: Tensor, uniform_S: Tensor) -> tuple[Tensor, Tensor]:
     below = torch.nextafter(ends_SW[:, -1:], torch.zeros_like(target_S1))
     target_S1 = torch.minimum(target_S1, below)
     index_S1 = torch.searchsorted(ends_SW, target_S1, right=True)
+    index_S1.clamp_(max=ends_SW.shape[1] - 1)  # a row that holds a NaN finds no place
     width_S1 = weights_SW.gather(-1, index_S1).double()
     start_S1 = ends_SW.gather(-1, index_S1) - width_S1
     inside_S1 = ((target_S1 - start_S1) / width_S1).clamp_(0.0, 1.0 - 2.0**-53)

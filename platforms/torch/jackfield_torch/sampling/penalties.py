@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from jackfield_torch.staging import upload
 
 _FIRST_SLOTS = 4  # tables for this many rows; more are made when rows need them
 
@@ -16,19 +21,23 @@ class TokenCounts:
         self._device = device
         self._slot_of_row: dict[int, int] = {}
         self._free: list[int] = []
-        self.output_PV = torch.zeros(0, vocab_size, dtype=torch.int32, device=device)
-        self.prompt_PV = torch.zeros(0, vocab_size, dtype=torch.bool, device=device)
+        self._output_PV = torch.zeros(0, vocab_size, dtype=torch.int32, device=device)
+        self._prompt_PV = torch.zeros(0, vocab_size, dtype=torch.bool, device=device)
+        self._last: tuple[tuple[int, ...], Tensor] = (), self._upload(())
 
-    def enter(self, row: int, token_ids: Tensor, num_prompt_tokens: int) -> None:
-        """Count the tokens of a row that enters; `token_ids` on the device, prompt first."""
+    def enter(self, row: int, token_ids: Sequence[int], num_prompt_tokens: int) -> None:
+        """Count the tokens of a row that enters, prompt first."""
+        self.leave(row)
         if not self._free:
             self._grow()
         slot = self._slot_of_row[row] = self._free.pop()
-        self.output_PV[slot].zero_()
-        self.prompt_PV[slot].zero_()
-        self.prompt_PV[slot, token_ids[:num_prompt_tokens].long()] = True
-        output = token_ids[num_prompt_tokens:].long()
-        self.output_PV[slot].index_add_(0, output, torch.ones_like(output, dtype=torch.int32))
+        self._last = (), self._last[1]
+        self._output_PV[slot].zero_()
+        self._prompt_PV[slot].zero_()
+        tokens = self._upload(token_ids)
+        self._prompt_PV[slot].index_fill_(0, tokens[:num_prompt_tokens], True)
+        output = tokens[num_prompt_tokens:]
+        self._output_PV[slot].index_add_(0, output, torch.ones_like(output, dtype=torch.int32))
 
     def leave(self, row: int) -> None:
         """Forget a row, if it was counted."""
@@ -36,23 +45,37 @@ class TokenCounts:
         if slot is not None:
             self._free.append(slot)
 
-    def slot(self, row: int) -> int:
-        """The slot of a row that was entered."""
-        return self._slot_of_row[row]
+    def of(self, rows: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """How often each token was drawn by these rows (int32), and whether it is in their prompts; [rows, V]."""
+        slots = self._slots(rows)
+        return self._output_PV.index_select(0, slots), self._prompt_PV.index_select(0, slots)
 
-    def add(self, slots_P: Tensor, token_ids_P: Tensor) -> None:
-        """Count one drawn token for each of these slots."""
-        self.output_PV.view(-1)[slots_P * self._vocab_size + token_ids_P] += 1
+    def add(
+        self, rows: tuple[int, ...], token_ids_P: Tensor, weights_P: Tensor | None = None
+    ) -> None:
+        """Count a drawn token for each of these rows; a negative one stands for token 0. `weights_P`: int32, 0 or 1."""
+        flat_P = self._slots(rows) * self._vocab_size + token_ids_P.clamp(min=0)
+        if weights_P is None:
+            weights_P = torch.ones_like(flat_P, dtype=torch.int32)
+        self._output_PV.view(-1).index_add_(0, flat_P, weights_P)
+
+    def _slots(self, rows: tuple[int, ...]) -> Tensor:
+        if self._last[0] != rows:
+            self._last = rows, self._upload([self._slot_of_row[row] for row in rows])
+        return self._last[1]
+
+    def _upload(self, values: Sequence[int]) -> Tensor:
+        return upload(np.array(values, np.int64), self._device)
 
     def _grow(self) -> None:
-        old = len(self.output_PV)
+        old = len(self._output_PV)
         new = max(_FIRST_SLOTS, 2 * old)
         more = new - old
-        self.output_PV = torch.cat(
-            [self.output_PV, self.output_PV.new_zeros(more, self._vocab_size)]
+        self._output_PV = torch.cat(
+            [self._output_PV, self._output_PV.new_zeros(more, self._vocab_size)]
         )
-        self.prompt_PV = torch.cat(
-            [self.prompt_PV, self.prompt_PV.new_zeros(more, self._vocab_size)]
+        self._prompt_PV = torch.cat(
+            [self._prompt_PV, self._prompt_PV.new_zeros(more, self._vocab_size)]
         )
         self._free.extend(range(old, new))
 

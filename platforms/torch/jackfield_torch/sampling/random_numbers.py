@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-# Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
+# Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64). Products of int64 wrap, and
+# so have the bits of unsigned ones, on every device.
+_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_2 = 0x94D049BB133111EB - (1 << 64)
 _TO_UNIT = 2.0**-53
 
 
-def uniform(seeds_S: NDArray[np.uint64], positions_S: NDArray[np.int64]) -> NDArray[np.float64]:
-    """One number in [0, 1) for each seed at its position (tokens drawn before), with 53 random bits."""
+def uniform(seeds_S: Tensor, positions_S: Tensor) -> Tensor:
+    """One float64 in [0, 1) for each seed (int64, by its bits) at its position, with 53 random bits.
+
+    The position is the number of tokens drawn before, int64.
+    """
     # The seed is mixed first: neighbouring seeds must not be neighbouring positions of one stream.
-    state_S = _mix(seeds_S * _GAMMA) + (positions_S.astype(np.uint64) + np.uint64(1)) * _GAMMA
-    return (_mix(state_S) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
+    state_S = _mix(seeds_S * _GAMMA) + (positions_S + 1) * _GAMMA
+    return _shifted(_mix(state_S), 11).double() * _TO_UNIT
 
 
-def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1
-    bits = (bits ^ (bits >> np.uint64(27))) * _MIX_2
-    return bits ^ (bits >> np.uint64(31))
+def _mix(bits: Tensor) -> Tensor:
+    bits = (bits ^ _shifted(bits, 30)) * _MIX_1
+    bits = (bits ^ _shifted(bits, 27)) * _MIX_2
+    return bits ^ _shifted(bits, 31)
+
+
+def _shifted(bits: Tensor, count: int) -> Tensor:
+    """To the right, with zeros from the left: torch's own shift of int64 repeats the sign."""
+    return torch.bitwise_right_shift(bits, count).bitwise_and_((1 << (64 - count)) - 1)

@@ -16,9 +16,9 @@ from jackfield_testing_torch.conformance.attention_oracle import plain_attention
 from jackfield_testing_torch.conformance.tolerances import ExactSum, check_attention, join
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.attention import (
-    Attention,
     AttentionBatch,
     AttentionLimits,
+    GroupAttention,
     LayerAttention,
     LayerCache,
 )
@@ -94,7 +94,7 @@ class PagedRows:
         """The cache of a layer as a backend sees it."""
         return self._cache.layers[layer].views
 
-    def create(self, **changes: int) -> Attention:
+    def create(self, **changes: int) -> GroupAttention:
         """The backend's object, with limits that the rows just reach."""
         limits = {
             "max_rows": len(self.rows),
@@ -148,7 +148,7 @@ class PagedRows:
         q_TNH = self._draw(sum(counts), self.case.heads[0], self.case.head_size)
         return Step(rows, spans, batch, q_TNH * self._numbers.size)
 
-    def run(self, attention: Attention, step: Step) -> Tensor:
+    def run(self, attention: GroupAttention, step: Step) -> Tensor:
         """One layer of a step, in the order of the runtime."""
         attention.prepare(step.batch)
         self.write(step)

@@ -1,5 +1,6 @@
 import torch
 
+from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.layers.compose import Multiply, chain, identity
 from jackfield_torch.layers.norm import HeadNorms, LayerNorm, RmsNorm, SeparateHeadNorms
 
@@ -8,7 +9,7 @@ def test_an_rms_norm_in_bfloat16_rounds_once():
     x = (torch.randn(5, 64) * 30).bfloat16()
     weight = 1.0 + torch.randn(64) * 0.01  # bfloat16 would lose most of this
 
-    found = RmsNorm(weight, 1e-6)(x)
+    found = RmsNorm(weight, 1e-6, Kernels())(x)
 
     wide = x.double()
     exact = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-6) * weight
@@ -26,7 +27,7 @@ def test_norms_of_heads_in_one_pass_equal_those_of_q_and_k_apart():
     x_TMH = torch.randn(3, 6, 8)[:, :5]
 
     together = HeadNorms(torch.cat((q_H.expand(4, -1), k_H.expand(1, -1))), 0.1)(x_TMH)
-    apart = SeparateHeadNorms(4, RmsNorm(q_H, 0.1), RmsNorm(k_H, 0.1))(x_TMH)
+    apart = SeparateHeadNorms(4, RmsNorm(q_H, 0.1, Kernels()), RmsNorm(k_H, 0.1, Kernels()))(x_TMH)
 
     torch.testing.assert_close(together, apart)
 

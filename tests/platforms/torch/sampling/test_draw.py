@@ -60,9 +60,9 @@ def test_a_row_draws_the_same_alone_and_among_others():
 def test_tokens_come_as_often_as_their_weight_says():
     num_draws = 20_000
     weights = torch.tensor([0.5, 0.0, 1.0, 3.0, 0.25, 2.0])
-    numbers = uniform(np.full(num_draws, 11, np.uint64), np.arange(num_draws))
+    numbers = uniform(torch.full((num_draws,), 11), torch.arange(num_draws))
 
-    drawn = draw(weights.expand(num_draws, -1), torch.from_numpy(numbers))
+    drawn = draw(weights.expand(num_draws, -1), numbers)
 
     counts = torch.bincount(drawn, minlength=6).double()
     expected_counts = weights.double() / weights.sum() * num_draws
@@ -70,3 +70,12 @@ def test_tokens_come_as_often_as_their_weight_says():
     used = weights > 0
     chi_square = ((counts - expected_counts)[used] ** 2 / expected_counts[used]).sum()
     assert chi_square < 18.5  # 99.9 % with 4 degrees of freedom
+
+
+def test_a_row_that_holds_a_nan_disturbs_no_other():
+    weights = torch.rand(3, 700, generator=torch.Generator().manual_seed(0))
+    numbers = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
+    expected_tokens = draw(weights, numbers)[[0, 2]].tolist()
+    weights[1, 300] = torch.nan
+
+    assert draw(weights, numbers)[[0, 2]].tolist() == expected_tokens

@@ -2,10 +2,10 @@
 
 import torch
 
-from jackfield_torch.interfaces.attention import Attention
+from jackfield_torch.interfaces.attention import GroupAttention
 
 
-class Sound(Attention):
+class Sound(GroupAttention):
     def __init__(self, group, layout, limits):
         self.block_size, self.order = layout.block_size, layout.order
         self.rows = []

@@ -1,0 +1,75 @@
+# Part of: jackfield_torch 0.1
+from collections.abc import Callable
+from dataclasses import dataclass
+from torch import Tensor
+from jackfield_torch.interfaces.attention import LayerCache
+NUM_TOKENS = 0
+NUM_COMPUTED = 1
+NUM_PROMPT = 2
+INVERSE_TEMPERATURE = 3
+TOP_K = 4
+TOP_P = 5
+MIN_P = 6
+SEED = 10
+FIRST_POSITION = 12
+NUM_COLUMNS = 14
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTensors:
+    words_W: Tensor
+    records_RC: Tensor
+    token_ids_RL: Tensor
+    block_ids: tuple[Tensor, ...]
+    block_size: int
+    has_first_positions: bool
+
+    @property
+    def spare_row(self) -> int:
+        ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTensors:
+    rows_R: Tensor
+    counts_R: Tensor
+    query_starts_R1: Tensor
+    token_ids_T: Tensor
+    positions_T: Tensor
+    lengths_R: Tensor
+    block_ids: tuple[Tensor, ...]
+    slots: tuple[Tensor, ...]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawFacts:
+    is_random: bool = False
+    has_filters: bool = False
+    needs_order: bool = False
+    most_k: int | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadFacts:
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    norm_weight_MH: Tensor | None
+    norm_epsilon: float
+    rotary_size: int
+    interleaved: bool
+HeadKernel = Callable[[Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
+class Kernels:
+
+    def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
+        ...
+
+    def prepare_step(self, rows: RowTensors, step: StepTensors) -> None:
+        ...
+
+    def append_tokens(self, rows: RowTensors, rows_S: Tensor, token_ids_S: Tensor) -> None:
+        ...
+
+    def sample(self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts) -> Tensor:
+        ...
+
+    def add_rms_norm(self, x_TE: Tensor, branch_TE: Tensor | None, weight_E: Tensor, epsilon: float) -> Tensor:
+        ...
+
+    def gate(self, activation: str, x_T2F: Tensor) -> Tensor:
+        ...
+
+    def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
+        ...

@@ -1,0 +1,97 @@
+"""What the host tells the device of a step: one buffer of words, filled in place and copied once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jackfield_torch.device import Device
+from jackfield_torch.interfaces.kernels import Kernels, RowTensors
+from jackfield_torch.staging import Slot, StagingRing
+
+Words = NDArray[np.int32]
+_MOST_UPDATES = 1 << 14  # that go with one copy; a step with long new prompts needs several
+
+
+class Inbox:
+    """The words of a step, and behind them updates of the rows. The host writes into staged memory.
+
+    The device has its words at one address for good; the host fills a slot of a ring, so that it can prepare a step
+    while the copy for the last one is still to come.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        torch_device: torch.device,
+        kernels: Kernels,
+        rows: RowTensors,
+        *,
+        step_words: int,  # that a step takes at most
+        depth: int,  # steps in flight
+    ) -> None:
+        self._device, self._kernels, self._rows = device, kernels, rows
+        self._step_words = step_words
+        size = step_words + 2 * _MOST_UPDATES
+        self._received = torch.zeros(size, dtype=torch.int32, device=torch_device)
+        self._ring = StagingRing(device, depth + 1, 4 * size)
+        self._num_updates = 0
+        self._open()
+
+    def set(self, place: int, value: int) -> None:
+        """Set one word of the rows; until the next `send` or `flush` no word is set twice."""
+        if self._num_updates == _MOST_UPDATES:
+            self.flush()
+        self._updates_U2[self._num_updates, 0] = place
+        self._updates_U2[self._num_updates, 1] = value
+        self._num_updates += 1
+
+    def set_run(self, place: int, values: Sequence[int] | Words) -> None:
+        """Set words that follow one another."""
+        done = 0
+        while done < len(values):
+            if self._num_updates == _MOST_UPDATES:
+                self.flush()
+            size = min(len(values) - done, _MOST_UPDATES - self._num_updates)
+            pairs = self._updates_U2[self._num_updates : self._num_updates + size]
+            pairs[:, 0] = np.arange(place + done, place + done + size)
+            pairs[:, 1] = values[done : done + size]
+            self._num_updates += size
+            done += size
+
+    def flush(self) -> None:
+        """Bring the updates to the device, and apply them there."""
+        if self._num_updates:
+            self._bring(0)
+
+    @property
+    def step(self) -> Words:
+        """Where the host writes the words of the step."""
+        return self._step
+
+    def send(self, num_words: int) -> Tensor:
+        """Bring updates and step to the device; its words stay there until the next `send` or `flush`."""
+        self._bring(num_words)
+        return self._received[:num_words]
+
+    def _bring(self, num_words: int) -> None:
+        stop = num_words
+        if self._num_updates:
+            stop = self._step_words + 2 * self._num_updates
+        self._device.copy(self._received[:stop], self._slot.words[:stop])
+        self._slot.event = self._device.record()
+        if self._num_updates:
+            updates = self._received[self._step_words : stop].view(-1, 2)
+            self._kernels.update_rows(self._rows, updates)
+        self._num_updates = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._slot: Slot = self._ring.take()
+        words: Words = self._slot.words.numpy()
+        self._step = words[: self._step_words]
+        self._updates_U2 = words[self._step_words :].reshape(-1, 2)

@@ -1,0 +1,204 @@
+"""The fused operations of a device: computed with torch here, overridden by devices that compute them faster.
+
+A method gets tensors that keep their addresses where a graph is captured, never waits for the device, and gives what
+the method of this class would give: exactly for integers and random draws, rounded no worse for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jackfield_torch.interfaces.attention import LayerCache
+from jackfield_torch.layers.activation import activation_function
+from jackfield_torch.sampling.argmax import argmax
+from jackfield_torch.sampling.draw import draw
+from jackfield_torch.sampling.filters import Filters
+from jackfield_torch.sampling.random_numbers import uniform
+
+# Columns of a row's record. Floats stand there by their bits.
+NUM_TOKENS = 0  # that the row holds, drawn ones included
+NUM_COMPUTED = 1  # leading tokens whose keys and values are in the cache
+NUM_PROMPT = 2  # leading tokens that were not drawn
+INVERSE_TEMPERATURE = 3  # float32; 0: the most likely token is taken
+TOP_K = 4  # 1 to the size of the vocabulary
+TOP_P = 5  # float32
+MIN_P = 6  # float32
+REPETITION, PRESENCE, FREQUENCY = 7, 8, 9  # float32, penalties
+SEED = 10  # int64, in two columns
+FIRST_POSITION = (
+    12  # where the row's positions begin in the tables of ropes; 0 unless `has_first_positions`
+)
+NUM_COLUMNS = 14  # even: records are read as int64 too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTensors:
+    """All rows of a worker, and behind them a spare one that pads steps. All are views of `words_W`.
+
+    The spare row has no tokens, its blocks are a spare block, and it keeps both: nothing is appended to it.
+    """
+
+    words_W: Tensor  # int32, all that follows
+    records_RC: Tensor  # int32 [rows + 1, NUM_COLUMNS]
+    token_ids_RL: Tensor  # int32 [rows + 1, length + 1]
+    block_ids: tuple[Tensor, ...]  # int32 [rows + 1, blocks of a row], one a cache group
+    block_size: int  # tokens
+    has_first_positions: bool  # False: FIRST_POSITION is 0 in every row
+
+    @property
+    def spare_row(self) -> int:
+        """The last one."""
+        return len(self.records_RC) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTensors:
+    """A step of R rows and T tokens, padding included: what the host says of it, and what follows from that."""
+
+    rows_R: Tensor  # int32, from the host
+    counts_R: Tensor  # int32, from the host, tokens to compute
+    query_starts_R1: Tensor  # int32, from the host, the sums of counts_R
+    token_ids_T: Tensor  # int32, to fill
+    positions_T: Tensor  # int64, to fill: in the tables of ropes and positions
+    lengths_R: Tensor  # int32, to fill: tokens of each row, this step's included
+    block_ids: tuple[Tensor, ...]  # int32 [R, B], one a cache group, to fill
+    slots: tuple[Tensor, ...]  # int64 [T], one a cache group, to fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawFacts:
+    """What the host knows of rows that draw together: what may be left out because no row asks for it."""
+
+    is_random: bool = False  # some row has a temperature
+    has_filters: bool = False  # some row uses top_k, top_p or min_p
+    needs_order: bool = False  # some row uses top_k or top_p
+    most_k: int | None = None  # the largest top_k, where all rows that need an order have one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadFacts:
+    """What happens to a projection before attention: heads of q, k and v side by side."""
+
+    num_heads: int  # of q, on this rank
+    num_kv_heads: int  # on this rank
+    head_size: int  # elements
+    norm_weight_MH: Tensor | None  # float32, RMS norm of the heads of q and k; None: none
+    norm_epsilon: float
+    rotary_size: int  # leading elements of a head that turn; 0: none
+    interleaved: bool  # pairs are neighbours, else halves
+
+
+# qkv_TMH (M = N + 2K heads), the cosines and sines [T, 1, rotary_size], the layer's cache and the slots of the
+# tokens. Writes k and v into the cache, and returns q_TNH.
+HeadKernel = Callable[[Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
+
+
+class Kernels:
+    """Each with torch's own operations, on any device."""
+
+    def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
+        """Set words of the rows: int32 pairs of a place in `words_W` and a value; no place comes twice."""
+        rows.words_W.index_copy_(0, updates_U2[:, 0].long(), updates_U2[:, 1])
+
+    def prepare_step(self, rows: RowTensors, step: StepTensors) -> None:
+        """Fill what `step` has to fill, and count the tokens of the step as computed.
+
+        The tokens of row r are those at positions num_computed to num_computed + count; of them no more than the row
+        holds count as computed.
+        """
+        rows_R = step.rows_R.long()
+        records_RC = rows.records_RC.index_select(0, rows_R)
+        starts_R = records_RC[:, NUM_COMPUTED]
+        torch.add(starts_R, step.counts_R, out=step.lengths_R)
+        computed_R = torch.minimum(step.lengths_R, records_RC[:, NUM_TOKENS])
+        rows.records_RC[:, NUM_COMPUTED].index_copy_(0, rows_R, computed_R)
+        row_T, start_T = rows_R, starts_R
+        num_rows, num_tokens = len(rows_R), len(step.positions_T)
+        if num_tokens > num_rows:
+            token_T = torch.arange(num_tokens, dtype=torch.int32, device=rows_R.device)
+            place_T = torch.searchsorted(step.query_starts_R1[1:], token_T, right=True)
+            shift_R = starts_R - step.query_starts_R1[:-1]
+            row_T = rows_R.index_select(0, place_T)
+            start_T = token_T.add_(shift_R.index_select(0, place_T))
+        positions_T = step.positions_T.copy_(start_T)
+        width = rows.token_ids_RL.shape[1]
+        torch.index_select(
+            rows.token_ids_RL.view(-1), 0, row_T * width + positions_T, out=step.token_ids_T
+        )
+        block_T = positions_T // rows.block_size
+        offset_T = positions_T - block_T * rows.block_size
+        for table, block_ids_RB, slots_T in zip(
+            rows.block_ids, step.block_ids, step.slots, strict=True
+        ):
+            narrow = table[:, : block_ids_RB.shape[1]]
+            torch.index_select(narrow, 0, rows_R, out=block_ids_RB)
+            found_T = table.view(-1).index_select(0, row_T * table.shape[1] + block_T)
+            slots_T.copy_(found_T).mul_(rows.block_size).add_(offset_T)
+        if rows.has_first_positions:
+            first_R = records_RC[:, FIRST_POSITION]
+            positions_T += first_R if num_tokens == num_rows else first_R.index_select(0, place_T)
+
+    def append_tokens(self, rows: RowTensors, rows_S: Tensor, token_ids_S: Tensor) -> None:
+        """Append a token to each of these rows (int64), the spare one left out; a negative id stands for token 0.
+
+        All tokens but the new one count as computed then.
+        """
+        width = rows.token_ids_RL.shape[1]
+        num_tokens_S = rows.records_RC[:, NUM_TOKENS].index_select(0, rows_S)
+        place_S = rows_S * width + num_tokens_S
+        rows.token_ids_RL.view(-1).index_copy_(0, place_S, token_ids_S.clamp(min=0).int())
+        num_tokens_S += rows_S < rows.spare_row
+        rows.records_RC[:, NUM_TOKENS].index_copy_(0, rows_S, num_tokens_S)
+
+    def sample(
+        self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts
+    ) -> Tensor:
+        """One token for each row of logits (float32, may be overwritten); int64, -1 where none can be drawn.
+
+        `records_PC` are those of the rows that draw; `num_outputs_P`, int64, is the place in the row's random numbers.
+        A token can be drawn if the largest logit is finite and none is NaN.
+        """
+        token_ids_P, peak_P = argmax(logits_PV)
+        is_valid_P = peak_P.isfinite()
+        if facts.is_random:
+            floats_PC = records_PC.view(torch.float32)
+            inverse_P = floats_PC[:, INVERSE_TEMPERATURE]
+            # The largest weight is 1, so nothing overflows, and min_p compares with the weight itself.
+            weights_PV = logits_PV.sub_(peak_P.unsqueeze(-1)).mul_(inverse_P.unsqueeze(-1)).exp_()
+            filters = Filters(
+                top_k_S=records_PC[:, TOP_K].long(),
+                top_p_S=floats_PC[:, TOP_P].double(),
+                min_p_S=floats_PC[:, MIN_P],
+                is_active=facts.has_filters,
+                needs_order=facts.needs_order,
+                most_k=facts.most_k,
+            )
+            seeds_P = records_PC.view(torch.int64)[:, SEED // 2]
+            drawn_P = draw(filters.apply(weights_PV), uniform(seeds_P, num_outputs_P))
+            token_ids_P = torch.where(inverse_P > 0, drawn_P, token_ids_P)
+        return token_ids_P.masked_fill_(~is_valid_P, -1)
+
+    def add_rms_norm(
+        self, x_TE: Tensor, branch_TE: Tensor | None, weight_E: Tensor, epsilon: float
+    ) -> Tensor:
+        """Add `branch_TE` to `x_TE` in place, then the RMS norm of that (Zhang and Sennrich 2019).
+
+        The sum is rounded to x's dtype; the norm is computed in float32 and rounded once. `weight_E` is float32.
+        """
+        if branch_TE is not None:
+            x_TE.add_(branch_TE)
+        y_TE = torch.rms_norm(x_TE.float(), tuple(weight_E.shape), weight_E, epsilon)
+        return y_TE.to(x_TE.dtype)
+
+    def gate(self, activation: str, x_T2F: Tensor) -> Tensor:
+        """activation(gate) * up, where gate and up lie side by side in the last axis."""
+        gate_TF, up_TF = x_T2F.chunk(2, -1)
+        return activation_function(activation)(gate_TF).mul_(up_TF)
+
+    def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
+        """Norm, rotation and the writing of the cache in one; None: the runtime does them one after another."""
+        return None

@@ -1,0 +1,55 @@
+"""The future of a step on an asynchronous device: whoever waits for it waits for the device."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+
+from jackfield.step import StepResult
+from jackfield_torch.model_runner import StartedStep
+
+
+class StepFuture(Future[StepResult]):
+    """Resolves when somebody asks for its result after the step was started, and the device has come so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_started = threading.Event()
+        self._resolving = threading.Lock()
+        self._step: StartedStep | None = None
+
+    def start(self, step: StartedStep) -> None:
+        """The device was told all of the step."""
+        self._step = step
+        if step.event is None:
+            self.resolve()
+        self._is_started.set()
+
+    def resolve(self) -> None:
+        """Wait for the device, then for nothing: the result is there."""
+        with self._resolving:
+            step, self._step = self._step, None
+            if step is None or self.done():
+                return
+            try:
+                if step.event is not None:
+                    step.event.wait()
+                result = step.result()
+            except BaseException as error:
+                self.set_exception(error)
+            else:
+                self.set_result(result)
+
+    def result(self, timeout: float | None = None) -> StepResult:
+        """As of any future; the time limit holds until the step was started."""
+        self._wait_for_device(timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Likewise."""
+        self._wait_for_device(timeout)
+        return super().exception(timeout)
+
+    def _wait_for_device(self, timeout: float | None) -> None:
+        if not self.done() and self._is_started.wait(timeout):
+            self.resolve()
