@@ -75,6 +75,7 @@ def rows_of(name: str, text: str) -> Iterator[Row]:
     found = [pair for line in lines if (pair := _PAIR.search(line))]
     for pair in found:
         expected, came = pair["expected"].strip(), pair["came"].strip()
+        expected = re.sub(r"^\(Transformers\):? ", "", expected)
         yield Row(name, expected, came, verdict(expected, came))
     if not found:
         for line in filter(None, map(str.strip, lines)):

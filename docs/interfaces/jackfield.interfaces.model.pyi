@@ -15,7 +15,10 @@ class ConfigReader:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         ...
-    values: Mapping[str, Any] = ...
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        ...
 
     @property
     def architecture(self) -> str:
@@ -36,6 +39,9 @@ class ConfigReader:
         ...
 
     def nullable(self, key: str, kind: type[T], default: T | None) -> T | None:
+        ...
+
+    def filled(self, **defaults: Any) -> ConfigReader:
         ...
 
     def refuse(self, key: str, value: Any, allowed: str) -> UnsupportedModelError:

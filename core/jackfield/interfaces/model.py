@@ -18,18 +18,50 @@ class ModelBuilder(Protocol):
         """The spec of this config. Raises UnsupportedModelError for what the spec cannot say."""
 
 
+class _Watched(dict[str, Any]):
+    """A config that notes which of its keys were asked for."""
+
+    def __init__(self, values: Mapping[str, Any], asked: set[str]) -> None:
+        super().__init__(values)
+        self.asked = asked
+
+    def __getitem__(self, key: str) -> Any:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+
 class ConfigReader:
     """A checkpoint's config with errors that name the key, the value and the architecture."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values = values
+        asked = values.asked if isinstance(values, _Watched) else set()
+        self.values: Mapping[str, Any] = _Watched(values, asked)
+        self._asked: set[str] = asked
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Keys with a value that nobody has asked for, by this reader or those that were made of it."""
+        left = ((key, value) for key, value in self.values.items() if key not in self._asked)
+        return tuple(sorted(key for key, value in left if value or isinstance(value, float)))
 
     @property
     def architecture(self) -> str:
         """The first entry of `architectures`."""
         names = self.values.get("architectures") or ()
         if not names:
-            raise UnsupportedModelError("the config names no architecture (key 'architectures')")
+            kind = self.values.get("model_type")
+            raise UnsupportedModelError(
+                "the config names no architecture (key 'architectures'), and its model_type is "
+                f'{kind!r}, by which no plugin is known. Add it, e.g. "architectures": ["LlamaForCausalLM"]'
+            )
         return str(names[0])
 
     def require(self, key: str, kind: type[T]) -> T:
@@ -51,6 +83,10 @@ class ConfigReader:
     def nullable(self, key: str, kind: type[T], default: T | None) -> T | None:
         """The value of `key`: None where it is null, `default` where it is absent, which often differ."""
         return self.get(key, kind) if key in self.values else default
+
+    def filled(self, **defaults: Any) -> ConfigReader:
+        """This config with `defaults` for keys that are absent, as the family's class in Transformers has them."""
+        return ConfigReader(_Watched({**defaults, **self.values}, self._asked))
 
     def refuse(self, key: str, value: Any, allowed: str) -> UnsupportedModelError:
         """The error for a value that the spec cannot say; the caller raises it."""

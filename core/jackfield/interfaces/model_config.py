@@ -203,8 +203,9 @@ def read_end_token_ids(config: ConfigReader, default: int | None = None) -> tupl
 
 
 def read_dtype(config: ConfigReader) -> DType:
-    """The element type of the checkpoint; float32 where the config does not say."""
-    return parse_dtype(config.get("dtype", str) or config.get("torch_dtype", str, "float32"))
+    """The element type of the checkpoint; float32 where the config does not say, or says "auto"."""
+    name = config.get("dtype", str) or config.get("torch_dtype", str, "float32")
+    return parse_dtype("float32" if name == "auto" else name)
 
 
 def make_spec(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,7 +45,9 @@ from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelS
 from jackfield.interfaces.platform import ChoicePoint
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource
+from jackfield.startup.architecture import family, with_architectures
 from jackfield.startup.chooser import Chooser
+from jackfield.startup.unread import tell_unread
 
 _ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
 
@@ -144,7 +145,7 @@ def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[
             f"the config of {files.reference!r} has architectures={names!r}; expected a list of names "
             f"(read by {describe(plugin)})"
         )
-    return values
+    return with_architectures(values, {ref.name for ref in chooser.registry.refs(MODELS)})
 
 
 def _spec(chooser: Chooser, values: Mapping[str, Any], reference: str) -> ModelSpec:
@@ -167,6 +168,7 @@ def _spec(chooser: Chooser, values: Mapping[str, Any], reference: str) -> ModelS
     with calling(plugin, "build a spec with"):
         spec: ModelSpec = returned(build(reader), ModelSpec, plugin.target.partition(":")[2])
         _check_spec(spec)
+    tell_unread(reference, reader.unread)
     quantization = read_quantization(values, spec)
     return replace(spec, quantization=quantization) if quantization else spec
 
@@ -227,13 +229,23 @@ def _model_for(chooser: Chooser, architectures: tuple[str, ...], reference: str)
             return chooser.registry.ref(MODELS, name)
         except PluginNotFound:
             continue
-    family = re.split(r"For[A-Z]|LMHead|Model", architectures[0])[0].lower()
     known = sorted({ref.name for ref in chooser.registry.refs(MODELS)})
     raise UnsupportedModelError(
         f"no plugin for the architecture {' or '.join(map(repr, architectures))} of {reference!r}; "
-        f"installed: {', '.join(known) or 'none'}. Try: pip install jackfield-{family}, "
-        f"or write one, which is short: jackfield new model {architectures[0]}"
+        f"installed: {', '.join(known) or 'none'}. {_way_out(architectures[0], known)}"
     )
+
+
+def _way_out(architecture: str, known: list[str]) -> str:
+    """What to do about an architecture that no plugin has; to install what is there already would not help."""
+    write = f"jackfield new model {architecture}"
+    name = family(architecture)
+    if any(family(other) == name for other in known):
+        return (
+            f"Its family is installed, but what is served is text by a language model; to serve another kind write a "
+            f"plugin: {write}"
+        )
+    return f"Try: pip install jackfield-{name}, or write one, which is short: {write}"
 
 
 def _choose_tokenizer(chooser: Chooser, files: ModelFiles) -> str:

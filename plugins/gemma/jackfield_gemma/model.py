@@ -35,6 +35,7 @@ _SANDWICH_MODULES: Mapping[str, ModuleSource] = {
 
 def gemma(config: ConfigReader) -> ModelSpec:
     """Gemma Team 2024, Gemma: Llama with scaled embeddings, norms stored minus one, and gelu."""
+    config = config.filled(max_position_embeddings=8192)
     shape = _shape(config, default_kv_heads=16)
     norm = _norm(config)
     layer = Layer(
@@ -55,6 +56,7 @@ def gemma(config: ConfigReader) -> ModelSpec:
 
 def gemma2(config: ConfigReader) -> ModelSpec:
     """Gemma Team 2024, Gemma 2: sandwich norms, soft caps, windows in every second layer."""
+    config = config.filled(max_position_embeddings=8192)
     shape = _shape(config, default_kv_heads=4)
     attention = _attention(
         config,
@@ -70,6 +72,7 @@ def gemma2(config: ConfigReader) -> ModelSpec:
 
 def gemma3(config: ConfigReader) -> ModelSpec:
     """Gemma Team 2025, Gemma 3: norms over q and k, and two ropes: windows turn faster than full attention."""
+    config = config.filled(max_position_embeddings=131_072)
     if config.get("attn_logit_softcapping", float) is not None:
         raise config.refuse(
             "attn_logit_softcapping", config.values["attn_logit_softcapping"], "null"

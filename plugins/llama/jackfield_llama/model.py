@@ -15,6 +15,7 @@ from jackfield.model_spec import Layer, ModelSpec, Norm
 
 def llama(config: ConfigReader) -> ModelSpec:
     """Touvron et al. 2023; the scalings of rope by which later ones read longer texts included."""
+    config = config.filled(max_position_embeddings=2048)
     return _build(
         config,
         read_shape(config),
@@ -25,6 +26,7 @@ def llama(config: ConfigReader) -> ModelSpec:
 
 def mistral(config: ConfigReader) -> ModelSpec:
     """Jiang et al. 2023: Llama with a sliding window in every layer, unless `sliding_window` is null."""
+    config = config.filled(max_position_embeddings=131_072)
     window = config.nullable("sliding_window", int, 4096)
     return _build(config, read_shape(config, default_kv_heads=8), window=window)
 

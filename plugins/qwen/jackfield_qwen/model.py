@@ -19,6 +19,7 @@ _KV_HEADS = 32  # of configs that do not say
 
 def qwen2(config: ConfigReader) -> ModelSpec:
     """Yang et al. 2024, Qwen2: Llama with biases on q, k and v, and windows in the upper layers on request."""
+    config = config.filled(max_position_embeddings=32_768)
     shape = read_shape(config, default_kv_heads=_KV_HEADS)
     attention = shape.attention(rope=read_rope(config, shape.head_size), qkv_bias=True)
     return _build(config, attention)
@@ -26,6 +27,7 @@ def qwen2(config: ConfigReader) -> ModelSpec:
 
 def qwen3(config: ConfigReader) -> ModelSpec:
     """Yang et al. 2025, Qwen3: norms over the heads of q and k instead of biases."""
+    config = config.filled(max_position_embeddings=32_768)
     shape = read_shape(config, default_kv_heads=_KV_HEADS)
     shape = replace(shape, head_size=config.get("head_dim", int, 128))
     bias, norm = config.get("attention_bias", bool, False), _norm(config)

@@ -197,3 +197,13 @@ def test_the_dtype_stands_under_the_new_key_or_the_old():
     assert read_dtype(config(dtype="bfloat16")).name == "bfloat16"
     assert read_dtype(config(torch_dtype="float16")).name == "float16"
     assert read_dtype(config()).name == "float32"
+
+
+def test_keys_that_nobody_asked_for_are_known_also_of_readers_made_of_a_reader():
+    read = config(attention_chunk_size=5, hidden_size=64, hidden_act="gelu", logit_scale=None)
+
+    read.filled(rope_theta=1.0).require("hidden_size", int)
+    read.get("hidden_act", str)
+
+    assert "attention_chunk_size" in read.unread
+    assert not {"hidden_size", "hidden_act", "logit_scale"} & set(read.unread)

@@ -1,0 +1,31 @@
+"""Keys of a config that no plugin asked for: told once, since they may say that the model computes something else."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+
+logger = logging.getLogger(__name__)
+# What changes no logits: training, heads of other tasks, bookkeeping of the libraries that wrote the file.
+_IDLE = re.compile(
+    r"_.*|.*(dropout|_pdrop|_token_id|_token_index|_loss_coef|_range|_std|_version|_class)|summary_.*|unsloth.*"
+    r"|(id2label|label2id|num_labels|problem_type|return_dict(_in_generate)?|use_cache|model_type|pretraining_tp"
+    r"|auto_map|architectures|torch_dtype|dtype|attn_implementation|output_.*|chunk_size_feed_forward"
+    r"|quantization_config|is_decoder|add_cross_attention|gradient_checkpointing|task_specific_params|name_or_path"
+    r"|use_return_dict|n_ctx|cache_implementation|do_sample|temperature|top_[kp]|max_length|max_window_layers"
+    r"|sliding_window(_pattern)?|layer_types|rope_(theta|scaling|parameters|local_base_freq)|head_dim)",
+    re.DOTALL,
+)
+
+
+def tell_unread(reference: str, keys: Iterable[str]) -> None:
+    """Warn of `keys` unless they are known to change nothing."""
+    left = [key for key in keys if not _IDLE.fullmatch(key)]
+    if left:
+        logger.warning(
+            "the config of %r has keys that nothing here reads: %s. If one of them changes what the model computes, its "
+            "answers are not those of its authors",
+            reference,
+            ", ".join(left),
+        )
