@@ -6,9 +6,12 @@ import os
 import platform
 from pathlib import Path
 
+from jackfield_cpu.cgroups import Cgroups
+
 _CPUINFO = Path("/proc/cpuinfo")
+_THREADS = "OMP_NUM_THREADS"
+CORES = "the cores that this process may use"
 _MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup")  # version 2: the limits of this container
 # Vector extensions that decide what is fast; the words of /proc/cpuinfo on x86 and on ARM.
 EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "sve", "bf16", "i8mm")
 
@@ -37,19 +40,22 @@ def cpu_extensions() -> frozenset[str]:
 def usable_cores() -> int:
     """Cores that this process may run on: its affinity, and the quota of its container."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
-    if quota.isdigit() and period.strip().isdigit():
-        return max(1, min(allowed or 1, int(quota) // int(period)))
-    return allowed or 1
+    quota = Cgroups().cores()
+    return max(1, min(allowed or 1, int(quota))) if quota is not None else allowed or 1
+
+
+def usable_threads() -> tuple[int, str]:
+    """Threads that compute, and why as many: OMP_NUM_THREADS where it is a number, else one for each usable core."""
+    word = os.environ.get(_THREADS, "").partition(",")[0].strip()  # a list: of nested regions
+    if word.isdecimal() and int(word):
+        return int(word), f"{_THREADS}={word}"
+    return usable_cores(), CORES
 
 
 def available_bytes() -> int:
     """Memory that can be taken without swapping: of the machine, or what its container leaves."""
-    limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
-    free = _available_of_machine()
-    if limit.isdigit() and used.isdigit():
-        return max(0, min(free, int(limit) - int(used)))
-    return free
+    limits = (_available_of_machine(), Cgroups().free_bytes())
+    return min(limit for limit in limits if limit is not None)
 
 
 def _available_of_machine() -> int:

@@ -26,12 +26,15 @@ class CpuPlatform(TorchPlatform):
     attention_preference = ("cpu_paged", "torch_sdpa")
 
     def probe(self) -> Facts:
-        """Name, cores, memory and vector extensions; reads a few files and imports nothing."""
+        """Name, cores, threads, memory and vector extensions; reads a few files and imports nothing."""
         has = machine.cpu_extensions()
+        threads, why = machine.usable_threads()
         return {
             "device": self.device,
             "name": machine.cpu_name(),
             "cores": machine.usable_cores(),
+            "threads": threads,
+            "threads_from": why,
             "available_bytes": machine.available_bytes(),
             **{extension: extension in has for extension in machine.EXTENSIONS},
         }
@@ -42,9 +45,11 @@ class CpuPlatform(TorchPlatform):
         return {"model.dtype": "bfloat16" if fast else "float32"}
 
     def create_device(self, context: WorkerContext) -> Device:
-        """The processor, with its share of the cores where several ranks run on it."""
+        """The processor, with its share of the cores where several ranks run on it and nobody says how many threads."""
         from jackfield_cpu.device import CpuDevice
 
         options = read_options(CpuOptions, "cpu", context.config)
-        share = max(1, machine.usable_cores() // context.num_ranks)
-        return CpuDevice(options.threads or share)
+        threads, why = machine.usable_threads()
+        if why == machine.CORES:
+            threads = max(1, threads // context.num_ranks)
+        return CpuDevice(options.threads or threads)

@@ -10,6 +10,7 @@ from jackfield.config import CacheSettings, load_config
 from jackfield.errors import ConfigError
 from jackfield.startup.blueprint import make_blueprint
 from jackfield_cpu import machine
+from jackfield_cpu.cgroups import Cgroups
 from jackfield_cpu.device import CpuDevice
 from jackfield_cpu.options import CpuOptions
 from jackfield_cpu.platform import CpuPlatform
@@ -24,11 +25,15 @@ def computer(tmp_path, monkeypatch):
     """Stands in for /proc and /sys; call it with the content of files."""
     monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    own = tmp_path / "own"
+    own.write_text("0::/\n")
+    monkeypatch.setattr(machine, "Cgroups", lambda: Cgroups(tmp_path, own))
 
     def write(**files):
         for name, text in files.items():
-            (tmp_path / name.replace("_", ".")).write_text(text)
+            path = tmp_path / name.replace("__", "/").replace("_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
     return write
 
@@ -114,6 +119,7 @@ def test_no_threads_are_too_few():
 )
 def test_ranks_share_the_cores(tiny_llama, monkeypatch, threads, num_ranks, expected):
     monkeypatch.setattr(machine, "usable_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     code = {"model.reference": str(tiny_llama.path)}
     if threads:
         code["options.cpu.threads"] = threads
@@ -122,3 +128,23 @@ def test_ranks_share_the_cores(tiny_llama, monkeypatch, threads, num_ranks, expe
     device = CpuPlatform().create_device(dataclasses.replace(context, num_ranks=num_ranks))
 
     assert device.num_threads == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "threads", "expected"), [("1", None, 1), ("3,2", None, 3), ("1", 4, 4), ("", None, 8), ("many", None, 8)]
+)  # fmt: skip
+def test_the_usual_variable_says_how_many_threads_compute_unless_a_setting_does(
+    tiny_llama, monkeypatch, word, threads, expected
+):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", word)
+    code = {"model.reference": str(tiny_llama.path)}
+    if threads:
+        code["options.cpu.threads"] = threads
+
+    context = make_blueprint(load_config(environ={}, code=code)).context()
+
+    assert CpuPlatform().create_device(context).num_threads == expected
+    assert CpuPlatform().probe()["threads"] == (
+        8 if threads is None and expected == 8 else int(word[:1] or 8)
+    )
