@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jackfield.checkpoint.quantization_files import QUANTIZATION_KEYS
 from jackfield.errors import UnsupportedModelError
+from jackfield.interfaces.weights import TensorInfo
 from jackfield.model_spec import ModelSpec, Quantization
 
-_KEYS = ("quantization_config", "compression_config")  # the second in older compressed-tensors
 # What the producers call the list of modules that are stored plainly.
 _EXCLUDED = ("modules_to_not_convert", "ignored_layers", "llm_int8_skip_modules", "ignore")
 _INCLUDED = "modules_in_block_to_quantize"  # GPTQ: nothing but these
 _OVERRIDES = "dynamic"  # GPTQModel: parameters by pattern, "-:" for none
 _GROUPS = "config_groups"  # compressed-tensors: parameters by target
+_BY_NAME = "extra_config"  # AutoRound: parameters by name of a module, or pattern
 _HEAD = "lm_head"  # GPTQ: true where the head is quantized too
-_OF_THE_READER = {"quant_method", *_EXCLUDED, _INCLUDED, _OVERRIDES, _GROUPS, _HEAD}
+_OF_THE_READER = {"quant_method", *_EXCLUDED, _INCLUDED, _OVERRIDES, _GROUPS, _BY_NAME, _HEAD}
+_PLAIN_BITS = 16  # AutoRound gives modules that it leaves alone this many
+_PLAIN_TYPES = ("float64", "float32", "float16", "bfloat16")
+_PACKED = {"qweight", "weight_packed", "_weight_qdata"}
 _SIGN = re.compile(r"([+-]:)?(.*)", re.DOTALL)
 _PATTERN = re.compile(r"[*+?^$|()\\\[\]]")  # no plain name has one of these
 
 
-def read_quantization(config: Mapping[str, Any], spec: ModelSpec) -> Quantization | None:
+def read_quantization(
+    config: Mapping[str, Any],
+    spec: ModelSpec,
+    tensors: Mapping[str, TensorInfo] | None = None,
+) -> Quantization | None:
     """How the linears of `spec` are stored; None: plainly. Raises UnsupportedModelError.
 
     Names in the config are those of modules in the checkpoint; a list of exclusions may also hold parts of names
     and patterns, as Transformers has it. Without such a list the head is plain, as is one tied to the embedding.
+    What the headers of `tensors` show of a linear goes before what the config says.
     """
-    values = next((config[key] for key in _KEYS if config.get(key)), None)
+    headers = _Headers(tensors or {})
+    values = next((config[key] for key in QUANTIZATION_KEYS if config.get(key)), None)
+    if values is None:
+        values = headers.table(_stored_name(module, spec) for module in spec.linears)
     if values is None:
         return None
     method = values.get("quant_method") if isinstance(values, Mapping) else None
@@ -39,9 +53,13 @@ def read_quantization(config: Mapping[str, Any], spec: ModelSpec) -> Quantizatio
         )
     rules = _Rules(values)
     is_head_plain = spec.tied_head or not rules.speak_of_the_head
-    modules = [module for module in spec.linears if module != "head" or not is_head_plain]
     try:
-        found = {module: rules.settings(_stored_name(module, spec)) for module in modules}
+        found = {
+            module: _settings(
+                rules, headers, _stored_name(module, spec), module == "head" and is_head_plain
+            )
+            for module in spec.linears
+        }
     except re.error as error:
         raise UnsupportedModelError(
             f"quantization_config of {spec.architecture} has a pattern that is none: {error.pattern!r} ({error}). "
@@ -49,6 +67,55 @@ def read_quantization(config: Mapping[str, Any], spec: ModelSpec) -> Quantizatio
         ) from None
     linears = {module: settings for module, settings in found.items() if settings is not None}
     return Quantization(method=method.lower(), linears=linears)
+
+
+def _settings(
+    rules: _Rules, headers: _Headers, name: str, is_plain: bool
+) -> Mapping[str, Any] | None:
+    """The parameters of a module, None where it is stored plainly."""
+    shown = headers.is_plain(name)
+    if shown is None:
+        return None if is_plain or rules.is_excluded(name) else rules.settings(name)
+    if shown:
+        return None
+    return rules.settings(name) or rules.common
+
+
+class _Headers:
+    """What names and types of stored tensors show of how linears are stored."""
+
+    def __init__(self, tensors: Mapping[str, TensorInfo]) -> None:
+        self._tensors = tensors
+        self._names = sorted(tensors)
+
+    def is_plain(self, name: str) -> bool | None:
+        """True where the weight of that module is a float; None where there is no such module."""
+        for prefix in (name, name.partition(".")[2]):  # a bare base model lacks the first word
+            found = self._of(prefix) if prefix else []
+            if found:
+                weight = self._tensors.get(f"{prefix}.weight")
+                return weight is not None and weight.dtype.name in _PLAIN_TYPES
+        return None
+
+    def table(self, names: Iterable[str]) -> Mapping[str, Any] | None:
+        """The method of a checkpoint whose producer says nothing of it. Raises UnsupportedModelError."""
+        for name in names:
+            parameters = {found.rpartition(".")[2] for found in self._of(name)}
+            if {"lookup_table", "qweight"} <= parameters:  # SqueezeLLM writes no config
+                return {"quant_method": "squeezellm"}
+            if packed := parameters & _PACKED:
+                raise UnsupportedModelError(
+                    f"{name} is stored packed ({', '.join(sorted(packed))}), but neither config.json nor a file beside "
+                    "it says by which method. Add the producer's quantize_config.json, quant_config.json or "
+                    "quantization_config"
+                )
+        return None
+
+    def _of(self, prefix: str) -> list[str]:
+        """Names of the tensors of a module, but for its bias."""
+        start = bisect_left(self._names, f"{prefix}.")
+        stop = bisect_left(self._names, f"{prefix}/")  # the character behind the dot
+        return [name for name in self._names[start:stop] if name != f"{prefix}.bias"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +130,27 @@ class _Rules:
         keys = (*_EXCLUDED, _GROUPS)
         return bool(self.values.get(_HEAD)) or any(self.values.get(k) is not None for k in keys)
 
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """The parameters that stand for all modules."""
+        return {key: value for key, value in self.values.items() if key not in _OF_THE_READER}
+
     def settings(self, name: str) -> Mapping[str, Any] | None:
-        """The parameters of a module; None where it is stored plainly."""
-        if self._is_excluded(name):
-            return None
-        plain = {key: value for key, value in self.values.items() if key not in _OF_THE_READER}
+        """The parameters of a module; None where they say that it is stored plainly."""
         if groups := self.values.get(_GROUPS):
-            targets = (group for group in groups.values() if _is_target(group, name))
-            return next(({**plain, **group} for group in targets), None)
+            return self._of_group(groups, name)
+        override = self._by_name(name)
+        if override is not None:
+            is_plain = int(override.get("bits") or 0) >= _PLAIN_BITS
+            return None if is_plain else {**self.common, **override}
         for pattern, override in (self.values.get(_OVERRIDES) or {}).items():
             sign, regex = _SIGN.fullmatch(pattern).groups()  # type: ignore[union-attr]  # matches all
             if re.match(regex, name):
-                return None if sign == "-:" else {**plain, **override}
-        return plain
+                return None if sign == "-:" else {**self.common, **override}
+        return self.common
 
-    def _is_excluded(self, name: str) -> bool:
+    def is_excluded(self, name: str) -> bool:
+        """True where a list says that the module is stored plainly."""
         excluded = (word for key in _EXCLUDED for word in self.values.get(key) or ())
         included = self.values.get(_INCLUDED) or ()
         words = [
@@ -85,6 +158,21 @@ class _Rules:
         ]
         is_left_out = bool(words) and not any(_means(word, name) for word in words)
         return is_left_out or any(_means(word, name) for word in excluded)
+
+    def _of_group(self, groups: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+        """Those of the first group that targets the module. A list of targets is a preset that the key names."""
+        for key, group in groups.items():
+            if not isinstance(group, Mapping):
+                group = {"preset": key, "targets": group}
+            if _is_target(group, name):
+                return {**self.common, **group}
+        return None
+
+    def _by_name(self, name: str) -> Mapping[str, Any] | None:
+        table = self.values.get(_BY_NAME) or {}
+        if name in table:
+            return dict(table[name])
+        return next((dict(v) for k, v in table.items() if re.fullmatch(k, name)), None)
 
 
 def _stored_name(module: str, spec: ModelSpec) -> str:

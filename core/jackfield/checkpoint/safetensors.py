@@ -9,6 +9,7 @@ from typing import Any
 from jackfield.checkpoint.generation import FILE as GENERATION
 from jackfield.checkpoint.json_file import read_if_there, read_json
 from jackfield.checkpoint.mapped_file import MappedFile
+from jackfield.checkpoint.quantization_files import with_quantization
 from jackfield.checkpoint.safetensors_header import StoredTensor, parse_header
 from jackfield.decision import Reason
 from jackfield.errors import CheckpointError
@@ -45,7 +46,7 @@ class SafetensorsCheckpoint(Checkpoint):
     """Tensors are views of the mapped files: nothing is copied."""
 
     def __init__(self, files: ModelFiles) -> None:
-        self._config = read_json(files.path / CONFIG)
+        self._config = with_quantization(read_json(files.path / CONFIG), files)
         self._generation = read_if_there(files.find(GENERATION))
         self._places: dict[str, tuple[MappedFile, StoredTensor]] = {}
         self._tensors: dict[str, TensorInfo] = {}
@@ -68,7 +69,7 @@ class SafetensorsCheckpoint(Checkpoint):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The content of config.json."""
+        """The content of config.json, with what a file beside it says of quantization."""
         return self._config
 
     @property

@@ -43,7 +43,7 @@ from jackfield.errors import (
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
 from jackfield.interfaces.platform import ChoicePoint
-from jackfield.interfaces.weights import Checkpoint, WeightFormat
+from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource
 from jackfield.startup.architecture import family, with_architectures
 from jackfield.startup.chooser import Chooser
@@ -58,6 +58,7 @@ class ModelChoice:
 
     files: ModelFiles | None = None
     config: Mapping[str, Any] | None = None  # of the checkpoint, canonical
+    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)  # of the checkpoint
     spec: ModelSpec | None = None
     tokenizer_files: ModelFiles | None = None
     missing_tokenizer: str = ""  # why there is none; token ids still work
@@ -93,7 +94,9 @@ def choose_model(chooser: Chooser, config: EngineConfig) -> ModelChoice:
     if values is None:
         chooser.leave_open(MODELS, "model", "the checkpoint's config")
     else:
-        found.spec = chooser.attempt(lambda: _spec(chooser, values, settings.reference))
+        found.spec = chooser.attempt(
+            lambda: _spec(chooser, values, found.tensors, settings.reference)
+        )
     tokenizer_files = files
     if name := settings.tokenizer:
         tokenizer_files = chooser.attempt(lambda: _resolve(chooser, name, None, "tokenizer"))
@@ -137,6 +140,7 @@ def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[
         opened: Checkpoint = returned(weight_format.open(files), Checkpoint, "open")
         with opened as checkpoint:
             values = dict(returned(checkpoint.config, Mapping, "config"))
+            model.tensors = dict(returned(checkpoint.tensors, Mapping, "tensors"))
             generation = dict(returned(checkpoint.generation, Mapping, "generation"))
     model.sampling = sampling_defaults(generation, f"the generation config of {files.reference!r}")
     names = values.get("architectures") or []
@@ -148,7 +152,9 @@ def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[
     return with_architectures(values, {ref.name for ref in chooser.registry.refs(MODELS)})
 
 
-def _spec(chooser: Chooser, values: Mapping[str, Any], reference: str) -> ModelSpec:
+def _spec(
+    chooser: Chooser, values: Mapping[str, Any], tensors: Mapping[str, TensorInfo], reference: str
+) -> ModelSpec:
     reader = ConfigReader(values)
     architectures = _architectures(values)
     word = None
@@ -169,7 +175,7 @@ def _spec(chooser: Chooser, values: Mapping[str, Any], reference: str) -> ModelS
         spec: ModelSpec = returned(build(reader), ModelSpec, plugin.target.partition(":")[2])
         _check_spec(spec)
     tell_unread(reference, reader.unread)
-    quantization = read_quantization(values, spec)
+    quantization = read_quantization(values, spec, tensors)
     return replace(spec, quantization=quantization) if quantization else spec
 
 

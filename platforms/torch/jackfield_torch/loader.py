@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
-from jackfield.model_spec import ModelSpec, ModuleSource, Split
+from jackfield.model_spec import ModelSpec, ModuleSource, Split, Transform
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.transforms import apply_transforms
@@ -37,6 +37,14 @@ class ModelWeights(ABC):
         The parameter of a module that is itself a tensor is "". Raises CheckpointError naming file, tensor, expected
         and found shape.
         """
+
+    def read_stored(self, module: str, parameter: str) -> Tensor:
+        """A tensor of its own memory, as stored, transforms not undone. Raises CheckpointError."""
+        return self.read(module, parameter)
+
+    def transforms(self, module: str) -> tuple[Transform, ...]:
+        """What `read` undoes for that module."""
+        return ()
 
     def norm_weight(self, module: str, size: int, fill: float) -> Tensor:
         """The weight of a norm in float32; `fill` is what leaves its input alone."""
@@ -64,10 +72,7 @@ class CheckpointWeights(ModelWeights):
 
     def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
         source = self._source(module)
-        info = self._find(source, parameter)
-        if info is None:
-            raise self._missing(module, _full_name(source, parameter), shape)
-        self._used.add(info.name)
+        info = self._take(module, parameter, shape)
         stored = self._copy(info)
         try:
             tensor = apply_transforms(stored, source.transforms)
@@ -79,6 +84,12 @@ class CheckpointWeights(ModelWeights):
         if any(isinstance(transform, Split) for transform in source.transforms):
             self._taken.setdefault(info.name, {})[module] = tensor.numel()
         return tensor
+
+    def read_stored(self, module: str, parameter: str) -> Tensor:
+        return self._copy(self._take(module, parameter, None))
+
+    def transforms(self, module: str) -> tuple[Transform, ...]:
+        return self._source(module).transforms
 
     def finish(self) -> None:
         """Tells once of tensors that nobody asked for: the spec may not be that of this model.
@@ -113,6 +124,15 @@ class CheckpointWeights(ModelWeights):
                 f"checkpoint; its table `modules` has {', '.join(sorted(self._spec.modules))}. "
                 "Add the module to the table of the model plugin."
             ) from None
+
+    def _take(self, module: str, parameter: str, shape: tuple[int, ...] | None) -> TensorInfo:
+        """The tensor of a parameter, which counts as used."""
+        source = self._source(module)
+        info = self._find(source, parameter)
+        if info is None:
+            raise self._missing(module, _full_name(source, parameter), shape)
+        self._used.add(info.name)
+        return info
 
     def _find(self, source: ModuleSource, parameter: str) -> TensorInfo | None:
         """The tensor by its full name, or without its first word: checkpoints of a bare base model lack that."""
@@ -192,6 +212,12 @@ class WeightShard:
             return self._tables[part.name]
         shapes = {"weight": (part.out_size, part.in_size), "bias": (part.out_size,)}
         return self._weights.read(part.name, parameter, shapes.get(parameter))
+
+    def read_stored(self, part: LinearPart, parameter: str) -> Tensor:
+        return self._weights.read_stored(part.name, parameter)
+
+    def transforms(self, part: LinearPart) -> tuple[Transform, ...]:
+        return self._weights.transforms(part.name)
 
     def has(self, part: LinearPart, parameter: str) -> bool:
         return self._weights.has(part.name, parameter)

@@ -5,16 +5,22 @@ import dataclasses
 import pytest
 
 from jackfield.checkpoint.quantization import read_quantization
+from jackfield.dtypes import BFLOAT16, FLOAT8_E4M3, FLOAT16, FLOAT32, INT32
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.model_config import STANDARD_MODULES
+from jackfield.interfaces.weights import TensorInfo
 from jackfield_testing.models import tiny_spec
 
 SPEC = dataclasses.replace(tiny_spec(12), modules=STANDARD_MODULES, tied_head=False)
 IN_LAYERS = set(SPEC.linears) - {"head"}
 
 
+def table(**values):
+    return {"quantization_config": {"quant_method": "acme", **values}}
+
+
 def read(spec=SPEC, **values):
-    return read_quantization({"quantization_config": {"quant_method": "acme", **values}}, spec)
+    return read_quantization(table(**values), spec)
 
 
 def plain(**values):
@@ -133,3 +139,70 @@ def test_a_table_without_a_method_is_refused(value):
 def test_a_broken_pattern_is_refused_by_name():
     with pytest.raises(UnsupportedModelError, match=r"a pattern that is none: '\*\(' "):
         read(dynamic={"-:*(": {}})
+
+
+def headers(**types):
+    """Tensors of layer 1's down projection by parameter and type."""
+    prefix = "model.layers.1.mlp.down_proj"
+    return {
+        (name := f"{prefix}.{parameter}"): TensorInfo(name, dtype, (4, 4), "file")
+        for parameter, dtype in types.items()
+    }
+
+
+def test_what_the_headers_show_goes_before_the_config():
+    down = "layers.1.feed_forward.down"
+    claims, denies = {"bits": 4}, {"bits": 4, "modules_to_not_convert": ["down_proj"]}
+
+    plain = read_quantization(table(**claims), SPEC, headers(weight=BFLOAT16))
+    packed = read_quantization(table(**denies), SPEC, headers(qweight=INT32, scales=FLOAT16))
+    eight = read_quantization(table(**denies), SPEC, headers(weight=FLOAT8_E4M3))
+
+    assert down not in plain.linears
+    assert packed.linears[down] == eight.linears[down] == {"bits": 4}
+    assert "layers.0.feed_forward.down" not in packed.linears
+
+
+def test_a_bare_base_model_shows_its_headers_too():
+    tensors = {name.removeprefix("model."): info for name, info in headers(weight=BFLOAT16).items()}
+
+    assert "layers.1.feed_forward.down" not in read_quantization(table(), SPEC, tensors).linears
+
+
+def test_a_head_that_is_stored_packed_is_quantized_whatever_the_config_says():
+    tensors = {"lm_head.qweight": TensorInfo("lm_head.qweight", INT32, (4, 4), "file")}
+
+    assert "head" in read_quantization(table(lm_head=False), SPEC, tensors).linears
+
+
+def test_look_up_tables_without_a_config_are_squeezellm():
+    found = read_quantization({}, SPEC, headers(qweight=INT32, lookup_table=FLOAT32))
+
+    assert found.method == "squeezellm"
+    assert set(found.linears) >= {"layers.1.feed_forward.down"}
+
+
+def test_packed_weights_that_no_file_explains_are_refused():
+    with pytest.raises(UnsupportedModelError, match=r"down_proj is stored packed \(qweight\)"):
+        read_quantization({}, SPEC, headers(qweight=INT32))
+
+
+def test_parameters_may_stand_by_the_name_of_a_module():
+    extra = {
+        "model.layers.0.mlp.up_proj": {"bits": 8},
+        "model.layers.1.mlp.up_proj": {"bits": 16},
+        r".*\.0\..*down_proj": {"bits": 2},
+    }
+
+    found = read(bits=4, extra_config=extra).linears
+
+    assert found["layers.0.feed_forward.up"] == {"bits": 8}
+    assert "layers.1.feed_forward.up" not in found
+    assert found["layers.0.feed_forward.down"] == {"bits": 2}
+    assert found["layers.1.feed_forward.down"] == {"bits": 4}
+
+
+def test_a_group_may_be_a_preset_and_its_targets():
+    found = read(config_groups={"W4A16": ["Linear"]}).linears
+
+    assert found["layers.0.feed_forward.up"] == {"preset": "W4A16", "targets": ["Linear"]}

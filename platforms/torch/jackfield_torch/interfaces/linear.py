@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from jackfield.model_spec import Transform
 from jackfield_torch.interfaces.quantization import LinearPart
 
 
@@ -24,6 +25,15 @@ class LinearShard(Protocol):
 
         Raises CheckpointError naming file, tensor, expected and found shape.
         """
+
+    def read_stored(self, part: LinearPart, parameter: str) -> Tensor:
+        """The same as it stands in the checkpoint, of any shape: transforms of the spec are not undone.
+
+        For packed parameters, whose axes are none of the weight's. The scheme undoes `transforms` on what it unpacks.
+        """
+
+    def transforms(self, part: LinearPart) -> tuple[Transform, ...]:
+        """What `read` undoes of this part's parameters, in order: a fused matrix is split, heads are permuted."""
 
     def has(self, part: LinearPart, parameter: str) -> bool:
         """True where the checkpoint has that parameter."""
