@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Protocol
 import torch
 from torch import Tensor
+from jackfield.model_spec import Transform
 from jackfield_torch.interfaces.quantization import LinearPart
 class LinearShard(Protocol):
     rank: int
@@ -12,6 +13,12 @@ class LinearShard(Protocol):
     dtype: torch.dtype
 
     def read(self, part: LinearPart, parameter: str) -> Tensor:
+        ...
+
+    def read_stored(self, part: LinearPart, parameter: str) -> Tensor:
+        ...
+
+    def transforms(self, part: LinearPart) -> tuple[Transform, ...]:
         ...
 
     def has(self, part: LinearPart, parameter: str) -> bool:

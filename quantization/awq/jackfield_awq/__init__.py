@@ -1,0 +1,1 @@
+"""AWQ checkpoints for Jackfield: GEMM, GEMV, GEMV-fast and Marlin packings."""

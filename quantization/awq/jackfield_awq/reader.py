@@ -1,0 +1,144 @@
+"""AWQ's tensors in four packings. O outputs, I inputs, G groups.
+
+gemm:       qweight int32 [I, O/8], qzeros int32 [G, O/8], scales [G, O]; eight outputs a word, out of order
+gemv:       qweight int32 [O, I/8], qzeros int32 [O, W], scales [O, 8 W], W words of eight groups, padded
+gemv_fast:  qweight int16 [O/4, I], four outputs a word, inputs out of order; scales, scaled zeros [8 W, O]
+marlin:     qweight int32 [I/16, 2 O], scales [G, O], both in the order of one kernel; symmetric
+
+weight = (code - zero) * scale. Shapes and types tell the packings apart, whatever the config says.
+Source: Lin et al. 2023, *AWQ*; the files of llm-awq, AutoAWQ, GPTQModel and AutoRound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from jackfield.errors import CheckpointError
+from jackfield_awq import marlin
+from jackfield_compact.bits import unpack_bits
+from jackfield_compact.matrix import CompactMatrix
+from jackfield_compact.reading import groups_of_inputs
+from jackfield_compact.tables import integers
+from jackfield_torch.interfaces.linear import LinearShard
+from jackfield_torch.interfaces.quantization import LinearPart
+
+_BITS = 4
+_HALF = 8
+_NIBBLE_OF_OUTPUT = (0, 4, 1, 5, 2, 6, 3, 7)  # in a word of the gemm packing
+
+Read = Callable[[LinearPart, LinearShard, Tensor, Tensor], CompactMatrix]
+
+
+def read_awq(part: LinearPart, shard: LinearShard) -> CompactMatrix:
+    """The matrix of a part as stored. Raises CheckpointError for shapes of no packing."""
+    qweight, scales = (shard.read_stored(part, name) for name in ("qweight", "scales"))
+    return _packing(part, qweight, scales)(part, shard, qweight, scales)
+
+
+def _packing(part: LinearPart, qweight: Tensor, scales: Tensor) -> Read:
+    rows, columns = qweight.shape
+    if qweight.dtype == torch.int16 and columns == part.in_size:
+        return _gemv_fast
+    if rows == part.in_size and scales.shape[1] == 8 * columns:
+        return _gemm
+    if scales.shape[0] == rows and 8 * columns == part.in_size:
+        return _gemv
+    if 16 * rows == part.in_size and 2 * scales.shape[1] == columns:
+        return _marlin
+    raise CheckpointError(
+        f"qweight of {part.name} is {qweight.dtype} of shape {tuple(qweight.shape)} with scales of shape "
+        f"{tuple(scales.shape)}, which is none of AWQ's packings (gemm, gemv, gemv_fast, marlin) for {part.in_size} "
+        "inputs. Fetch the files again"
+    )
+
+
+def _gemm(part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor) -> CompactMatrix:
+    codes_OI = _in_order(qweight).T.contiguous()
+    zero_OG = None
+    if shard.has(part, "qzeros"):
+        zero_OG = _in_order(shard.read_stored(part, "qzeros")).T
+    return _matrix(part, codes_OI, scales.T.contiguous(), zero_OG)
+
+
+def _gemv(part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor) -> CompactMatrix:
+    num_groups = _num_groups(part, scales.shape[1])
+    zero_OG = unpack_bits(shard.read_stored(part, "qzeros"), _BITS, 1, num_groups)
+    codes_OI = unpack_bits(qweight, _BITS, 1, part.in_size)
+    return _matrix(part, codes_OI, scales[:, :num_groups].contiguous(), zero_OG)
+
+
+def _gemv_fast(
+    part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor
+) -> CompactMatrix:
+    num_groups = _num_groups(part, scales.shape[0])
+    name = "scaled_zeros" if shard.has(part, "scaled_zeros") else "qzeros"
+    offset_OG = -shard.read_stored(part, name)[:num_groups].T.float()
+    scale_OG = scales[:num_groups].T.contiguous()
+    # the offset is that of codes from 0, ours are from the middle
+    return CompactMatrix(
+        codes_OI=_interleaved(qweight),
+        bits=_BITS,
+        table=integers(_BITS, _HALF),
+        scale_OG=scale_OG,
+        offset_OG=offset_OG - _HALF * scale_OG.float(),
+        group_I=groups_of_inputs(part.in_size, num_groups, _group_size(part), part.name),
+    )
+
+
+def _marlin(part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor) -> CompactMatrix:
+    codes_OI = marlin.codes(unpack_bits(qweight, _BITS, 1, 8 * qweight.shape[1]), part.in_size)
+    return _matrix(part, codes_OI, marlin.scales(scales).T.contiguous(), None)
+
+
+def _matrix(
+    part: LinearPart, codes_OI: Tensor, scale_OG: Tensor, zero_OG: Tensor | None
+) -> CompactMatrix:
+    num_groups = scale_OG.shape[1]
+    offset_OG = None
+    if zero_OG is not None and bool((zero_OG != _HALF).any()):
+        offset_OG = scale_OG.float() * (zero_OG.float() - _HALF)
+    return CompactMatrix(
+        codes_OI=codes_OI,
+        bits=_BITS,
+        table=integers(_BITS, _HALF),
+        scale_OG=scale_OG,
+        offset_OG=offset_OG,
+        group_I=groups_of_inputs(part.in_size, num_groups, _group_size(part), part.name),
+    )
+
+
+def _in_order(words: Tensor) -> Tensor:
+    """uint8 [rows, 8 * words] of the gemm packing."""
+    nibbles = unpack_bits(words, _BITS, 1, 8 * words.shape[1]).view(len(words), -1, 8)
+    return nibbles[..., list(_NIBBLE_OF_OUTPUT)].flatten(1)
+
+
+def _interleaved(qweight: Tensor) -> Tensor:
+    """uint8 [O, I]: four outputs a word over 64 inputs, of which each 32 are out of order."""
+    shifts = torch.arange(0, 16, _BITS, dtype=torch.int32)
+    nibbles = (qweight.int().unsqueeze(-1) >> shifts) & 15  # [O/4, I, 4]
+    num_rows, num_inputs = qweight.shape
+    kept = nibbles.reshape(num_rows, num_inputs // 64, 4, 64).transpose(1, 2)
+    stored = kept.reshape(4 * num_rows, num_inputs // 32, 4, 2, 4)
+    pairs = stored.transpose(3, 4).reshape(4 * num_rows, num_inputs // 32, 4, 4, 2)
+    return pairs.transpose(2, 3).reshape(4 * num_rows, num_inputs).to(torch.uint8)
+
+
+def _num_groups(part: LinearPart, num_stored: int) -> int:
+    """Of scales that are padded to whole words."""
+    size = _group_size(part)
+    size = size if isinstance(size, int) and size > 0 else part.in_size
+    num_groups = -(-part.in_size // size)
+    if num_groups > num_stored:
+        raise CheckpointError(
+            f"{part.name} has scales for {num_stored} groups; {part.in_size} inputs in groups of {size} need "
+            f"{num_groups}. Correct group_size in the config"
+        )
+    return num_groups
+
+
+def _group_size(part: LinearPart) -> object:
+    return part.settings.get("group_size", part.settings.get("q_group_size", 128))

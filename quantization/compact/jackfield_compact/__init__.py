@@ -1,0 +1,1 @@
+"""Compact weights: what quantization schemes share, from packed bits to the linears that run."""

@@ -1,0 +1,91 @@
+"""What the readers of several formats do alike: groups of inputs, scales of blocks, codes of stored numbers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from jackfield.errors import CheckpointError
+from jackfield_compact.matrix import CompactMatrix
+from jackfield_compact.tables import e2m1, float8, integers
+
+_FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+
+
+def groups_of_inputs(num_inputs: int, num_groups: int, group_size: object, name: str) -> Tensor:
+    """int64 [I], the group of each input: of `group_size`, the last may be smaller; else of equal size.
+
+    What is stored goes before what the config says of the size. Raises CheckpointError.
+    """
+    size = group_size if isinstance(group_size, int) and group_size > 0 else num_inputs
+    if -(-num_inputs // size) != num_groups:
+        if num_groups < 1 or num_inputs % num_groups:
+            raise CheckpointError(
+                f"{name} has scales for {num_groups} groups; its {num_inputs} inputs cannot be cut into so many, and "
+                f"group_size {group_size} says {-(-num_inputs // size)}. Correct group_size in the config, or fetch "
+                "the files again"
+            )
+        size = num_inputs // num_groups
+    return torch.arange(num_inputs) // size
+
+
+def spread_scale(scale: Tensor, shape: tuple[int, int], blocks: object, name: str) -> Tensor:
+    """[O, G] of a scale for all, for each output, for groups of inputs or for blocks of outputs and inputs."""
+    num_outputs, num_inputs = shape
+    if scale.numel() == 1:
+        return scale.reshape(1, 1).expand(num_outputs, 1)
+    if scale.ndim == 1 and len(scale) == num_outputs:
+        return scale.unsqueeze(1)
+    if scale.ndim == 2 and scale.shape[0] == num_outputs:
+        return scale
+    if scale.ndim == 2 and isinstance(blocks, (list, tuple)) and len(blocks) == 2:
+        rows, columns = blocks
+        if (-(-num_outputs // rows), -(-num_inputs // columns)) == tuple(scale.shape):
+            return scale.repeat_interleave(rows, 0)[:num_outputs]
+    raise CheckpointError(
+        f"the scale of {name} has shape {tuple(scale.shape)}, which fits no matrix of {shape} in blocks of {blocks}; "
+        "one scale, one for each output, group or block is allowed. Fetch the config and the files again"
+    )
+
+
+def stored_numbers(
+    weight: Tensor,
+    scale_OG: Tensor,
+    group_I: Tensor,
+    *,
+    bits: int = 8,
+    zero_OG: Tensor | None = None,
+    rounds_inputs: bool = False,
+) -> CompactMatrix:
+    """A matrix of int8 (of `bits` significant ones) or float8 elements with scales."""
+    if weight.dtype in _FLOAT8:
+        codes_OI, table, bits = weight.view(torch.uint8), float8(weight.dtype), 8
+    else:
+        half = 2 ** (bits - 1)
+        codes_OI, table = (weight.to(torch.int16) + half).to(torch.uint8), integers(bits, half)
+    offset_OG = None
+    if zero_OG is not None and bool(zero_OG.any()):
+        offset_OG = zero_OG.float() * scale_OG.float()
+    return CompactMatrix(
+        codes_OI=codes_OI,
+        bits=bits,
+        table=table,
+        scale_OG=scale_OG,
+        offset_OG=offset_OG,
+        group_I=group_I,
+        rounds_inputs=rounds_inputs,
+    )
+
+
+def float4(codes_OI: Tensor, scale_OG: Tensor) -> CompactMatrix:
+    """A matrix of E2M1 elements with scales of equal groups, as NVFP4 (16 inputs) and MXFP4 (32) have them."""
+    size = codes_OI.shape[1] // scale_OG.shape[1]
+    group_I = torch.arange(codes_OI.shape[1]) // size
+    return CompactMatrix(
+        codes_OI=codes_OI, bits=4, table=e2m1(), scale_OG=scale_OG, group_I=group_I
+    )
+
+
+def power_of_two(exponents: Tensor) -> Tensor:
+    """float32 of E8M0 bytes: 2 ** (byte - 127)."""
+    return torch.ldexp(torch.ones(exponents.shape), exponents.int() - 127)

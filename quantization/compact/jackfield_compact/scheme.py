@@ -1,0 +1,57 @@
+"""What the cards of schemes with compact weights share. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jackfield.decision import Reason
+from jackfield.interfaces.card import Facts
+from jackfield_torch.interfaces.quantization import (
+    LinearPart,
+    QuantizationNeed,
+    QuantizationScheme,
+)
+
+if TYPE_CHECKING:  # a card is read where torch is not installed
+    from jackfield_compact.matrix import CompactMatrix
+    from jackfield_torch.interfaces.linear import Linear, LinearShard
+
+
+class CompactScheme(QuantizationScheme):
+    """A scheme that says what it reads; how that is cut, joined and multiplied is the same for all."""
+
+    methods: ClassVar[tuple[str, ...]]  # `quant_method`s that it reads
+
+    @abstractmethod
+    def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
+        """The whole matrix of a part. Raises CheckpointError where it is not stored as the scheme stores it."""
+
+    def load(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
+        """The whole matrix with the transforms of the spec undone."""
+        return self.read(part, shard).undo(shard.transforms(part))
+
+    def check_settings(self, settings: Mapping[str, Any]) -> Iterable[Reason]:
+        """Reasons against parameters of a method; none unless overridden."""
+        return ()
+
+    def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
+        """Refuses other methods, and what `check_settings` refuses."""
+        if need.method not in self.methods:
+            words = " or ".join(self.methods)
+            text = f"reads checkpoints of the method {words}, this one is {need.method}"
+            return (Reason("method", text, f"take a checkpoint made by {words}"),)
+        return tuple(self.check_settings(need.settings))
+
+    def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
+        """True for column-parallel parts of one input that all have a bias, or all have none."""
+        return len({(part.in_size, part.bias) for part in parts}) == 1 and {
+            part.split for part in parts
+        } == {"column"}
+
+    def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
+        """One linear over the parts; one after another where their groups of inputs differ."""
+        from jackfield_compact.build import build_linear
+
+        return build_linear(parts, shard, self.load)

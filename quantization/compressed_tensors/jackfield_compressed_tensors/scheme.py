@@ -1,0 +1,37 @@
+"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jackfield.decision import Reason
+from jackfield_compact.scheme import CompactScheme
+from jackfield_torch.interfaces.quantization import LinearPart
+
+if TYPE_CHECKING:  # a card is read where torch is not installed
+    from jackfield_compact.matrix import CompactMatrix
+    from jackfield_torch.interfaces.linear import LinearShard
+
+
+class CompressedTensorsScheme(CompactScheme):
+    """Whole numbers of 2 to 8 bits, FP8, NVFP4 and MXFP4, packed or one a byte."""
+
+    methods = ("compressed-tensors",)
+    features = frozenset({"quantization.method=compressed-tensors", "quantization.settings"})
+
+    def check_settings(self, settings: Mapping[str, Any]) -> Iterator[Reason]:
+        """Refuses sparse weights and transforms of activations, which are other models."""
+        sparsity = settings.get("sparsity_config") or {}
+        if sparsity.get("format", "dense") != "dense":
+            text = f"reads dense weights, these are {sparsity['format']}"
+            yield Reason("sparsity", text, "take the checkpoint without sparsity")
+        if (settings.get("transform_config") or {}).get("config_groups"):
+            text = "does not transform activations, which transform_config asks for"
+            yield Reason("transform", text, "take a checkpoint without transforms")
+
+    def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
+        """In the format that the tensors show."""
+        from jackfield_compressed_tensors.reader import read_compressed
+
+        return read_compressed(part, shard)

@@ -1,0 +1,54 @@
+"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jackfield.decision import Reason
+from jackfield_compact.scheme import CompactScheme
+from jackfield_torch.interfaces.quantization import LinearPart
+
+if TYPE_CHECKING:  # a card is read where torch is not installed
+    from jackfield_compact.matrix import CompactMatrix
+    from jackfield_torch.interfaces.linear import LinearShard
+
+_ALGORITHMS = ("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO")  # of ModelOpt
+
+
+class Fp8Scheme(CompactScheme):
+    """Weights of eight bits in floating point; those of a plain checkpoint are rounded while they are read.
+
+    Inputs are not rounded: on a processor that would be slower, and the product with the stored weights is exact.
+    """
+
+    methods = ("fp8", "fbgemm_fp8", "modelopt", "none")
+    features = frozenset(
+        {
+            "quantization.method=fp8",
+            "quantization.method=fbgemm_fp8",
+            "quantization.method=modelopt",
+            "quantization.settings",
+        }
+    )
+
+    def check_settings(self, settings: Mapping[str, Any]) -> Iterator[Reason]:
+        """Refuses ModelOpt's other formats."""
+        algorithm = settings.get("quant_algo", _ALGORITHMS[0])
+        if algorithm not in _ALGORITHMS:
+            text = f"reads {', '.join(_ALGORITHMS)} of ModelOpt, this is {algorithm}"
+            yield Reason("format", text, "install the scheme of that format, e.g. jackfield-nvfp4")
+
+    def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
+        """weight in float8 and its scales."""
+        from jackfield_fp8.reader import read_fp8
+
+        return read_fp8(part, shard)
+
+    def load(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
+        """What is stored in float8, and plain weights rounded to it."""
+        from jackfield_fp8.reader import has_scale, round_to_fp8
+
+        if part.settings or has_scale(part, shard):
+            return super().load(part, shard)
+        return round_to_fp8(shard.read(part, "weight"))

@@ -1,0 +1,1 @@
+"""Any plain model in four bits while it loads, for Jackfield."""

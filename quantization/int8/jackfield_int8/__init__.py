@@ -1,0 +1,1 @@
+"""Any plain model in eight bits while it loads, for Jackfield."""

@@ -1,0 +1,1 @@
+"""NVFP4 checkpoints of ModelOpt for Jackfield."""

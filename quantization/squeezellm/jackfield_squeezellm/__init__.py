@@ -1,0 +1,1 @@
+"""SqueezeLLM checkpoints for Jackfield: look-up tables per output, dense and sparse."""
