@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # plain_readers and rounding, for the tests of all schemes
 
 CHECKPOINTS = Path(__file__).parents[3] / "shared" / "checkpoints"
 

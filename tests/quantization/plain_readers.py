@@ -101,7 +101,7 @@ def gptq(t, settings):
     unpack = planes if form == "gptq_p" else stream
     scales = number(t["scales"])  # [G, O]
     num_groups, num_outputs = scales.shape
-    num_inputs = t["qweight"].shape[0] * 32 // bits
+    num_inputs = len(t["g_idx"]) if "g_idx" in t else t["qweight"].shape[0] * 32 // bits
     codes = unpack(t["qweight"].T.contiguous(), bits, num_inputs)  # [O, I]
     zeros = unpack(t["qzeros"], bits, num_outputs)  # [G, O]
     if form == "gptq":

@@ -1,13 +1,13 @@
 """Every checkpoint that another tool made gives the logits of its weights, dequantised plainly, and those of the tool."""
 
 import dataclasses
-import sys
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import torch
+from plain_readers import plain_weights
 from safetensors.torch import load_file
 
 from jackfield.checkpoint.quantization import read_quantization
@@ -23,9 +23,6 @@ from jackfield_torch.interfaces.quantization import QuantizationNeed
 from jackfield_torch.loader import CheckpointWeights, ModelWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
-
-sys.path.insert(0, str(Path(__file__).parent))
-from plain_readers import plain_weights
 
 CHECKPOINTS = Path(__file__).parents[3] / "shared" / "checkpoints"
 NAMES = sorted(

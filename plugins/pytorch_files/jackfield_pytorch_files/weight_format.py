@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from jackfield_pytorch_files.pickle_tables import View, read_tables
 
 CONFIG = "config.json"
 _PATTERNS = ("pytorch_model*.bin", "*.pt", "*.pth")
+_NUMBERED = re.compile(r"-(\d+)-of-(\d+)$")  # pytorch_model-00001-of-00002.bin
 _LOCAL_HEADER = 30  # bytes before the name of an entry in a zip archive
 _AGAIN = "Download it again, or convert the model to safetensors"
 
@@ -57,7 +59,9 @@ class PytorchCheckpoint(Checkpoint):
         self._tensors: dict[str, TensorInfo] = {}
         self._maps: list[MappedFile] = []
         try:
-            for path in _weight_files(files):
+            paths = _weight_files(files)
+            _check_all_there(paths)
+            for path in paths:
                 self._open(path)
             if not self._tensors:
                 raise CheckpointError(
@@ -146,6 +150,18 @@ def _in_order(data: memoryview, view: View) -> bytes:
     for size, stride in zip(view.shape, view.strides, strict=True):
         offsets = [offset + index * stride for offset in offsets for index in range(size)]
     return b"".join(data[offset * width : (offset + 1) * width] for offset in offsets)
+
+
+def _check_all_there(paths: tuple[Path, ...]) -> None:
+    """Raise CheckpointError where files are numbered and one is missing."""
+    numbers = [found for path in paths if (found := _NUMBERED.search(path.stem))]
+    count = max((int(found[2]) for found in numbers), default=0)
+    missing = set(range(1, count + 1)) - {int(found[1]) for found in numbers}
+    if missing:
+        raise CheckpointError(
+            f"{paths[0].parent} lacks file {', '.join(map(str, sorted(missing)))} of {count} of the model's weights. "
+            "Download it"
+        )
 
 
 def _weight_files(files: ModelFiles) -> tuple[Path, ...]:

@@ -21,17 +21,17 @@ class ReferenceLinear(Linear):
         self._num_inputs = matrix.shape[1]
         self._is_paired = matrix.bits <= _NIBBLE
         codes_OI = _paired(matrix.codes_OI) if self._is_paired else matrix.codes_OI
-        self._codes_OI = codes_OI.to(device)
-        self._table = matrix.table.to(device)
-        self._scale_OG = matrix.scale_OG.to(device)
-        self._offset_OG = None if matrix.offset_OG is None else matrix.offset_OG.to(device)
+        self._codes_OI = _own(codes_OI, device)
+        self._table = _own(matrix.table, device)
+        self._scale_OG = _own(matrix.scale_OG, device)
+        self._offset_OG = None if matrix.offset_OG is None else _own(matrix.offset_OG, device)
         self._group_I = matrix.group_I.int().to(device)
         self._outliers = None
         if matrix.outliers is not None:
             counts = matrix.outliers.starts.diff().long()
             rows = torch.arange(len(counts)).repeat_interleave(counts)
             index = torch.stack([rows, matrix.outliers.inputs.long()]).to(device)
-            self._outliers = index, matrix.outliers.values.to(device)
+            self._outliers = index, _own(matrix.outliers.values, device)
         self._bias_O = None if bias_O is None else bias_O.to(device, dtype)
 
     def __call__(self, x_TI: Tensor) -> Tensor:
@@ -54,6 +54,16 @@ class ReferenceLinear(Linear):
             (rows, inputs), values = self._outliers
             weight_OI.index_put_((rows, inputs), values, accumulate=True)
         return weight_OI
+
+
+def _own(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device, in memory that holds nothing else."""
+    moved = tensor.to(device)
+    return (
+        moved.clone(memory_format=torch.contiguous_format)
+        if moved is tensor
+        else moved.contiguous()
+    )
 
 
 def _paired(codes_OI: Tensor) -> Tensor:
