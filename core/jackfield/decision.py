@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from itertools import groupby
+from typing import Any, cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,27 @@ class Decision:
             rows.append(f"  {verdict:<12} {names} [{place}]")
             rows += [f"      {reason}" for reason in reasons]
         return "\n".join([self.line(), *rows])
+
+
+def decision_of(values: Mapping[str, Any]) -> Decision:
+    """The decision that `dataclasses.asdict` and JSON made of one, by this version or by a newer one.
+
+    Keys that are not known are left out; a verdict that is not known stays text. Raises KeyError and TypeError.
+    """
+
+    def candidate(values: Mapping[str, Any]) -> Candidate:
+        word, reasons = values["verdict"], (_known(Reason, r) for r in values["reasons"])
+        verdict = Verdict(word) if word in list(Verdict) else cast(Verdict, str(word))
+        made = {"verdict": verdict, "reasons": tuple(Reason(**reason) for reason in reasons)}
+        return Candidate(**{**_known(Candidate, values), **made})
+
+    known = _known(Decision, values)
+    lists = {name: tuple(known.get(name, ())) for name in ("covers", "features")}
+    return Decision(**{**known, **lists, "candidates": tuple(map(candidate, values["candidates"]))})
+
+
+def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {item.name: values[item.name] for item in fields(cls) if item.name in values}
 
 
 def summary(decisions: Iterable[Decision]) -> str:

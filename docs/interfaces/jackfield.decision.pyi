@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from enum import StrEnum
+from typing import Any
 @dataclass(frozen=True, slots=True)
 class Reason:
     code: str
@@ -42,5 +43,7 @@ class Decision:
 
     def report(self) -> str:
         ...
+def decision_of(values: Mapping[str, Any]) -> Decision:
+    ...
 def summary(decisions: Iterable[Decision]) -> str:
     ...

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jackfield.cli.tables import print_table
-from jackfield.decision import Decision
-from jackfield.discovery.comparison import decision_of
+from jackfield.decision import Decision, decision_of
 
 
 def print_explanation(document: Mapping[str, Any], *, with_facts: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -24,56 +24,38 @@ def check_attributes(card: Any) -> None:
                     )
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_features(value: Any) -> bool:
-    return isinstance(value, Set) and all(map(_is_text, value))
+def _is_each(values: Any, expected: type) -> bool:
+    return isinstance(values, Set | Mapping | tuple) and all(
+        isinstance(v, expected) for v in values
+    )
 
 
 def _is_options(value: Any) -> bool:
     return value is None or (isinstance(value, type) and is_dataclass(value))
 
 
-def _is_precedence(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _is_serves(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(
-        _is_text(name) and _is_each(majors, int) for name, majors in value.items()
-    )
-
-
-def _is_bases(value: Any) -> bool:
-    return isinstance(value, Mapping) and _is_each(value, str) and _is_each(value.values(), type)
-
-
-def _is_each(values: Any, expected: type) -> bool:
+def _is_mapping(value: Any, is_right: Callable[[Any], bool]) -> bool:
+    """True for a mapping of names to what is right."""
     return (
-        isinstance(values, Iterable)
-        and not isinstance(values, str)
-        and all(isinstance(value, expected) for value in values)
+        isinstance(value, Mapping) and _is_each(value, str) and all(map(is_right, value.values()))
     )
 
 
-_Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
-_RULES: Mapping[type, _Rules] = {
+_BOOL = (lambda value: isinstance(value, bool), "True or False")
+_FEATURES = (lambda v: isinstance(v, Set) and _is_each(v, str), "a frozenset of names")
+_MAJORS = (
+    lambda v: _is_mapping(v, lambda m: _is_each(m, int)),
+    "a mapping of kinds to tuples of majors",
+)
+_BASES = (lambda v: _is_mapping(v, lambda b: isinstance(b, type)), "a mapping of kinds to classes")
+_NUMBER = (lambda v: isinstance(v, int | float) and math.isfinite(v), "a finite number")
+_RULES: Mapping[type, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     Card: {
-        "features": (_is_features, "a frozenset of names"),
+        "features": _FEATURES,
         "options": (_is_options, "a dataclass or None"),
-        "facts_last": (_is_bool, "True or False"),
-        "only_named": (_is_bool, "True or False"),
+        "facts_last": _BOOL,
+        "only_named": _BOOL,
     },
-    Platform: {
-        "serves": (_is_serves, "a mapping of kinds to tuples of majors"),
-        "bases": (_is_bases, "a mapping of kinds to classes"),
-        "precedence": (_is_precedence, "a finite number"),
-    },
-    Command: {"summary": (_is_text, "text")},
+    Platform: {"serves": _MAJORS, "bases": _BASES, "precedence": _NUMBER},
+    Command: {"summary": (lambda value: isinstance(value, str), "text")},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 
 from jackfield.activation import PluginRef
 from jackfield.config.schema import PluginSettings
@@ -59,7 +60,7 @@ class PluginFilter:
         known = {word for ref in plugins for word in (ref.distribution, ref.name)}
         pairs = {f"{ref.name}@{ref.distribution}" for ref in plugins}
         for word in self._idle_words(plugins):
-            near = list(filter(_Slip(word).is_of, pairs if "@" in word else known))
+            near = [x for x in (pairs if "@" in word else known) if _is_slip(word, x)]
             if near:
                 raise PluginNotFound(
                     f"plugins.deny names {word!r}, which is not installed{did_you_mean(word, near)} "
@@ -92,28 +93,18 @@ class PluginFilter:
                 )
 
 
-class _Slip:
-    """One letter too many, too few, another or swapped with the next. Digits count: qwen2 is no slip of qwen3."""
-
-    def __init__(self, word: str) -> None:
-        self._word = _plain(word)
-
-    def is_of(self, known: str) -> bool:
-        """True where `known` was meant. Case, dashes and the `jackfield-` in front are not even a slip."""
-        ours, theirs = self._word, _plain(known)
-        if ours == theirs:
-            return True
-        if min(len(ours), len(theirs)) < _MIN_LETTERS or _digits(ours) != _digits(theirs):
-            return False
-        if len(ours) == len(theirs):
-            first, *others = (i for i, letter in enumerate(ours) if letter != theirs[i])
-            swapped = theirs[first + 1 : first + 2] + theirs[first]
-            return not others or ours == theirs[:first] + swapped + theirs[first + 2 :]
-        short, long = sorted((ours, theirs), key=len)
-        return any(short == long[:i] + long[i + 1 :] for i in range(len(long)))
+_MIN_LETTERS = 4  # whether a shorter word is a slip of another nobody can say
+_LIKENESS = 0.75  # of two words of which one is a slip of the other, as difflib counts
 
 
-_MIN_LETTERS = 4  # of two shorter words nobody can say
+def _is_slip(word: str, known: str) -> bool:
+    """True if `known` was meant. Case, dashes and the `jackfield-` in front do not count; digits do (qwen2, qwen3)."""
+    ours, theirs = _plain(word), _plain(known)
+    if ours == theirs:
+        return True
+    if min(len(ours), len(theirs)) < _MIN_LETTERS or _digits(ours) != _digits(theirs):
+        return False
+    return SequenceMatcher(None, ours, theirs).ratio() >= _LIKENESS
 
 
 def _plain(word: str) -> str:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -79,18 +77,26 @@ def check_local(plugins: Iterable[PluginRef], installed: Iterable[PluginRef]) ->
 
 def import_local(ref: PluginRef) -> ModuleType:
     """The module of a local plugin, if its file is still the one of the plan. Raises PluginLoadError."""
-    module = ref.target.partition(":")[0]
-    if file_sha256(module) != ref.content_sha256:
+    name = ref.target.partition(":")[0]
+    if file_sha256(name) != ref.content_sha256:
         raise PluginLoadError(
-            f"the file of the local plugin {ref.name} ({module}) is not the one that was selected: "
+            f"the file of the local plugin {ref.name} ({name}) is not the one that was selected: "
             "its content differs. Start the engine again, and give all machines the same file"
         )
-    return _import(module)
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+    if getattr(module, "__file__", None) != _find(name)[0]:
+        raise ImportError(f"another module is already loaded as {name!r}; rename the file")
+    return module
 
 
 def file_sha256(module: str) -> str:
     """Hash of the file of a module, which is not imported."""
-    origin = _find(module).origin
+    origin, _ = _find(module)
     if origin is None:
         raise PluginNotFound(
             f"the local plugin's module {module!r} is a folder; name a module in it"
@@ -98,62 +104,20 @@ def file_sha256(module: str) -> str:
     return hashlib.sha256(Path(origin).read_bytes()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    origin: str | None  # the file; None for a folder without __init__.py
-    folders: tuple[str, ...]  # of a package's modules
+def _find(module: str) -> tuple[str | None, list[str]]:
+    """The file of a module, None for a folder, and the folders of a package's modules.
 
-
-def _find(module: str) -> _Found:
-    """Where a module stands, part by part: `importlib.util.find_spec` would import its parents."""
+    It is looked up part by part: `importlib.util.find_spec` would import its parents.
+    """
     importlib.invalidate_caches()
-    found = _Found(None, (str(Path.cwd()), *sys.path))
+    origin, folders = None, [str(Path.cwd()), *sys.path]
     for part in module.split("."):
-        spec = PathFinder.find_spec(part, found.folders)
+        spec = PathFinder.find_spec(part, folders)
         if spec is None:
             raise PluginNotFound(
                 f"no module {module!r} for a local plugin in the folder {Path.cwd()} or on sys.path. "
                 "Start in the folder of the file, or add that folder to PYTHONPATH"
             )
         origin = spec.origin if spec.has_location else None
-        found = _Found(origin, tuple(spec.submodule_search_locations or ()))
-    return found
-
-
-def _import(name: str) -> ModuleType:
-    parent, _, tail = name.rpartition(".")
-    if not parent:
-        return _import_one(name)
-    package, module = _import(parent), _import_one(name)
-    setattr(package, tail, module)  # as the import statement does
-    return module
-
-
-def _import_one(name: str) -> ModuleType:
-    found = _find(name)
-    loaded = sys.modules.get(name)
-    if loaded is not None:
-        if getattr(loaded, "__file__", None) != found.origin:
-            raise ImportError(f"another module is already loaded as {name!r}; rename the file")
-        return loaded
-    if found.origin is None:
-        folder = ModuleType(name)
-        folder.__path__ = list(found.folders)
-        return sys.modules.setdefault(name, folder)
-    return _execute(name, found)
-
-
-def _execute(name: str, found: _Found) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        name, found.origin, submodule_search_locations=list(found.folders) or None
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+        folders = list(spec.submodule_search_locations or ())
+    return origin, folders

@@ -10,49 +10,31 @@ from threading import Lock
 from typing import TextIO
 
 _STDOUT, _STDERR = 1, 2  # file descriptors
-
-
-class _Switch:
-    """Counts who is inside: the first that comes switches, the last that leaves puts it back."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._num_inside = 0
-        self._stdout: TextIO = sys.stdout
-        self._descriptor: int | None = None
-
-    def enter(self) -> None:
-        with self._lock:
-            self._num_inside += 1
-            if self._num_inside == 1:
-                self._stdout, self._descriptor = sys.stdout, _switched()
-                sys.stdout = sys.stderr
-
-    def leave(self) -> None:
-        with self._lock:
-            self._num_inside -= 1
-            if self._num_inside:
-                return
-            sys.stdout = self._stdout
-            if self._descriptor is not None:
-                os.dup2(self._descriptor, _STDOUT)
-                os.close(self._descriptor)
-
-
-_switch = _Switch()  # a process has one standard output
+_lock = Lock()
+_inside: list[
+    tuple[TextIO, int | None]
+] = []  # what it led to before, once for each thread that is inside
 
 
 @contextmanager
 def prints_to_stderr() -> Iterator[None]:
     """Send what is printed here to standard error, also what native code and child processes print.
 
-    Engines may be opened in several threads at once.
+    Engines may be opened in several threads at once: the first that comes switches, the last that leaves puts it back.
     """
-    _switch.enter()
+    with _lock:
+        _inside.append(_inside[0] if _inside else (sys.stdout, _switched()))
+        sys.stdout = sys.stderr
     try:
         yield
     finally:
-        _switch.leave()
+        with _lock:
+            stdout, descriptor = _inside.pop()
+            if not _inside:
+                sys.stdout = stdout
+                if descriptor is not None:
+                    os.dup2(descriptor, _STDOUT)
+                    os.close(descriptor)
 
 
 def _switched() -> int | None:

@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from jackfield.decision import Candidate, Decision, Reason, Verdict
-from jackfield.discovery.comparison import compare, decision_of, version_changes
+from jackfield.decision import Candidate, Decision, Reason, Verdict, decision_of
+from jackfield.discovery.comparison import compare, version_changes
 
 CPU = Candidate(name="cpu", distribution="acme", version="1.0", verdict=Verdict.CHOSEN)
 GPU = Candidate(
@@ -99,9 +99,9 @@ def test_another_version_alone_is_told_once_for_each_distribution():
     ]
 
     assert compare([DECISION, layers], later) == ()
-    assert [str(change) for change in version_changes([DECISION, layers], later)] == [
-        "other: 2.0 -> 3.0",
-        "acme: 1.0 -> 3.0",
+    assert version_changes([DECISION, layers], later) == [
+        ("other", "2.0", "3.0"),
+        ("acme", "1.0", "3.0"),
     ]
 
 
