@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jackfield.cli.tables import print_table
+from jackfield.cli.tables import gib, print_table
 from jackfield.decision import Decision, decision_of
 
 
@@ -62,7 +62,7 @@ def _print_facts(facts: Mapping[str, Mapping[str, Any]]) -> None:
 def _print_memory(document: Mapping[str, Any]) -> None:
     memory = document["memory"]
     values = {setting["key"]: setting["value"] for setting in document["settings"]}
-    print(f"\nweights: {_mib(memory['weight_bytes'])} in {values['model.dtype']}")
+    print(f"\nweights: {gib(memory['weight_bytes'])} in {values['model.dtype']}")
     for number, size in enumerate(memory["block_bytes"]):
         print(f"cache group {number}: {size:,} bytes a block of {memory['block_size']} tokens")
     print(f"cache: {_cache_line(memory)}")
@@ -73,9 +73,12 @@ def _cache_line(memory: Mapping[str, Any]) -> str:
         return str(memory["problem"])
     if memory["cache_tokens"] is not None:
         return f"{memory['cache_tokens']:,} tokens"
-    most = memory["max_cache_tokens"]
-    room = "" if most is None else f"; at most {most:,} tokens fit beside the weights"
-    return f"decided once the weights are loaded{room}"
+    most, length = memory["max_cache_tokens"], memory.get("max_length")
+    if most is None:
+        return "decided once the weights are loaded"
+    size = f" in {gib(memory['cache_bytes'])}" if memory.get("cache_bytes") else ""
+    room = f"about {most:,} tokens{size}, decided once the weights are loaded"
+    return f"{room}; a request has {length:,} tokens at most" if length else room
 
 
 def _print_list(title: str, lines: list[str]) -> None:
@@ -87,7 +90,3 @@ def _print_list(title: str, lines: list[str]) -> None:
 
 def _with_remedy(note: Mapping[str, Any]) -> str:
     return f"{note['text']}: {note['remedy']}" if note["remedy"] else str(note["text"])
-
-
-def _mib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**20:,.1f} MiB"

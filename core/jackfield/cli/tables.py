@@ -23,3 +23,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
     console.print(table)
+
+
+def gib(num_bytes: int) -> str:
+    """A size for people: 1.50 GiB, or in MiB where it is smaller than a tenth of one."""
+    return (
+        f"{num_bytes / 2**30:,.2f} GiB"
+        if num_bytes >= 2**30 / 10
+        else f"{num_bytes / 2**20:,.1f} MiB"
+    )

@@ -39,6 +39,7 @@ class Engine:
     def __init__(self, blueprint: Blueprint) -> None:
         self._error: BaseException | None = None
         self._run: Running | None = Running(blueprint)
+        blueprint = self._run.parts.blueprint
         self.observers, failed = _observers(blueprint)
         self._blueprint = _with_failed(blueprint, failed)
         logger.info("ready: %s", summary(self.decisions))

@@ -16,8 +16,9 @@ from jackfield.engine.step_loop import StepLoop
 from jackfield.errors import RequestError
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.scheduler import SchedulerStats
-from jackfield.startup.assembly import assemble, max_length
+from jackfield.startup.assembly import assemble
 from jackfield.startup.blueprint import Blueprint
+from jackfield.startup.cache_size import max_length
 from jackfield.step import StepPlan, StepResult
 
 
@@ -44,7 +45,7 @@ class Running:
         self.input = InputProcessor(
             tokenizer,
             vocab_size=blueprint.spec.vocab_size,
-            max_length=max_length(config),
+            max_length=max_length(self.parts.blueprint.loaded),
             defaults=blueprint.model.sampling,
             unscaled_length=blueprint.spec.unscaled_length,
             missing_tokenizer=blueprint.model.missing_tokenizer,

@@ -100,7 +100,7 @@ class CacheBudget:
         return OutOfMemoryError(
             f"the cache cannot hold one request of model.max_length={self.max_length} tokens: that takes "
             f"{_in_mib(needed)}, the cache has {_in_mib(cache_bytes)}; {fits} tokens would fit. To go on, "
-            f"{shorter}raise cache.memory_bytes or cache.memory_fraction, or use a narrower cache.dtype"
+            f"{shorter}raise cache.memory_bytes, or use a narrower cache.dtype"
         )
 
 

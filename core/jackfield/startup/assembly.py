@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jackfield.activation import PluginRef
-from jackfield.config import EngineConfig
 from jackfield.discovery.kinds import EXECUTORS, SCHEDULERS
 from jackfield.discovery.loading import FAULTS, calling, describe, returned
 from jackfield.executor.patience import patience
 from jackfield.interfaces.executor import Executor
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.interfaces.worker import WorkerReport
-from jackfield.kv_cache import BlockManager, CacheBudget
+from jackfield.kv_cache import BlockManager
 from jackfield.scheduler import Scheduler
 from jackfield.startup.blueprint import Blueprint
+from jackfield.startup.cache_size import max_length, size_cache
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 class Parts:
     """What an engine runs with; gone after `close()`."""
 
+    blueprint: Blueprint  # with the length of requests that the cache can hold
     executor: Executor
     report: WorkerReport
     num_blocks: tuple[int, ...]  # of each cache group
@@ -46,7 +47,8 @@ def assemble(blueprint: Blueprint) -> Parts:
             with calling(plugin, "start"), patience(f"{name} to load the weights"):
                 report: WorkerReport = returned(executor.start(), WorkerReport, "start")
         opened = tokenizer.result() if tokenizer is not None else None
-        num_blocks = _num_blocks(blueprint.config, report, executor.depth)
+        loaded, num_blocks = size_cache(blueprint.loaded, report, executor.depth)
+        blueprint = replace(blueprint, loaded=loaded)
         with calling(plugin, "make a cache with"), patience(f"{name} to make its cache"):
             executor.allocate(num_blocks)
         return _parts(blueprint, executor, report, num_blocks, opened)
@@ -79,10 +81,11 @@ def _parts(
         blocks,
         report.limits,
         blueprint.make_policy(),
-        max_length=max_length(config),
+        max_length=max_length(blueprint.loaded),
         policy_name=describe(blueprint.plugin(SCHEDULERS)),
     )
     return Parts(
+        blueprint=blueprint,
         executor=executor,
         report=report,
         num_blocks=num_blocks,
@@ -90,27 +93,3 @@ def _parts(
         scheduler=scheduler,
         tokenizer=tokenizer,
     )
-
-
-def max_length(config: EngineConfig) -> int:
-    """Tokens of one request, prompt and output."""
-    length = config.model.max_length
-    assert length is not None, "a blueprint's config has its length resolved"
-    return length
-
-
-def _num_blocks(config: EngineConfig, report: WorkerReport, depth: int) -> tuple[int, ...]:
-    """Blocks of each cache group. Raises OutOfMemoryError where one request does not fit."""
-    scheduler, cache = config.scheduler, config.cache
-    budget = CacheBudget(
-        groups=report.groups,
-        block_size=cache.block_size,
-        max_length=max_length(config),
-        max_rows=min(scheduler.max_rows, report.limits.max_rows),
-        max_step_tokens=min(scheduler.max_step_tokens, report.limits.max_step_tokens),
-        depth=depth,
-    )
-    if cache.num_blocks is not None:
-        return budget.in_proportion(cache.num_blocks)
-    cache_bytes = report.cache_bytes if cache.memory_bytes is None else cache.memory_bytes
-    return budget.split(cache_bytes, report.block_bytes)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from math import prod
 
 from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, parse_dtype
 from jackfield.errors import JackfieldError
-from jackfield.interfaces.card import Facts
 from jackfield.interfaces.weights import TensorInfo
 from jackfield.kv_cache.sizing import CacheBudget
 from jackfield.model_spec import ModelSpec
 from jackfield.startup.blueprint import Blueprint
+from jackfield.startup.cache_size import shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,10 @@ class MemoryEstimate:
     num_blocks: tuple[int, ...] | None  # of each group, where the settings fix it
     cache_tokens: int | None  # that the first group holds then
     max_cache_tokens: int | None  # that fit beside the weights, where the platform knows its memory
+    cache_bytes: int | None = None  # that the platform would take then
+    max_length: int | None = (
+        None  # tokens of a request: of the model, or fewer where the cache holds no more
+    )
     problem: str = ""  # why the cache would not fit
 
 
@@ -50,12 +55,14 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         max_step_tokens=config.scheduler.max_step_tokens,
         depth=config.executor.depth,
     )
+    cache_bytes = _cache_bytes(blueprint, weight_bytes)
+    fitting = shortened(blueprint.loaded, budget, cache_bytes or sys.maxsize, block_bytes)
     num_blocks, problem = None, ""
     try:
         if config.cache.num_blocks is not None:
-            num_blocks = budget.in_proportion(config.cache.num_blocks)
+            num_blocks = fitting.in_proportion(config.cache.num_blocks)
         elif config.cache.memory_bytes is not None:
-            num_blocks = budget.split(config.cache.memory_bytes, block_bytes)
+            num_blocks = fitting.split(config.cache.memory_bytes, block_bytes)
     except JackfieldError as error:
         problem = str(error)
     return MemoryEstimate(
@@ -64,9 +71,25 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         block_bytes=block_bytes,
         num_blocks=num_blocks,
         cache_tokens=num_blocks[0] * config.cache.block_size if num_blocks else None,
-        max_cache_tokens=_most_tokens(blueprint.facts, weight_bytes, budget, block_bytes),
+        max_cache_tokens=_most_tokens(cache_bytes, fitting, block_bytes),
+        cache_bytes=cache_bytes,
+        max_length=fitting.max_length,
         problem=problem,
     )
+
+
+def _cache_bytes(blueprint: Blueprint, weight_bytes: int) -> int | None:
+    """What the settings say, else the platform's share of what the weights leave free, as its facts state it."""
+    cache, facts = blueprint.config.cache, blueprint.facts
+    if cache.memory_bytes is not None:
+        return cache.memory_bytes
+    available = facts.get("available_bytes")
+    if not isinstance(available, int):
+        return None
+    share, most = facts.get("cache_fraction"), facts.get("cache_most_bytes")
+    fraction = share if isinstance(share, float) else cache.memory_fraction
+    free = max(0, int((available - weight_bytes) * fraction))
+    return min(free, most) if isinstance(most, int) else free
 
 
 def _loaded_bytes(info: TensorInfo, width: int) -> int:
@@ -76,13 +99,12 @@ def _loaded_bytes(info: TensorInfo, width: int) -> int:
 
 
 def _most_tokens(
-    facts: Facts, weight_bytes: int, budget: CacheBudget, block_bytes: tuple[int, ...]
+    cache_bytes: int | None, budget: CacheBudget, block_bytes: tuple[int, ...]
 ) -> int | None:
-    available = facts.get("available_bytes")
-    if not isinstance(available, int):
+    if cache_bytes is None:
         return None
     try:
-        return budget.split(available - weight_bytes, block_bytes)[0] * budget.block_size
+        return budget.split(cache_bytes, block_bytes)[0] * budget.block_size
     except JackfieldError:
         return 0  # not one request of the configured length
 

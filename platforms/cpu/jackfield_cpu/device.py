@@ -8,9 +8,6 @@ from jackfield.config import CacheSettings
 from jackfield_cpu import machine
 from jackfield_torch.device import Device
 
-_FRACTION = 0.25  # of the memory that is free: a host has other work than this engine
-_MOST_BYTES = 4 << 30
-
 
 class CpuDevice(Device):
     """The processor with a number of threads."""
@@ -28,7 +25,8 @@ class CpuDevice(Device):
         """A quarter of the free memory, 4 GiB at most, and no more than is useful, unless the settings say."""
         if settings.memory_bytes is not None:
             return settings.memory_bytes
-        return min(int(machine.available_bytes() * _FRACTION), _MOST_BYTES, useful_bytes)
+        free = int(machine.available_bytes() * machine.CACHE_FRACTION)
+        return min(free, machine.CACHE_MOST_BYTES, useful_bytes)
 
     def details(self) -> dict[str, str]:
         """Processor and threads."""

@@ -10,6 +10,8 @@ from jackfield_cpu.cgroups import Cgroups
 
 _CPUINFO = Path("/proc/cpuinfo")
 _THREADS = "OMP_NUM_THREADS"
+CACHE_FRACTION = 0.25  # of the memory that is free: a host has other work than this engine
+CACHE_MOST_BYTES = 4 << 30
 CORES = "the cores that this process may use"
 _MEMINFO = Path("/proc/meminfo")
 # Vector extensions that decide what is fast; the words of /proc/cpuinfo on x86 and on ARM.

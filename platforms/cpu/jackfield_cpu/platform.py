@@ -36,6 +36,8 @@ class CpuPlatform(TorchPlatform):
             "threads": threads,
             "threads_from": why,
             "available_bytes": machine.available_bytes(),
+            "cache_fraction": machine.CACHE_FRACTION,
+            "cache_most_bytes": machine.CACHE_MOST_BYTES,
             **{extension: extension in has for extension in machine.EXTENSIONS},
         }
 

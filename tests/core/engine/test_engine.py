@@ -167,7 +167,19 @@ def test_a_prompt_and_its_answer_end_at_the_length_of_the_model(engine):
 
 def test_a_cache_too_small_for_one_request_fails_at_the_start(open_engine):
     with pytest.raises(OutOfMemoryError, match="num_blocks"):
-        open_engine(**{"cache.num_blocks": 3})
+        open_engine(**{"cache.num_blocks": 3, "model.max_length": 64})
+
+
+def test_requests_are_as_long_as_the_cache_holds_where_nobody_set_their_length(open_engine, caplog):
+    engine = open_engine(**{"cache.num_blocks": 3})
+
+    most = 3 * engine.config.cache.block_size
+    assert engine.config.model.max_length == most
+    assert f"requests can have {most} tokens, not the " in caplog.text
+    assert "raise cache.memory_bytes" in caplog.text
+    ask(engine, prompt="a", max_tokens=None)
+    ((ids,),) = [answers(engine).values()]
+    assert len(ids) == most - len(engine.tokenizer.encode("a"))
 
 
 def test_the_cache_is_as_large_as_its_memory(open_engine):

@@ -1,0 +1,73 @@
+"""How large the cache is, and how long a request can be with it where nobody said how long it must be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from jackfield.config import Layer, LoadedConfig
+from jackfield.interfaces.worker import WorkerReport
+from jackfield.kv_cache import CacheBudget
+
+logger = logging.getLogger(__name__)
+LENGTH = "model.max_length"
+_LEAST_BLOCKS = 2  # of a request; with less there is nothing to shorten to
+
+
+def size_cache(
+    loaded: LoadedConfig, report: WorkerReport, depth: int
+) -> tuple[LoadedConfig, tuple[int, ...]]:
+    """The settings with the length of requests that the cache can hold, and the blocks of each group.
+
+    Raises OutOfMemoryError where a length that somebody set does not fit, or nothing does.
+    """
+    scheduler, cache = loaded.config.scheduler, loaded.config.cache
+    budget = CacheBudget(
+        groups=report.groups,
+        block_size=cache.block_size,
+        max_length=max_length(loaded),
+        max_rows=min(scheduler.max_rows, report.limits.max_rows),
+        max_step_tokens=min(scheduler.max_step_tokens, report.limits.max_step_tokens),
+        depth=depth,
+    )
+    cache_bytes = report.cache_bytes if cache.memory_bytes is None else cache.memory_bytes
+    fitting = shortened(loaded, budget, cache_bytes, report.block_bytes)
+    if fitting.max_length < budget.max_length:
+        logger.warning("%s", in_words(fitting.max_length, budget.max_length, cache_bytes))
+        value = {LENGTH: fitting.max_length}
+        loaded = loaded.with_derived("what the cache holds", value)
+    if cache.num_blocks is not None:
+        return loaded, fitting.in_proportion(cache.num_blocks)
+    return loaded, fitting.split(cache_bytes, report.block_bytes)
+
+
+def max_length(loaded: LoadedConfig) -> int:
+    """Tokens of one request, prompt and output."""
+    length = loaded.config.model.max_length
+    assert length is not None, "a blueprint's config has its length resolved"
+    return length
+
+
+def shortened(
+    loaded: LoadedConfig, budget: CacheBudget, cache_bytes: int, block_bytes: Sequence[int]
+) -> CacheBudget:
+    """The budget with requests as long as the cache can hold; as it is where somebody set their length."""
+    if loaded.provenance[LENGTH].layer is not Layer.DERIVED:
+        return budget
+    num_blocks = loaded.config.cache.num_blocks
+    if num_blocks is not None:
+        fits = min(num_blocks * budget.block_size, budget.max_length)
+    else:
+        fits = budget.longest(cache_bytes, block_bytes)
+    is_useful = fits >= min(_LEAST_BLOCKS * budget.block_size, budget.max_length)
+    return replace(budget, max_length=fits) if is_useful else budget
+
+
+def in_words(fits: int, wanted: int, cache_bytes: int) -> str:
+    """One line that says what was shortened and how to get more."""
+    return (
+        f"requests can have {fits:,} tokens, not the {wanted:,} of the model: that is what the cache of "
+        f"{cache_bytes / 2**30:,.1f} GiB holds. For longer ones raise cache.memory_bytes (--set cache.memory_bytes=...); "
+        f"to be told nothing, set model.max_length={fits}"
+    )
