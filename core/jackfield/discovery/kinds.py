@@ -11,7 +11,9 @@ from jackfield.interfaces.executor import ExecutorFactory
 from jackfield.interfaces.model_source import ModelSource
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.interfaces.reasoning_parser import ReasoningParser
 from jackfield.interfaces.tokenizer import TokenizerFormat
+from jackfield.interfaces.tool_parser import ToolParser
 from jackfield.interfaces.weights import WeightFormat
 
 PLATFORMS = "jackfield.platforms"
@@ -53,12 +55,12 @@ _SERVED = (
     Kind(name=SCHEDULERS, word="scheduling policy", base=SchedulingPolicy),
     Kind(name=HOOKS, word="hook", base=object),
     Kind(name=COMMANDS, word="command", base=Command),
+    Kind(name=TOOL_PARSERS, word="tool parser", base=ToolParser, by_check=True),
+    Kind(name=REASONING_PARSERS, word="reasoning parser", base=ReasoningParser, by_check=True),
 )
 _RESERVED = (
     Kind(name="jackfield.speculators", word="speculator", majors=()),
     Kind(name="jackfield.structured_output", word="structured output", majors=()),
-    Kind(name=TOOL_PARSERS, word="tool parser", majors=()),
-    Kind(name=REASONING_PARSERS, word="reasoning parser", majors=()),
     Kind(name="jackfield.kv_stores", word="cache store", majors=()),
     Kind(name="jackfield.endpoints", word="endpoint", majors=()),
 )

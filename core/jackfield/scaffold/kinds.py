@@ -93,6 +93,18 @@ _ALL = (
         runs_models=False,
     ),
     PackageKind(
+        word="tool-parser",
+        group="jackfield.tool_parsers.v1",
+        target="parser:${Name}Parser",
+        summary="Reads the calls of tools that $name models write, for Jackfield.",
+    ),
+    PackageKind(
+        word="reasoning-parser",
+        group="jackfield.reasoning_parsers.v1",
+        target="parser:${Name}Parser",
+        summary="Tells thoughts from answers of $name models, for Jackfield.",
+    ),
+    PackageKind(
         word="platform",
         group="jackfield.platforms.v1",
         target="platform:${Name}Platform",

@@ -97,7 +97,8 @@ def serving(folder: Path, *words: str, env=None, model=None):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("server")) as server:
+    parsers = ("--tool-call-parser", "hermes", "--reasoning-parser", "qwen3")
+    with serving(tmp_path_factory.mktemp("server"), *parsers) as server:
         yield server
 
 
