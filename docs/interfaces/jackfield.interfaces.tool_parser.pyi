@@ -1,4 +1,4 @@
-# Part of: jackfield 0.1
+# Part of: jackfield.tool_parsers.v1
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Mapping

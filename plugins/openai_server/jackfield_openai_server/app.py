@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jackfield_openai_server.errors import ApiError, answer_error
+from jackfield.errors import JackfieldError
+from jackfield_openai_server.errors import ApiError, ClientGone, answer_error
 from jackfield_openai_server.gate import Gate
 from jackfield_openai_server.openapi import OPERATIONS, document
 from jackfield_openai_server.state import ServerState
@@ -52,8 +53,9 @@ def make_app(state: ServerState, begin: Life, end: Life) -> Starlette:
         middleware=middleware,
         exception_handlers={
             HTTPException: _answer_http,
-            Exception: answer_error,
-            ApiError: answer_error,
+            JackfieldError: answer_error,  # of all its subclasses
+            ClientGone: answer_error,
+            Exception: answer_error,  # a fault of ours: it is raised again and logged
         },
         lifespan=life,
     )

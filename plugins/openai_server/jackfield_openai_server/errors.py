@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +9,6 @@ from starlette.responses import Response
 from jackfield.errors import EngineError, JackfieldError, RequestError
 from jackfield_openai_server.protocol.common import ErrorDetails, ErrorResponse
 
-logger = logging.getLogger(__name__)
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -71,7 +68,6 @@ def as_api_error(error: Exception) -> ApiError:
         return _of_request(str(error))
     if isinstance(error, EngineError):
         return ApiError(503, str(error), code="engine_unavailable", retry_after_s=5)
-    logger.error("an endpoint failed", exc_info=error)
     return ApiError(500, f"the server failed: {type(error).__name__}; its log says more")
 
 

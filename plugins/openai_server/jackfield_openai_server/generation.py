@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from jackfield_openai_server.engine.messages import Delta, Finish
+from jackfield_openai_server.engine.messages import Begin, Delta
 from jackfield_openai_server.engine.stream import RequestStream
 from jackfield_openai_server.errors import ApiError
 from jackfield_openai_server.metrics import RequestTimer
@@ -54,7 +54,7 @@ class Generation:
                     self.num_output_tokens += num_tokens
                     timer.moved(num_tokens)
                     yield deltas
-            timer.finished(stream.finish)
+            timer.finished(stream.begin)
         except TimeoutError:
             raise ApiError(
                 504, f"no answer within the deadline of {self._deadline_s:g} s", code="deadline"
@@ -72,7 +72,7 @@ class Generation:
 
     async def collect(self) -> list[list[Delta]]:
         """All deltas, by output."""
-        outputs: list[list[Delta]] = [[] for _ in range(self._stream.submit.sampling.get("n", 1))]
+        outputs: list[list[Delta]] = [[] for _ in range(self._stream.submit.sampling.get("n") or 1)]
         async with aclosing(self.deltas()) as batches:
             async for deltas in batches:
                 for delta in deltas:
@@ -80,14 +80,14 @@ class Generation:
         return outputs
 
     @property
-    def finish(self) -> Finish | None:
-        """What the engine said at the end; None before."""
-        return self._stream.finish
+    def begin(self) -> Begin | None:
+        """What the engine said with the first token; None before."""
+        return self._stream.begin
 
     def usage(self) -> Usage:
         """The tokens so far."""
-        finish = self.finish
-        details = PromptTokensDetails(finish.num_cached_tokens) if finish else None
+        begin = self.begin
+        details = PromptTokensDetails(begin.num_cached_tokens) if begin else None
         reasoning = self.num_reasoning_tokens
         return Usage(
             self.num_prompt_tokens,

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from jackfield_openai_server.engine.client import EngineClient
-from jackfield_openai_server.engine.messages import Finish
+from jackfield_openai_server.engine.messages import Begin
 from jackfield_openai_server.served import ServedModels
 
 _TTFT_S = (
@@ -120,20 +120,16 @@ class RequestTimer:
         self._last_s = now_s
         self._num_tokens += num_tokens
 
-    def finished(self, finish: Finish | None) -> None:
+    def finished(self, begin: Begin | None) -> None:
         """The request came to its end."""
         metrics, name = self._metrics, self._labels
         metrics.whole_s.labels(name).observe(self._last_s - self._began_s)
         if self._num_tokens > 1:
             mean_s = (self._last_s - self._first_s) / (self._num_tokens - 1)
             metrics.token_s.labels(name).observe(mean_s)
-        if (
-            finish is not None
-            and finish.first_token_s is not None
-            and finish.finished_s is not None
-        ):
-            metrics.queue_s.labels(name).observe(finish.first_token_s)
-            metrics.decode_s.labels(name).observe(finish.finished_s - finish.first_token_s)
+        if begin is not None:
+            metrics.queue_s.labels(name).observe(begin.first_token_s)
+            metrics.decode_s.labels(name).observe(self._last_s - self._first_s)
         self._close("finished")
 
     def close(self) -> None:

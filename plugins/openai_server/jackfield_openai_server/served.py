@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.errors import JackfieldError
+from jackfield.errors import EngineError
 from jackfield.interfaces.reasoning_parser import ChatFormat
 from jackfield_openai_server.engine.client import EngineClient
 from jackfield_openai_server.engine.messages import Open, Opened
@@ -99,11 +99,12 @@ class ServedModel:
             return self.engine.submit(
                 self._truncated(prompt, request.truncate_prompt_tokens),
                 sampling,
+                lambda params: self.text.maker(prompt, params),
                 priority=priority,
                 cache_salt=salt + (request.cache_salt or ""),
                 stream=bool(request.stream),
             )
-        except JackfieldError:
+        except EngineError:
             raise self._not_ready() from None
 
     def _truncated(self, prompt: list[int], limit: int | None) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
@@ -12,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from jackfield.errors import JackfieldError
 from jackfield_openai_server.errors import ClientGone, as_api_error
 from jackfield_openai_server.protocol.common import ErrorResponse
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 DONE = b"data: [DONE]\n\n"
 _HEADERS = [
@@ -96,6 +99,8 @@ class EventStream(Response):
                 async for piece in events:
                     await self._send(send, piece)
             except Exception as error:  # the status is out: what went wrong is the last event
+                if not isinstance(error, JackfieldError):
+                    logger.exception("a stream failed")
                 await self._send(send, self._failed(error))
             await send({"type": "http.response.body", "body": b""})
         finally:

@@ -13,7 +13,11 @@ from jackfield.discovery.loading import FAULTS, load_target
 from jackfield.errors import ConfigError, RequestError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
+from jackfield.sampling import SamplingParams
+from jackfield.text.output_text import OutputText
+from jackfield.text.pieces import Pieces
 from jackfield_openai_server.engine.messages import Opened
+from jackfield_openai_server.engine.stream import MakeText
 
 T = TypeVar("T")
 
@@ -25,6 +29,7 @@ class TextService:
         self._missing = opened.missing_tokenizer
         self._encoder = _open(opened)
         self._decoder = _open(opened)  # a tokenizer is used from one thread at a time
+        self._pieces = None if self._decoder is None else Pieces(self._decoder)
         self._template = None if template_file is None else _read(template_file)
         self._thread = ThreadPoolExecutor(1, "jackfield-text")
 
@@ -56,6 +61,13 @@ class TextService:
         if self._decoder is None:
             return f"token_id:{token_id}"
         return self._decoder.decode([token_id], skip_special_tokens=False)
+
+    def maker(self, prompt: Sequence[int], sampling: SamplingParams) -> MakeText:
+        """Makes the texts of the outputs of one request; used in the event loop only."""
+        decoder, pieces = self._decoder, self._pieces
+        if decoder is None or pieces is None:
+            return lambda: None
+        return lambda: OutputText(decoder, prompt, sampling, pieces)
 
     @property
     def template(self) -> str:

@@ -75,11 +75,11 @@ class ChatAnswer:
         choices = [self._choice(index, merged) for index, merged in enumerate(outputs)]
         completion = ChatCompletion(self._id, self._created, self._name, choices)
         completion.usage = self._generation.usage()
-        finish = self._generation.finish
+        begin = self._generation.begin
         if self._request.return_token_ids:
             completion.prompt_token_ids = self._generation.prompt_token_ids
-        if self._request.prompt_logprobs is not None and finish and finish.prompt_logprobs:
-            completion.prompt_logprobs = prompt_logprobs(finish.prompt_logprobs, self._names)
+        if self._request.prompt_logprobs is not None and begin and begin.prompt_logprobs:
+            completion.prompt_logprobs = prompt_logprobs(begin.prompt_logprobs, self._names)
         return completion
 
     def _choice(self, index: int, merged: Merged) -> ChatChoice:

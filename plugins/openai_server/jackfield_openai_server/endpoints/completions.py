@@ -143,7 +143,7 @@ class _Answer:
         choice = CompletionChoice(index, echo + ("" if hidden else merged.text))
         choice.finish_reason = "length" if hidden else merged.finish_reason
         choice.stop_reason = merged.stop_reason
-        found = generation.finish.prompt_logprobs if generation.finish else None
+        found = generation.begin.prompt_logprobs if generation.begin else None
         if num_top is not None:
             entries = [
                 *((found or []) if prompt else []),

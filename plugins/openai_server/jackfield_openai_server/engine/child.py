@@ -1,4 +1,4 @@
-"""The process of the engine: threads that step and make text, one that reads requests, one that writes what came."""
+"""The process of the engine: one thread steps, one reads requests, one writes what came of them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import msgspec
 
 from jackfield.cli.settings import load_from_words
-from jackfield.client.engine_thread import EngineThread
 from jackfield.discovery.kinds import TOKENIZERS
-from jackfield.engine.deltas import Delta, OpenRequest
+from jackfield.engine.deltas import Delta as EngineDelta
+from jackfield.engine.deltas import OpenRequest
 from jackfield.engine.engine import Engine
-from jackfield.errors import EngineError, JackfieldError
+from jackfield.errors import JackfieldError
+from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
 from jackfield.startup.blueprint import Blueprint, make_blueprint
-from jackfield_openai_server.engine.following import read
 from jackfield_openai_server.engine.messages import (
     Abort,
+    Begin,
     Failed,
     Figures,
     FrameBuffer,
@@ -33,11 +34,13 @@ from jackfield_openai_server.engine.messages import (
     Open,
     Opened,
     Refusal,
+    Stop,
     Submit,
     ToEngine,
     ToServer,
     frame,
 )
+from jackfield_openai_server.engine.wire import begin_of, wire_delta
 
 _FIGURES_S = 0.5  # between two messages with figures
 _READ_BYTES = 1 << 18
@@ -49,7 +52,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the server drains, then closes
     connection = socket.socket(fileno=int(sys.argv[1]))
     messages: SimpleQueue[ToServer | None] = SimpleQueue()
-    commands: SimpleQueue[ToEngine | BaseException | None] = SimpleQueue()
+    commands: SimpleQueue[ToEngine | None] = SimpleQueue()
     threading.Thread(target=_read, args=(connection, commands), daemon=True).start()
     writer = threading.Thread(target=_write, args=(connection, messages), daemon=True)
     writer.start()
@@ -64,65 +67,99 @@ def main() -> None:
 
 
 def _serve(
-    opening: Open,
-    commands: SimpleQueue[ToEngine | BaseException | None],
-    send: Callable[[ToServer], None],
+    opening: Open, commands: SimpleQueue[ToEngine | None], send: Callable[[ToServer], None]
 ) -> None:
     blueprint = make_blueprint(load_from_words(opening.words))
     with Engine(blueprint) as engine:
         send(_opened(blueprint, engine))
-        EngineServer(engine, commands, send).run()
+        EngineLoop(engine, commands, send).run()
 
 
-class EngineServer:
-    """Obeys the server while the engine steps on another thread; what moves goes out from the thread that makes text."""
+class EngineLoop:
+    """Steps while there is work; requests come in and are withdrawn between steps. Text is made by the server."""
 
     def __init__(
         self,
         engine: Engine,
-        commands: SimpleQueue[ToEngine | BaseException | None],
+        commands: SimpleQueue[ToEngine | None],
         send: Callable[[ToServer], None],
     ) -> None:
         self._engine = engine
-        self._thread = EngineThread(engine)
         self._commands = commands
-        self.send = send
-        self._open: dict[int, Asked] = {}
+        self._send = send
+        self._open: dict[int, OpenRequest] = {}
+        self._untold: set[int] = set()  # requests without a token so far
+        self._refused: list[Refusal] = []
+        self._is_ending = False
+        self._figures_s = 0.0  # when figures were sent
+        # Observers of requests that ended are told their text; without them nobody here makes any.
+        wants_text = engine.observers.wants_requests
+        self._text = engine.text_maker(_finish_nothing) if wants_text else None
 
     def run(self) -> None:
         """Until the server closes the connection. Raises what ends the engine."""
-        try:
-            self._tell_figures()
-            while (command := self._next()) is not None:
-                if isinstance(command, Submit):
-                    self._add(command)
-                elif isinstance(command, Abort):
-                    self._abort(command.id)
-                elif isinstance(command, BaseException):
-                    raise command
-        finally:
-            self._thread.close()
-
-    def end(self, error: BaseException) -> None:
-        """The engine has ended; called by another thread."""
-        self._commands.put(error)
-
-    def forget(self, request_id: int) -> None:
-        """A request that has ended; called by another thread."""
-        self._open.pop(request_id, None)
-
-    def _next(self) -> ToEngine | BaseException | None:
-        """The next command; figures are told meanwhile, while there is work."""
+        engine = self._engine
         while True:
-            try:
-                return self._commands.get(
-                    timeout=_FIGURES_S if self._engine.has_unfinished else None
-                )
-            except Empty:
-                self._tell_figures()
+            is_idle = not engine.has_unfinished and not engine.num_in_flight
+            if is_idle:
+                self._tell_figures(time.monotonic())
+            self._obey(wait=is_idle)
+            if self._is_ending:
+                return
+            deltas = engine.step()
+            if deltas or self._refused:
+                self._tell(deltas)
+            now_s = time.monotonic()
+            if now_s - self._figures_s > _FIGURES_S:
+                self._tell_figures(now_s)
+
+    def _tell(self, deltas: Sequence[EngineDelta]) -> None:
+        """What came of a step. It is encoded by another thread."""
+        begun: list[Begin] = []
+        if self._untold:
+            for delta in deltas:
+                request_id = int(delta.request.request_id)
+                if request_id in self._untold:
+                    self._untold.discard(request_id)
+                    begun.append(begin_of(request_id, delta))
+        for delta in deltas:
+            if delta.ending is not None and delta.request.num_open == 0:
+                self._open.pop(int(delta.request.request_id), None)
+        refused, self._refused = self._refused, []
+        self._send(Moved([wire_delta(delta) for delta in deltas], begun, refused))
+        if self._text is not None:
+            self._text.make(deltas)
+
+    def _obey(self, *, wait: bool) -> None:
+        """All commands that have come; `wait` for one if there is none."""
+        commands = self._commands
+        if wait:
+            self._do(commands.get())
+        while not commands.empty():
+            self._do(commands.get())
+
+    def _do(self, command: ToEngine | None) -> None:
+        if isinstance(command, Submit):
+            self._add(command)
+        elif isinstance(command, Abort):
+            self._open.pop(command.id, None)
+            self._untold.discard(command.id)
+            deltas = self._engine.abort(str(command.id))
+            if self._text is not None:
+                self._text.make(deltas)
+        elif isinstance(command, Stop):
+            self._stop(command)
+        else:
+            self._is_ending = True
+
+    def _stop(self, stop: Stop) -> None:
+        request = self._open.get(stop.id)
+        if request is not None:
+            self._engine.finish(request.outputs[stop.index], FinishReason.STOP, stop.text)
+            if request.num_open == 0:
+                del self._open[stop.id]
 
     def _add(self, submit: Submit) -> None:
-        asked = Asked(submit.id, self)
         try:
             request = self._engine.input.process(
                 submit.prompt,
@@ -131,23 +168,19 @@ class EngineServer:
                 priority=submit.priority,
                 cache_salt=submit.cache_salt,
             )
+            self._open[submit.id] = self._engine.add_request(request, stream=submit.stream)
+            self._untold.add(submit.id)
         except Exception as error:  # of this request alone
-            asked.fail(error)
-            return
-        self._open[submit.id] = asked
-        self._thread.add(request, asked, stream=submit.stream)
+            text = str(error) if isinstance(error, JackfieldError) else repr(error)
+            self._refused.append(Refusal(submit.id, type(error).__name__, text))
+            if not self._engine.has_unfinished:
+                self._tell(())
 
-    def _abort(self, request_id: int) -> None:
-        asked = self._open.pop(request_id, None)
-        if asked is not None:
-            asked.is_left = True
-            if asked.request is not None:
-                self._thread.withdraw(asked.request)
-
-    def _tell_figures(self) -> None:
+    def _tell_figures(self, now_s: float) -> None:
+        self._figures_s = now_s
         stats = self._engine.stats
         scheduler = stats.scheduler
-        self.send(
+        self._send(
             Figures(
                 num_steps=stats.num_steps,
                 num_tokens=stats.num_tokens,
@@ -161,44 +194,11 @@ class EngineServer:
         )
 
 
-class Asked:
-    """The receiver of one request's deltas; those of all requests go out in one message a step."""
-
-    __slots__ = ("home", "id", "is_left", "request")
-
-    def __init__(self, request_id: int, server: EngineServer) -> None:
-        self.id = request_id
-        self.home = server
-        self.is_left = False  # nobody waits for it
-        self.request: OpenRequest | None = None
-
-    def taken(self, request: OpenRequest) -> None:
-        """The engine has it."""
-        self.request = request
-        if self.is_left:
-            self.home._thread.withdraw(request)
-
-    def hand_over(self, deltas: Sequence[Delta]) -> bool:
-        """Tell the server what moved."""
-        self.home.send(Moved(*read(deltas), []))
-        for delta in deltas:
-            if delta.is_last:
-                self.home.forget(int(delta.request.request_id))
-        return True
-
-    def fail(self, error: BaseException) -> None:
-        """Refuse the request, or end all where the engine has ended."""
-        self.home.forget(self.id)
-        if isinstance(error, EngineError):
-            self.home.end(error)
-        else:
-            text = str(error) if isinstance(error, JackfieldError) else repr(error)
-            self.home.send(Moved([], [], [Refusal(self.id, type(error).__name__, text)]))
+def _finish_nothing(*_: object) -> None:
+    """The server finds stop strings, and says so."""
 
 
-def _read(
-    connection: socket.socket, commands: SimpleQueue[ToEngine | BaseException | None]
-) -> None:
+def _read(connection: socket.socket, commands: SimpleQueue[ToEngine | None]) -> None:
     """Pass on what the server says. When it has gone this process ends, whatever it is doing."""
     decoder = msgspec.msgpack.Decoder(ToEngine)
     frames = FrameBuffer()

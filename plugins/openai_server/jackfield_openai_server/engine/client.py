@@ -6,11 +6,12 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jackfield import errors
 from jackfield.errors import EngineClosedError, EngineError, JackfieldError
+from jackfield.sampling import SamplingParams
 from jackfield_openai_server.engine.messages import (
     Abort,
     Failed,
@@ -18,11 +19,12 @@ from jackfield_openai_server.engine.messages import (
     Moved,
     Open,
     Opened,
+    Stop,
     Submit,
     ToServer,
 )
 from jackfield_openai_server.engine.process import EngineProcess
-from jackfield_openai_server.engine.stream import RequestStream
+from jackfield_openai_server.engine.stream import MakeText, RequestStream
 
 logger = logging.getLogger(__name__)
 
@@ -91,18 +93,20 @@ class EngineClient:
         self,
         prompt: list[int],
         sampling: Mapping[str, Any],
+        make_text: Callable[[SamplingParams], MakeText],
         *,
         priority: int = 0,
         cache_salt: str = "",
         stream: bool = True,
     ) -> RequestStream:
-        """Ask for a request. Raises EngineError while there is no engine."""
+        """Ask for a request. Raises RequestError where it is wrong, EngineError while there is no engine."""
         if self._is_closing:
             raise EngineClosedError("the server is shutting down")
         if self._process is None or not self._is_ready:
             raise EngineError(f"the engine is not ready: {self.error or 'it is loading'}")
+        params = SamplingParams.from_mapping(sampling)
         request = Submit(next(self._ids), prompt, dict(sampling), priority, cache_salt, stream)
-        found = RequestStream(request)
+        found = RequestStream(request, make_text(params), includes_stop=params.include_stop)
         if not self._streams:
             self._moved_s = time.monotonic()
         self._streams[request.id] = found
@@ -146,15 +150,21 @@ class EngineClient:
     def _distribute(self, moved: Moved) -> None:
         self._moved_s = time.monotonic()
         streams = self._streams
-        for delta in moved.deltas:
-            if (stream := streams.get(delta.id)) is not None:
-                if not stream.has_begun:
-                    self._leave_queue(stream)
-                stream.put(delta)
-        for finish in moved.finished:
-            if (stream := streams.pop(finish.id, None)) is not None:
+        for begin in moved.begun:
+            if (stream := streams.get(begin.id)) is not None:
+                stream.begin = begin
                 self._leave_queue(stream)
-                stream.end(finish)
+        for delta in moved.deltas:
+            stream = streams.get(delta.id)
+            if stream is None:
+                continue
+            stop = stream.put(delta)
+            if stop is not None and self._process is not None:
+                self._process.send(Stop(delta.id, delta.index, stop))
+            if not stream.is_open:
+                del streams[delta.id]
+                if stream.num_open and self._process is not None:  # it failed here
+                    self._process.send(Abort(delta.id))
         for refusal in moved.refused:
             if (stream := streams.pop(refusal.id, None)) is not None:
                 self._leave_queue(stream)

@@ -34,6 +34,14 @@ class Abort(msgspec.Struct, array_like=True, tag=2):
     id: int
 
 
+class Stop(msgspec.Struct, array_like=True, tag=3):
+    """To the engine: a stop string stands in the text of an output, which ends with it."""
+
+    id: int  # of the request
+    index: int  # of the output
+    text: str  # the stop string
+
+
 class Opened(msgspec.Struct, array_like=True, tag=0):
     """To the server: the engine is ready."""
 
@@ -63,25 +71,21 @@ class Delta(msgspec.Struct, array_like=True):
 
     id: int  # of the request
     index: int  # of the output
-    text: str
     token_ids: list[int]
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     error: str | None = None
     # of each token, where asked for: id, logprob, rank, most likely ids and their logprobs
     logprobs: list[tuple[int, float, int, list[int], list[float]]] | None = None
+    text: str = ""  # filled in by the server
 
 
-class Finish(msgspec.Struct, array_like=True):
-    """A request has ended, all its outputs."""
+class Begin(msgspec.Struct, array_like=True):
+    """What is known of a request with its first tokens."""
 
     id: int
-    num_prompt_tokens: int
-    num_cached_tokens: int
-    num_preemptions: int
-    # seconds from arrival in the engine
-    first_token_s: float | None = None
-    finished_s: float | None = None
+    num_cached_tokens: int  # of its prompt
+    first_token_s: float  # seconds from arrival in the engine
     prompt_logprobs: list[tuple[int, float, int, list[int], list[float]] | None] | None = None
 
 
@@ -97,7 +101,7 @@ class Moved(msgspec.Struct, array_like=True, tag=2):
     """To the server: what came of a step, for all requests at once."""
 
     deltas: list[Delta]
-    finished: list[Finish]
+    begun: list[Begin]
     refused: list[Refusal]
 
 
@@ -114,7 +118,7 @@ class Figures(msgspec.Struct, array_like=True, tag=3):
     num_cached_tokens: int  # of these, found in the cache
 
 
-ToEngine: TypeAlias = Open | Submit | Abort
+ToEngine: TypeAlias = Open | Submit | Abort | Stop
 ToServer: TypeAlias = Opened | Failed | Moved | Figures
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,0 +1,55 @@
+"""From what the engine gives to what crosses to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jackfield.engine.deltas import Delta as EngineDelta
+from jackfield.step import TokenLogprobs
+from jackfield_openai_server.engine.messages import Begin, Delta
+
+Entry = tuple[int, float, int, list[int], list[float]]
+
+
+def wire_delta(delta: EngineDelta) -> Delta:
+    """What one output gained."""
+    output = delta.output
+    request_id = int(output.open_request.request.request_id)
+    if delta.ending is None and delta.logprobs is None:
+        return Delta(request_id, output.index, delta.token_ids)
+    reason, logprobs = delta.finish_reason, delta.logprobs
+    return Delta(
+        request_id,
+        output.index,
+        delta.token_ids,
+        None if reason is None else str(reason),
+        delta.stop_reason,
+        delta.error,
+        None if logprobs is None else [_entry(entry) for entry in logprobs],
+    )
+
+
+def begin_of(request_id: int, delta: EngineDelta) -> Begin:
+    """What is known with the first tokens of a request."""
+    request = delta.request
+    first = request.outputs[0]
+    found: Sequence[TokenLogprobs | None] | None = first.prompt_logprobs
+    if found is not None and len(found) < first.num_prompt_tokens:
+        found = None  # not complete: the request failed
+    first_token_s = request.first_token_s or request.arrived_s
+    return Begin(
+        request_id,
+        first.num_cached_tokens,
+        first_token_s - request.arrived_s,
+        None if found is None else [None if entry is None else _entry(entry) for entry in found],
+    )
+
+
+def _entry(entry: TokenLogprobs) -> Entry:
+    return (
+        entry.token_id,
+        entry.logprob,
+        entry.rank,
+        list(entry.top_ids),
+        list(entry.top_logprobs),
+    )
