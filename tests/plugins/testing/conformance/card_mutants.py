@@ -19,11 +19,6 @@ class OpaqueFacts(Sound):
         return {"sizes": [1, 2]}
 
 
-class EndlessFacts(Sound):
-    def probe(self):
-        return {"speed": float("inf")}
-
-
 class RestlessFacts(Sound):
     _count = itertools.count()
 
@@ -43,26 +38,6 @@ class Moody(Sound):
         return (Reason("mood", "not today"),) if next(self._count) % 2 else ()
 
 
-class Scribbler(Sound):
-    def check(self, need, facts):
-        facts["asked"] = True
-        return ()
-
-
-class Curt(Sound):
-    def check(self, need, facts):
-        return (Reason("no", ""),)
-
-
-class Listing(Sound):
-    def check(self, need, facts):
-        return ["no"]
-
-
-class Unnamed(Sound):
-    features = frozenset({"Everything that is asked"})
-
-
 class Misspelling(Sound):
     features = frozenset({"sampling.top_kk"})
 
@@ -70,10 +45,6 @@ class Misspelling(Sound):
 @dataclass
 class Changeable:
     size: int = 1
-
-
-class OpenOptions(Sound):
-    options = Changeable
 
 
 class Importing(Sound):

@@ -22,24 +22,6 @@ class Sound(Command):
         return 0
 
 
-class Wordless(Sound):
-    summary = " "
-
-
-class Rambling(Sound):
-    summary = "greet somebody\nand say a lot about it"
-
-
-class Coloured(Sound):
-    summary = "\x1b[31mgreet somebody\x1b[0m"
-
-
-class Talking(Sound):
-    def add_arguments(self, parser):
-        super().add_arguments(parser)
-        print("declared")
-
-
 class Meddling(Sound):
     def add_arguments(self, parser):
         super().add_arguments(parser)
@@ -60,17 +42,6 @@ class Percent(Sound):
         parser.add_argument("name", help="100% of them")
 
 
-class Undocumented(Sound):
-    def add_arguments(self, parser):
-        kinds = parser.add_subparsers(dest="kind")
-        kinds.add_parser("warm").add_argument("name")
-
-
-class Taking(Sound):
-    def add_arguments(self, parser):
-        parser.add_argument("--command", help="what to do")
-
-
 class Heavy(Sound):
     def add_arguments(self, parser):
         super().add_arguments(parser)
@@ -80,22 +51,6 @@ class Heavy(Sound):
 class Greedy(Sound):
     def add_arguments(self, parser):
         parser.add_argument("name", nargs=argparse.REMAINDER, help="anything")
-
-
-class Speechless(Sound):
-    def run(self, arguments):
-        super().run(arguments)
-
-
-class Failing(Sound):
-    def run(self, arguments):
-        super().run(arguments)
-        return 3
-
-
-class Content(Sound):
-    def run(self, arguments):
-        return 0
 
 
 class Crashing(Sound):
@@ -108,10 +63,3 @@ class Crashing(Sound):
 class Silent(Sound):
     def run(self, arguments):
         return 1 if arguments.name == "nobody" else 0
-
-
-class Empty(Sound):
-    def run(self, arguments):
-        if arguments.name == "nobody":
-            raise ConfigError
-        return 0

@@ -1,7 +1,6 @@
 """Executors with one planted fault each, around the one that runs its worker on a thread."""
 
 import contextlib
-import os
 import pickle
 import threading
 from concurrent.futures import Future
@@ -11,7 +10,7 @@ from typing import ClassVar
 from overtaken import Overtaken
 
 from jackfield.activation import ActivationPlan
-from jackfield.errors import JackfieldError, WorkerError
+from jackfield.errors import WorkerError
 from jackfield.executor.create import create_worker
 from jackfield.executor.inline import InlineExecutor
 from jackfield.executor.messages import Allocate, Completed, Failed, Load, Sample, Start
@@ -38,13 +37,6 @@ class Waiting(FaultyFactory):
             if not plan.awaits_late:
                 future.exception()
             return future
-
-
-class Narrow(FaultyFactory):
-    """Says that no step may be in flight."""
-
-    class Executor(InlineExecutor):
-        depth = 0
 
 
 class Mixed(FaultyFactory):
@@ -133,13 +125,6 @@ class Greedy(FaultyFactory):
             return replace(super().start(), cache_bytes=10_000)
 
 
-class Alone(FaultyFactory):
-    """Claims ranks and runs one."""
-
-    features = frozenset({"executor.num_ranks"})
-    Executor = InlineExecutor
-
-
 class Ranked(FaultyFactory):
     """Of several ranks."""
 
@@ -181,16 +166,6 @@ class Shortening(FaultyFactory):
             )
 
 
-class Masking(FaultyFactory):
-    """Brings late masks without their bits."""
-
-    class Executor(InlineExecutor):
-        def sample(self, step_id, late):
-            super().sample(
-                step_id, replace(late, masks=late.masks and replace(late.masks, bits=b""))
-            )
-
-
 class LateToFirst(Ranked):
     """Late inputs go to the first rank alone."""
 
@@ -205,15 +180,6 @@ class Overtaking(FaultyFactory):
     class Executor(Overtaken, InlineExecutor): ...
 
 
-class Patient(FaultyFactory):
-    """Waits for a worker that starts, however long."""
-
-    class Executor(InlineExecutor):
-        def __init__(self, context):
-            settings = replace(context.config.executor, start_timeout_s=3600.0)
-            super().__init__(replace(context, config=replace(context.config, executor=settings)))
-
-
 class Clinging(FaultyFactory):
     """Waits for a step that runs, however long."""
 
@@ -221,14 +187,6 @@ class Clinging(FaultyFactory):
         def __init__(self, context):
             settings = replace(context.config.executor, close_timeout_s=3600.0)
             super().__init__(replace(context, config=replace(context.config, executor=settings)))
-
-
-class Sparing(FaultyFactory):
-    """Has one block made of each group, whatever was decided."""
-
-    class Executor(InlineExecutor):
-        def allocate(self, num_blocks):
-            super().allocate((1,) * len(num_blocks))
 
 
 class SparingOthers(Ranked):
@@ -266,24 +224,6 @@ class ChangingClose(FaultyFactory):
             return worker
 
 
-class Forgetting(ChangingClose):
-    """A worker whose step failed is never closed."""
-
-    class Executor(ChangingClose.Executor):
-        def end(self, worker, close):
-            if not worker.has_failed:
-                close()
-
-
-class Doubling(ChangingClose):
-    """Closes its worker twice."""
-
-    class Executor(ChangingClose.Executor):
-        def end(self, worker, close):
-            close()
-            close()
-
-
 class Elsewhere(ChangingClose):
     """Closes its worker on a thread of its own."""
 
@@ -314,22 +254,6 @@ class Starting(Ranked):
             reports = [one.report for one in self._group.gather("load", self._timeout_s)]
             self._output_rank = output_rank(reports)
             return merge_reports(reports)
-
-
-class Single(Starting):
-    """Ranks know their number, and not how many they are."""
-
-    class Executor(Starting.Executor):
-        def told(self, context):
-            return replace(context, num_ranks=1)
-
-
-class Homeless(Starting):
-    """Ranks have no place to meet."""
-
-    class Executor(Starting.Executor):
-        def told(self, context):
-            return replace(context, rendezvous="")
 
 
 class Credulous(Starting):
@@ -363,17 +287,6 @@ class Jealous(FaultyFactory):
             return super().start()
 
 
-class Rewording(FaultyFactory):
-    """An error on purpose comes as another class."""
-
-    class Executor(InlineExecutor):
-        def _wait(self, doing):
-            try:
-                return super()._wait(doing)
-            except JackfieldError as error:
-                raise WorkerError(str(error)) from None
-
-
 class Losing(FaultyFactory):
     """An error that cannot be pickled is lost with its step."""
 
@@ -391,31 +304,6 @@ class Losing(FaultyFactory):
 
             super().submit(plan).add_done_callback(pass_on)
             return told
-
-
-class Endless(FaultyFactory):
-    """A step after the end never resolves."""
-
-    class Executor(InlineExecutor):
-        is_closed = False
-
-        def submit(self, plan):
-            return Future() if self.is_closed else super().submit(plan)
-
-        def close(self):
-            self.is_closed = True
-            super().close()
-
-
-class Leaking(FaultyFactory):
-    """A pipe of each stays open."""
-
-    class Executor(InlineExecutor):
-        kept: ClassVar[list[tuple[int, int]]] = []
-
-        def start(self):
-            self.kept.append(os.pipe())
-            return super().start()
 
 
 class FirstOnly(RankGroup):

@@ -26,10 +26,6 @@ class Sound:
         self.last = repr(error)
 
 
-class Unmarked:
-    def step_finished(self, stats): ...
-
-
 class Misspelt:
     @hookimpl
     def step_finnished(self, stats): ...
@@ -38,12 +34,6 @@ class Misspelt:
 class Asking:
     @hookimpl
     def step_finished(self, stats, scheduler): ...
-
-
-class Dividing:
-    @hookimpl
-    def step_finished(self, stats):
-        self.speed = stats["step_s"] / stats["num_tokens"]
 
 
 class Certain:
@@ -66,12 +56,6 @@ class Once:
         if self.started:
             raise RuntimeError("started already")
         self.started = True
-
-
-class Eater:
-    @hookimpl
-    def step_finished(self, stats):
-        stats.clear()
 
 
 class Censor:
@@ -100,58 +84,12 @@ class Slow:
         time.sleep(0.03)
 
 
-class Strict:
-    """Knows some figures only, and fails in an engine that has others."""
-
-    @hookimpl
-    def engine_started(self, config, activation):
-        assert not activation.selections
-
-
-class SlowEnd:
-    """Writes of every request somewhere."""
-
-    @hookimpl
-    def request_finished(self, output):
-        time.sleep(0.1)
-
-
-class Bursting:
-    """Writes every tenth step."""
-
-    count = 0
-
-    @hookimpl
-    def step_finished(self, stats):
-        self.count += 1
-        if self.count % 10 == 0:
-            time.sleep(0.2)
-
-
-class SlowStart:
-    @hookimpl
-    def engine_started(self, config, activation):
-        time.sleep(0.6)
-
-
-class SlowStop:
-    @hookimpl
-    def engine_stopped(self, error):
-        time.sleep(0.6)
-
-
 class Haunted:
     """Starts a thread with every engine."""
 
     @hookimpl
     def engine_started(self, config, activation):
         threading.Thread(target=threading.Event().wait, daemon=True).start()
-
-
-class Printing:
-    @hookimpl
-    def step_finished(self, stats):
-        print(stats)
 
 
 class Silencing:

@@ -2,14 +2,10 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from jackfield.decision import Reason
@@ -59,12 +55,6 @@ class Sound(ModelSource):
                 whole.rename(folder)
 
 
-class AlwaysAsks(Sound):
-    def resolve(self, reference):
-        socket.getaddrinfo("127.0.0.1", 80)
-        return super().resolve(reference)
-
-
 class TakesAll(Sound):
     def check(self, need, facts):
         return ()
@@ -91,22 +81,10 @@ class Shortening(Sound):
         weights.write_bytes(weights.read_bytes()[:-1])
 
 
-class Renaming(Sound):
-    def resolve(self, reference):
-        return ModelFiles(reference="a model", path=super().resolve(reference).path)
-
-
 class Repeating(Sound):
     def resolve(self, reference):
         shutil.rmtree(reference.cache_folder / "tiny", ignore_errors=True)
         return super().resolve(reference)
-
-
-class Wandering(Sound):
-    def resolve(self, reference):
-        path = super().resolve(reference).path
-        return ModelFiles(reference=reference.text, path=Path(shutil.copytree(
-            path, tempfile.mkdtemp(dir=reference.cache_folder), dirs_exist_ok=True)))  # fmt: skip
 
 
 class Halfway(Sound):
@@ -120,12 +98,6 @@ class Littering(Sound):
         scratch = tempfile.mkdtemp(dir=folder.parent)
         copy(remote, Path(scratch))
         Path(scratch).rename(folder)
-
-
-class Noting(Sound):
-    def missing(self, name, cache):
-        (cache / f"{name}.missing").write_text("asked in vain")
-        return super().missing(name, cache)
 
 
 class RawError(Sound):
@@ -147,20 +119,6 @@ class Racing(Sound):
         copy(remote, folder)
 
 
-class AsksByProcess(Sound):
-    """As pip, git and curl do, network or not."""
-
-    def resolve(self, reference):
-        if subprocess.run([sys.executable, "-c", "pass"], check=False).returncode:
-            raise ModelNotFound(f"no answer about {reference.text}")
-        return super().resolve(reference)
-
-
-class NoRevision(Sound):
-    def resolve(self, reference):
-        return super().resolve(replace(reference, revision=None))
-
-
 class FirstRevision(Sound):
     """What was fetched first is what every revision gets, if it is there at all."""
 
@@ -168,16 +126,6 @@ class FirstRevision(Sound):
         plain = reference.cache_folder / reference.text.removeprefix("shelf:")
         files = super().resolve(reference)
         return ModelFiles(reference=files.reference, path=plain) if plain.is_dir() else files
-
-
-class FlatOnly(Sound):
-    """Loses folders within the model."""
-
-    def fetch(self, remote, folder):
-        super().fetch(remote, folder)
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
 
 
 class ThreadsOnly(Sound):
@@ -220,21 +168,7 @@ class LeavesTemporary(Sound):
         super().fetch(remote, folder)
 
 
-class InHome(Sound):
-    def resolve(self, reference):
-        (Path.home() / ".shelf-log").write_text(reference.text)
-        return super().resolve(reference)
-
-
 class SetsProxy(Sound):
     def resolve(self, reference):
         os.environ["SHELF_PROXY"] = "http://shelf"
-        return super().resolve(reference)
-
-
-class Stamping(Sound):
-    """Notes when a model was used last."""
-
-    def resolve(self, reference):
-        (reference.cache_folder / ".used").touch()
         return super().resolve(reference)

@@ -53,14 +53,6 @@ class Crowded(FaultyPlatform):
             return _next_tokens(result) if len(plan.rows) > 1 else result
 
 
-class Breathless(FaultyPlatform):
-    """A long piece of a prompt ends in another token."""
-
-    class Worker(FaultyWorker):
-        def tell(self, plan, result):
-            return _next_tokens(result) if max(plan.num_tokens) > 30 else result
-
-
 class Backwards(FaultyPlatform):
     """Fills the blocks of a prompt from the last to the first, so that what others share is wrong."""
 
@@ -110,14 +102,6 @@ class Forgetful(FaultyPlatform):
             return replace(plan, new_rows=rows)
 
 
-class Monotonous(FaultyPlatform):
-    """Says the same, whatever it is asked."""
-
-    class Worker(FaultyWorker):
-        def tell(self, plan, result):
-            return replace(result, token_ids=[5] * len(result.token_ids))
-
-
 class Seedless(FaultyPlatform):
     """Draws with one seed for all."""
 
@@ -136,32 +120,12 @@ class Restless(FaultyPlatform):
             return _with_seeds(plan, Restless.seeds)
 
 
-class Boastful(FaultyPlatform):
-    """Its log probabilities are all half as bad."""
-
-    class Worker(FaultyWorker):
-        def tell(self, plan, result):
-            return _with_logprobs(result, lambda logprob: logprob / 2)
-
-
 class Shy(FaultyPlatform):
     """Its log probabilities are smaller among others."""
 
     class Worker(FaultyWorker):
         def tell(self, plan, result):
             return _with_logprobs(result, lambda logprob: logprob - (len(plan.rows) - 1) / 100)
-
-
-class Playful(FaultyPlatform):
-    """Draws where it is to take the most likely token."""
-
-    class Worker(FaultyWorker):
-        def read(self, plan):
-            rows = [
-                replace(new, sampling=replace(new.sampling, temperature=2.0))
-                for new in plan.new_rows
-            ]
-            return replace(plan, new_rows=rows)
 
 
 class Hoarding(FaultyPlatform):
@@ -220,36 +184,12 @@ def ignoring(**changes):
     return Worker
 
 
-class WithoutTopK(FaultyPlatform):
-    Worker = ignoring(top_k=0)
-
-
 class WithoutTopP(FaultyPlatform):
     Worker = ignoring(top_p=1.0)
 
 
-class WithoutMinP(FaultyPlatform):
-    Worker = ignoring(min_p=0.0)
-
-
-class WithoutPresence(FaultyPlatform):
-    Worker = ignoring(presence_penalty=0.0)
-
-
-class WithoutFrequency(FaultyPlatform):
-    Worker = ignoring(frequency_penalty=0.0)
-
-
 class WithoutRepetition(FaultyPlatform):
     Worker = ignoring(repetition_penalty=1.0)
-
-
-class WithoutBias(FaultyPlatform):
-    Worker = ignoring(logit_bias={})
-
-
-class WithoutMinTokens(FaultyPlatform):
-    Worker = ignoring(min_tokens=0)
 
 
 class Reversed(FaultyPlatform):
@@ -259,18 +199,6 @@ class Reversed(FaultyPlatform):
         def tell(self, plan, result):
             turned = {row: list(entries)[::-1] for row, entries in result.prompt_logprobs.items()}
             return replace(result, prompt_logprobs=turned)
-
-
-class Mislabelled(FaultyPlatform):
-    """Beside its log probabilities stand the ids of other tokens."""
-
-    class Worker(FaultyWorker):
-        def tell(self, plan, result):
-            def turned(entry):
-                return replace(entry, top_ids=tuple((i + 1) % VOCAB_SIZE for i in entry.top_ids))
-
-            logprobs = {row: [turned(one) for one in all_] for row, all_ in result.logprobs.items()}
-            return replace(result, logprobs=logprobs)
 
 
 class Ranked(FaultyPlatform):
@@ -293,55 +221,6 @@ class Unmasked(FaultyPlatform):
             super().sample(step_id, replace(late, masks=None))
 
 
-class Broad(FaultyPlatform):
-    """The graph for eight rows and more is wrong."""
-
-    class Worker(FaultyWorker):
-        def tell(self, plan, result):
-            return _next_tokens(result) if len(plan.rows) >= 8 else result
-
-
-class Long(FaultyPlatform):
-    """Beyond 64 tokens the first one is forgotten."""
-
-    class Worker(FaultyWorker):
-        def read(self, plan):
-            rows = [
-                replace(new, token_ids=[0, *new.token_ids[1:]]) if len(new.token_ids) > 64 else new
-                for new in plan.new_rows
-            ]
-            return replace(plan, new_rows=rows)
-
-
-class Sleepy(FaultyPlatform):
-    """After half a second without work its next step is wrong."""
-
-    class Worker(FaultyWorker):
-        last_s = None
-
-        def tell(self, plan, result):
-            now_s = time.monotonic()
-            is_idle = self.last_s is not None and now_s - self.last_s > 0.5
-            self.last_s = now_s
-            return _next_tokens(result) if is_idle else result
-
-
-class Solitary(FaultyPlatform):
-    """What its device holds belongs to the worker that was loaded last."""
-
-    current = 0
-
-    class Worker(FaultyWorker):
-        def load(self):
-            Solitary.current = id(self)
-            return super().load()
-
-        def read(self, plan):
-            if Solitary.current != id(self):
-                raise RuntimeError("no context")
-            return plan
-
-
 class Quarrelling(FaultyPlatform):
     """Several ranks compute something else than one."""
 
@@ -360,31 +239,6 @@ class Overtaking(FaultyPlatform):
     class Worker(Overtaken, FaultyWorker): ...
 
 
-class Stumbling(FaultyPlatform):
-    """Frees at the end what a worker that could not load never had."""
-
-    class Worker(FaultyWorker):
-        @property
-        def load(self):
-            return self._load
-
-        @load.setter
-        def load(self, value):
-            self._load = value
-
-        def __init__(self, context):
-            super().__init__(context)
-            self._load = self.make_pool
-
-        def make_pool(self):
-            self.pool = object()
-            return FaultyWorker.load(self)
-
-        def close(self):
-            del self.pool
-            super().close()
-
-
 class Remembering(FaultyPlatform):
     """Keeps a megabyte of every request."""
 
@@ -395,26 +249,6 @@ class Remembering(FaultyPlatform):
             self.kept = Remembering.kept
             self.kept += [b"\1" * (1 << 20) for _ in plan.new_rows]
             return plan
-
-
-class Pooling(FaultyPlatform):
-    """A pool that is older than its workers keeps their caches."""
-
-    pool: ClassVar = []
-
-    class Worker(FaultyWorker):
-        def allocate(self, num_blocks):
-            super().allocate(num_blocks)
-            Pooling.pool.append(b"\1" * (16 << 20))
-
-
-class Grasping(FaultyPlatform):
-    """Takes all memory that it offered, however few blocks it is told to make."""
-
-    class Worker(FaultyWorker):
-        def allocate(self, num_blocks):
-            super().allocate(num_blocks)
-            self.all = b"\1" * (128 << 20)
 
 
 class Stale(FaultyPlatform):
@@ -507,10 +341,3 @@ def _with_logprobs(result, change):
 
     logprobs = {row: [changed(one) for one in entries] for row, entries in result.logprobs.items()}
     return replace(result, logprobs=logprobs)
-
-
-class OldMemory(FaultyPlatform):
-    """Free memory as it was when the platform was first tried."""
-
-    def probe(self):
-        return {**super().probe(), "available_bytes": 1 << 30}

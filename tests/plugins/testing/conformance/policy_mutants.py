@@ -1,9 +1,7 @@
 """Policies with one planted fault each."""
 
 import itertools
-import struct
 import time
-import zlib
 
 from jackfield.interfaces.policy import SchedulingPolicy
 
@@ -35,20 +33,9 @@ class Unequal(SchedulingPolicy):
         return (request.arrival,) if request.priority else (request.arrival, 1)
 
 
-class Word(SchedulingPolicy):
-    def admission_key(self, request):
-        return (request.salt, request.arrival)
-
-
 class Bare(SchedulingPolicy):
     def admission_key(self, request):
         return request.arrival
-
-
-class Meddler(SchedulingPolicy):
-    def admission_key(self, request):
-        request.priority = 0
-        return (request.arrival,)
 
 
 class Fragile(SchedulingPolicy):
@@ -56,38 +43,9 @@ class Fragile(SchedulingPolicy):
         return (request.arrival / request.num_output_tokens,)
 
 
-class PreemptionWithoutOrder(SchedulingPolicy):
-    def admission_key(self, request):
-        return (request.arrival,)
-
-    def preemption_key(self, request):
-        return None
-
-
-class Lottery(SchedulingPolicy):
-    """Who draws badly waits for ever."""
-
-    def admission_key(self, request):
-        return (zlib.crc32(request.request_id.encode()),)
-
-
-class Wrapping(SchedulingPolicy):
-    """The running number begins again after a thousand."""
-
-    def admission_key(self, request):
-        return (request.arrival % 1000,)
-
-
 class WrappingSixteenBits(SchedulingPolicy):
     def admission_key(self, request):
         return (request.arrival & 0xFFFF,)
-
-
-class ThirtyTwoBits(SchedulingPolicy):
-    """As an extension in C may keep it: an error beyond."""
-
-    def admission_key(self, request):
-        return struct.unpack("<i", struct.pack("<i", request.arrival))
 
 
 class Clock(SchedulingPolicy):
@@ -101,13 +59,6 @@ class Slow(SchedulingPolicy):
     def admission_key(self, request):
         time.sleep(0.02)
         return (request.arrival,)
-
-
-class Returning(SchedulingPolicy):
-    """Whoever made room goes behind all new ones."""
-
-    def admission_key(self, request):
-        return (request.num_output_tokens > 0, request.arrival)
 
 
 class EvictsOldest(SchedulingPolicy):

@@ -9,17 +9,10 @@ from jackfield_testing.conformance.scheduling_policy import SchedulingPolicyKit
 
 MUTANTS = {  # the fault: the test that is there to notice it
     "OpaqueFacts": "test_facts_are_plain_and_can_be_saved",
-    "EndlessFacts": "test_facts_are_plain_and_can_be_saved",
     "RestlessFacts": "test_a_second_probe_finds_the_same_facts",
     "Moody": "test_check_is_pure",
     "Importing": "test_check_needs_facts_alone",
-    "Remembering": "test_check_needs_facts_alone",
-    "Scribbler": "test_check_is_pure",
-    "Curt": "test_a_refusal_gives_reasons",
-    "Listing": "test_a_refusal_gives_reasons",
-    "Unnamed": "test_features_are_names",
     "Misspelling": "test_features_are_those_that_may_be_asked",
-    "OpenOptions": "test_options_are_a_frozen_dataclass_with_defaults",
 }
 
 

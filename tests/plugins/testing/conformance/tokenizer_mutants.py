@@ -35,28 +35,6 @@ class Folding(Sound):
         return super().encode(text, add_special_tokens=add_special_tokens)
 
 
-class Cutting(Sound):
-    def encode(self, text, *, add_special_tokens=True):
-        return super().encode(text, add_special_tokens=add_special_tokens)[:512]
-
-
-class Tuples(Sound):
-    def encode(self, text, *, add_special_tokens=True):
-        return tuple(super().encode(text, add_special_tokens=add_special_tokens))
-
-
-class Small(Sound):
-    vocab_size = 128
-
-
-class EndList(Sound):
-    end_token_ids = [256]  # noqa: RUF012
-
-
-class EndBeyond(Sound):
-    end_token_ids = (258,)
-
-
 class Questioning(Sound):
     """Shows a question mark where a character is not whole yet."""
 
@@ -86,18 +64,6 @@ class Shy(Sound):
         return super().decode(token_ids, skip_special_tokens=True)
 
 
-class Chatty(Sound):
-    def decode(self, token_ids, *, skip_special_tokens=True):
-        return super().decode(token_ids, skip_special_tokens=False)
-
-
-class Lists(Sound):
-    def decode(self, token_ids, *, skip_special_tokens=True):
-        if not isinstance(token_ids, list):
-            raise TypeError("ids must be a list")
-        return super().decode(token_ids, skip_special_tokens=skip_special_tokens)
-
-
 class Wary(ByteTokenizer):
     """Lets the error of the codec out."""
 
@@ -121,13 +87,6 @@ class Settled(Sound):
         return super().encode(text, add_special_tokens=add_special_tokens)
 
 
-class Consuming(Sound):
-    def apply_chat_template(self, messages, **values):
-        text = super().apply_chat_template(messages, **values)
-        messages.clear()
-        return text
-
-
 class Blunt(Sound):
     def apply_chat_template(self, messages, **values):
         return messages[0]["content"]
@@ -145,37 +104,14 @@ class Permuted(Sound):
         return super().decode(ids, skip_special_tokens=skip_special_tokens)
 
 
-class WrongStart(Sound):
-    def encode(self, text, *, add_special_tokens=True):
-        ids = super().encode(text, add_special_tokens=False)
-        return [START - 1, *ids] if add_special_tokens else ids
-
-
 class TwiceStart(Sound):
     def encode(self, text, *, add_special_tokens=True):
         ids = super().encode(text, add_special_tokens=False)
         return [START, START, *ids] if add_special_tokens else ids
 
 
-class NoSpecial(Sound):
-    def encode(self, text, *, add_special_tokens=True):
-        return super().encode(text, add_special_tokens=False)
-
-
 class WrongEnd(Sound):
     end_token_ids = (START,)
-
-
-class NoEnd(Sound):
-    end_token_ids = ()
-
-
-class Lines(Sound):
-    """Turns CR LF into LF."""
-
-    def encode(self, text, *, add_special_tokens=True):
-        text = text.replace("\r\n", "\n")
-        return super().encode(text, add_special_tokens=add_special_tokens)
 
 
 class Stripping(Sound):
@@ -184,35 +120,6 @@ class Stripping(Sound):
     def encode(self, text, *, add_special_tokens=True):
         text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f]", "", text)
         return super().encode(text, add_special_tokens=add_special_tokens)
-
-
-class BeyondRaises(Sound):
-    def decode(self, token_ids, *, skip_special_tokens=True):
-        for token_id in token_ids:
-            if token_id >= self.vocab_size:
-                raise IndexError(token_id)
-        return super().decode(token_ids, skip_special_tokens=skip_special_tokens)
-
-
-class LastRaises(Sound):
-    """Many ids, the last of which was added and forgotten."""
-
-    vocab_size = 10_000
-
-    def decode(self, token_ids, *, skip_special_tokens=True):
-        if self.vocab_size - 1 in token_ids:
-            raise KeyError(self.vocab_size - 1)
-        return super().decode(token_ids, skip_special_tokens=skip_special_tokens)
-
-
-class Changing(Sound):
-    """Leaves something in a long list of ids."""
-
-    def decode(self, token_ids, *, skip_special_tokens=True):
-        text = super().decode(token_ids, skip_special_tokens=skip_special_tokens)
-        if isinstance(token_ids, list) and len(token_ids) > 50:
-            token_ids.append(65)
-        return text
 
 
 class Racing(Sound):
@@ -233,18 +140,6 @@ class Neighbour(Sound):
         return super().piece(token_id + 1)
 
 
-class LastMessage(Sound):
-    """Forgets the history."""
-
-    def apply_chat_template(self, messages, **values):
-        return super().apply_chat_template(messages[-1:], **values)
-
-
-class NoStart(Sound):
-    def apply_chat_template(self, messages, *, add_generation_prompt=True, **values):
-        return super().apply_chat_template(messages, add_generation_prompt=False, **values)
-
-
 class Format(TokenizerFormat):
     opened = Sound
 
@@ -262,27 +157,6 @@ class Format(TokenizerFormat):
 class TakesAll(Format):
     def check(self, need, facts):
         return ()
-
-
-class FallsBack(Format):
-    """Reads a broken file as another vocabulary and says nothing."""
-
-    def open(self, files):
-        try:
-            return super().open(files)
-        except ModelError:
-            if self.check(files, {}):
-                raise
-            return Permuted()
-
-
-class KeepsFile(Format):
-    kept = []  # noqa: RUF012
-
-    def open(self, files):
-        opened = super().open(files)
-        self.kept.append((files.path / "tokenizer.json").open())
-        return opened
 
 
 class RawError(Format):

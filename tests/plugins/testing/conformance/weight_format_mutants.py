@@ -45,20 +45,9 @@ class Transposed(SafetensorsCheckpoint):
         return {n: dataclasses.replace(i, shape=i.shape[::-1]) for n, i in items}
 
 
-class Shortened(SafetensorsCheckpoint):
-    @property
-    def tensors(self):
-        return {n: i for n, i in super().tensors.items() if not n.endswith("bias")}
-
-
 class ByteSwapped(SafetensorsCheckpoint):
     def read(self, name):
         return memoryview(bytes(reversed(super().read(name))))
-
-
-class Typed(SafetensorsCheckpoint):
-    def read(self, name):
-        return memoryview(bytearray(super().read(name))).cast("b")
 
 
 class Nameless(SafetensorsCheckpoint):
@@ -66,27 +55,6 @@ class Nameless(SafetensorsCheckpoint):
         if name not in self.tensors:
             raise CheckpointError("there is no such tensor")
         return super().read(name)
-
-
-class NoArchitecture(SafetensorsCheckpoint):
-    @property
-    def config(self):
-        return {key: value for key, value in super().config.items() if key != "architectures"}
-
-
-class Leaky(SafetensorsCheckpoint):
-    def close(self):
-        kept.append((self, [shard.view for shard in self._shards]))
-
-
-class OneAtATime(SafetensorsCheckpoint):
-    last = None
-
-    def __init__(self, files):
-        if OneAtATime.last:
-            OneAtATime.last.close()
-        super().__init__(files)
-        OneAtATime.last = self
 
 
 class Padding(SafetensorsCheckpoint):
@@ -117,16 +85,6 @@ class OneConfig(SafetensorsCheckpoint):
         return OneConfig.shared
 
 
-class FileWrong(SafetensorsCheckpoint):
-    """Names the first shard as the file of every tensor."""
-
-    @property
-    def tensors(self):
-        items = super().tensors.items()
-        first = min(info.file for _, info in items)
-        return {n: dataclasses.replace(i, file=first) for n, i in items}
-
-
 class BaseName(SafetensorsCheckpoint):
     """Sound: `file` is for messages, and a name says it."""
 
@@ -143,16 +101,6 @@ class Flattening(SafetensorsCheckpoint):
     def tensors(self):
         items = super().tensors.items()
         return {n: dataclasses.replace(i, shape=i.shape or (1,)) for n, i in items}
-
-
-class FirstFileOnly(SafetensorsCheckpoint):
-    """Without an index it takes one file for all."""
-
-    def __init__(self, files):
-        super().__init__(files)
-        first = min(info.file for info in self._tensors.values())
-        if not files.find("model.safetensors.index.json"):
-            self._tensors = {n: i for n, i in self._tensors.items() if i.file == first}
 
 
 class Format(SafetensorsFormat):
@@ -178,11 +126,6 @@ class LeavesOpen(Format):
         return checkpoint
 
 
-class TakesConfigs(Format):
-    def check(self, need, facts):
-        return () if need.find("config.json") else super().check(need, facts)
-
-
 class OpensConfigs(Format):
     """Says nothing where the weights are missing."""
 
@@ -197,12 +140,6 @@ class HeavyCheck(Format):
         for path in need.glob("*.safetensors"):
             path.read_bytes()
         return super().check(need, facts)
-
-
-class RefusesLinks(Format):
-    def check(self, need, facts):
-        links = [path for path in need.glob("*") if path.is_symlink()]
-        return (Reason("link", f"{links[0]} is a link"),) if links else super().check(need, facts)
 
 
 class IndexOnly(Format):

@@ -103,11 +103,6 @@ class SinksIgnored(Sound):
         return scores_NTL.softmax(-1)
 
 
-class AlwaysCausal(Sound):
-    def is_hidden(self, query_T1, key_L, layer):
-        return super().is_hidden(query_T1, key_L, changed(layer, causal=True))
-
-
 class InterleavedHeads(Sound):
     def kv_head(self, num_heads, num_kv_heads):
         return torch.arange(num_heads) % num_kv_heads
@@ -125,12 +120,6 @@ class CausalFromTheStart(Sound):
 
     def is_hidden(self, query_T1, key_L, layer):
         return super().is_hidden(query_T1 - query_T1[0], key_L - key_L[0], layer)
-
-
-class BlocksInARow(Sound):
-    def read(self, cache, blocks, key_L):
-        blocks = blocks[0] + torch.arange(len(blocks), device=blocks.device)
-        return super().read(cache, blocks % cache.key_BSHD.shape[0], key_L)
 
 
 class CleansTheCache(Sound):
@@ -156,18 +145,6 @@ class StalePlan(Sound):
         self.lengths_seen = list(batch.query_lengths)
 
 
-class StaleScale(Sound):
-    """The first layer's, for all layers of a step."""
-
-    def prepare(self, batch):
-        super().prepare(batch)
-        self.scale = None
-
-    def scores(self, q_TNH, k_LNH, layer):
-        self.scale = self.scale or layer.scale
-        return super().scores(q_TNH, k_LNH, changed(layer, scale=self.scale))
-
-
 class StaleWindow(Sound):
     def prepare(self, batch):
         super().prepare(batch)
@@ -176,18 +153,6 @@ class StaleWindow(Sound):
     def attend(self, q_TNH, cache, layer):
         self.window = self.window or (layer.window,)
         return super().attend(q_TNH, cache, changed(layer, window=self.window[0]))
-
-
-class LongestFirst(Sound):
-    """Sorts the rows, and leaves the outputs sorted."""
-
-    def attend(self, q_TNH, cache, layer):
-        ordered = sorted(self.rows, key=lambda row: -row[1])
-        outputs = [
-            self.attend_row(q_TNH[tokens], cache, blocks, length, layer)
-            for tokens, length, blocks in ordered
-        ]
-        return torch.cat(outputs)
 
 
 class DenseQueries(Sound):
@@ -207,22 +172,6 @@ class WideOutputs(Sound):
 class HostLengths(Sound):
     def lengths(self, batch):
         return batch.lengths
-
-
-class OneOrderOnly(Sound):
-    """Takes all layouts for the first that it declares."""
-
-    def attend(self, q_TNH, cache, layer):
-        blocks, slots, heads, size = cache.key_BSHD.shape
-        strides = slots * size, size, blocks * slots * size, 1
-        keys = cache.key_BSHD.as_strided((blocks, slots, heads, size), strides)
-        return super().attend(q_TNH, type(cache)(keys, cache.value_BSHD), layer)
-
-
-class Dither(Sound):
-    def mix(self, p_NTL, v_LNH, dtype):
-        noise = torch.rand(p_NTL.shape, device=p_NTL.device)
-        return super().mix(p_NTL * (1 + 1e-7 * noise), v_LNH, dtype)
 
 
 class NeverPrepared(Sound):
@@ -247,59 +196,12 @@ class SoftCapInHalfOnly(SoftCapIgnored):
     pass
 
 
-class SecondQueryTile(Sound):
-    """In tiles of 64 queries; from the second on the causal limit is a token too far."""
-
-    def is_hidden(self, query_T1, key_L, layer):
-        tile_T1 = torch.arange(len(query_T1), device=query_T1.device).unsqueeze(1) // 64
-        return super().is_hidden(query_T1 - (tile_T1 > 0).long(), key_L, layer)
-
-
-class QueriesUpTo128(Sound):
-    """One tile of queries for each row; the outputs of later ones stay zeros."""
-
-    def attend_row(self, q_TNH, cache, blocks, length, layer):
-        o_TNH = super().attend_row(q_TNH, cache, blocks, length, layer)
-        o_TNH[128:] = 0
-        return o_TNH
-
-
-class RowsUpTo8(Sound):
-    """Tables of rows from the ninth on are those of the first eight."""
-
-    def prepare(self, batch):
-        super().prepare(batch)
-        rows = enumerate(self.rows)
-        self.rows = [(tokens, n, self.rows[row % 8][2]) for row, (tokens, n, _) in rows]
-
-
-class HeadsUpTo16(Sound):
-    def mix(self, p_NTL, v_LNH, dtype):
-        o_TNH = super().mix(p_NTL, v_LNH, dtype)
-        o_TNH[:, 16:] = 0
-        return o_TNH
-
-
-class GroupsOfTwoPowers(Sound):
-    """Divides by shifting."""
-
-    def kv_head(self, num_heads, num_kv_heads):
-        shift = (num_heads // num_kv_heads).bit_length() - 1
-        return (torch.arange(num_heads) >> shift).clamp(max=num_kv_heads - 1)
-
-
 class GroupsUpTo8(Sound):
     """A tile has eight query heads of a kv head; others read on as if it were the next one's."""
 
     def kv_head(self, num_heads, num_kv_heads):
         group = min(8, num_heads // num_kv_heads)
         return (torch.arange(num_heads) // group).clamp(max=num_kv_heads - 1)
-
-
-class WindowsUpTo128(Sound):
-    def attend_row(self, q_TNH, cache, blocks, length, layer):
-        narrow = changed(layer, window=layer.window and min(layer.window, 128))
-        return super().attend_row(q_TNH, cache, blocks, length, narrow)
 
 
 class SinksInEachSplit(Sound):
@@ -310,26 +212,6 @@ class SinksInEachSplit(Sound):
             num_splits = torch.tensor(-(-scores_NTL.shape[-1] // 1024))
             layer = changed(layer, sinks_N=layer.sinks_N + num_splits.log())
         return super().probabilities(scores_NTL, layer)
-
-
-class SoftCapOfFirstSplit(Sound):
-    def scores(self, q_TNH, k_LNH, layer):
-        first = super().scores(q_TNH, k_LNH[:1024], layer)
-        rest = super().scores(q_TNH, k_LNH[1024:], changed(layer, soft_cap=None))
-        return torch.cat([first, rest], -1)
-
-
-class HeadSizesUpTo256(Sound):
-    def scores(self, q_TNH, k_LNH, layer):
-        return super().scores(q_TNH[..., :256], k_LNH[..., :256], layer)
-
-
-class HeadSizesOf16(Sound):
-    """The tail of other sizes is not multiplied."""
-
-    def scores(self, q_TNH, k_LNH, layer):
-        size = max(16, q_TNH.shape[-1] // 16 * 16)
-        return super().scores(q_TNH[..., :size], k_LNH[..., :size], layer)
 
 
 class BlockIdsOf16Bits(Sound):
@@ -367,28 +249,6 @@ class PlanOfEqualLengths(Sound):
         self.lengths_seen = lengths
 
 
-class StaleSinks(Sound):
-    """The first layer's, for all layers of a step."""
-
-    def prepare(self, batch):
-        super().prepare(batch)
-        self.sinks_N = None
-
-    def probabilities(self, scores_NTL, layer):
-        self.sinks_N = layer.sinks_N if self.sinks_N is None else self.sinks_N
-        return super().probabilities(scores_NTL, changed(layer, sinks_N=self.sinks_N))
-
-
-class StaleSoftCap(Sound):
-    def prepare(self, batch):
-        super().prepare(batch)
-        self.cap = ()
-
-    def scores(self, q_TNH, k_LNH, layer):
-        self.cap = self.cap or (layer.soft_cap,)
-        return super().scores(q_TNH, k_LNH, changed(layer, soft_cap=self.cap[0]))
-
-
 class HostLengthsOfWindows(Sound):
     """The lengths of the device decide, but windows begin where the host's bounds say."""
 
@@ -399,14 +259,6 @@ class HostLengthsOfWindows(Sound):
     def attend(self, q_TNH, cache, layer):
         narrow = layer.window and max(1, layer.window - max(self.slack))
         return super().attend(q_TNH, cache, changed(layer, window=narrow))
-
-
-class SecondOrderOf16(Sound):
-    """Reads its second order rightly in blocks of 16 alone."""
-
-    def attend(self, q_TNH, cache, layer):
-        is_read = self.order == "KHBSD" or self.block_size == 16
-        return super().attend(q_TNH, cache, layer) * is_read
 
 
 class Recordable(Sound):

@@ -73,11 +73,6 @@ class FirstScaleOnly(Sound):
         return unpack(tensors | {"scale": tensors["scale"][:, :1].expand_as(tensors["scale"])})
 
 
-class NibblesSwapped(Sound):
-    def unpack(self, tensors):
-        return unpack(tensors).unflatten(1, (-1, 2)).flip(2).flatten(1)
-
-
 class TransposedShare(Sound):
     def unpack(self, tensors):
         weight_OI = unpack(tensors)
@@ -108,14 +103,6 @@ class PartsSwapped(Sound):
         super().__init__([*parts[:-2], *reversed(parts[-2:])], shard)
 
 
-class LastOddColumnDropped(Sound):
-    def __call__(self, x_TI):
-        y_TO = super().__call__(x_TI)
-        if y_TO.shape[1] % 2:
-            y_TO[:, -1] = 0
-        return y_TO
-
-
 class RawRefusal(Sound):
     def cut_inputs(self, whole, name):
         assert whole.shape[1] % (self.shard.num_ranks * GROUP // 2) == 0 or name == "scale"
@@ -125,12 +112,6 @@ class RawRefusal(Sound):
 class WideOutputs(Sound):
     def __call__(self, x_TI):
         return super().__call__(x_TI).double()
-
-
-class NoRows(Sound):
-    def __call__(self, x_TI):
-        assert x_TI.amax() < torch.inf
-        return super().__call__(x_TI)
 
 
 class KeepsWhole(Sound):
@@ -150,36 +131,11 @@ class ScalesItsInput(Sound):
         return super().__call__(x_TI.mul_(0.5)) * 2
 
 
-class RemembersItsInput(Sound):
-    """Adds what the largest call so far left in a buffer."""
-
-    rest = 0.0
-
-    def __call__(self, x_TI):
-        y_TO = super().__call__(x_TI) + self.rest
-        self.rest = 1e-3 if len(x_TI) > 32 else self.rest
-        return y_TO
-
-
-class ZerosForMissing(Sound):
-    def weight(self, part):
-        if not self.shard.has(part, "qweight"):
-            return torch.zeros(part.out_size, part.in_size)
-        return super().weight(part)
-
-
 class RoundsItsInput(Sound):
     """Multiplies in float8, whatever the dtype."""
 
     def __call__(self, x_TI):
         return super().__call__(x_TI.to(torch.float8_e4m3fn).to(x_TI.dtype))
-
-
-class RefusesWhatItFuses(Sound):
-    def __init__(self, parts, shard):
-        if len(parts) > 1:
-            raise CheckpointError("one part at a time")
-        super().__init__(parts, shard)
 
 
 class FusesMixedBiases(Sound):
@@ -208,41 +164,12 @@ class OwnOutput(SharedOutput):
         self.outputs = {}
 
 
-class PackedByShape(Sound):
-    """Keeps what it packed by the shape."""
-
-    packed = {}  # noqa: RUF012
-
-    def __init__(self, parts, shard):
-        super().__init__(parts, shard)
-        self.weight_OI = self.packed.setdefault(self.weight_OI.shape, self.weight_OI)
-
-
 class RowsNineToSixteen(Sound):
     """The kernel for so many rows leaves out the last."""
 
     def __call__(self, x_TI):
         y_TO = super().__call__(x_TI)
         y_TO[-1:] *= not 9 <= len(x_TI) <= 16
-        return y_TO
-
-
-class RowsOver256(Sound):
-    """The kernel for so many rows knows no bias."""
-
-    def __call__(self, x_TI):
-        return linear(x_TI, self.weight_OI, None if len(x_TI) > 256 else self.bias_O)
-
-
-class InputsUpTo2048(Sound):
-    def __call__(self, x_TI):
-        return linear(x_TI[:, :2048], self.weight_OI[:, :2048], self.bias_O)
-
-
-class OutputsUpTo2048(Sound):
-    def __call__(self, x_TI):
-        y_TO = super().__call__(x_TI)
-        y_TO[:, 2048:] = 0
         return y_TO
 
 

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-from jackfield.interfaces.model import ConfigReader
-from jackfield.model_spec import ModuleSource, Split
 from jackfield_gemma.model import gemma2 as sound
 from jackfield_gpt2.model import gpt2
 
@@ -24,33 +22,12 @@ def _modules(spec, **changes):
     return replace(spec, modules={**spec.modules, **changes})
 
 
-def wrong_theta(config):
-    return _mixers(sound(config), rope=lambda mixer: replace(mixer.rope, theta=9000.0))
-
-
 def wrong_epsilon(config):
     return replace(sound(config), final_norm=replace(sound(config).final_norm, epsilon=0.29))
 
 
-def no_embedding_scale(config):
-    return replace(sound(config), embedding_scale=1.0)
-
-
 def window_of_one_more(config):
     return _mixers(sound(config), window=lambda mixer: mixer.window and mixer.window + 1)
-
-
-def windows_in_the_other_layers(config):
-    spec = sound(config)
-    return replace(spec, layers=spec.layers[::-1])
-
-
-def no_soft_cap(config):
-    return _mixers(sound(config), soft_cap=lambda mixer: None)
-
-
-def plain_scale(config):
-    return _mixers(sound(config), scale=lambda mixer: mixer.head_size**-0.5)
 
 
 def other_gelu(config):
@@ -73,16 +50,6 @@ def key_read_as_value(config):
     return _modules(spec, **{K: spec.modules["layers.{i}.mixer.v"]})
 
 
-def post_norm_ignored(config):
-    spec = sound(config)
-    return replace(spec, layers=tuple(replace(x, mixer_post_norm=None) for x in spec.layers))
-
-
-def first_layer_only(config):
-    spec = sound(config)
-    return replace(spec, layers=spec.layers[:1])
-
-
 def too_short(config):
     return replace(sound(config), max_length=16)
 
@@ -92,21 +59,11 @@ def raw_error(config):
     return sound(config)
 
 
-def changes_its_config(config):
-    config.values["architectures"] = ["Another"]
-    return sound(config)
-
-
 _num_built = iter(range(1000))
 
 
 def remembers(config):
     return replace(sound(config), position_offset=next(_num_built))
-
-
-def with_a_list(config):
-    spec = sound(config)
-    return replace(spec, layers=list(spec.layers))
 
 
 def imports_torch(config):
@@ -118,11 +75,3 @@ def imports_torch(config):
 def q_and_k_swapped(config):
     spec = gpt2(config)
     return _modules(spec, **{Q: spec.modules[K], K: spec.modules[Q]})
-
-
-def part_of_a_fused_tensor(config: ConfigReader):
-    spec = gpt2(config)
-    source = spec.modules[Q]
-    transpose, rows = source.transforms
-    early = (transpose, Split(rows.start + 1, rows.stop + 1))
-    return _modules(spec, **{Q: ModuleSource(source.prefix, early)})

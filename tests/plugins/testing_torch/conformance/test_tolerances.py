@@ -14,7 +14,7 @@ from jackfield_testing_torch.conformance.tolerances import (
     check_linear,
 )
 
-PAGE = Path(__file__).parents[5] / "docs" / "conformance.md"
+PAGE = Path(__file__).parents[4] / "docs" / "conformance.md"
 ROW = re.compile(r"^\| (\w+) \| 2\^(-\d+) \| 2\^(-\d+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
 
 
