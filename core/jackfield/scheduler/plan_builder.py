@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jackfield.kv_cache import BlockTable
-from jackfield.scheduler.request import Request
-from jackfield.step import BlockAppend, BlockCopy, NewRow, StepPlan
+from jackfield.scheduler.request import OpenDraft, Request
+from jackfield.step import BlockAppend, BlockCopy, Draft, NewRow, StepPlan
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class StepInFlight:
     plan: StepPlan
     requests: Sequence[Request]  # of plan.rows
     prefills: Sequence[Prefill]
+    drafts: Sequence[OpenDraft]  # in the order of plan.drafts
 
 
 class PlanBuilder:
@@ -35,6 +36,7 @@ class PlanBuilder:
     __slots__ = (
         "budget",
         "copies",
+        "drafts",
         "is_short_of_blocks",
         "new_blocks",
         "new_rows",
@@ -45,6 +47,7 @@ class PlanBuilder:
     def __init__(self, budget: int) -> None:
         self.budget = budget  # tokens left
         self.prefills: list[Prefill] = []
+        self.drafts: list[OpenDraft] = []  # in the order of the rows that decode
         self.new_rows: list[NewRow] = []
         self.new_blocks: list[BlockAppend] = []
         self.copies: list[BlockCopy] = []
@@ -53,9 +56,14 @@ class PlanBuilder:
 
     def add_prefill(self, request: Request, table: BlockTable, num_tokens: int) -> None:
         """Let `request` compute `num_tokens` in this step."""
-        computed = request.num_computed + num_tokens
+        computed = request.num_planned + num_tokens
         self.prefills.append(Prefill(request, table, num_tokens, computed))
         self.budget -= num_tokens
+
+    def add_draft(self, draft: OpenDraft) -> None:
+        """Let a row that decodes compute guesses in this step."""
+        self.drafts.append(draft)
+        self.budget -= len(draft.token_ids)
 
     def add_row(self, request: Request, table: BlockTable) -> None:
         """Tell the worker all about a request that was given a row."""
@@ -64,7 +72,7 @@ class PlanBuilder:
                 row=request.row,
                 token_ids=tuple(request.token_ids),
                 num_prompt_tokens=request.num_prompt_tokens,
-                num_computed=request.num_computed,
+                num_computed=request.num_planned,
                 block_ids=tuple(tuple(ids) for ids in table.block_ids),
                 sampling=request.sampling,
                 seed=request.seed,
@@ -79,6 +87,7 @@ class PlanBuilder:
     def withdraw(self, request: Request) -> None:
         """Take out all of a request that has lost its row."""
         self.prefills = [prefill for prefill in self.prefills if prefill.request is not request]
+        self.drafts = [draft for draft in self.drafts if draft.request is not request]
         self.new_blocks = [append for append in self.new_blocks if append.row != request.row]
 
     def build(
@@ -95,6 +104,7 @@ class PlanBuilder:
             rows.append(request.row)
             num_tokens.append(prefill.num_tokens)
             samples.append(prefill.num_computed == len(request.token_ids))
+        drafts = self._place_drafts(decoding, num_tokens) if self.drafts else ()
         plan = StepPlan(
             step_id=step_id,
             removed_rows=removed_rows,
@@ -104,5 +114,17 @@ class PlanBuilder:
             rows=rows,
             num_tokens=num_tokens,
             samples=samples,
+            drafts=drafts,
         )
-        return StepInFlight(plan, requests, self.prefills)
+        return StepInFlight(plan, requests, self.prefills, self.drafts)
+
+    def _place_drafts(self, decoding: Sequence[Request], num_tokens: list[int]) -> list[Draft]:
+        """The drafts of rows that decode, with their places; their tokens are counted."""
+        placed = []
+        place = 0
+        for draft in self.drafts:
+            while decoding[place] is not draft.request:
+                place += 1
+            num_tokens[place] += len(draft.token_ids)
+            placed.append(Draft(place, draft.start, draft.token_ids))
+        return placed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
+from jackfield.interfaces.speculator import Drafter
 from jackfield.kv_cache import BlockHashes, BlockTable
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.step import TokenLogprobs
@@ -20,17 +22,37 @@ class Stage(Enum):
     FINISHED = "finished"
 
 
+class OpenDraft:
+    """A draft in a step in flight. The table is kept: a preempted request no longer has it."""
+
+    __slots__ = ("num_open", "request", "start", "table", "token_ids")
+
+    def __init__(
+        self, request: Request, table: BlockTable, start: int, token_ids: Sequence[int]
+    ) -> None:
+        self.request = request
+        self.table = table
+        self.start = start  # position of the first guess
+        self.token_ids = token_ids
+        self.num_open = len(
+            token_ids
+        )  # that may still be confirmed; 0 once a draft before it failed
+
+
 class Request:
     """One output of one prompt. Made by `from_engine_request`; changed only by the scheduler.
 
-    `token_ids` holds the prompt, then all tokens that the host has seen. `num_computed` counts tokens that are
-    computed once all planned steps are, and so may exceed what the host has seen.
+    `token_ids` holds the prompt, then all tokens that the host has seen: those are confirmed. `num_planned` counts
+    tokens that are computed at most once all planned steps are, if every draft in them is confirmed, so it may
+    exceed what the host has seen.
     """
 
     __slots__ = (
         "admission_key",
         "arrival",
         "check_at",
+        "cohort",
+        "drafter",
         "end_token_ids",
         "error",
         "finish_reason",
@@ -42,9 +64,11 @@ class Request:
         "max_tokens",
         "next_event",
         "num_cached_tokens",
-        "num_computed",
+        "num_guessed",
+        "num_planned",
         "num_preemptions",
         "num_prompt_tokens",
+        "open_drafts",
         "parent",
         "preemption_key",
         "prefix_key",
@@ -108,11 +132,15 @@ class Request:
         self.hashes = BlockHashes(request.prefix_key)
         self.table: BlockTable | None = None  # while it runs
         self.row = -1
-        self.num_computed = 0  # tokens, planned
+        self.cohort: list[Request] | None = None  # of rows that decode together
+        self.num_planned = 0  # tokens computed at most, once all planned steps are
+        self.num_guessed = 0  # of those: drafts in flight, which may not be confirmed
+        self.open_drafts: list[OpenDraft] = []  # in the order of their steps
+        self.drafter: Drafter | None = None
         self.max_tokens = 0  # of token_ids: there it ends
-        self.last_computed = 0  # num_computed with which all its tokens are planned
-        self.next_event = 0  # num_computed at which its blocks are full or all is planned
-        self.check_at = 0  # len(token_ids) at which a block is full or the request ends
+        self.last_computed = 0  # num_planned from which on all its tokens are planned
+        self.next_event = 0  # num_planned from which on its blocks are full or all is planned
+        self.check_at = 0  # len(token_ids) from which on a block is full or the request ends
 
     @classmethod
     def from_engine_request(
@@ -130,6 +158,11 @@ class Request:
         output should get a seed of its own.
         """
         return cls(request, seed=seed, end_token_ids=end_token_ids, index=index, parent=parent)
+
+    @property
+    def num_sure(self) -> int:
+        """Tokens that are computed at least, once all planned steps are."""
+        return self.num_planned - self.num_guessed
 
     @property
     def num_output_tokens(self) -> int:
@@ -154,5 +187,5 @@ class Request:
     def __repr__(self) -> str:
         return (
             f"Request({self.request_id!r}, index={self.index}, {self.stage.value}, row={self.row}, "
-            f"tokens={self.num_prompt_tokens}+{self.num_output_tokens}, computed={self.num_computed})"
+            f"tokens={self.num_prompt_tokens}+{self.num_output_tokens}, computed={self.num_planned})"
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress
+
 from jackfield.errors import WorkerError
 from jackfield.scheduler.plan_builder import StepInFlight
 from jackfield.step import StepPlan, StepResult
 
 
 def check_result(step: StepInFlight, plan: StepPlan, result: StepResult) -> None:
-    """Raise WorkerError where a result is not that of the oldest step in flight, or has not one token a sample."""
+    """Raise WorkerError if a result is not that of the oldest step in flight, or has too few or too many tokens."""
     expected = step.plan.step_id
     if plan.step_id != expected or result.step_id != expected:
         raise WorkerError(
@@ -16,12 +19,31 @@ def check_result(step: StepInFlight, plan: StepPlan, result: StepResult) -> None
             f"{expected}. Results must resolve in the order of submission"
         )
     num_samples = step.plan.samples.count(True)
-    has_drafts = result.counts is not None and any(count != 1 for count in result.counts)
-    if len(result.token_ids) != num_samples or has_drafts:
-        raise WorkerError(
-            f"step {expected} asked for one token of each of {num_samples} rows; the worker returned "
-            f"{len(result.token_ids)} tokens with counts {result.counts}"
+    counts = result.counts
+    if counts is None:
+        fits = len(result.token_ids) == num_samples
+    else:
+        fits = len(counts) == num_samples and sum(counts) == len(result.token_ids)
+        fits = fits and _are_allowed(step.plan, counts)
+    if not fits:
+        drafts = (
+            f", or more where a row had one of {len(step.drafts)} drafts" if step.drafts else ""
         )
+        raise WorkerError(
+            f"step {expected} asked for one token of each of {num_samples} rows{drafts}; the worker returned "
+            f"{len(result.token_ids)} tokens with counts {counts}"
+        )
+
+
+def _are_allowed(plan: StepPlan, counts: Sequence[int]) -> bool:
+    """True if no row drew nothing, or more than its draft and one token."""
+    allowed = compress(plan.num_tokens, plan.samples) if plan.drafts else [1] * len(counts)
+    drafted = {draft.place for draft in plan.drafts}
+    places = compress(range(len(plan.rows)), plan.samples)
+    return all(
+        1 <= count <= (most if place in drafted else 1)
+        for place, most, count in zip(places, allowed, counts, strict=True)
+    )
 
 
 def keep_logprobs(step: StepInFlight, result: StepResult) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import compress
+from itertools import compress, islice
 
 from jackfield.config import SchedulerSettings
 from jackfield.errors import RequestError
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit
 from jackfield.request import FinishReason
+from jackfield.scheduler.cohorts import Cohorts
+from jackfield.scheduler.drafting import Drafting, open_draft, settle_draft
 from jackfield.scheduler.lengths import set_lengths
 from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
 from jackfield.scheduler.policy_keys import PolicyKeys
@@ -43,9 +45,12 @@ class Scheduler:
         *,
         max_length: int,
         policy_name: str = "",  # for messages, with its distribution
+        drafting: Drafting | None = None,  # None: no speculation
+        num_cohorts: int = 1,
     ) -> None:
         self._blocks = blocks
         self._keys = PolicyKeys(policy, policy_name)
+        self._drafting = drafting
         self._max_length = max_length  # tokens of one request, prompt and output
         self._max_waiting = settings.max_waiting
         self._max_step_tokens = min(settings.max_step_tokens, limits.max_step_tokens)
@@ -60,7 +65,7 @@ class Scheduler:
         self._refused: Request | None = None  # did not fit when so many blocks were free
         self._refused_with = 0
         self._prefilling: list[Request] = []
-        self._decoding: list[Request] = []
+        self._cohorts = Cohorts(num_cohorts)
         self._num_draining = 0
         self._free_rows = list(range(self._max_rows))[::-1]
         self._removed_rows: list[int] = []  # that the worker does not know of yet
@@ -153,32 +158,51 @@ class Scheduler:
     def schedule(self) -> StepPlan | None:
         """The next step, or None where nothing can run before a result arrives or a request is added."""
         plan = PlanBuilder(self._max_step_tokens)
-        self._continue_decoding(plan)
+        decoding = self._cohorts.next(self._resolved_step)
+        self._continue_decoding(plan, decoding)
+        if self._drafting is not None:
+            self._add_drafts(plan, decoding, self._drafting)
         self._continue_prefills(plan)
         if not plan.is_short_of_blocks:
             self._admit_waiting(plan)
-        return self._launch(plan)
+        return self._launch(plan, decoding)
 
-    def _continue_decoding(self, plan: PlanBuilder) -> None:
+    def _continue_decoding(self, plan: PlanBuilder, decoding: list[Request]) -> None:
         """One token for each row that has caught up; only rows with an event need a closer look."""
-        due = [r for r in self._decoding if r.num_computed == r.next_event]
+        due = [r for r in decoding if r.num_planned >= r.next_event]
         # First those that are all planned: they are no victims, and their blocks will return.
         for request in due:
-            if request.num_computed == request.last_computed:
-                self._decoding.remove(request)
+            if request.num_planned >= request.last_computed:
+                self._cohorts.remove(request)
                 request.stage = Stage.DRAINING
                 self._num_draining += 1
         for request in due:
             if request.stage is Stage.DECODING:  # neither drained nor preempted
                 self._hold_blocks(plan, request, 1)
-        plan.budget -= len(self._decoding)
+        plan.budget -= len(decoding)
+
+    def _add_drafts(
+        self, plan: PlanBuilder, decoding: Sequence[Request], drafting: Drafting
+    ) -> None:
+        """Guesses for rows that decode, as far as budget and free blocks allow."""
+        for request in decoding:
+            if plan.budget <= 0 or plan.is_short_of_blocks:
+                return
+            if token_ids := drafting.draft(request, min(plan.budget, self._max_chunk - 1)):
+                opened = open_draft(self._blocks, request, token_ids)
+                if opened is None:
+                    return
+                draft, grown = opened
+                plan.append_blocks(request.row, grown)
+                plan.add_draft(draft)
+                self._set_next_event(request)
 
     def _continue_prefills(self, plan: PlanBuilder) -> None:
         """The next chunk of each prompt that has begun, the oldest first."""
         for request in tuple(self._prefilling):
             if plan.budget == 0:
                 return
-            missing = len(request.token_ids) - request.num_computed
+            missing = len(request.token_ids) - request.num_planned
             num_tokens = min(missing, plan.budget, self._max_chunk)
             if request.stage is Stage.PREFILLING and self._hold_blocks(plan, request, num_tokens):
                 assert request.table is not None
@@ -197,18 +221,23 @@ class Scheduler:
                 return
             self._waiting.remove_first()
 
-    def _launch(self, plan: PlanBuilder) -> StepPlan | None:
-        """Number the step and count as computed what it will compute."""
-        decoding: Sequence[Request] = self._decoding
+    def _launch(self, plan: PlanBuilder, cohort: list[Request]) -> StepPlan | None:
+        """Number the step and count as planned what it will compute."""
+        decoding: Sequence[Request] = cohort
         if plan.stalled:
             decoding = [request for request in decoding if request not in plan.stalled]
         if not decoding and not plan.prefills:
             return None
         step = plan.build(self._next_step_id, self._removed_rows, decoding)
         for request in decoding:
-            request.num_computed += 1
+            request.num_planned += 1
+        for draft in plan.drafts:
+            draft.request.num_planned += draft.num_open
+            draft.request.num_guessed += draft.num_open
+            draft.request.open_drafts.append(draft)
+        self._cohorts.planned(cohort, self._next_step_id)
         for prefill in plan.prefills:
-            prefill.request.num_computed = prefill.num_computed
+            prefill.request.num_planned = prefill.num_computed
             if prefill.num_computed == len(prefill.request.token_ids):
                 self._start_decoding(prefill.request)
         self._removed_rows = []
@@ -222,9 +251,9 @@ class Scheduler:
     def _hold_blocks(self, plan: PlanBuilder, request: Request, num_tokens: int) -> bool:
         """Get the blocks for the next `num_tokens` of a running request; False where it cannot run in this step."""
         assert request.table is not None
-        start = request.num_computed
+        stop = request.num_planned + num_tokens
         while True:
-            grown = self._blocks.extend(request.table, start, start + num_tokens)
+            grown = self._blocks.extend(request.table, request.num_sure, stop)
             if grown is not None:
                 plan.append_blocks(request.row, grown)
                 self._set_next_event(request)
@@ -234,7 +263,7 @@ class Scheduler:
                 plan.stalled.add(request)
                 return False
             victim = max(
-                (*self._decoding, *self._prefilling), key=lambda r: (r.preemption_key, r.arrival)
+                (*self._cohorts, *self._prefilling), key=lambda r: (r.preemption_key, r.arrival)
             )
             self._preempt(plan, victim)
             if victim is request:
@@ -244,7 +273,7 @@ class Scheduler:
         """Give back all of a running request and queue it again. Tokens in flight are still kept when they arrive."""
         plan.withdraw(request)
         self._leave_row(request)
-        request.num_computed = 0
+        request.num_planned = 0
         request.num_preemptions += 1
         request.check_at = request.max_tokens
         request.waits_for_step = self._next_step_id - 1
@@ -262,7 +291,7 @@ class Scheduler:
             return False
         request.row = self._free_rows.pop()
         request.table = table
-        request.num_computed = hit.num_tokens
+        request.num_planned = hit.num_tokens
         self._keys.set_preemption(request)
         request.stage = Stage.PREFILLING
         self._prefilling.append(request)
@@ -296,7 +325,7 @@ class Scheduler:
     def _start_decoding(self, request: Request) -> None:
         """All known tokens are planned: from the next step on the request goes token by token."""
         self._prefilling.remove(request)
-        self._decoding.append(request)
+        self._cohorts.add(request, self._next_step_id)
         request.stage = Stage.DECODING
         self._set_next_event(request)
         # Not before: a copy of the prompt's tail is made at the start of a step.
@@ -310,7 +339,7 @@ class Scheduler:
     def _leave_row(self, request: Request) -> None:
         """Take a running request out of its row and give its blocks back."""
         if request.stage is Stage.DECODING:
-            self._decoding.remove(request)
+            self._cohorts.remove(request)
         elif request.stage is Stage.PREFILLING:
             self._prefilling.remove(request)
         else:
@@ -318,6 +347,8 @@ class Scheduler:
         assert request.table is not None
         self._blocks.give_back(request.table)
         request.table = None
+        request.num_guessed = 0
+        request.open_drafts.clear()
         self._free_rows.append(request.row)
         self._removed_rows.append(request.row)
         request.row = -1
@@ -333,30 +364,68 @@ class Scheduler:
             keep_logprobs(step, result)
         for prefill in step.prefills:
             self._remember(prefill.request, prefill.table, prefill.num_computed)
-        for request, token_id in zip(
-            compress(step.requests, plan.samples), result.token_ids, strict=True
-        ):
-            if request.finish_reason is not None:
-                continue  # it ended while this step was in flight
-            token_ids = request.token_ids
-            token_ids.append(token_id)
-            moved.append(request)
-            if len(token_ids) == request.check_at or token_id in request.stop_ids:
-                self._check(request, token_id)
+        if step.drafts:
+            moved += self._confirm_drafts(step, result)
+        else:
+            for request, token_id in zip(
+                compress(step.requests, plan.samples), result.token_ids, strict=True
+            ):
+                if request.finish_reason is not None:
+                    continue  # it ended while this step was in flight
+                token_ids = request.token_ids
+                token_ids.append(token_id)
+                moved.append(request)
+                if len(token_ids) >= request.check_at or token_id in request.stop_ids:
+                    self._check(request, token_id)
         self._resolved_step = plan.step_id
+        self._cohorts.resolved(plan.step_id)
         self._blocks.step_resolved(plan.step_id)
         return moved
+
+    def _confirm_drafts(self, step: StepInFlight, result: StepResult) -> list[Request]:
+        """Keep what rows drew, up to a token that ends them; whoever drew less than was planned goes on from there."""
+        counts = result.counts or [1] * len(result.token_ids)
+        drawn = zip(compress(step.requests, step.plan.samples), counts, strict=True)
+        counted = dict(drawn)
+        for draft in step.drafts:
+            if settle_draft(draft, counted[draft.request]):
+                self._return_to_decoding(draft.request, step.plan.step_id)
+        moved = []
+        token_ids = iter(result.token_ids)
+        for request, count in counted.items():
+            tokens = tuple(islice(token_ids, count))
+            if request.finish_reason is None:
+                self._keep(request, tokens)
+                moved.append(request)
+        return moved
+
+    def _keep(self, request: Request, tokens: Sequence[int]) -> None:
+        for token_id in tokens:
+            request.token_ids.append(token_id)
+            if len(request.token_ids) >= request.check_at or token_id in request.stop_ids:
+                self._check(request, token_id)
+                if request.finish_reason is not None:
+                    break
+        if request.logprobs is not None:
+            del request.logprobs[request.num_output_tokens :]
+
+    def _return_to_decoding(self, request: Request, step_id: int) -> None:
+        """Its last tokens were planned, but some of the guesses before them were wrong."""
+        if request.stage is Stage.DRAINING and request.num_planned < request.last_computed:
+            self._num_draining -= 1
+            request.stage = Stage.DECODING
+            self._cohorts.add(request, step_id)
 
     def _check(self, request: Request, token_id: int) -> None:
         """A token that filled a block or may be the last one."""
         num_tokens = len(request.token_ids)
-        if num_tokens == request.check_at and request.table is not None:
+        if num_tokens >= request.check_at and request.table is not None:
             self._remember(request, request.table, num_tokens - 1)  # the new token is not computed
         sampling = request.sampling
         if token_id in request.stop_ids and request.num_output_tokens >= sampling.min_tokens:
             named = token_id in sampling.stop_token_ids
             self.finish(request, FinishReason.STOP, token_id if named else None)
-        elif num_tokens == request.max_tokens:
+        elif num_tokens >= request.max_tokens:
             self.finish(request, FinishReason.LENGTH)
 
     def _remember(self, request: Request, table: BlockTable, num_computed: int) -> None:

@@ -49,6 +49,10 @@ class GroupCache:
         block = self._block(block_id)
         block[first_slot:] = [POISON] * (self.block_size - first_slot)
 
+    def poison_slot(self, table: Sequence[int], position: int) -> None:
+        """Let the slot of `position` be unwritten: what was written there was a wrong guess."""
+        self._block(table[position // self.block_size])[position % self.block_size] = POISON
+
     def copy(self, source: int, target: int) -> None:
         """Copy a whole block."""
         if source not in self._blocks:

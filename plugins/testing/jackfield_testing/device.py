@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from jackfield.cache import CacheGroup
 from jackfield.step import (
+    Draft,
     LateInputs,
     NewRow,
     StepLimits,
@@ -50,15 +51,26 @@ class ReferenceDevice:
         self._check_shape(plan)
         self._apply(plan)
         rows = [self._row(number) for number in plan.rows]
-        for row, num_tokens, samples in zip(rows, plan.num_tokens, plan.samples, strict=True):
-            self._check_row(row, num_tokens, samples)
-        prompt_logprobs = self._compute(plan, rows)
+        drafts = {draft.place: draft for draft in plan.drafts}
+        num_tokens = [
+            count - self._num_guesses(plan, place, drafts.get(place))
+            for place, count in enumerate(plan.num_tokens)
+        ]
+        for row, count, samples in zip(rows, num_tokens, plan.samples, strict=True):
+            self._check_row(row, count, samples)
+        guesses = {
+            place: draft.token_ids
+            for place, draft in drafts.items()
+            if draft.start == len(rows[place].token_ids)
+        }
+        prompt_logprobs = self._compute(rows, num_tokens, guesses)
         # All rows have written before one reads back what it draws from, as in one forward pass.
-        token_ids, logprobs = self._draw(plan, rows, late)
+        drawn = self._draw(plan, rows, late)
         return StepResult(
             step_id=plan.step_id,
-            token_ids=token_ids,
-            logprobs=logprobs,
+            token_ids=[token_id for row in drawn for token_id in row.token_ids],
+            counts=[len(row.token_ids) for row in drawn] if drafts else None,
+            logprobs={row.place: row.logprobs for row in drawn if row.logprobs},
             prompt_logprobs=prompt_logprobs,
             errors={i: row.error for i, row in enumerate(rows) if row.error is not None},
         )
@@ -133,11 +145,34 @@ class ReferenceDevice:
 
     # Computing
 
-    def _compute(self, plan: StepPlan, rows: Sequence[Row]) -> dict[int, list[TokenLogprobs]]:
+    def _num_guesses(self, plan: StepPlan, place: int, draft: Draft | None) -> int:
+        """Guesses of a row, checked. Whether they count is another matter."""
+        if draft is None:
+            return 0
+        row, num_guesses = self._row(plan.rows[place]), len(draft.token_ids)
+        if not num_guesses or plan.num_tokens[place] != 1 + num_guesses or not plan.samples[place]:
+            raise BooksError(
+                f"row {row.number} has a draft of {num_guesses} tokens, but computes "
+                f"{plan.num_tokens[place]} with samples={plan.samples[place]}"
+            )
+        if draft.start < len(row.token_ids):
+            raise BooksError(
+                f"row {row.number} has a draft for position {draft.start}, but {len(row.token_ids)} tokens"
+            )
+        return num_guesses
+
+    def _compute(
+        self,
+        rows: Sequence[Row],
+        counts: Sequence[int],
+        guesses: Mapping[int, Sequence[int]],
+    ) -> dict[int, list[TokenLogprobs]]:
         prompt_logprobs = {}
-        for index, (row, num_tokens) in enumerate(zip(rows, plan.num_tokens, strict=True)):
-            row.error = row.error or self._row_error(row, num_tokens)
-            if states := row.compute(num_tokens):
+        for index, (row, num_tokens) in enumerate(zip(rows, counts, strict=True)):
+            row.error = row.error or self._row_error(
+                row, row.num_computed, row.num_computed + num_tokens
+            )
+            if states := row.compute(num_tokens, guesses.get(index, ())):
                 num_top = row.new.sampling.prompt_logprobs or 0
                 prompt_logprobs[index] = [
                     Ranking.of(state, self._vocab_size).logprobs(token_id, num_top)
@@ -145,8 +180,7 @@ class ReferenceDevice:
                 ]
         return prompt_logprobs
 
-    def _row_error(self, row: Row, num_tokens: int) -> str | None:
-        start, stop = row.num_computed, row.num_computed + num_tokens
+    def _row_error(self, row: Row, start: int, stop: int) -> str | None:
         position, token_id = self._options.error_position, self._options.error_token_id
         if position is not None and start <= position < stop:
             return f"options.reference.error_position = {position}"
@@ -154,17 +188,23 @@ class ReferenceDevice:
             return f"options.reference.error_token_id = {token_id}"
         return None
 
-    def _draw(
-        self, plan: StepPlan, rows: Sequence[Row], late: LateInputs
-    ) -> tuple[list[int], Mapping[int, Sequence[TokenLogprobs]]]:
-        token_ids: list[int] = []
-        logprobs = {}
-        masks = dict(late.masks.each()) if late.masks is not None else {}
-        for index, (row, samples) in enumerate(zip(rows, plan.samples, strict=True)):
-            if not samples:
-                continue
-            state = row.state()
-            mask = masks.get(index)
+    def _draw(self, plan: StepPlan, rows: Sequence[Row], late: LateInputs) -> list[_Drawn]:
+        masks: dict[int, list[memoryview]] = {}
+        for place, mask in late.masks.each() if late.masks is not None else ():
+            masks.setdefault(place, []).append(mask)
+        drawn = []
+        for place, (row, samples) in enumerate(zip(rows, plan.samples, strict=True)):
+            if samples:
+                drawn.append(self._draw_row(place, row, masks.get(place)))
+                row.settle()
+        return drawn
+
+    def _draw_row(self, place: int, row: Row, masks: Sequence[memoryview] | None) -> _Drawn:
+        """Draw as always behind each position; the first token that differs from its guess is the last."""
+        drawn = _Drawn(place)
+        for num_guessed in range(len(row.guesses) + 1):
+            state = row.state(num_guessed)
+            mask = masks[num_guessed] if masks is not None else None
             token_id = draw(state, row.draw_context(mask, self._options.echo_token_id))
             if token_id is None:
                 row.error = row.error or "no token is allowed by the mask, the bias and min_tokens"
@@ -172,7 +212,22 @@ class ReferenceDevice:
             num_top = row.new.sampling.logprobs
             if num_top is not None:
                 ranking = Ranking.of(state, self._vocab_size)
-                logprobs[index] = [ranking.logprobs(token_id, num_top)]
+                drawn.logprobs.append(ranking.logprobs(token_id, num_top))
             row.token_ids.append(token_id)
-            token_ids.append(token_id)
-        return token_ids, logprobs
+            drawn.token_ids.append(token_id)
+            if row.error or num_guessed == len(row.guesses) or token_id != row.guesses[num_guessed]:
+                break
+            stop = len(row.token_ids)
+            row.error = self._row_error(row, stop - 1, stop)
+        return drawn
+
+
+class _Drawn:
+    """What one row drew in a step."""
+
+    __slots__ = ("logprobs", "place", "token_ids")
+
+    def __init__(self, place: int) -> None:
+        self.place = place  # in the plan's rows
+        self.token_ids: list[int] = []
+        self.logprobs: list[TokenLogprobs] = []

@@ -48,6 +48,11 @@ class History:
         for group, values in zip(self.groups, self.values, strict=True):
             values.append(value ^ group.index)
 
+    def forget(self, num_tokens: int) -> None:
+        """Keep the first `num_tokens` only."""
+        for values in self.values:
+            del values[num_tokens:]
+
     def state(self) -> int:
         """What the last position yields: the next token is drawn from it."""
         return mix(*self._digests(len(self) - 1))

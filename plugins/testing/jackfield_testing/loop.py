@@ -12,6 +12,7 @@ from jackfield.kv_cache import BlockManager
 from jackfield.model_spec import ModelSpec
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import SamplingParams
+from jackfield.scheduler.drafting import Drafting
 from jackfield.scheduler.policies import FcfsPolicy
 from jackfield.scheduler.request import Request
 from jackfield.scheduler.scheduler import Scheduler
@@ -39,6 +40,8 @@ class SchedulerLoop:
         settings: SchedulerSettings | None = None,
         policy: SchedulingPolicy | None = None,
         options: ReferenceOptions | None = None,
+        drafting: Drafting | None = None,
+        num_cohorts: int = 1,
     ) -> None:
         settings = settings or SchedulerSettings(watermark=0.0)
         groups = spec.cache_groups(spec.dtype)
@@ -48,7 +51,13 @@ class SchedulerLoop:
         self.depth = depth
         self.blocks = BlockManager(groups, counts, block_size, prefix_caching)
         self.scheduler = Scheduler(
-            settings, self.blocks, limits, policy or FcfsPolicy(), max_length=spec.max_length
+            settings,
+            self.blocks,
+            limits,
+            policy or FcfsPolicy(),
+            max_length=spec.max_length,
+            drafting=drafting,
+            num_cohorts=num_cohorts,
         )
         self.device = ReferenceDevice(
             groups,
@@ -115,11 +124,20 @@ class SchedulerLoop:
         plan, result = self._in_flight.popleft()
         self.num_events += 1
         for request in self.scheduler.update(plan, result):
-            if not request.is_finished and request.num_output_tokens >= request.sampling.min_tokens:
-                text = self._tokenizer.decode(request.output_token_ids)
-                stop = next((stop for stop in request.sampling.stop if stop in text), None)
-                if stop is not None:
-                    self.scheduler.finish(request, FinishReason.STOP, stop)
+            if request.sampling.stop:
+                self._find_stop(request)
+
+    def _find_stop(self, request: Request) -> None:
+        """End a request at the first token that completes a stop string; drop what it drew beyond that."""
+        output = request.output_token_ids
+        for length in range(max(1, request.sampling.min_tokens), len(output) + 1):
+            text = self._tokenizer.decode(output[:length])
+            stop = next((stop for stop in request.sampling.stop if stop in text), None)
+            if stop is not None:
+                self.scheduler.finish(request, FinishReason.STOP, stop)
+                del request.token_ids[request.num_prompt_tokens + length :]
+                request.finish_reason, request.stop_reason = FinishReason.STOP, stop
+                return
 
     def leaks(self) -> list[str]:
         """What is left over although everything has ended; empty where the books balance."""

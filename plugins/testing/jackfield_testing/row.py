@@ -31,6 +31,7 @@ class Row:
         self.token_ids = list(new.token_ids)
         self.new = new
         self.tables = RowTables(new, caches)
+        self.guesses: tuple[int, ...] = ()  # of this step, behind token_ids
         self.error: str | None = None  # once set, nothing that it draws counts
         self._vocab_size = vocab_size
         self._groups = [cache.group for cache in caches]
@@ -41,13 +42,14 @@ class Row:
         """Leading tokens that are in the cache."""
         return self.tables.num_computed
 
-    def compute(self, num_tokens: int) -> list[tuple[int, int]]:
-        """Write the values of the next tokens into the cache.
+    def compute(self, num_tokens: int, guesses: Sequence[int] = ()) -> list[tuple[int, int]]:
+        """Write the values of the next tokens into the cache, and those of guesses behind them.
 
         Returns (state, next token) for each of them that has a prompt token behind it, where the request asked for
         the log probabilities of its prompt.
         """
-        start, stop = self.num_computed, self.num_computed + num_tokens
+        self.guesses = tuple(guesses)
+        start, stop = self.num_computed, self.num_computed + num_tokens + len(guesses)
         self.tables.check_reach(stop)
         wants_prompt = self.new.sampling.prompt_logprobs is not None
         seen = _Sight(self, start, start)
@@ -62,9 +64,18 @@ class Row:
         self.tables.advance(num_tokens)
         return states
 
-    def state(self) -> int:
-        """What the last computed position yields, read back through the block tables."""
-        position = self.num_computed - 1
+    def settle(self) -> None:
+        """Count as computed the guesses that came true; what the others wrote is void."""
+        stop = self.num_computed + len(self.guesses)
+        self.tables.advance(len(self.token_ids) - 1 - self.num_computed)
+        for position in range(self.num_computed, stop):
+            for cache, table in zip(self.tables.caches, self.tables.block_ids, strict=True):
+                cache.poison_slot(table, position)
+        self.guesses = ()
+
+    def state(self, num_guessed: int = 0) -> int:
+        """What the position behind `num_guessed` guesses yields, read back through the block tables."""
+        position = self.num_computed - 1 + num_guessed
         return mix(*_Sight(self, position, position + 1).digests(position))
 
     def draw_context(self, mask: memoryview | None, echo_token_id: int | None) -> DrawContext:
@@ -88,7 +99,9 @@ class Row:
         return values
 
     def _token(self, position: int) -> int:
-        token_id = self.token_ids[position]
+        num_known = len(self.token_ids)
+        known = position < num_known
+        token_id = self.token_ids[position] if known else self.guesses[position - num_known]
         if not 0 <= token_id < self._vocab_size:
             raise BooksError(
                 f"row {self.number} has token {token_id} at position {position}; vocabulary: {self._vocab_size}"

@@ -26,7 +26,7 @@ def test_a_full_pool_preempts_the_newest_request(make_engine):
 
     assert (plan.rows, plan.removed_rows) == ([old.row], [row_of_new])
     assert (new.row, new.num_preemptions, old.num_preemptions) == (-1, 1, 0)
-    assert new.num_computed == 0
+    assert new.num_planned == 0
 
 
 def test_a_preempted_request_ends_with_the_same_tokens(make_engine, expected):

@@ -1,0 +1,1 @@
+"""Speculators that ship with the core."""
