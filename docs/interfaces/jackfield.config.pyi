@@ -1,4 +1,4 @@
-# Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1
+# Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1, jackfield.speculators.v1
 from jackfield.config.loader import LoadedConfig as LoadedConfig
 from jackfield.config.loader import load_config as load_config
 from jackfield.config.provenance import Layer as Layer
@@ -10,4 +10,5 @@ from jackfield.config.schema import ModelSettings as ModelSettings
 from jackfield.config.schema import PluginSettings as PluginSettings
 from jackfield.config.schema import Scalar as Scalar
 from jackfield.config.schema import SchedulerSettings as SchedulerSettings
+from jackfield.config.schema import SpeculationSettings as SpeculationSettings
 from jackfield.config.toml import to_toml as to_toml

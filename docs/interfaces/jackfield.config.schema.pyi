@@ -1,4 +1,4 @@
-# Part of: jackfield.commands.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.model_sources.v1, jackfield.models.v1, jackfield.platforms.v1, jackfield.reasoning_parsers.v1, jackfield.schedulers.v1, jackfield.tokenizers.v1, jackfield.tool_parsers.v1, jackfield.weight_formats.v1
+# Part of: jackfield.commands.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.model_sources.v1, jackfield.models.v1, jackfield.platforms.v1, jackfield.reasoning_parsers.v1, jackfield.schedulers.v1, jackfield.speculators.v1, jackfield.tokenizers.v1, jackfield.tool_parsers.v1, jackfield.weight_formats.v1
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -28,10 +28,14 @@ class SchedulerSettings:
     watermark: float = 0.01
     max_waiting: int | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationSettings:
+    num_tokens: int = 0
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSettings:
     depth: int = 2
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
+    num_cohorts: int = 1
     start_method: str = SPAWN
     start_timeout_s: float = 600.0
     step_timeout_s: float | None = None
@@ -52,6 +56,7 @@ class EngineConfig:
     model: ModelSettings = field(default_factory=ModelSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    speculation: SpeculationSettings = field(default_factory=SpeculationSettings)
     executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     plugins: PluginSettings = field(default_factory=PluginSettings)
     select: Mapping[str, Any] = field(default_factory=dict)

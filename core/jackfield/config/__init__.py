@@ -10,6 +10,7 @@ from jackfield.config.schema import (
     PluginSettings,
     Scalar,
     SchedulerSettings,
+    SpeculationSettings,
 )
 from jackfield.config.toml import to_toml
 
@@ -24,6 +25,7 @@ __all__ = [
     "Scalar",
     "SchedulerSettings",
     "Source",
+    "SpeculationSettings",
     "load_config",
     "to_toml",
 ]

@@ -86,6 +86,16 @@ class SchedulerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationSettings:
+    """Guesses of the tokens that come next. They change no answer; select.speculator names who guesses."""
+
+    num_tokens: int = 0  # guesses for a row in a step; 0: none are made
+
+    def __post_init__(self) -> None:
+        _at_least("speculation", {"num_tokens": self.num_tokens}, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSettings:
     """Where the workers run."""
 
@@ -94,6 +104,8 @@ class ExecutorSettings:
         1  # devices that share each layer; the platform says in how many processes
     )
     pipeline_parallel: int = 1  # stages: groups of workers that have some of the layers each
+    # groups of decoding rows that take turns, so that steps in flight do not depend on each other; at most depth
+    num_cohorts: int = 1
     # of worker processes: spawn, or fork where the engine's process has one thread and no device
     start_method: str = SPAWN
     start_timeout_s: float = 600.0  # seconds until all workers are ready
@@ -106,8 +118,14 @@ class ExecutorSettings:
             "depth": self.depth,
             "tensor_parallel": self.tensor_parallel,
             "pipeline_parallel": self.pipeline_parallel,
+            "num_cohorts": self.num_cohorts,
         }
         _at_least("executor", counts, 1)
+        if self.num_cohorts > self.depth:
+            raise ConfigError(
+                f"executor.num_cohorts must be at most executor.depth = {self.depth}, since each cohort has a step of "
+                f"its own in flight; got {self.num_cohorts}. Raise executor.depth with it"
+            )
         if self.start_method not in (SPAWN, FORK):
             raise ConfigError(
                 f"executor.start_method must be {SPAWN} or {FORK}, got {self.start_method!r}"
@@ -150,6 +168,7 @@ class EngineConfig:
     model: ModelSettings = field(default_factory=ModelSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    speculation: SpeculationSettings = field(default_factory=SpeculationSettings)
     executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     plugins: PluginSettings = field(default_factory=PluginSettings)
     # select.<what> = name, or a list of rules {match = {...}, use = name}; a rule without match is the rest

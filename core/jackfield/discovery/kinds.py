@@ -12,6 +12,7 @@ from jackfield.interfaces.model_source import ModelSource
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.interfaces.reasoning_parser import ReasoningParser
+from jackfield.interfaces.speculator import Speculator
 from jackfield.interfaces.tokenizer import TokenizerFormat
 from jackfield.interfaces.tool_parser import ToolParser
 from jackfield.interfaces.weights import WeightFormat
@@ -23,6 +24,7 @@ MODEL_SOURCES = "jackfield.model_sources"
 WEIGHT_FORMATS = "jackfield.weight_formats"
 TOKENIZERS = "jackfield.tokenizers"
 SCHEDULERS = "jackfield.schedulers"
+SPECULATORS = "jackfield.speculators"
 HOOKS = "jackfield.hooks"
 COMMANDS = "jackfield.commands"
 TOOL_PARSERS = "jackfield.tool_parsers"
@@ -53,13 +55,13 @@ _SERVED = (
     Kind(name=WEIGHT_FORMATS, word="weight format", base=WeightFormat, by_check=True),
     Kind(name=TOKENIZERS, word="tokenizer format", base=TokenizerFormat, by_check=True),
     Kind(name=SCHEDULERS, word="scheduling policy", base=SchedulingPolicy),
+    Kind(name=SPECULATORS, word="speculator", base=Speculator),
     Kind(name=HOOKS, word="hook", base=object),
     Kind(name=COMMANDS, word="command", base=Command),
     Kind(name=TOOL_PARSERS, word="tool parser", base=ToolParser, by_check=True),
     Kind(name=REASONING_PARSERS, word="reasoning parser", base=ReasoningParser, by_check=True),
 )
 _RESERVED = (
-    Kind(name="jackfield.speculators", word="speculator", majors=()),
     Kind(name="jackfield.structured_output", word="structured output", majors=()),
     Kind(name="jackfield.kv_stores", word="cache store", majors=()),
     Kind(name="jackfield.endpoints", word="endpoint", majors=()),

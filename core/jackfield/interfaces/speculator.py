@@ -16,10 +16,8 @@ class SpeculatorNeed:
     """What an engine asks of a speculator."""
 
     FEATURE: ClassVar[str] = "speculator"
-    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({"vocab_size"})
 
     num_tokens: int  # speculation.num_tokens: guesses a row and step
-    vocab_size: int = 0  # of the model; a guess beyond it is an error
 
 
 class Drafter(ABC):

@@ -55,6 +55,12 @@ _ALL = (
         summary="The scheduling policy $name for Jackfield.",
     ),
     PackageKind(
+        word="speculator",
+        group="jackfield.speculators.v1",
+        target="speculator:${Name}Speculator",
+        summary="The speculator $name for Jackfield.",
+    ),
+    PackageKind(
         word="weight-format",
         group="jackfield.weight_formats.v1",
         target="format:${Name}Format",

@@ -83,6 +83,8 @@ def _parts(
         blueprint.make_policy(),
         max_length=max_length(blueprint.loaded),
         policy_name=describe(blueprint.plugin(SCHEDULERS)),
+        drafting=blueprint.make_drafting(),
+        num_cohorts=config.executor.num_cohorts,
     )
     return Parts(
         blueprint=blueprint,

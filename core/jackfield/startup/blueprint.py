@@ -17,6 +17,7 @@ from jackfield.discovery.kinds import (
     HOOKS,
     PLATFORMS,
     SCHEDULERS,
+    SPECULATORS,
     TOKENIZERS,
     WEIGHT_FORMATS,
 )
@@ -30,10 +31,12 @@ from jackfield.interfaces.executor import Executor, ExecutorFactory
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.interfaces.speculator import Drafter, Speculator
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
+from jackfield.scheduler.drafting import Drafting
 from jackfield.startup.choices import (
     ENGINE,
     NEEDED,
@@ -149,6 +152,18 @@ class Blueprint:
         """The scheduling policy."""
         policy: SchedulingPolicy = self._card(SCHEDULERS)
         return policy
+
+    def make_drafting(self) -> Drafting | None:
+        """What makes drafts; None without speculation. Raises PluginLoadError."""
+        num_tokens = self.config.speculation.num_tokens
+        if not num_tokens:
+            return None
+        plugin = self.plugin(SPECULATORS)
+        card: Speculator = self._card(SPECULATORS)
+        with calling(plugin, "make drafters with"):
+            make_drafter = card.create(self.config)
+            returned(make_drafter(), Drafter, "what create() returned")
+        return Drafting(make_drafter, num_tokens, self.spec.vocab_size, describe(plugin))
 
     def open_tokenizer(self) -> Tokenizer:
         """The tokenizer. Raises ModelError where there is none."""

@@ -15,6 +15,7 @@ from jackfield.discovery.kinds import (
     MODELS,
     PLATFORMS,
     SCHEDULERS,
+    SPECULATORS,
     WEIGHT_FORMATS,
 )
 from jackfield.discovery.loading import calling, returned
@@ -25,6 +26,7 @@ from jackfield.errors import ConfigError, JackfieldError, PluginLoadError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import ExecutorNeed
 from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed, RankShape
+from jackfield.interfaces.speculator import SpeculatorNeed
 from jackfield.model_spec import ModelSpec
 from jackfield.startup.chooser import Chooser
 
@@ -60,6 +62,7 @@ def choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> 
             dtype=dtype,
             num_ranks=executor.tensor_parallel,
             num_stages=executor.pipeline_parallel,
+            num_drafts=config.speculation.num_tokens,
         )
 
     def tailor(ref: PluginRef) -> PlatformNeed:
@@ -118,6 +121,25 @@ def choose_core(
         kind=SCHEDULERS, setting="scheduler", subject=ENGINE, need=None, preference=("fcfs",)
     )
     chooser.attempt(lambda: chooser.choose(policy))
+    chooser.attempt(lambda: _choose_speculator(chooser, config))
+
+
+def _choose_speculator(chooser: Chooser, config: EngineConfig) -> None:
+    num_tokens = config.speculation.num_tokens
+    if num_tokens:
+        point = ChoicePoint(
+            kind=SPECULATORS,
+            setting="speculator",
+            subject=ENGINE,
+            need=SpeculatorNeed(num_tokens=num_tokens),
+            preference=("ngram",),
+        )
+        chooser.choose(point)
+    elif (word := chooser.rules.word("speculator")) is not None:
+        raise ConfigError(
+            f"{word.where} names the speculator {word.name}, but speculation.num_tokens is 0, so nobody guesses. "
+            "Set it to the guesses for a row in a step, such as 4"
+        )
 
 
 def _choose_executor(

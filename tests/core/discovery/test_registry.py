@@ -137,10 +137,10 @@ def test_of_several_served_majors_the_highest_counts(distributions):
 
 
 def test_a_reserved_kind_serves_no_version_yet(distributions):
-    distributions.add("acme", {"jackfield.speculators.v1": {"fast": "acme:Fast"}})
+    distributions.add("acme", {"jackfield.kv_stores.v1": {"fast": "acme:Fast"}})
 
     with pytest.raises(PluginIncompatible, match="serves no version yet"):
-        distributions.scan().ref("speculators", "fast")
+        distributions.scan().ref("kv_stores", "fast")
 
 
 def test_a_misspelt_group_is_a_problem_that_names_the_nearest(distributions):
