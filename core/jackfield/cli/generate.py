@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from jackfield.cli.settings import add_settings_arguments, load_from_arguments
-from jackfield.errors import ConfigError
+from jackfield.cli.prompts import PromptEntry, read_prompts
+from jackfield.cli.sampling import add_sampling_arguments, given_fields
+from jackfield.cli.settings import MODEL_HELP, add_settings_arguments, load_from_arguments
+from jackfield.cli.streams import writes_everything
 from jackfield.interfaces.command import Command
-from jackfield.request import RequestOutput
+from jackfield.request import CompletionOutput, FinishReason, RequestOutput
 from jackfield.sampling import SamplingParams
+from jackfield.step import TokenLogprobs
 
 
 class GenerateCommand(Command):
@@ -22,14 +26,20 @@ class GenerateCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("model", help="folder, file, hub name, pypi:NAME==VERSION or alias")
+        parser.add_argument("model", nargs="?", help=MODEL_HELP)
         parser.add_argument(
             "--prompt", action="append", default=[], help="may be given several times"
         )
-        parser.add_argument("--prompts-file", type=Path, metavar="FILE", help="one prompt a line")
+        parser.add_argument(
+            "--prompts-file",
+            type=Path,
+            metavar="FILE",
+            help='one prompt a line, or JSON lines: {"prompt": ...} or {"messages": ...}, with sampling fields',
+        )
         parser.add_argument(
             "--chat", action="store_true", help="wrap each prompt in the chat template"
         )
+        parser.add_argument("--system", metavar="TEXT", help="system message; implies --chat")
         output = parser.add_mutually_exclusive_group()
         output.add_argument("--stream", action="store_true", help="print text as it is generated")
         output.add_argument("--json", action="store_true", help="one JSON object a line, in order")
@@ -40,116 +50,126 @@ class GenerateCommand(Command):
         """Generate; 1 if any request failed."""
         from jackfield.client import LLM
 
-        prompts = read_prompts(arguments.prompt, arguments.prompts_file)
-        params = sampling_from(arguments)
-        with LLM.from_config(load_from_arguments(arguments)) as llm:
-            inputs = [llm.chat_prompt([{"role": "user", "content": text}]) for text in prompts] if (
-                arguments.chat
-            ) else prompts  # fmt: skip
+        given = given_fields(arguments)
+        SamplingParams.from_mapping(given)  # wrong ones are told before a model is loaded
+        loaded = load_from_arguments(arguments)
+        entries = read_prompts(arguments.prompt, arguments.prompts_file)
+        params = [SamplingParams(**{**given, **entry.sampling}) for entry in entries]
+        inputs = [_input(entry, arguments) for entry in entries]
+        with LLM.from_config(loaded) as llm:
             if arguments.stream:
-                return _print_stream(llm.stream(inputs, params), len(prompts))
+                return _print_stream(llm.stream(inputs, params), len(entries))
             outputs = llm.generate(
                 inputs, params, progress=sys.stderr.isatty() and not arguments.json
             )
-        return _print_results(outputs, prompts, as_json=arguments.json)
+        return _print_results(outputs, entries, as_json=arguments.json)
 
 
-def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the commands that generate let a user say of sampling."""
-    parser.add_argument(
-        "--max-tokens", type=int, default=128, metavar="N", help="new tokens at most"
-    )
-    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")
-    parser.add_argument(
-        "--top-p",
-        type=float,
-        default=1.0,
-        metavar="P",
-        help="the likeliest tokens that make up this share",
-    )
-    parser.add_argument("--top-k", type=int, default=0, metavar="K", help="0: all")
-    parser.add_argument(
-        "--seed", type=int, default=None, metavar="N", help="the same again for the same seed"
-    )
-    parser.add_argument(
-        "--stop",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="end before this text; may be given several times",
-    )
-    parser.add_argument("--ignore-eos", action="store_true", help="go on after the end token")
-
-
-def sampling_from(arguments: argparse.Namespace) -> SamplingParams:
-    """The sampling parameters that the arguments say."""
-    return SamplingParams(
-        max_tokens=arguments.max_tokens,
-        temperature=arguments.temperature,
-        top_p=arguments.top_p,
-        top_k=arguments.top_k,
-        seed=arguments.seed,
-        stop=tuple(arguments.stop),
-        ignore_eos=arguments.ignore_eos,
-    )
-
-
-def read_prompts(given: Sequence[str], file: Path | None) -> list[str]:
-    """Prompts from --prompt, then from the file, else from standard input. Raises ConfigError if there are none."""
-    prompts = list(given)
-    if file is not None:
-        if not file.is_file():
-            raise ConfigError(f"--prompts-file {file}: there is no such file")
-        prompts += [line for line in file.read_text(encoding="utf-8").splitlines() if line]
-    elif not prompts and not sys.stdin.isatty():
-        prompts = [line for line in sys.stdin.read().splitlines() if line]
-    if not prompts and not given:
-        raise ConfigError(
-            "no prompt: give --prompt TEXT, --prompts-file FILE, or lines on standard input"
-        )
-    return prompts
+def _input(entry: PromptEntry, arguments: argparse.Namespace) -> Any:
+    """What the engine gets: a text becomes a conversation where one is wanted."""
+    if not isinstance(entry.content, str) or not (arguments.chat or arguments.system):
+        return entry.content
+    first = [{"role": "system", "content": arguments.system}] if arguments.system else []
+    return [*first, {"role": "user", "content": entry.content}]
 
 
 def _print_results(
-    outputs: Sequence[RequestOutput], prompts: Sequence[str], *, as_json: bool
+    outputs: Sequence[RequestOutput], entries: Sequence[PromptEntry], *, as_json: bool
 ) -> int:
     failed = 0
-    for index, (output, prompt) in enumerate(zip(outputs, prompts, strict=True)):
-        completion = output.outputs[0]
-        failed += completion.error is not None
-        if as_json:
-            line = {
-                "index": index,
-                "prompt": prompt,
-                "text": completion.text,
-                "token_ids": list(completion.token_ids),
-                "finish_reason": completion.finish_reason,
-            }
-            if completion.error is not None:
-                line["error"] = completion.error
-            print(json.dumps(line, ensure_ascii=False))
-        elif completion.error is not None:
-            print(f"[{index}] failed: {completion.error}", file=sys.stderr)
-        else:
-            print(completion.text if len(prompts) == 1 else f"[{index}] {completion.text}")
+    for index, (output, entry) in enumerate(zip(outputs, entries, strict=True)):
+        for completion in output.outputs:
+            failed += completion.error is not None
+            label = (
+                "" if len(entries) * len(output.outputs) == 1 else f"[{_label(index, completion)}] "
+            )
+            if as_json:
+                line = _as_json(index, entry, output, completion)
+                print(_one_line(json.dumps(line, ensure_ascii=not writes_everything(sys.stdout))))
+            elif completion.error is not None:
+                print(f"[{index}] failed: {completion.error}", file=sys.stderr)
+            else:
+                print(f"{label}{completion.text}")
     return 1 if failed else 0
+
+
+def _as_json(
+    index: int, entry: PromptEntry, output: RequestOutput, completion: CompletionOutput
+) -> Mapping[str, Any]:
+    """One answer; what was not asked for is not there."""
+    line = {
+        "index": index,
+        "prompt": entry.content,
+        "text": completion.text,
+        "token_ids": list(completion.token_ids),
+        "finish_reason": completion.finish_reason,
+    }
+    if len(output.outputs) > 1:
+        line["n"] = completion.index
+    if completion.stop_reason is not None:
+        line["stop_reason"] = completion.stop_reason
+    if completion.logprobs is not None:
+        line["logprobs"] = [*map(_logprob, completion.logprobs)]
+    if output.prompt_logprobs is not None:
+        line["prompt_logprobs"] = [p and _logprob(p) for p in output.prompt_logprobs]
+    if completion.error is not None:
+        line["error"] = completion.error
+    return line
+
+
+def _one_line(text: str) -> str:
+    """JSON in which what many programs take for the end of a line is escaped."""
+    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
+
+
+def _logprob(found: TokenLogprobs) -> Mapping[str, Any]:
+    top = [*zip(found.top_ids, found.top_logprobs, strict=True)]
+    return {
+        "token_id": found.token_id,
+        "logprob": found.logprob,
+        "rank": found.rank,
+        **({"top": top} if top else {}),
+    }
+
+
+def _label(index: int, completion: CompletionOutput) -> str:
+    return f"{index}.{completion.index}" if completion.index else str(index)
 
 
 def _print_stream(outputs: Iterable[RequestOutput], count: int) -> int:
-    """One prompt: its text as it comes. Several: whole lines, each behind the number of its prompt."""
+    """One prompt: its text as it comes. Several answers: whole lines, each behind the number of its prompt."""
     failed = 0
-    pending: dict[str, str] = {}
+    pending: dict[tuple[str, int], str] = {}
+    ended: set[tuple[str, int]] = set()
     for output in outputs:
         index = int(output.request_id)  # an LLM counts its prompts from 0
-        completion = output.outputs[0]
-        if completion.error is not None:
-            failed += 1
-            print(f"[{index}] failed: {completion.error}", file=sys.stderr)
-        elif count == 1:
-            print(completion.delta, end="\n" if output.finished else "", flush=True)
-        else:
-            *lines, rest = (pending.get(output.request_id, "") + completion.delta).split("\n")
-            pending[output.request_id] = rest
-            for line in lines + ([rest] if output.finished else []):
-                print(f"[{index}] {line}", flush=True)
+        for completion in output.outputs:
+            key = output.request_id, completion.index
+            if key in ended:
+                continue
+            is_last = completion.finish_reason is not None
+            if is_last:
+                ended.add(key)
+            if completion.error is not None:
+                failed += 1
+                print(f"[{index}] failed: {completion.error}", file=sys.stderr)
+            elif count == len(output.outputs) == 1:
+                print(completion.delta, end="\n" if is_last else "", flush=True)
+            else:
+                text = pending.pop(key, "") + completion.delta
+                *lines, rest = text.split("\n")
+                pending[key] = rest
+                for line in lines + ([rest] if is_last else []):
+                    print(f"[{_label(index, completion)}] {line}", flush=True)
+            for line in why_it_ended(completion):
+                print(line, file=sys.stderr, flush=True)
     return 1 if failed else 0
+
+
+def why_it_ended(completion: CompletionOutput) -> Iterator[str]:
+    """A line for those who read along, where an answer ended otherwise than by itself."""
+    if completion.finish_reason is FinishReason.LENGTH:
+        number = len(completion.token_ids)
+        yield f"[cut off after {number} tokens: raise --max-tokens, or model.max_length if that was reached]"
+    elif isinstance(completion.stop_reason, str):
+        yield f"[ended at the stop text {completion.stop_reason!r}]"

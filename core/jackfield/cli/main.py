@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import difflib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.cli.log import logged_to_stderr
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
+from jackfield.cli.streams import forget_output, prepare_streams
 from jackfield.config import PluginSettings
 from jackfield.discovery.kinds import COMMANDS
 from jackfield.discovery.loading import calling
@@ -31,18 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = argparse.Namespace()
     try:
-        registry = _registry(words)
-        parser = _parser(registry, words)
-        arguments, unknown = parser.parse_known_args(words)
-        if broken := getattr(arguments, "broken", None):
-            raise broken
-        if unknown:
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        _tell_conflict(registry, arguments.command)
-        command: Command = registry.card(_ref(registry, arguments.command))
-        with logged_to_stderr() if hasattr(arguments, "logs_to_stderr") else nullcontext():
-            status = command.run(arguments)
-        sys.stdout.flush()  # so that a closed pipe shows here
+        prepare_streams()
+        status = _run(words, arguments)
+        sys.stdout.flush()  # so that a closed pipe or a full disk shows here
         return status
     except JackfieldError as error:
         if hasattr(arguments, "debug"):
@@ -52,8 +44,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_output()
         return FAILED
+    except (OSError, MemoryError) as error:
+        if hasattr(arguments, "debug"):
+            traceback.print_exc()
+        forget_output()
+        print(f"jackfield: error: {_in_one_line(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _run(words: Sequence[str], arguments: argparse.Namespace) -> int:
+    """Find and run the command; `arguments` is filled in."""
+    registry = _registry(words)
+    parser = _parser(registry, words)
+    if not words:
+        parser.print_help()
+        return 0
+    _, unknown = parser.parse_known_args(words, arguments)
+    if broken := getattr(arguments, "broken", None):
+        raise broken
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    _tell_conflict(registry, arguments.command)
+    command: Command = registry.card(_ref(registry, arguments.command))
+    with logged_to_stderr() if hasattr(arguments, "logs_to_stderr") else nullcontext():
+        return command.run(arguments)
+
+
+def _in_one_line(error: OSError | MemoryError) -> str:
+    """What the system refused, and of which file."""
+    if isinstance(error, MemoryError):
+        return "the memory of this machine or container is not enough"
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or type(error).__name__}{where}; the system said so. With --debug it tells where"
 
 
 def _registry(words: Sequence[str]) -> PluginRegistry:
@@ -136,7 +160,7 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
         parents=[_common()],
     )
     parser.add_argument("--version", action="version", version=f"jackfield {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=bool(words))
     asked = _asked(words)
     for hidden in _hidden(registry, asked):
         raise ConfigError(
@@ -144,6 +168,10 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
             "plugins.autoload. Let it in, or name another command"
         )
     refs = {ref.name: ref for ref in registry.refs(COMMANDS)}  # one of each name
+    if asked and asked not in refs and (near := difflib.get_close_matches(asked, refs, 1, 0.7)):
+        raise ConfigError(
+            f"there is no command {asked!r}; did you mean {near[0]!r}? All: {', '.join(sorted(refs))}"
+        )
     for name, ref in refs.items():
         if name == asked:
             _add(commands, registry, ref)

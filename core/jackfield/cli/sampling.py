@@ -1,0 +1,110 @@
+"""Sampling parameters on a command line: every field, left open where nobody says it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from jackfield.errors import ConfigError
+from jackfield.sampling import MAX_TOKENS, SamplingParams
+
+# Option, type, placeholder, help. The names are those of SamplingParams.
+_NUMBERS: tuple[tuple[str, type[int] | type[float], str, str], ...] = (
+    ("temperature", float, "T", "0 is greedy; 1 where neither you nor the model says"),
+    ("top-p", float, "P", "the likeliest tokens that make up this share"),
+    ("top-k", int, "K", "so many of the likeliest tokens; 0: all"),
+    ("min-p", float, "P", "tokens at least this likely, relative to the likeliest"),
+    ("repetition-penalty", float, "R", "over prompt and answer; 1: none"),
+    ("presence-penalty", float, "R", "over the answer; 0: none"),
+    ("frequency-penalty", float, "R", "over the answer; 0: none"),
+    ("min-tokens", int, "N", "new tokens at least"),
+    ("n", int, "N", "answers to each prompt"),
+    ("seed", int, "N", "the same again for the same seed"),
+    ("logprobs", int, "K", "log probabilities, of K likely tokens beside the drawn one"),
+    ("prompt-logprobs", int, "K", "likewise of the prompt"),
+)
+_FLAGS = (
+    ("include-stop", "keep the stop text"),
+    ("ignore-eos", "go on after the end token"),
+)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "0": "\0"}
+
+
+def add_sampling_arguments(
+    parser: argparse.ArgumentParser, max_tokens: int | None = MAX_TOKENS
+) -> None:
+    """Declare one option for each field; `max_tokens` is what the command takes where nobody says anything."""
+    group = parser.add_argument_group(
+        "sampling (what is left out is as the model's authors want it)"
+    )
+    word = "as many as fit" if max_tokens is None else str(int(max_tokens))
+    group.add_argument(
+        "--max-tokens", type=_tokens, metavar="N|none", help=f"new tokens at most ({word}); none: as many as fit",
+        default=argparse.SUPPRESS,
+    )  # fmt: skip
+    for name, kind, placeholder, text in _NUMBERS:
+        group.add_argument(
+            f"--{name}", type=kind, metavar=placeholder, help=text, default=argparse.SUPPRESS
+        )
+    for name, text in _FLAGS:
+        group.add_argument(f"--{name}", action="store_true", help=text, default=argparse.SUPPRESS)
+    group.add_argument(
+        "--stop", action="append", metavar="TEXT", default=argparse.SUPPRESS,
+        help=r"end before this text, in which \n and \t are understood; may be given several times",
+    )  # fmt: skip
+    group.add_argument(
+        "--stop-token-ids", type=int, nargs="+", metavar="ID", help="end after one of these tokens", default=argparse.SUPPRESS
+    )  # fmt: skip
+    group.add_argument(
+        "--logit-bias", action="append", metavar="ID=VALUE", default=argparse.SUPPRESS,
+        help="add to the logit of a token; may be given several times",
+    )  # fmt: skip
+    group.add_argument(
+        "--keep-special-tokens", dest="skip_special_tokens", action="store_false", help="show them in the text",
+        default=argparse.SUPPRESS,
+    )  # fmt: skip
+
+
+def sampling_from(arguments: argparse.Namespace, **defaults: Any) -> SamplingParams:
+    """The sampling parameters that the arguments say. Raises RequestError."""
+    return SamplingParams(**{**defaults, **given_fields(arguments)})
+
+
+def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """The fields that somebody gave."""
+    options = [option[0] for option in _NUMBERS] + [option[0] for option in _FLAGS]
+    names = [name.replace("-", "_") for name in options]
+    names += ["max_tokens", "stop_token_ids", "skip_special_tokens"]
+    found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    if hasattr(arguments, "stop"):
+        found["stop"] = tuple(map(unescaped, arguments.stop))
+    if hasattr(arguments, "logit_bias"):
+        found["logit_bias"] = dict(map(_bias, arguments.logit_bias))
+    return found
+
+
+def unescaped(text: str) -> str:
+    r"""A text of a command line with \n, \t, \r, \0 and \\ as what they stand for; other backslashes stay."""
+    parts = text.split("\\")
+    found, rest = parts[0], iter(parts[1:])
+    for part in rest:
+        if not part:  # two backslashes
+            found += "\\" + next(rest, "")
+        else:
+            found += _ESCAPES.get(part[0], "\\" + part[0]) + part[1:]
+    return found
+
+
+def _tokens(word: str) -> int | None:
+    return None if word.lower() == "none" else int(word)
+
+
+def _bias(entry: str) -> tuple[int, float]:
+    token_id, equals, value = entry.partition("=")
+    try:
+        if equals:
+            return int(token_id), float(value)
+    except ValueError:
+        pass
+    raise ConfigError(f"--logit-bias takes ID=VALUE, got {entry!r}; e.g. --logit-bias 50256=-100")

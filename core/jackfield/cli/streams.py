@@ -1,0 +1,54 @@
+"""The three standard streams, which a user may have closed, filled up, or set to an encoding without many characters."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+from jackfield.errors import ConfigError
+
+
+def prepare_streams() -> None:
+    """Put something in the place of closed streams, and let no character be an error. Raises ConfigError.
+
+    A closed descriptor would be given to the next file that is opened, which then got what is printed.
+    """
+    is_closed = sys.stdout is None
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                _fill(number)
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+    if is_closed:
+        raise ConfigError(
+            "standard output is closed, so nothing could be answered. Open it, e.g. with > FILE"
+        )
+
+
+def forget_output() -> None:
+    """Send what is still to be written to nowhere: the interpreter would try again at its end, and complain."""
+    with suppress(OSError, ValueError):
+        target = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(target, sys.stdout.fileno())
+        os.close(target)
+
+
+def writes_everything(stream: TextIO) -> bool:
+    """True where every character can be written."""
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def _fill(number: int) -> None:
+    """Open a descriptor that is closed; a lower free one may be taken first, so it is moved."""
+    try:
+        os.fstat(number)
+    except OSError:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != number:
+            os.dup2(opened, number)
+            os.close(opened)
