@@ -31,6 +31,7 @@ class ServeOptions:
     tool_parser: str = AUTO  # auto: the one that knows the model's format; none; or a name
     reasoning_parser: str = AUTO
     chat_template: str | None = None  # a file, instead of the model's own
+    template_timeout_s: float = 5.0  # for the chat template of one request
     request_templates: bool = True  # clients may send a chat template; it runs in a sandbox
     endpoints: tuple[str, ...] = ()  # plugins that add paths
     log_requests: bool = False  # a line for each, without its text
@@ -47,7 +48,7 @@ class ServeOptions:
             raise ConfigError(
                 "options.serve.tls_certificate and tls_key belong together; give both or none"
             )
-        for name in ("write_timeout_s", "stall_s"):
+        for name in ("write_timeout_s", "stall_s", "template_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(
                     f"options.serve.{name} must be above 0, got {getattr(self, name)}"

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import signal
 import socket
 import sys
 import time
@@ -98,6 +99,8 @@ class _Server:
 
     def serve_until_signal(self) -> int:
         """The exit status. Raises what kept a model from being loaded."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _pass_over)  # uvicorn raises it again when it has drained
         self._server.run(sockets=[self._listener])
         if self._error is not None:
             raise self._error
@@ -132,6 +135,10 @@ class _Server:
         host, port = self._listener.getsockname()[:2]
         scheme = "http" if self._state.options.tls_certificate is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _pass_over(*_: object) -> None:
+    """The signal has done its work."""
 
 
 def _tell(text: str) -> None:

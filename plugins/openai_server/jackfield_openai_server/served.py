@@ -71,7 +71,7 @@ class ServedModel:
 
     def _open_text(self, opened: Opened) -> tuple[TextService, Parsers]:
         options = self._options
-        text = TextService(opened, options.chat_template)
+        text = TextService(opened, options.chat_template, options.template_timeout_s)
         found = ChatFormat(architecture=opened.architecture, template=text.template)
         words = (options.tool_parser, options.reasoning_parser)
         return text, choose_parsers(self._registry(), found, *words)

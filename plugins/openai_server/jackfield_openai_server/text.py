@@ -18,6 +18,7 @@ from jackfield.text.output_text import OutputText
 from jackfield.text.pieces import Pieces
 from jackfield_openai_server.engine.messages import Opened
 from jackfield_openai_server.engine.stream import MakeText
+from jackfield_openai_server.time_limit import OutOfTime, time_limit
 
 T = TypeVar("T")
 
@@ -25,7 +26,10 @@ T = TypeVar("T")
 class TextService:
     """Encodes on a thread of its own, one text at a time, so that a long prompt holds up no stream."""
 
-    def __init__(self, opened: Opened, template_file: str | None = None) -> None:
+    def __init__(
+        self, opened: Opened, template_file: str | None = None, template_timeout_s: float = 5.0
+    ) -> None:
+        self._timeout_s = template_timeout_s
         self._missing = opened.missing_tokenizer
         self._encoder = _open(opened)
         self._decoder = _open(opened)  # a tokenizer is used from one thread at a time
@@ -48,7 +52,18 @@ class TextService:
         """The prompt of a conversation, as the chat template writes it."""
         if self._template is not None:
             values = {"chat_template": self._template, **values}
-        return await self._run(lambda tokenizer: tokenizer.apply_chat_template(messages, **values))
+        return await self._run(lambda tokenizer: self._rendered(tokenizer, messages, values))
+
+    def _rendered(
+        self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]
+    ) -> str:
+        try:
+            with time_limit(self._timeout_s):
+                return tokenizer.apply_chat_template(messages, **values)
+        except OutOfTime:
+            raise RequestError(
+                f"the chat template takes longer than {self._timeout_s:g} s (options.serve.template_timeout_s)"
+            ) from None
 
     async def decode(self, token_ids: Sequence[int]) -> str:
         """The text of token ids, special ones included."""

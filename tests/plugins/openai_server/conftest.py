@@ -65,11 +65,11 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *words: str, env=None, model=None):
+def serving(folder: Path, *words: str, env=None, model=None, max_length=512):
     """A server on a tiny model of the reference platform."""
     log = folder / "log"
     if model is None:
-        write_model(folder / "tiny")
+        write_model(folder / "tiny", max_length=max_length)
         model = folder / "tiny"
         words = (
             "--platform", "reference", "--set", "select.weight_format=dummy",

@@ -197,11 +197,13 @@ class EngineClient:
             self._ready.set_exception(error)
         if self.opened is None:
             return  # it never ran: whoever started it is told
-        for stream in [stream for stream in self._streams.values() if stream.has_begun]:
-            del self._streams[stream.submit.id]
-            stream.fail(
-                EngineError(f"the engine ended before the answer did: {_first_line(error)}")
-            )
+        text = f"the engine ended before the answer did: {_first_line(error)}"
+        for stream in tuple(self._streams.values()):
+            stream.num_lost += 1
+            if not stream.can_be_asked_again:
+                del self._streams[stream.submit.id]
+                self._leave_queue(stream)
+                stream.fail(EngineError(text))
         logger.error("%s; it is started again, %d requests wait", error, len(self._streams))
         if self._revival is None or self._revival.done():
             self._revival = asyncio.get_running_loop().create_task(self._revive())

@@ -25,6 +25,7 @@ class RequestStream:
         "begin",
         "has_begun",
         "is_queued",
+        "num_lost",
         "num_open",
         "submit",
     )
@@ -32,6 +33,7 @@ class RequestStream:
     def __init__(self, submit: Submit, make_text: MakeText, *, includes_stop: bool) -> None:
         self.submit = submit
         self.has_begun = False  # True once a delta came: it cannot be asked for again
+        self.num_lost = 0  # engines that died with it
         self.is_queued = True  # kept by the client
         self.begin: Begin | None = None  # set with the first deltas
         self.num_open: int = submit.sampling.get("n") or 1  # outputs that have not ended
@@ -53,6 +55,11 @@ class RequestStream:
         if self._error is not None:
             raise self._error
         return []
+
+    @property
+    def can_be_asked_again(self) -> bool:
+        """True where nothing of it was given out, and where it is not what engines die of."""
+        return not self.has_begun and self.num_lost < 2
 
     @property
     def is_open(self) -> bool:

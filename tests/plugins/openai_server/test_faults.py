@@ -1,0 +1,173 @@
+"""What goes wrong, and that nothing else is lost by it."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+LONG = 60_000  # tokens: an answer that is not over before a test has done something to it
+PROMPT = {"model": "tiny", "prompt": [257, *b"abc"]}
+FOREVER = {**PROMPT, "max_tokens": LONG - 100}
+
+
+def load(server):
+    """Requests that the engine works on."""
+    return server.metric("num_requests_running") + server.metric("num_requests_waiting")
+
+
+def opened_stream(server, **values):
+    """A stream that has given its first piece."""
+    stream = server.openai().completions.create(**FOREVER, stream=True, **values)
+    next(iter(stream))
+    return stream
+
+
+def all_returned(server):
+    return load(server) == 0 and server.metric("kv_cache_usage_perc") == 0
+
+
+def test_an_engine_that_is_killed_is_started_again_and_waiting_requests_are_asked_again(start):
+    with start("--max-num-seqs", "1", max_length=LONG) as server, ThreadPoolExecutor() as pool:
+        stream = opened_stream(server)
+        waiting = pool.submit(server.openai().completions.create, **PROMPT, max_tokens=3)
+        server.wait_for(lambda: server.metric("num_requests_waiting") == 1)
+        os.kill(server.engine_pid(), signal.SIGKILL)
+
+        with pytest.raises(openai.APIError, match="engine ended"):
+            list(stream)
+        assert waiting.result(60).choices[0].text == "abc"
+        assert server.metric("engine_restarts_total") == 1
+        assert server.http.get("/health").status_code == 200
+        server.wait_for(lambda: all_returned(server))
+
+
+def test_a_worker_that_raises_ends_what_had_begun_and_the_next_engine_serves(start):
+    fault = ("--set", "options.reference.fault=raise", "--set", "options.reference.fault_step=5")
+    with start(*fault) as server:
+        with pytest.raises(openai.APIError, match="engine ended"):
+            server.openai().completions.create(**PROMPT, max_tokens=30)
+        server.wait_for(lambda: server.http.get("/ready").status_code == 200)
+        assert server.openai().completions.create(**PROMPT, max_tokens=2).choices[0].text == "ab"
+
+
+def test_a_client_that_leaves_frees_its_blocks(start):
+    with start(max_length=LONG) as server:
+        stream = opened_stream(server)
+        server.wait_for(lambda: load(server) == 1)
+        stream.close()
+        server.wait_for(lambda: all_returned(server), timeout_s=5)
+        with pytest.raises(openai.APITimeoutError):
+            server.openai().with_options(timeout=0.5).completions.create(**FOREVER)
+        server.wait_for(lambda: all_returned(server), timeout_s=5)
+
+
+def test_a_client_that_never_reads_counts_as_gone(start):
+    with start("--set", "options.serve.write_timeout_s=1", max_length=LONG) as server:
+        body = b'{"prompt": [257, 97], "max_tokens": 59000, "stream": true}'
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        address = httpx.URL(server.url)
+        with socket.create_connection((address.host, address.port)) as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.sendall(head.encode() + body)
+            server.wait_for(lambda: load(server) == 1)
+            answer = server.openai().completions.create(**PROMPT, max_tokens=3)
+            assert answer.choices[0].text == "abc"  # nobody else waits for it
+            server.wait_for(lambda: server.metric("http_requests_open") == 1, timeout_s=30)
+        server.wait_for(lambda: all_returned(server))
+
+
+def test_one_too_many_in_the_queue_is_told_to_come_again(start):
+    limit = ("--max-num-seqs", "1", "--max-num-queued-reqs", "2")
+    with start(*limit, max_length=LONG) as server, ThreadPoolExecutor() as pool:
+        stream = opened_stream(server)
+        waiting = [
+            pool.submit(server.openai().completions.create, **PROMPT, max_tokens=1)
+            for _ in range(2)
+        ]
+        server.wait_for(lambda: server.metric("num_requests_waiting") == 2)
+        with pytest.raises(openai.InternalServerError) as caught:
+            server.openai().completions.create(**PROMPT, max_tokens=1)
+        assert (caught.value.status_code, caught.value.code) == (503, "queue_full")
+        assert caught.value.response.headers["retry-after"] == "1"
+        stream.close()
+        assert [done.result(60).choices[0].text for done in waiting] == ["a", "a"]
+
+
+def test_a_deadline_withdraws_the_request(start):
+    with start(max_length=LONG) as server:
+        headers = {"x-request-timeout-s": "0.3"}
+        with pytest.raises(openai.InternalServerError) as caught:
+            server.openai().completions.create(**FOREVER, extra_headers=headers)
+        assert (caught.value.status_code, caught.value.code) == (504, "deadline")
+        server.wait_for(lambda: all_returned(server), timeout_s=5)
+
+
+def test_a_server_that_is_ended_answers_what_is_under_way_first(start):
+    with start(max_length=4000) as server:
+        stream = server.openai().completions.create(**PROMPT, max_tokens=2000, stream=True)
+        next(iter(stream))
+        server.process.send_signal(signal.SIGTERM)
+        chunks = list(stream)
+
+        assert chunks[-1].choices[0].finish_reason == "length"
+        assert server.process.wait(30) == 0
+
+
+def test_a_server_does_not_wait_for_ever_for_what_is_under_way(start):
+    with start("--set", "options.serve.drain_s=1", max_length=LONG) as server:
+        opened_stream(server)
+        began_s = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+
+        server.process.wait(20)
+        assert time.monotonic() - began_s < 10
+
+
+def test_steps_that_stop_while_a_request_waits_are_no_health(start):
+    hang = ("--set", "options.reference.fault=hang", "--set", "options.reference.fault_step=3")
+    with start(*hang, "--set", "options.serve.stall_s=0.5") as server:
+
+        def ask():
+            with suppress(httpx.TransportError):
+                server.http.post("/v1/completions", json={**PROMPT, "max_tokens": 9})
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        found = server.wait_for(
+            lambda: (
+                (r := httpx.get(f"{server.url}/health", trust_env=False)).status_code == 503 and r
+            )
+        )
+        assert found.json()["status"] == "stalled"
+        server.process.kill()
+        thread.join()
+
+
+def test_connections_that_are_opened_and_dropped_leave_nothing(start):
+    with start() as server:
+        address = httpx.URL(server.url)
+        for _ in range(2000):
+            with socket.create_connection((address.host, address.port)) as dropped:
+                dropped.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Le")
+        assert server.openai().completions.create(**PROMPT, max_tokens=3).choices[0].text == "abc"
+        server.wait_for(
+            lambda: len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 60, timeout_s=20
+        )
+
+
+def test_a_template_that_loops_is_ended(start):
+    template = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    with start("--set", "options.serve.template_timeout_s=1") as server:
+        body = {"messages": [{"role": "user", "content": "a"}], "chat_template": template}
+        found = server.http.post("/v1/chat/completions", json=body)
+
+        assert (found.status_code, "template" in found.text) == (400, True)
+        assert server.openai().completions.create(**PROMPT, max_tokens=3).choices[0].text == "abc"
