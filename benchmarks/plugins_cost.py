@@ -125,7 +125,7 @@ def open_engine(folder: Path, observers: int) -> tuple[Engine, list[CountingObse
     target = "counting_observer:CountingObserver"
     settings = {
         "plugins.local": (
-            "executors.instant=instant_executor:InstantExecutorFactory",
+            "executors.instant=jackfield.cli.benchmarks.instant:InstantExecutorFactory",
             *(f"hooks.observer{number}={target}" for number in range(observers)),
         ),
         "select.executor": "instant",

@@ -5,6 +5,7 @@ from typing import Protocol
 from jackfield.request import EngineRequest
 from jackfield.request import FinishReason
 from jackfield.scheduler import Request
+from jackfield.step import TokenLogprobs
 class Receiver(Protocol):
 
     @property
@@ -37,10 +38,19 @@ class OpenOutput(Request):
         ...
 class Delta:
 
-    def __init__(self, output: OpenOutput, token_ids: list[int]) -> None:
+    def __init__(self, output: OpenOutput, start: int, stop: int) -> None:
         ...
     output: OpenOutput = ...
-    token_ids: list[int] = ...
+    start: int = ...
+    stop: int = ...
+
+    @property
+    def token_ids(self) -> list[int]:
+        ...
+
+    @property
+    def logprobs(self) -> list[TokenLogprobs] | None:
+        ...
 
     def append(self, later: Delta) -> None:
         ...

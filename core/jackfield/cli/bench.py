@@ -34,7 +34,14 @@ class BenchCommand(Command):
         throughput.add_argument("--low", type=int, default=64, help="shortest prompt and output")
         throughput.add_argument("--high", type=int, default=256, help="longest prompt and output")
         _benchmark(kinds, "startup", "a fresh process: import, ready, first token")
-        _benchmark(kinds, "scheduler", "schedule and update without a model", takes_model=False)
+        scheduler = _benchmark(
+            kinds, "scheduler", "host time of a step, without a model", takes_model=False
+        )
+        scheduler.add_argument(
+            "--tokenizer",
+            metavar="MODEL",
+            help="of this model; default: one trained on Python's manual",
+        )
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Measure and print the report."""
@@ -96,9 +103,13 @@ def _startup_figures(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _scheduler_figures(arguments: argparse.Namespace) -> dict[str, Any]:
+    from jackfield.cli.benchmarks.engine_step import measure_engine
     from jackfield.cli.benchmarks.scheduling import measure_scheduler
 
-    return measure_scheduler(repeats=arguments.repeats)
+    return {
+        **measure_scheduler(repeats=arguments.repeats),
+        "engine_step": measure_engine(arguments.repeats, arguments.tokenizer),
+    }
 
 
 def _collect(samples: list[dict[str, float]]) -> dict[str, Any]:

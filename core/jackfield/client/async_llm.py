@@ -38,7 +38,7 @@ class AsyncLLM(Client):
         With `final_only` each of the outputs is given once, at its end. Iterating raises RequestError where the
         request is wrong, and what ended the engine, if that happens.
         """
-        stream = DeltaStream(self._thread)
+        stream = DeltaStream(self.engine_thread)
         self._submit(
             stream,
             prompt,
@@ -66,7 +66,7 @@ class AsyncLLM(Client):
         task or closing the iterator withdraws the request: it leaves the scheduler before the next step, and its
         blocks are free once the steps in flight are done.
         """
-        stream = DeltaStream(self._thread, merges=False)
+        stream = DeltaStream(self.engine_thread, merges=False)
         answer: Answer | None = None
         try:
             self._submit(
@@ -113,7 +113,7 @@ class AsyncLLM(Client):
             except Exception as error:  # this request's own
                 inbox.fail(error)
 
-        self._thread.tokenize(tokenize)
+        self.engine_thread.tokenize(tokenize)
 
     async def aclose(self) -> None:
         """As `close`, without blocking the event loop."""

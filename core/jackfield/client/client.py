@@ -52,8 +52,8 @@ class Client:
 
     def _open(self, loaded: LoadedConfig, registry: PluginRegistry | None = None) -> None:
         self.engine = Engine(make_blueprint(loaded, registry))
-        self._thread = EngineThread(self.engine)
-        self._end = weakref.finalize(self, self._thread.close)
+        self.engine_thread = EngineThread(self.engine)
+        self._end = weakref.finalize(self, self.engine_thread.close)
 
     @property
     def config(self) -> EngineConfig:

@@ -131,7 +131,7 @@ class LLM(Client):
                 if is_alone:
                     raise
                 failed.append(batch.refuse(failed_output(request_id, prompt, error)))
-        for request, reason in self._thread.add_all(requests, batch, stream=stream):
+        for request, reason in self.engine_thread.add_all(requests, batch, stream=stream):
             if is_alone:
                 raise reason
             failed.append(batch.refuse(failed_output(request.request_id, request.prompt, reason)))
@@ -140,7 +140,7 @@ class LLM(Client):
     def _leave(self, batch: Batch) -> None:
         """Forget what is still open, after an interrupt or an error, or where a stream was closed."""
         if batch.num_open:
-            self._thread.withdraw_all(batch)
+            self.engine_thread.withdraw_all(batch)
 
 
 def _wait_with_bar(batch: Batch) -> None:

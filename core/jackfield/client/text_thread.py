@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from jackfield.engine.deltas import Delta, OpenRequest, Receiver
 from jackfield.engine.text_maker import TextMaker
 
-_MAX_BEHIND = 64  # steps whose text is not made yet; then the engine waits
+_MAX_BEHIND = 8  # steps whose text is not made yet; then the engine waits
 
 
 class TextThread:
@@ -64,16 +64,17 @@ class TextThread:
     def _hand_over(self, deltas: Sequence[Delta]) -> None:
         """One call for each home, however many deltas there are."""
         by_home: dict[Hashable, list[Delta]] = {}
+        home: Hashable = None
+        mine: list[Delta] = []
         for delta in deltas:
             request = delta.output.open_request
             if delta.is_last:
                 self._open.discard(request)
             if (receiver := request.receiver) is not None:
-                home = receiver.home
-                if home in by_home:
-                    by_home[home].append(delta)
-                else:
-                    by_home[home] = [delta]
+                if receiver.home is not home:
+                    home = receiver.home
+                    mine = by_home.setdefault(home, [])
+                mine.append(delta)
         for mine in by_home.values():
             receiver = mine[0].output.open_request.receiver
             if receiver is not None:

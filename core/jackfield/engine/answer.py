@@ -56,7 +56,7 @@ class _Seen:
         self._finished: CompletionOutput | None = None
 
     def add(self, delta: Delta) -> None:
-        self._num_tokens += len(delta.token_ids)
+        self._num_tokens += delta.stop - delta.start
         if delta.text:
             self._num_pieces += 1
             self._delta += delta.text

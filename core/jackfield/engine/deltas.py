@@ -79,27 +79,39 @@ class OpenOutput(Request):
 class Delta:
     """What one output of a request got since it was last reported.
 
-    The engine fills in tokens; `text` is made later, on another thread. One is made for each row and step, so it
-    holds no more than differs from step to step.
+    The engine says which tokens are new; `text` is made later, on another thread. One is made for each row and step:
+    it holds no more than differs from step to step, and tokens stay where they are until somebody reads them.
     """
 
-    __slots__ = ("ending", "is_last", "logprobs", "more_follow", "output", "text", "token_ids")
+    __slots__ = ("ending", "is_last", "more_follow", "output", "start", "stop", "text")
 
-    def __init__(self, output: OpenOutput, token_ids: list[int]) -> None:
+    def __init__(self, output: OpenOutput, start: int, stop: int) -> None:
         self.output = output
-        self.token_ids = token_ids  # new ones, in their order
+        self.start = start  # of the new tokens, in output.token_ids
+        self.stop = stop
         self.text = ""  # new text; never half a character
-        self.logprobs: Sequence[TokenLogprobs] | None = None  # of token_ids, where asked for
         self.ending: Ending | None = None  # None while the output goes on
         self.more_follow = False  # True: another output of the request moved in the same step
         self.is_last = False  # True: all outputs of the request have ended; known with the text
 
+    @property
+    def token_ids(self) -> list[int]:
+        """The new tokens, in their order."""
+        return self.output.token_ids[self.start : self.stop]
+
+    @property
+    def logprobs(self) -> list[TokenLogprobs] | None:
+        """Log probabilities of the new tokens, where asked for."""
+        output = self.output
+        if output.logprobs is None:
+            return None
+        num_prompt = output.num_prompt_tokens
+        return output.logprobs[self.start - num_prompt : self.stop - num_prompt]
+
     def append(self, later: Delta) -> None:
         """Take up the next delta of the same output."""
-        self.token_ids = [*self.token_ids, *later.token_ids]
+        self.stop = later.stop
         self.text += later.text
-        if self.logprobs is not None and later.logprobs is not None:
-            self.logprobs = [*self.logprobs, *later.logprobs]
         self.ending, self.is_last = later.ending, later.is_last
         self.more_follow = later.more_follow
 
@@ -133,18 +145,13 @@ def deltas_of(moved: Sequence[OpenOutput], now_s: float) -> list[Delta]:
     """What to report of outputs that moved in one step: all that is followed, and every end."""
     deltas = []
     has_siblings = False
-    for output in moved:
-        is_ended = output.finish_reason is not None
-        if not (output.is_followed or is_ended):
-            continue
-        request = output.open_request
-        if request.first_token_s is None:
-            request.first_token_s = now_s
-        if not (request.is_followed or is_ended):
-            output.is_followed = False  # its first token was noted, and nobody waits for the next
-            continue
+    for output in [o for o in moved if o.is_followed or o.finish_reason is not None]:
+        if output.num_reported == output.num_prompt_tokens:
+            _note_first_token(output, now_s)
+            if not output.is_followed and output.finish_reason is None:
+                continue
         deltas.append(delta_of(output, now_s))
-        has_siblings = has_siblings or len(request.outputs) > 1
+        has_siblings = has_siblings or output.index > 0
     if has_siblings:
         mark_siblings(deltas)
     return deltas
@@ -152,17 +159,21 @@ def deltas_of(moved: Sequence[OpenOutput], now_s: float) -> list[Delta]:
 
 def delta_of(output: OpenOutput, now_s: float) -> Delta:
     """What came since the last report of this output."""
-    start = output.num_reported
-    token_ids = output.token_ids[start:]
-    delta = Delta(output, token_ids)
-    output.num_reported = start + len(token_ids)
-    if output.logprobs is not None:
-        first = start - output.num_prompt_tokens
-        delta.logprobs = output.logprobs[first : first + len(token_ids)]
+    start, stop = output.num_reported, len(output.token_ids)
+    output.num_reported = stop
+    delta = Delta(output, start, stop)
     if output.finish_reason is not None:
         delta.ending = Ending(output.finish_reason, output.stop_reason, output.error, now_s)
         output.open_request.num_open -= 1
     return delta
+
+
+def _note_first_token(output: OpenOutput, now_s: float) -> None:
+    """The time of the request's first token; from then on an output is followed only where somebody wants that."""
+    request = output.open_request
+    output.is_followed = request.is_followed
+    if request.first_token_s is None and len(output.token_ids) > output.num_prompt_tokens:
+        request.first_token_s = now_s
 
 
 def mark_siblings(deltas: Sequence[Delta]) -> None:

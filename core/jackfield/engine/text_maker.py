@@ -13,7 +13,7 @@ from jackfield.engine.observers import Observers
 from jackfield.engine.transcript import Ending, Transcript
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.request import FinishReason
-from jackfield.text.output_text import OutputText
+from jackfield.text.output_text import CONTEXT, OutputText
 from jackfield.text.pieces import Pieces
 
 logger = logging.getLogger(__name__)
@@ -38,30 +38,67 @@ class TextMaker:
         self._tokenizer_name = tokenizer_name
         self._finish = finish
         self._observers = observers
-        self._pieces = Pieces(tokenizer) if tokenizer is not None else None
+        self._pieces = Pieces(tokenizer)
 
     def make(self, deltas: Sequence[Delta]) -> list[Delta]:
         """The deltas to be handed over, with their text; observers are told of requests that ended."""
         made = []
+        known = self._pieces.get
         has_siblings = False
         for delta in deltas:
-            output = delta.output
-            transcript = output.transcript
-            if transcript is None:
-                transcript = self._begin(output)
-            elif transcript.ending is not None:
-                continue  # surplus tokens behind a stop string
-            self._write(delta, transcript)
-            request = output.open_request
-            if delta.ending is not None:
-                self._end(delta, transcript)
-            elif not request.is_streamed:
+            transcript = delta.output.transcript
+            if (
+                transcript is not None
+                and transcript.is_plain
+                and delta.ending is None
+                and delta.stop - delta.start == 1
+                and (piece := known(delta.output.token_ids[delta.start])) is not None
+            ):  # most tokens of an answer
+                delta.text = piece
+                transcript.pieces.append(piece)
+            elif not self._write(delta):
                 continue
             has_siblings = has_siblings or delta.more_follow
             made.append(delta)
         if has_siblings:
             mark_siblings(made)
         return made
+
+    def _write(self, delta: Delta) -> bool:
+        """Make the text of any delta; True where it is to be handed over."""
+        transcript = delta.output.transcript
+        if transcript is None:
+            transcript = self._begin(delta.output)
+        elif transcript.ending is not None:
+            return False  # surplus tokens behind a stop string
+        text = transcript.text
+        try:
+            news = self._text(delta, transcript)
+        except FAULTS as error:
+            self._fail(delta, error)
+            news = ""
+        if news:
+            delta.text = news
+            transcript.pieces.append(news)
+        if text is not None and text.stop is not None:
+            self._stop(delta, text)
+        is_streamed = delta.request.is_streamed
+        transcript.is_plain = text is not None and is_streamed and text.is_plain
+        if delta.ending is not None:
+            self._end(delta, transcript)
+        return is_streamed or delta.ending is not None
+
+    def _text(self, delta: Delta, transcript: Transcript) -> str:
+        text, token_ids = transcript.text, delta.token_ids
+        if text is None:
+            return transcript.advance(token_ids)
+        if transcript.is_plain:
+            if delta.ending is None and len(token_ids) == 1:
+                piece = self._pieces[token_ids[0]]  # known from now on
+                if piece is not None:
+                    return piece
+            text.resume(delta.output.token_ids[max(0, delta.start - CONTEXT) : delta.start])
+        return transcript.advance(token_ids) if delta.ending is None else text.finish(_shown(delta))
 
     def _begin(self, output: OpenOutput) -> Transcript:
         tokenizer = self._tokenizer
@@ -76,32 +113,10 @@ class TextMaker:
                 output.transcript = transcript = Transcript(text)
         return transcript
 
-    def _write(self, delta: Delta, transcript: Transcript) -> None:
-        """Make the text of one delta, and shorten it where a stop string ends the output."""
-        try:
-            if delta.ending is None or transcript.text is None:
-                text = transcript.advance(delta.token_ids)
-            else:
-                text = transcript.text.finish(_shown(delta))
-        except FAULTS as error:
-            self._fail(delta, error)
-            text = ""
-        transcript.num_tokens += len(delta.token_ids)
-        if text:
-            delta.text = text
-            transcript.pieces.append(text)
-        if transcript.text is not None and transcript.text.stop is not None:
-            self._stop(delta, transcript, transcript.text)
-
-    def _stop(self, delta: Delta, transcript: Transcript, text: OutputText) -> None:
+    def _stop(self, delta: Delta, text: OutputText) -> None:
         """A stop string stands in the text: it counts before any other reason, and ends the output with its token."""
         if text.num_tokens is not None:
-            num_surplus = transcript.num_tokens - text.num_tokens
-            transcript.num_tokens = text.num_tokens
-            num_kept = len(delta.token_ids) - num_surplus
-            delta.token_ids = delta.token_ids[:num_kept]
-            if delta.logprobs is not None:
-                delta.logprobs = delta.logprobs[:num_kept]
+            delta.stop = delta.output.num_prompt_tokens + text.num_tokens
         self._finish_output(delta, FinishReason.STOP, text.stop, None)
 
     def _fail(self, delta: Delta, error: BaseException) -> None:
@@ -119,14 +134,12 @@ class TextMaker:
 
     def _end(self, delta: Delta, transcript: Transcript) -> None:
         """The last delta of an output; that of one that was not streamed holds all of it."""
-        transcript.ending = delta.ending
         output, request = delta.output, delta.request
+        transcript.num_tokens = delta.stop - output.num_prompt_tokens
+        transcript.ending = delta.ending
         if not request.is_streamed:
-            first, end = output.num_prompt_tokens, output.num_prompt_tokens + transcript.num_tokens
-            delta.token_ids = output.token_ids[first:end]
+            delta.start = output.num_prompt_tokens
             delta.text = "".join(transcript.pieces)
-            if output.logprobs is not None:
-                delta.logprobs = output.logprobs[: transcript.num_tokens]
         request.num_untold -= 1
         delta.is_last = request.num_untold == 0
         if delta.is_last and (observers := self._observers()).wants_requests:

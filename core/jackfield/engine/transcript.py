@@ -29,17 +29,16 @@ class Ending:
 class Transcript:
     """Written by the maker of text alone. Readers on other threads count what they have seen of it: lists only grow."""
 
-    __slots__ = ("advance", "ending", "num_tokens", "pieces", "text")
+    __slots__ = ("advance", "ending", "is_plain", "num_tokens", "pieces", "text")
 
     def __init__(self, text: OutputText | None) -> None:
         self.text = text  # None: the model has no tokenizer
         # The text to be shown for the tokens that come next.
         self.advance: Callable[[Sequence[int]], str] = _no_text if text is None else text.advance
+        self.is_plain = False  # True: `text` need not be asked about a token with a piece
         self.pieces: list[str] = []  # of the text; none is empty
-        self.num_tokens = (
-            0  # of the output; where a stop string ended it, the engine may have drawn more
-        )
         self.ending: Ending | None = None
+        self.num_tokens = 0  # once it ended; behind a stop string the engine may have drawn more
 
 
 def _no_text(token_ids: Sequence[int]) -> str:

@@ -43,6 +43,16 @@ class Detokenizer:
         self._is_finished = False
         self._begin(prompt_token_ids)
 
+    @property
+    def is_finished(self) -> bool:
+        """True where all text is out, and there is some: a piece of the next token can be given out without asking."""
+        return self._is_finished
+
+    def resume(self, before: Sequence[int]) -> None:
+        """Go on behind tokens whose pieces were given out without asking; `before` are the last of all tokens."""
+        self._begin(before)
+        self._is_finished = False
+
     def push(self, token_ids: Sequence[int]) -> str:
         """The text that is final with these tokens."""
         if len(token_ids) == 1:
@@ -66,8 +76,7 @@ class Detokenizer:
                 if len(self._token_ids) > _MAX_KEPT:
                     del self._token_ids[:-_WINDOW]
                 return piece
-            self._begin(self._token_ids)
-            self._is_finished = False
+            self.resume(self._token_ids)
         self._token_ids.append(token_id)
         news, text = self._news()
         if text.endswith(_REPLACEMENT):
@@ -84,8 +93,7 @@ class Detokenizer:
     def _whole(self, token_ids: Sequence[int]) -> str | None:
         """The text of many tokens in one go, where that is the text that they have one by one."""
         if self._is_finished:
-            self._begin(self._token_ids)
-            self._is_finished = False
+            self.resume(self._token_ids)
         text = self._decode([*self._token_ids, *token_ids])
         is_same = text.startswith(self._out) and _REPLACEMENT not in text[len(self._out) :]
         return text[len(self._out) :] if is_same else None

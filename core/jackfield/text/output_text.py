@@ -10,7 +10,7 @@ from jackfield.text.detokenizer import Detokenizer
 from jackfield.text.pieces import Pieces
 from jackfield.text.stop_strings import StopFilter
 
-_CONTEXT = 16  # last prompt tokens that a detokenizer may look at
+CONTEXT = 16  # last tokens before those that come, which a detokenizer may look at
 
 
 class OutputText:
@@ -25,7 +25,7 @@ class OutputText:
     ) -> None:
         detokenizer = Detokenizer(
             tokenizer,
-            prompt_token_ids[-_CONTEXT:],
+            prompt_token_ids[-CONTEXT:],
             skip_special_tokens=sampling.skip_special_tokens,
             pieces=pieces,
         )
@@ -40,6 +40,15 @@ class OutputText:
         if sampling.stop:
             self._stops = StopFilter(sampling.stop, include_stop=sampling.include_stop)
             self.advance = self._filtered
+
+    @property
+    def is_plain(self) -> bool:
+        """True where the piece of the next token is all there is to do: nothing is held back, and nothing looked for."""
+        return self._stops is None and self._detokenizer.is_finished
+
+    def resume(self, before: Sequence[int]) -> None:
+        """Go on behind tokens that were plain; `before` are the last of all tokens."""
+        self._detokenizer.resume(before)
 
     def finish(self, token_ids: Sequence[int]) -> str:
         """The text of the last tokens, and the rest that was held back: the output has ended."""

@@ -1,46 +1,70 @@
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as RustTokenizer
-from tokenizers import decoders, models
+from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.checkpoint.fast_tokenizer import FastTokenizer
 from jackfield.text.detokenizer import Detokenizer
+from jackfield.text.pieces import Pieces
 from jackfield_testing.tokenizer import END_TOKEN_ID, ByteTokenizer
 
 BYTES = ByteTokenizer()
 WORDS = ["\u2581the", "\u2581cat", "s", ",", "\u2581", "\u2581na\u00efve", "\u2581\u65e5\u672c"]
 
 
-class FallbackTokenizer(Tokenizer):
+def fallback_tokenizer(*, strips=True):
     """As Llama 2 decodes: words with a space in front, bytes for all else; a run with a bad byte is all U+FFFD."""
-
-    vocab_size = 256 + len(WORDS)
-    end_token_ids = ()
-
-    def __init__(self):
-        vocab = {f"<0x{byte:02X}>": byte for byte in range(256)}
-        vocab |= {word: 256 + number for number, word in enumerate(WORDS)}
-        self._inner = RustTokenizer(models.BPE(vocab=vocab, merges=[], byte_fallback=True))
-        replace = decoders.Replace("\u2581", " ")
-        strip = decoders.Strip(content=" ", left=1)
-        steps = [replace, decoders.ByteFallback(), decoders.Fuse(), strip]
-        self._inner.decoder = decoders.Sequence(steps)
-
-    def encode(self, text, *, add_special_tokens=True):
-        raise NotImplementedError
-
-    def decode(self, token_ids, *, skip_special_tokens=True):
-        return self._inner.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
+    vocab = {f"<0x{byte:02X}>": byte for byte in range(256)}
+    vocab |= {word: 256 + number for number, word in enumerate(WORDS)}
+    inner = RustTokenizer(models.BPE(vocab=vocab, merges=[], byte_fallback=True))
+    steps = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    if strips:
+        steps.append(decoders.Strip(content=" ", left=1))
+    inner.decoder = decoders.Sequence(steps)
+    inner.add_special_tokens(["<s>"])
+    return FastTokenizer(inner)
 
 
-FALLBACK = FallbackTokenizer()
+def byte_level_tokenizer():
+    """As GPT-2 decodes; words and parts of characters are tokens."""
+    inner = RustTokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    inner.train_from_iterator(["the cat \u65e5\u672c \U0001f600 na\u00efve"] * 5, trainer)
+    inner.add_special_tokens(["<s>"])
+    return FastTokenizer(inner)
+
+
+def word_piece_tokenizer():
+    """A decoder that cleans up spaces, so that no token has a piece of its own."""
+    words = ["the", "##s", ",", "cat", "n't", "do"]
+    inner = RustTokenizer(
+        models.WordPiece(dict(zip(words, range(6), strict=True)), unk_token="the")
+    )
+    inner.decoder = decoders.WordPiece()
+    return FastTokenizer(inner)
+
+
+FALLBACK = fallback_tokenizer()
+TOKENIZERS = {
+    "bytes": BYTES,
+    "byte fallback": FALLBACK,
+    "byte fallback, no strip": fallback_tokenizer(strips=False),
+    "byte level": byte_level_tokenizer(),
+    "word piece": word_piece_tokenizer(),
+}
 
 
 class CountingTokenizer(ByteTokenizer):
     def __init__(self):
         self.num_decoded = 0
         self.longest = 0
+
+    def piece(self, token_id):
+        return None
 
     def decode(self, token_ids, *, skip_special_tokens=True):
         self.num_decoded += len(token_ids)
@@ -145,3 +169,62 @@ def test_a_prompt_that_is_half_a_character_is_completed():
     ids = BYTES.encode("\u6771")
 
     assert "".join(pieces_of(BYTES, ids[1:], prompt=ids[:1])) == "\u6771"
+
+
+# However it is read
+
+
+class NoPieces(Pieces):
+    def __missing__(self, token_id):
+        return None
+
+
+# Runs of words, of whole characters, and of anything at all, also characters that are cut.
+any_ids = st.lists(
+    st.one_of(
+        st.lists(st.integers(0, 310), max_size=4),
+        st.lists(st.integers(0, 255), max_size=20),
+        st.sampled_from(
+            [[*text.encode()] for text in ("\u65e5\u672c", "\u00e9", "\U0001f600", " a")]
+        ),
+    ),
+    max_size=12,
+).map(lambda parts: [token_id for part in parts for token_id in part])
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@settings(max_examples=200, deadline=None)
+@given(prompt=any_ids, token_ids=any_ids, cuts=st.lists(st.integers(1, 9)), skips=st.booleans())
+def test_the_text_is_the_same_however_it_is_read(name, prompt, token_ids, cuts, skips):
+    """Token by token, some at a time, or all at the end; with pieces and without."""
+    tokenizer = TOKENIZERS[name]
+
+    def begin(pieces=None):
+        return Detokenizer(tokenizer, prompt, skip_special_tokens=skips, pieces=pieces)
+
+    singly = begin()
+    one_by_one = "".join([singly.push((i,)) for i in token_ids]) + singly.flush()
+    some, start, text = begin(), 0, ""
+    for size in cuts:
+        text += some.push(token_ids[start : start + size])
+        start += size
+
+    assert begin().flush(token_ids) == one_by_one
+    assert text + some.flush(token_ids[start:]) == one_by_one
+    if name != "byte fallback":  # without a piece the space at the front of a window is stripped
+        assert begin(NoPieces(tokenizer)).flush(token_ids) == one_by_one
+
+
+@pytest.mark.parametrize("name", ["bytes", "byte level"])
+@given(token_ids=any_ids)
+def test_the_text_is_that_of_the_tokenizer(name, token_ids):
+    tokenizer = TOKENIZERS[name]
+
+    assert "".join(pieces_of(tokenizer, token_ids)) == tokenizer.decode(token_ids)
+
+
+def test_bytes_that_spoil_a_run_leave_what_was_shown():
+    token_ids = [*"\u65e5".encode(), 0xFF, 256]
+
+    assert FALLBACK.decode(token_ids) == "\ufffd" * 4 + " the"
+    assert Detokenizer(FALLBACK, ()).flush(token_ids) == "\u65e5\ufffd the"

@@ -1,0 +1,16 @@
+from jackfield.cli.benchmarks import engine_step
+
+
+def test_a_step_of_the_engine_is_measured_in_each_way_of_reading(monkeypatch):
+    small = {"ROWS": 4, "QUEUED": 5, "STEPS": 16, "WARM_UP": 4, "VOCABULARY": 300}
+    for name, value in small.items():
+        monkeypatch.setattr(engine_step, name, value)
+
+    figures = engine_step.measure_engine(repeats=2, tokenizer=None)
+
+    ways = [f"{way}{queue}" for way in engine_step._WAYS for queue in ("", "_with_queue")]
+    assert sorted(figures) == sorted([*ways, "rows", "queued"])
+    for way in ways:
+        thread, process = figures[way]["stepping_thread_us"], figures[way]["process_us"]
+        assert len(thread["samples"]) == 2
+        assert min(thread["min"], process["min"]) > 0
