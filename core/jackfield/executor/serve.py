@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.loading import describe, fix_for
@@ -28,6 +31,7 @@ from jackfield.interfaces.worker import Worker
 from jackfield.step import StepResult
 
 logger = logging.getLogger(__name__)
+_END_TIMEOUT_S = 1.0  # a worker may leave a future open, though it should not
 
 
 def serve(
@@ -42,14 +46,16 @@ def serve(
     own threads.
     """
     worker: Worker | None = None
+    waiter = _Waiter()
     try:
         worker = create()
-        _Session(worker, receive, reply, platform).run()
+        _Session(worker, receive, reply, platform, waiter).run()
     except BaseException as error:
         reply(failure(error, platform))
     finally:
         if worker is not None:
             _close(worker)
+        waiter.end()
         del worker  # a traceback may outlive this frame
 
 
@@ -75,8 +81,10 @@ class _Session:
         receive: Callable[[], Command],
         reply: Callable[[Reply], None],
         platform: PluginRef | None,
+        waiter: _Waiter,
     ) -> None:
         self._worker = worker
+        self._waiter = waiter
         self._receive = receive
         self._reply = reply
         self._platform = platform
@@ -87,7 +95,10 @@ class _Session:
             match command:
                 case Submit(plan):
                     answer = partial(self._answer, plan.step_id)
-                    self._worker.submit(plan).add_done_callback(answer)
+                    future = self._worker.submit(plan)
+                    future.add_done_callback(answer)
+                    if not future.done():
+                        self._waiter.wait_for(future)
                 case Sample(step_id, late):
                     self._worker.sample(step_id, late)
                 case Load():
@@ -98,10 +109,41 @@ class _Session:
                     self._reply(Allocated())
 
     def _answer(self, step_id: int, done: Future[StepResult]) -> None:
+        if done.cancelled():  # the worker was closed before
+            return
         if (error := done.exception()) is not None:
             self._reply(failure(error, self._platform))
         else:
             self._reply(Completed(step_id, done.result() if self._sends_results else None))
+
+
+class _Waiter:
+    """Waits for steps in their order, on a thread of its own: the worker's thread starts the next one meanwhile.
+
+    A worker may resolve a future only while somebody waits for it, who then waits for the device.
+    """
+
+    def __init__(self) -> None:
+        self._steps: SimpleQueue[Future[StepResult] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def wait_for(self, future: Future[StepResult]) -> None:
+        """Ask for its result when those before it have come."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="jackfield-waiter", daemon=True)
+            self._thread.start()
+        self._steps.put(future)
+
+    def end(self) -> None:
+        """End the thread; the worker was closed, so there is nothing left to wait for."""
+        self._steps.put(None)
+        if self._thread is not None:
+            self._thread.join(_END_TIMEOUT_S)
+
+    def _run(self) -> None:
+        while (future := self._steps.get()) is not None:
+            with contextlib.suppress(BaseException):  # what it holds goes to its callbacks
+                future.result()
 
 
 def _close(worker: Worker) -> None:

@@ -69,7 +69,9 @@ class Worker(ABC):
     def submit(self, plan: StepPlan) -> Future[StepResult]:
         """Start one step; results resolve in the order of submission.
 
-        A device that works by itself lets this return at once; a host worker may return a resolved future.
+        A device that works by itself lets this return at once; a host worker may return a resolved future. A future may
+        also resolve only when its `result()` is asked for, by waiting for the device on the thread that asks; executors
+        ask in the order of submission. `close` resolves or cancels what is left.
         An exception in the future (or from here) ends the engine; errors of one row belong in `StepResult.errors`.
         """
 

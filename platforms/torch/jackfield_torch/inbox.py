@@ -18,7 +18,7 @@ _MOST_UPDATES = 1 << 14  # that go with one copy; a step with long new prompts n
 
 
 class Inbox:
-    """The words of a step, and behind them updates of the rows. The host writes into staged memory.
+    """The words of a step, updates of the rows, and more words of steps with drafts. The host writes into staged memory.
 
     The device has its words at one address for good; the host fills a slot of a ring, so that it can prepare a step
     while the copy for the last one is still to come.
@@ -32,11 +32,12 @@ class Inbox:
         rows: RowTensors,
         *,
         step_words: int,  # that a step takes at most
+        draft_words: int = 0,  # that drafts add at most
         depth: int,  # steps in flight
     ) -> None:
         self._device, self._kernels, self._rows = device, kernels, rows
         self._step_words = step_words
-        size = step_words + 2 * _MOST_UPDATES
+        size = step_words + max(2 * _MOST_UPDATES, draft_words)
         self._received = torch.zeros(size, dtype=torch.int32, device=torch_device)
         self._ring = StagingRing(device, depth + 1, 4 * size)
         self._num_updates = 0
@@ -66,32 +67,47 @@ class Inbox:
     def flush(self) -> None:
         """Bring the updates to the device, and apply them there."""
         if self._num_updates:
-            self._bring(0)
+            self._bring(0, 0)
 
     @property
     def step(self) -> Words:
         """Where the host writes the words of the step."""
         return self._step
 
-    def send(self, num_words: int) -> Tensor:
-        """Bring updates and step to the device; its words stay there until the next `send` or `flush`."""
-        self._bring(num_words)
-        return self._received[:num_words]
+    def drafts(self, num_words: int) -> Words:
+        """Where the host writes so many words about drafts; no update may follow until `send`."""
+        if self._draft_start() + num_words > len(self._words):
+            self.flush()
+        start = self._draft_start()
+        return self._words[start : start + num_words]
 
-    def _bring(self, num_words: int) -> None:
-        stop = num_words
-        if self._num_updates:
-            stop = self._step_words + 2 * self._num_updates
+    def send(self, num_words: int, num_draft_words: int = 0) -> tuple[Tensor, Tensor]:
+        """Bring updates and step to the device: the words of the step and those about drafts.
+
+        They stay there until the next `send` or `flush`, the former at the same address for good.
+        """
+        start = self._draft_start()
+        self._bring(num_words, num_draft_words)
+        return self._received[:num_words], self._received[start : start + num_draft_words]
+
+    def _draft_start(self) -> int:
+        return self._step_words + 2 * self._num_updates
+
+    def _bring(self, num_words: int, num_draft_words: int) -> None:
+        updates_end = self._draft_start()
+        stop = updates_end + num_draft_words
+        if stop == self._step_words:
+            stop = num_words  # nothing lies behind the step
         self._device.copy(self._received[:stop], self._slot.words[:stop])
         self._slot.event = self._device.record()
         if self._num_updates:
-            updates = self._received[self._step_words : stop].view(-1, 2)
+            updates = self._received[self._step_words : updates_end].view(-1, 2)
             self._kernels.update_rows(self._rows, updates)
         self._num_updates = 0
         self._open()
 
     def _open(self) -> None:
         self._slot: Slot = self._ring.take()
-        words: Words = self._slot.words.numpy()
-        self._step = words[: self._step_words]
-        self._updates_U2 = words[self._step_words :].reshape(-1, 2)
+        self._words: Words = self._slot.words.numpy()
+        self._step = self._words[: self._step_words]
+        self._updates_U2 = self._words[self._step_words :][: 2 * _MOST_UPDATES].reshape(-1, 2)

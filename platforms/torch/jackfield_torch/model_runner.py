@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from jackfield.step import LateInputs, NewRow, StepPlan, StepResult, TokenLogprobs
+from jackfield.step import LateInputs, NewRow, StepPlan, StepResult
 from jackfield_torch.attention_step import PagedAttention
 from jackfield_torch.decoder import Decoder
 from jackfield_torch.device import Device, Event
+from jackfield_torch.drafts import Corrections
 from jackfield_torch.inbox import Inbox
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.logprobs import LogprobArrays, compute_logprobs
 from jackfield_torch.paged_cache import GroupCache
 from jackfield_torch.replays import Replays
 from jackfield_torch.rows import Rows
-from jackfield_torch.sampler import Drawn, Sampler
+from jackfield_torch.sampler import Sampler
 from jackfield_torch.sampling.bit_masks import MaskTensors, upload_masks
 from jackfield_torch.staging import Slot
 from jackfield_torch.step_batch import BatchBuilder, StepBatch
+from jackfield_torch.step_results import OpenStep, PromptChunk, StepResults
 
 _MAX_PROMPT_LOGITS = 1 << 24  # elements of prompt logits that exist at once: 64 MiB in float32
-
-
-@dataclass(slots=True, kw_only=True)
-class OpenStep:
-    """A step whose forward pass was started and whose tokens are not drawn yet."""
-
-    plan: StepPlan
-    slot: Slot  # where its results come to the host
-    batch: StepBatch | None = None  # None where no row computes
-    logits_PV: Tensor | None = None  # None where no row draws
-    prompt_logprobs: list[PromptChunk] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class PromptChunk:
-    """Log probabilities of some prompt tokens of one row, on their way to the host."""
-
-    place: int  # of the row in the plan's rows
-    num_top: int
-    arrays: LogprobArrays
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +58,7 @@ class ModelRunner:
         self._rows, self._inbox, self._builder = rows, inbox, builder
         self._sampler = sampler
         self._replays = Replays(device, self._compute)
+        self._corrections = Corrections(rows)
         self._prompt_logprobs: dict[int, int] = {}  # row: how many of the most likely tokens
 
     @torch.inference_mode()
@@ -88,6 +70,7 @@ class ModelRunner:
     @torch.inference_mode()
     def begin(self, plan: StepPlan, slot: Slot) -> OpenStep:
         """Apply the plan and start the forward pass."""
+        self._corrections.apply()
         self._apply(plan)
         step = OpenStep(plan=plan, slot=slot)
         if not plan.rows:
@@ -110,14 +93,12 @@ class ModelRunner:
         batch, slot = step.batch, step.slot
         drawn = None
         if batch is not None and step.logits_PV is not None:
-            drawn = self._sampler.sample(
-                step.logits_PV, batch.rows_P, batch.rows, self._masks(batch, late)
-            )
-            self._kernels.append_tokens(self._rows.tensors, batch.rows_P, drawn.token_ids_P)
-            self._rows.num_tokens_R[batch.rows] += 1
-        read = _Results(step, drawn)
+            drawn = self._sampler.sample(step.logits_PV, batch, self._masks(batch, late))
+            if batch.drafts is None:  # else the results count what is confirmed
+                self._rows.num_tokens_R[batch.rows] += 1
+        results = StepResults(step, drawn, self._corrections)
         slot.event = self._device.record()
-        return StartedStep(event=slot.event, result=read)
+        return StartedStep(event=slot.event, result=results)
 
     def close(self) -> None:
         """Free the backends' buffers; the rest goes with this object."""
@@ -159,7 +140,7 @@ class ModelRunner:
         masks = late.masks
         if masks is None or not masks.places:
             return None
-        places = [batch.places.index(place) for place in masks.places]
+        places = batch.positions_of(masks.places)
         return upload_masks(places, masks.bits, self._torch_device)
 
     def _wants_prompt_logprobs(self, plan: StepPlan) -> bool:
@@ -194,52 +175,3 @@ class ModelRunner:
             torch.split(hidden_PE, size), torch.split(next_P, size), strict=True
         ):
             yield compute_logprobs(self._decoder.logits(hidden), following, num_top).read(slot)
-
-
-class _Results:
-    """What the host learns of a step, once its slot has it."""
-
-    def __init__(self, step: OpenStep, drawn: Drawn | None) -> None:
-        self._plan = step.plan
-        self._places: Sequence[int] = step.batch.places if step.batch else ()
-        self._prompt_logprobs = step.prompt_logprobs
-        self._num_logprobs = drawn.num_logprobs if drawn else ()
-        self._token_ids = step.slot.read(drawn.token_ids_P) if drawn else None
-        self._logprobs = drawn.logprobs.read(step.slot) if drawn and drawn.logprobs else None
-
-    def __call__(self) -> StepResult:
-        result = StepResult(step_id=self._plan.step_id, token_ids=())
-        if self._token_ids is not None:
-            token_ids = self._token_ids[: len(self._places)]
-            result.token_ids = token_ids.tolist()
-            if (token_ids < 0).any():
-                result.errors = self._errors(np.flatnonzero(token_ids < 0).tolist())
-                result.token_ids = token_ids.clip(min=0).tolist()
-        if self._logprobs is not None:
-            found = self._logprobs.entries([max(0, number) for number in self._num_logprobs])
-            result.logprobs = {
-                place: (entry,)
-                for place, entry, number in zip(
-                    self._places, found, self._num_logprobs, strict=True
-                )
-                if number >= 0
-            }
-        if self._prompt_logprobs:
-            result.prompt_logprobs = self._prompt_entries()
-        return result
-
-    def _errors(self, failed: Sequence[int]) -> Mapping[int, str]:
-        return {self._places[index]: _NO_TOKEN for index in failed}
-
-    def _prompt_entries(self) -> Mapping[int, Sequence[TokenLogprobs]]:
-        entries: dict[int, list[TokenLogprobs]] = {}
-        for chunk in self._prompt_logprobs:
-            found = chunk.arrays.entries([chunk.num_top] * len(chunk.arrays.token_ids_P))
-            entries.setdefault(chunk.place, []).extend(found)
-        return entries
-
-
-_NO_TOKEN = (
-    "no token can be drawn: the model's logits are not finite (NaN or infinite), or masks, logit_bias and min_tokens "
-    "forbid every token. Try model.dtype=float32, or loosen what forbids tokens"
-)

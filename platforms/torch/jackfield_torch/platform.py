@@ -37,7 +37,7 @@ class TorchPlatform(Platform):
         attention_backend.KIND: AttentionBackend,
         quantization.KIND: QuantizationScheme,
     }
-    features = MODEL_FEATURES | SAMPLING_FEATURES | {"platform.num_ranks"}
+    features = MODEL_FEATURES | SAMPLING_FEATURES | {"platform.num_ranks", "platform.num_drafts"}
 
     device: ClassVar[str]  # torch's word: "cpu", "cuda"
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16", "float16")  # that it computes in

@@ -70,6 +70,8 @@ class Rows:
         self.num_tokens_R = np.zeros(max_rows + 1, np.int64)
         self.num_prompt_R = np.zeros(max_rows + 1, np.int64)
         self.num_computed_R = np.zeros(max_rows + 1, np.int64)
+        self.request_R = np.zeros(max_rows + 1, np.int64)  # a number that each request gets anew
+        self._num_entered = 0
         self._num_blocks = np.zeros((num_groups, max_rows), np.int64)
         self._record = np.zeros(NUM_COLUMNS, np.int32)
 
@@ -87,6 +89,8 @@ class Rows:
         """Fill a row."""
         row, length = new.row, len(new.token_ids)
         assert 0 <= new.num_computed < length <= self.width, "a row must have a token to compute"
+        self._num_entered += 1
+        self.request_R[row] = self._num_entered
         self.num_tokens_R[row] = length
         self.num_prompt_R[row] = new.num_prompt_tokens
         self.num_computed_R[row] = new.num_computed
@@ -106,6 +110,11 @@ class Rows:
                 inbox.set(
                     self._block_place(change.group, change.row, change.index), change.block_id
                 )
+
+    def set_drafts(self, plan: StepPlan, inbox: Inbox) -> None:
+        """Write guesses behind the tokens of their rows."""
+        for draft in plan.drafts:
+            inbox.set_run(self.token_place(plan.rows[draft.place], draft.start), draft.token_ids)
 
     def token_place(self, row: int, position: int) -> int:
         """The place of a token among the words of all rows."""

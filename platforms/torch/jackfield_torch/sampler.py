@@ -8,19 +8,25 @@ import torch
 from torch import Tensor
 
 from jackfield.step import NewRow
+from jackfield_torch.drafts import DraftBatch, earlier_guesses
 from jackfield_torch.interfaces.kernels import (
     FREQUENCY,
     NUM_PROMPT,
     NUM_TOKENS,
     PRESENCE,
     REPETITION,
+    DraftTensors,
     Kernels,
     RowTensors,
 )
 from jackfield_torch.logprobs import LogprobTensors, compute_logprobs
 from jackfield_torch.sampling.bit_masks import MaskTensors, forbid_unset
 from jackfield_torch.sampling.penalties import TokenCounts, penalise
-from jackfield_torch.sampling.row_params import EditBatch, Ints, PenaltyBatch, RowParams
+from jackfield_torch.sampling.row_params import EditBatch, PenaltyBatch, RowParams
+from jackfield_torch.staging import upload
+from jackfield_torch.step_batch import StepBatch
+
+Drafts = tuple[DraftBatch, DraftTensors]  # on the host and on the device
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +34,7 @@ class Drawn:
     """What P rows of logits drew, on the device; padding included."""
 
     token_ids_P: Tensor  # int64; negative where nothing can be drawn
+    counts_S: Tensor | None  # int64, how many of those of each row count; None: all
     logprobs: LogprobTensors | None  # of all rows, if any asked for them
     num_logprobs: tuple[int, ...]  # of each row, without padding; negative where none
 
@@ -58,40 +65,69 @@ class Sampler:
         self._counts.leave(row)
 
     def sample(
-        self, logits_PV: Tensor, rows_P: Tensor, rows: Ints, masks: MaskTensors | None = None
+        self, logits_PV: Tensor, batch: StepBatch, masks: MaskTensors | None = None
     ) -> Drawn:
-        """Draw one token for each of these rows.
+        """Draw a token for each row of logits, and append what counts to the rows.
 
-        `logits_PV` is float32 and may be overwritten. `rows` are the same as `rows_P` on the host, without padding.
+        `logits_PV` is float32 and may be overwritten.
         """
-        batch = self._params.batch(rows)
-        records_PC = self._rows.records_RC.index_select(0, rows_P)
+        params = self._params.batch(batch.rows)
+        records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
         num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
+        if batch.drafts is not None:
+            num_outputs_P += batch.drafts[1].offsets_P
         # Log probabilities are those of the model, before anything is edited.
-        is_edited = batch.penalties or batch.edits or masks or batch.facts.is_random
-        given_PV = logits_PV.clone() if batch.wants_logprobs and is_edited else logits_PV
-        if batch.penalties is not None:
-            self._penalise(logits_PV, records_PC, batch.penalties)
-        if batch.edits is not None:
-            _edit(logits_PV, num_outputs_P, batch.edits)
+        is_edited = params.penalties or params.edits or masks or params.facts.is_random
+        given_PV = logits_PV.clone() if params.wants_logprobs and is_edited else logits_PV
+        if params.penalties is not None:
+            self._penalise(logits_PV, records_PC, params.penalties, batch.drafts)
+        if params.edits is not None:
+            _edit(logits_PV, num_outputs_P, params.edits)
         if masks is not None:
             forbid_unset(logits_PV, masks)
-        token_ids_P = self._kernels.sample(logits_PV, records_PC, num_outputs_P, batch.facts)
-        if batch.penalties is not None:
-            drawn = token_ids_P.index_select(0, batch.penalties.places_P)
-            self._counts.add(batch.penalties.rows, drawn)
+        token_ids_P = self._kernels.sample(logits_PV, records_PC, num_outputs_P, params.facts)
+        counts_S = self._append(batch, token_ids_P)
+        if params.penalties is not None:
+            self._count(params.penalties, token_ids_P, batch.drafts, counts_S)
         return Drawn(
             token_ids_P=token_ids_P,
-            logprobs=compute_logprobs(given_PV, token_ids_P, max(batch.num_logprobs))
-            if batch.wants_logprobs
+            counts_S=counts_S,
+            logprobs=compute_logprobs(given_PV, token_ids_P, max(params.num_logprobs))
+            if params.wants_logprobs
             else None,
-            num_logprobs=batch.num_logprobs,
+            num_logprobs=params.num_logprobs,
         )
 
-    def _penalise(self, logits_PV: Tensor, records_PC: Tensor, batch: PenaltyBatch) -> None:
+    def _append(self, batch: StepBatch, token_ids_P: Tensor) -> Tensor | None:
+        if batch.drafts is None:
+            self._kernels.append_tokens(self._rows, batch.rows_P, token_ids_P)
+            return None
+        return self._kernels.confirm_drafts(self._rows, batch.drafts[1], token_ids_P)
+
+    def _count(
+        self,
+        batch: PenaltyBatch,
+        token_ids_P: Tensor,
+        drafts: Drafts | None,
+        counts_S: Tensor | None,
+    ) -> None:
+        weights = None
+        if drafts is not None and counts_S is not None:
+            _, tensors = drafts
+            counts_P = counts_S.index_select(0, tensors.row_P)
+            weights = (tensors.offsets_P < counts_P).int().index_select(0, batch.places_P)
+        self._counts.add(batch.rows, token_ids_P.index_select(0, batch.places_P), weights)
+
+    def _penalise(
+        self, logits_PV: Tensor, records_PC: Tensor, batch: PenaltyBatch, drafts: Drafts | None
+    ) -> None:
         places = batch.places_P
         floats = records_PC.index_select(0, places).view(torch.float32).unsqueeze(-1)
         output, prompt = self._counts.of(batch.rows)
+        if drafts is not None:  # behind a guess that is right the row holds that token, too
+            where, guesses = earlier_guesses(drafts[0], batch.places)
+            flat = upload(where * self.vocab_size + guesses, places.device)
+            output.view(-1).index_add_(0, flat, torch.ones_like(flat, dtype=torch.int32))
         penalised = penalise(
             logits_PV.index_select(0, places),
             output,

@@ -61,6 +61,11 @@ class StagingRing:
         self._slots = [Slot(device, num_bytes) for _ in range(num_slots)]
         self._next = 0
 
+    def close(self) -> None:
+        """Wait until no slot is used any more."""
+        for slot in self._slots[self._next :] + self._slots[: self._next]:
+            slot.reset()
+
     def take(self) -> Slot:
         """The slot that was used longest ago; waits until its step is done with it."""
         slot = self._slots[self._next]

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from jackfield.step import StepPlan
+from jackfield_torch.drafts import DraftBatch, lay_out_drafts, read_drafts
 from jackfield_torch.inbox import Inbox, Words
 from jackfield_torch.interfaces.attention import AttentionBatch
-from jackfield_torch.interfaces.kernels import Kernels, StepTensors
+from jackfield_torch.interfaces.kernels import DraftTensors, Kernels, StepTensors
 from jackfield_torch.rows import Ints, Rows
 
 
@@ -27,9 +28,25 @@ class StepBatch:
     is_padded: bool  # to a size of the ladder: a graph can compute it
     rows_P: Tensor  # int64, the rows that draw
     tokens_P: Tensor | None  # int64, their places among the T tokens; None: all T in order
-    rows: Ints  # host, the rows that draw, without padding
-    places: Sequence[int]  # host, of those rows in the plan's rows
+    drafts: tuple[DraftBatch, DraftTensors] | None  # host and device
+    rows: Ints  # host, the rows of all P, without padding
+    places: Sequence[int]  # host, of the rows that draw in the plan's rows
     starts_R: Ints  # host; tokens of each row computed before this step
+
+    def positions_of(self, places: Sequence[int]) -> list[int]:
+        """Rows of logits by the places of their rows in the plan; a place that repeats means the next ones."""
+        drafts = self.drafts[0] if self.drafts else None
+        index_of = {place: index for index, place in enumerate(self.places)}
+        found: list[int] = []
+        last = -1
+        for place in places:
+            if place == last:
+                found.append(found[-1] + 1)
+            else:
+                index = index_of[place]
+                found.append(int(drafts.first_S[index]) if drafts else index)
+            last = place
+        return found
 
 
 class StepBuffers:
@@ -91,7 +108,10 @@ class BatchBuilder:
         counts_R = np.array(plan.num_tokens, np.int64)
         starts_R = rows.num_computed_R[rows_R]
         lengths_R = starts_R + counts_R
-        assert (lengths_R <= rows.num_tokens_R[rows_R]).all(), "a row computes more than it has"
+        most_R = rows.num_tokens_R[rows_R]
+        for draft in plan.drafts:
+            most_R[draft.place] += len(draft.token_ids)
+        assert (lengths_R <= most_R).all(), "a row computes more than it has"
         rows.num_computed_R[rows_R] = lengths_R
         num_tokens = int(counts_R.sum())
         draws = None
@@ -104,8 +124,21 @@ class BatchBuilder:
             places = draws.tolist()
         lengths = lengths_R.tolist()
         num_blocks = -(-int(lengths_R.max()) // rows.block_size)
+        drafts = None
+        if plan.drafts and draws is not None:
+            rows.set_drafts(plan, self._inbox)
+            last_S = np.cumsum(counts_R)[draws] - 1
+            drafts = lay_out_drafts(plan.drafts, rows_R[draws], draws, last_S)
         return self._send(
-            rows_R, counts_R, lengths, draws, size, num_blocks, places=places, starts_R=starts_R
+            rows_R,
+            counts_R,
+            lengths,
+            draws,
+            size,
+            num_blocks,
+            drafts=drafts,
+            places=places,
+            starts_R=starts_R,
         )
 
     def padding(self, num_rows: int) -> StepBatch:
@@ -126,10 +159,15 @@ class BatchBuilder:
         size: int,  # rows, with padding
         num_blocks: int,  # of the longest row
         *,
+        drafts: DraftBatch | None = None,
         places: Sequence[int],
         starts_R: Ints,
     ) -> StepBatch:
         num_padding = size - len(rows_R)
+        num_draft_words = 0
+        if drafts is not None:  # first: there may be no room for it before what was set is sent
+            num_draft_words = drafts.num_words
+            drafts.write(self._inbox.drafts(num_draft_words))
         words, num_words = self._inbox.step, 3 * size + 1
         _fill(words[:size], rows_R, self._rows.spare_row)
         _fill(words[size : 2 * size], counts_R, 1)
@@ -145,7 +183,8 @@ class BatchBuilder:
             )
             num_words += 2 * num_drawing
         is_padded = size in self._row_sizes and draws is None
-        sent = self._inbox.send(num_words)  # from here on the words are the device's
+        # From here on the words are the device's.
+        sent, sent_drafts = self._inbox.send(num_words, num_draft_words)
         step = self._buffers.view(
             sent, size, num_tokens, self._rows.max_blocks if is_padded else num_blocks
         )
@@ -153,6 +192,12 @@ class BatchBuilder:
         rows_P, tokens_P = step.rows_R.long(), None
         if draws is not None:
             rows_P, tokens_P = sent[3 * size + 1 :].long().view(2, -1).unbind()
+        rows = rows_R if draws is None else rows_R[draws]
+        both = None
+        if drafts is not None:
+            tensors, tokens_P = read_drafts(sent_drafts, drafts)
+            rows_P, rows = rows_P.index_select(0, tensors.row_P), rows[drafts.row_P]
+            both = drafts, tensors
         return StepBatch(
             token_ids_T=step.token_ids_T,
             positions_T=step.positions_T,
@@ -162,7 +207,8 @@ class BatchBuilder:
             is_padded=is_padded,
             rows_P=rows_P,
             tokens_P=tokens_P,
-            rows=rows_R if draws is None else rows_R[draws],
+            drafts=both,
+            rows=rows,
             places=places,
             starts_R=starts_R,
         )

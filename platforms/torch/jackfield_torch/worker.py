@@ -21,12 +21,13 @@ from jackfield_torch.inbox import Inbox
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import KIND as QUANTIZATION
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
-from jackfield_torch.model_runner import ModelRunner, OpenStep
+from jackfield_torch.model_runner import ModelRunner
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
 from jackfield_torch.staging import StagingRing
 from jackfield_torch.step_batch import BatchBuilder
 from jackfield_torch.step_future import StepFuture
+from jackfield_torch.step_results import OpenStep
 from jackfield_torch.tensor_parallel import RankGroup, join_ranks
 
 
@@ -114,6 +115,7 @@ class TorchWorker(Worker):
             kernels,
             rows.tensors,
             step_words=5 * max_rows + 1,
+            draft_words=4 * config.scheduler.max_step_tokens + 3 * max_rows,
             depth=depth,
         )
         self._runner = ModelRunner(
@@ -156,6 +158,8 @@ class TorchWorker(Worker):
         for step in self._steps:
             step.future.cancel()
         self._steps.clear()
+        if self._results is not None:
+            self._results.close()  # the device still works on what was started
         if self._runner is not None:
             self._runner.close()
         self._runner = self._loaded = self._results = None

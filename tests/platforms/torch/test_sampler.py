@@ -1,6 +1,7 @@
 """What the sampler draws, edits and reports, row by row."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,7 +46,6 @@ class Harness:
 
     def __init__(self, *params, prompt=(1, 2, 3), output=(), seed=5, end_token_ids=()):
         self.rows, self.inbox, kernels = make_rows()
-        self.kernels = kernels
         self.sampler = Sampler(self.rows.tensors, kernels, VOCAB, CPU)
         self.num_rows = len(params)
         token_ids = [*prompt, *output]
@@ -69,9 +69,8 @@ class Harness:
 
     def draw(self, logits, rows=None, masks=None):
         rows = torch.arange(self.num_rows) if rows is None else torch.tensor(rows)
-        drawn = self.sampler.sample(logits.clone(), rows, rows.numpy(), masks)
-        self.kernels.append_tokens(self.rows.tensors, rows, drawn.token_ids_P)
-        return drawn
+        batch = SimpleNamespace(rows_P=rows, rows=rows.numpy(), drafts=None)
+        return self.sampler.sample(logits.clone(), batch, masks)
 
     def tokens(self, logits, **arguments):
         return self.draw(logits, **arguments).token_ids_P.tolist()

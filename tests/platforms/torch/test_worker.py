@@ -13,6 +13,7 @@ from jackfield.step import (
     BlockAppend,
     BlockCopy,
     BlockReplace,
+    Draft,
     LateInputs,
     NewRow,
     StepPlan,
@@ -215,6 +216,91 @@ def test_tokens_are_drawn_when_the_late_inputs_have_come(driver):
 
     assert first.result(0).token_ids == [allowed]
     assert second.done()
+
+
+@pytest.mark.parametrize("num_right", [0, 1, 3])
+def test_a_draft_is_confirmed_as_far_as_it_is_right(driver, model, num_right):
+    expected = model.greedy(PROMPT, 9)
+    driver.step([0], [len(PROMPT)], new_rows=[driver.new_row(0, PROMPT, range(10))])
+    guesses = expected[1:4]
+    guesses[num_right:] = [token ^ 1 for token in guesses[num_right:]]
+
+    result = driver.step([0], [4], drafts=[Draft(0, len(PROMPT) + 1, guesses)])
+
+    assert result.counts == [num_right + 1]
+    assert result.token_ids == expected[1 : num_right + 2]
+    rest = driver.decode([0], 7 - num_right)[0]
+    assert [*result.token_ids, *rest] == expected[1:]
+
+
+def test_a_draft_that_begins_elsewhere_than_its_row_ends_counts_for_nothing(driver, model):
+    expected = model.greedy(PROMPT, 6)
+    driver.step([0], [len(PROMPT)], new_rows=[driver.new_row(0, PROMPT, range(10))])
+    wrong = [token ^ 1 for token in expected[1:3]]
+
+    first = driver.step([0], [3], drafts=[Draft(0, len(PROMPT) + 1, wrong)])
+    # planned as if all of the first draft had been right
+    second = driver.step([0], [3], drafts=[Draft(0, len(PROMPT) + 4, expected[2:4])])
+
+    assert (first.counts, second.counts) == ([1], [1])
+    tokens = [*first.token_ids, *second.token_ids, *driver.decode([0], 3)[0]]
+    assert tokens == expected[1:]
+
+
+def test_drafts_stand_among_rows_of_all_kinds(driver, model):
+    other = [60, 2, 2, 35, 80]
+    expected, theirs = model.greedy(PROMPT, 6), model.greedy(other, 5)
+    driver.step([1], [5], new_rows=[driver.new_row(1, other, [11, 12, 13])])
+    driver.step([0], [len(PROMPT)], new_rows=[driver.new_row(0, PROMPT, range(10))])
+
+    mixed = driver.step(
+        [1, 2, 0],
+        [1, 3, 3],
+        [True, False, True],
+        new_rows=[driver.new_row(2, PROMPT, range(20, 30))],
+        drafts=[Draft(2, len(PROMPT) + 1, expected[1:3])],
+    )
+
+    assert (mixed.counts, mixed.token_ids) == ([1, 3], [theirs[1], *expected[1:4]])
+    assert driver.step([2], [8]).token_ids == expected[:1]
+    assert driver.decode([0, 1], 2) == [expected[4:6], theirs[2:4]]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(temperature=1.3, top_p=0.95, logprobs=2),
+        SamplingParams(temperature=0.9, presence_penalty=1.5, frequency_penalty=0.5, logprobs=2),
+        SamplingParams(
+            temperature=1.0, min_tokens=7, max_tokens=9, stop_token_ids=tuple(range(40))
+        ),
+    ],
+    ids=["filters", "penalties", "held back"],
+)
+def test_a_row_draws_with_a_draft_what_it_draws_without(tiny_llama, params):
+    def run(*guesses):
+        """Tokens and log probabilities after the first token, with a draft of these guesses in each step."""
+        driver = Driver(tiny_llama)
+        new = driver.new_row(0, PROMPT, range(10), params, seed=3)
+        tokens = [*driver.step([0], [len(PROMPT)], new_rows=[new]).token_ids]
+        logprobs = []
+        while len(tokens) < 10:
+            start = len(PROMPT) + len(tokens)
+            draft = guesses[len(tokens) : len(tokens) + 3]
+            drafts = [Draft(0, start, draft)] if draft else []
+            result = driver.step([0], [1 + len(draft)], drafts=drafts)
+            tokens += result.token_ids
+            logprobs += result.logprobs.get(0, ())
+        driver.worker.close()
+        return tokens[:10], [entry.logprob for entry in logprobs[:9]]
+
+    plain, logprobs = run()
+    wrong = [token if place % 4 else token ^ 1 for place, token in enumerate(plain)]
+
+    for guesses in (plain, wrong):
+        tokens, found = run(*guesses)
+        assert tokens == plain
+        assert found == pytest.approx(logprobs, abs=1e-4)
 
 
 def test_a_row_whose_logits_are_not_finite_fails_alone(tiny_llama):

@@ -70,6 +70,24 @@ class StepTensors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DraftTensors:
+    """Drafts of S rows that draw at P positions in all, those of a row together; all from the host, int64.
+
+    A row without a draft draws at one position.
+    """
+
+    rows_S: Tensor  # that draw
+    first_S: Tensor  # the first position of each
+    starts_S: Tensor  # tokens that the row must hold for its draft to count; -1: it has none
+    row_P: Tensor  # of each position, which of the S rows draws there
+    offsets_P: Tensor  # of each position, how many of its row stand before it
+    guesses_P: (
+        Tensor  # of each position, the guess of what is drawn there; -1 at the last one of a row
+    )
+    most: int  # guesses in the longest draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrawFacts:
     """What the host knows of rows that draw together: what may be left out because no row asks for it."""
 
@@ -153,6 +171,30 @@ class Kernels:
         rows.token_ids_RL.view(-1).index_copy_(0, place_S, token_ids_S.clamp(min=0).int())
         num_tokens_S += rows_S < rows.spare_row
         rows.records_RC[:, NUM_TOKENS].index_copy_(0, rows_S, num_tokens_S)
+
+    def confirm_drafts(self, rows: RowTensors, drafts: DraftTensors, token_ids_P: Tensor) -> Tensor:
+        """Append to each row what it drew up to the first token that differs from its guess; how many these are.
+
+        int64 [S], 1 to the length of the draft + 1; 1 where the row holds another number of tokens than its draft begins
+        at. All tokens but the last one count as computed then. A negative id stands for token 0.
+        """
+        width = rows.token_ids_RL.shape[1]
+        records_SC = rows.records_RC.index_select(0, drafts.rows_S)
+        num_tokens_S = records_SC[:, NUM_TOKENS].long()
+        step_D = torch.arange(drafts.most, device=token_ids_P.device)
+        # Behind the last position of a row stand those of others: its own guess of -1 has ended the count by then.
+        places_SD = (drafts.first_S.unsqueeze(1) + step_D).clamp(max=len(token_ids_P) - 1)
+        is_right_P = token_ids_P == drafts.guesses_P
+        is_right_SD = is_right_P[places_SD] & (drafts.guesses_P[places_SD] >= 0)
+        is_right_SD &= (num_tokens_S == drafts.starts_S).unsqueeze(1)
+        counts_S = is_right_SD.long().cumprod(1).sum(1) + 1
+        # Tokens behind the first wrong guess lie behind the end of the row, where the next ones overwrite them.
+        place_P = (drafts.rows_S * width + num_tokens_S)[drafts.row_P] + drafts.offsets_P
+        rows.token_ids_RL.view(-1).index_copy_(0, place_P, token_ids_P.clamp(min=0).int())
+        new_S = (num_tokens_S + counts_S).int()
+        rows.records_RC[:, NUM_TOKENS].index_copy_(0, drafts.rows_S, new_S)
+        rows.records_RC[:, NUM_COMPUTED].index_copy_(0, drafts.rows_S, new_S - 1)
+        return counts_S
 
     def sample(
         self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts

@@ -24,7 +24,8 @@ class PenaltyBatch:
     """The P rows of logits that penalties change."""
 
     rows: tuple[int, ...]
-    places_P: Tensor  # int64, among the rows of logits
+    places: Ints  # among the rows of logits
+    places_P: Tensor  # the same on the device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ class RowParams:
         if not len(places):
             return None
         return PenaltyBatch(
-            rows=tuple(rows[places].tolist()), places_P=upload(places, self._device)
+            rows=tuple(rows[places].tolist()), places=places, places_P=upload(places, self._device)
         )
 
     def _edit_batch(self, rows: Ints) -> EditBatch | None:
