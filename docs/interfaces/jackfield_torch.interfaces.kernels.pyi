@@ -36,6 +36,15 @@ class StepTensors:
     block_ids: tuple[Tensor, ...]
     slots: tuple[Tensor, ...]
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DraftTensors:
+    rows_S: Tensor
+    first_S: Tensor
+    starts_S: Tensor
+    row_P: Tensor
+    offsets_P: Tensor
+    guesses_P: Tensor
+    most: int
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrawFacts:
     is_random: bool = False
     has_filters: bool = False
@@ -60,6 +69,9 @@ class Kernels:
         ...
 
     def append_tokens(self, rows: RowTensors, rows_S: Tensor, token_ids_S: Tensor) -> None:
+        ...
+
+    def confirm_drafts(self, rows: RowTensors, drafts: DraftTensors, token_ids_P: Tensor) -> Tensor:
         ...
 
     def sample(self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts) -> Tensor:

@@ -21,7 +21,7 @@ from jackfield_torch.model_features import SAMPLING_FEATURES
 class TorchPlatform(Platform):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {attention_backend.KIND: (1,), quantization.KIND: (1,)}
     bases: ClassVar[Mapping[str, type]] = {attention_backend.KIND: AttentionBackend, quantization.KIND: QuantizationScheme}
-    features = MODEL_FEATURES | SAMPLING_FEATURES | {'platform.num_ranks'}
+    features = MODEL_FEATURES | SAMPLING_FEATURES | {'platform.num_ranks', 'platform.num_drafts'}
     device: ClassVar[str]
     dtypes: ClassVar[tuple[str, ...]] = ('float32', 'bfloat16', 'float16')
     attention_preference: ClassVar[tuple[str, ...]] = ('torch_sdpa',)

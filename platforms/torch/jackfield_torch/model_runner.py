@@ -158,13 +158,16 @@ class ModelRunner:
         for place, (row, count, start) in enumerate(
             zip(plan.rows, plan.num_tokens, starts, strict=True)
         ):
-            num_wanted = min(start + count, int(self._rows.num_prompt_R[row]) - 1) - start
+            last = int(self._rows.num_prompt_R[row]) - 1
+            num_wanted = min(start + count, last) - start
             if row in self._prompt_logprobs and num_wanted > 0:
                 hidden_PE = hidden_TE[first : first + num_wanted]
                 next_P = self._rows.tensors.token_ids_RL[row, start + 1 : start + 1 + num_wanted]
                 num_top = self._prompt_logprobs[row]
                 for arrays in self._prompt_chunks(step.slot, hidden_PE, next_P, num_top):
                     yield PromptChunk(place, num_top, arrays)
+            if start + count >= last:
+                self._prompt_logprobs.pop(row, None)
             first += count
 
     def _prompt_chunks(

@@ -81,7 +81,8 @@ class Rows:
         return self.tensors.spare_row
 
     def set_spare_blocks(self, spare_blocks: Sequence[int]) -> None:
-        """Where padding is written to: a block of each cache group."""
+        """Make the spare row: padding is written to a block of each cache group, and drawn for nobody."""
+        self.tensors.records_RC[-1, TOP_K].fill_(1)  # the least that a filter can take
         for table, block in zip(self.tensors.block_ids, spare_blocks, strict=True):
             table[-1].fill_(block)
 

@@ -7,7 +7,7 @@ from jackfield.sampling import SamplingParams
 from jackfield.step import BlockAppend, BlockReplace, NewRow, StepPlan
 from jackfield_torch.device import Device
 from jackfield_torch.inbox import Inbox
-from jackfield_torch.interfaces.kernels import NUM_COLUMNS, NUM_COMPUTED, Kernels
+from jackfield_torch.interfaces.kernels import NUM_COMPUTED, TOP_K, Kernels
 from jackfield_torch.rows import Rows
 from jackfield_torch.step_batch import BatchBuilder
 
@@ -173,9 +173,7 @@ def test_a_decode_step_is_padded_with_a_spare_row_and_a_spare_block():
     assert batch.batches[0].block_ids_RB[3].tolist() == [50] * steps.rows.max_blocks
     assert batch.rows.tolist() == [3, 0, 1]
     assert steps.rows.tensors.records_RC[:, NUM_COMPUTED].tolist() == [1, 1, 0, 1, 0]
-    assert (
-        steps.rows.tensors.records_RC[4].tolist() == [0] * NUM_COLUMNS
-    )  # the spare row stays as it is
+    assert steps.rows.tensors.records_RC[4].nonzero().tolist() == [[TOP_K]]  # as before
 
 
 def test_padded_steps_of_one_size_use_the_same_memory():

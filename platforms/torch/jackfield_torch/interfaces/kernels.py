@@ -39,7 +39,8 @@ NUM_COLUMNS = 14  # even: records are read as int64 too
 class RowTensors:
     """All rows of a worker, and behind them a spare one that pads steps. All are views of `words_W`.
 
-    The spare row has no tokens, its blocks are a spare block, and it keeps both: nothing is appended to it.
+    The spare row has no tokens, its blocks are a spare block, and it keeps both: nothing is appended to it. Its top_k is
+    1, all else in its record is 0.
     """
 
     words_W: Tensor  # int32, all that follows

@@ -1,0 +1,91 @@
+"""Answers do not depend on when the device is done: everything on a device that is late, padded and replayed."""
+
+import pytest
+import torch
+
+from jackfield import LLM, SamplingParams
+from jackfield_testing.conformance.platform import PlatformKit
+from jackfield_testing_torch.late_device import LateDevice
+from jackfield_torch.replays import Replays
+from jackfield_torch_sdpa.backend import TorchSdpaBackend
+
+LATE = ("platforms.late=jackfield_testing_torch.late_platform:LatePlatform",)
+pytestmark = pytest.mark.cpu_model
+
+
+@pytest.mark.slow
+class TestLatePlatform(PlatformKit):
+    name = "late"
+    plugins = LATE
+
+
+@pytest.fixture
+def captures(monkeypatch):
+    """Steps are captured and replayed; the numbers of rows that were replayed."""
+    monkeypatch.setattr(TorchSdpaBackend, "capture", "uniform")
+    replayed = []
+    logits = Replays.logits
+
+    def counted(self, batch):
+        if batch.is_padded and len(batch.rows_P) in self._replays:
+            replayed.append(len(batch.rows_P))
+        return logits(self, batch)
+
+    monkeypatch.setattr(Replays, "logits", counted)
+    return replayed
+
+
+PROMPTS = [[11, 4, 27, 90, 3, 15], [60, 2, 2], [7], [9, 33, 12, 54, 6], [8, 8]]
+PARAMS = [
+    SamplingParams(temperature=0.0, max_tokens=9, ignore_eos=True, logprobs=1),
+    SamplingParams(temperature=1.2, top_p=0.9, seed=3, max_tokens=14, ignore_eos=True),
+    SamplingParams(temperature=0.0, presence_penalty=1.0, max_tokens=5, ignore_eos=True),
+    SamplingParams(temperature=0.7, seed=4, max_tokens=11, ignore_eos=True, prompt_logprobs=1),
+    SamplingParams(temperature=0.0, min_tokens=4, max_tokens=12),
+]
+
+
+def answers(model, plugins=(), **settings):
+    with LLM(
+        str(model.path),
+        dtype="float32",
+        plugins=plugins,
+        settings={"cache.block_size": 4, "scheduler.max_rows": 6, **settings},
+    ) as llm:
+        outputs = llm.generate(PROMPTS, PARAMS)
+    return [list(output.outputs[0].token_ids) for output in outputs]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_replayed_steps_give_what_eager_ones_give(model, captures, depth):
+    late = answers(model, LATE, **{"select.platform": "late", "executor.depth": depth})
+
+    assert late == answers(model, **{"select.platform": "cpu"})
+    assert {1, 2, 4, 6} >= set(captures) >= {1, 2, 6}
+
+
+def test_memory_that_is_used_too_early_is_noticed():
+    device = LateDevice()
+    host = device.host_memory(8).view(torch.int32)
+    host.copy_(torch.tensor([1, 2]))
+    target = torch.zeros(2, dtype=torch.int32)
+    device.copy(target, host)
+    event = device.record()
+
+    host[0] = 7
+
+    assert target.tolist() == [1, 2]
+    with pytest.raises(AssertionError, match="still in flight"):
+        event.wait()
+
+
+def test_a_result_is_there_only_when_its_event_has_passed():
+    device = LateDevice()
+    host = device.host_memory(8).view(torch.int32)
+    device.copy(host, torch.tensor([1, 2], dtype=torch.int32))
+    event = device.record()
+    assert host.tolist() != [1, 2]
+
+    event.wait()
+
+    assert host.tolist() == [1, 2]
