@@ -19,7 +19,15 @@ class ModelFiles:
 
     def glob(self, pattern: str) -> tuple[Path, ...]:
         ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownModel:
+    name: str
+    path: Path | None = None
+    num_bytes: int | None = None
 class ModelSource(Card):
+
+    def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
+        ...
 
     @abstractmethod
     def resolve(self, reference: ModelReference) -> ModelFiles:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from jackfield.decision import Reason
 from jackfield.errors import ModelNotFound
 from jackfield.interfaces.card import Facts
-from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
+from jackfield.interfaces.model_source import KnownModel, ModelFiles, ModelReference, ModelSource
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-# Weights in one format, and what describes them. "*/*" leaves out folders: other formats, the authors' own layout.
+_NAME = re.compile(
+    r"(?:https?://)?(?:(?:www\.)?(?:huggingface\.co|hf\.co)/)?"
+    r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)"
+    r"(?::(?P<quant>[\w.-]+)|/(?:blob|resolve|tree)/[^/]+(?:/(?P<file>[^?]+))?)?/?(?:\?.*)?"
+)
+# Weights in one format, and what describes them. "*/*" leaves out folders (other formats, the authors' own layout), but
+# for additional_chat_templates.
 _WANTED = ("*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.txt")
-_UNWANTED = ("*/*", "consolidated*")
+_UNWANTED = ("[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*")
+_GGUF = ".gguf"
 
 
 class HubSource(ModelSource):
@@ -32,23 +40,41 @@ class HubSource(ModelSource):
         if _NAME.fullmatch(need.text):
             return ()
         text = f"{need.text!r} is no name on a hub"
-        return (Reason("no_hub_name", text, "write ORG/NAME"),)
+        return (Reason("no_hub_name", text, "write ORG/NAME, or ORG/NAME:Q4_K_M for a GGUF file"),)
+
+    def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
+        """What the hub library's cache holds."""
+        from huggingface_hub import scan_cache_dir  # noqa: PLC0415  # heavy
+        from huggingface_hub.errors import CacheNotFound  # noqa: PLC0415  # heavy
+
+        try:
+            repos = scan_cache_dir(self._cache_folder).repos
+        except (CacheNotFound, OSError, ValueError):
+            return ()
+        return tuple(
+            KnownModel(name=repo.repo_id, path=repo.repo_path, num_bytes=repo.size_on_disk)
+            for repo in sorted(repos, key=lambda repo: repo.repo_id)
+            if repo.repo_type == "model"
+        )
 
     def resolve(self, reference: ModelReference) -> ModelFiles:
-        """Download the snapshot of the revision, or find it in the cache."""
-        from huggingface_hub import errors, snapshot_download  # noqa: PLC0415  # heavy
+        """Download the snapshot of the revision, or find it in the cache; of GGUF files one alone, with all its parts."""
+        from huggingface_hub import errors  # noqa: PLC0415  # heavy
 
-        name = reference.text
+        parts = _NAME.fullmatch(reference.text)
+        assert parts is not None, "check() came first"
+        name, word = parts["name"], parts["quant"] or parts["file"]
         what = f"{name!r}" + (f" at revision {reference.revision!r}" if reference.revision else "")
         try:
-            folder = snapshot_download(
-                name,
-                revision=reference.revision,
-                endpoint=self._endpoint,
-                cache_dir=self._cache_folder,
-                allow_patterns=list(_WANTED),
-                ignore_patterns=list(_UNWANTED),
-            )
+            if word:
+                return ModelFiles(reference=reference.text, path=self._gguf(name, word, reference))
+            folder = self._fetch(name, reference, _WANTED, _UNWANTED)
+            if not any(folder.glob("*.safetensors")) and (
+                found := self._only_gguf(name, reference)
+            ):
+                return ModelFiles(reference=reference.text, path=found)
+        except ModelNotFound:
+            raise
         except errors.GatedRepoError as error:
             raise ModelNotFound(
                 f"the model {what} is gated: its owner must grant access, and the hub must know "
@@ -70,4 +96,64 @@ class HubSource(ModelSource):
                 f"not hold it whole ({error}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or "
                 "give a folder with the files"
             ) from error
-        return ModelFiles(reference=name, path=Path(folder))
+        return ModelFiles(reference=name, path=folder)
+
+    def _fetch(
+        self,
+        name: str,
+        reference: ModelReference,
+        wanted: Sequence[str],
+        unwanted: Sequence[str] = (),
+    ) -> Path:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415  # heavy
+
+        folder = snapshot_download(
+            name,
+            revision=reference.revision,
+            endpoint=self._endpoint,
+            cache_dir=self._cache_folder,
+            allow_patterns=list(wanted),
+            ignore_patterns=list(unwanted),
+        )
+        return Path(folder)
+
+    def _gguf(self, name: str, word: str, reference: ModelReference) -> Path:
+        """The file that `word` names: a quantization such as Q4_K_M, or a path in the repository. Raises ModelNotFound."""
+        spellings = {word, word.lower(), word.upper()} - {""}
+        wanted = [word] if word.lower().endswith(_GGUF) else [
+            f"{start}{spelling}{end}"
+            for spelling in sorted(spellings)
+            for start in ("*[-._/]", "")
+            for end in (_GGUF, "-*-of-*.gguf", "/*.gguf")
+        ]  # fmt: skip
+        folder = self._fetch(name, reference, wanted, ("*mmproj*",))
+        relative = (path.relative_to(folder).as_posix() for path in folder.rglob("*" + _GGUF))
+        found = sorted(path for path in relative if any(fnmatchcase(path, w) for w in wanted))
+        if not found:
+            there = ", ".join(self._ggufs(name, reference)) or "no GGUF file"
+            raise ModelNotFound(
+                f"{name!r} has no GGUF file {word!r}; it has {there}. Name one of them"
+            )
+        return folder / found[0]
+
+    def _only_gguf(self, name: str, reference: ModelReference) -> Path | None:
+        """The one GGUF file of a repository without other weights. Raises ModelNotFound where there are several."""
+        files = self._ggufs(name, reference)
+        if not files:
+            return None
+        if len(files) > 1 and "-00001-of-" not in files[0]:
+            raise ModelNotFound(
+                f"{name!r} has several GGUF files: {', '.join(files)}. Say which, e.g. {name}:Q4_K_M, or {name}/blob/main/FILE"
+            )
+        return self._fetch(name, reference, files) / files[0]
+
+    def _ggufs(self, name: str, reference: ModelReference) -> list[str]:
+        from huggingface_hub import HfApi  # noqa: PLC0415  # heavy
+
+        try:
+            files = HfApi(endpoint=self._endpoint).list_repo_files(
+                name, revision=reference.revision
+            )
+        except Exception:  # without a network; what is missing is told later
+            return []
+        return sorted(f for f in files if f.endswith(_GGUF) and "mmproj" not in f)

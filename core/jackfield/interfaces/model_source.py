@@ -37,8 +37,21 @@ class ModelFiles:
         return (self.path,) if self.path.match(pattern) else ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownModel:
+    """A model that a source can name without asking anybody: an alias, or what its cache holds."""
+
+    name: str  # as a user writes it
+    path: Path | None = None  # where it is on this machine; None: it would be fetched
+    num_bytes: int | None = None  # that it takes, or would take
+
+
 class ModelSource(Card):
     """Turns references of one form into files. `check(reference, facts)` refuses what has another form."""
+
+    def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
+        """Models by name, for lists and for slips; touches no network."""
+        return ()
 
     @abstractmethod
     def resolve(self, reference: ModelReference) -> ModelFiles:

@@ -35,6 +35,7 @@ from jackfield.errors import (
     CheckpointError,
     ConfigError,
     JackfieldError,
+    ModelError,
     ModelNotFound,
     PluginNotFound,
     SelectionError,
@@ -47,6 +48,7 @@ from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource
 from jackfield.startup.architecture import family, with_architectures
 from jackfield.startup.chooser import Chooser
+from jackfield.startup.no_model import known_models, no_source, no_weights
 from jackfield.startup.unread import tell_unread
 
 _ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
@@ -121,20 +123,31 @@ def _resolve(chooser: Chooser, text: str, revision: str | None, subject: str) ->
     try:
         plugin = chooser.choose(point)
     except SelectionError as error:
-        problem = f"no {subject} {text!r}: no model source takes it"
-        missing = ModelNotFound(f"{problem}\n{error}")
-        missing.decision, missing.summary = error.decision, f"{problem}; {error.summary}"
-        raise missing from error
+        if chooser.rules.word("model_source"):
+            raise
+        known = [model.name for _, model in known_models(chooser.registry)]
+        raise _told(ModelNotFound(no_source(subject, text, known)), error) from error
     source: ModelSource = chooser.registry.card(plugin)
     with calling(plugin, "resolve a model with"):
         files: ModelFiles = returned(source.resolve(reference), ModelFiles, "resolve")
     return files
 
 
+def _told(told: ModelError, error: SelectionError) -> ModelError:
+    """The error that is told instead, with the same decision."""
+    told.decision, told.summary = error.decision, str(told)
+    return told
+
+
 def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[str, Any]:
     """The config of the checkpoint, by the weight format that is selected for it; notes its defaults of sampling."""
     point = ChoicePoint(kind=WEIGHT_FORMATS, setting="weight_format", subject="model", need=files)
-    plugin = chooser.choose(point)
+    try:
+        plugin = chooser.choose(point)
+    except SelectionError as error:
+        if chooser.rules.word("weight_format") or not isinstance(error.decision, Decision):
+            raise
+        raise _told(CheckpointError(no_weights(files, error.decision)), error) from error
     weight_format: WeightFormat = chooser.registry.card(plugin)
     with calling(plugin, "open a checkpoint with"):
         opened: Checkpoint = returned(weight_format.open(files), Checkpoint, "open")

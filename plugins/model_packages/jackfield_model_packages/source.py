@@ -10,7 +10,7 @@ from pathlib import Path
 from jackfield.decision import Reason
 from jackfield.errors import ModelNotFound
 from jackfield.interfaces.card import Facts
-from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
+from jackfield.interfaces.model_source import KnownModel, ModelFiles, ModelReference, ModelSource
 from jackfield_model_packages.aliases import ALIASES, PackagedModel
 from jackfield_model_packages.references import PREFIX, is_reference, parse_reference
 
@@ -28,6 +28,18 @@ class PackageSource(ModelSource):
         text = f"{need.text!r} is no package and none of the aliases {', '.join(sorted(ALIASES))}"
         return (Reason("not_a_package", text, f"write {PREFIX}NAME==VERSION or an alias"),)
 
+    def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
+        """The aliases, and the packages that were fetched."""
+        folders = {
+            path.name: path for path in (cache_folder / _FOLDER).glob("*==*") if path.is_dir()
+        }
+        names = {name: _folder_name(model) for name, model in ALIASES.items()}
+        others = {f"{PREFIX}{name}": name for name in folders if name not in names.values()}
+        return tuple(
+            _known_model(name, folders.get(folder))
+            for name, folder in sorted({**names, **others}.items())
+        )
+
     def resolve(self, reference: ModelReference) -> ModelFiles:
         """The extracted model; a second call touches no network. Safe against calls at the same time."""
         if reference.revision is not None:
@@ -41,6 +53,11 @@ class PackageSource(ModelSource):
         if not folder.is_dir():
             _fetch(model, folder)
         return ModelFiles(reference=reference.text, path=_model_path(folder))
+
+
+def _known_model(name: str, path: Path | None) -> KnownModel:
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path else None
+    return KnownModel(name=name, path=path, num_bytes=size)
 
 
 def _fetch(model: PackagedModel, folder: Path) -> None:

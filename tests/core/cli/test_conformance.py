@@ -53,6 +53,12 @@ class TestDoctor(CommandKit):
     bad_calls = (("--save-profile", "here.json", "--set", "plugins.probe=never"),)
 
 
+class TestModels(CommandKit):
+    name = "models"
+    good_calls = ((), ("--json",), (".",))
+    bad_calls = (("smolm2",), ("--set", "plugins.probe=never"))
+
+
 class TestBench(CommandKit):
     name = "bench"
     good_calls = (("scheduler", "--repeats", "1"),)

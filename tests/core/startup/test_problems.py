@@ -69,7 +69,7 @@ def test_a_model_that_no_source_takes_leaves_open_what_reads_it(draft):
     found = draft({"model.reference": "nosuch"})
 
     (problem,) = found.problems
-    assert problem.text.startswith("no model 'nosuch': no model source takes it; none of the")
+    assert problem.text.startswith("no model 'nosuch': there is no such file or folder here")
     assert chosen(found)["weight_formats", "model"] is None
     assert chosen(found)["schedulers", "engine"] == "plain"
 

