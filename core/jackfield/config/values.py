@@ -44,7 +44,7 @@ def check_value(setting: Setting, value: Any, source: Source) -> Any:
 
 
 def parse_open(text: str) -> Any:
-    """The value of a key in an open section: JSON or TOML where `text` is that, else the text itself."""
+    """The value of a key in an open section: JSON or TOML if `text` is that, else the text itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -57,7 +57,7 @@ def parse_open(text: str) -> Any:
 
 
 def _is_none(setting: Setting, value: Any) -> bool:
-    """True where a value says "none" of a setting that may be none: of lists, the empty one."""
+    """True if a value says "none" of a setting that may be none: of lists, the empty one."""
     return (setting.optional or setting.type is tuple) and value in (None, NONE)
 
 
@@ -73,7 +73,7 @@ def _wrong_value(setting: Setting, value: Any, source: Source) -> ConfigError:
 
 
 def _parse_list(text: str) -> tuple[str, ...]:
-    """Comma separated words; or TOML, where it can only be meant so. Raises ValueError."""
+    """Comma separated words; or TOML, if it can only be meant so. Raises ValueError."""
     if text.startswith(("[", '"', "'")):
         parsed = tomllib.loads(f"list = {text if text.startswith('[') else f'[{text}]'}")
         if len(parsed) > 1 or not all(isinstance(entry, str) for entry in parsed["list"]):

@@ -23,7 +23,7 @@ class NoFacts(PluginLoadError):
 class PluginFailure:
     """A plugin that cannot be used, why, and what its user can do."""
 
-    # "scan", "kind", "incompatible", "conflict", "load", "probe", "harm", "deny", "required" or "lock"
+    # The code is "scan", "kind", "incompatible", "conflict", "load", "probe", "harm", "deny", "required" or "lock".
     code: str
     kind: str
     name: str
@@ -32,7 +32,8 @@ class PluginFailure:
     error: str
     fix: str
     traceback: str = ""
-    # of one that was tried: "raised", "missing dependency", "wrong class", "not serialisable", "ended", "crashed", "hung"
+    # What became of a plugin that was tried: "raised", "missing dependency", "wrong class", "not serialisable", "ended",
+    # "crashed" or "hung".
     cause: str = ""
 
     @classmethod
@@ -70,7 +71,7 @@ class PluginFailure:
 
 
 def check_conflict(refs: Iterable[PluginRef]) -> None:
-    """Raise PluginConflict where two distributions own one name."""
+    """Raise PluginConflict if two distributions own one name."""
     owners: dict[str, list[PluginRef]] = {}
     for ref in refs:
         owners.setdefault(ref.name, []).append(ref)
@@ -94,7 +95,7 @@ def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:
 
 
 def conflict(refs: Sequence[PluginRef]) -> tuple[str, str]:
-    """What is wrong where several distributions own one name, and the way out."""
+    """What is wrong if several distributions own one name, and the way out."""
     first, *_ = refs
     owners = " and ".join(f"{ref.distribution} {ref.version}" for ref in refs)
     fix = f'Uninstall one, or deny it (plugins.deny = ["{first.name}@{first.distribution}"])'

@@ -28,7 +28,7 @@ class PluginFilter:
     def allowed(self, plugins: Iterable[PluginRef]) -> tuple[PluginRef, ...]:
         """The plugins that may be used.
 
-        Raises PluginNotFound where a word of allow or required means none, or one of deny is a slip of the pen.
+        Raises PluginNotFound if a word of allow or required means none, or one of deny is a slip of the pen.
         """
         plugins = tuple(plugins)
         self._check_named("plugins.allow", self._settings.allow, plugins)
@@ -130,7 +130,7 @@ def _idle(word: str) -> PluginFailure:
 
 
 def owned_elsewhere(word: str, plugins: Iterable[PluginRef]) -> str:
-    """The end of a sentence on NAME@DISTRIBUTION where others own the name; empty where nobody does."""
+    """The end of a sentence on NAME@DISTRIBUTION if others own the name; empty if nobody does."""
     plugins = tuple(plugins)
     name, _, distribution = word.partition("@")
     owners = sorted({ref.distribution for ref in plugins if ref.name == name})
@@ -142,7 +142,7 @@ def owned_elsewhere(word: str, plugins: Iterable[PluginRef]) -> str:
 
 
 def is_named(ref: PluginRef, word: str) -> bool:
-    """True where a word of a list means this plugin."""
+    """True if a word of a list means this plugin."""
     name, at, distribution = word.partition("@")
     if at:
         return ref.name == name and ref.distribution == normalise(distribution)

@@ -38,7 +38,7 @@ class Kind:
     name: str
     word: str  # for messages
     majors: tuple[int, ...] = (1,)  # of its contract that are served; empty: the name is reserved
-    by_check: bool = False  # a card without a check of its own would take all, so it is taken only where it is named
+    by_check: bool = False  # a card without a check of its own would take all, so it is taken only if it is named
     base: type | None = Card  # that the class behind an entry point extends; None: a function
 
     @property

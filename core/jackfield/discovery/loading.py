@@ -97,7 +97,7 @@ def calling(ref: PluginRef, verb: str) -> Iterator[None]:
 
 
 def returned(value: Any, expected: type, method: str) -> Any:
-    """What a plugin's method returned. Raises TypeError, to be caught by `calling`, where it is something else."""
+    """What a plugin's method returned. Raises TypeError, to be caught by `calling`, if it is something else."""
     if not isinstance(value, expected):
         raise TypeError(
             f"{method}() must return a {expected.__module__}.{expected.__qualname__}, got {value!r:.200}"
@@ -186,7 +186,7 @@ def _made(target: Any, kind: Kind) -> Any:
 
 
 def _check_signature(target: type, name: str, method: Callable[..., Any]) -> None:
-    """Raise TypeError where the plugin's method cannot be called as the contract calls it."""
+    """Raise TypeError if the plugin's method cannot be called as the contract calls it."""
     theirs = getattr(target, name)
     if name.startswith("_") or theirs is method or not inspect.isfunction(theirs):
         return

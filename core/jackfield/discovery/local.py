@@ -50,7 +50,7 @@ def parse_local(text: str) -> PluginRef:
 
 
 def check_local(plugins: Iterable[PluginRef], installed: Iterable[PluginRef]) -> None:
-    """Raise ConfigError where two files own one name, or where the core has no such kind.
+    """Raise ConfigError if two files own one name, or if the core has no such kind.
 
     Which kinds a runtime serves is known when its platform is chosen.
     """

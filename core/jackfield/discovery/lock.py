@@ -39,7 +39,7 @@ class LockedModel:
         return f"{self.reference} at {self.revision}" if self.revision else self.reference
 
     def is_same(self, other: LockedModel) -> bool:
-        """True where both are about one model."""
+        """True if both are about one model."""
         return (self.reference, self.revision) == (other.reference, other.revision)
 
     def reference_from(self, folder: Path) -> str:
@@ -63,11 +63,11 @@ class Lock:
     models: tuple[LockedModel, ...] = ()
 
     def check_plugins(self, plugins: Iterable[PluginRef], where: Path) -> None:
-        """Raise PluginDrift where `plugins` are not those of this lock, which was read from `where`."""
+        """Raise PluginDrift if `plugins` are not those of this lock, which was read from `where`."""
         _refuse(where, _differences(self, make_lock(plugins)), "jackfield plugins lock")
 
     def check_model(self, now: LockedModel, where: Path, *, must_know: bool = False) -> None:
-        """Raise PluginDrift where another plugin was selected for a model, or where the lock does not know it.
+        """Raise PluginDrift if another plugin was selected for a model, or if the lock does not know it.
 
         A lock without any selections is about distributions only, unless it `must_know` the model.
         """
@@ -124,7 +124,7 @@ def lost_selections(model: LockedModel, plugins: Iterable[PluginRef]) -> list[st
 def _path_of(reference: str, files: ModelFiles) -> Path | None:
     """The canonical path that a reference means, however it is written; None for a name."""
     path = Path(reference)
-    with suppress(RuntimeError):  # ~NAME where nobody is called so
+    with suppress(RuntimeError):  # ~NAME if nobody is called so
         path = path.expanduser()
     with suppress(OSError, ValueError):  # what no file can be called
         return path.resolve() if path.resolve() == files.path.resolve() else None

@@ -21,7 +21,7 @@ _HEADER = """\
 
 
 def read_lock(path: Path) -> Lock:
-    """The lock in a file. Raises ConfigError where it is missing or broken."""
+    """The lock in a file. Raises ConfigError if it is missing or broken."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         if document.get("format") != _FORMAT:

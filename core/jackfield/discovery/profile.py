@@ -28,7 +28,7 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Facts by "KIND:NAME@DISTRIBUTION", and what failed where a probe raised."""
+    """Facts by "KIND:NAME@DISTRIBUTION", and what failed if a probe raised."""
 
     name: str
     machine: Mapping[str, Any]  # for people
@@ -121,7 +121,7 @@ def find_profile(word: str, platforms: Iterable[PluginRef]) -> Profile:
 
 
 def save_profile(path: Path, machine: Mapping[str, Any], registry: PluginRegistry) -> Profile:
-    """Probe every plugin that is served, and write what they found. Raises ConfigError where it cannot write."""
+    """Probe every plugin that is served, and write what they found. Raises ConfigError if it cannot write."""
     facts: dict[str, Facts] = {}
     failed: dict[str, str] = {}
     versions: dict[str, str] = {}

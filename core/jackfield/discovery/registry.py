@@ -109,7 +109,7 @@ class PluginRegistry:
                 continue  # recorded among the problems
 
     def kind(self, name: str) -> Kind:
-        """The kind of that name. Raises PluginNotFound where nothing serves it."""
+        """The kind of that name. Raises PluginNotFound if nothing serves it."""
         found = self._kinds.get(full_name(name))
         if found is None:
             raise PluginNotFound(
@@ -145,7 +145,7 @@ class PluginRegistry:
     def ref(self, kind: str, word: str) -> PluginRef:
         """The plugin that `word`, NAME or NAME@DISTRIBUTION, means.
 
-        Raises PluginNotFound, PluginIncompatible, or PluginConflict where two distributions own the name.
+        Raises PluginNotFound, PluginIncompatible, or PluginConflict if two distributions own the name.
         """
         name, distribution = _parts(word)
         found = [ref for ref in self.refs(kind) if _is_meant(ref, name, distribution)]
@@ -205,7 +205,7 @@ class PluginRegistry:
                 self.card(ref)
 
     def check_local(self) -> None:
-        """Whoever names a file wants it used. Raises ConfigError or PluginIncompatible where no engine can.
+        """Whoever names a file wants it used. Raises ConfigError or PluginIncompatible if no engine can.
 
         To be asked when the runtime is served. Kinds of other runtimes that are installed are no errors.
         """
@@ -242,7 +242,7 @@ class PluginRegistry:
         return tuple(failures)
 
     def check_left(self, *kinds: str) -> None:
-        """Raise ConfigError where the settings leave out all that is installed of a kind."""
+        """Raise ConfigError if the settings leave out all that is installed of a kind."""
         for name in kinds:
             hidden = [ref for ref in self.left_out if ref.kind == name]
             if hidden and not self.refs(name):

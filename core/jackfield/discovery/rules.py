@@ -36,7 +36,7 @@ class SelectRules:
         return next((rule.word for rule in self._rules(setting) if rule.matches(facts)), None)
 
     def words(self, setting: str) -> tuple[Word, ...]:
-        """All that the user named for a setting, also where another rule decides. Raises ConfigError."""
+        """All that the user named for a setting, also if another rule decides. Raises ConfigError."""
         return tuple(rule.word for rule in self._rules(setting))
 
     def idle(self) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ class _Rule:
                     )
 
     def matches(self, facts: Mapping[str, Scalar]) -> bool:
-        """True where each fact that the rule names has the value, or one of them."""
+        """True if each fact that the rule names has the value, or one of them."""
         return all(facts[name] in _alternatives(wanted) for name, wanted in self.match.items())
 
 
@@ -132,7 +132,7 @@ def _alternatives(wanted: Any) -> tuple[Any, ...]:
 
 
 def _is_comparable(value: Any, fact: Scalar) -> bool:
-    """True where a fact of this type could be the value. A fact that is None differs inside the subject, or is none."""
+    """True if a fact of this type could be the value. A fact that is None differs inside the subject, or is none."""
     if value is None or fact is None:
         return value is None or type(value) in _TYPES
     if isinstance(fact, float):

@@ -43,7 +43,7 @@ def _kind_in(plan: ActivationPlan, ref: PluginRef) -> Kind:
 
 
 def check_installed(plan: ActivationPlan) -> None:
-    """Raise PluginDrift where this process would run another distribution than the plan names: another version, or
+    """Raise PluginDrift if this process would run another distribution than the plan names: another version, or
     the same one with other content. Local files are checked when they are loaded.
     """
     selected = {s.plugin.distribution: s.plugin for s in plan.selections}

@@ -21,7 +21,7 @@ from jackfield.interfaces.card import Card, has_check
 from jackfield.interfaces.platform import ChoicePoint
 
 Tailor = Callable[[PluginRef], Any]
-"""The need that one candidate is checked with, where it depends on what the candidate would choose itself."""
+"""The need that one candidate is checked with, if it depends on what the candidate would choose itself."""
 
 NOTHING_FITS = "nothing fits"
 UNDECIDED = "undecided"  # the selection itself is wrong
@@ -90,7 +90,7 @@ def undecided(
 
 
 def not_named(word: Word, setting: str) -> Reason:
-    """Why a plugin is passed over where the user named another."""
+    """Why a plugin is passed over if the user named another."""
     return Reason("not_named", f"{word.where} names {word.name}", f"name it with select.{setting}")
 
 
@@ -197,7 +197,7 @@ class _Judge:
         self._features = features_in_use(point.need)
 
     def asked(self, ref: PluginRef, *, is_named: bool = False) -> Candidate:
-        """The candidate with its verdict: ACCEPTED, REFUSED or FAILED, or NOT_ASKED where its facts are unknown.
+        """The candidate with its verdict: ACCEPTED, REFUSED or FAILED, or NOT_ASKED if its facts are unknown.
 
         One that must be named is asked only if it is, or for a thorough answer.
         """
@@ -221,7 +221,7 @@ class _Judge:
         return candidate_of(ref, Verdict.ACCEPTED)
 
     def passed_over(self, reason: Reason, named: PluginRef | None = None) -> list[Candidate]:
-        """All but the one that is named, with `reason` before their own; those are asked only where one is thorough."""
+        """All but the one that is named, with `reason` before their own; those are asked only if one is thorough."""
         found = []
         for ref in (ref for ref in self.refs if ref != named):
             own = self.asked(ref) if self.thorough else candidate_of(ref, Verdict.NOT_ASKED)
@@ -229,7 +229,7 @@ class _Judge:
         return found
 
     def undecided(self, decided_by: str) -> Decision:
-        """The decision where the selection itself went wrong: by a word that means nothing, or a name with two owners."""
+        """The decision if the selection itself went wrong: by a word that means nothing, or a name with two owners."""
         candidates = []
         for ref in self.refs:
             own = self.asked(ref) if self.thorough else candidate_of(ref, Verdict.NOT_ASKED)
@@ -254,7 +254,7 @@ class _Judge:
         )
 
     def _takes_all(self, ref: PluginRef, card: Card) -> tuple[Reason, ...]:
-        """That a card does not say which models are its own, where this must be said."""
+        """That a card does not say which models are its own, if this must be said."""
         if not self._registry.kind(ref.kind).by_check or has_check(card):
             return ()
         remedy = (

@@ -38,7 +38,7 @@ def prints_to_stderr() -> Iterator[None]:
 
 
 def _switched() -> int | None:
-    """A copy of the descriptor, which now leads to standard error; None where one of them is closed."""
+    """A copy of the descriptor, which now leads to standard error; None if one of them is closed."""
     with suppress(AttributeError, OSError, ValueError):
         sys.stdout.flush()  # what was printed before stays before
     with suppress(OSError):

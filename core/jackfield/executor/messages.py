@@ -94,7 +94,7 @@ class Failed:
 
     summary: str
     traceback: str = ""
-    error: BaseException | None = None  # what it raised, where it can be carried
+    error: BaseException | None = None  # what it raised, if it can be carried
 
     def as_error(self) -> WorkerError:
         """The error for everything that waits on the worker."""
@@ -103,7 +103,7 @@ class Failed:
         return failure
 
     def as_start_error(self) -> JackfieldError:
-        """The error for start-up, where a deliberate one of the worker (a broken checkpoint) says it best."""
+        """The error for start-up, if a deliberate one of the worker (a broken checkpoint) says it best."""
         return self.error if isinstance(self.error, JackfieldError) else self.as_error()
 
 

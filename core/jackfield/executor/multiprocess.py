@@ -13,7 +13,7 @@ from typing import ClassVar
 from jackfield.discovery.kinds import MODEL_SOURCES, MODELS, PLATFORMS
 from jackfield.discovery.loading import calling, describe
 from jackfield.executor.messages import Allocate, Load, Loaded, Sample, Start, Submit
-from jackfield.executor.rank_group import RankGroup
+from jackfield.executor.ranks import RankProcesses
 from jackfield.executor.report import merge_reports, output_rank
 from jackfield.interfaces.executor import Executor, ExecutorFactory
 from jackfield.interfaces.worker import WorkerContext, WorkerReport
@@ -40,7 +40,7 @@ class MultiprocessExecutor(Executor):
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         settings = context.config.executor
-        self._group = RankGroup(
+        self._group = RankProcesses(
             context.num_ranks * context.num_stages,
             settings.start_method,
             settings.close_timeout_s,

@@ -1,4 +1,4 @@
-"""Says what a program waits for, where it takes long: a plugin that hangs must not look like an engine that hangs."""
+"""Says what a program waits for, if it takes long: a plugin that hangs must not look like an engine that hangs."""
 
 from __future__ import annotations
 

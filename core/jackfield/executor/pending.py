@@ -35,7 +35,7 @@ class PendingSteps:
         return step.future
 
     def complete(self, step_id: int, result: StepResult | None) -> None:
-        """One rank is done with the step; `result` where it is the output rank."""
+        """One rank is done with the step; `result` if it is the output rank."""
         with self._lock:
             step = next((step for step in self._open if step.step_id == step_id), None)
             if step is None:

@@ -45,7 +45,7 @@ class Process(ABC):
 
     @abstractmethod
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """How it ended: exit status, negative for a signal; None where it has not within the time."""
+        """How it ended: exit status, negative for a signal; None if it has not within the time."""
 
     @abstractmethod
     def terminate(self) -> None:
@@ -62,7 +62,7 @@ class Process(ABC):
 def start_process(start_method: str, ours: Connection, theirs: Connection) -> Process:
     """A process that serves one rank through `theirs`; the caller closes its own copy of that end.
 
-    Raises WorkerError where a process cannot be started so.
+    Raises WorkerError if a process cannot be started so.
     """
     return _STARTS[start_method](ours, theirs)
 
@@ -152,7 +152,7 @@ def _why_not_fork() -> str | None:
 
 
 def _num_threads() -> int:
-    """Of this process, those of libraries included where the system tells."""
+    """Of this process, those of libraries included if the system tells."""
     tasks = Path("/proc/self/task")
     return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
 

@@ -29,7 +29,7 @@ class RankProcess:
             self.process = start_process(start_method, self.pipe, theirs)
         self.end = _end_of(
             self.process.pid
-        )  # readable when it ends; None where the system has no such thing
+        )  # readable when it ends; None if the system has no such thing
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class RankProcess:
         return f"rank {self.rank} (process {self.process.pid})"
 
     def send(self, payload: bytes) -> None:
-        """Send a pickled message. A process that is gone is noticed where its pipe is read."""
+        """Send a pickled message. A process that is gone is noticed if its pipe is read."""
         with contextlib.suppress(OSError):
             self.pipe.send_bytes(payload)
 
@@ -55,7 +55,7 @@ class RankProcess:
             self.end = None
 
     def receive(self, source: object = None) -> Reply | WhereIAm | None:
-        """The next reply; None where the process has closed its end, or ended (`source` tells) and said no more."""
+        """The next reply; None if the process has closed its end, or ended (`source` tells) and said no more."""
         try:
             if source is not None and source == self.end and not self.pipe.poll():
                 return None
@@ -69,7 +69,7 @@ class RankProcess:
         return reply
 
     def status(self, timeout_s: float) -> int | None:
-        """How the process ended: exit status, negative for a signal; None where it has not within the time."""
+        """How the process ended: exit status, negative for a signal; None if it has not within the time."""
         return self.process.wait(timeout_s)
 
     def failure(self, reply: Failed | None) -> Failed:

@@ -22,7 +22,7 @@ def output_rank(reports: Sequence[WorkerReport]) -> int:
 def merge_reports(reports: Sequence[WorkerReport]) -> WorkerReport:
     """What holds for all ranks: least memory, largest blocks, tightest limits.
 
-    Raises EngineError where ranks disagree on the cache groups: they would read one block table differently.
+    Raises EngineError if ranks disagree on the cache groups: they would read one block table differently.
     """
     first = reports[output_rank(reports)]
     for rank, report in enumerate(reports):

@@ -16,17 +16,16 @@ class Card(ABC):
     """The target of an entry point. Its module imports nothing heavy; only `probe` and `create*` may.
 
     Cards are made without arguments and hold no state. A selection runs in three stages: the features in use must
-    be declared here, else the candidate is refused unasked; `probe` finds facts, once in a state of machine and environment; `check` compares a
-    need with the facts and can only refuse more.
+    be declared here, else the candidate is refused unasked; `probe` finds facts, which are kept until the machine or what
+    is installed on it changes; `check` compares a need with the facts and can only refuse more.
     """
 
-    # names from `features_in_use(need)` that it serves; "*": all, of one that ignores what they say
+    # Names from `features_in_use(need)` that it serves. "*" means all: it ignores what they say.
     features: ClassVar[frozenset[str]] = frozenset()
-    options: ClassVar[type | None] = (
-        None  # frozen dataclass of its settings, [options.NAME] in the config
-    )
-    # False: what `probe` finds changes without a change of what is installed, of drivers or of devices (free memory,
-    # a variable of the environment), so it runs in every process and must be light
+    # A frozen dataclass of its settings, which are [options.NAME] in the config.
+    options: ClassVar[type | None] = None
+    # False says that what `probe` finds changes for other reasons than what is installed, drivers, devices and the
+    # variables that choose devices (free memory, say). It runs in every process then, and must be light.
     facts_last: ClassVar[bool] = True
     only_named: ClassVar[bool] = False  # True: never chosen unless the user names it
 
@@ -35,7 +34,7 @@ class Card(ABC):
         return {}
 
     def check(self, need: Any, facts: Facts) -> tuple[Reason, ...]:
-        """Reasons why this plugin cannot serve `need`; empty where it can. Pure: no imports, no device."""
+        """Reasons why this plugin cannot serve `need`; empty if it can. Pure: no imports, no device."""
         return ()
 
 

@@ -27,7 +27,7 @@ class Executor(ABC):
         """Steps that may be in flight at once; at least 1."""
 
     def launch(self) -> None:
-        """Start the processes of ranks, where they have some. Nothing else of the engine runs in threads yet."""
+        """Start the processes of ranks, if they have some. Nothing else of the engine runs in threads yet."""
 
     @abstractmethod
     def start(self) -> WorkerReport:
@@ -70,7 +70,7 @@ class ExecutorNeed:
 
     num_ranks: int = 1  # workers in all: RankShape.processes times executor.pipeline_parallel
     devices: int = 1  # that each worker drives (RankShape)
-    resource: str = ""  # what these are called where devices are shared out (RankShape)
+    resource: str = ""  # what these are called if devices are shared out (RankShape)
     platform: str  # its entry-point name
 
 

@@ -76,12 +76,12 @@ class ConfigReader:
     @overload
     def get(self, key: str, kind: type[T], default: None = None) -> T | None: ...
     def get(self, key: str, kind: type[T], default: T | None = None) -> T | None:
-        """The value of `key`, or `default` where it is absent or null."""
+        """The value of `key`, or `default` if it is absent or null."""
         value = self.values.get(key)
         return default if value is None else self._checked(key, value, kind)
 
     def nullable(self, key: str, kind: type[T], default: T | None) -> T | None:
-        """The value of `key`: None where it is null, `default` where it is absent, which often differ."""
+        """The value of `key`: None if it is null, `default` if it is absent, which often differ."""
         return self.get(key, kind) if key in self.values else default
 
     def filled(self, **defaults: Any) -> ConfigReader:

@@ -82,7 +82,7 @@ class Shape:
 def read_shape(config: ConfigReader, *, default_kv_heads: int | None = None) -> Shape:
     """The sizes of a decoder; heads without a size of their own share the hidden size.
 
-    `default_kv_heads` is what holds where the config has no `num_key_value_heads`; null, and None here, is one for each head.
+    `default_kv_heads` is what holds if the config has no `num_key_value_heads`; null, and None here, is one for each head.
     """
     hidden_size = config.require("hidden_size", int)
     num_heads = config.require("num_attention_heads", int)
@@ -118,7 +118,7 @@ def read_feed_forward(
 ) -> FeedForward:
     """As wide as `intermediate_size`; `changes` are fields of FeedForward.
 
-    `activation`, in the words of a config, is what holds where the config has no `key`.
+    `activation`, in the words of a config, is what holds if the config has no `key`.
     """
     fields: dict[str, Any] = {
         "size": config.require("intermediate_size", int),
@@ -130,7 +130,7 @@ def read_feed_forward(
 def read_windows(
     config: ConfigReader, num_layers: int, window: int | None, is_window: Callable[[int], bool]
 ) -> tuple[int | None, ...]:
-    """The window of each layer: by `layer_types` where the config has it, else where `is_window(layer)`."""
+    """The window of each layer: by `layer_types` if the config has it, else if `is_window(layer)`."""
     kinds = config.get("layer_types", list)
     if kinds is None:
         kinds = [_SLIDING if window and is_window(layer) else _FULL for layer in range(num_layers)]
@@ -203,7 +203,7 @@ def read_end_token_ids(config: ConfigReader, default: int | None = None) -> tupl
 
 
 def read_dtype(config: ConfigReader) -> DType:
-    """The element type of the checkpoint; float32 where the config does not say, or says "auto"."""
+    """The element type of the checkpoint; float32 if the config does not say, or says "auto"."""
     name = config.get("dtype", str) or config.get("torch_dtype", str, "float32")
     return parse_dtype("float32" if name == "auto" else name)
 
@@ -220,8 +220,8 @@ def make_spec(
 ) -> ModelSpec:
     """A spec whose remaining facts stand in the config under the usual keys; `changes` are fields of ModelSpec.
 
-    `tied_head` is what holds where the config has no `tie_word_embeddings`, `end_token_id` where it has no `eos_token_id`.
-    The length counts what the scaling of a rope adds, where all layers share that rope.
+    `tied_head` is what holds if the config has no `tie_word_embeddings`, `end_token_id` if it has no `eos_token_id`.
+    The length counts what the scaling of a rope adds, if all layers share that rope.
     """
     is_tied = config.get("tie_word_embeddings", bool, tied_head)
     kept = {name: source for name, source in modules.items() if not (is_tied and name == "head")}

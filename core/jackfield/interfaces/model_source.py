@@ -14,7 +14,7 @@ class ModelReference:
     """What the user asked for."""
 
     text: str  # "smollm2", "./model.gguf", "org/name", "pypi:name==version"
-    revision: str | None = None  # branch, tag or commit, where the form knows them
+    revision: str | None = None  # branch, tag or commit, if the form knows them
     cache_folder: Path = field(default_factory=Path)  # where downloads are kept
 
 

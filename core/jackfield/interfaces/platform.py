@@ -27,8 +27,8 @@ class ChoicePoint:
     need: Any  # a frozen dataclass; its non-default fields are named features
     preference: tuple[str, ...] = ()  # names, the first that fits is taken; others come after them
     match: Mapping[str, Scalar] = field(default_factory=dict)  # None: differs within the subject
-    remedy: str = ""  # what to do where nothing fits: a sentence for the error
-    # the modules that it is for, "layers.0"; (): the whole model. Workers find their plugin by these names
+    remedy: str = ""  # what to do if nothing fits: a sentence for the error
+    # The modules that it is for, "layers.0"; () means the whole model. Workers find their plugin by these names.
     covers: tuple[str, ...] = ()
 
 
@@ -38,9 +38,8 @@ class RankShape:
 
     processes: int = 1  # workers that share each layer
     devices: int = 1  # that each of them drives
-    resource: str = (
-        ""  # what a device is called where devices are shared out: "GPU", "TPU"; empty: a host
-    )
+    # What a device is called by a scheduler that shares devices out: "GPU", "TPU"; empty for a host.
+    resource: str = ""
 
 
 class Platform(Card):
@@ -71,7 +70,7 @@ class Platform(Card):
     def create_worker(self, context: WorkerContext) -> Worker:
         """The worker of `context.rank`. Runs in the worker's process; heavy imports happen here.
 
-        Raises an error of jackfield.errors where the device cannot be used.
+        Raises an error of jackfield.errors if the device cannot be used.
         """
 
 

@@ -37,14 +37,14 @@ class Tokenizer(ABC):
 
     @property
     def chat_template(self) -> str | None:
-        """The source of the template that conversations are written with by default; None where there is none."""
+        """The source of the template that conversations are written with by default; None if there is none."""
         return None
 
     def piece(self, token_id: int) -> str | None:
-        """What this token adds behind any finished text, or None where that depends on what stands before it.
+        """What this token adds behind any finished text, or None if that depends on what stands before it.
 
         None is right for bytes that are no whole character, for special tokens, and as the answer to all; a piece is
-        the same for each text: `decode([*ids, token_id])` is `decode(ids)` and the piece, where `decode(ids)` is not
+        the same for each text: `decode([*ids, token_id])` is `decode(ids)` and the piece, if `decode(ids)` is not
         empty and ends in a whole character. Asked once for each id: with pieces a streamed token costs a tenth.
         """
         return None
@@ -58,7 +58,7 @@ class Tokenizer(ABC):
     ) -> str:
         """The prompt text of a conversation, which stays as it is.
 
-        Raises RequestError, and nothing else, where there is no template or it makes nothing of what a user sent: no
+        Raises RequestError, and nothing else, if there is no template or it makes nothing of what a user sent: no
         messages, one without role or content (`[{}]`), an unknown role.
         """
         raise RequestError("this tokenizer has no chat template; give a plain prompt instead")
@@ -69,4 +69,4 @@ class TokenizerFormat(Card):
 
     @abstractmethod
     def open(self, files: ModelFiles) -> Tokenizer:
-        """Load the tokenizer. Raises ModelError where files are missing or broken."""
+        """Load the tokenizer. Raises ModelError if files are missing or broken."""

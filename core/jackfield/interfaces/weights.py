@@ -51,7 +51,7 @@ class Checkpoint(ABC):
     def read(self, name: str) -> memoryview:
         """The bytes of one tensor, elements in C order; format "B"; may be a read-only view of a map.
 
-        Raises CheckpointError, naming file, tensor, expected and found size, where the file is too short.
+        Raises CheckpointError, naming file, tensor, expected and found size, if the file is too short.
         """
 
     @abstractmethod

@@ -37,7 +37,7 @@ class WorkerContext:
         0  # of this worker among those on its machine, from 0: it tells which devices it takes
     )
     devices: int = 1  # that this worker drives, as its platform's RankShape says
-    # URL where the ranks of one engine meet, e.g. tcp://127.0.0.1:PORT; empty where there is one. The executor chooses it
+    # URL where the ranks of one engine meet, e.g. tcp://127.0.0.1:PORT; empty if there is one. The executor chooses it
     # anew for each start; torch platforms need one, and a process of its own for each rank
     rendezvous: str = ""
 

@@ -98,7 +98,7 @@ class BlockManager:
 
     @property
     def has_returning(self) -> bool:
-        """True where steps in flight hold back blocks that were given back."""
+        """True if steps in flight hold back blocks that were given back."""
         return bool(self._returning)
 
     # Prefix hits
@@ -121,7 +121,7 @@ class BlockManager:
     def fork_prefix(self, table: BlockTable, num_tokens: int) -> PrefixHit | None:
         """A hit on the first `num_tokens` of a running request, a partial tail included.
 
-        None where a window of the running request has moved on too far.
+        None if a window of the running request has moved on too far.
         """
         first_held = [self._first_seen(group, num_tokens) for group in self.groups]
         if any(first < held for first, held in zip(first_held, table.first_held, strict=True)):
@@ -169,7 +169,7 @@ class BlockManager:
         spare: Sequence[int],
         copies: list[BlockCopy],
     ) -> BlockTable | None:
-        """A table for a request of `num_tokens` that computes `chunk` of them first; None where it does not fit.
+        """A table for a request of `num_tokens` that computes `chunk` of them first; None if it does not fit.
 
         Full groups get blocks for all tokens, window groups for the first chunk. Afterwards `spare` blocks of each
         group must be free. What was hit is shared, but a hit that ends inside a block makes that block the
@@ -202,7 +202,7 @@ class BlockManager:
     ) -> Sequence[tuple[int, list[int]]] | None:
         """Make `table` hold the positions from `start` to `stop` - 1, which the next step computes.
 
-        Returns (group, new blocks) for each group that grew, or None, with nothing taken, where blocks are lacking.
+        Returns (group, new blocks) for each group that grew, or None, with nothing taken, if blocks are lacking.
         Blocks that no query from `start` on sees are given back first.
         """
         if self._windows:
@@ -230,7 +230,7 @@ class BlockManager:
         return count - len(shared) + cached + (has_tail and counts[shared[-1]] > 0)
 
     def _own_tail(self, index: int, block: int, copies: list[BlockCopy]) -> int:
-        """The block that takes the place of a hit's partial last one: itself where nobody else uses it."""
+        """The block that takes the place of a hit's partial last one: itself if nobody else uses it."""
         pool = self.pools[index]
         if not pool.is_shared(block):
             pool.forget(block)

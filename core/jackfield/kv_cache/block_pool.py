@@ -65,7 +65,7 @@ class BlockPool:
         return self._block_of.get(block_hash)
 
     def is_shared(self, block: int) -> bool:
-        """True where a write would be seen by another owner."""
+        """True if a write would be seen by another owner."""
         return self.ref_counts[block] > 1
 
     def remember(self, block: int, block_hash: bytes) -> None:
@@ -87,7 +87,7 @@ class BlockPool:
         self.num_free -= 1
 
     def _link(self, block: int) -> None:
-        """Behind all others where the block has content to keep, else in front of all."""
+        """Behind all others if the block has content to keep, else in front of all."""
         sentinel = self.num_blocks
         if self._hash_of[block] is None:
             before, after = sentinel, self._next[sentinel]

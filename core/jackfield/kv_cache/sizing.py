@@ -36,7 +36,7 @@ class CacheBudget:
     def split(self, cache_bytes: int, block_bytes: Sequence[int]) -> tuple[int, ...]:
         """Blocks of each group that fit in `cache_bytes`, as many as possible.
 
-        Raises OutOfMemoryError, which says what would fit, where one request of `max_length` does not.
+        Raises OutOfMemoryError, which says what would fit, if one request of `max_length` does not.
         """
 
         def num_bytes(level: int) -> int:
@@ -48,9 +48,9 @@ class CacheBudget:
         return self._blocks_at(bisect_right(range(1, highest + 1), cache_bytes, key=num_bytes))
 
     def in_proportion(self, num_blocks: int) -> tuple[int, ...]:
-        """Blocks of each group where the first one gets exactly `num_blocks`.
+        """Blocks of each group if the first one gets exactly `num_blocks`.
 
-        Raises OutOfMemoryError where one request of `max_length` does not fit.
+        Raises OutOfMemoryError if one request of `max_length` does not fit.
         """
         least = self._least()
         if num_blocks < least[0]:
@@ -87,7 +87,7 @@ class CacheBudget:
         ]
 
     def _blocks_at(self, level: int) -> tuple[int, ...]:
-        """Blocks of each group where each wants `level`, within its bounds."""
+        """Blocks of each group if each wants `level`, within its bounds."""
         return tuple(
             max(level, least) if group.window is None else min(max(level, least), most)
             for group, least, most in zip(self.groups, self._least(), self._most(), strict=True)

@@ -26,12 +26,12 @@ class PackageKind:
 
     @property
     def needs_cpu(self) -> bool:
-        """True where its tests run on the CPU platform."""
+        """True if its tests run on the CPU platform."""
         return self.runtime or bool(self.reference)
 
     @property
     def kit_needs_torch(self) -> bool:
-        """True where its conformance kit computes with tensors."""
+        """True if its conformance kit computes with tensors."""
         return self.kind.startswith("jackfield_torch.") or bool(self.reference)
 
     @property

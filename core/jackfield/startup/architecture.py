@@ -1,4 +1,4 @@
-"""Which architecture a config means where it says it in another way than the plugins: by a base model, or not at all."""
+"""Which architecture a config means if it says it in another way than the plugins: by a base model, or not at all."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Blueprint:
 
     @property
     def has_tokenizer(self) -> bool:
-        """False where the model's files hold none; prompts are token ids then."""
+        """False if the model's files hold none; prompts are token ids then."""
         return not self.model.missing_tokenizer
 
     @property
@@ -166,7 +166,7 @@ class Blueprint:
         return Drafting(make_drafter, num_tokens, self.spec.vocab_size, describe(plugin))
 
     def open_tokenizer(self) -> Tokenizer:
-        """The tokenizer. Raises ModelError where there is none."""
+        """The tokenizer. Raises ModelError if there is none."""
         files = self.tokenizer_files
         if not self.has_tokenizer:
             raise ModelError(

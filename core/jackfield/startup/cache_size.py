@@ -1,4 +1,4 @@
-"""How large the cache is, and how long a request can be with it where nobody said how long it must be."""
+"""How large the cache is, and how long a request can be with it if nobody said how long it must be."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def size_cache(
 ) -> tuple[LoadedConfig, tuple[int, ...]]:
     """The settings with the length of requests that the cache can hold, and the blocks of each group.
 
-    Raises OutOfMemoryError where a length that somebody set does not fit, or nothing does.
+    Raises OutOfMemoryError if a length that somebody set does not fit, or nothing does.
     """
     scheduler, cache = loaded.config.scheduler, loaded.config.cache
     budget = CacheBudget(
@@ -52,7 +52,7 @@ def max_length(loaded: LoadedConfig) -> int:
 def shortened(
     loaded: LoadedConfig, budget: CacheBudget, cache_bytes: int, block_bytes: Sequence[int]
 ) -> CacheBudget:
-    """The budget with requests as long as the cache can hold; as it is where somebody set their length."""
+    """The budget with requests as long as the cache can hold; as it is if somebody set their length."""
     if loaded.provenance[LENGTH].layer is not Layer.DERIVED:
         return budget
     num_blocks = loaded.config.cache.num_blocks

@@ -80,7 +80,7 @@ def choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> 
 
 
 def _is_named(chooser: Chooser) -> bool:
-    """True where the user decides, so that no other card need be imported."""
+    """True if the user decides, so that no other card need be imported."""
     try:
         return chooser.rules.word("platform") is not None
     except JackfieldError:
@@ -229,7 +229,7 @@ def _check_length(loaded: LoadedConfig, spec: ModelSpec) -> None:
 
 
 def _can_extend(spec: ModelSpec) -> bool:
-    """True where the rotary frequencies adapt to the configured length."""
+    """True if the rotary frequencies adapt to the configured length."""
     ropes = (layer.mixer.rope for layer in spec.layers)
     return any(rope and rope.scaling and rope.scaling.kind == "dynamic" for rope in ropes)
 

@@ -33,7 +33,7 @@ class Problem:
 
     error: str  # its class: "SelectionError"
     text: str
-    kind: str = ""  # of the selection that failed, where one did
+    kind: str = ""  # of the selection that failed, if one did
     subject: str = ""
 
     @classmethod
@@ -81,7 +81,7 @@ class Chooser:
         return tuple(self._decisions)
 
     def attempt(self, do: Callable[[], T]) -> T | None:
-        """`do()`. Where the chooser keeps going, an error becomes one of its problems, and nothing is returned."""
+        """`do()`. If the chooser keeps going, an error becomes one of its problems, and nothing is returned."""
         try:
             return do()
         except Exception as error:  # also what a plugin raises
@@ -147,13 +147,13 @@ class Chooser:
         )
 
     def check_hooks(self) -> None:
-        """Raise PluginConflict where two of them share a name."""
+        """Raise PluginConflict if two of them share a name."""
         check_conflict(self.registry.refs(HOOKS))
 
     def idle_rules(self) -> tuple[str, ...]:
         """Rules of the user that decided nothing; no error, since one config may serve several models.
 
-        They are logged where an engine starts; whoever asks thoroughly prints them.
+        They are logged if an engine starts; whoever asks thoroughly prints them.
         """
         idle = self.rules.idle()
         for sentence in () if self._thorough else idle:
@@ -172,7 +172,7 @@ class Chooser:
         )
 
     def _hooks_with(self, loaded: LoadedConfig) -> Iterator[tuple[str, Any]]:
-        """The hooks that have options, where an engine is made; one that does not load is told later."""
+        """The hooks that have options, if an engine is made; one that does not load is told later."""
         for ref in () if self._thorough else self.registry.refs(HOOKS):
             if ref.name in loaded.config.options:
                 with suppress(PluginLoadError):

@@ -22,18 +22,17 @@ class MemoryEstimate:
     weight_bytes: int
     block_size: int  # tokens
     block_bytes: tuple[int, ...]  # of one block of each cache group
-    num_blocks: tuple[int, ...] | None  # of each group, where the settings fix it
+    num_blocks: tuple[int, ...] | None  # of each group, if the settings fix it
     cache_tokens: int | None  # that the first group holds then
-    max_cache_tokens: int | None  # that fit beside the weights, where the platform knows its memory
+    max_cache_tokens: int | None  # that fit beside the weights, if the platform knows its memory
     cache_bytes: int | None = None  # that the platform would take then
-    max_length: int | None = (
-        None  # tokens of a request: of the model, or fewer where the cache holds no more
-    )
+    # Tokens of a request: as many as the model takes, or fewer if the cache holds no more.
+    max_length: int | None = None
     problem: str = ""  # why the cache would not fit
 
 
 def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
-    """Weights in the engine's dtype, quantized ones as they are stored, and the cache where the settings fix its size.
+    """Weights in the engine's dtype, quantized ones as they are stored, and the cache if the settings fix its size.
 
     Reads headers only.
     """

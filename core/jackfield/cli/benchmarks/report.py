@@ -74,7 +74,7 @@ def build(name: str, settings: Mapping[str, Any], figures: Mapping[str, Any]) ->
 
 
 def emit(report: Mapping[str, Any], path: str | None) -> None:
-    """Print the report as JSON, and write it to `path` where one is given."""
+    """Print the report as JSON, and write it to `path` if one is given."""
     text = json.dumps(report, indent=2)
     print(text)
     if path:

@@ -114,7 +114,7 @@ class CommandKit(CardKit):
     def test_declaring_arguments_changes_nothing(
         self, card: Command, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """The program declares them twice: on a parser of its own for a trial, then in earnest."""
+        """The program declares them twice: first on a parser of its own, then in earnest."""
         before = _process()
         declared(card)
         assert _process() == before, "add_arguments changes the process"

@@ -15,7 +15,7 @@ from jackfield.executor.create import create_worker
 from jackfield.executor.inline import InlineExecutor
 from jackfield.executor.messages import Allocate, Completed, Failed, Load, Sample, Start
 from jackfield.executor.multiprocess import MultiprocessExecutor
-from jackfield.executor.rank_group import RankGroup
+from jackfield.executor.ranks import RankProcesses
 from jackfield.executor.report import merge_reports, output_rank
 from jackfield.interfaces.executor import ExecutorFactory
 from jackfield.step import StepPlan, StepResult
@@ -306,7 +306,7 @@ class Losing(FaultyFactory):
             return told
 
 
-class FirstOnly(RankGroup):
+class FirstOnly(RankProcesses):
     """Hears of the end of rank 0 alone."""
 
     def _listen(self):

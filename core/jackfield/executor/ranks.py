@@ -22,7 +22,7 @@ _SETTLE_S = 0.3  # after a first failure: time for others to show, one of which 
 _FOLLOWS = {-signal.SIGABRT, -signal.SIGTERM}
 
 
-class RankGroup:
+class RankProcesses:
     """Processes in the order of their ranks. Knows nothing of the executor that holds it."""
 
     def __init__(
