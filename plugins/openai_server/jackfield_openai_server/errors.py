@@ -79,8 +79,27 @@ def _of_request(message: str) -> ApiError:
     return ApiError(400, message)
 
 
-async def answer_error(_: Request, error: Exception) -> Response:
+async def answer_error(http: Request, error: Exception) -> Response:
     """The handler of Starlette for all that an endpoint raises."""
     if isinstance(error, ClientGone):
         return Response(status_code=499)
-    return as_api_error(error).response()
+    found = as_api_error(error)
+    response = found.response()
+    if http.url.path.startswith("/v1/messages"):
+        response.body = msgspec.json.encode(_as_anthropic(found))
+        response.headers["content-length"] = str(len(response.body))
+    return response
+
+
+def anthropic_error(error: Exception) -> bytes:
+    """The event of an answer that fails after it has begun, in Anthropic's form."""
+    return (
+        b"event: error\ndata: " + msgspec.json.encode(_as_anthropic(as_api_error(error))) + b"\n\n"
+    )
+
+
+def _as_anthropic(error: ApiError) -> dict[str, object]:
+    kind = {429: "rate_limit_error", 503: "overloaded_error", 413: "request_too_large"}
+    details = error.details()
+    found = kind.get(error.status, "api_error" if error.status >= 500 else details.type)
+    return {"type": "error", "error": {"type": found, "message": details.message}}

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from jackfield import __version__
 from jackfield_openai_server.endpoints.chat import chat
 from jackfield_openai_server.endpoints.completions import complete
+from jackfield_openai_server.endpoints.messages import count_message_tokens, create_message
 from jackfield_openai_server.endpoints.models import list_models, show_model
 from jackfield_openai_server.endpoints.operations import (
     health,
@@ -27,6 +28,12 @@ from jackfield_openai_server.endpoints.tokens import detokenize, tokenize
 from jackfield_openai_server.protocol.chat import ChatChunk, ChatCompletion, ChatRequest
 from jackfield_openai_server.protocol.common import ErrorResponse, ModelCard, ModelList
 from jackfield_openai_server.protocol.completions import Completion, CompletionRequest
+from jackfield_openai_server.protocol.messages import (
+    CountRequest,
+    Message,
+    MessagesRequest,
+    TokenCount,
+)
 from jackfield_openai_server.protocol.tokens import (
     DetokenizeRequest,
     DetokenizeResponse,
@@ -91,6 +98,23 @@ OPERATIONS = (
         gives=ChatCompletion,
         streams=ChatChunk,
         statuses=(404, *_BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages",
+        endpoint=create_message,
+        takes=MessagesRequest,
+        gives=Message,
+        streams=Message,
+        statuses=(404, *_BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages/count_tokens",
+        endpoint=count_message_tokens,
+        takes=CountRequest,
+        gives=TokenCount,
+        statuses=(400, 404, 413, 503),
     ),
     Operation(
         method="POST",

@@ -65,7 +65,7 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *words: str, env=None, model=None, max_length=512):
+def _serving(folder: Path, *words: str, env=None, model=None, max_length=512):
     """A server on a tiny model of the reference platform."""
     log = folder / "log"
     if model is None:
@@ -98,7 +98,7 @@ def serving(folder: Path, *words: str, env=None, model=None, max_length=512):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     parsers = ("--tool-call-parser", "hermes", "--reasoning-parser", "qwen3")
-    with serving(tmp_path_factory.mktemp("server"), *parsers) as server:
+    with _serving(tmp_path_factory.mktemp("server"), *parsers) as server:
         yield server
 
 
@@ -107,10 +107,16 @@ def client(server):
     return server.openai()
 
 
+@pytest.fixture(scope="session")
+def serving():
+    """Starts a server in a folder: for those that several tests share."""
+    return _serving
+
+
 @pytest.fixture
 def start(tmp_path):
     """Starts a server of the test's own."""
-    return lambda *words, **values: serving(tmp_path, *words, **values)
+    return lambda *words, **values: _serving(tmp_path, *words, **values)
 
 
 def echoed(text, **values):
