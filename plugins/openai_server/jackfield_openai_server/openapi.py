@@ -24,6 +24,11 @@ from jackfield_openai_server.endpoints.operations import (
     server_info,
     version,
 )
+from jackfield_openai_server.endpoints.responses import (
+    create_response,
+    delete_response,
+    show_response,
+)
 from jackfield_openai_server.endpoints.tokens import detokenize, tokenize
 from jackfield_openai_server.protocol.chat import ChatChunk, ChatCompletion, ChatRequest
 from jackfield_openai_server.protocol.common import ErrorResponse, ModelCard, ModelList
@@ -33,6 +38,11 @@ from jackfield_openai_server.protocol.messages import (
     Message,
     MessagesRequest,
     TokenCount,
+)
+from jackfield_openai_server.protocol.responses import (
+    DeletedResponse,
+    ResponseObject,
+    ResponsesRequest,
 )
 from jackfield_openai_server.protocol.tokens import (
     DetokenizeRequest,
@@ -98,6 +108,29 @@ OPERATIONS = (
         gives=ChatCompletion,
         streams=ChatChunk,
         statuses=(404, *_BUSY),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/responses",
+        endpoint=create_response,
+        takes=ResponsesRequest,
+        gives=ResponseObject,
+        streams=ResponseObject,
+        statuses=(404, *_BUSY),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/responses/{id}",
+        endpoint=show_response,
+        gives=ResponseObject,
+        statuses=(404,),
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/responses/{id}",
+        endpoint=delete_response,
+        gives=DeletedResponse,
+        statuses=(404,),
     ),
     Operation(
         method="POST",

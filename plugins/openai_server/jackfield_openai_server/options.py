@@ -28,6 +28,7 @@ class ServeOptions:
     write_timeout_s: float = 60.0  # for a client that reads nothing
     stall_s: float = 60.0  # without a step while requests wait, after which /health says so
     drain_s: float = 30.0  # for answers under way after SIGTERM
+    max_stored_responses: int = 1024  # of /v1/responses, to go on with; 0: none
     tool_parser: str = AUTO  # auto: the one that knows the model's format; none; or a name
     reasoning_parser: str = AUTO
     chat_template: str | None = None  # a file, instead of the model's own

@@ -13,6 +13,7 @@ from jackfield_openai_server.generation import Generation
 from jackfield_openai_server.metrics import Metrics, RequestTimer
 from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.protocol.common import SamplingFields
+from jackfield_openai_server.response_store import ResponseStore
 from jackfield_openai_server.served import ServedModel, ServedModels
 from jackfield_openai_server.tenants import Tenant, Tenants
 
@@ -26,6 +27,7 @@ class ServerState:
         self.options = options
         self.models = models
         self.tenants = tenants
+        self.responses = ResponseStore(options.max_stored_responses)
         self.metrics = Metrics()
         self.metrics.watch(models)
 
