@@ -25,6 +25,17 @@ def test_the_development_requirements_list_every_member(root, members):
     assert listed == {str(member.folder.relative_to(root)) for member in members}
 
 
+def test_every_member_with_plugins_is_named_by_an_extra_of_the_core(root, members):
+    """Extras say what is first-party, and so is let in whatever [plugins] allow."""
+    core = tomllib.loads((root / "core" / "pyproject.toml").read_text())["project"]
+    extras = [line for extra in core["optional-dependencies"].values() for line in extra]
+    named = {re.match(r"[\w-]+", line)[0] for line in extras}
+
+    plugging = {m.project["name"] for m in members if m.project.get("entry-points")}
+
+    assert plugging - {"jackfield"} <= named
+
+
 @pytest.mark.parametrize(
     ("table", "key"), [("mypy", "mypy_path"), ("coverage", "run.source_pkgs")], ids=str
 )
