@@ -78,6 +78,12 @@ def blocks_of(page):
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+OF_MEMBERS = [
+    block
+    for page in MEMBER_PAGES  # those of packages by others run in tests of their own
+    for block in blocks_of(page)
+    if block.language == "python" and "third_party" not in page.parts
+]
 RUNNABLE = [
     page
     for page in PAGES
@@ -137,6 +143,19 @@ def test_a_command_that_is_not_run_takes_its_arguments(page, monkeypatch, capsys
             except SystemExit as error:
                 status = error.code
             assert status == 0, f"{block}: {shlex.join(words)}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.cpu_model
+@pytest.mark.parametrize("block", OF_MEMBERS, ids=str)
+def test_the_python_of_a_members_page_runs(block, tmp_path):
+    if block.mark.startswith("not run"):
+        block.compiled()
+        return
+    done = subprocess.run(
+        [sys.executable, "-c", block.text], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 @pytest.fixture
