@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ _THOUGHTS = (
     "thinking",
     "reasoning",
 )  # names of one thing; templates read the first two
+# A loop over a content, or over what a content was set to.
+_READS_PARTS = re.compile(r"\bfor\s+\w+\s+in\s+[^%]*\bcontent\b")
 _OPEN_END = "\ue000 jackfield: written on from here "  # the space shows whether a template trims
 
 
@@ -57,7 +60,7 @@ class ChatTemplate:
 
         defaults = {"tools": None, "documents": None, **self._special_tokens}
         try:
-            shown = list(map(_as_templates_expect, messages))
+            shown = [_as_templates_expect(message, reads_parts(source)) for message in messages]
             if is_open:
                 shown[-1]["content"] = _left_open(shown[-1]["content"])
             template = self._compiled.get(source) or self._compile(source)
@@ -117,9 +120,28 @@ def read_sources(value: Any) -> dict[str, str]:
     return {}
 
 
-def _as_templates_expect(message: Mapping[str, Any]) -> dict[str, Any]:
+def reads_parts(source: str) -> bool:
+    """True for a template that goes through the parts of a content; others would write a list out as Python does."""
+    return _READS_PARTS.search(source) is not None
+
+
+def _joined(content: Any) -> Any:
+    """The text of a content whose parts are all texts; anything else as it is."""
+    if not isinstance(content, list) or not all(
+        isinstance(part, Mapping)
+        and part.get("type") == "text"
+        and isinstance(part.get("text"), str)
+        for part in content
+    ):
+        return content
+    return "\n".join(part["text"] for part in content)
+
+
+def _as_templates_expect(message: Mapping[str, Any], takes_parts: bool) -> dict[str, Any]:
     """Without what is None, which many templates would write out, and with thoughts under both their names."""
     shown = {key: value for key, value in message.items() if value is not None}
+    if not takes_parts and "content" in shown:
+        shown["content"] = _joined(shown["content"])
     thoughts = next((shown[name] for name in _THOUGHTS if name in shown), None)
     if thoughts is None:
         return shown

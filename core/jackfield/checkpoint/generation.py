@@ -18,6 +18,8 @@ _FIELDS = {
     "top_k": "top_k",
     "min_p": "min_p",
     "repetition_penalty": "repetition_penalty",
+    "presence_penalty": "presence_penalty",  # of servers; Transformers knows no such key
+    "frequency_penalty": "frequency_penalty",
     "max_new_tokens": "max_tokens",
     "min_new_tokens": "min_tokens",
 }

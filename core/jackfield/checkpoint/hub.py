@@ -93,7 +93,7 @@ class HubSource(ModelSource):
         except Exception as error:  # what the network raises depends on the library's version
             raise ModelNotFound(
                 f"cannot get the model {what}: the hub gives no answer that helps and the cache does "
-                f"not hold it whole ({error}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or "
+                f"not hold it whole ({' '.join(str(error).split())}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or "
                 "give a folder with the files"
             ) from error
         return ModelFiles(reference=name, path=folder)

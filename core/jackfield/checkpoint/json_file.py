@@ -17,7 +17,7 @@ def read_if_there(path: Path | None) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in the file. Raises CheckpointError."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))  # editors put a mark in front
     except (OSError, ValueError) as error:  # ValueError: broken JSON, and text that is no UTF-8
         raise CheckpointError(
             f"cannot read {path}: {error}; it must hold one JSON object. Download it again"

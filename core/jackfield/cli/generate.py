@@ -27,6 +27,7 @@ class GenerateCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument("model", nargs="?", help=MODEL_HELP)
+        parser.add_argument("words", nargs="*", metavar="WORD", help="a prompt, as --prompt")
         parser.add_argument(
             "--prompt", action="append", default=[], help="may be given several times"
         )
@@ -53,7 +54,11 @@ class GenerateCommand(Command):
         given = given_fields(arguments)
         SamplingParams.from_mapping(given)  # wrong ones are told before a model is loaded
         loaded = load_from_arguments(arguments)
-        entries = read_prompts(arguments.prompt, arguments.prompts_file)
+        given_prompts = [
+            *([" ".join(arguments.words)] if arguments.words else []),
+            *arguments.prompt,
+        ]
+        entries = read_prompts(given_prompts, arguments.prompts_file)
         params = [SamplingParams(**{**given, **entry.sampling}) for entry in entries]
         inputs = [_input(entry, arguments) for entry in entries]
         with LLM.from_config(loaded) as llm:

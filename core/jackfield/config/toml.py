@@ -22,11 +22,16 @@ _KEY = re.compile(r"""\s*([\w.\-"' ]+?)\s*=""")
 def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The tables of a file, and the line of each dotted key in it. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except OSError as error:
         raise ConfigError(
             f"cannot read the config file {path}: {error.strerror or error}. "
             "Give the path of a TOML file with --config or JACKFIELD_CONFIG"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"the config file {path} is no text in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}). "
+            "Convert it, e.g. with: iconv -f latin1 -t utf-8"
         ) from None
     try:
         return tomllib.loads(text), _lines(text)

@@ -147,7 +147,8 @@ def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[
     except SelectionError as error:
         if chooser.rules.word("weight_format") or not isinstance(error.decision, Decision):
             raise
-        raise _told(CheckpointError(no_weights(files, error.decision)), error) from error
+        known = [model.name for _, model in known_models(chooser.registry)]
+        raise _told(CheckpointError(no_weights(files, error.decision, known)), error) from error
     weight_format: WeightFormat = chooser.registry.card(plugin)
     with calling(plugin, "open a checkpoint with"):
         opened: Checkpoint = returned(weight_format.open(files), Checkpoint, "open")

@@ -48,8 +48,13 @@ def no_source(what: str, text: str, known: Iterable[str]) -> str:
     )
 
 
-def no_weights(files: ModelFiles, decision: Decision) -> str:
+def no_weights(files: ModelFiles, decision: Decision, known: Iterable[str] = ()) -> str:
     """No weight format opens the files: other weights that are there and how to convert them, else what each missed."""
+    if files.reference in known:
+        return (
+            f"the folder or file {files.reference!r} here holds no model, and hides the model of that name. Rename it, or "
+            "start in another folder"
+        )
     folder = files.path if files.path.is_dir() else files.path.parent
     pickles = [path.name for pattern in _PICKLES for path in files.glob(pattern)]
     if pickles:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from jackfield.checkpoint.chat_template import ChatTemplate, read_sources
+from jackfield.checkpoint.chat_template import ChatTemplate, read_sources, reads_parts
 from jackfield.errors import RequestError
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -91,3 +91,28 @@ def test_no_messages_are_no_conversation():
 )
 def test_templates_are_read_from_a_text_or_a_list(value, expected):
     assert read_sources(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "reads"),
+    [
+        ("{% for m in messages %}{{ m.content }}{% endfor %}", False),
+        ("{% for m in messages %}{{ m['content'] | trim }}{% if m.role == 'user' %}x{% endif %}{% endfor %}", False),
+        ("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}", True),
+        ("{% for m in messages %}{% for p in m['content'] %}{{ p['text'] }}{% endfor %}{% endfor %}", True),
+        ("{% set content = m.content %}{% for part in content %}{{ part.text }}{% endfor %}", True),
+    ],
+)  # fmt: skip
+def test_parts_of_text_are_joined_for_templates_that_know_no_parts(source, reads):
+    assert reads_parts(source) is reads
+
+
+def test_a_list_of_texts_is_no_list_in_the_prompt():
+    parts = [{"type": "text", "text": "the sea"}, {"type": "text", "text": "in winter"}]
+    chat = [{"role": "user", "content": parts}]
+
+    assert (
+        render("{% for m in messages %}{{ m.content }}{% endfor %}", chat) == "the sea\nin winter"
+    )
+    looped = "{% for m in messages %}{% for p in m.content %}<{{ p.text }}>{% endfor %}{% endfor %}"
+    assert render(looped, chat) == "<the sea><in winter>"

@@ -359,3 +359,9 @@ def test_a_model_without_a_chat_template_is_told_before_anybody_types(
 
     assert done.status == 2
     assert "this model cannot chat: this tokenizer has no chat template" in done.err
+
+
+def test_words_behind_the_model_are_a_prompt(jackfield, words):
+    done = jackfield("generate", words[0], "the", "sea", *words[1:], "--json", "--max-tokens", 1)
+
+    assert [line["prompt"] for line in generated(done)] == ["the sea"]

@@ -86,3 +86,12 @@ def test_pickles_that_no_installed_format_reads_say_how_to_convert_them(tmp_path
 
     assert "PyTorch's pickles (pytorch_model.bin), which are not read" in told
     assert f"M.from_pretrained('{tmp_path}').save_pretrained('{tmp_path}')" in told
+
+
+def test_a_folder_that_hides_a_model_of_the_same_name_is_told(jackfield, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smollm2").mkdir()
+
+    done = jackfield("generate", "smollm2", "--prompt", "x")
+
+    assert "'smollm2' here holds no model, and hides the model of that name" in done.err

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from jackfield.config import EngineConfig, load_config, to_toml
 from jackfield.config.toml import line_of, read_toml
+from jackfield.errors import ConfigError
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 scalars = st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | texts
@@ -56,3 +57,13 @@ def test_lines_are_found_in_tables_inline_tables_and_dotted_keys(file):
 
     keys = ("model.seed", "cache.block_size", "options.acme.ab", "scheduler.max_rows")
     assert [line_of(key, lines) for key in keys] == [1, 2, 4, None]
+
+
+def test_a_byte_order_mark_is_passed_over_and_what_is_no_utf_8_is_told(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_bytes(b"\xef\xbb\xbf[model]\nseed = 1\n")
+
+    assert read_toml(file)[0] == {"model": {"seed": 1}}
+    file.write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"no text in UTF-8 \(byte 5 is 0xe9\)"):
+        read_toml(file)
