@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from jackfield.grammar import Grammar
 from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
 
@@ -38,6 +39,7 @@ class EngineRequest:
     request_id: str  # no other open request has it
     prompt_token_ids: Sequence[int]  # at least one
     sampling: SamplingParams  # checked
+    grammar: Grammar | None = None  # of sampling.structured, compiled
     prompt: str | None = None  # the text, where it came as text
     priority: int = 0  # lower runs first
     # what else must be equal to share cached blocks

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
@@ -30,6 +31,31 @@ class OpenTexts(tuple[str, ...]):
 
 MAX_TOKENS: int = OpenInt(128)  # new tokens where nobody says how many
 OPEN_STOP: tuple[str, ...] = OpenTexts()
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """What an output must look like: a form, which a plugin compiles, and a value in the language of that form.
+
+    Wherever one is wanted a mapping with one entry serves as well: `{"choice": ["yes", "no"]}`.
+    """
+
+    form: str  # "choice": one of several texts
+    value: Hashable  # a text, or a tuple of texts
+
+    @classmethod
+    def of(cls, given: Any) -> Structured:
+        """From a mapping with one entry. Raises RequestError."""
+        if isinstance(given, Structured):
+            return given
+        if not isinstance(given, Mapping) or len(given) != 1:
+            raise RequestError(
+                f'structured must be a mapping with one entry, such as {{"choice": ["yes", "no"]}}, got {given!r:.200}'
+            )
+        ((form, value),) = given.items()
+        if isinstance(value, Mapping):  # a JSON schema
+            value = json.dumps(value)
+        return cls(form, tuple(value) if isinstance(value, list) else value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +108,8 @@ class SamplingParams:
     logprobs: int | None = None  # this many most likely tokens beside the drawn one
     prompt_logprobs: int | None = None  # likewise at each position of the prompt
     skip_special_tokens: bool = True  # leave them out of the text
+    # what the output must look like; kept as Structured
+    structured: Structured | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -138,6 +166,8 @@ def _plain(item: Field[Any], value: Any) -> Any:
         return tuple(map(_as_number, _as_tuple(item.name, value, "token ids")))
     if item.name == "logit_bias" and isinstance(value, Mapping):
         return {_as_id(token_id): _as_number(bias) for token_id, bias in value.items()}
+    if item.name == "structured":
+        return Structured.of(value)
     if item.name == "top_k" and type(value) is int and value == -1:
         return 0  # as vLLM writes "all"
     return _as_number(value)

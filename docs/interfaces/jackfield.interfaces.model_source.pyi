@@ -1,4 +1,4 @@
-# Part of: jackfield.executors.v1, jackfield.model_sources.v1, jackfield.platforms.v1, jackfield.tokenizers.v1, jackfield.weight_formats.v1
+# Part of: jackfield.executors.v1, jackfield.model_sources.v1, jackfield.platforms.v1, jackfield.structured_output.v1, jackfield.tokenizers.v1, jackfield.weight_formats.v1
 from abc import abstractmethod
 from dataclasses import dataclass
 from dataclasses import field

@@ -1,4 +1,4 @@
-# Part of: jackfield.tokenizers.v1
+# Part of: jackfield.structured_output.v1, jackfield.tokenizers.v1
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Mapping

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from enum import StrEnum
+from jackfield.grammar import Grammar
 from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
 class FinishReason(StrEnum):
@@ -22,6 +23,7 @@ class EngineRequest:
     request_id: str
     prompt_token_ids: Sequence[int]
     sampling: SamplingParams
+    grammar: Grammar | None = None
     prompt: str | None = None
     priority: int = 0
     prefix_key: PrefixKey = field(default_factory=PrefixKey)

@@ -1,4 +1,5 @@
-# Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1
+# Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1, jackfield.structured_output.v1
+from collections.abc import Hashable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -12,6 +13,14 @@ class OpenTexts(tuple[str, ...]):
     ...
 MAX_TOKENS: int = OpenInt(128)
 OPEN_STOP: tuple[str, ...] = OpenTexts()
+@dataclass(frozen=True, slots=True)
+class Structured:
+    form: str
+    value: Hashable
+
+    @classmethod
+    def of(cls, given: Any) -> Structured:
+        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     FEATURE: ClassVar[str] = 'sampling'
@@ -35,6 +44,7 @@ class SamplingParams:
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     skip_special_tokens: bool = True
+    structured: Structured | Mapping[str, Any] | None = None
 
     def with_defaults(self, values: Mapping[str, Any]) -> SamplingParams:
         ...

@@ -13,6 +13,7 @@ from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.interfaces.reasoning_parser import ReasoningParser
 from jackfield.interfaces.speculator import Speculator
+from jackfield.interfaces.structured_output import StructuredOutput
 from jackfield.interfaces.tokenizer import TokenizerFormat
 from jackfield.interfaces.tool_parser import ToolParser
 from jackfield.interfaces.weights import WeightFormat
@@ -25,6 +26,7 @@ WEIGHT_FORMATS = "jackfield.weight_formats"
 TOKENIZERS = "jackfield.tokenizers"
 SCHEDULERS = "jackfield.schedulers"
 SPECULATORS = "jackfield.speculators"
+STRUCTURED_OUTPUT = "jackfield.structured_output"
 HOOKS = "jackfield.hooks"
 COMMANDS = "jackfield.commands"
 TOOL_PARSERS = "jackfield.tool_parsers"
@@ -56,13 +58,13 @@ _SERVED = (
     Kind(name=TOKENIZERS, word="tokenizer format", base=TokenizerFormat, by_check=True),
     Kind(name=SCHEDULERS, word="scheduling policy", base=SchedulingPolicy),
     Kind(name=SPECULATORS, word="speculator", base=Speculator),
+    Kind(name=STRUCTURED_OUTPUT, word="structured output", base=StructuredOutput, by_check=True),
     Kind(name=HOOKS, word="hook", base=object),
     Kind(name=COMMANDS, word="command", base=Command),
     Kind(name=TOOL_PARSERS, word="tool parser", base=ToolParser, by_check=True),
     Kind(name=REASONING_PARSERS, word="reasoning parser", base=ReasoningParser, by_check=True),
 )
 _RESERVED = (
-    Kind(name="jackfield.structured_output", word="structured output", majors=()),
     Kind(name="jackfield.kv_stores", word="cache store", majors=()),
     Kind(name="jackfield.endpoints", word="endpoint", majors=()),
 )

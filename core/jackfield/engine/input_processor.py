@@ -9,6 +9,7 @@ from operator import index
 from typing import Any
 
 from jackfield.discovery.loading import FAULTS
+from jackfield.engine.grammars import Grammars
 from jackfield.engine.prompt import ChatMessage, Prompt, is_chat, plain_prompt
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
@@ -32,6 +33,7 @@ class InputProcessor:
         platform: str = "",  # in words, for messages
         features: frozenset[str] = frozenset({"*"}),  # that the platform declares
         tokenizer_name: str = "the tokenizer",  # with its distribution
+        grammars: Grammars | None = None,  # None: no structured output
     ) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
@@ -42,6 +44,7 @@ class InputProcessor:
         self._platform = platform
         self._features = features
         self._tokenizer_name = tokenizer_name
+        self._grammars = grammars or Grammars({}, None)
         self._numbers = count()  # of requests
 
     def process(
@@ -59,11 +62,14 @@ class InputProcessor:
         self._check_sampling(sampling)
         text, token_ids = self._tokenized(prompt)
         self._check_length(len(token_ids))
+        structured = sampling.structured
+        assert not isinstance(structured, Mapping), "SamplingParams keeps it as Structured"
         number = next(self._numbers)
         return EngineRequest(
             request_id=str(number) if request_id is None else request_id,
             prompt_token_ids=token_ids,
             sampling=sampling,
+            grammar=None if structured is None else self._grammars.compile(structured),
             prompt=text,
             priority=priority,
             prefix_key=PrefixKey(salt=cache_salt, is_scaled=self._is_scaled(sampling, token_ids)),

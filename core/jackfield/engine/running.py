@@ -10,10 +10,12 @@ from typing import cast
 from jackfield.discovery.kinds import EXECUTORS, TOKENIZERS
 from jackfield.discovery.loading import describe
 from jackfield.engine.deltas import Delta, OpenOutput, OpenRequest, Receiver, delta_of, deltas_of
+from jackfield.engine.grammars import Grammars
 from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.seeds import output_seed
 from jackfield.engine.step_loop import StepLoop
 from jackfield.errors import RequestError
+from jackfield.interfaces.structured_output import Vocabulary
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.scheduler import SchedulerStats
 from jackfield.startup.assembly import assemble
@@ -42,6 +44,8 @@ class Running:
         self.tokenizer_name = (
             describe(blueprint.plugin(TOKENIZERS)) if tokenizer is not None else ""
         )
+        ends = tokenizer.end_token_ids if tokenizer is not None else ()
+        self._end_token_ids = tuple(dict.fromkeys((*blueprint.spec.end_token_ids, *ends)))
         self.input = InputProcessor(
             tokenizer,
             vocab_size=blueprint.spec.vocab_size,
@@ -52,6 +56,7 @@ class Running:
             platform=blueprint.platform_in_words,
             features=blueprint.platform.features,
             tokenizer_name=self.tokenizer_name,
+            grammars=self._grammars(blueprint),
         )
         self.loop = StepLoop(
             self.parts.scheduler,
@@ -61,9 +66,18 @@ class Running:
         )
         self._open: dict[str, OpenRequest] = {}
         self._seed = config.model.seed
-        ends = tokenizer.end_token_ids if tokenizer is not None else ()
-        self._end_token_ids = tuple(dict.fromkeys((*blueprint.spec.end_token_ids, *ends)))
         self._num_requests = self._num_steps = self._num_tokens = self._num_finished = 0
+
+    def _grammars(self, blueprint: Blueprint) -> Grammars:
+        tokenizer, vocabulary = self.parts.tokenizer, None
+        if tokenizer is not None:
+            vocabulary = Vocabulary(
+                tokenizer=tokenizer,
+                size=blueprint.spec.vocab_size,
+                end_token_ids=self._end_token_ids,
+            )
+        makers = blueprint.grammar_makers
+        return Grammars(makers, vocabulary, blueprint.model.missing_tokenizer)
 
     @property
     def stats(self) -> EngineStats:

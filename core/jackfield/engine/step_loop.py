@@ -48,6 +48,8 @@ class StepLoop:
             if plan is None:
                 break
             self._in_flight.append((plan, self._submit(plan), time.monotonic()))
+            if plan.awaits_late:
+                self._send_late()
         if not self._in_flight and self._scheduler.has_unfinished:
             raise EngineError(
                 f"{self._scheduler.num_waiting} requests wait and {self._scheduler.num_running} run, but no step can "
@@ -74,8 +76,20 @@ class StepLoop:
         """Apply the result of the oldest step: what moved, its plan, and the seconds that it took alone."""
         plan, _, submitted_s = self._in_flight.popleft()
         moved = self._scheduler.update(plan, result)
+        if self._scheduler.awaits_late:
+            self._send_late()
         began_s, self._resolved_s = max(submitted_s, self._resolved_s), time.monotonic()
         return moved, plan, self._resolved_s - began_s
+
+    def _send_late(self) -> None:
+        """Send late inputs that can be made by now; the steps that await them run meanwhile."""
+        for step_id, late in self._scheduler.late_inputs():
+            try:
+                self._executor.sample(step_id, late)
+            except JackfieldError:
+                raise
+            except FAULTS as error:
+                raise self._fault(f"bring late inputs to step {step_id}", error) from error
 
     def _submit(self, plan: StepPlan) -> Future[StepResult]:
         try:

@@ -61,6 +61,12 @@ _ALL = (
         summary="The speculator $name for Jackfield.",
     ),
     PackageKind(
+        word="structured-output",
+        group="jackfield.structured_output.v1",
+        target="output:${Name}Output",
+        summary="Structured output of the form $name for Jackfield.",
+    ),
+    PackageKind(
         word="weight-format",
         group="jackfield.weight_formats.v1",
         target="format:${Name}Format",

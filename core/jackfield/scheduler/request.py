@@ -56,12 +56,14 @@ class Request:
         "end_token_ids",
         "error",
         "finish_reason",
+        "grammar",
         "hashes",
         "held_siblings",
         "index",
         "last_computed",
         "logprobs",
         "max_tokens",
+        "newest_draw",
         "next_event",
         "num_cached_tokens",
         "num_guessed",
@@ -137,6 +139,9 @@ class Request:
         self.num_guessed = 0  # of those: drafts in flight, which may not be confirmed
         self.open_drafts: list[OpenDraft] = []  # in the order of their steps
         self.drafter: Drafter | None = None
+        # Where the output stands in its grammar; newest_draw: the newest step that draws for it.
+        self.grammar = None if request.grammar is None else request.grammar.start()
+        self.newest_draw = -1
         self.max_tokens = 0  # of token_ids: there it ends
         self.last_computed = 0  # num_planned from which on all its tokens are planned
         self.next_event = 0  # num_planned from which on its blocks are full or all is planned

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, islice
 
 from jackfield.config import SchedulerSettings
+from jackfield.discovery.loading import FAULTS
 from jackfield.errors import RequestError
+from jackfield.grammar import GrammarState
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit
 from jackfield.request import FinishReason
 from jackfield.scheduler.cohorts import Cohorts
 from jackfield.scheduler.drafting import Drafting, open_draft, settle_draft
 from jackfield.scheduler.lengths import set_lengths
+from jackfield.scheduler.masks import Masks
 from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
 from jackfield.scheduler.policy_keys import PolicyKeys
 from jackfield.scheduler.request import Request, Stage
 from jackfield.scheduler.results import check_result, keep_logprobs
 from jackfield.scheduler.stats import SchedulerStats
 from jackfield.scheduler.waiting_queue import WaitingQueue
-from jackfield.step import StepLimits, StepPlan, StepResult
+from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
+
+logger = logging.getLogger(__name__)
 
 
 class Scheduler:
@@ -47,10 +53,13 @@ class Scheduler:
         policy_name: str = "",  # for messages, with its distribution
         drafting: Drafting | None = None,  # None: no speculation
         num_cohorts: int = 1,
+        vocab_size: int = 0,  # bits of a mask
     ) -> None:
         self._blocks = blocks
         self._keys = PolicyKeys(policy, policy_name)
         self._drafting = drafting
+        self._masks = Masks(vocab_size, self._end_with_error)
+        self._num_grammars = 0  # requests that are neither finished nor free in what they say
         self._max_length = max_length  # tokens of one request, prompt and output
         self._max_waiting = settings.max_waiting
         self._max_step_tokens = min(settings.max_step_tokens, limits.max_step_tokens)
@@ -133,6 +142,7 @@ class Scheduler:
             self._next_arrival += 1
             self._keys.set_first(request)
         for request in requests:
+            self._num_grammars += request.grammar is not None
             self._waiting.add(request)
 
     def finish(
@@ -146,6 +156,7 @@ class Scheduler:
         if request.is_finished:
             return
         request.finish_reason, request.stop_reason, request.error = reason, stop_reason, error
+        self._num_grammars -= request.grammar is not None
         if request.stage in (Stage.WAITING, Stage.HELD):
             self._waiting.withdraw(request)
         else:
@@ -241,10 +252,32 @@ class Scheduler:
             if prefill.num_computed == len(prefill.request.token_ids):
                 self._start_decoding(prefill.request)
         self._removed_rows = []
+        if self._num_grammars:
+            self._expect_masks(step)
         self._in_flight.append(step)
         self._blocks.step_planned(self._next_step_id)
         self._next_step_id += 1
         return step.plan
+
+    def _expect_masks(self, step: StepInFlight) -> None:
+        drawing = [
+            (place, request)
+            for place, (request, samples) in enumerate(
+                zip(step.requests, step.plan.samples, strict=True)
+            )
+            if samples and request.grammar is not None
+        ]
+        if drawing:
+            self._masks.expect(step.plan, [p for p, _ in drawing], [r for _, r in drawing])
+
+    @property
+    def awaits_late(self) -> bool:
+        """True if a step in flight awaits late inputs that were not made yet."""
+        return self._masks.num_awaiting > 0
+
+    def late_inputs(self) -> Iterator[tuple[int, LateInputs]]:
+        """Steps whose late inputs can be made now, with these, in order; each once."""
+        return self._masks.ready(self._resolved_step)
 
     # Parts of planning
 
@@ -364,8 +397,8 @@ class Scheduler:
             keep_logprobs(step, result)
         for prefill in step.prefills:
             self._remember(prefill.request, prefill.table, prefill.num_computed)
-        if step.drafts:
-            moved += self._confirm_drafts(step, result)
+        if step.drafts or plan.awaits_late:
+            moved += self._confirm(step, result)
         else:
             for request, token_id in zip(
                 compress(step.requests, plan.samples), result.token_ids, strict=True
@@ -382,7 +415,7 @@ class Scheduler:
         self._blocks.step_resolved(plan.step_id)
         return moved
 
-    def _confirm_drafts(self, step: StepInFlight, result: StepResult) -> list[Request]:
+    def _confirm(self, step: StepInFlight, result: StepResult) -> list[Request]:
         """Keep what rows drew, up to a token that ends them; whoever drew less than was planned goes on from there."""
         counts = result.counts or [1] * len(result.token_ids)
         drawn = zip(compress(step.requests, step.plan.samples), counts, strict=True)
@@ -404,10 +437,27 @@ class Scheduler:
             request.token_ids.append(token_id)
             if len(request.token_ids) >= request.check_at or token_id in request.stop_ids:
                 self._check(request, token_id)
-                if request.finish_reason is not None:
-                    break
+            if request.grammar is not None and not request.is_finished:
+                self._follow(request, request.grammar, token_id)
+            if request.finish_reason is not None:
+                break
         if request.logprobs is not None:
             del request.logprobs[request.num_output_tokens :]
+
+    def _follow(self, request: Request, grammar: GrammarState, token_id: int) -> None:
+        """Move on in the grammar of an output; where nothing may follow, it ends."""
+        try:
+            is_allowed, is_finished = grammar.accept(token_id), grammar.is_finished
+        except FAULTS as error:
+            logger.error("request %s: %s", request.request_id, error, exc_info=error)
+            is_allowed, is_finished = False, False
+        if not is_allowed:
+            self._end_with_error(request, f"its grammar does not take token {token_id}")
+        elif is_finished:
+            self.finish(request, FinishReason.STOP)
+
+    def _end_with_error(self, request: Request, error: str) -> None:
+        self.finish(request, FinishReason.ERROR, error=error)
 
     def _return_to_decoding(self, request: Request, step_id: int) -> None:
         """Its last tokens were planned, but some of the guesses before them were wrong."""

@@ -85,6 +85,7 @@ def _parts(
         policy_name=describe(blueprint.plugin(SCHEDULERS)),
         drafting=blueprint.make_drafting(),
         num_cohorts=config.executor.num_cohorts,
+        vocab_size=blueprint.spec.vocab_size,
     )
     return Parts(
         blueprint=blueprint,

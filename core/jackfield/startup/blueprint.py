@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from jackfield.discovery.kinds import (
     PLATFORMS,
     SCHEDULERS,
     SPECULATORS,
+    STRUCTURED_OUTPUT,
     TOKENIZERS,
     WEIGHT_FORMATS,
 )
@@ -32,6 +33,11 @@ from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.interfaces.speculator import Drafter, Speculator
+from jackfield.interfaces.structured_output import (
+    GrammarCompiler,
+    StructuredOutput,
+    Vocabulary,
+)
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield.interfaces.weights import Checkpoint, WeightFormat
 from jackfield.interfaces.worker import WorkerContext
@@ -165,6 +171,18 @@ class Blueprint:
             returned(make_drafter(), Drafter, "what create() returned")
         return Drafting(make_drafter, num_tokens, self.spec.vocab_size, describe(plugin))
 
+    @property
+    def grammar_makers(self) -> dict[str, tuple[str, Callable[[Vocabulary], GrammarCompiler]]]:
+        """Of each form of structured output: its plugin in words, and what makes its compiler."""
+        return {
+            selection.subject: (
+                describe(selection.plugin),
+                partial(_make_compiler, self.registry.card(selection.plugin), self.config),
+            )
+            for selection in self.activation.selections
+            if selection.plugin.kind == STRUCTURED_OUTPUT
+        }
+
     def open_tokenizer(self) -> Tokenizer:
         """The tokenizer. Raises ModelError if there is none."""
         files = self.tokenizer_files
@@ -194,6 +212,13 @@ class Blueprint:
 
     def _card(self, kind: str) -> Any:
         return self.registry.card(self.plugin(kind))
+
+
+def _make_compiler(
+    card: StructuredOutput, config: EngineConfig, vocabulary: Vocabulary
+) -> GrammarCompiler:
+    compiler: GrammarCompiler = returned(card.create(vocabulary, config), GrammarCompiler, "create")
+    return compiler
 
 
 def _decided(part: T | None) -> T:

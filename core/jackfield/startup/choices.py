@@ -16,6 +16,7 @@ from jackfield.discovery.kinds import (
     PLATFORMS,
     SCHEDULERS,
     SPECULATORS,
+    STRUCTURED_OUTPUT,
     WEIGHT_FORMATS,
 )
 from jackfield.discovery.loading import calling, returned
@@ -27,6 +28,7 @@ from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import ExecutorNeed
 from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed, RankShape
 from jackfield.interfaces.speculator import SpeculatorNeed
+from jackfield.interfaces.structured_output import StructuredOutputNeed
 from jackfield.model_spec import ModelSpec
 from jackfield.startup.chooser import Chooser
 
@@ -122,6 +124,26 @@ def choose_core(
     )
     chooser.attempt(lambda: chooser.choose(policy))
     chooser.attempt(lambda: _choose_speculator(chooser, config))
+    for form in _forms(chooser.registry):
+        point = ChoicePoint(
+            kind=STRUCTURED_OUTPUT,
+            setting="structured_output",
+            subject=form,
+            need=StructuredOutputNeed(form=form),
+            match={"form": form},
+        )
+        chooser.attempt(partial(chooser.choose, point))
+
+
+def _forms(registry: PluginRegistry) -> list[str]:
+    """Of structured output: all that some installed plugin compiles."""
+    found: set[str] = set()
+    for ref in registry.refs(STRUCTURED_OUTPUT):
+        try:
+            found |= registry.card(ref).forms
+        except PluginLoadError:
+            continue  # the selections list it as failed
+    return sorted(found)
 
 
 def _choose_speculator(chooser: Chooser, config: EngineConfig) -> None:

@@ -64,6 +64,7 @@ _SAMPLING = (
     "logit_bias",
     "logprobs",
     "prompt_logprobs",
+    "structured",
 )
 SAMPLING_FEATURES: frozenset[str] = frozenset(f"sampling.{name}" for name in _SAMPLING)
 MODEL_FEATURES: frozenset[str] = frozenset(

@@ -7,19 +7,32 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from jackfield.config import SchedulerSettings
+from jackfield.grammar import Grammar
 from jackfield.interfaces.policy import SchedulingPolicy
+from jackfield.interfaces.structured_output import Vocabulary
 from jackfield.kv_cache import BlockManager
 from jackfield.model_spec import ModelSpec
 from jackfield.request import EngineRequest, FinishReason
-from jackfield.sampling import SamplingParams
+from jackfield.sampling import SamplingParams, Structured
 from jackfield.scheduler.drafting import Drafting
 from jackfield.scheduler.policies import FcfsPolicy
 from jackfield.scheduler.request import Request
 from jackfield.scheduler.scheduler import Scheduler
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
+from jackfield.structured.choice import ChoiceCompiler
 from jackfield_testing.device import ReferenceDevice
 from jackfield_testing.options import ReferenceOptions
 from jackfield_testing.tokenizer import ByteTokenizer
+
+
+class _Step:
+    """A step in flight."""
+
+    __slots__ = ("plan", "result")
+
+    def __init__(self, plan: StepPlan) -> None:
+        self.plan = plan
+        self.result: StepResult | None = None  # None: it awaits late inputs
 
 
 class SchedulerLoop:
@@ -58,6 +71,7 @@ class SchedulerLoop:
             max_length=spec.max_length,
             drafting=drafting,
             num_cohorts=num_cohorts,
+            vocab_size=spec.vocab_size,
         )
         self.device = ReferenceDevice(
             groups,
@@ -69,7 +83,8 @@ class SchedulerLoop:
             options=options or ReferenceOptions(),
         )
         self.num_events = 0
-        self._in_flight: deque[tuple[StepPlan, StepResult]] = deque()
+        self._in_flight: deque[_Step] = deque()
+        self._late: dict[int, LateInputs] = {}  # of steps that wait for a step before them
         self._tokenizer = ByteTokenizer()
         self._ids = count()
 
@@ -81,6 +96,7 @@ class SchedulerLoop:
             request_id=str(next(self._ids)),
             prompt_token_ids=prompt,
             sampling=sampling,
+            grammar=self._grammar(sampling),
             priority=priority,
         )
         requests: list[Request] = []
@@ -96,6 +112,16 @@ class SchedulerLoop:
             )
         self.scheduler.add(*requests)
         return requests
+
+    def _grammar(self, sampling: SamplingParams) -> Grammar | None:
+        if sampling.structured is None:
+            return None
+        vocabulary = Vocabulary(
+            tokenizer=self._tokenizer,
+            size=self.spec.vocab_size,
+            end_token_ids=self.spec.end_token_ids,
+        )
+        return ChoiceCompiler(vocabulary).compile(Structured.of(sampling.structured))
 
     def abort(self, request: Request) -> None:
         """Withdraw a request at this moment."""
@@ -116,14 +142,29 @@ class SchedulerLoop:
         plan = self.scheduler.schedule()
         if plan is None:
             return False
-        self._in_flight.append((plan, self.device.run(plan, LateInputs())))
+        self._in_flight.append(_Step(plan))
         self.num_events += 1
+        self._go_on()
         return True
 
+    def _go_on(self) -> None:
+        """Compute steps in their order, as far as their late inputs have come."""
+        self._late.update(self.scheduler.late_inputs())
+        for step in self._in_flight:
+            if step.result is None:
+                plan = step.plan
+                if plan.awaits_late and plan.step_id not in self._late:
+                    return
+                late = self._late.pop(plan.step_id, LateInputs())
+                step.result = self.device.run(plan, late)
+
     def _resolve(self) -> None:
-        plan, result = self._in_flight.popleft()
+        step = self._in_flight.popleft()
+        assert step.result is not None, "late inputs of the oldest step did not come"
         self.num_events += 1
-        for request in self.scheduler.update(plan, result):
+        moved = self.scheduler.update(step.plan, step.result)
+        self._go_on()
+        for request in moved:
             if request.sampling.stop:
                 self._find_stop(request)
 

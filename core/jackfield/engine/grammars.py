@@ -1,0 +1,75 @@
+"""Grammars of requests: which plugin compiles a form, and those that were compiled lately."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from jackfield.discovery.loading import FAULTS
+from jackfield.errors import RequestError
+from jackfield.grammar import Grammar
+from jackfield.interfaces.structured_output import (
+    GrammarCompiler,
+    Vocabulary,
+)
+from jackfield.sampling import Structured
+
+_NUM_KEPT = 64  # grammars; a server asks for the same few again and again
+Create = Callable[[Vocabulary], GrammarCompiler]
+
+
+class Grammars:
+    """Compiles on the thread of whoever brings a request. A compiler is made when it is first needed."""
+
+    def __init__(
+        self,
+        makers: Mapping[
+            str, tuple[str, Create]
+        ],  # of each form: the plugin in words, what makes it
+        vocabulary: Vocabulary | None,  # None: there is no tokenizer
+        missing_tokenizer: str = "",
+    ) -> None:
+        self._makers = makers
+        self._vocabulary = vocabulary
+        self._missing_tokenizer = missing_tokenizer
+        self._compilers: dict[str, GrammarCompiler] = {}
+        self._kept: OrderedDict[Structured, Grammar] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def compile(self, structured: Structured) -> Grammar:
+        """The grammar that a request asks for. Raises RequestError."""
+        with self._lock:
+            if (grammar := self._kept.get(structured)) is not None:
+                self._kept.move_to_end(structured)
+                return grammar
+        if structured.form not in self._makers:
+            raise RequestError(
+                f"structured: no plugin compiles the form {structured.form!r}; installed are plugins for "
+                f"{', '.join(sorted(self._makers)) or 'none'}. Install one that does (jackfield.structured_output.v1)"
+            )
+        name, create = self._makers[structured.form]
+        try:
+            grammar = self._compiler(structured.form, create).compile(structured)
+        except RequestError:
+            raise
+        except FAULTS as error:
+            raise RequestError(
+                f"structured.{structured.form}: {name} cannot compile it: {type(error).__name__}: {error}"
+            ) from error
+        with self._lock:
+            self._kept[structured] = grammar
+            while len(self._kept) > _NUM_KEPT:
+                self._kept.popitem(last=False)
+        return grammar
+
+    def _compiler(self, form: str, create: Create) -> GrammarCompiler:
+        if self._vocabulary is None:
+            raise RequestError(
+                f"structured output needs a tokenizer, and there is none ({self._missing_tokenizer}). "
+                "Name a model that has one with model.tokenizer"
+            )
+        with self._lock:
+            if form not in self._compilers:
+                self._compilers[form] = create(self._vocabulary)
+            return self._compilers[form]

@@ -1,0 +1,1 @@
+"""Structured output that ships with the core."""

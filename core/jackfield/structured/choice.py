@@ -1,0 +1,158 @@
+"""Structured output of the form `choice`: the answer is one of several texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from jackfield.config import EngineConfig
+from jackfield.errors import RequestError
+from jackfield.grammar import Grammar, GrammarState
+from jackfield.interfaces.structured_output import (
+    GrammarCompiler,
+    StructuredOutput,
+    Vocabulary,
+)
+from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.sampling import Structured
+
+# Text before a choice, so that its first token is one that stands in the middle of a text. One after the other is tried.
+_BEFORE = (":", "\n", "x ", "")
+
+
+class ChoiceOutput(StructuredOutput):
+    """Follows the tokens that the tokenizer itself makes of each text; needs no library."""
+
+    forms: ClassVar[frozenset[str]] = frozenset({"choice"})
+
+    def create(self, vocabulary: Vocabulary, config: EngineConfig) -> GrammarCompiler:
+        """The compiler for one model."""
+        return ChoiceCompiler(vocabulary)
+
+
+class ChoiceCompiler(GrammarCompiler):
+    """Makes a tree of tokens."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def compile(self, structured: Structured) -> Grammar:
+        """The tree of all texts. Raises RequestError for what is no list of texts."""
+        texts = structured.value
+        if isinstance(texts, str) or not isinstance(texts, Sequence) or not texts:
+            raise RequestError(f"structured.choice must be a list of texts, got {texts!r:.200}")
+        root = Node()
+        for text in texts:
+            if not isinstance(text, str) or not text:
+                raise RequestError(
+                    f"structured.choice must hold texts that are not empty, got {text!r:.200}"
+                )
+            root.add(_tokens_of(text, self._vocabulary.tokenizer))
+        ends = self._vocabulary.end_token_ids
+        root.close(ends)
+        if not ends and root.has_open_end:
+            raise RequestError(
+                "structured.choice holds a text with which another begins, and this model has no end token that "
+                "tells them apart; leave out one of them"
+            )
+        return ChoiceGrammar(root)
+
+
+class Node:
+    """A place in the tree: which token leads to which place."""
+
+    __slots__ = ("children", "is_end")
+
+    def __init__(self) -> None:
+        self.children: dict[int, Node] = {}
+        self.is_end = False  # a text ends here
+
+    def add(self, token_ids: Sequence[int]) -> None:
+        """Let the tree hold these tokens, one after the other."""
+        node = self
+        for token_id in token_ids:
+            node = node.children.setdefault(token_id, Node())
+        node.is_end = True
+
+    def close(self, end_token_ids: Sequence[int]) -> None:
+        """Let an end token lead on from a text with which another begins."""
+        for child in tuple(self.children.values()):
+            child.close(end_token_ids)
+        if self.is_end and self.children:
+            for token_id in end_token_ids:
+                self.children[token_id] = Node()
+
+    @property
+    def has_open_end(self) -> bool:
+        """True if some text ends where another goes on."""
+        below = any(child.has_open_end for child in self.children.values())
+        return below or (self.is_end and bool(self.children))
+
+
+class ChoiceGrammar(Grammar):
+    """The tree of all texts."""
+
+    def __init__(self, root: Node) -> None:
+        self._root = root
+
+    def start(self) -> GrammarState:
+        """At the root."""
+        return ChoiceState(self._root)
+
+
+class ChoiceState(GrammarState):
+    """The way from the root to where an output stands."""
+
+    def __init__(self, root: Node) -> None:
+        self._path = [root]
+
+    @property
+    def is_finished(self) -> bool:
+        """At a leaf of the tree."""
+        return not self._path[-1].children
+
+    def accept(self, token_id: int) -> bool:
+        """To the place that the token leads to."""
+        child = self._path[-1].children.get(token_id)
+        if child is None:
+            return False
+        self._path.append(child)
+        return True
+
+    def rollback(self, num_tokens: int) -> None:
+        """Back along the way."""
+        if num_tokens:
+            del self._path[-num_tokens:]
+
+    def fill(self, mask: memoryview) -> None:
+        """The tokens that lead on."""
+        for token_id in self._path[-1].children:
+            mask[token_id // 8] |= 1 << token_id % 8
+
+
+def _tokens_of(text: str, tokenizer: Tokenizer) -> list[int]:
+    """The tokens of a text that stands in the middle of another. Raises RequestError if there are none.
+
+    Many tokenizers write the first word of a text differently from all others, so the text is encoded behind another.
+    """
+    for before in _BEFORE:
+        first = tokenizer.encode(before, add_special_tokens=False) if before else []
+        whole = tokenizer.encode(before + text, add_special_tokens=False)
+        found = whole[len(first) :]
+        if whole[: len(first)] == first and found and _reads(first, whole, before, text, tokenizer):
+            return found
+    raise RequestError(
+        f"structured.choice: this model's tokenizer cannot write {text!r:.200} as it stands; choose another text"
+    )
+
+
+def _reads(
+    first: Sequence[int], whole: Sequence[int], before: str, text: str, tokenizer: Tokenizer
+) -> bool:
+    """True if the tokens behind `first` read as `text`."""
+    read = tokenizer.decode(whole, skip_special_tokens=False)
+    return (
+        read == tokenizer.decode(first, skip_special_tokens=False) + text
+        if before
+        else read == text
+    )
