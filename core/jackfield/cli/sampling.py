@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,10 @@ def add_sampling_arguments(
         help="add to the logit of a token; may be given several times",
     )  # fmt: skip
     group.add_argument(
+        "--structured", type=_structured, metavar="FORM=VALUE", default=argparse.SUPPRESS,
+        help='what the answer must look like, such as choice=["yes","no"]; the value is JSON, or text',
+    )  # fmt: skip
+    group.add_argument(
         "--keep-special-tokens", dest="skip_special_tokens", action="store_false", help="show them in the text",
         default=argparse.SUPPRESS,
     )  # fmt: skip
@@ -75,7 +80,7 @@ def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
     """The fields that somebody gave."""
     options = [option[0] for option in _NUMBERS] + [option[0] for option in _FLAGS]
     names = [name.replace("-", "_") for name in options]
-    names += ["max_tokens", "stop_token_ids", "skip_special_tokens"]
+    names += ["structured", "max_tokens", "stop_token_ids", "skip_special_tokens"]
     found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     if hasattr(arguments, "stop"):
         found["stop"] = tuple(map(unescaped, arguments.stop))
@@ -98,6 +103,18 @@ def unescaped(text: str) -> str:
 
 def _tokens(word: str) -> int | None:
     return None if word.lower() == "none" else int(word)
+
+
+def _structured(entry: str) -> Mapping[str, Any]:
+    form, equals, value = entry.partition("=")
+    if not equals or not form:
+        raise ConfigError(
+            f'--structured takes FORM=VALUE, got {entry!r}; e.g. --structured \'choice=["yes", "no"]\''
+        )
+    try:
+        return {form: json.loads(value)}
+    except ValueError:
+        return {form: value}
 
 
 def _bias(entry: str) -> tuple[int, float]:

@@ -154,7 +154,7 @@ def test_one_name_twice_is_an_error(folder, distributions, target):
 
 @pytest.mark.parametrize(
     ("kind", "meant"),
-    [("model", "models"), ("kernels", "jackfield_acme.kernels"), ("kv_stores", "'")],
+    [("model", "models"), ("kernels", "jackfield_acme.kernels"), ("speculator", "speculators")],
 )
 def test_a_kind_that_the_core_does_not_serve_is_an_error_with_the_nearest(
     folder, distributions, kind, meant

@@ -11,7 +11,7 @@ from jackfield.step import StepPlan, StepResult
 class PlannedScheduler:
     """Hands out as many plans as it is told to."""
 
-    num_waiting, num_running = 1, 0
+    num_waiting, num_running, awaits_late = 1, 0, False
 
     def __init__(self, num_plans):
         self.plans = [StepPlan(step_id=number) for number in range(num_plans)]
