@@ -52,7 +52,7 @@ class LayoutSupport:
     dtypes: tuple[str, ...] = ()  # names of dtypes
 
     def accepts(self, layout: CacheLayout) -> bool:
-        """True where the backend reads this layout."""
+        """True if the backend reads this layout."""
         return (
             layout.order in self.orders
             and (not self.block_sizes or layout.block_size in self.block_sizes)

@@ -65,7 +65,7 @@ class SamplingParams:
     None means the default of a field (as it is where it is left out), numbers of NumPy are numbers, and a field that is left
     out takes what the model's generation_config.json says, if it says something. `with_defaults` does that.
 
-    Raises RequestError where a value is not allowed; `from_mapping` also for unknown names. What a worker must know
+    Raises RequestError if a value is not allowed; `from_mapping` also for unknown names. What a worker must know
     is a named feature (`sampling.top_k`): a platform that does not declare it never sees such a request.
     """
 
@@ -129,11 +129,11 @@ class SamplingParams:
 
     @property
     def is_greedy(self) -> bool:
-        """True where no random number is drawn."""
+        """True if no random number is drawn."""
         return self.temperature == 0.0
 
     def computes_within(self, num_prompt_tokens: int, length: int) -> bool:
-        """True where a request computes `length` tokens at most; the last one that it draws is never computed."""
+        """True if a request computes `length` tokens at most; the last one that it draws is never computed."""
         return self.max_tokens is not None and num_prompt_tokens + self.max_tokens - 1 <= length
 
     @classmethod

@@ -100,7 +100,7 @@ class StepPlan:
     new_blocks: Sequence[BlockAppend] = ()  # of known rows
     rows: Sequence[int] = ()  # that compute in this step
     num_tokens: Sequence[int] = ()  # tokens to compute, for each of `rows`; at least 1
-    samples: Sequence[bool] = ()  # True where the row has caught up and draws
+    samples: Sequence[bool] = ()  # True if the row has caught up and draws
     drafts: Sequence[Draft] = ()  # of some of the rows that sample, at most one a row
     awaits_late: bool = False  # True: `sample(step_id, late)` must follow before tokens are drawn
     sections: Mapping[str, Any] = field(default_factory=dict)  # per plugin, opaque to the core

@@ -25,14 +25,14 @@ class Decode(ctypes.Structure):
 
 
 def library_path() -> str | None:
-    """The file of the kernel, None where it was not compiled."""
+    """The file of the kernel, None if it was not compiled."""
     spec = find_spec("jackfield_cpu_paged._decode")
     return spec.origin if spec else None
 
 
 @cache
 def load_library() -> ctypes.CDLL:
-    """The kernel. Raises OSError where it does not load."""
+    """The kernel. Raises OSError if it does not load."""
     path = library_path()
     if path is None:
         raise OSError("the kernel of jackfield-cpu-paged was not compiled")
@@ -44,7 +44,7 @@ def load_library() -> ctypes.CDLL:
 
 @cache
 def openmp_parallel() -> int | None:
-    """The address of GOMP_parallel in the OpenMP library that torch runs on, None where it uses another one.
+    """The address of GOMP_parallel in the OpenMP library that torch runs on, None if it uses another one.
 
     Ask after torch was imported: it opens its libraries for all to see.
     """

@@ -41,7 +41,7 @@ class ChatTemplate:
         return self._sources.get(DEFAULT) or next(iter(self._sources.values()), "")
 
     def render(self, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> str:
-        """The prompt text. Raises RequestError where the template refuses the conversation.
+        """The prompt text. Raises RequestError if the template refuses the conversation.
 
         Of `values` three are not for the template alone: `chat_template` names one of several or is one itself, `tools`
         choose the one for tools, and `continue_final_message` leaves the last message open, to be written on.

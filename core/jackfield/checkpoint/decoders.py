@@ -10,7 +10,7 @@ from tokenizers import Tokenizer as Backend
 
 
 def joins_texts(backend: Backend) -> bool:
-    """True where a token adds the same text behind each finished text.
+    """True if a token adds the same text behind each finished text.
 
     So do byte-level decoders (Radford et al. 2019) and those of SentencePiece: single characters are replaced, bytes
     that follow each other are read as UTF-8, and the front of the whole text may be stripped. Decoders that clean up

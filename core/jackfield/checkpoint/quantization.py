@@ -19,7 +19,7 @@ _INCLUDED = "modules_in_block_to_quantize"  # GPTQ: nothing but these
 _OVERRIDES = "dynamic"  # GPTQModel: parameters by pattern, "-:" for none
 _GROUPS = "config_groups"  # compressed-tensors: parameters by target
 _BY_NAME = "extra_config"  # AutoRound: parameters by name of a module, or pattern
-_HEAD = "lm_head"  # GPTQ: true where the head is quantized too
+_HEAD = "lm_head"  # GPTQ: true if the head is quantized too
 _OF_THE_READER = {"quant_method", *_EXCLUDED, _INCLUDED, _OVERRIDES, _GROUPS, _BY_NAME, _HEAD}
 _PLAIN_BITS = 16  # AutoRound gives modules that it leaves alone this many
 _PLAIN_TYPES = ("float64", "float32", "float16", "bfloat16")
@@ -72,7 +72,7 @@ def read_quantization(
 def _settings(
     rules: _Rules, headers: _Headers, name: str, is_plain: bool
 ) -> Mapping[str, Any] | None:
-    """The parameters of a module, None where it is stored plainly."""
+    """The parameters of a module, None if it is stored plainly."""
     shown = headers.is_plain(name)
     if shown is None:
         return None if is_plain or rules.is_excluded(name) else rules.settings(name)
@@ -89,7 +89,7 @@ class _Headers:
         self._names = sorted(tensors)
 
     def is_plain(self, name: str) -> bool | None:
-        """True where the weight of that module is a float; None where there is no such module."""
+        """True if the weight of that module is a float; None if there is no such module."""
         for prefix in (name, name.partition(".")[2]):  # a bare base model lacks the first word
             found = self._of(prefix) if prefix else []
             if found:
@@ -126,7 +126,7 @@ class _Rules:
 
     @property
     def speak_of_the_head(self) -> bool:
-        """True where the head is quantized unless it is excluded."""
+        """True if the head is quantized unless it is excluded."""
         keys = (*_EXCLUDED, _GROUPS)
         return bool(self.values.get(_HEAD)) or any(self.values.get(k) is not None for k in keys)
 
@@ -136,7 +136,7 @@ class _Rules:
         return {key: value for key, value in self.values.items() if key not in _OF_THE_READER}
 
     def settings(self, name: str) -> Mapping[str, Any] | None:
-        """The parameters of a module; None where they say that it is stored plainly."""
+        """The parameters of a module; None if they say that it is stored plainly."""
         if groups := self.values.get(_GROUPS):
             return self._of_group(groups, name)
         override = self._by_name(name)
@@ -150,7 +150,7 @@ class _Rules:
         return self.common
 
     def is_excluded(self, name: str) -> bool:
-        """True where a list says that the module is stored plainly."""
+        """True if a list says that the module is stored plainly."""
         excluded = (word for key in _EXCLUDED for word in self.values.get(key) or ())
         included = self.values.get(_INCLUDED) or ()
         words = [
@@ -187,7 +187,7 @@ def _is_target(group: Mapping[str, Any], name: str) -> bool:
 
 
 def _means(word: str, name: str) -> bool:
-    """True where a word of a list means the module: "re:REGEX", a pattern, or whole parts of its name."""
+    """True if a word of a list means the module: "re:REGEX", a pattern, or whole parts of its name."""
     if word.startswith("re:"):
         return re.match(word.removeprefix("re:"), name) is not None
     if _PATTERN.search(word):

@@ -48,7 +48,7 @@ class Conversation:
     ) -> tuple[list[int], int]:
         """The prompt, of `room` tokens at most, and how many of the oldest messages were left out for it.
 
-        They are left out of all later prompts too. Raises RequestError where the last message alone has too many.
+        They are left out of all later prompts too. Raises RequestError if the last message alone has too many.
         """
         num_left_out = 0
         while len(token_ids := encode(self.messages)) > room:

@@ -39,7 +39,7 @@ def forget_output() -> None:
 
 
 def writes_everything(stream: TextIO) -> bool:
-    """True where every character can be written."""
+    """True if every character can be written."""
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 

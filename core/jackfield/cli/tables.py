@@ -32,7 +32,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
 
 
 def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
-    """Of each column; the widest give way first, none below its longest word. None where that does not fit."""
+    """Of each column; the widest give way first, none below its longest word. None if that does not fit."""
     widths = [max(1, *map(len, column)) for column in columns]
     least = [max(1, *map(_longest_word, column)) for column in columns]
     room -= _GAP * (len(columns) - 1)

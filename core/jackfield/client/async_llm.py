@@ -35,7 +35,7 @@ class AsyncLLM(Client):
     ) -> DeltaStream:
         """What is new of one prompt's outputs, each time that one moved: the cheapest way to stream.
 
-        With `final_only` each of the outputs is given once, at its end. Iterating raises RequestError where the
+        With `final_only` each of the outputs is given once, at its end. Iterating raises RequestError if the
         request is wrong, and what ended the engine, if that happens.
         """
         stream = DeltaStream(self.engine_thread)
@@ -62,7 +62,7 @@ class AsyncLLM(Client):
     ) -> AsyncGenerator[RequestOutput, None]:
         """Outputs of one prompt, each time that it moved, or with `final_only` one at its end.
 
-        Raises RequestError where the request is wrong, and what ended the engine, if that happens. Cancelling the
+        Raises RequestError if the request is wrong, and what ended the engine, if that happens. Cancelling the
         task or closing the iterator withdraws the request: it leaves the scheduler before the next step, and its
         blocks are free once the steps in flight are done.
         """

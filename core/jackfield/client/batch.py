@@ -95,7 +95,7 @@ class Batch:
 
 
 def as_list(prompts: Prompts) -> list[Prompt]:
-    """All prompts of a call. Raises RequestError where this is no prompt at all."""
+    """All prompts of a call. Raises RequestError if this is no prompt at all."""
     try:
         return [prompts] if is_single(prompts) else list(prompts)  # type: ignore[arg-type]
     except (TypeError, KeyError):

@@ -84,7 +84,7 @@ class Client:
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """Text to token ids and back; None where the model has none."""
+        """Text to token ids and back; None if the model has none."""
         return self.engine.tokenizer
 
     @property

@@ -96,7 +96,7 @@ class Inbox:
             self._thread.withdraw(request)
 
     def hand_over(self, deltas: Sequence[Delta]) -> bool:
-        """Deltas for all of this event loop; False where it is gone: then their requests are withdrawn."""
+        """Deltas for all of this event loop; False if it is gone: then their requests are withdrawn."""
         try:
             self.home.call_soon_threadsafe(_distribute, deltas)
         except RuntimeError:

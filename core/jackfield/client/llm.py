@@ -20,7 +20,7 @@ class LLM(Client):
     """A model that answers prompts; calls return when the answers are there.
 
     A prompt is text, a list of token ids, or a conversation (a list of messages with role and content). A prompt
-    given alone, not in a list, raises RequestError where it is wrong; in a list only that prompt fails: its output
+    given alone, not in a list, raises RequestError if it is wrong; in a list only that prompt fails: its output
     has finish_reason "error" and says why in `outputs[0].error`. The `request_id`s of an LLM count its prompts
     from 0, so within one call they rise in the order of the prompts.
 

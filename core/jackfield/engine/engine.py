@@ -74,7 +74,7 @@ class Engine:
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """Text to token ids and back; None where the model has none."""
+        """Text to token ids and back; None if the model has none."""
         return self._running.parts.tokenizer
 
     @property
@@ -124,13 +124,13 @@ class Engine:
     ) -> OpenRequest:
         """Take a request in. `stream`: `step` reports it each time it moved, else once, at its end.
 
-        `receiver` is passed on with its deltas. Raises RequestError where it can never run, its id is in use, or the
+        `receiver` is passed on with its deltas. Raises RequestError if it can never run, its id is in use, or the
         queue is full.
         """
         return self._running.add(request, stream=stream, receiver=receiver)
 
     def abort(self, request_id: str) -> list[Delta]:
-        """Withdraw a request; its last deltas, none where there is no such request any more.
+        """Withdraw a request; its last deltas, none if there is no such request any more.
 
         Its blocks return once the steps in flight that name them are resolved.
         """

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Observers:
-    """False where there are none: then nobody need gather what they would be told.
+    """False if there are none: then nobody need gather what they would be told.
 
     pluggy checks what observers implement; their methods are then bound once, since telling one through pluggy takes
     twenty times as long as calling it.
@@ -66,7 +66,7 @@ class Observers:
 
     @property
     def wants_requests(self) -> bool:
-        """True where somebody is told of requests that ended: only then their outputs need be made."""
+        """True if somebody is told of requests that ended: only then their outputs need be made."""
         return bool(self._calls.get("request_finished"))
 
     def request_finished(self, output: RequestOutput) -> None:

@@ -24,7 +24,7 @@ _NAMES = (
 
 
 def is_single(prompts: Prompts) -> TypeGuard[Prompt]:
-    """True where this is one prompt; an empty list is a batch of none."""
+    """True if this is one prompt; an empty list is a batch of none."""
     if isinstance(prompts, str | Mapping):
         return True
     if num_axes := getattr(prompts, "ndim", 0):
@@ -38,7 +38,7 @@ def is_single(prompts: Prompts) -> TypeGuard[Prompt]:
 
 
 def is_chat(prompt: Sequence[Any]) -> TypeGuard[Sequence[ChatMessage]]:
-    """True where this is a conversation."""
+    """True if this is a conversation."""
     return len(prompt) > 0 and isinstance(prompt[0], Mapping)
 
 

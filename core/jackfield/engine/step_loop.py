@@ -42,7 +42,7 @@ class StepLoop:
         return len(self._in_flight)
 
     def launch(self) -> bool:
-        """Submit what can be planned; True where a step is in flight then."""
+        """Submit what can be planned; True if a step is in flight then."""
         while len(self._in_flight) < self._depth:
             plan = self._scheduler.schedule()
             if plan is None:

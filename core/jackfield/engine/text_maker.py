@@ -65,7 +65,7 @@ class TextMaker:
         return made
 
     def _write(self, delta: Delta) -> bool:
-        """Make the text of any delta; True where it is to be handed over."""
+        """Make the text of any delta; True if it is to be handed over."""
         transcript = delta.output.transcript
         if transcript is None:
             transcript = self._begin(delta.output)

@@ -7,7 +7,7 @@ from jackfield.scheduler.request import Request
 
 
 def set_lengths(request: Request, max_length: int, longest_cached: int) -> None:
-    """Set where `request` ends at the latest. Raises RequestError where it can never run.
+    """Set where `request` ends at the latest. Raises RequestError if it can never run.
 
     `max_length`: tokens of one request, prompt and output. `longest_cached`: tokens of one request that the cache
     can hold.

@@ -167,7 +167,7 @@ class Scheduler:
     # Planning
 
     def schedule(self) -> StepPlan | None:
-        """The next step, or None where nothing can run before a result arrives or a request is added."""
+        """The next step, or None if nothing can run before a result arrives or a request is added."""
         plan = PlanBuilder(self._max_step_tokens)
         decoding = self._cohorts.next(self._resolved_step)
         self._continue_decoding(plan, decoding)
@@ -282,7 +282,7 @@ class Scheduler:
     # Parts of planning
 
     def _hold_blocks(self, plan: PlanBuilder, request: Request, num_tokens: int) -> bool:
-        """Get the blocks for the next `num_tokens` of a running request; False where it cannot run in this step."""
+        """Get the blocks for the next `num_tokens` of a running request; False if it cannot run in this step."""
         assert request.table is not None
         stop = request.num_planned + num_tokens
         while True:
@@ -337,7 +337,7 @@ class Scheduler:
         return True
 
     def _still_refused(self, request: Request) -> bool:
-        """True where no block came free since `request` did not fit: that spares another search for hits."""
+        """True if no block came free since `request` did not fit: that spares another search for hits."""
         return request is self._refused and self._blocks.num_free <= self._refused_with
 
     def _find_hit(self, request: Request) -> PrefixHit:

@@ -45,7 +45,7 @@ class Detokenizer:
 
     @property
     def is_finished(self) -> bool:
-        """True where all text is out, and there is some: a piece of the next token can be given out without asking."""
+        """True if all text is out, and there is some: a piece of the next token can be given out without asking."""
         return self._is_finished
 
     def resume(self, before: Sequence[int]) -> None:

@@ -43,7 +43,7 @@ class OutputText:
 
     @property
     def is_plain(self) -> bool:
-        """True where the piece of the next token is all there is to do: nothing is held back, and nothing looked for."""
+        """True if the piece of the next token is all there is to do: nothing is held back, and nothing looked for."""
         return self._stops is None and self._detokenizer.is_finished
 
     def resume(self, before: Sequence[int]) -> None:

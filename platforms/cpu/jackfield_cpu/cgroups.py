@@ -21,7 +21,7 @@ class Cgroups:
         self._lines = [line.split(":", 2) for line in _read(own).splitlines()]
 
     def free_bytes(self) -> int | None:
-        """The least memory that one of the groups leaves; None where none has a limit. Caches of files count as free."""
+        """The least memory that one of the groups leaves; None if none has a limit. Caches of files count as free."""
         found = [
             *self._free(None, "memory.max", "memory.current", "inactive_file"),
             *self._free("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -29,7 +29,7 @@ class Cgroups:
         return min(found, default=None)
 
     def cores(self) -> float | None:
-        """The least number of cores that a quota of one of the groups allows; None where none has one."""
+        """The least number of cores that a quota of one of the groups allows; None if none has one."""
         found = []
         for group in self._groups(None):
             quota, _, period = _read(group / "cpu.max").partition(" ")

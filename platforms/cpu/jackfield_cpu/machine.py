@@ -19,7 +19,7 @@ EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "sve"
 
 
 def cpu_fields() -> dict[str, str]:
-    """The first processor's entry of /proc/cpuinfo; empty where there is none."""
+    """The first processor's entry of /proc/cpuinfo; empty if there is none."""
     if not _CPUINFO.is_file():
         return {}
     first = _CPUINFO.read_text().split("\n\n", 1)[0]

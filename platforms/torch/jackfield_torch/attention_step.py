@@ -27,7 +27,7 @@ class AttentionStep(Protocol):
         """Write this step's keys and values into the cache of `layer`, then attend; returns o_TNH in q's dtype.
 
         T tokens of the step, N query heads and K kv heads of this rank, H head size. Rotated already. k and v are
-        None where the layer reads the cache of an earlier one (`Layer.cache_of_layer`). The last axis must be
+        None if the layer reads the cache of an earlier one (`Layer.cache_of_layer`). The last axis must be
         contiguous; the others may be views into a fused projection.
         """
 
@@ -98,7 +98,7 @@ class PagedAttention:
 
     @property
     def can_capture(self) -> bool:
-        """True where a graph may record `attend` for steps in which every row has one query."""
+        """True if a graph may record `attend` for steps in which every row has one query."""
         return all(bound.capture != "none" for bound in self._attentions)
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ def linear_groups(spec: ModelSpec, config: EngineConfig) -> tuple[LinearGroup, .
 
 
 def stored_settings(spec: ModelSpec, module: str) -> Mapping[str, Any]:
-    """The parameters of the method by which a linear is stored; none where it is stored plainly."""
+    """The parameters of the method by which a linear is stored; none if it is stored plainly."""
     return spec.quantization.linears.get(module, {}) if spec.quantization else {}
 
 

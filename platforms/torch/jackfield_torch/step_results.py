@@ -24,8 +24,8 @@ class OpenStep:
 
     plan: StepPlan
     slot: Slot  # where its results come to the host
-    batch: StepBatch | None = None  # None where no row computes
-    logits_PV: Tensor | None = None  # None where no row draws
+    batch: StepBatch | None = None  # None if no row computes
+    logits_PV: Tensor | None = None  # None if no row draws
     prompt_logprobs: list[PromptChunk] = field(default_factory=list)
 
 

@@ -73,7 +73,7 @@ def join_ranks(
 ) -> RankGroup:
     """The group of `num_ranks`; waits until all of them have come to `rendezvous` (a URL).
 
-    Raises WorkerError where the executor gave no rendezvous, or runs two ranks in one process.
+    Raises WorkerError if the executor gave no rendezvous, or runs two ranks in one process.
     """
     if num_ranks == 1:
         return SingleRank()

@@ -21,7 +21,7 @@ class JsonValue:
         self._is_escaped = False
 
     def push(self, character: str) -> bool:
-        """Take a character; False where it is no part of the value, which ended before it."""
+        """Take a character; False if it is no part of the value, which ended before it."""
         if self._in_string:
             self.text += character
             if self._is_escaped:

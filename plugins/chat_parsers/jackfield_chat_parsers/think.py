@@ -89,7 +89,7 @@ class ThinkStream(ReasoningStream):
             return ReasoningDelta(rest.rstrip() if self._next == self._thinks else rest.strip())
         return ReasoningDelta("", rest if self._next != self._answer_begins else rest.lstrip())
 
-    # Each gives what is clear now and sets what follows; None where more text is needed.
+    # Each gives what is clear now and sets what follows; None if more text is needed.
 
     def _begins(self) -> ReasoningDelta | None:
         """Nothing but blanks so far."""

@@ -55,7 +55,7 @@ def refuse_files(files: ModelFiles) -> tuple[Reason, ...]:
 
 
 def model_files(files: ModelFiles) -> GgufFiles:
-    """All parts of the one model. Raises CheckpointError where there is none, several, or a part is missing."""
+    """All parts of the one model. Raises CheckpointError if there is none, several, or a part is missing."""
     reasons = refuse_files(files)
     if reasons:
         raise CheckpointError(f"cannot open {files.reference!r} as GGUF: {reasons[0]}")

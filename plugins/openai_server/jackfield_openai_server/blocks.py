@@ -57,7 +57,7 @@ class BlockAnswer:
 
     @property
     def has_calls(self) -> bool:
-        """True where the model calls a tool."""
+        """True if the model calls a tool."""
         return self._parser.has_calls
 
     async def changes(self) -> AsyncGenerator[list[Change], None]:

@@ -41,7 +41,7 @@ class Generation:
         self._is_closed = False
 
     async def deltas(self) -> AsyncGenerator[list[Delta], None]:
-        """What its outputs gain, as many at once as there are. Raises ApiError where one of them fails."""
+        """What its outputs gain, as many at once as there are. Raises ApiError if one of them fails."""
         stream, timer = self._stream, self._timer
         try:
             async with asyncio.timeout(self._deadline_s):

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parsers:
-    """Of one model; None where nothing is to be parsed."""
+    """Of one model; None if nothing is to be parsed."""
 
     tools: ToolParser | None = None
     reasoning: ReasoningParser | None = None
@@ -28,7 +28,7 @@ class Parsers:
 def choose_parsers(
     registry: PluginRegistry, found: ChatFormat, tool_word: str, reasoning_word: str
 ) -> Parsers:
-    """The parsers that fit a model. Raises PluginError or ConfigError where one that was named does not."""
+    """The parsers that fit a model. Raises PluginError or ConfigError if one that was named does not."""
     return Parsers(
         _choose(registry, TOOL_PARSERS, "tool_parser", tool_word, found),
         _choose(registry, REASONING_PARSERS, "reasoning_parser", reasoning_word, found),

@@ -60,7 +60,7 @@ def _state(
 
 
 def _listen(options: ServeOptions) -> socket.socket:
-    """The socket, bound before anything is loaded. Raises ConfigError where that is not possible."""
+    """The socket, bound before anything is loaded. Raises ConfigError if that is not possible."""
     try:
         family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
         address = (options.host, options.port)

@@ -85,7 +85,7 @@ class EventStream(Response):
             writing.cancel()
 
     def _is_stuck(self) -> bool:
-        """True where the client has read nothing for too long."""
+        """True if the client has read nothing for too long."""
         began_s = self._sending_s
         return began_s is not None and time.monotonic() - began_s > self._write_timeout_s
 

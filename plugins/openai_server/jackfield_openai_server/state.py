@@ -39,7 +39,7 @@ class ServerState:
         sampling: Mapping[str, Any],
         request: SamplingFields,
     ) -> Generation:
-        """Let a request in. Raises ApiError where it has to stay out."""
+        """Let a request in. Raises ApiError if it has to stay out."""
         tenant: Tenant = http.scope["tenant"]
         self._check_queue(model, len(prompt))
         deadline_s = self._deadline_s(http)

@@ -86,7 +86,7 @@ class Tenants:
 
     @property
     def are_asked(self) -> bool:
-        """True where a key is needed."""
+        """True if a key is needed."""
         return bool(self._tenants)
 
     def find(self, key: str | None) -> Tenant:

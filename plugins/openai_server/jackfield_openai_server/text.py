@@ -39,7 +39,7 @@ class TextService:
 
     @property
     def has_tokenizer(self) -> bool:
-        """False where prompts must be token ids."""
+        """False if prompts must be token ids."""
         return self._encoder is not None
 
     async def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
@@ -86,7 +86,7 @@ class TextService:
 
     @property
     def template(self) -> str:
-        """The source of the chat template; empty where there is none."""
+        """The source of the chat template; empty if there is none."""
         own = None if self._encoder is None else self._encoder.chat_template
         return self._template or own or ""
 

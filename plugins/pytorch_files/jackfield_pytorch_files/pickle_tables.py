@@ -56,7 +56,7 @@ class View:
 
     @property
     def is_contiguous(self) -> bool:
-        """True where its elements follow one another in C order."""
+        """True if its elements follow one another in C order."""
         expected = 1
         for size, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
             if size > 1 and stride != expected:

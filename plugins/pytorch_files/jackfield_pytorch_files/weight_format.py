@@ -153,7 +153,7 @@ def _in_order(data: memoryview, view: View) -> bytes:
 
 
 def _check_all_there(paths: tuple[Path, ...]) -> None:
-    """Raise CheckpointError where files are numbered and one is missing."""
+    """Raise CheckpointError if files are numbered and one is missing."""
     numbers = [found for path in paths if (found := _NUMBERED.search(path.stem))]
     count = max((int(found[2]) for found in numbers), default=0)
     missing = set(range(1, count + 1)) - {int(found[1]) for found in numbers}

@@ -41,7 +41,7 @@ class GroupCache:
         return sum(1 for count in self._holders.values() if count > 0)
 
     def is_shared(self, block_id: int) -> bool:
-        """True where more than one row sees the block."""
+        """True if more than one row sees the block."""
         return self._holders[block_id] > 1
 
     def poison(self, block_id: int, first_slot: int) -> None:

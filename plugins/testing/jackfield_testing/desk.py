@@ -34,7 +34,7 @@ class Desk:
         return outputs
 
     def abort(self, request_id: str) -> RequestOutput | None:
-        """Withdraw a request; its last output, None where it is not open."""
+        """Withdraw a request; its last output, None if it is not open."""
         outputs = self._outputs(self.engine.abort(request_id))
         return outputs[-1] if outputs else None
 

@@ -22,7 +22,7 @@ from jackfield_testing.sampler import Ranking, draw
 
 
 class ReferenceDevice:
-    """Computes steps, and raises BooksError where a plan does not fit what the rows hold."""
+    """Computes steps, and raises BooksError if a plan does not fit what the rows hold."""
 
     def __init__(
         self,

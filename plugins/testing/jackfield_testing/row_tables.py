@@ -66,7 +66,7 @@ class RowTables:
                 self._first_held[group] = first
 
     def check_reach(self, stop: int) -> None:
-        """Raise BooksError where a table ends before position `stop` - 1."""
+        """Raise BooksError if a table ends before position `stop` - 1."""
         for cache, table in zip(self.caches, self.block_ids, strict=True):
             if len(table) * cache.block_size < stop:
                 raise BooksError(

@@ -76,7 +76,7 @@ class DrawContext:
         return len(self.token_ids) - self.num_prompt_tokens
 
     def allows(self, token_id: int) -> bool:
-        """False where a mask, a bias or min_tokens forbids the token."""
+        """False if a mask, a bias or min_tokens forbids the token."""
         if self.mask is not None and not self.mask[token_id // 8] >> token_id % 8 & 1:
             return False
         if self.num_output_tokens < self.sampling.min_tokens and (
@@ -114,7 +114,7 @@ class DrawContext:
 
 
 def draw(state: int, context: DrawContext) -> int | None:
-    """The next token, or None where no token is allowed."""
+    """The next token, or None if no token is allowed."""
     size = context.vocab_size
     for token_id in context.forced():
         if context.allows(token_id):

@@ -28,7 +28,7 @@ def build_linear(parts: Sequence[LinearPart], shard: LinearShard, load: Load) ->
 
 
 def _share(part: LinearPart, shard: LinearShard, whole: CompactMatrix) -> CompactMatrix:
-    """What this rank holds of a part. Raises CheckpointError where it has another shape."""
+    """What this rank holds of a part. Raises CheckpointError if it has another shape."""
     if whole.shape != (part.out_size, part.in_size):
         raise CheckpointError(
             f"the stored weight of {part.name} has shape {whole.shape}, expected {(part.out_size, part.in_size)}. "

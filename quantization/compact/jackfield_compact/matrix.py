@@ -100,7 +100,7 @@ class CompactMatrix:
 
 
 def can_join(matrices: Sequence[CompactMatrix]) -> bool:
-    """True where the outputs of all can stand in one matrix: same codes, same groups."""
+    """True if the outputs of all can stand in one matrix: same codes, same groups."""
     first, *others = matrices
     return all(
         other.bits == first.bits

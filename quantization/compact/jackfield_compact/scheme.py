@@ -26,7 +26,7 @@ class CompactScheme(QuantizationScheme):
 
     @abstractmethod
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """The whole matrix of a part. Raises CheckpointError where it is not stored as the scheme stores it."""
+        """The whole matrix of a part. Raises CheckpointError if it is not stored as the scheme stores it."""
 
     def load(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
         """The whole matrix with the transforms of the spec undone."""

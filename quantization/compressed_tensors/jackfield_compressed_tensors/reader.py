@@ -120,7 +120,7 @@ def _weights(part: LinearPart) -> Mapping[str, Any]:
 
 
 def _rounds_inputs(part: LinearPart) -> bool:
-    """True where inputs are int8 with a scale for each row."""
+    """True if inputs are int8 with a scale for each row."""
     inputs = part.settings.get("input_activations")
     if inputs is None:
         return bool(_weights(part).get("input_bits"))

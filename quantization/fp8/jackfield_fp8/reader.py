@@ -24,7 +24,7 @@ _LARGEST = 448.0  # of E4M3
 
 
 def has_scale(part: LinearPart, shard: LinearShard) -> bool:
-    """True where the part is stored with a scale."""
+    """True if the part is stored with a scale."""
     return any(shard.has(part, name) for name in _SCALES)
 
 

@@ -36,7 +36,7 @@ class LinearShard(Protocol):
         """What `read` undoes of this part's parameters, in order: a fused matrix is split, heads are permuted."""
 
     def has(self, part: LinearPart, parameter: str) -> bool:
-        """True where the checkpoint has that parameter."""
+        """True if the checkpoint has that parameter."""
 
     def cut(self, whole: Tensor, axis: int, copies: int = 1) -> Tensor:
         """This rank's equal share along `axis`, as a view; `copies` ranks in a row get the same one."""

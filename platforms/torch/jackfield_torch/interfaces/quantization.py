@@ -40,7 +40,7 @@ class LinearPart:
     bias: bool = False  # it has one
     split: str = "column"  # "column" (outputs), "row" (inputs) or "none"
     copies: int = 1  # consecutive ranks with the same share: kv heads where ranks outnumber them
-    # `settings` of the need that was served; empty where the weights are plain
+    # `settings` of the need that was served; empty if the weights are plain
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -49,7 +49,7 @@ class QuantizationScheme(Card):
 
     @abstractmethod
     def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
-        """True where these column-parallel parts, which share input and settings, may become one matrix."""
+        """True if these column-parallel parts, which share input and settings, may become one matrix."""
 
     @abstractmethod
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:

@@ -90,7 +90,7 @@ def _joined(pieces: list[Tensor], shard: LinearShard) -> Tensor:
 
 @cache
 def _packs(device: str, dtype: torch.dtype) -> bool:
-    """True where oneDNN packs and multiplies this dtype on this machine."""
+    """True if oneDNN packs and multiplies this dtype on this machine."""
     if device != "cpu":
         return False
     try:

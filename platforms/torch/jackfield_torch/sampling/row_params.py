@@ -83,7 +83,7 @@ class RowParams:
             self._edits[row] = edits
 
     def uses_penalties(self, row: int) -> bool:
-        """True where the tokens of the row must be counted."""
+        """True if the tokens of the row must be counted."""
         return bool(self._has_penalty_R[row])
 
     def batch(self, rows: Ints) -> SamplingBatch:

@@ -148,7 +148,7 @@ class ChatAnswer:
         return ChatChunk(self._id, self._created, self._name, choices)
 
     def _chunk_choice(self, delta: Delta, parser: AnswerParser) -> ChunkChoice | None:
-        """What a client sees of a delta; None where there is nothing yet."""
+        """What a client sees of a delta; None if there is nothing yet."""
         request, is_last = self._request, delta.finish_reason is not None
         parsed = parser.push(delta.text, is_last=is_last)
         shown = ChatDelta()

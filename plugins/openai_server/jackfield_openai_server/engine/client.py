@@ -99,7 +99,7 @@ class EngineClient:
         cache_salt: str = "",
         stream: bool = True,
     ) -> RequestStream:
-        """Ask for a request. Raises RequestError where it is wrong, EngineError while there is no engine."""
+        """Ask for a request. Raises RequestError if it is wrong, EngineError while there is no engine."""
         if self._is_closing:
             raise EngineClosedError("the server is shutting down")
         if self._process is None or not self._is_ready:

@@ -49,7 +49,7 @@ class Opened(msgspec.Struct, array_like=True, tag=0):
     path: str  # of its files
     tokenizer_reference: str
     tokenizer_path: str
-    tokenizer_plugin: dict[str, Any] | None  # fields of PluginRef; None where there is no tokenizer
+    tokenizer_plugin: dict[str, Any] | None  # fields of PluginRef; None if there is no tokenizer
     missing_tokenizer: str  # why there is none
     architecture: str
     vocab_size: int

@@ -11,7 +11,7 @@ from jackfield.text.output_text import OutputText
 from jackfield_openai_server.engine.messages import Begin, Delta, Submit
 
 MakeText = Callable[[], OutputText | None]
-"""Text of one output; None where the model has no tokenizer."""
+"""Text of one output; None if the model has no tokenizer."""
 
 
 class RequestStream:
@@ -58,7 +58,7 @@ class RequestStream:
 
     @property
     def can_be_asked_again(self) -> bool:
-        """True where nothing of it was given out, and where it is not what engines die of."""
+        """True if nothing of it was given out, and where it is not what engines die of."""
         return not self.has_begun and self.num_lost < 2
 
     @property

@@ -79,7 +79,7 @@ class Fetch:
         self._say({})
 
     def found(self) -> Found:
-        """What came of it. Raises AssertionError where it failed."""
+        """What came of it. Raises AssertionError if it failed."""
         try:
             out, errors = self._process.communicate(timeout=_ANSWER_S)
         except subprocess.TimeoutExpired as error:

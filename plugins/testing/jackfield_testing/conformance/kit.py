@@ -51,7 +51,7 @@ _IMPORT_S = 60  # a machine that is busy may need some; an import that hangs nee
 class ConformanceKit:
     """Subclass it in a test file, name the plugin, and pytest runs the tests of its kind.
 
-    Raises TypeError where `expected_failures` names a test that the kit does not have, a test of the kit is replaced,
+    Raises TypeError if `expected_failures` names a test that the kit does not have, a test of the kit is replaced,
     or an attribute looks like a switch that is spelt otherwise: each would prove less than it seems to.
     """
 
@@ -174,14 +174,14 @@ class ConformanceKit:
 
     @classmethod
     def facts_or_none(cls) -> Facts | None:
-        """The same for reports: None where there are none, for whatever reason."""
+        """The same for reports: None if there are none, for whatever reason."""
         try:
             return cls.registry().facts(cls.ref())
         except Exception:
             return None
 
     def refusal(self, need: Any) -> str:
-        """Why the plugin does not claim to serve `need`, in its own words; empty where it does."""
+        """Why the plugin does not claim to serve `need`, in its own words; empty if it does."""
         card = self.load()
         missing = features_in_use(need) - card.features
         if missing and "*" not in card.features:
@@ -251,7 +251,7 @@ def run_fresh(
 
 
 def _brought_by(kit: type, name: str) -> Any:
-    """What a name stands for, as it was written; None where nothing is."""
+    """What a name stands for, as it was written; None if nothing is."""
     return next((vars(one)[name] for one in kit.__mro__ if name in vars(one)), None)
 
 

@@ -25,7 +25,7 @@ class _Recorder:
 def run_kit(kit: type[ConformanceKit], select: str = "") -> KitReport:
     """All tests of a kit, or those that `select`, an expression of pytest's -k, names.
 
-    Raises RuntimeError where none ran: a report without tests proves nothing.
+    Raises RuntimeError if none ran: a report without tests proves nothing.
     """
     recorder = _Recorder(kit)
     host.append(kit)

@@ -103,7 +103,7 @@ def write_config(folder: Path) -> ModelFiles:
 def linked_copy(path: Path, folder: Path) -> Path:
     """The model `path` as the cache of a hub holds it: every file is a link to one that is named by its digest.
 
-    Raises OSError where the system has no links.
+    Raises OSError if the system has no links.
     """
     blobs, copy = folder / "blobs", folder / "snapshots" / path.name
     blobs.mkdir(parents=True)

@@ -29,7 +29,7 @@ class Signature:
 
     @property
     def is_abstract(self) -> bool:
-        """True where whoever extends the class must write it."""
+        """True if whoever extends the class must write it."""
         return "abstractmethod" in self.traits
 
 

@@ -55,7 +55,7 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """True where the snapshots are what the sources say."""
+        """True if the snapshots are what the sources say."""
         return not (self.breaking or self.stale)
 
     def __str__(self) -> str:

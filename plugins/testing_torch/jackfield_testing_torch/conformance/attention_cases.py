@@ -138,7 +138,7 @@ class Claims:
         return one
 
     def refusal(self, case: AttentionCase) -> str:
-        """Why the backend does not serve a case, in its own words; empty where it does."""
+        """Why the backend does not serve a case, in its own words; empty if it does."""
         if case.window is not None and not case.causal:
             return "a window without causality is defined nowhere"
         if refusal := self._kit.refusal(case.need(self.device.type)):

@@ -177,7 +177,7 @@ class PagedRows:
         return join(sums)
 
     def check(self, found: Tensor, step: Step) -> None:
-        """Raises AssertionError where an output is not what the rows say."""
+        """Raises AssertionError if an output is not what the rows say."""
         assert found.dtype == step.q_TNH.dtype, f"outputs are {found.dtype}, not {step.q_TNH.dtype}"
         assert found.device == step.q_TNH.device, f"outputs are on {found.device}"
         check_attention(found, self.exact(step), *self.dtypes_that_count)

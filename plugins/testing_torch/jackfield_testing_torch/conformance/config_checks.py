@@ -61,7 +61,7 @@ def check_unread(
 
 
 def _spec(builder: ModelBuilder, config: Mapping[str, Any]) -> ModelSpec | None:
-    """None where it is refused."""
+    """None if it is refused."""
     try:
         return builder(ConfigReader(config))
     except JackfieldError:

@@ -22,6 +22,6 @@ def choose_device(wish: str, is_served: Callable[[str], bool]) -> str:
 
 
 def graphs_of(device: torch.device) -> ModuleType | None:
-    """The module of torch that records this device's graphs; None where it has none."""
+    """The module of torch that records this device's graphs; None if it has none."""
     module = torch.get_device_module(device)
     return module if hasattr(module, "CUDAGraph") else None  # whatever the make: torch's one name

@@ -120,7 +120,7 @@ class QuantizationKit(CardKit):
     def quantise(self, weight_OI: Tensor) -> Mapping[str, Tensor]:
         """The parameters that a checkpoint stores of a weight, on the host, by the names that the scheme reads.
 
-        Raises a JackfieldError where the format has no such shape.
+        Raises a JackfieldError if the format has no such shape.
         """
         return {"weight": weight_OI}
 
@@ -215,7 +215,7 @@ class QuantizationKit(CardKit):
         )
 
     def check(self, found: Tensor, stored: StoredParts, x: Tensor, *ranks: int) -> None:
-        """Raises AssertionError where an output is not what the stored weights say."""
+        """Raises AssertionError if an output is not what the stored weights say."""
         assert found.dtype == x.dtype, f"outputs are {found.dtype}, not {x.dtype}"
         assert found.device == x.device, f"outputs are on {found.device}, not {x.device}"
         name = str(x.dtype).removeprefix("torch.")

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def difference(found: Any, expected: Any, place: str = "spec") -> str:
-    """The first place, and both values; empty where they are equal."""
+    """The first place, and both values; empty if they are equal."""
     if found == expected:
         return ""
     for name, one, other in _parts(found, expected):

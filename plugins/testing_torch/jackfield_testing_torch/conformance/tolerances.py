@@ -61,7 +61,7 @@ def join(sums: Sequence[ExactSum], axis: int = 0) -> ExactSum:
 
 
 def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
-    """Raises AssertionError where attention in the coarsest of `dtypes` explains no such difference."""
+    """Raises AssertionError if attention in the coarsest of `dtypes` explains no such difference."""
     tolerances = [TOLERANCES[dtype] for dtype in dtypes]
     coarsest = max(tolerances, key=lambda tolerance: tolerance.unit)
     smallest = max(tolerance.smallest for tolerance in tolerances)
@@ -69,7 +69,7 @@ def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
 
 
 def check_linear(found: Tensor, exact: ExactSum, dtype: str, input_unit: float = 0.0) -> None:
-    """Raises AssertionError where a matrix product in `dtype` explains no such difference.
+    """Raises AssertionError if a matrix product in `dtype` explains no such difference.
 
     `input_unit` is that of the format which the inputs are rounded to, where that is coarser.
     """
