@@ -22,6 +22,7 @@ from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 from jackfield.structured.choice import ChoiceCompiler
 from jackfield_testing.device import ReferenceDevice
 from jackfield_testing.options import ReferenceOptions
+from jackfield_testing.pipeline import SimulatedPipeline
 from jackfield_testing.tokenizer import ByteTokenizer
 
 
@@ -55,6 +56,7 @@ class SchedulerLoop:
         options: ReferenceOptions | None = None,
         drafting: Drafting | None = None,
         num_cohorts: int = 1,
+        pipeline: SimulatedPipeline | None = None,
     ) -> None:
         settings = settings or SchedulerSettings(watermark=0.0)
         groups = spec.cache_groups(spec.dtype)
@@ -83,6 +85,7 @@ class SchedulerLoop:
             options=options or ReferenceOptions(),
         )
         self.num_events = 0
+        self._pipeline = pipeline
         self._in_flight: deque[_Step] = deque()
         self._late: dict[int, LateInputs] = {}  # of steps that wait for a step before them
         self._tokenizer = ByteTokenizer()
@@ -143,6 +146,8 @@ class SchedulerLoop:
         if plan is None:
             return False
         self._in_flight.append(_Step(plan))
+        if self._pipeline is not None:
+            self._pipeline.submit(plan)
         self.num_events += 1
         self._go_on()
         return True
@@ -162,6 +167,8 @@ class SchedulerLoop:
         step = self._in_flight.popleft()
         assert step.result is not None, "late inputs of the oldest step did not come"
         self.num_events += 1
+        if self._pipeline is not None:
+            self._pipeline.wait(step.plan)
         moved = self.scheduler.update(step.plan, step.result)
         self._go_on()
         for request in moved:

@@ -21,7 +21,7 @@ DIE_STATUS = 13  # exit status of the process that the fault `die` ends
 
 
 class ReferenceWorker(Worker):
-    """One rank. All ranks compute the same; rank 0 is the output rank.
+    """One rank. All ranks of all stages compute the same; rank 0 of the last stage is the output rank.
 
     A step is computed when it is submitted and answered when the device would: with several steps in flight not
     before the steps behind it were submitted, or after a short idle time.
@@ -52,9 +52,13 @@ class ReferenceWorker(Worker):
             block_bytes=block_bytes,
             cache_bytes=self._options.cache_blocks * sum(block_bytes),
             limits=self._limits,
-            is_output_rank=self._context.rank == 0,
+            is_output_rank=self._context.rank == 0 and self._is_last_stage,
             details={"device": "pure Python"},
         )
+
+    @property
+    def _is_last_stage(self) -> bool:
+        return self._context.stage == self._context.num_stages - 1
 
     def allocate(self, num_blocks: Sequence[int]) -> None:
         """Make empty caches."""
