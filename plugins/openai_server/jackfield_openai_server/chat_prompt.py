@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.forced_calls import ForcedCallStream, forced_structure
 from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.parsers import AnswerParser
 from jackfield_openai_server.protocol.chat import ChatRequest, NamedTool
@@ -28,11 +29,15 @@ class ChatPrompt:
     tools: Sequence[Mapping[str, Any]]
     model: ServedModel
     reads_calls: bool
+    forced: bool = False  # a call is insisted on
+    forced_name: str | None = None  # of this tool; None: of any
     last_content: str = ""  # of the message that the answer goes on with
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """What the parsers need of sampling."""
+        """What the parsers need of sampling, and a grammar where a call is insisted on."""
+        if self.forced:
+            return {"structured": forced_structure(self.tools, self.forced_name)}
         parser = self.model.parsers.tools
         if self.reads_calls and parser is not None and parser.keeps_special_tokens:
             return {"skip_special_tokens": False}
@@ -40,6 +45,8 @@ class ChatPrompt:
 
     def parser(self) -> AnswerParser:
         """For one output."""
+        if self.forced:
+            return AnswerParser(None, ForcedCallStream(self.forced_name))
         parsers = self.model.parsers
         reasoning = parsers.reasoning.open(self.text) if parsers.reasoning else None
         tools = parsers.tools.open(self.tools) if parsers.tools and self.reads_calls else None
@@ -58,12 +65,15 @@ async def chat_prompt(
     text = await model.text.render(messages, values)
     last_content = str(messages[-1].get("content")) if request.continue_final_message else ""
     token_ids = await model.text.encode(text, add_special_tokens=bool(request.add_special_tokens))
+    choice = request.tool_choice
     return ChatPrompt(
         token_ids=token_ids,
         text=text,
         tools=tools,
         model=model,
         reads_calls=bool(tools),
+        forced=bool(tools) and request.tool_choice not in (None, "auto"),
+        forced_name=choice.function.name if isinstance(choice, NamedTool) else None,
         last_content=last_content,
     )
 
@@ -83,18 +93,12 @@ def _tools(model: ServedModel, request: ChatRequest) -> list[dict[str, Any]]:
                 param="tools",
                 code="tools_not_served",
             )
-    else:
-        name = choice.function.name if isinstance(choice, NamedTool) else None
-        if name is not None and name not in {tool.function.name for tool in tools}:
+    elif isinstance(choice, NamedTool):
+        name = choice.function.name
+        if name not in {tool.function.name for tool in tools}:
             raise ApiError(
                 400, f"tool_choice names {name!r}, which is no tool", param="tool_choice"
             )
-        raise ApiError(
-            400,
-            "tool_choice must be auto or none here: nothing can force a call without structured output",
-            param="tool_choice",
-            code="unsupported_parameter",
-        )
     found: list[dict[str, Any]] = msgspec.to_builtins(tools)
     return found
 

@@ -40,6 +40,14 @@ def decode(body: bytes, kind: type[T]) -> T:
     return decoded
 
 
+def converted(value: object, kind: type[T], param: str) -> T:
+    """A part of a request that was taken as it came. Raises ApiError 400."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"{param}: {error}", param=param, code="invalid_value") from None
+
+
 def _invalid(message: str, kind: type[object]) -> ApiError:
     if found := _UNKNOWN.search(message):
         name, where = found.groups()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from jackfield_openai_server.decode import converted
 from jackfield_openai_server.errors import ApiError
-from jackfield_openai_server.protocol.chat import ChatRequest
+from jackfield_openai_server.protocol.chat import ChatRequest, ResponseFormat
 from jackfield_openai_server.protocol.common import SamplingFields, StructuredOutputs
 from jackfield_openai_server.protocol.completions import CompletionRequest
 
@@ -35,8 +38,6 @@ def sampling_of(request: SamplingFields) -> dict[str, Any]:
     for name, why in _NOT_SERVED.items():
         if getattr(request, name):
             raise ApiError(400, why, param=name, code="unsupported_parameter")
-    if structure_of(request) is not None:
-        raise _unstructured("structured_outputs")
     values: dict[str, Any] = {
         name: value for name in _SAME if (value := getattr(request, name)) is not None
     }
@@ -50,6 +51,8 @@ def sampling_of(request: SamplingFields) -> dict[str, Any]:
         values["include_stop"] = True
     if request.stop_token_ids:
         values["stop_token_ids"] = request.stop_token_ids
+    if (shape := structure_of(request)) is not None:
+        values["structured"] = _structured(shape)
     if request.logit_bias:
         values["logit_bias"] = _bias(request.logit_bias)
     return values
@@ -66,7 +69,11 @@ def completion_sampling(request: CompletionRequest) -> dict[str, Any]:
         if request.echo:
             values["prompt_logprobs"] = max(request.logprobs, request.prompt_logprobs or 0)
     if request.response_format is not None:
-        raise _unstructured("response_format")
+        shape = response_format(
+            converted(request.response_format, ResponseFormat, "response_format")
+        )
+        if shape is not None:
+            values.setdefault("structured", shape)
     best_of, n = request.best_of, request.n or 1
     if best_of is not None and best_of != n:
         if best_of < n:
@@ -81,8 +88,8 @@ def completion_sampling(request: CompletionRequest) -> dict[str, Any]:
 def chat_sampling(request: ChatRequest) -> dict[str, Any]:
     """Of a chat completion."""
     values = sampling_of(request)
-    if request.response_format is not None and request.response_format.type != "text":
-        raise _unstructured("response_format")
+    if (shape := response_format(request.response_format)) is not None:
+        values.setdefault("structured", shape)
     limit = request.max_completion_tokens
     values["max_tokens"] = request.max_tokens if limit is None else limit
     if request.top_logprobs is not None and not request.logprobs:
@@ -107,10 +114,48 @@ def structure_of(request: SamplingFields) -> StructuredOutputs | None:
     return None if older == StructuredOutputs() else older
 
 
-def _unstructured(param: str) -> ApiError:
-    return ApiError(
-        400, "structured output is not served", param=param, code="unsupported_parameter"
-    )
+def response_format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
+    """What `response_format` asks for, as SamplingParams.structured. Raises ApiError."""
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {"json_object": True}
+    if wanted.type == "json_schema":
+        if wanted.json_schema is None or wanted.json_schema.schema is None:
+            text = "json_schema needs a schema"
+            raise ApiError(400, text, param="response_format", code="invalid_value")
+        return {"json": msgspec.json.encode(wanted.json_schema.schema).decode()}
+    raise _unsupported("structural tags are not served", "response_format")
+
+
+def _structured(wanted: StructuredOutputs) -> dict[str, Any]:
+    """The one thing that is asked for. Raises ApiError where it is none, or several."""
+    given: dict[str, Any] = {
+        "json": wanted.json if isinstance(wanted.json, str | None) else _text(wanted.json),
+        "regex": wanted.regex,
+        "choice": wanted.choice,
+        "grammar": wanted.grammar,
+        "json_object": wanted.json_object or None,
+    }
+    if wanted.structural_tag is not None:
+        raise _unsupported("structural tags are not served", "structured_outputs")
+    found = {form: value for form, value in given.items() if value is not None}
+    if len(found) != 1:
+        raise ApiError(
+            400,
+            f"structured_outputs must have exactly one of {', '.join(given)}, got {len(found)}",
+            param="structured_outputs",
+            code="invalid_value",
+        )
+    return found
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _unsupported(text: str, param: str) -> ApiError:
+    return ApiError(400, text, param=param, code="unsupported_parameter")
 
 
 def _bias(given: dict[str, float]) -> dict[int, float]:

@@ -10,8 +10,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from queue import SimpleQueue
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,7 +23,7 @@ from jackfield.engine.deltas import Delta as EngineDelta
 from jackfield.engine.deltas import OpenRequest
 from jackfield.engine.engine import Engine
 from jackfield.errors import JackfieldError
-from jackfield.request import FinishReason
+from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import SamplingParams
 from jackfield.startup.blueprint import Blueprint, make_blueprint
 from jackfield_openai_server.engine.messages import (
@@ -42,6 +44,7 @@ from jackfield_openai_server.engine.messages import (
 )
 from jackfield_openai_server.engine.wire import begin_of, wire_delta
 
+Command: TypeAlias = "ToEngine | Prepared"
 _FIGURES_S = 0.5  # between two messages with figures
 _READ_BYTES = 1 << 18
 _END_S = 10.0  # for the running step to end, once the server has gone
@@ -52,7 +55,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the server drains, then closes
     connection = socket.socket(fileno=int(sys.argv[1]))
     messages: SimpleQueue[ToServer | None] = SimpleQueue()
-    commands: SimpleQueue[ToEngine | None] = SimpleQueue()
+    commands: SimpleQueue[Command | None] = SimpleQueue()
     threading.Thread(target=_read, args=(connection, commands), daemon=True).start()
     writer = threading.Thread(target=_write, args=(connection, messages), daemon=True)
     writer.start()
@@ -67,12 +70,21 @@ def main() -> None:
 
 
 def _serve(
-    opening: Open, commands: SimpleQueue[ToEngine | None], send: Callable[[ToServer], None]
+    opening: Open, commands: SimpleQueue[Command | None], send: Callable[[ToServer], None]
 ) -> None:
     blueprint = make_blueprint(load_from_words(opening.words))
     with Engine(blueprint) as engine:
         send(_opened(blueprint, engine))
         EngineLoop(engine, commands, send).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is ready for the engine, or what is wrong with it."""
+
+    submit: Submit
+    request: EngineRequest | None = None
+    error: Exception | None = None
 
 
 class EngineLoop:
@@ -81,7 +93,7 @@ class EngineLoop:
     def __init__(
         self,
         engine: Engine,
-        commands: SimpleQueue[ToEngine | None],
+        commands: SimpleQueue[Command | None],
         send: Callable[[ToServer], None],
     ) -> None:
         self._engine = engine
@@ -90,6 +102,9 @@ class EngineLoop:
         self._open: dict[int, OpenRequest] = {}
         self._untold: set[int] = set()  # requests without a token so far
         self._refused: list[Refusal] = []
+        # Grammars are compiled on these threads; the numbers are those of requests that wait for theirs.
+        self._compiling = ThreadPoolExecutor(2, "jackfield-compile")
+        self._uncompiled: set[int] = set()
         self._is_ending = False
         self._figures_s = 0.0  # when figures were sent
         # Observers of requests that ended are told their text; without them nobody here makes any.
@@ -138,12 +153,22 @@ class EngineLoop:
         while not commands.empty():
             self._do(commands.get())
 
-    def _do(self, command: ToEngine | None) -> None:
+    def _do(self, command: Command | None) -> None:
         if isinstance(command, Submit):
-            self._add(command)
+            if command.sampling.get("structured") is None:
+                self._add(self._prepared(command))
+            else:
+                self._uncompiled.add(command.id)
+                work = self._compiling.submit(self._prepared, command)
+                work.add_done_callback(lambda done: self._commands.put(done.result()))
+        elif isinstance(command, Prepared):
+            if command.submit.id in self._uncompiled:
+                self._uncompiled.discard(command.submit.id)
+                self._add(command)
         elif isinstance(command, Abort):
             self._open.pop(command.id, None)
             self._untold.discard(command.id)
+            self._uncompiled.discard(command.id)
             deltas = self._engine.abort(str(command.id))
             if self._text is not None:
                 self._text.make(deltas)
@@ -159,7 +184,8 @@ class EngineLoop:
             if request.num_open == 0:
                 del self._open[stop.id]
 
-    def _add(self, submit: Submit) -> None:
+    def _prepared(self, submit: Submit) -> Prepared:
+        """The checked request, or what is wrong with it; on any thread."""
         try:
             request = self._engine.input.process(
                 submit.prompt,
@@ -168,9 +194,20 @@ class EngineLoop:
                 priority=submit.priority,
                 cache_salt=submit.cache_salt,
             )
-            self._open[submit.id] = self._engine.add_request(request, stream=submit.stream)
-            self._untold.add(submit.id)
         except Exception as error:  # of this request alone
+            return Prepared(submit, error=error)
+        return Prepared(submit, request)
+
+    def _add(self, prepared: Prepared) -> None:
+        submit, error = prepared.submit, prepared.error
+        try:
+            if prepared.request is not None:
+                opened = self._engine.add_request(prepared.request, stream=submit.stream)
+                self._open[submit.id] = opened
+                self._untold.add(submit.id)
+        except Exception as refusal:
+            error = refusal
+        if error is not None:
             text = str(error) if isinstance(error, JackfieldError) else repr(error)
             self._refused.append(Refusal(submit.id, type(error).__name__, text))
             if not self._engine.has_unfinished:
@@ -198,7 +235,7 @@ def _finish_nothing(*_: object) -> None:
     """The server finds stop strings, and says so."""
 
 
-def _read(connection: socket.socket, commands: SimpleQueue[ToEngine | None]) -> None:
+def _read(connection: socket.socket, commands: SimpleQueue[Command | None]) -> None:
     """Pass on what the server says. When it has gone this process ends, whatever it is doing."""
     decoder = msgspec.msgpack.Decoder(ToEngine)
     frames = FrameBuffer()

@@ -77,6 +77,7 @@ class Delta(msgspec.Struct, array_like=True):
     error: str | None = None
     # of each token, where asked for: id, logprob, rank, most likely ids and their logprobs
     logprobs: list[tuple[int, float, int, list[int], list[float]]] | None = None
+    ends_with_stop: bool = False  # the last token is the one that stopped it, which is no text
     text: str = ""  # filled in by the server
 
 

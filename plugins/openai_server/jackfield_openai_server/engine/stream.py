@@ -128,7 +128,7 @@ class _Output:
 
     def _shown(self, delta: Delta) -> Sequence[int]:
         """The tokens that are text: not the one that stopped the output, unless that was asked for."""
-        is_hidden = delta.finish_reason == "stop" and not self._includes_stop
+        is_hidden = delta.ends_with_stop and not self._includes_stop
         return delta.token_ids[:-1] if is_hidden else delta.token_ids
 
     def _cut(self, delta: Delta, text: OutputText) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jackfield.engine.deltas import Delta as EngineDelta
+from jackfield.request import FinishReason
 from jackfield.step import TokenLogprobs
 from jackfield_openai_server.engine.messages import Begin, Delta
 
@@ -17,15 +18,17 @@ def wire_delta(delta: EngineDelta) -> Delta:
     request_id = int(output.open_request.request.request_id)
     if delta.ending is None and delta.logprobs is None:
         return Delta(request_id, output.index, delta.token_ids)
-    reason, logprobs = delta.finish_reason, delta.logprobs
+    reason, logprobs, token_ids = delta.finish_reason, delta.logprobs, delta.token_ids
+    is_stopped = reason is FinishReason.STOP and bool(token_ids)
     return Delta(
         request_id,
         output.index,
-        delta.token_ids,
+        token_ids,
         None if reason is None else str(reason),
         delta.stop_reason,
         delta.error,
         None if logprobs is None else [_entry(entry) for entry in logprobs],
+        is_stopped and token_ids[-1] in output.stop_ids,
     )
 
 

@@ -1,0 +1,1 @@
+"""Structured output through the library llguidance: JSON schemas, regular expressions and grammars."""

@@ -1,0 +1,123 @@
+"""Compiles what a request asks for, and follows outputs through it. Importing this imports llguidance."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from llguidance import LLMatcher
+
+from jackfield.errors import RequestError
+from jackfield.grammar import Grammar, GrammarState
+from jackfield.interfaces.structured_output import GrammarCompiler, Vocabulary
+from jackfield.sampling import Structured
+from jackfield_llguidance.output import LlguidanceOptions
+from jackfield_llguidance.vocabulary import make_tokenizer
+
+_NO_LOG = 0
+# Blanks as json.dumps writes them: where any number is allowed, a model can write blanks for ever.
+_BLANKS: Any = {
+    "whitespace_flexible": False,
+    "key_separator": ": ",
+    "item_separator": ", ",
+}
+
+
+class LlguidanceCompiler(GrammarCompiler):
+    """Keeps the grammars that were asked for last."""
+
+    def __init__(self, vocabulary: Vocabulary, options: LlguidanceOptions) -> None:
+        self._tokenizer = make_tokenizer(vocabulary)
+        self._options = options
+        self._cache: OrderedDict[Structured, LlguidanceGrammar] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def compile(self, structured: Structured) -> Grammar:
+        """The grammar. Raises RequestError for what is wrong or not honoured: nothing of a schema is passed over."""
+        with self._lock:
+            if (found := self._cache.get(structured)) is not None:
+                self._cache.move_to_end(structured)
+                return found
+        matcher = LLMatcher(self._tokenizer, self._source(structured), log_level=_NO_LOG)
+        if matcher.is_error():
+            raise RequestError(f"structured.{structured.form}: {_first_line(matcher.get_error())}")
+        grammar = LlguidanceGrammar(matcher)
+        with self._lock:
+            self._cache[structured] = grammar
+            if len(self._cache) > self._options.num_cached:
+                self._cache.popitem(last=False)
+        return grammar
+
+    def _source(self, structured: Structured) -> str:
+        form, value = structured.form, structured.value
+        if form == "json_object":
+            return LLMatcher.grammar_from_json_schema({"type": "object"}, defaults=_BLANKS)
+        text = json.dumps(value) if isinstance(value, bool) else value
+        if not isinstance(text, str):
+            raise RequestError(f"structured.{form} must be a text, got {value!r:.200}")
+        if len(text) > self._options.max_bytes:
+            raise RequestError(
+                f"structured.{form} has {len(text)} characters; options.llguidance.max_bytes = {self._options.max_bytes}"
+            )
+        if form == "json":
+            return _of_schema(text)
+        return (
+            LLMatcher.grammar_from_regex(text)
+            if form == "regex"
+            else LLMatcher.grammar_from_lark(text)
+        )
+
+
+class LlguidanceGrammar(Grammar):
+    """A matcher at the beginning, which is copied for each output."""
+
+    def __init__(self, matcher: LLMatcher) -> None:
+        self._matcher = matcher
+
+    def start(self) -> GrammarState:
+        """A copy."""
+        return LlguidanceState(self._matcher.deep_copy())
+
+
+class LlguidanceState(GrammarState):
+    """A matcher under way."""
+
+    def __init__(self, matcher: LLMatcher) -> None:
+        self._matcher = matcher
+
+    @property
+    def is_finished(self) -> bool:
+        """Nothing may follow."""
+        return self._matcher.is_stopped()
+
+    def accept(self, token_id: int) -> bool:
+        """Move on by one token."""
+        return self._matcher.try_consume_tokens([token_id]) == 1
+
+    def rollback(self, num_tokens: int) -> None:
+        """Take tokens back."""
+        if num_tokens:
+            self._matcher.rollback(num_tokens)
+
+    def fill(self, mask: memoryview) -> None:
+        """Set the bits of what may come next."""
+        found = self._matcher.compute_bitmask()
+        mask[: len(found)] = found
+
+
+def _of_schema(text: str) -> str:
+    try:
+        schema: Any = json.loads(text)
+    except ValueError as error:
+        raise RequestError(f"structured.json is no JSON: {error}") from None
+    if schema is True:
+        schema = {}
+    if not isinstance(schema, dict):
+        raise RequestError(f"structured.json must be a JSON schema, an object, got {text:.200}")
+    return LLMatcher.grammar_from_json_schema(text if schema else "{}", defaults=_BLANKS)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,65 @@
+"""llguidance through the kit of its kind, and schemas that it refuses."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+
+from jackfield import RequestError
+from jackfield.config import EngineConfig
+from jackfield.interfaces.structured_output import Vocabulary
+from jackfield.sampling import Structured
+from jackfield_testing.conformance.structured_output import StructuredOutputKit
+from jackfield_testing.plugins import load_plugin
+from jackfield_testing.tokenizer import END_TOKEN_ID, VOCAB_SIZE, ByteTokenizer
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"enum": ["x", "yz"]}, "b": {"type": "boolean"}},
+    "required": ["a", "b"],
+    "additionalProperties": False,
+}
+
+
+def fits_schema(text):
+    jsonschema.validate(json.loads(text), SCHEMA)
+    return True
+
+
+class TestLlguidance(StructuredOutputKit):
+    name = "llguidance"
+    samples = (
+        ({"json": SCHEMA}, fits_schema),
+        ({"regex": "(ab|c){1,3}-[0-9]{2}"}, re.compile("(ab|c){1,3}-[0-9]{2}").fullmatch),
+        ({"grammar": 'start: "a" (" b" | " cd") "!"'}, {"a b!", "a cd!"}.__contains__),
+    )
+
+
+@pytest.fixture(scope="module")
+def compiler():
+    card = load_plugin("jackfield.structured_output", "llguidance")
+    ends = (END_TOKEN_ID,)
+    vocabulary = Vocabulary(tokenizer=ByteTokenizer(), size=VOCAB_SIZE, end_token_ids=ends)
+    return card.create(vocabulary, EngineConfig())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"json": "{"}, "no JSON"),
+        ({"json": {"not": {"type": "string"}}}, "not"),
+        ({"regex": "(a"}, "regex"),
+        ({"grammar": "start: nothing"}, "nothing"),
+        ({"json": {"enum": ["x" * 100] * 20_000}}, "max_bytes"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(compiler, given, words):
+    with pytest.raises(RequestError, match=words):
+        compiler.compile(Structured.of(given))
+
+
+def test_equal_schemas_are_compiled_once(compiler):
+    first = compiler.compile(Structured.of({"json": SCHEMA}))
+
+    assert compiler.compile(Structured.of({"json": SCHEMA})) is first
