@@ -6,7 +6,9 @@ import torch
 
 from jackfield.config import CacheSettings
 from jackfield_cpu import machine
+from jackfield_cpu.kernels import CpuKernels
 from jackfield_torch.device import Device
+from jackfield_torch.interfaces.kernels import Kernels
 
 
 class CpuDevice(Device):
@@ -20,6 +22,10 @@ class CpuDevice(Device):
     def start(self) -> None:
         """Set torch's threads; it keeps a number for each thread that calls, so this must run in the worker's."""
         torch.set_num_threads(self.num_threads)
+
+    def kernels(self) -> Kernels:
+        """Index arithmetic by NumPy, the rest by torch."""
+        return CpuKernels()
 
     def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
         """A quarter of the free memory, 4 GiB at most, and no more than is useful, unless the settings say."""

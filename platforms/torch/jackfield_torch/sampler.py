@@ -53,6 +53,7 @@ class Sampler:
         self._rows, self._kernels = rows, kernels
         self._params = RowParams(rows.spare_row, vocab_size, device)
         self._counts = TokenCounts(vocab_size, device)
+        self._nothing = torch.empty(0, dtype=torch.int64, device=device)
 
     def enter(self, new: NewRow) -> None:
         """Take over a request."""
@@ -72,10 +73,12 @@ class Sampler:
         `logits_PV` is float32 and may be overwritten.
         """
         params = self._params.batch(batch.rows)
-        records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
-        num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
-        if batch.drafts is not None:
-            num_outputs_P += batch.drafts[1].offsets_P
+        records_PC = num_outputs_P = self._nothing
+        if params.facts.is_random or params.penalties or params.edits:
+            records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
+            num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
+            if batch.drafts is not None:
+                num_outputs_P += batch.drafts[1].offsets_P
         # Log probabilities are those of the model, before anything is edited.
         is_edited = params.penalties or params.edits or masks or params.facts.is_random
         given_PV = logits_PV.clone() if params.wants_logprobs and is_edited else logits_PV

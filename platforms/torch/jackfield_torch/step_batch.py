@@ -99,6 +99,7 @@ class BatchBuilder:
     ) -> None:
         self._rows, self._inbox, self._kernels = rows, inbox, kernels
         self._row_sizes = row_sizes
+        self._last: tuple[tuple[int, int, int], StepTensors] | None = None
         self._buffers = StepBuffers(rows, max(max_tokens, *row_sizes, 1), device)
 
     def build(self, plan: StepPlan) -> StepBatch:
@@ -185,7 +186,7 @@ class BatchBuilder:
         is_padded = size in self._row_sizes and draws is None
         # From here on the words are the device's.
         sent, sent_drafts = self._inbox.send(num_words, num_draft_words)
-        step = self._buffers.view(
+        step = self._views(
             sent, size, num_tokens, self._rows.max_blocks if is_padded else num_blocks
         )
         self._kernels.prepare_step(self._rows.tensors, step)
@@ -212,6 +213,13 @@ class BatchBuilder:
             places=places,
             starts_R=starts_R,
         )
+
+    def _views(self, words: Tensor, num_rows: int, num_tokens: int, num_blocks: int) -> StepTensors:
+        """The buffers of such a step; the last ones, if the shapes are the same."""
+        key = num_rows, num_tokens, num_blocks
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._buffers.view(words, *key)
+        return self._last[1]
 
 
 def _fill(target: Words, values: Ints, padding: int) -> None:

@@ -14,7 +14,8 @@ class StepFuture(Future[StepResult]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_started = threading.Event()
+        self._unstarted = threading.Lock()  # held until there is a step to wait for
+        self._unstarted.acquire()
         self._resolving = threading.Lock()
         self._step: StartedStep | None = None
 
@@ -23,7 +24,13 @@ class StepFuture(Future[StepResult]):
         self._step = step
         if step.event is None:
             self.resolve()
-        self._is_started.set()
+        self._unstarted.release()
+
+    def cancel(self) -> bool:
+        """For a step that will not be started."""
+        is_cancelled = super().cancel()
+        self._unstarted.release()
+        return is_cancelled
 
     def resolve(self) -> None:
         """Wait for the device, then for nothing: the result is there."""
@@ -51,5 +58,7 @@ class StepFuture(Future[StepResult]):
         return super().exception(timeout)
 
     def _wait_for_device(self, timeout: float | None) -> None:
-        if not self.done() and self._is_started.wait(timeout):
+        limit_s = -1 if timeout is None else timeout
+        if not self.done() and self._unstarted.acquire(timeout=limit_s):
+            self._unstarted.release()
             self.resolve()

@@ -64,6 +64,12 @@ def test_replayed_steps_give_what_eager_ones_give(model, captures, depth):
     assert {1, 2, 4, 6} >= set(captures) >= {1, 2, 6}
 
 
+def test_results_come_late_from_another_process(tiny_llama):
+    settings = {"select.platform": "late", "select.executor": "multiprocess"}
+
+    assert answers(tiny_llama, LATE, **settings) == answers(tiny_llama)
+
+
 def test_memory_that_is_used_too_early_is_noticed():
     device = LateDevice()
     host = device.host_memory(8).view(torch.int32)

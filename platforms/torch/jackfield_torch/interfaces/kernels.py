@@ -200,9 +200,10 @@ class Kernels:
     def sample(
         self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts
     ) -> Tensor:
-        """One token for each row of logits (float32, may be overwritten); int64, -1 where none can be drawn.
+        """One token for each row of logits (float32); int64, -1 where none can be drawn.
 
         `records_PC` are those of the rows that draw; `num_outputs_P`, int64, is the place in the row's random numbers.
+        Both hold nothing unless `facts.is_random`, and then alone the logits may be overwritten.
         A token can be drawn if the largest logit is finite and none is NaN.
         """
         token_ids_P, peak_P = argmax(logits_PV)
