@@ -71,11 +71,9 @@ class Running:
     def _grammars(self, blueprint: Blueprint) -> Grammars:
         tokenizer, vocabulary = self.parts.tokenizer, None
         if tokenizer is not None:
-            vocabulary = Vocabulary(
-                tokenizer=tokenizer,
-                size=blueprint.spec.vocab_size,
-                end_token_ids=self._end_token_ids,
-            )
+            size = blueprint.spec.vocab_size
+            ends = tuple(t for t in self._end_token_ids if t < size)  # a tokenizer may know more
+            vocabulary = Vocabulary(tokenizer=tokenizer, size=size, end_token_ids=ends)
         makers = blueprint.grammar_makers
         return Grammars(makers, vocabulary, blueprint.model.missing_tokenizer)
 
