@@ -31,7 +31,7 @@ class Hooks:
 
     @hookspec
     def request_finished(self, output: RequestOutput) -> None:
-        """A request ended, for whatever reason."""
+        """A request ended, for whatever reason. Told before its reader gets the last output, on the thread that makes text."""
 
     @hookspec
     def engine_stopped(self, error: BaseException | None) -> None:
