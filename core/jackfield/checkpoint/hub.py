@@ -22,6 +22,7 @@ _NAME = re.compile(
 _WANTED = ("*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.txt")
 _UNWANTED = ("[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*")
 _GGUF = ".gguf"
+_PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 
 
 class HubSource(ModelSource):
@@ -141,7 +142,7 @@ class HubSource(ModelSource):
         files = self._ggufs(name, reference)
         if not files:
             return None
-        if len(files) > 1 and "-00001-of-" not in files[0]:
+        if len({_PART.sub("", file) for file in files}) > 1:
             raise ModelNotFound(
                 f"{name!r} has several GGUF files: {', '.join(files)}. Say which, e.g. {name}:Q4_K_M, or {name}/blob/main/FILE"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class HfTokenizerFormat(TokenizerFormat):
         backend = _read_backend(path)
         if settings.is_llama:
             _cut_as_llama(backend, settings.values)
+        elif settings.values.get("add_prefix_space") and settings.is_class_of_its_own:
+            backend = _with_space(backend)
         settings.add_tokens(backend)
         sources = settings.template_sources()
         return FastTokenizer(
@@ -69,6 +72,16 @@ def _read_backend(path: Path) -> Any:
             f"cannot read the tokenizer {path}: {error}; it must be a file of the tokenizers "
             "library. Download it again"
         ) from error
+
+
+def _with_space(backend: Any) -> Any:
+    """A byte-level tokenizer that puts a space in front of each text, as the classes of GPT-2 and others are told to."""
+    content = json.loads(backend.to_str())
+    outer = content.get("pre_tokenizer") or {}
+    for step in (outer, *outer.get("pretokenizers", ())):
+        if step.get("type") == "ByteLevel":
+            step["add_prefix_space"] = True
+    return type(backend).from_str(json.dumps(content))
 
 
 def _cut_as_llama(backend: Any, values: dict[str, Any]) -> None:

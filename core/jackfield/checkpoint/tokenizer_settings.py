@@ -17,6 +17,11 @@ TEMPLATE = "chat_template.jinja"
 TEMPLATE_JSON = "chat_template.json"  # of older multi-modal models
 TEMPLATES = "additional_chat_templates/*.jinja"
 _EXTRA = ("extra_special_tokens", "additional_special_tokens")  # the newer key first
+_BY_FILE = (
+    "PreTrainedTokenizer",
+    "TokenizersBackend",
+    "PythonBackend",
+)  # classes that take the file as it is
 _NAMED = "model_specific_special_tokens"
 _TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
@@ -39,6 +44,11 @@ class TokenizerSettings:
         """True for Llama 2's kind, whose class cuts text in its own way whatever tokenizer.json says."""
         kind = _read(self._files, CONFIG).get("model_type") or "llama"
         return self.class_name == "LlamaTokenizer" and kind == "llama"
+
+    @property
+    def is_class_of_its_own(self) -> bool:
+        """True where Transformers builds the tokenizer by its class, not by what tokenizer.json alone says."""
+        return self.class_name not in ("", "LlamaTokenizer", *_BY_FILE)
 
     def template_sources(self) -> dict[str, str]:
         """All chat templates by name; files of their own come before those in tokenizer_config.json."""

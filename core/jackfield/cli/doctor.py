@@ -16,7 +16,7 @@ from jackfield import __version__
 from jackfield.activation import PluginRef
 from jackfield.cli.plugins import check_all, problems_of
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
-from jackfield.cli.tables import print_table
+from jackfield.cli.tables import gib, print_table
 from jackfield.discovery.kinds import PLATFORMS
 from jackfield.discovery.profile import save_profile
 from jackfield.discovery.registry import PluginRegistry
@@ -136,15 +136,22 @@ def _memory_bytes() -> int | None:
     return os.sysconf(names[0]) * os.sysconf(names[1])
 
 
+def _in_words(name: str, value: Any) -> tuple[str, str]:
+    """A fact as people read it: sizes in GiB."""
+    if name.endswith("_bytes") and isinstance(value, int):
+        return name.removesuffix("_bytes"), gib(value)
+    return name, str(value)
+
+
 def _print(report: dict[str, Any]) -> None:
     for title in ("machine", "cache_folder"):
-        rows = [(name, str(value)) for name, value in report[title].items()]
+        rows = [_in_words(name, value) for name, value in report[title].items()]
         print_table((title, ""), rows)
         print()
     print_table(
         ("platform", "found"),
         [
-            (name, ", ".join(f"{k}={v}" for k, v in facts.items()))
+            (name, ", ".join("=".join(_in_words(k, v)) for k, v in facts.items()))
             for name, facts in report["platforms"].items()
         ],
     )

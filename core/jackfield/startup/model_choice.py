@@ -48,8 +48,8 @@ from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource
 from jackfield.startup.architecture import family, with_architectures
 from jackfield.startup.chooser import Chooser
-from jackfield.startup.no_model import known_models, no_source, no_weights
-from jackfield.startup.unread import tell_unread
+from jackfield.startup.no_model import known_models, no_source, no_tokenizer, no_weights
+from jackfield.startup.unread import tell_unread, tell_unused_files
 
 _ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
 
@@ -156,6 +156,7 @@ def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[
             values = dict(returned(checkpoint.config, Mapping, "config"))
             model.tensors = dict(returned(checkpoint.tensors, Mapping, "tensors"))
             generation = dict(returned(checkpoint.generation, Mapping, "generation"))
+    tell_unused_files(files)
     model.sampling = sampling_defaults(generation, f"the generation config of {files.reference!r}")
     names = values.get("architectures") or []
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
@@ -277,5 +278,5 @@ def _choose_tokenizer(chooser: Chooser, files: ModelFiles) -> str:
     except SelectionError as error:
         if is_named:
             raise
-        return str(error)
+        return no_tokenizer(error)
     return ""

@@ -6,14 +6,19 @@ import difflib
 from collections.abc import Iterable
 from contextlib import suppress
 
+from jackfield.checkpoint.json_file import read_if_there
 from jackfield.decision import Decision, Verdict
 from jackfield.discovery.kinds import MODEL_SOURCES
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.environment import cache_folder
-from jackfield.errors import JackfieldError
+from jackfield.errors import JackfieldError, SelectionError
 from jackfield.interfaces.model_source import KnownModel, ModelFiles, ModelSource
 
+_NO_TOKENIZER = (
+    "no_tokenizer"  # the code of a reason: the files are of this kind, a tokenizer is missing
+)
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_ADAPTER = "adapter_config.json"
 _OTHER = {
     "*.h5": "Keras",
     "*.msgpack": "Flax",
@@ -48,6 +53,15 @@ def no_source(what: str, text: str, known: Iterable[str]) -> str:
     )
 
 
+def no_tokenizer(error: SelectionError) -> str:
+    """Why no tokenizer format opens the files: what the one says whose kind of model this is."""
+    if not isinstance(error.decision, Decision):
+        return str(error)
+    reasons = [c.reasons[0] for c in error.decision.candidates if c.reasons]
+    own = [reason for reason in reasons if reason.code == _NO_TOKENIZER]
+    return str((own or reasons)[0]) if reasons else "no tokenizer format is installed"
+
+
 def no_weights(files: ModelFiles, decision: Decision, known: Iterable[str] = ()) -> str:
     """No weight format opens the files: other weights that are there and how to convert them, else what each missed."""
     if files.reference in known:
@@ -56,6 +70,12 @@ def no_weights(files: ModelFiles, decision: Decision, known: Iterable[str] = ())
             "start in another folder"
         )
     folder = files.path if files.path.is_dir() else files.path.parent
+    if files.find(_ADAPTER) and not files.find("config.json"):
+        base = read_if_there(files.find(_ADAPTER)).get("base_model_name_or_path") or "another model"
+        return (
+            f"{files.path} holds an adapter for {base}, no model of its own. Merge it into that model first, e.g. with "
+            "PeftModel.merge_and_unload and save_pretrained"
+        )
     pickles = [path.name for pattern in _PICKLES for path in files.glob(pattern)]
     if pickles:
         return (

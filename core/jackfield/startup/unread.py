@@ -6,6 +6,8 @@ import logging
 import re
 from collections.abc import Iterable
 
+from jackfield.interfaces.model_source import ModelFiles
+
 logger = logging.getLogger(__name__)
 # What changes no logits: training, heads of other tasks, bookkeeping of the libraries that wrote the file.
 _IDLE = re.compile(
@@ -17,6 +19,29 @@ _IDLE = re.compile(
     r"|sliding_window(_pattern)?|layer_types|rope_(theta|scaling|parameters|local_base_freq)|head_dim)",
     re.DOTALL,
 )
+
+
+# Files beside a model that change what it answers where another program reads them.
+_UNUSED = {
+    "adapter_config.json": "an adapter, which Transformers would apply",
+    "*mmproj*.gguf": "a projector of images; texts alone are read",
+    "vision_adapter*": "an adapter for images; texts alone are read",
+}
+
+
+def tell_unused_files(files: ModelFiles) -> None:
+    """Warn once of files beside the model that are not used."""
+    found = [
+        f"{path.name} ({what})"
+        for pattern, what in _UNUSED.items()
+        for path in (files.glob(pattern) if files.path.is_dir() else ())
+    ]
+    if found:
+        logger.warning(
+            "beside the model %r stand files that are not used: %s",
+            files.reference,
+            ", ".join(found),
+        )
 
 
 def tell_unread(reference: str, keys: Iterable[str]) -> None:

@@ -91,3 +91,68 @@ def test_a_name_with_an_owner_is_taken(source, text):
 @pytest.mark.parametrize("text", ["smollm2", "pypi:a==1", "./a/b", "/a/b", "a/b/c", "a/", "a b/c"])
 def test_other_words_are_left_to_other_sources(source, text):
     assert [reason.code for reason in source.check(reference(text), {})] == ["no_hub_name"]
+
+
+GGUFS = {
+    "config.json": b"{}",
+    "x-Q4_K_M.gguf": b"GGUF four",
+    "x-Q4_K_S.gguf": b"GGUF small",
+    "x.q8_0.gguf": b"GGUF eight",
+    "Q2_K/x-Q2_K-00001-of-00002.gguf": b"GGUF one",
+    "Q2_K/x-Q2_K-00002-of-00002.gguf": b"GGUF two",
+    "mmproj-x-Q4_K_M.gguf": b"GGUF image",
+}
+
+
+@pytest.fixture
+def gguf_hub(hub, monkeypatch):
+    monkeypatch.setattr("jackfield_testing.hub.FILES", GGUFS)
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("text", "file"),
+    [
+        ("acme/tiny:Q4_K_M", "x-Q4_K_M.gguf"),
+        ("acme/tiny:q4_k_m", "x-Q4_K_M.gguf"),
+        ("acme/tiny:Q8_0", "x.q8_0.gguf"),
+        ("acme/tiny:Q2_K", "Q2_K/x-Q2_K-00001-of-00002.gguf"),
+        ("https://huggingface.co/acme/tiny/blob/main/x-Q4_K_S.gguf", "x-Q4_K_S.gguf"),
+    ],
+)
+def test_one_gguf_file_of_a_repository_is_picked_with_all_its_parts(source, gguf_hub, text, file):
+    found = source.resolve(reference(text))
+
+    assert found.path.as_posix().endswith(file)
+    assert found.path.read_bytes() == GGUFS[file]
+    fetched = {path.rpartition("/")[2] for path in gguf_hub.requests if "/resolve/" in path}
+    same = {name for name in GGUFS if name.startswith(file.partition("-00001")[0])}
+    assert fetched == {name.rpartition("/")[2] for name in same}
+
+
+def test_a_repository_of_several_gguf_files_asks_which(source, gguf_hub):
+    with pytest.raises(
+        ModelNotFound, match=r"several GGUF files: .*x-Q4_K_M.gguf.*e.g. acme/tiny:Q4_K_M"
+    ):
+        source.resolve(reference("acme/tiny"))
+    with pytest.raises(ModelNotFound, match=r"has no GGUF file 'IQ9'; it has .*x-Q4_K_M.gguf"):
+        source.resolve(reference("acme/tiny:IQ9"))
+
+
+def test_what_was_fetched_is_known_with_its_size(source, tmp_path):
+    source.resolve(reference())
+
+    (known,) = source.known(tmp_path)
+
+    assert known.name == "acme/tiny"
+    assert known.num_bytes > 0
+
+
+def test_further_chat_templates_are_fetched(source, hub, monkeypatch):
+    files = {**hub.files, "additional_chat_templates/rag.jinja": b"rag", "onnx/x.json": b"no"}
+    monkeypatch.setattr("jackfield_testing.hub.FILES", files)
+
+    folder = source.resolve(reference()).path
+
+    assert (folder / "additional_chat_templates" / "rag.jinja").read_bytes() == b"rag"
+    assert not (folder / "onnx").exists()

@@ -322,3 +322,20 @@ def test_ids_of_llama_2_are_those_of_transformers(folder, kind, class_name, chan
         ids = tokenizer.encode(text)
         assert ids == reference(text).input_ids, text
         assert tokenizer.decode(ids) == reference.decode(ids, skip_special_tokens=True), text
+
+
+@pytest.mark.parametrize(
+    "class_name", ["GPT2Tokenizer", "Qwen2Tokenizer", "PreTrainedTokenizerFast"]
+)
+@pytest.mark.parametrize("value", [True, False])
+def test_a_space_in_front_of_texts_is_added_where_transformers_adds_it(folder, class_name, value):
+    make_backend().save(str(folder.path / "tokenizer.json"))
+    folder.add_json("config.json", {"model_type": "llama"})
+    folder.add_json(
+        "tokenizer_config.json",
+        {"tokenizer_class": class_name, "eos_token": "</s>", "add_prefix_space": value},
+    )
+    reference = AutoTokenizer.from_pretrained(folder.path)
+
+    for text in ("hello world", " hello", "he</s>he"):
+        assert FORMAT.open(folder.files).encode(text) == reference(text).input_ids, text

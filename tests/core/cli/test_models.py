@@ -95,3 +95,14 @@ def test_a_folder_that_hides_a_model_of_the_same_name_is_told(jackfield, tmp_pat
     done = jackfield("generate", "smollm2", "--prompt", "x")
 
     assert "'smollm2' here holds no model, and hides the model of that name" in done.err
+
+
+def test_a_folder_with_an_adapter_alone_names_its_base_model(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
+    decision = Decision(
+        kind="weight_formats", subject="model", chosen=None, decided_by="", candidates=()
+    )
+
+    assert "an adapter for org/base" in no_weights(
+        ModelFiles(reference="x", path=tmp_path), decision
+    )

@@ -2,8 +2,9 @@
 
 import pytest
 
+from jackfield.interfaces.model_source import ModelFiles
 from jackfield.startup.architecture import with_architectures
-from jackfield.startup.unread import tell_unread
+from jackfield.startup.unread import tell_unread, tell_unused_files
 
 KNOWN = {"GPT2LMHeadModel", "Gemma3ForCausalLM", "GemmaForCausalLM", "LlamaForCausalLM"}
 
@@ -33,3 +34,14 @@ def test_keys_that_nobody_reads_are_told_once_without_those_that_change_nothing(
 
     assert len(caplog.records) == 1
     assert "nothing here reads: attention_chunk_size. If" in caplog.text
+
+
+def test_files_beside_a_model_that_would_change_its_answers_are_told_once(tmp_path, caplog):
+    for name in ("adapter_config.json", "mmproj-x.gguf", "README.md"):
+        (tmp_path / name).touch()
+
+    tell_unused_files(ModelFiles(reference="x", path=tmp_path))
+
+    assert len(caplog.records) == 1
+    assert "adapter_config.json (an adapter" in caplog.text
+    assert "README" not in caplog.text
