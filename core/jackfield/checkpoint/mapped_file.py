@@ -8,6 +8,10 @@ from pathlib import Path
 
 from jackfield.errors import CheckpointError, ModelNotFound
 
+_POINTER = (
+    b"version https://git-lfs"  # how the small text begins that stands for a file not yet fetched
+)
+
 
 class MappedFile:
     """A read-only map of a whole file. `view` is the buffer; slices of it copy nothing."""
@@ -21,6 +25,10 @@ class MappedFile:
                     raise CheckpointError(
                         f"{path} is empty (0 bytes); a complete checkpoint file is needed. "
                         "Download it again"
+                    )
+                if file.read(len(_POINTER)) == _POINTER:
+                    raise CheckpointError(
+                        f"{path} is a pointer of Git LFS, not the file itself. In its repository run: git lfs pull"
                     )
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -65,11 +66,25 @@ def _run(words: Sequence[str], arguments: argparse.Namespace) -> int:
     if broken := getattr(arguments, "broken", None):
         raise broken
     if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        parser.error(_unknown(parser, unknown, arguments.command))
     _tell_conflict(registry, arguments.command)
     command: Command = registry.card(_ref(registry, arguments.command))
     with logged_to_stderr() if hasattr(arguments, "logs_to_stderr") else nullcontext():
         return command.run(arguments)
+
+
+def _unknown(parser: argparse.ArgumentParser, words: Sequence[str], command: str) -> str:
+    """What is wrong with words that no option takes, with the option that may have been meant."""
+    told = f"unrecognized arguments: {' '.join(words)}"
+    option = next((word.partition("=")[0] for word in words if word.startswith("--")), None)
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    known = re.findall(r"--[\w-]+", commands.choices[command].format_usage())
+    near = difflib.get_close_matches(option or "", known, 1)
+    if option == "--max-new-tokens":
+        near = ["--max-tokens"]  # as Transformers calls it
+    return (
+        f"{told}; did you mean {near[0]}? `jackfield {command} --help` lists all" if near else told
+    )
 
 
 def _in_one_line(error: OSError | MemoryError) -> str:

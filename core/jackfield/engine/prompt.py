@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from jackfield.errors import RequestError
@@ -10,7 +10,7 @@ from jackfield.errors import RequestError
 ChatMessage = Mapping[str, Any]  # {"role": ..., "content": ...}
 # Text, token ids (a list, or an array of one axis), a conversation, or a mapping with one of these under its name.
 Prompt = str | Sequence[int] | Sequence[ChatMessage] | Mapping[str, Any]
-Prompts = Prompt | Sequence[Prompt]
+Prompts = Prompt | Sequence[Prompt] | Iterator[Prompt]
 
 KINDS = (
     'text, a list of token ids, or a list of chat messages such as {"role": "user", "content": "Hello"}; each also as '
@@ -27,6 +27,8 @@ def is_single(prompts: Prompts) -> TypeGuard[Prompt]:
     """True if this is one prompt; an empty list is a batch of none."""
     if isinstance(prompts, str | Mapping):
         return True
+    if isinstance(prompts, Iterator):
+        return False
     if num_axes := getattr(prompts, "ndim", 0):
         return bool(num_axes == 1)
     if len(prompts) == 0:

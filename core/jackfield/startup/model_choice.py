@@ -124,7 +124,7 @@ def _resolve(chooser: Chooser, text: str, revision: str | None, subject: str) ->
         plugin = chooser.choose(point)
     except SelectionError as error:
         if chooser.rules.word("model_source"):
-            raise
+            raise _told(ModelNotFound(f"no {subject} {text!r}: {error}"), error) from error
         known = [model.name for _, model in known_models(chooser.registry)]
         raise _told(ModelNotFound(no_source(subject, text, known)), error) from error
     source: ModelSource = chooser.registry.card(plugin)

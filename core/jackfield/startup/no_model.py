@@ -70,6 +70,10 @@ def no_weights(files: ModelFiles, decision: Decision, known: Iterable[str] = ())
             "start in another folder"
         )
     folder = files.path if files.path.is_dir() else files.path.parent
+    if files.path.is_file() and (
+        files.path.suffix in (".json", ".safetensors") or (folder / "config.json").is_file()
+    ):
+        return f"{files.path} is one file of a model. Name its folder: {folder}"
     if files.find(_ADAPTER) and not files.find("config.json"):
         base = read_if_there(files.find(_ADAPTER)).get("base_model_name_or_path") or "another model"
         return (

@@ -218,6 +218,11 @@ def test_without_a_command_the_commands_are_listed(jackfield):
     assert "answer prompts and print the text" in done.out
 
 
+def test_a_slip_in_an_option_gets_the_nearest_one(jackfield):
+    assert "did you mean --max-tokens?" in jackfield("generate", "x", "--max-new-tokens", "3").err
+    assert "did you mean --temperature?" in jackfield("generate", "x", "--temprature", "3").err
+
+
 def test_a_slip_in_a_command_gets_the_nearest_one(jackfield):
     done = jackfield("generat", "x")
 

@@ -106,3 +106,27 @@ def test_a_folder_with_an_adapter_alone_names_its_base_model(tmp_path):
     assert "an adapter for org/base" in no_weights(
         ModelFiles(reference="x", path=tmp_path), decision
     )
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_of_a_model_that_is_named_alone_names_its_folder(jackfield, tmp_path, name):
+    for file in ("config.json", "model.safetensors"):
+        (tmp_path / file).write_text("{}")
+
+    done = jackfield("generate", tmp_path / name, "--prompt", "x")
+
+    assert f"{tmp_path / name} is one file of a model. Name its folder: {tmp_path}" in done.err
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_file(jackfield, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:ab\n"
+    )
+
+    done = jackfield("generate", tmp_path, "--prompt", "x")
+
+    assert (
+        "is a pointer of Git LFS, not the file itself. In its repository run: git lfs pull"
+        in done.err
+    )

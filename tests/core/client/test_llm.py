@@ -101,6 +101,12 @@ def test_there_must_be_one_set_of_parameters_for_all_or_one_for_each(llm):
         llm.generate(["a", "b", "c"], [GREEDY, GREEDY])
 
 
+def test_prompts_may_come_from_a_generator(llm):
+    assert texts(llm.generate((text for text in ("ab", "cd")), GREEDY)) == texts(
+        llm.generate(["ab", "cd"], GREEDY)
+    )
+
+
 def test_prompts_in_mappings_and_arrays_are_answered_as_their_content(llm):
     ids = llm.tokenizer.encode("ab")
 
