@@ -23,12 +23,7 @@ def jackfield_variables() -> dict[str, str]:
     }
 
 
-def all_variables() -> dict[str, str]:
-    """All variables of the process, by name."""
-    return dict(os.environ)
-
-
-# What else decides which devices a process sees, and whose libraries it loads. A plugin adds its own with Card.watches.
+# What else decides which devices a process sees, and whose libraries it loads.
 _DEVICE_PREFIXES = (
     *("CUDA_", "NVIDIA_"),
     *("HIP_", "ROCR_", "HSA_", "GPU_DEVICE_ORDINAL"),

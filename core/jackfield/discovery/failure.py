@@ -50,6 +50,13 @@ class PluginFailure:
             traceback=trace,
         )
 
+    @classmethod
+    def of_setting(cls, code: str, key: str, word: str, error: str, fix: str) -> PluginFailure:
+        """The failure of a word in the settings, which means no plugin or several."""
+        return cls(
+            code=code, kind=key, name=word, distribution="", version="", error=error, fix=fix
+        )
+
     def __str__(self) -> str:
         place = " ".join(part for part in (self.distribution, self.version) if part)
         where = f"{self.kind} {self.name} [{place}]" if place else f"{self.kind} {self.name}"

@@ -118,15 +118,9 @@ def _digits(word: str) -> str:
 
 
 def _idle(word: str) -> PluginFailure:
-    return PluginFailure(
-        code="deny",
-        kind="plugins.deny",
-        name=word,
-        distribution="",
-        version="",
-        error="nothing of that name is installed, so nothing is left out",
-        fix="Correct it, unless it is meant for other machines (`jackfield plugins` lists the names)",
-    )
+    error = "nothing of that name is installed, so nothing is left out"
+    fix = "Correct it, unless it is meant for other machines (`jackfield plugins` lists the names)"
+    return PluginFailure.of_setting("deny", "plugins.deny", word, error, fix)
 
 
 def owned_elsewhere(word: str, plugins: Iterable[PluginRef]) -> str:

@@ -79,17 +79,8 @@ def lock_failures(file: str | None, plugins: Iterable[PluginRef]) -> tuple[Plugi
     try:
         read_lock(Path(file)).check_plugins(plugins, Path(file))
     except (ConfigError, PluginDrift) as error:
-        return (
-            PluginFailure(
-                code="lock",
-                kind="lock",
-                name=file,
-                distribution="",
-                version="",
-                error=str(error),
-                fix="Until then engines with these settings are refused, or run what was not locked",
-            ),
-        )
+        fix = "Until then engines with these settings are refused, or run what was not locked"
+        return (PluginFailure.of_setting("lock", "lock", file, str(error), fix),)
     return ()
 
 

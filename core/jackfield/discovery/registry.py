@@ -228,16 +228,10 @@ class PluginRegistry:
             try:
                 self.check_required([word])
             except (PluginIncompatible, PluginLoadError) as error:
+                first_line = str(error).partition("\n")[0]
+                fix = "Until then no engine with these settings starts"
                 failures.append(
-                    PluginFailure(
-                        code="required",
-                        kind="plugins.required",
-                        name=word,
-                        distribution="",
-                        version="",
-                        error=str(error).partition("\n")[0],
-                        fix="Until then no engine with these settings starts",
-                    )
+                    PluginFailure.of_setting("required", "plugins.required", word, first_line, fix)
                 )
         return tuple(failures)
 
