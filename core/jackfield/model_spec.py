@@ -26,6 +26,9 @@ from typing import Any, ClassVar
 from jackfield.cache import FULL, WINDOW, CacheGroup
 from jackfield.dtypes import DType
 
+ALIBI_SIZE = 8
+"""Elements by which heads in the cache are longer where positions enter as linear biases (`Attention.alibi`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Norm:
@@ -37,6 +40,7 @@ class Norm:
     kind: str = "rms"  # "rms" or "layer"
     weight_offset: float = 0.0  # added to the stored weight (Gemma: 1)
     bias: bool = False  # added to the result
+    weight: bool = True  # False: nothing is learnt (OLMo)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,8 @@ class RopeScaling:
     requests whose computed tokens fit in original_length are computed as without scaling (`ModelSpec.unscaled_length`).
     "llama3": factor, low_frequency, high_frequency, original_length. "yarn": Peng et al. 2023, with beta_fast,
     beta_slow, attention_factor (None: 0.1 ln(factor) + 1), original_length; `truncate` rounds the ramp's ends.
+    "longrope": Ding et al. 2024, a divisor for each pair: `long_factors` where the engine's maximum length exceeds
+    original_length, else `short_factors`; attention_factor None: sqrt(1 + ln(factor) / ln(original_length)).
     """
 
     FEATURE: ClassVar[str] = "rope_scaling"
@@ -62,6 +68,8 @@ class RopeScaling:
     mscale: float | None = None  # yarn: DeepSeek's factor over mscale_all_dim
     mscale_all_dim: float | None = None  # yarn: see mscale
     truncate: bool | None = None  # yarn: round the ends of the ramp
+    short_factors: tuple[float, ...] = ()  # longrope: a divisor for each pair
+    long_factors: tuple[float, ...] = ()  # longrope: likewise, beyond original_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +101,18 @@ class Attention:
     out_bias: bool = False  # of the projection of the output
     q_norm: Norm | None = None  # over each head, before the rotation
     k_norm: Norm | None = None  # likewise
+    joint_norms: bool = False  # q_norm and k_norm run over all their heads together (OLMo 2)
+    head_weights: bool = False  # in q_norm and k_norm each head has weights of its own (Cohere)
+    norm_after_rope: bool = False  # q_norm and k_norm follow the rotation (HunYuan)
+    qkv_clip: float | None = None  # projections are clipped to [-c, c] (OLMo, MPT)
+    alibi: bool = False  # distances are subtracted from scores by head (Press et al. 2022)
     sinks: bool = False  # a learned logit a head that takes part in the softmax
     causal: bool = True  # False: a token sees later ones too
+
+    @property
+    def cached_head_size(self) -> int:
+        """Elements of a head in the cache."""
+        return self.head_size + (ALIBI_SIZE if self.alibi else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +126,15 @@ class FeedForward:
     gated: bool = True  # False: no gate
     bias: bool = False  # of all its linears
 
+    @property
+    def linears(self) -> tuple[str, ...]:
+        """Names below the feed-forward's module, in the order in which they run."""
+        return ("gate", "up", "down") if self.gated else ("up", "down")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """x += post(mixer(pre(x))), then x += post(feed_forward(pre(x)))."""
+    """x += post(mixer(pre(x))), then x += post(feed_forward(pre(x))); see `parallel` for both at once."""
 
     FEATURE: ClassVar[str] = "layer"
 
@@ -123,6 +146,8 @@ class Layer:
     feed_forward_post_norm: Norm | None = None  # after the feed-forward
     residual_scale: float = 1.0  # multiplies each branch before it is added
     cache_of_layer: int | None = None  # reads and writes the cache of an earlier layer
+    # both branches read the layer's input; without feed_forward_norm they share what mixer_norm gives (GPT-J)
+    parallel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +177,16 @@ class Permute:
     num_heads: int  # heads that axis 0 holds
 
 
-Transform = Transpose | Split | Offset | Permute
+@dataclass(frozen=True, slots=True)
+class SplitGroups:
+    """Take rows [start, stop) of each of `num_groups` equal parts of axis 0 (GPT-NeoX keeps q, k and v by head)."""
+
+    num_groups: int  # parts
+    start: int  # row of a part
+    stop: int  # row behind the last
+
+
+Transform = Transpose | Split | SplitGroups | Offset | Permute
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +246,8 @@ class ModelSpec:
         found = []
         for index, layer in enumerate(self.layers):
             mixer = ("q", "k", "v", "o") if layer.cache_of_layer is None else ("q", "o")
-            forward = ("gate", "up", "down") if layer.feed_forward.gated else ("up", "down")
             found += [f"layers.{index}.mixer.{name}" for name in mixer]
-            found += [f"layers.{index}.feed_forward.{name}" for name in forward]
+            found += [f"layers.{index}.feed_forward.{name}" for name in layer.feed_forward.linears]
         return (*found, "head")
 
     def source(self, module: str) -> ModuleSource:
@@ -233,7 +266,7 @@ class ModelSpec:
             if layer.cache_of_layer is None:
                 mixer = layer.mixer
                 found.setdefault(
-                    (mixer.window or 0, mixer.num_kv_heads, mixer.head_size), []
+                    (mixer.window or 0, mixer.num_kv_heads, mixer.cached_head_size), []
                 ).append(index)
         return tuple(
             CacheGroup(

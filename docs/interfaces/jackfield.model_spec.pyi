@@ -6,6 +6,7 @@ from typing import Any
 from typing import ClassVar
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import DType
+ALIBI_SIZE = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Norm:
     FEATURE: ClassVar[str] = 'norm'
@@ -13,6 +14,7 @@ class Norm:
     kind: str = 'rms'
     weight_offset: float = 0.0
     bias: bool = False
+    weight: bool = True
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RopeScaling:
     FEATURE: ClassVar[str] = 'rope_scaling'
@@ -27,6 +29,8 @@ class RopeScaling:
     mscale: float | None = None
     mscale_all_dim: float | None = None
     truncate: bool | None = None
+    short_factors: tuple[float, ...] = ()
+    long_factors: tuple[float, ...] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rope:
     FEATURE: ClassVar[str] = 'rope'
@@ -48,8 +52,17 @@ class Attention:
     out_bias: bool = False
     q_norm: Norm | None = None
     k_norm: Norm | None = None
+    joint_norms: bool = False
+    head_weights: bool = False
+    norm_after_rope: bool = False
+    qkv_clip: float | None = None
+    alibi: bool = False
     sinks: bool = False
     causal: bool = True
+
+    @property
+    def cached_head_size(self) -> int:
+        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedForward:
     FEATURE: ClassVar[str] = 'feed_forward'
@@ -57,6 +70,10 @@ class FeedForward:
     activation: str = 'silu'
     gated: bool = True
     bias: bool = False
+
+    @property
+    def linears(self) -> tuple[str, ...]:
+        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     FEATURE: ClassVar[str] = 'layer'
@@ -68,6 +85,7 @@ class Layer:
     feed_forward_post_norm: Norm | None = None
     residual_scale: float = 1.0
     cache_of_layer: int | None = None
+    parallel: bool = False
 @dataclass(frozen=True, slots=True)
 class Transpose:
     ...
@@ -81,7 +99,12 @@ class Offset:
 @dataclass(frozen=True, slots=True)
 class Permute:
     num_heads: int
-Transform = Transpose | Split | Offset | Permute
+@dataclass(frozen=True, slots=True)
+class SplitGroups:
+    num_groups: int
+    start: int
+    stop: int
+Transform = Transpose | Split | SplitGroups | Offset | Permute
 @dataclass(frozen=True, slots=True)
 class ModuleSource:
     prefix: str

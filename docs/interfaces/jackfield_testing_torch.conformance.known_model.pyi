@@ -26,7 +26,7 @@ class KnownModel:
     logits: Callable[[Tensor], Tensor]
     written: Mapping[str, Any] = field(default_factory=dict)
     meaning: ConfigMeaning | None = None
-def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
+def transformers_model(name: str, changes: Mapping[str, Any], config_name: str='') -> KnownModel:
     ...
 def write_known_model(model: KnownModel, folder: Path) -> None:
     ...

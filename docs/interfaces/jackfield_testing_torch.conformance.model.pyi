@@ -16,6 +16,7 @@ class ModelKit(OneThread, ConformanceKit):
     kind = MODELS
     configs: ClassVar[Mapping[str, Mapping[str, Any]]] = {'tiny': {}}
     transformers_class: ClassVar[str] = ''
+    transformers_config: ClassVar[str] = ''
     settings: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod

@@ -138,9 +138,25 @@ class _KeysOfLayer0(DenseAttention):
         return super().attend(layer, q_TNH, *self._first)
 
 
+# Whatever these families have, the kit of models compares with Transformers: tests/plugins/NAME/test_conformance.py
+OF_FAMILIES = {
+    "attention.alibi",  # gpt
+    "attention.head_weights",  # cohere
+    "attention.joint_norms",  # olmo
+    "attention.norm_after_rope",  # llama (HunYuan)
+    "attention.qkv_clip",  # olmo, gpt
+    "layer.parallel",  # gpt, phi, cohere
+    "norm.weight",  # olmo
+    "rope_scaling.kind=longrope",  # phi, with its factors
+    "rope_scaling.long_factors",
+    "rope_scaling.short_factors",
+}
+
+
 def test_every_declared_feature_is_exercised_by_an_oracle_or_an_equivalence(all_oracles):
     used = frozenset().union(*(features_in_use(oracle.spec) for oracle in all_oracles))
     elsewhere = {"layer.cache_of_layer", "model.quantization"}  # tests/platforms/cpu has the second
+    elsewhere |= OF_FAMILIES
     shown = {case.feature for case in EQUIVALENCES} | elsewhere
 
     assert used | shown == MODEL_FEATURES

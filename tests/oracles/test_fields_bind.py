@@ -11,6 +11,7 @@ TOLERANCE = 1e-4  # relative to the largest logit, as in test_families
 MOVED = 100 * TOLERANCE
 # Facts that the decoder does not compute with.
 NOT_COMPUTED = {"architecture", "dtype", "end_token_ids", "max_length", "modules", "layers"}
+OF_HEAD_NORMS = {"joint_norms", "head_weights", "norm_after_rope"}  # idle without such norms
 OTHER_WORD = {
     "rms": "layer",
     "layer": "rms",
@@ -39,7 +40,7 @@ def alterations(spec: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
 def _altered(value: Any, path: str, skipped: frozenset[str] | set[str] = frozenset()):
     for item in fields(value):
         current = getattr(value, item.name)
-        if item.name in skipped:
+        if item.name in skipped or (item.name in OF_HEAD_NORMS and value.q_norm is None):
             continue
         where = f"{path}.{item.name}"
         if is_dataclass(current):
@@ -58,7 +59,7 @@ def _kinds(annotation: Any) -> set[type]:
 def _other(name: str, current: Any) -> Any:
     """Another allowed value, or None where the field is not in use."""
     match current:
-        case None:
+        case None | ():
             return None
         case bool():
             return not current

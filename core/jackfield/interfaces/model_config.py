@@ -79,17 +79,23 @@ class Shape:
         return Attention(**{**fields, **changes})
 
 
-def read_shape(config: ConfigReader, *, default_kv_heads: int | None = None) -> Shape:
+def read_shape(
+    config: ConfigReader,
+    *,
+    default_kv_heads: int | None = None,
+    default_head_size: int | None = None,
+) -> Shape:
     """The sizes of a decoder; heads without a size of their own share the hidden size.
 
     `default_kv_heads` is what holds if the config has no `num_key_value_heads`; null, and None here, is one for each head.
+    `default_head_size` is what holds if the config has no `head_dim`; null, and None here, shares the hidden size.
     """
     hidden_size = config.require("hidden_size", int)
     num_heads = config.require("num_attention_heads", int)
     num_kv_heads = config.nullable("num_key_value_heads", int, default_kv_heads)
     if num_kv_heads is None:
         num_kv_heads = num_heads
-    head_size = config.get("head_dim", int)
+    head_size = config.nullable("head_dim", int, default_head_size)
     if num_kv_heads < 1 or num_heads % num_kv_heads:
         allowed = f"divisors of num_attention_heads={num_heads}"
         raise config.refuse("num_key_value_heads", num_kv_heads, allowed)
@@ -183,7 +189,7 @@ def read_max_length(config: ConfigReader, rope: Rope) -> int:
     """Tokens that the model may see. Linear and dynamic scaling multiply what the config says, yarn its original."""
     length = config.require("max_position_embeddings", int)
     scaling = rope.scaling
-    if scaling is None or scaling.kind == "llama3":
+    if scaling is None or scaling.kind in ("llama3", "longrope"):
         return length
     if scaling.kind == "yarn":
         return max(length, int((scaling.original_length or length) * scaling.factor))
@@ -280,9 +286,23 @@ def _yarn(reader: ConfigReader, context: int) -> RopeScaling:
     )
 
 
+def _longrope(reader: ConfigReader, context: int) -> RopeScaling:
+    original = reader.get("original_max_position_embeddings", int, context)
+    return RopeScaling(
+        kind="longrope",
+        factor=reader.get("factor", float) or context / original,
+        original_length=original,
+        attention_factor=reader.get("attention_factor", float),
+        short_factors=tuple(map(float, reader.require("short_factor", list))),
+        long_factors=tuple(map(float, reader.require("long_factor", list))),
+    )
+
+
 _SCALINGS: Mapping[str, Callable[[ConfigReader, int], RopeScaling]] = {
     "linear": _linear,
     "dynamic": _dynamic,
     "llama3": _llama3,
     "yarn": _yarn,
+    "longrope": _longrope,
+    "su": _longrope,  # Phi-3's first word for it
 }

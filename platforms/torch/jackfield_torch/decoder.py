@@ -60,7 +60,8 @@ class Decoder:
     def forward(self, token_ids_T: Tensor, positions_T: Tensor, attention: AttentionStep) -> Tensor:
         """Hidden states of all tokens of a step before the final norm; writes the cache through `attention`."""
         x_TE = self._embedding(token_ids_T, positions_T)
-        step = StepInputs(attention, tuple(rope.rows(positions_T) for rope in self._ropes))
+        rotations = tuple(rope.rows(positions_T) for rope in self._ropes)
+        step = StepInputs(attention, rotations, positions_T)
         branch_TE: Tensor | None = None
         for layer in self._layers:
             branch_TE = layer(x_TE, branch_TE, step)

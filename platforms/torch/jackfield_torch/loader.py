@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
-from jackfield.model_spec import ModelSpec, ModuleSource, Split, Transform
+from jackfield.model_spec import ModelSpec, ModuleSource, Split, SplitGroups, Transform
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.transforms import apply_transforms
@@ -21,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 # Buffers that older releases of Transformers saved beside the weights: masks and rotary frequencies.
 _IGNORABLE = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
 _NAMES_SHOWN = 5
+_PARTS = (Split, SplitGroups)  # transforms that leave the rest of a tensor to other modules
 
 
 class ModelWeights(ABC):
@@ -81,7 +82,7 @@ class CheckpointWeights(ModelWeights):
         if shape is not None and tuple(tensor.shape) != shape:
             found = "" if not source.transforms else f"that gives {tuple(tensor.shape)}"
             raise _mismatch(info, module, shape, found)
-        if any(isinstance(transform, Split) for transform in source.transforms):
+        if any(isinstance(transform, _PARTS) for transform in source.transforms):
             self._taken.setdefault(info.name, {})[module] = tensor.numel()
         return tensor
 

@@ -6,12 +6,13 @@ is listed has an oracle or an equivalence in tests/oracles.
 
 from __future__ import annotations
 
-_NORM = ("kind=layer", "weight_offset", "bias")
+_NORM = ("kind=layer", "weight_offset", "bias", "weight")
 _ROPE = ("scaling", "interleaved")
 _ROPE_SCALING = (
     "kind=dynamic",
     "kind=llama3",
     "kind=yarn",
+    "kind=longrope",
     "original_length",
     "low_frequency",
     "high_frequency",
@@ -21,8 +22,24 @@ _ROPE_SCALING = (
     "mscale",
     "mscale_all_dim",
     "truncate",
+    "short_factors",
+    "long_factors",
 )
-_ATTENTION = ("rope", "window", "soft_cap", "qkv_bias", "out_bias", "q_norm", "k_norm", "sinks")
+_ATTENTION = (
+    "rope",
+    "window",
+    "soft_cap",
+    "qkv_bias",
+    "out_bias",
+    "q_norm",
+    "k_norm",
+    "sinks",
+    "joint_norms",
+    "head_weights",
+    "norm_after_rope",
+    "qkv_clip",
+    "alibi",
+)
 _FEED_FORWARD = (
     "activation=gelu",
     "activation=gelu_tanh",
@@ -31,7 +48,13 @@ _FEED_FORWARD = (
     "gated",
     "bias",
 )
-_LAYER = ("mixer_post_norm", "feed_forward_post_norm", "residual_scale", "cache_of_layer")
+_LAYER = (
+    "mixer_post_norm",
+    "feed_forward_post_norm",
+    "residual_scale",
+    "cache_of_layer",
+    "parallel",
+)
 _MODEL = (
     "tied_head",
     "learned_positions",

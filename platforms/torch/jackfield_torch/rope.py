@@ -173,6 +173,22 @@ def _yarn(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, fl
     return torch.lerp(frequencies_P, frequencies_P / scaling.factor, ramp_P), _yarn_factor(scaling)
 
 
+def _longrope(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, float]:
+    """Ding et al. 2024: a divisor for each pair, by whether the engine goes beyond the original length."""
+    original = _original_length(scaling)
+    name = "long_factors" if max_length > original else "short_factors"
+    factors = getattr(scaling, name)
+    if len(factors) != rope.rotary_size // 2:
+        raise UnsupportedModelError(
+            f"rope scaling longrope has {len(factors)} {name}; needs one for each of {rope.rotary_size // 2} pairs"
+        )
+    sharpening = scaling.attention_factor
+    if sharpening is None:
+        factor = scaling.factor
+        sharpening = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
+    return _plain(rope.theta, rope.rotary_size) / torch.tensor(factors), sharpening
+
+
 def _yarn_factor(scaling: RopeScaling) -> float:
     if scaling.attention_factor is not None:
         return scaling.attention_factor
@@ -200,4 +216,5 @@ _SCALINGS: dict[str, Callable[[Rope, RopeScaling, int], tuple[Tensor, float]]] =
     "dynamic": _dynamic,
     "llama3": _llama3,
     "yarn": _yarn,
+    "longrope": _longrope,
 }

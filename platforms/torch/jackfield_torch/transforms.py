@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from jackfield.model_spec import Offset, Permute, Split, Transform, Transpose
+from jackfield.model_spec import (
+    Offset,
+    Permute,
+    Split,
+    SplitGroups,
+    Transform,
+    Transpose,
+)
 
 
 def apply_transforms(tensor: Tensor, transforms: Sequence[Transform]) -> Tensor:
@@ -24,10 +31,20 @@ def _apply(tensor: Tensor, transform: Transform) -> Tensor:
             if stop > tensor.shape[0]:
                 raise ValueError(f"rows {start} to {stop} do not exist")
             return tensor[start:stop]
+        case SplitGroups(num_groups, start, stop):
+            return _rows_of_groups(tensor, num_groups, start, stop)
         case Offset(value):
             return tensor + value
         case Permute(num_heads):
             return _halves_from_pairs(tensor, num_heads)
+
+
+def _rows_of_groups(tensor: Tensor, num_groups: int, start: int, stop: int) -> Tensor:
+    size, rest = divmod(tensor.shape[0], num_groups)
+    if rest or stop > size:
+        raise ValueError(f"axis 0 does not hold rows {start} to {stop} of {num_groups} parts")
+    parts = tensor.reshape(num_groups, size, *tensor.shape[1:])
+    return parts[:, start:stop].reshape(-1, *tensor.shape[1:])
 
 
 def _halves_from_pairs(tensor: Tensor, num_heads: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Llama and Mistral pass the kit of models."""
+"""Llama, Mistral and their relatives pass the kit of models."""
 
 from typing import ClassVar
 
@@ -9,6 +9,13 @@ from jackfield_testing_torch.conformance.model import ModelKit
 pytestmark = pytest.mark.cpu_model
 
 LONG = {"original_max_position_embeddings": 16, "rope_theta": 10000.0}  # the kit's text is longer
+
+SCALED = {
+    "embedding_multiplier": 3.0,
+    "logits_scaling": 2.0,
+    "residual_multiplier": 0.5,
+    "attention_multiplier": 0.3,
+}
 
 
 class TestLlama(ModelKit):
@@ -36,3 +43,83 @@ class TestLlama(ModelKit):
 class TestMistral(ModelKit):
     name = "MistralForCausalLM"
     configs: ClassVar = {"window": {"sliding_window": 7}, "no window": {"sliding_window": None}}
+
+
+class TestMinistral(ModelKit):
+    name = "MinistralForCausalLM"
+    configs: ClassVar = {
+        "mixed": {"sliding_window": 7, "layer_types": ["full_attention", "sliding_attention"]}
+    }
+
+
+class TestInternLM3(ModelKit):
+    name = "InternLM3ForCausalLM"
+    transformers_class = "LlamaForCausalLM"
+    transformers_config = "InternLM3Config"
+    configs: ClassVar = {"biases": {"attention_bias": True, "mlp_bias": True}}
+
+
+class TestIQuestCoder(ModelKit):
+    name = "IQuestCoderForCausalLM"
+    transformers_class = "LlamaForCausalLM"
+    transformers_config = "IQuestCoderConfig"
+
+
+class TestCwm(ModelKit):
+    name = "CwmForCausalLM"
+    configs: ClassVar = {"windows": {"sliding_window": 7, "num_hidden_layers": 5}}
+
+
+class TestArcee(ModelKit):
+    name = "ArceeForCausalLM"
+    configs: ClassVar = {"biases": {"attention_bias": True, "mlp_bias": True}}
+
+
+class TestSeedOss(ModelKit):
+    name = "SeedOssForCausalLM"
+    configs: ClassVar = {"biases": {"attention_out_bias": True, "mlp_bias": True}}
+
+
+class TestHelium(ModelKit):
+    name = "HeliumForCausalLM"
+    configs: ClassVar = {"biases": {"attention_bias": True, "mlp_bias": True, "head_dim": 16}}
+
+
+class TestErnie45(ModelKit):
+    name = "Ernie4_5ForCausalLM"
+    configs: ClassVar = {"biases": {"use_bias": True}}
+
+
+class TestSmolLM3(ModelKit):
+    name = "SmolLM3ForCausalLM"
+    configs: ClassVar = {
+        "plain": {"num_hidden_layers": 5, "pad_token_id": 0},
+        "windows": {
+            "num_hidden_layers": 4,
+            "pad_token_id": 0,
+            "use_sliding_window": True,
+            "sliding_window": 7,
+        },
+    }
+
+
+class TestGranite(ModelKit):
+    name = "GraniteForCausalLM"
+    configs: ClassVar = {"scaled": SCALED}
+
+
+class TestHyperCLOVAX(ModelKit):
+    name = "HyperCLOVAXForCausalLM"
+    configs: ClassVar = {"scaled": SCALED, "no post norms": {**SCALED, "use_post_norm": False}}
+
+
+class TestExaone4(ModelKit):
+    name = "Exaone4ForCausalLM"
+    configs: ClassVar = {
+        "windows": {"sliding_window": 7, "num_hidden_layers": 5},
+        "no windows": {"sliding_window": None, "layer_types": ["full_attention"] * 2},
+    }
+
+
+class TestHunYuan(ModelKit):
+    name = "HunYuanDenseV1ForCausalLM"

@@ -11,7 +11,8 @@ from jackfield_torch.attention_step import AttentionStep
 from jackfield_torch.interfaces.attention import LayerCache
 from jackfield_torch.interfaces.kernels import HeadKernel
 from jackfield_torch.interfaces.linear import Linear
-from jackfield_torch.layers.compose import TensorFunction
+from jackfield_torch.layers.alibi import Alibi
+from jackfield_torch.layers.compose import TensorFunction, identity
 from jackfield_torch.rope import Rotation
 
 
@@ -21,6 +22,7 @@ class StepInputs:
 
     attention: AttentionStep
     rotations: tuple[Rotation, ...]  # one for each different rope of the model
+    positions_T: Tensor  # int64
 
 
 RotateHeads = Callable[[Tensor, StepInputs], Tensor]
@@ -40,6 +42,15 @@ class RotateBy:
 def no_rotation(x_TMH: Tensor, step: StepInputs) -> Tensor:
     """For models whose positions enter elsewhere."""
     return x_TMH
+
+
+def in_order(norms: TensorFunction, rotate: RotateHeads, *, norms_last: bool) -> RotateHeads:
+    """Norms and rotation of heads, one after the other."""
+    if norms is identity:
+        return rotate
+    if norms_last:
+        return lambda x_TMH, step: norms(rotate(x_TMH, step))
+    return lambda x_TMH, step: rotate(norms(x_TMH), step)
 
 
 class FusedHeads:
@@ -67,10 +78,10 @@ class AttentionMixer:
         num_heads: int,  # on this rank
         num_kv_heads: int,
         head_size: int,
-        qkv: Linear,  # q, k and v side by side
-        head_norms: TensorFunction,
-        rotate: RotateHeads,
+        qkv: TensorFunction,  # q, k and v side by side
+        turn: RotateHeads,  # norms and rotation of the heads of q and k
         out: Linear,
+        alibi: Alibi | None = None,
         fused: FusedHeads | None = None,  # what the device does instead, over a paged cache
     ) -> None:
         self._layer = layer
@@ -79,7 +90,7 @@ class AttentionMixer:
         self._num_rotated = num_heads + num_kv_heads
         self._head_size = head_size
         self._qkv, self._out = qkv, out
-        self._head_norms, self._rotate = head_norms, rotate
+        self._turn, self._alibi = turn, alibi
 
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
@@ -87,9 +98,14 @@ class AttentionMixer:
         if self._fused is not None and (paged := step.attention.paged(self._layer)) is not None:
             q_TNH = self._fused(qkv, step, *paged)
             return self._out(step.attention.attend(self._layer, q_TNH, None, None).flatten(1))
-        qk = self._rotate(self._head_norms(qkv[:, : self._num_rotated]), step)
+        qk = self._turn(qkv[:, : self._num_rotated], step)
         q_TNH, k_TKH = qk[:, : self._num_heads], qk[:, self._num_heads :]
-        o_TNH = step.attention.attend(self._layer, q_TNH, k_TKH, qkv[:, self._num_rotated :])
+        v_TKH = qkv[:, self._num_rotated :]
+        if self._alibi is not None:
+            q_TNH, k_TKH, v_TKH = self._alibi(q_TNH, k_TKH, v_TKH, step.positions_T)
+        o_TNH = step.attention.attend(self._layer, q_TNH, k_TKH, v_TKH)
+        if self._alibi is not None:
+            o_TNH = o_TNH[..., : self._head_size]
         return self._out(o_TNH.flatten(1))
 
 
@@ -101,19 +117,18 @@ class SharedCacheMixer:
         *,
         layer: int,
         head_size: int,
-        q: Linear,
-        head_norms: TensorFunction,
-        rotate: RotateHeads,
+        q: TensorFunction,
+        turn: RotateHeads,
         out: Linear,
     ) -> None:
         self._layer = layer
         self._head_size = head_size
         self._q, self._out = q, out
-        self._head_norms, self._rotate = head_norms, rotate
+        self._turn = turn
 
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
         q_TNH = self._q(x_TE).view(x_TE.shape[0], -1, self._head_size)
-        q_TNH = self._rotate(self._head_norms(q_TNH), step)
+        q_TNH = self._turn(q_TNH, step)
         o_TNH = step.attention.attend(self._layer, q_TNH, None, None)
         return self._out(o_TNH.flatten(1))

@@ -34,6 +34,16 @@ class Multiply:
         return x.mul_(self._factor)
 
 
+class Clip:
+    """Clips to [-limit, limit] in place: for a tensor that nobody else holds."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.clamp_(-self._limit, self._limit)
+
+
 class _Chain:
     def __init__(self, functions: tuple[TensorFunction, ...]) -> None:
         self._functions = functions

@@ -15,6 +15,7 @@ from jackfield_torch.interfaces.kernels import HeadFacts, Kernels
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
 from jackfield_torch.layers.activation import activation_function
+from jackfield_torch.layers.alibi import Alibi, alibi_slopes
 from jackfield_torch.layers.attention import (
     AttentionMixer,
     FusedHeads,
@@ -22,9 +23,10 @@ from jackfield_torch.layers.attention import (
     RotateHeads,
     SharedCacheMixer,
     StepInputs,
+    in_order,
     no_rotation,
 )
-from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
+from jackfield_torch.layers.compose import Clip, Multiply, TensorFunction, chain, identity
 from jackfield_torch.layers.linear import JoinedLinear
 from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
 from jackfield_torch.linear_groups import stored_settings
@@ -47,15 +49,25 @@ class DecoderLayer:
     feed_forward_norm: Norm
     feed_forward: TensorFunction
     after_feed_forward: TensorFunction
+    parallel: bool = False  # both branches read x
+    shares_norm: bool = False  # parallel: the feed-forward reads what the mixer reads
 
     def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor:
         """Adds `branch_TE`, the last one of the layer before, and its own first one to `x_TE` in place.
 
         Returns its last branch: who adds that computes a norm in the same pass.
         """
+        if self.parallel:
+            return self._both(x_TE, branch_TE, step)
         mixed_TE = self.after_mixer(self.mixer(self.mixer_norm.after(x_TE, branch_TE), step))
         normed_TE = self.feed_forward_norm.after(x_TE, mixed_TE)
         return self.after_feed_forward(self.feed_forward(normed_TE))
+
+    def _both(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor:
+        normed_TE = self.mixer_norm.after(x_TE, branch_TE)
+        other_TE = normed_TE if self.shares_norm else self.feed_forward_norm(x_TE)
+        mixed_TE = self.after_mixer(self.mixer(normed_TE, step))
+        return mixed_TE + self.after_feed_forward(self.feed_forward(other_TE))
 
 
 def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
@@ -102,6 +114,8 @@ class LayerBuilder:
             after_feed_forward=self._after(
                 layer, layer.feed_forward_post_norm, f"{module}.feed_forward_post_norm"
             ),
+            parallel=layer.parallel,
+            shares_norm=layer.parallel and layer.feed_forward_norm is None,
         )
 
     def _norm(self, norm: NormSpec | None, module: str) -> Norm:
@@ -123,12 +137,14 @@ class LayerBuilder:
         num_heads = heads_of_rank(attention.num_heads, self._num_ranks)
         num_kv_heads = 0 if shares_cache else heads_of_rank(attention.num_kv_heads, self._num_ranks)
         parts = self._input_parts(attention, module)
-        linear = build_linear_of(parts[:1] if shares_cache else parts, self._schemes, self._shard)
-        head_norms = self._norms.head_norms(
-            attention.q_norm, attention.k_norm, module, num_heads, num_kv_heads,
-            attention.head_size,
-        )  # fmt: skip
+        linear: TensorFunction = build_linear_of(
+            parts[:1] if shares_cache else parts, self._schemes, self._shard
+        )
+        if attention.qkv_clip is not None:
+            linear = chain(linear, Clip(attention.qkv_clip))
+        head_norms = self._norms.head_norms(attention, module, num_heads, num_kv_heads)
         rotate = self._rotate(attention)
+        turn = in_order(head_norms, rotate, norms_last=attention.norm_after_rope)
         out = self._row(
             f"{module}.o", attention.num_heads * attention.head_size, attention.out_bias
         )
@@ -137,8 +153,7 @@ class LayerBuilder:
                 layer=index,
                 head_size=attention.head_size,
                 q=linear,
-                head_norms=head_norms,
-                rotate=rotate,
+                turn=turn,
                 out=out,
             )
         return AttentionMixer(
@@ -147,9 +162,9 @@ class LayerBuilder:
             num_kv_heads=num_kv_heads,
             head_size=attention.head_size,
             qkv=linear,
-            head_norms=head_norms,
-            rotate=rotate,
+            turn=turn,
             out=out,
+            alibi=self._alibi(attention),
             fused=self._fused_heads(attention, head_norms, num_heads, num_kv_heads),
         )
 
@@ -157,7 +172,8 @@ class LayerBuilder:
         self, attention: Attention, head_norms: TensorFunction, num_heads: int, num_kv_heads: int
     ) -> FusedHeads | None:
         norms = head_norms if isinstance(head_norms, HeadNorms) else None
-        if attention.rope is None or (norms is None and head_norms is not identity):
+        is_plain = norms is not None or head_norms is identity
+        if attention.rope is None or not is_plain or attention.norm_after_rope or attention.alibi:
             return None
         kernel = self._kernels.head_kernel(
             HeadFacts(
@@ -190,6 +206,12 @@ class LayerBuilder:
                 ("v", kv_heads, copies),
             )
         ]
+
+    def _alibi(self, attention: Attention) -> Alibi | None:
+        if not attention.alibi:
+            return None
+        slopes_N = self._shard.cut(alibi_slopes(attention.num_heads), 0).to(self._shard.device)
+        return Alibi(slopes_N, attention.scale, self._shard.dtype)
 
     def _rotate(self, attention: Attention) -> RotateHeads:
         if attention.rope is None:
@@ -234,6 +256,10 @@ class LayerBuilder:
             raise UnsupportedModelError(
                 f"{ranks} ranks cannot share the {attention.num_heads} heads and {kv_heads} key-value heads "
                 f"of layer {index}; set executor.tensor_parallel to a number that divides both"
+            )
+        if ranks > 1 and (attention.joint_norms or attention.head_weights):
+            raise UnsupportedModelError(
+                f"the norms over heads of layer {index} cannot be shared out; set executor.tensor_parallel to 1"
             )
         if not attention.causal:
             raise UnsupportedModelError(

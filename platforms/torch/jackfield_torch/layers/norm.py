@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
+from jackfield.model_spec import Attention
 from jackfield.model_spec import Norm as NormSpec
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.layers.compose import TensorFunction, identity
@@ -88,6 +89,32 @@ class SeparateHeadNorms:
         return torch.cat((self._q_norm(q_TNH), self._k_norm(k_TKH)), 1)
 
 
+class HeadLayerNorms:
+    """Layer norms of equal epsilon over the heads of q and of k, each head with weights of its own, in one pass."""
+
+    def __init__(self, weight_MH: Tensor, epsilon: float) -> None:
+        self._weight_MH = weight_MH  # float32, a row for each of the M = N + K heads
+        self._epsilon = epsilon
+
+    def __call__(self, x_TMH: Tensor) -> Tensor:
+        shape = self._weight_MH.shape[-1:]
+        y_TMH = F.layer_norm(x_TMH.float(), shape, None, None, self._epsilon)
+        return y_TMH.mul_(self._weight_MH).to(x_TMH.dtype)
+
+
+class JointHeadNorms:
+    """A norm over all heads of q together, another over all those of k."""
+
+    def __init__(self, num_heads: int, q_norm: TensorFunction, k_norm: TensorFunction) -> None:
+        self._num_heads = num_heads
+        self._q_norm, self._k_norm = q_norm, k_norm
+
+    def __call__(self, x_TMH: Tensor) -> Tensor:
+        x_TW, width = x_TMH.flatten(1), self._num_heads * x_TMH.shape[-1]
+        normed = (self._q_norm(x_TW[:, :width]), self._k_norm(x_TW[:, width:]))
+        return torch.cat(normed, 1).view_as(x_TMH)
+
+
 class NormBuilder:
     """Makes norms from specs, with the weights of one rank on its device."""
 
@@ -117,29 +144,46 @@ class NormBuilder:
         return identity if norm is None else self.norm(norm, module, size)
 
     def head_norms(
-        self,
-        q_norm: NormSpec | None,
-        k_norm: NormSpec | None,
-        module: str,
-        num_heads: int,
-        num_kv_heads: int,
-        head_size: int,
+        self, attention: Attention, module: str, num_heads: int, num_kv_heads: int
     ) -> TensorFunction:
-        """What is applied to the heads of q and k before they rotate; `num_kv_heads` is 0 without k."""
+        """What is applied to the heads of q and k beside the rotation; `num_kv_heads` is 0 without k."""
+        q_norm, k_norm, head_size = attention.q_norm, attention.k_norm, attention.head_size
         q_module, k_module = f"{module}.q_norm", f"{module}.k_norm"
         if q_norm is None and (k_norm is None or not num_kv_heads):
             return identity
-        if num_kv_heads and q_norm is not None and q_norm == k_norm and q_norm.kind == "rms":
-            q_H = self._weight(q_norm, q_module, head_size)
-            k_H = self._weight(q_norm, k_module, head_size)
-            rows = (q_H.expand(num_heads, -1), k_H.expand(num_kv_heads, -1))
-            return HeadNorms(torch.cat(rows), q_norm.epsilon)
+        if attention.joint_norms:
+            return JointHeadNorms(
+                num_heads,
+                self.function(q_norm, q_module, num_heads * head_size),
+                self.function(k_norm, k_module, num_kv_heads * head_size),
+            )
+        if num_kv_heads and q_norm is not None and q_norm == k_norm:
+            own = attention.head_weights
+            rows = (
+                self._head_weights(q_norm, q_module, num_heads, head_size, own=own),
+                self._head_weights(q_norm, k_module, num_kv_heads, head_size, own=own),
+            )
+            if q_norm.kind == "rms":
+                return HeadNorms(torch.cat(rows), q_norm.epsilon)
+            if own:
+                return HeadLayerNorms(torch.cat(rows), q_norm.epsilon)
         q_function = self.function(q_norm, q_module, head_size)
         if not num_kv_heads:
             return q_function
         return SeparateHeadNorms(num_heads, q_function, self.function(k_norm, k_module, head_size))
 
+    def _head_weights(
+        self, norm: NormSpec, module: str, num_heads: int, head_size: int, *, own: bool
+    ) -> Tensor:
+        """A row for each head, float32 [heads, head size]; not `own`: the same row."""
+        if not own:
+            return self._weight(norm, module, head_size).expand(num_heads, -1)
+        stored = self._weights.read(module, "weight", (num_heads, head_size))
+        return stored.float().to(self._device)
+
     def _weight(self, norm: NormSpec, module: str, size: int) -> Tensor:
+        if not norm.weight:
+            return torch.ones(size, device=self._device)
         weight_E = self._weights.norm_weight(module, size, fill=1.0 - norm.weight_offset)
         weight_E = weight_E.to(self._device)
         return weight_E.add_(norm.weight_offset) if norm.weight_offset else weight_E

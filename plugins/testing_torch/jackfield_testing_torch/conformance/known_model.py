@@ -65,8 +65,10 @@ class KnownModel:
     meaning: ConfigMeaning | None = None  # None: what other configs mean is not known
 
 
-def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
+def transformers_model(name: str, changes: Mapping[str, Any], config_name: str = "") -> KnownModel:
     """The class `name` of Transformers with noise for weights; its config is TINY, where it has the key, and `changes`.
+
+    `config_name` is the class of the config, if it is another than that of the model.
 
     Skips the test where Transformers is not installed or has no such class.
     """
@@ -78,9 +80,10 @@ def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
             f"{NOT_SHOWN}Transformers {transformers.__version__} has no {name} to compare with; name its class "
             "in `transformers_class` of the kit, or give a `reference`"
         )
-    family = TransformersFamily(model_class, STD)
-    known = model_class.config_class()
-    shared = {key: value for key, value in TINY.items() if hasattr(known, key)}
+    config_class = getattr(transformers, config_name) if config_name else model_class.config_class
+    family = TransformersFamily(model_class, config_class, STD)
+    known = config_class()
+    shared = {key: value for key, value in TINY.items() if _takes(known, key)}
     written = family.spelled({**shared, **changes})
     model = family.make(written)
     saved, tensors = _saved(model)
@@ -91,6 +94,12 @@ def transformers_model(name: str, changes: Mapping[str, Any]) -> KnownModel:
         written={**written, "architectures": [name]},
         meaning=family,
     )
+
+
+def _takes(config: Any, key: str) -> bool:
+    """True for what a config stores; some compute the size of a head and can only be asked for it."""
+    found = getattr(type(config), key, None)
+    return hasattr(config, key) and not (isinstance(found, property) and found.fset is None)
 
 
 def write_known_model(model: KnownModel, folder: Path) -> None:

@@ -18,18 +18,17 @@ class TransformersFamily:
     """A `ConfigMeaning`, by the class of its models."""
 
     model_class: Any
+    config_class: Any
     std: float  # of the weights
 
     def spelled(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A config in the family's own keys, without those that it does not have; what it holds is copied."""
-        names = self.model_class.config_class.attribute_map
+        names = self.config_class.attribute_map
         return {names.get(key, key): copy.deepcopy(value) for key, value in config.items()}
 
     def make(self, config: Mapping[str, Any]) -> Any:
         """A model whose weights depend on their names and shapes alone: two configs share what both have."""
-        made = self.model_class.config_class(
-            **copy.deepcopy(dict(config)), attn_implementation="eager"
-        )
+        made = self.config_class(**copy.deepcopy(dict(config)), attn_implementation="eager")
         with torch.random.fork_rng(devices=()):
             model = self.model_class(made).float().eval()
         for name, parameter in model.named_parameters():
@@ -40,7 +39,7 @@ class TransformersFamily:
         """See ConfigMeaning."""
         try:
             with warnings.catch_warnings(action="ignore"):
-                found = self.model_class.config_class(**copy.deepcopy(dict(config))).to_dict()
+                found = self.config_class(**copy.deepcopy(dict(config))).to_dict()
         except Exception:  # of whatever kind: its checks, or a sum that does not come out
             return None
         return {**found, "architectures": config["architectures"]}

@@ -1,0 +1,1 @@
+"""Cohere's Command families as model specs: functions from a `config.json` to layers and checkpoint names."""

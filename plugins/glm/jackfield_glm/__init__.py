@@ -1,0 +1,1 @@
+"""The GLM families as model specs: functions from a `config.json` to layers and checkpoint names."""
