@@ -68,7 +68,7 @@ def make_attention(spec, sinks):
             for index, layer in enumerate(spec.layers)
             if (index if layer.cache_of_layer is None else layer.cache_of_layer) in group.layers
         ]
-        bound.append(BoundAttention(AnyAttention(), group.index, tuple(layers), "any"))
+        bound.append(BoundAttention(AnyAttention(), group.index, tuple(layers), "any", False))
     return PagedAttention(spec, caches, bound, sinks), len(groups)
 
 

@@ -46,6 +46,7 @@ class BoundAttention:
     cache_group: int
     layers: tuple[int, ...]
     capture: str  # what a graph may record of it, as its card says
+    needs_host_lengths: bool  # exact lengths on the host, as its card says
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,11 @@ class PagedAttention:
     def can_capture(self) -> bool:
         """True if a graph may record `attend` for steps in which every row has one query."""
         return all(bound.capture != "none" for bound in self._attentions)
+
+    @property
+    def needs_host_lengths(self) -> bool:
+        """True where a step cannot be prepared before the host knows how many tokens its rows hold."""
+        return any(bound.needs_host_lengths for bound in self._attentions)
 
     def close(self) -> None:
         """Free the backends' buffers."""

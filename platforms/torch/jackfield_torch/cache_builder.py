@@ -87,8 +87,13 @@ class CacheBuilder:
         )
         layout = self._layouts[cache_group.index]
         attention = served.backend.create(cache_group, layout, limits)
-        capture = served.backend.capture
-        return BoundAttention(attention, cache_group.index, served.layers, capture)
+        return BoundAttention(
+            attention,
+            cache_group.index,
+            served.layers,
+            served.backend.capture,
+            served.backend.needs_host_lengths,
+        )
 
     def _num_kv_heads(self, group: CacheGroup) -> int:
         return settings.heads_of_rank(group.num_kv_heads, self._context.num_ranks)

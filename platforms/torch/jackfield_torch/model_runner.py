@@ -67,6 +67,11 @@ class ModelRunner:
         if self._attention.can_capture:
             self._replays.capture(sizes, self._padding)
 
+    @property
+    def needs_host_lengths(self) -> bool:
+        """True where `begin` needs the results of all steps with drafts before it."""
+        return self._attention.needs_host_lengths
+
     @torch.inference_mode()
     def begin(self, plan: StepPlan, slot: Slot) -> OpenStep:
         """Apply the plan and start the forward pass."""

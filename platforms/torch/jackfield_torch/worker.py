@@ -53,6 +53,7 @@ class TorchWorker(Worker):
         self._builder = CacheBuilder(context, self._torch_device)
         self._runner: ModelRunner | None = None
         self._results: StagingRing | None = None
+        self._unconfirmed: deque[StepFuture] = deque()  # of steps with drafts, until they resolve
         self._steps: deque[_Step] = deque()  # whose tokens are not drawn, in order of submission
 
     def load(self) -> WorkerReport:
@@ -158,6 +159,7 @@ class TorchWorker(Worker):
         for step in self._steps:
             step.future.cancel()
         self._steps.clear()
+        self._unconfirmed.clear()
         if self._results is not None:
             self._results.close()  # the device still works on what was started
         if self._runner is not None:
@@ -181,12 +183,20 @@ class TorchWorker(Worker):
         while self._steps:
             step = self._steps[0]
             if step.opened is None:
+                self._await_drafts(self._runner.needs_host_lengths)
                 step.opened = self._runner.begin(step.plan, self._results.take())
             if step.plan.awaits_late and step.late is None:
                 return
             self._steps.popleft()
+            if step.plan.drafts:
+                self._unconfirmed.append(step.future)
             step.opened.slot.finish = step.future.resolve
             step.future.start(self._runner.finish(step.opened, step.late or LateInputs()))
+
+    def _await_drafts(self, needs_results: bool) -> None:
+        """Forget steps with drafts that are resolved. Backends that plan by exact lengths wait for the others."""
+        while self._unconfirmed and (needs_results or self._unconfirmed[0].done()):
+            self._unconfirmed.popleft().resolve()
 
 
 class _Schemes:

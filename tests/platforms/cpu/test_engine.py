@@ -29,6 +29,7 @@ SCHEDULES = {
     "one step in flight": {"executor.depth": 1},
     "three steps in flight": {"executor.depth": 3},
     "large blocks": {"cache.block_size": 32},
+    "drafts": {"select.speculator": "ngram", "speculation.num_tokens": 3, "executor.depth": 3},
     "two attention backends over one cache": {
         "select.attention": [
             {"match": {"layer": 0}, "use": "torch_sdpa"},

@@ -64,6 +64,14 @@ def test_replayed_steps_give_what_eager_ones_give(model, captures, depth):
     assert {1, 2, 4, 6} >= set(captures) >= {1, 2, 6}
 
 
+def test_drafts_are_confirmed_late(tiny_llama):
+    drafts = {"select.speculator": "ngram", "speculation.num_tokens": 3, "executor.depth": 3}
+
+    late = answers(tiny_llama, LATE, **{"select.platform": "late", **drafts})
+
+    assert late == answers(tiny_llama, **{"select.platform": "cpu"})
+
+
 def test_results_come_late_from_another_process(tiny_llama):
     settings = {"select.platform": "late", "select.executor": "multiprocess"}
 
