@@ -103,7 +103,7 @@ class LlguidanceState(GrammarState):
 
     def fill(self, mask: memoryview) -> None:
         """Set the bits of what may come next."""
-        found = self._matcher.compute_bitmask()
+        found = self._matcher.compute_bitmask()[: mask.nbytes]  # it may end with a word too many
         mask[: len(found)] = found
 
 

@@ -63,3 +63,12 @@ def test_equal_schemas_are_compiled_once(compiler):
     first = compiler.compile(Structured.of({"json": SCHEMA}))
 
     assert compiler.compile(Structured.of({"json": SCHEMA})) is first
+
+
+def test_a_vocabulary_of_whole_words_fills_its_mask_and_no_more():
+    card = load_plugin("jackfield.structured_output", "llguidance")
+    vocabulary = Vocabulary(tokenizer=ByteTokenizer(), size=288, end_token_ids=(END_TOKEN_ID,))
+    mask = memoryview(bytearray(288 // 8))
+    card.create(vocabulary, EngineConfig()).compile(Structured("regex", "a")).start().fill(mask)
+
+    assert [token for token in range(288) if mask[token // 8] >> token % 8 & 1] == [ord("a")]
