@@ -42,6 +42,17 @@ class BenchCommand(Command):
             metavar="MODEL",
             help="of this model; default: one trained on Python's manual",
         )
+        gpu = _benchmark(
+            kinds,
+            "gpu",
+            "an accelerator on two shapes with random weights, beside vLLM",
+            takes_model=False,
+        )
+        add_settings_arguments(gpu)
+        gpu.add_argument(
+            "--shape", action="append", help="one of the shapes; several times for more"
+        )
+        gpu.add_argument("--work", action="append", help="one line of the report; likewise")
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Measure and print the report."""
@@ -49,6 +60,7 @@ class BenchCommand(Command):
             "latency": _model_figures,
             "throughput": _model_figures,
             "startup": _startup_figures,
+            "gpu": _accelerator_figures,
             "scheduler": _scheduler_figures,
         }
         figures = runs[arguments.benchmark](arguments)
@@ -100,6 +112,12 @@ def _startup_figures(arguments: argparse.Namespace) -> dict[str, Any]:
 
     words = settings_words(arguments)
     return _collect([measure_startup(words) for _ in range(arguments.repeats)])
+
+
+def _accelerator_figures(arguments: argparse.Namespace) -> dict[str, Any]:
+    from jackfield.cli.benchmarks.accelerator_report import measure_shapes
+
+    return measure_shapes(arguments)
 
 
 def _scheduler_figures(arguments: argparse.Namespace) -> dict[str, Any]:

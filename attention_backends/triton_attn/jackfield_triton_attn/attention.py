@@ -1,0 +1,115 @@
+"""Attention over the paged cache of one group: which kernel runs for the rows of a step, with which tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jackfield_torch.interfaces.attention import (
+    AttentionBatch,
+    AttentionLimits,
+    GroupAttention,
+    LayerAttention,
+    LayerCache,
+)
+from jackfield_torch.kernels.launch import launch_options, next_power_of_two
+from jackfield_triton_attn.decode import decode
+from jackfield_triton_attn.prefill import prefill
+from jackfield_triton_attn.tiles import decode_tiles, num_splits, prefill_tiles
+
+
+class TritonAttention(GroupAttention):
+    """Rows with one query go to one kernel, the others to a second one; both skip what is not theirs.
+
+    Nothing is computed on the host but grid sizes, which depend on the numbers of rows and tokens alone, so that a
+    graph of a step whose rows have one query each serves every step of as many rows.
+    """
+
+    def __init__(self, limits: AttentionLimits) -> None:
+        self._limits = limits
+        self._group = limits.num_heads // limits.num_kv_heads
+        self._head_padded = max(16, next_power_of_two(limits.head_size))
+        head_bytes = self._head_padded * limits.dtype.itemsize
+        self._decode_tiles = decode_tiles(self._group, head_bytes)
+        self._prefill_tiles = prefill_tiles(self._group, head_bytes)
+        self._precision = "ieee" if limits.dtype == torch.float32 else "tf32"
+        self._options = launch_options(limits.device)
+        parts = max(
+            rows * num_splits(rows, limits.num_kv_heads, limits.max_length)
+            for rows in range(1, limits.max_rows + 1)
+        )
+        places = parts * limits.num_heads
+        empty: dict[str, Any] = {"dtype": torch.float32, "device": limits.device}
+        self._parts = torch.empty(places * limits.head_size, **empty)
+        self._sums = torch.empty(places * 2, **empty)
+        self._counters = torch.zeros(
+            limits.max_rows * limits.num_kv_heads, dtype=torch.int32, device=limits.device
+        )
+        self._batch: AttentionBatch | None = None
+        self._has_single = self._has_several = False
+
+    def prepare(self, batch: AttentionBatch) -> None:
+        """Note which kernels have rows to serve."""
+        self._batch = batch
+        longest, shortest = max(batch.query_lengths), min(batch.query_lengths)
+        self._has_single, self._has_several = shortest == 1, longest > 1
+
+    def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
+        """As the interface says."""
+        assert self._batch is not None, "prepare() comes first"
+        o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
+        if self._has_several or (self._has_single and not layer.causal):
+            self._prefill(q_TNH, cache, layer, o_TNH)
+        if self._has_single and layer.causal:
+            self._decode(q_TNH, cache, layer, o_TNH)
+        return o_TNH
+
+    def close(self) -> None:
+        """Drop the buffers."""
+        self._batch = None
+        self._parts = self._sums = self._counters = torch.empty(0)
+
+    def _decode(self, q: Tensor, cache: LayerCache, layer: LayerAttention, o: Tensor) -> None:
+        batch, limits = self._batch, self._limits
+        assert batch is not None
+        num_rows = len(batch.lengths_R)
+        splits = num_splits(num_rows, limits.num_kv_heads, limits.max_length)
+        tiles = self._decode_tiles
+        decode[(num_rows, limits.num_kv_heads, splits)](
+            q, cache.key_BSHD, cache.value_BSHD, o, self._parts, self._sums, self._counters,
+            batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, _sinks(layer, q), layer.scale,
+            layer.window or 0, layer.soft_cap or 0.0, splits, q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
+            *cache.key_BSHD.stride()[:3], *cache.value_BSHD.stride()[:3],
+            GROUP=self._group, GROUP_PADDED=tiles.lines,
+            HEAD=limits.head_size, HEAD_PADDED=self._head_padded, TILE=tiles.keys,
+            BLOCK_SIZE=cache.key_BSHD.shape[1], HAS_WINDOW=layer.window is not None,
+            HAS_CAP=layer.soft_cap is not None, SINKS=layer.sinks_N is not None, PRECISION=self._precision,
+            STAGES=tiles.stages, num_warps=tiles.warps, **self._options,
+        )  # fmt: skip
+
+    def _prefill(self, q: Tensor, cache: LayerCache, layer: LayerAttention, o: Tensor) -> None:
+        batch, limits = self._batch, self._limits
+        assert batch is not None
+        num_rows = len(batch.lengths_R)
+        tiles = self._prefill_tiles
+        queries = tiles.lines // self._group
+        num_tiles = q.shape[0] // queries + num_rows
+        prefill[(num_tiles, limits.num_kv_heads)](
+            q, cache.key_BSHD, cache.value_BSHD, o,
+            batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, _sinks(layer, q), layer.scale,
+            layer.window or 0, layer.soft_cap or 0.0, num_rows,
+            q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
+            *cache.key_BSHD.stride()[:3], *cache.value_BSHD.stride()[:3],
+            GROUP=self._group, HEAD=limits.head_size, HEAD_PADDED=self._head_padded, QUERIES=queries,
+            LINES=tiles.lines, TILE=tiles.keys, BLOCK_SIZE=cache.key_BSHD.shape[1],
+            CAUSAL=layer.causal, HAS_WINDOW=layer.window is not None, HAS_CAP=layer.soft_cap is not None,
+            SINKS=layer.sinks_N is not None, SKIP_SINGLE=self._has_single and layer.causal,
+            PRECISION=self._precision, STAGES=tiles.stages,
+            num_warps=tiles.warps, **self._options,
+        )  # fmt: skip
+
+
+def _sinks(layer: LayerAttention, q: Tensor) -> Tensor:
+    return q if layer.sinks_N is None else layer.sinks_N

@@ -1,0 +1,72 @@
+"""The card of the Triton attention backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
+from jackfield.decision import Reason
+from jackfield.interfaces.card import Facts
+from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
+
+if TYPE_CHECKING:
+    from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
+
+_DTYPES = ("float32", "bfloat16", "float16")
+_DEVICES = ("cuda",)  # torch's word for AMD's devices too
+_MOST_ELEMENTS = 256  # of a head
+
+
+class TritonAttnBackend(AttentionBackend):
+    """Kernels of our own over the paged cache: any block size, grouped heads, windows, soft caps and sinks."""
+
+    features = frozenset(
+        {"attention.window", "attention.soft_cap", "attention.sinks", "attention.non_causal"}
+    )
+    layouts = LayoutSupport(orders=("KBSHD", "KBHSD", "BKSHD"), dtypes=_DTYPES)
+    capture = "uniform"
+    needs_host_lengths = False
+
+    facts_last = False  # a variable decides whether kernels run on the host
+
+    def probe(self) -> Facts:
+        """Which Triton is installed, without importing it."""
+        if importlib.util.find_spec("triton") is None:
+            return {"triton": "", "interpreted": False}
+        is_interpreted = (
+            os.environ.get("TRITON_INTERPRET") == "1"
+        )  # runs kernels on the host, for tests
+        return {"triton": metadata.version("triton"), "interpreted": is_interpreted}
+
+    def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
+        """Refuses hosts, an absent Triton, mixed dtypes and very large heads."""
+        reasons = []
+        if need.device not in _DEVICES and not facts.get("interpreted"):
+            reasons.append(
+                Reason(
+                    "device",
+                    f"needs an accelerator, not {need.device}",
+                    "set select.attention to torch_sdpa",
+                )
+            )
+        if not facts.get("triton"):
+            reasons.append(Reason("triton", "triton is not installed", "pip install triton"))
+        wrong = {need.dtype, need.cache_dtype}.difference(_DTYPES)
+        if wrong:
+            text = f"computes in {', '.join(_DTYPES)}, not in {', '.join(sorted(wrong))}"
+            reasons.append(Reason("dtype", text, "set model.dtype or cache.dtype to one of them"))
+        if need.head_size > _MOST_ELEMENTS:
+            text = f"heads of {need.head_size} elements do not fit into its tiles; at most {_MOST_ELEMENTS}"
+            reasons.append(Reason("head_size", text, "set select.attention to torch_sdpa"))
+        return tuple(reasons)
+
+    def create(
+        self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
+    ) -> GroupAttention:
+        """The object that attends for one cache group."""
+        from jackfield_triton_attn.attention import TritonAttention
+
+        return TritonAttention(limits)

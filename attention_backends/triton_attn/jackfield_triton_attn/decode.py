@@ -1,0 +1,136 @@
+"""Attention of rows with one query: the context is split among programs, and the last of a row adds up their parts.
+
+Flash decoding (Dao et al. 2023) with the heads of a group packed into one tile. Scores are kept in base 2.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from jackfield_torch.kernels.launch import begin, wait_for_inputs
+
+
+@triton.jit
+def capped(scores, cap):
+    """cap * tanh(scores / cap) of scores in base e."""
+    return cap * (1.0 - 2.0 / (1.0 + tl.exp(2.0 * scores / cap)))
+
+
+@triton.jit(do_not_specialize=["window"])
+def decode(
+    q_ptr, key_ptr, value_ptr, o_ptr, part_ptr, sums_ptr, counters_ptr, starts_ptr, lengths_ptr,
+    blocks_ptr, sinks_ptr, scale, window, cap, num_splits, q_stride, q_head_stride, o_stride, blocks_stride,
+    key_block, key_slot, key_head, value_block, value_slot, value_head,
+    GROUP: tl.constexpr, GROUP_PADDED: tl.constexpr, HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr,
+    TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, HAS_WINDOW: tl.constexpr,
+    HAS_CAP: tl.constexpr, SINKS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
+    DEPENDENT: tl.constexpr,
+):  # fmt: skip
+    """One row, one kv head, one split of its context."""
+    begin(DEPENDENT)
+    row, kv_head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    num_kv_heads = tl.num_programs(1)
+    wait_for_inputs(DEPENDENT)
+    token = tl.load(starts_ptr + row)
+    if tl.load(starts_ptr + row + 1) - token != 1:
+        return
+    length = tl.load(lengths_ptr + row)
+    first = 0
+    if HAS_WINDOW:
+        first = tl.maximum(length - window, 0) // TILE * TILE
+    tiles = tl.cdiv(length - first, TILE)
+    tiles_of_split = tl.cdiv(tiles, num_splits)
+    used_splits = tl.cdiv(tiles, tiles_of_split)
+    if split >= used_splits:
+        return
+    low = first + split * tiles_of_split * TILE
+    high = tl.minimum(low + tiles_of_split * TILE, length)
+
+    member = tl.arange(0, GROUP_PADDED)
+    element = tl.arange(0, HEAD_PADDED)
+    lane = tl.arange(0, TILE)
+    head = kv_head * GROUP + member
+    inside = (member < GROUP)[:, None] & (element < HEAD)[None, :]
+    token = token.to(tl.int64)
+    q = tl.load(
+        q_ptr + token * q_stride + head[:, None] * q_head_stride + element[None, :],
+        mask=inside, other=0.0,
+    )  # fmt: skip
+    table = blocks_ptr + row.to(tl.int64) * blocks_stride
+    peak = tl.full([GROUP_PADDED], float("-inf"), tl.float32)
+    total = tl.zeros([GROUP_PADDED], tl.float32)
+    o = tl.zeros([GROUP_PADDED, HEAD_PADDED], tl.float32)
+    for start in tl.range(low, high, TILE, num_stages=STAGES):
+        position = start + lane
+        seen = position < length
+        if HAS_WINDOW:
+            seen = seen & (position >= length - window)
+        block = tl.load(table + position // BLOCK_SIZE, mask=seen, other=0).to(tl.int64)
+        slot = position % BLOCK_SIZE
+        readable = seen[None, :] & (element < HEAD)[:, None]
+        key = tl.load(
+            key_ptr + (block * key_block + slot * key_slot + kv_head * key_head)[None, :] + element[:, None],
+            mask=readable, other=0.0,
+        ).to(q.dtype)  # fmt: skip
+        scores = tl.dot(q, key, input_precision=PRECISION) * scale
+        if HAS_CAP:
+            scores = capped(scores, cap)
+        scores = tl.where(seen[None, :], scores * 1.4426950408889634, float("-inf"))
+        new_peak = tl.maximum(peak, tl.max(scores, 1))
+        safe_peak = tl.where(new_peak == float("-inf"), 0.0, new_peak)
+        fade = tl.exp2(peak - safe_peak)
+        weights = tl.exp2(scores - safe_peak[:, None])
+        total = total * fade + tl.sum(weights, 1)
+        readable = seen[:, None] & (element < HEAD)[None, :]
+        value = tl.load(
+            value_ptr + (block * value_block + slot * value_slot + kv_head * value_head)[:, None] + element[None, :],
+            mask=readable, other=0.0,
+        ).to(q.dtype)  # fmt: skip
+        o = o * fade[:, None] + tl.dot(weights.to(q.dtype), value, input_precision=PRECISION)
+        peak = new_peak
+
+    heads = num_kv_heads * GROUP
+    if used_splits > 1:
+        # this split's part, then its turn in the queue; whoever is last adds all up
+        place = (row.to(tl.int64) * heads + head) * num_splits + split
+        tl.store(part_ptr + place[:, None] * HEAD + element[None, :], o, mask=inside)
+        tl.store(sums_ptr + place * 2, peak, mask=member < GROUP)
+        tl.store(sums_ptr + place * 2 + 1, total, mask=member < GROUP)
+        tl.debug_barrier()
+        counter = counters_ptr + row * num_kv_heads + kv_head
+        arrived = tl.atomic_add(counter, 1, sem="acq_rel", scope="gpu")
+        tl.debug_barrier()
+        if arrived != used_splits - 1:
+            return
+        tl.store(counter, 0)
+        peak = tl.full([GROUP_PADDED], float("-inf"), tl.float32)
+        total = tl.zeros([GROUP_PADDED], tl.float32)
+        o = tl.zeros([GROUP_PADDED, HEAD_PADDED], tl.float32)
+        for other in range(used_splits):
+            place = (row.to(tl.int64) * heads + head) * num_splits + other
+            other_peak = tl.load(
+                sums_ptr + place * 2, mask=member < GROUP, other=0.0, cache_modifier=".cg"
+            )
+            other_total = tl.load(
+                sums_ptr + place * 2 + 1, mask=member < GROUP, other=0.0, cache_modifier=".cg"
+            )
+            part = tl.load(
+                part_ptr + place[:, None] * HEAD + element[None, :],
+                mask=inside, other=0.0, cache_modifier=".cg",
+            )  # fmt: skip
+            new_peak = tl.maximum(peak, other_peak)
+            safe_peak = tl.where(new_peak == float("-inf"), 0.0, new_peak)
+            fade, other_fade = tl.exp2(peak - safe_peak), tl.exp2(other_peak - safe_peak)
+            total = total * fade + other_total * other_fade
+            o = o * fade[:, None] + part * other_fade[:, None]
+            peak = new_peak
+    if SINKS:
+        sink = tl.load(sinks_ptr + head, mask=member < GROUP, other=0.0) * 1.4426950408889634
+        new_peak = tl.maximum(peak, sink)
+        fade = tl.exp2(peak - new_peak)
+        total = total * fade + tl.exp2(sink - new_peak)
+        o = o * fade[:, None]
+    o = o / total[:, None]
+    target = o_ptr + token * o_stride + head[:, None] * HEAD + element[None, :]
+    tl.store(target, o.to(o_ptr.dtype.element_ty), mask=inside)

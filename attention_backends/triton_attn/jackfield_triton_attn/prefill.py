@@ -1,0 +1,162 @@
+"""Attention of rows with several queries: tiles of queries times the heads of a group, over the row's context.
+
+FlashAttention-2 (Dao 2023) over a paged cache. Scores are kept in base 2.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from jackfield_torch.kernels.launch import begin, wait_for_inputs
+from jackfield_triton_attn.decode import capped
+
+
+@triton.jit
+def _row_of_tile(starts_ptr, num_rows, tile, QUERIES: tl.constexpr):
+    """The row that owns a tile: row r owns the tiles from starts[r] // QUERIES + r on."""
+    low, high = 0, num_rows
+    while low < high:
+        middle = (low + high) // 2
+        if tl.load(starts_ptr + middle) // QUERIES + middle <= tile:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1
+
+
+@triton.jit
+def _attend_tiles(
+    o, peak, total, q, key_ptr, value_ptr, table, kv_head, position_of_query, length, low, high, scale, window, cap,
+    key_block, key_slot, key_head, value_block, value_slot, value_head,
+    HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr, TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr,
+    MASKED: tl.constexpr, CAUSAL: tl.constexpr, HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr,
+    PRECISION: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """Adds the keys of positions `low` to `high` to the running softmax."""
+    element = tl.arange(0, HEAD_PADDED)
+    lane = tl.arange(0, TILE)
+    for start in tl.range(low, high, TILE, num_stages=STAGES):
+        position = start + lane
+        if MASKED:
+            exists = position < length
+            block = tl.load(table + position // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
+        else:
+            block = tl.load(table + position // BLOCK_SIZE).to(tl.int64)
+        slot = position % BLOCK_SIZE
+        keys = (
+            key_ptr
+            + (block * key_block + slot * key_slot + kv_head * key_head)[None, :]
+            + element[:, None]
+        )
+        values = (
+            value_ptr + (block * value_block + slot * value_slot + kv_head * value_head)[:, None]
+        )
+        values = values + element[None, :]
+        if MASKED:
+            if HAS_WINDOW:  # what lies behind the window of all queries may hold anything
+                exists = exists & (position > tl.min(position_of_query, 0) - window)
+            key = tl.load(keys, mask=exists[None, :] & (element < HEAD)[:, None], other=0.0)
+            value = tl.load(values, mask=exists[:, None] & (element < HEAD)[None, :], other=0.0)
+        elif HEAD == HEAD_PADDED:
+            key, value = tl.load(keys), tl.load(values)
+        else:
+            key = tl.load(keys, mask=(element < HEAD)[:, None], other=0.0)
+            value = tl.load(values, mask=(element < HEAD)[None, :], other=0.0)
+        scores = tl.dot(q, key.to(q.dtype), input_precision=PRECISION)
+        if HAS_CAP:
+            scores = capped(scores * scale, cap) * 1.4426950408889634
+        else:
+            scores = scores * (scale * 1.4426950408889634)
+        if MASKED:
+            seen = exists[None, :]
+            if CAUSAL:
+                seen = seen & (position[None, :] <= position_of_query[:, None])
+            if HAS_WINDOW:
+                seen = seen & (position[None, :] > position_of_query[:, None] - window)
+            scores = tl.where(seen, scores, float("-inf"))
+        new_peak = tl.maximum(peak, tl.max(scores, 1))
+        safe_peak = new_peak
+        if MASKED:
+            safe_peak = tl.where(new_peak == float("-inf"), 0.0, new_peak)
+        fade = tl.exp2(peak - safe_peak)
+        weights = tl.exp2(scores - safe_peak[:, None])
+        total = total * fade + tl.sum(weights, 1)
+        o = o * fade[:, None]
+        o = tl.dot(weights.to(q.dtype), value.to(q.dtype), o, input_precision=PRECISION)
+        peak = new_peak
+    return o, peak, total
+
+
+@triton.jit(do_not_specialize=["window", "num_rows"])
+def prefill(
+    q_ptr, key_ptr, value_ptr, o_ptr, starts_ptr, lengths_ptr, blocks_ptr, sinks_ptr,
+    scale, window, cap, num_rows, q_stride, q_head_stride, o_stride, blocks_stride,
+    key_block, key_slot, key_head, value_block, value_slot, value_head,
+    GROUP: tl.constexpr, HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr, QUERIES: tl.constexpr,
+    LINES: tl.constexpr, TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, CAUSAL: tl.constexpr,
+    HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr, SINKS: tl.constexpr, SKIP_SINGLE: tl.constexpr,
+    PRECISION: tl.constexpr, STAGES: tl.constexpr, DEPENDENT: tl.constexpr,
+):  # fmt: skip
+    """QUERIES queries of one row times the GROUP heads of a kv head, in LINES lines."""
+    begin(DEPENDENT)
+    # long rows first: the tiles with the most keys are the last ones of a row
+    tile, kv_head = tl.num_programs(0) - 1 - tl.program_id(0), tl.program_id(1)
+    wait_for_inputs(DEPENDENT)
+    row = _row_of_tile(starts_ptr, num_rows, tile, QUERIES)
+    start_of_row = tl.load(starts_ptr + row)
+    num_queries = tl.load(starts_ptr + row + 1) - start_of_row
+    first_query = (tile - (start_of_row // QUERIES + row)) * QUERIES
+    if first_query >= num_queries:
+        return
+    if SKIP_SINGLE:
+        if num_queries == 1:
+            return
+    length = tl.load(lengths_ptr + row)
+    line = tl.arange(0, LINES)
+    element = tl.arange(0, HEAD_PADDED)
+    query = first_query + line // GROUP
+    head = kv_head * GROUP + line % GROUP
+    is_line = (line < QUERIES * GROUP) & (query < num_queries)
+    inside = is_line[:, None] & (element < HEAD)[None, :]
+    token = (start_of_row + query).to(tl.int64)
+    q = tl.load(
+        q_ptr + token[:, None] * q_stride + head[:, None] * q_head_stride + element[None, :],
+        mask=inside, other=0.0,
+    )  # fmt: skip
+    context = length - num_queries  # tokens before the queries of this step
+    position_of_query = context + tl.minimum(query, num_queries - 1)
+    last_query = tl.minimum(first_query + QUERIES, num_queries) - 1
+    high = length
+    full = length // TILE * TILE  # keys below it are seen by all queries without a mask
+    if CAUSAL:
+        high = context + last_query + 1
+        full = (context + first_query + 1) // TILE * TILE
+    low = 0
+    if HAS_WINDOW:
+        low = tl.maximum(context + first_query + 1 - window, 0) // TILE * TILE
+        full = low
+    table = blocks_ptr + row.to(tl.int64) * blocks_stride
+    peak = tl.full([LINES], float("-inf"), tl.float32)
+    total = tl.zeros([LINES], tl.float32)
+    o = tl.zeros([LINES, HEAD_PADDED], tl.float32)
+    if not HAS_WINDOW:
+        o, peak, total = _attend_tiles(
+            o, peak, total, q, key_ptr, value_ptr, table, kv_head, position_of_query, length, low, full, scale, window, cap,
+            key_block, key_slot, key_head, value_block, value_slot, value_head,
+            HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, False, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
+        )  # fmt: skip
+    o, peak, total = _attend_tiles(
+        o, peak, total, q, key_ptr, value_ptr, table, kv_head, position_of_query, length, full, high, scale, window, cap,
+        key_block, key_slot, key_head, value_block, value_slot, value_head,
+        HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, True, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
+    )  # fmt: skip
+    if SINKS:
+        sink = tl.load(sinks_ptr + head) * 1.4426950408889634
+        new_peak = tl.maximum(peak, sink)
+        fade = tl.exp2(peak - new_peak)
+        total = total * fade + tl.exp2(sink - new_peak)
+        o = o * fade[:, None]
+    o = o / total[:, None]
+    target = o_ptr + token[:, None] * o_stride + head[:, None] * HEAD + element[None, :]
+    tl.store(target, o.to(o_ptr.dtype.element_ty), mask=inside)

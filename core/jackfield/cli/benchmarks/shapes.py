@@ -1,0 +1,128 @@
+"""The two shapes that accelerators are measured on, what they cost at least, and what vLLM needed for the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+READ_BYTES_PER_S = 4.66e12  # measured on an H200: 8 GiB, a sum
+FLOP_PER_S = 700e12  # bfloat16 matrix product of libraries on the same card
+_ITEMSIZE = 2  # bytes, bfloat16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A dense decoder with grouped heads and a gated feed-forward block."""
+
+    name: str
+    architecture: str
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_size: int
+    feed_forward_size: int
+    vocab_size: int
+    extra: Mapping[str, Any]  # of config.json
+    peer: Mapping[str, float]  # vLLM 0.23.0 on one H200: milliseconds, tokens a second
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The content of config.json."""
+        return {
+            "architectures": [self.architecture],
+            "hidden_size": self.hidden_size,
+            "num_hidden_layers": self.num_layers,
+            "num_attention_heads": self.num_heads,
+            "num_key_value_heads": self.num_kv_heads,
+            "head_dim": self.head_size,
+            "intermediate_size": self.feed_forward_size,
+            "vocab_size": self.vocab_size,
+            "hidden_act": "silu",
+            "initializer_range": 0.02,
+            "dtype": "bfloat16",
+            **self.extra,
+        }
+
+    @property
+    def cache_bytes(self) -> int:
+        """Of one token: keys and values of all layers."""
+        return 2 * self.num_layers * self.num_kv_heads * self.head_size * _ITEMSIZE
+
+    def step_floor_s(self, num_tokens: int, num_logits: int, context: float) -> float:
+        """The least seconds of a step: weights are read once, and `context` tokens of the cache in all.
+
+        A matrix takes as long as its bytes or its operations do, whichever is more.
+        """
+        matrices = [
+            (size, num_tokens) for size in self._matrix_sizes() for _ in range(self.num_layers)
+        ]
+        matrices.append((self.hidden_size * self.vocab_size, num_logits))
+        products = sum(
+            max(_ITEMSIZE * size / READ_BYTES_PER_S, 2 * size * count / FLOP_PER_S)
+            for size, count in matrices
+        )
+        return products + context * self.cache_bytes / READ_BYTES_PER_S
+
+    def prompt_attention_s(self, num_tokens: int) -> float:
+        """The least seconds of attention of one prompt over itself."""
+        flop = 2 * num_tokens**2 * self.num_heads * self.head_size * self.num_layers
+        return flop / FLOP_PER_S
+
+    def _matrix_sizes(self) -> Sequence[int]:
+        heads = self.num_heads * self.head_size
+        qkv = self.hidden_size * (self.num_heads + 2 * self.num_kv_heads) * self.head_size
+        up = self.hidden_size * self.feed_forward_size
+        return qkv, heads * self.hidden_size, 2 * up, up
+
+
+QWEN3_0_6B = Shape(
+    name="qwen3-0.6b",
+    architecture="Qwen3ForCausalLM",
+    hidden_size=1024,
+    num_layers=28,
+    num_heads=16,
+    num_kv_heads=8,
+    head_size=128,
+    feed_forward_size=3072,
+    vocab_size=151_936,
+    extra={
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1_000_000.0,
+        "max_position_embeddings": 40_960,
+        "tie_word_embeddings": True,
+    },
+    peer={
+        "decode_bs1": 1.71,
+        "ttft_4k": 21.2,
+        "decode_bs32": 2.33,
+        "decode_bs128": 3.77,
+        "offline": 23_857.0,
+    },
+)
+LLAMA_3_1_8B = Shape(
+    name="llama-3.1-8b",
+    architecture="LlamaForCausalLM",
+    hidden_size=4096,
+    num_layers=32,
+    num_heads=32,
+    num_kv_heads=8,
+    head_size=128,
+    feed_forward_size=14_336,
+    vocab_size=128_256,
+    extra={
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 500_000.0,
+        "max_position_embeddings": 131_072,
+        "tie_word_embeddings": False,
+    },
+    peer={
+        "decode_bs1": 4.85,
+        "ttft_4k": 98.6,
+        "decode_bs32": 5.46,
+        "decode_bs128": 7.28,
+        "offline": 10_128.0,
+    },
+)
+SHAPES = {shape.name: shape for shape in (QWEN3_0_6B, LLAMA_3_1_8B)}

@@ -1,0 +1,64 @@
+"""What the card's memory is for, planned before the weights are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jackfield.config import CacheSettings, EngineConfig
+from jackfield.errors import OutOfMemoryError
+from jackfield.model_spec import ModelSpec
+
+_LIBRARIES = 512 << 20  # bytes: workspaces of cuBLAS, modules of kernels
+_A_GRAPH = 8 << 20  # bytes of a recorded step's kernels and nodes
+_MIB = 1 << 20
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryPlan:
+    """Predictions in bytes, of one card."""
+
+    step_bytes: int  # activations and logits of the largest step
+    graph_bytes: int  # of all recorded steps together
+    free_bytes: int = 0  # seen after the weights were loaded
+    cache: int = 0  # what was given to the cache
+
+    def cache_bytes(self, settings: CacheSettings, free_bytes: int, useful_bytes: int) -> int:
+        """What the cache may take. Raises OutOfMemoryError where steps leave nothing."""
+        self.free_bytes = free_bytes
+        left = free_bytes - self.step_bytes - self.graph_bytes - _LIBRARIES
+        if settings.memory_bytes is not None:
+            self.cache = settings.memory_bytes
+            return self.cache
+        if left <= 0:
+            raise OutOfMemoryError(
+                f"{free_bytes / _MIB:.0f} MiB of the card are free after the weights were loaded, and its largest step takes "
+                f"{(self.step_bytes + self.graph_bytes + _LIBRARIES) / _MIB:.0f} MiB. Lower scheduler.max_step_tokens and "
+                "scheduler.max_rows, quantize the weights, or free memory of the card"
+            )
+        self.cache = min(int(left * settings.memory_fraction), useful_bytes)
+        return self.cache
+
+    def details(self) -> dict[str, str]:
+        """For `explain` and logs."""
+        return {
+            "memory": f"step {self.step_bytes / _MIB:.0f} MiB, graphs {self.graph_bytes / _MIB:.0f} MiB, "
+            f"libraries {_LIBRARIES / _MIB:.0f} MiB, cache {self.cache / _MIB:.0f} MiB of {self.free_bytes / _MIB:.0f} MiB "
+            "that were free after loading"
+        }
+
+
+def plan_memory(
+    spec: ModelSpec, config: EngineConfig, itemsize: int, num_graphs: int
+) -> MemoryPlan:
+    """From the shapes of the model: what the widest layer holds at once, and the logits in float32 with one copy."""
+    tokens, rows = config.scheduler.max_step_tokens, config.scheduler.max_rows
+    widths = []
+    for layer in spec.layers:
+        mixer, feed_forward = layer.mixer, layer.feed_forward
+        heads = 2 * mixer.num_heads + 2 * mixer.num_kv_heads  # q, k, v and what attention gives
+        widths.append(max(heads * mixer.head_size, 3 * feed_forward.size))
+    width = 4 * spec.hidden_size + max(widths)
+    logits = rows * spec.vocab_size * (itemsize + 3 * 4)
+    return MemoryPlan(
+        step_bytes=tokens * width * itemsize + logits, graph_bytes=num_graphs * _A_GRAPH + logits
+    )

@@ -1,0 +1,1 @@
+"""Triton kernels that CUDA and ROCm share. Importing a module of this package imports triton."""

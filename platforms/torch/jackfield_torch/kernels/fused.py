@@ -1,0 +1,90 @@
+"""The fused operations of CUDA and ROCm: Triton's where they serve, torch's for the rest."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from jackfield_torch.interfaces.kernels import (
+    INVERSE_TEMPERATURE,
+    NUM_COMPUTED,
+    NUM_TOKENS,
+    SEED,
+    DrawFacts,
+    HeadFacts,
+    HeadKernel,
+    Kernels,
+    RowTensors,
+    StepTensors,
+)
+from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
+from jackfield_torch.kernels.heads import rotate_and_write
+from jackfield_torch.kernels.norm import add_rms_norm
+from jackfield_torch.kernels.sampling import draw_tokens
+from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
+
+
+class TritonKernels(Kernels):
+    """One launch each, where torch needs several."""
+
+    def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
+        """As the base says."""
+        update_words(rows.words_W, updates_U2)
+
+    def prepare_step(self, rows: RowTensors, step: StepTensors) -> None:
+        """One launch a cache group; torch's operations where positions begin elsewhere (dynamic ropes)."""
+        if rows.has_first_positions:
+            super().prepare_step(rows, step)
+            return
+        for index, (table, block_ids, slots) in enumerate(
+            zip(rows.block_ids, step.block_ids, step.slots, strict=True)
+        ):
+            prepare_rows(
+                rows.records_RC,
+                rows.token_ids_RL,
+                table,
+                (NUM_TOKENS, NUM_COMPUTED),
+                rows.block_size,
+                rows_S=step.rows_R,
+                counts_S=step.counts_R,
+                query_starts_S1=step.query_starts_R1,
+                token_ids_T=step.token_ids_T,
+                positions_T=step.positions_T,
+                lengths_S=step.lengths_R,
+                block_ids_SB=block_ids,
+                slots_T=slots,
+                is_first_group=index == 0,
+            )
+
+    def append_tokens(self, rows: RowTensors, rows_S: Tensor, token_ids_S: Tensor) -> None:
+        """As the base says."""
+        append_drawn(rows.records_RC, rows.token_ids_RL, NUM_TOKENS, rows_S, token_ids_S)
+
+    def sample(
+        self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts
+    ) -> Tensor:
+        """One pass over the logits where no row filters."""
+        if facts.has_filters:
+            return super().sample(logits_PV, records_PC, num_outputs_P, facts)
+        if not facts.is_random:
+            return draw_tokens(logits_PV, None, None, None)
+        inverse_P = records_PC.view(torch.float32)[:, INVERSE_TEMPERATURE]
+        return draw_tokens(logits_PV, inverse_P, records_PC[:, SEED : SEED + 2], num_outputs_P)
+
+    def add_rms_norm(
+        self, x_TE: Tensor, branch_TE: Tensor | None, weight_E: Tensor, epsilon: float
+    ) -> Tensor:
+        """As the base says."""
+        return add_rms_norm(x_TE, branch_TE, weight_E, epsilon)
+
+    def gate(self, activation: str, x_T2F: Tensor) -> Tensor:
+        """As the base says; activations that no kernel has are torch's."""
+        if activation not in ACTIVATIONS:
+            return super().gate(activation, x_T2F)
+        return gated_activation(x_T2F, activation)
+
+    def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
+        """One launch for all heads of a token."""
+        return partial(rotate_and_write, facts)

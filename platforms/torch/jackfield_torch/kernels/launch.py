@@ -1,0 +1,45 @@
+"""How kernels are launched: dependent launch, where the chip overlaps a kernel's start with the end of the one before."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+
+_HOPPER = (9, 0)  # the first NVIDIA chip with programmatic dependent launch
+
+
+@triton.jit
+def begin(DEPENDENT: tl.constexpr):
+    """Let the next kernel start its own beginning: it waits for our end before it reads what we write."""
+    if DEPENDENT:
+        gdc_launch_dependents()
+
+
+@triton.jit
+def wait_for_inputs(DEPENDENT: tl.constexpr):
+    """Wait until the kernels before this one have ended. Only constants may be read earlier."""
+    if DEPENDENT:
+        gdc_wait()
+
+
+@cache
+def launch_options(device: torch.device) -> dict[str, Any]:
+    """Keyword arguments of every launch on that device.
+
+    A kernel that is launched so calls `wait_for_inputs` before it reads or writes activations.
+    """
+    if device.type != "cuda" or torch.version.hip is not None:
+        return {"DEPENDENT": False}
+    if torch.cuda.get_device_capability(device) < _HOPPER:
+        return {"DEPENDENT": False}
+    return {"DEPENDENT": True, "launch_pdl": True}
+
+
+def next_power_of_two(number: int) -> int:
+    """The smallest power of two that is not below `number`."""
+    return 1 << max(0, number - 1).bit_length()

@@ -1,0 +1,50 @@
+"""RMS norm of the residual stream, with the branch before it added on the way (Zhang and Sennrich 2019)."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
+
+
+@triton.jit
+def _add_norm(
+    x_ptr, delta_ptr, weight_ptr, y_ptr, x_stride, delta_stride, y_stride, size, epsilon,
+    ADD: tl.constexpr, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr,
+):  # fmt: skip
+    begin(DEPENDENT)
+    token = tl.program_id(0).to(tl.int64)
+    place = tl.arange(0, BLOCK)
+    inside = place < size
+    weight = tl.load(weight_ptr + place, mask=inside, other=0.0).to(tl.float32)
+    wait_for_inputs(DEPENDENT)
+    x = tl.load(x_ptr + token * x_stride + place, mask=inside, other=0.0)
+    if ADD:
+        delta = tl.load(delta_ptr + token * delta_stride + place, mask=inside, other=0.0)
+        x = (x.to(tl.float32) + delta.to(tl.float32)).to(x.dtype)
+        tl.store(x_ptr + token * x_stride + place, x, mask=inside)
+    wide = x.to(tl.float32)
+    scale = tl.rsqrt(tl.sum(wide * wide, 0) / size + epsilon)
+    tl.store(y_ptr + token * y_stride + place, (wide * scale * weight).to(x.dtype), mask=inside)
+
+
+def add_rms_norm(x_TE: Tensor, delta_TE: Tensor | None, weight_E: Tensor, epsilon: float) -> Tensor:
+    """Adds `delta_TE`, where there is one, to `x_TE` in place, rounded to its dtype; returns the norm of the sum.
+
+    y_TE in x's dtype; sums in float32 and rounds once. The last axis must be contiguous.
+    """
+    num_tokens, size = x_TE.shape
+    y_TE = torch.empty((num_tokens, size), dtype=x_TE.dtype, device=x_TE.device)
+    if not num_tokens:
+        return y_TE
+    block = next_power_of_two(size)
+    delta = x_TE if delta_TE is None else delta_TE
+    _add_norm[(num_tokens,)](
+        x_TE, delta, weight_E, y_TE, x_TE.stride(0), delta.stride(0), y_TE.stride(0), size, epsilon,
+        ADD=delta_TE is not None, BLOCK=block, num_warps=4 if block <= 2048 else 8,
+        **launch_options(x_TE.device),
+    )  # fmt: skip
+    return y_TE

@@ -1,0 +1,11 @@
+"""The CUDA platform passes the kit of platforms, on a machine with a card."""
+
+import pytest
+
+from jackfield_testing.conformance.platform import PlatformKit
+
+pytestmark = pytest.mark.gpu
+
+
+class TestCuda(PlatformKit):
+    name = "cuda"
