@@ -13,7 +13,7 @@ from jackfield.interfaces.platform import PlatformNeed
 from jackfield.interfaces.worker import WorkerContext
 from jackfield_cuda import preferences
 from jackfield_cuda.builds import build_facts
-from jackfield_cuda.card import card_facts
+from jackfield_cuda.card import NoCard, card_facts
 from jackfield_cuda.memory import plan_memory
 from jackfield_cuda.options import CudaOptions
 from jackfield_torch import settings
@@ -35,11 +35,16 @@ class CudaPlatform(TorchPlatform):
     attention_preference = preferences.ATTENTION
 
     def probe(self) -> Facts:
-        """The first visible card through NVML, and the builds of torch and Triton; makes no CUDA context."""
-        return {**card_facts(), **build_facts()}
+        """The first visible card through NVML, and the builds of torch and Triton, or why there is no card; makes no CUDA context."""
+        try:
+            return {**card_facts(), **build_facts()}
+        except NoCard as error:
+            return {"no_card": str(error)}
 
     def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses old cards and drivers, a torch without CUDA, more ranks than cards, and what the runtime refuses."""
+        if problem := facts.get("no_card"):
+            return (Reason("device", str(problem), "or set select.platform to another one"),)
         return (*_check_build(facts), *_check_card(need, facts), *super().check(need, facts))
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:

@@ -116,7 +116,6 @@ def test_a_method_that_nothing_reads_is_refused_by_name_before_anything_is_loade
         f"quantization for {IN_LAYER_1}: none",
         "unquantized [jackfield-torch",
         "does not serve quantization.method=acme8",
-        "none of the installed ones fits (unquantized)",
         "pip install jackfield-acme8",
     ):
         assert part in str(caught.value)
@@ -138,4 +137,6 @@ def test_explain_tells_what_each_layer_is_stored_in(models, capsys):
     verdicts = {
         c["name"]: (c["verdict"], [r["code"] for r in c["reasons"]]) for c in second["candidates"]
     }
-    assert verdicts == {"unquantized": ("refused", ["feature"]), "acme8": ("chosen", [])}
+    assert verdicts.pop("acme8") == ("chosen", [])
+    assert "unquantized" in verdicts
+    assert {verdict for verdict, _ in verdicts.values()} == {"refused"}

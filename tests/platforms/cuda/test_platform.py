@@ -39,3 +39,11 @@ def test_a_driver_older_than_the_build_of_torch_is_refused():
 
 def test_more_ranks_than_cards_are_refused():
     assert any("2 ranks need as many cards" in str(reason) for reason in check({}, num_ranks=2))
+
+
+def test_a_machine_without_a_card_is_refused_with_the_reason():
+    (reason,) = CudaPlatform().check(
+        PlatformNeed(model=tiny_spec(), dtype="auto"), {"no_card": "no NVIDIA driver answers"}
+    )
+
+    assert "no NVIDIA driver answers" in str(reason)
