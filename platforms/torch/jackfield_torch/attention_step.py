@@ -79,9 +79,17 @@ class PagedAttention:
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
         """Prepare for a step, outside of any graph; there is a batch for each cache group."""
         self._slots = [batch.slots_T for batch in batches]
-        self._places = [None] * len(batches)
+        self.start_pass()
         for bound in self._attentions:
             bound.attention.prepare(batches[bound.cache_group])
+
+    def start_pass(self) -> None:
+        """Forget what a forward pass derives for its layers.
+
+        A graph is recorded after passes that only warm up: it must record how places follow from slots, not find them
+        done.
+        """
+        self._places = [None] * len(self._slots)
 
     def attend(
         self, layer: int, q_TNH: Tensor, k_TKH: Tensor | None, v_TKH: Tensor | None

@@ -134,6 +134,7 @@ class ModelRunner:
         return self._logits(self._forward(batch), batch)
 
     def _forward(self, batch: StepBatch) -> Tensor:
+        self._attention.start_pass()
         return self._decoder.forward(batch.token_ids_T, batch.positions_T, self._attention)
 
     def _logits(self, hidden_TE: Tensor, batch: StepBatch) -> Tensor:

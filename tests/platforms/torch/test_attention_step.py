@@ -1,0 +1,52 @@
+"""What a forward pass derives for its layers holds for that pass alone."""
+
+from types import SimpleNamespace
+
+import torch
+
+from jackfield.cache import CacheGroup, CacheLayout
+from jackfield.dtypes import FLOAT32
+from jackfield_torch.attention_step import BoundAttention, PagedAttention
+from jackfield_torch.interfaces.attention import AttentionBatch, GroupAttention
+from jackfield_torch.paged_cache import GroupCache
+
+HOST = torch.device("cpu")
+GROUP = CacheGroup(index=0, kind="full", layers=(0,), num_kv_heads=1, head_size=2, dtype=FLOAT32)
+MIXER = SimpleNamespace(scale=1.0, window=None, soft_cap=None, sinks=False, causal=True)
+SPEC = SimpleNamespace(layers=[SimpleNamespace(cache_of_layer=None, mixer=MIXER)])
+
+
+class NoAttention(GroupAttention):
+    def prepare(self, batch):
+        self.batch = batch
+
+    def attend(self, q_TNH, cache, layer):
+        return q_TNH
+
+
+def test_a_pass_writes_to_the_slots_as_they_are_then():
+    """As in a graph: it is recorded behind passes over the same batch, and replayed when the slots have changed."""
+    layout = CacheLayout(block_size=4, dtype=FLOAT32)
+    cache = GroupCache(GROUP, layout, 2, 1, HOST)
+    bound = BoundAttention(NoAttention(), 0, (0,), "uniform", False)
+    attention = PagedAttention(SPEC, [cache], [bound], {})
+    slots, one = torch.tensor([3]), torch.ones(1, dtype=torch.int32)
+    batch = AttentionBatch(
+        query_lengths=[1],
+        lengths=[1],
+        query_starts_R1=torch.tensor([0, 1], dtype=torch.int32),
+        lengths_R=one,
+        block_ids_RB=one.view(1, 1),
+        slots_T=slots,
+    )
+    attention.begin([batch])
+    k = torch.ones(1, 1, 2)
+    attention.attend(0, k, k, k)
+
+    slots.fill_(6)
+    attention.start_pass()
+    attention.attend(0, k, 2 * k, k)
+
+    keys = cache.layers[0].views.key_BSHD
+    assert torch.equal(keys[6 // 4, 6 % 4], 2 * k[0])
+    assert torch.equal(keys[3 // 4, 3 % 4], k[0])
