@@ -49,7 +49,8 @@ class StructuredOutput(Card):
         """Refuses forms that are not in `forms`."""
         if need.form in self.forms:
             return ()
-        return (Reason("form", f"compiles {', '.join(sorted(self.forms))}, not {need.form}"),)
+        text = f"compiles {', '.join(sorted(self.forms))}, not {need.form}"
+        return (Reason("form", text, "install a plugin that compiles it"),)
 
     @abstractmethod
     def create(self, vocabulary: Vocabulary, config: EngineConfig) -> GrammarCompiler:

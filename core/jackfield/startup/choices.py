@@ -23,7 +23,7 @@ from jackfield.discovery.loading import calling, returned
 from jackfield.discovery.lock import Lock, LockedModel
 from jackfield.discovery.lock_file import read_lock
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.errors import ConfigError, JackfieldError, PluginLoadError
+from jackfield.errors import ConfigError, JackfieldError, PluginLoadError, SelectionError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import ExecutorNeed
 from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed, RankShape
@@ -124,7 +124,17 @@ def choose_core(
     )
     chooser.attempt(lambda: chooser.choose(policy))
     chooser.attempt(lambda: _choose_speculator(chooser, config))
-    for form in _forms(chooser.registry):
+    chooser.attempt(lambda: _choose_forms(chooser, config))
+
+
+def _choose_forms(chooser: Chooser, config: EngineConfig) -> None:
+    """A plugin for each form of structured output. Nobody need want a form, so an engine starts without it.
+
+    Raises SelectionError if the settings name a plugin and no form has one.
+    """
+    errors: list[SelectionError] = []
+    forms = _forms(chooser.registry)
+    for form in forms:
         point = ChoicePoint(
             kind=STRUCTURED_OUTPUT,
             setting="structured_output",
@@ -132,7 +142,12 @@ def choose_core(
             need=StructuredOutputNeed(form=form),
             match={"form": form},
         )
-        chooser.attempt(partial(chooser.choose, point))
+        try:
+            chooser.choose(point)
+        except SelectionError as error:
+            errors.append(error)
+    if errors and len(errors) == len(forms) and config.select.get("structured_output") is not None:
+        raise errors[0]
 
 
 def _forms(registry: PluginRegistry) -> list[str]:

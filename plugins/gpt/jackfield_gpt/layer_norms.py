@@ -1,4 +1,4 @@
-"""StarCoder 2, Nemotron and Jais 2 as data: Llama's layout with layer norms."""
+"""Nemotron and Jais 2 as data: Llama's layout with layer norms."""
 
 from __future__ import annotations
 
@@ -6,46 +6,13 @@ from dataclasses import replace
 
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_config import (
-    STANDARD_MODULES,
     make_spec,
     read_feed_forward,
     read_rope,
     read_shape,
 )
-from jackfield.model_spec import Layer, ModelSpec, ModuleSource
+from jackfield.model_spec import Layer, ModelSpec
 from jackfield_gpt.parts import read_layer_norm
-
-
-def starcoder2(config: ConfigReader) -> ModelSpec:
-    """Lozhkov et al. 2024: biases all over, two matrices in the feed-forward, a window if one is set."""
-    shape, bias = read_shape(config, default_kv_heads=2), config.get("use_bias", bool, True)
-    norm = read_layer_norm(config, "norm_epsilon")
-    layer = Layer(
-        mixer=shape.attention(
-            rope=read_rope(config, shape.head_size),
-            window=config.get("sliding_window", int),
-            qkv_bias=bias,
-            out_bias=bias,
-        ),
-        feed_forward=read_feed_forward(
-            config, activation="gelu_pytorch_tanh", gated=False, bias=bias
-        ),
-        mixer_norm=norm,
-        feed_forward_norm=norm,
-    )
-    modules = {
-        **STANDARD_MODULES,
-        "layers.{i}.feed_forward.up": ModuleSource("model.layers.{i}.mlp.c_fc"),
-        "layers.{i}.feed_forward.down": ModuleSource("model.layers.{i}.mlp.c_proj"),
-    }
-    return make_spec(
-        config,
-        layers=(layer,) * shape.num_layers,
-        final_norm=norm,
-        modules=modules,
-        tied_head=True,
-        end_token_id=50256,
-    )
 
 
 def nemotron(config: ConfigReader) -> ModelSpec:

@@ -43,6 +43,7 @@ def whole_plan(step_id: int) -> StepPlan:
         logprobs=2,
         prompt_logprobs=1,
         skip_special_tokens=False,
+        structured={"choice": ["yes", "no"]},
     )
     new_row = NewRow(
         row=3,

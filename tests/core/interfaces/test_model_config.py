@@ -102,8 +102,8 @@ def test_nonsense_in_a_table_of_rope_is_refused_by_key(key):
 
 
 def test_an_unknown_scaling_is_refused_by_name():
-    with pytest.raises(UnsupportedModelError, match="rope_type='longrope'.*llama3"):
-        read_rope(config(rope_scaling={"rope_type": "longrope"}), 16)
+    with pytest.raises(UnsupportedModelError, match="rope_type='spiral'.*llama3"):
+        read_rope(config(rope_scaling={"rope_type": "spiral"}), 16)
 
 
 def test_a_scaling_without_its_factor_is_refused():

@@ -487,3 +487,29 @@ def test_the_registry_is_scanned_by_the_settings_where_none_is_given(world):
 
     with pytest.raises(PluginNotFound, match="plugins.required names 'nobody'"):
         make_blueprint(loaded)
+
+
+NARROW = """
+    from jackfield.decision import Reason
+    from jackfield.interfaces.structured_output import StructuredOutput
+
+    class Narrow(StructuredOutput):
+        forms = frozenset({"verse"})
+
+        def check(self, need, facts):
+            return (Reason("library", "its library is missing", "install it"),)
+
+        def create(self, vocabulary, config):
+            raise AssertionError("nobody asked")
+"""
+
+
+def test_a_form_that_nothing_compiles_ends_no_engine_unless_it_was_named(world):
+    entry_points = {"jackfield.structured_output.v1": {"narrow": "narrow:Narrow"}}
+    world.distributions.add("narrow", entry_points, modules={"narrow": NARROW})
+
+    decisions = {(d.kind, d.subject): d for d in world.plan().decisions}
+
+    assert decisions["structured_output", "verse"].chosen is None
+    with pytest.raises(SelectionError, match="its library is missing"):
+        world.plan({"select.structured_output": "narrow"})

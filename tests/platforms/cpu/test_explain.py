@@ -21,6 +21,7 @@ KINDS = {
     "platforms": ["engine"],
     "executors": ["engine"],
     "schedulers": ["engine"],
+    "structured_output": ["choice", "grammar", "json", "json_object", "regex"],
     "jackfield_torch.quantization": ["linears"],
     "jackfield_torch.attention_backends": ["layer 1", "layers 0, 2"],
 }

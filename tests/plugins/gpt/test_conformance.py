@@ -110,11 +110,6 @@ class TestPersimmon(ModelKit):
     name = "PersimmonForCausalLM"
 
 
-class TestStarcoder2(ModelKit):
-    name = "Starcoder2ForCausalLM"
-    configs: ClassVar = {"window": {"sliding_window": 7}}
-
-
 class TestNemotron(ModelKit):
     name = "NemotronForCausalLM"
     configs: ClassVar = {"biases": {"attention_bias": True, "mlp_bias": True}}
