@@ -36,7 +36,6 @@ SERVER = (
     Alias("--chat-template", "options.serve.chat_template", "instead of the model's", "FILE"),
     Alias("--tool-call-parser", "options.serve.tool_parser", "auto, none or a name", "NAME"),
     Alias("--reasoning-parser", "options.serve.reasoning_parser", "auto, none or a name", "NAME"),
-    Alias("--endpoint", "options.serve.endpoints", "a plugin that adds paths", "NAME", True),
     Alias("--max-num-queued-reqs", "options.serve.max_queued_requests", "one more gets 503"),
     Alias("--max-num-queued-tokens", "options.serve.max_queued_tokens", "of waiting prompts"),
     Alias("--enable-log-requests", "options.serve.log_requests", "a line for each", fixed="true"),

@@ -34,17 +34,11 @@ class ServeOptions:
     chat_template: str | None = None  # a file, instead of the model's own
     template_timeout_s: float = 5.0  # for the chat template of one request
     request_templates: bool = True  # clients may send a chat template; it runs in a sandbox
-    endpoints: tuple[str, ...] = ()  # plugins that add paths
     log_requests: bool = False  # a line for each, without its text
-    log_format: str = "text"  # or json
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:
             raise ConfigError(f"options.serve.port must be from 0 to 65535, got {self.port}")
-        if self.log_format not in ("text", "json"):
-            raise ConfigError(
-                f"options.serve.log_format must be text or json, got {self.log_format!r}"
-            )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError(
                 "options.serve.tls_certificate and tls_key belong together; give both or none"
