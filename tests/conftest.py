@@ -38,10 +38,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    known = (ROOT / "tests" / "known_failures.txt").read_text().split()
-    for item in items:
-        if item.nodeid.startswith(tuple(known)):  # to be mended, then taken off the list
-            item.add_marker(pytest.mark.xfail(strict=False, reason="tests/known_failures.txt"))
     for item in items:  # with `--dist loadgroup` a group runs in one process
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     if config.getoption("--optional"):
