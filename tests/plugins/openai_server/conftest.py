@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from openai import OpenAI
 
@@ -28,14 +28,14 @@ class Server:
         self.url = url
         self._log = log
         self._clients = []
-        self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self.http = httpx2.Client(base_url=url, timeout=60, trust_env=False)
 
     @property
     def log(self) -> str:
         return self._log.read_text()
 
     def openai(self, key="unused") -> OpenAI:
-        http = httpx.Client(trust_env=False, timeout=60)
+        http = httpx2.Client(trust_env=False, timeout=60)
         self._clients.append(http)
         return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, http_client=http)
 

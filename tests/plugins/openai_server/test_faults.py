@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -73,7 +73,7 @@ def test_a_client_that_never_reads_counts_as_gone(start):
     with start("--set", "options.serve.write_timeout_s=1", max_length=LONG) as server:
         body = b'{"prompt": [257, 97], "max_tokens": 59000, "stream": true}'
         head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        address = httpx.URL(server.url)
+        address = httpx2.URL(server.url)
         with socket.create_connection((address.host, address.port)) as silent:
             silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             silent.sendall(head.encode() + body)
@@ -136,14 +136,14 @@ def test_steps_that_stop_while_a_request_waits_are_no_health(start):
     with start(*hang, "--set", "options.serve.stall_s=0.5") as server:
 
         def ask():
-            with suppress(httpx.TransportError):
+            with suppress(httpx2.TransportError):
                 server.http.post("/v1/completions", json={**PROMPT, "max_tokens": 9})
 
         thread = threading.Thread(target=ask)
         thread.start()
         found = server.wait_for(
             lambda: (
-                (r := httpx.get(f"{server.url}/health", trust_env=False)).status_code == 503 and r
+                (r := httpx2.get(f"{server.url}/health", trust_env=False)).status_code == 503 and r
             )
         )
         assert found.json()["status"] == "stalled"
@@ -153,7 +153,7 @@ def test_steps_that_stop_while_a_request_waits_are_no_health(start):
 
 def test_connections_that_are_opened_and_dropped_leave_nothing(start):
     with start() as server:
-        address = httpx.URL(server.url)
+        address = httpx2.URL(server.url)
         for _ in range(2000):
             with socket.create_connection((address.host, address.port)) as dropped:
                 dropped.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Le")

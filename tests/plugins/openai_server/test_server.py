@@ -2,7 +2,7 @@
 
 import json
 
-import httpx
+import httpx2
 import pytest
 from openai import AuthenticationError, RateLimitError
 
@@ -79,7 +79,7 @@ def test_keys_are_asked_for_and_limit_what_they_may(start, tmp_path):
             )
         with pytest.raises(AuthenticationError):
             server.openai("wrong").models.list()
-        assert httpx.get(f"{server.url}/health", trust_env=False).status_code == 200
+        assert httpx2.get(f"{server.url}/health", trust_env=False).status_code == 200
         alice = server.openai("open")
         for _ in range(2):
             alice.completions.create(model="tiny", prompt="a", max_tokens=1)

@@ -33,8 +33,9 @@ def run_kit(kit: type[ConformanceKit], select: str = "") -> KitReport:
         with tempfile.TemporaryDirectory() as folder:
             module = Path(folder) / f"test_{Path(folder).name}.py"  # pytest keeps modules by name
             module.write_text(_HOST)
+            # Its own base for tmp_path: sessions side by side clear away pytest's common one under each other.
             pytest.main(
-                ["-c", "/dev/null", f"--rootdir={folder}", "--import-mode=importlib",
+                ["-c", "/dev/null", f"--rootdir={folder}", f"--basetemp={folder}/tmp", "--import-mode=importlib",
                  "-p", "no:terminal", "-p", "no:cacheprovider",
                  "-p", "no:unraisableexception",  # collects all garbage several times: half of the time
                  "-k", select, str(module)],
