@@ -93,6 +93,61 @@ def build_decoder(
         )
 
 
+class DecoderBuilder:
+    """Makes the parts of a decoder, one at a time: who needs a layer after the other never holds two."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        weights: ModelWeights,
+        device: torch.device,
+        dtype: torch.dtype,
+        schemes: SchemeOf,
+        group: RankGroup,
+        max_length: int,
+        kernels: Kernels | None = None,
+    ) -> None:
+        """`max_length` tokens are the longest row; `kernels` are torch's own operations unless given."""
+        kernels = kernels or Kernels()
+        self._spec, self._schemes, self._group = spec, schemes, group
+        self._device, self._dtype, self._max_length = device, dtype, max_length
+        self._shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype)
+        self._norms = NormBuilder(weights, device, kernels)
+        self._ropes = tuple(
+            dict.fromkeys(layer.mixer.rope for layer in spec.layers if layer.mixer.rope)
+        )
+        indices = {rope: index for index, rope in enumerate(self._ropes)}
+        self._layers = LayerBuilder(
+            spec, self._norms, self._shard, schemes, group, indices, kernels
+        )
+
+    def embedding(self) -> Embedding | PositionedEmbedding:
+        """From token ids to hidden states; before `logits`, since a head may share its table."""
+        return _build_embedding(self._spec, self._norms, self._shard)
+
+    def ropes(self) -> tuple[RopeTable, ...]:
+        """In the order in which `StepInputs.rotations` has them."""
+        length, unscaled = self._max_length, self._spec.unscaled_length
+        return tuple(
+            RopeTable(rope, length, self._device, self._dtype, unscaled) for rope in self._ropes
+        )
+
+    def layer(self, index: int) -> DecoderLayer:
+        """Reads the weights of that layer."""
+        return self._layers.build(index, self._spec.layers[index])
+
+    def sinks(self, index: int) -> Tensor | None:
+        """Of each head of that layer on this rank, where it has them; float32."""
+        mixer = self._spec.layers[index].mixer
+        if not mixer.sinks:
+            return None
+        return self._shard.sinks(f"layers.{index}.mixer.sinks", mixer.num_heads)
+
+    def logits(self) -> Logits:
+        """From hidden states to scores."""
+        return _build_logits(self._spec, self._norms, self._shard, self._schemes, self._group)
+
+
 def assemble_decoder(
     spec: ModelSpec,
     weights: ModelWeights,
@@ -107,30 +162,19 @@ def assemble_decoder(
 
     `kernels` are torch's own operations unless given.
     """
-    kernels = kernels or Kernels()
-    shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype)
-    norms = NormBuilder(weights, device, kernels)
-    ropes = tuple(dict.fromkeys(layer.mixer.rope for layer in spec.layers if layer.mixer.rope))
-    embedding = _build_embedding(spec, norms, shard)
-    indices = {rope: index for index, rope in enumerate(ropes)}
-    builder = LayerBuilder(spec, norms, shard, schemes, group, indices, kernels)
-    layers = tuple(builder.build(index, layer) for index, layer in enumerate(spec.layers))
-    logits = _build_logits(spec, norms, shard, schemes, group)
-    sinks = {
-        index: shard.sinks(f"layers.{index}.mixer.sinks", layer.mixer.num_heads)
-        for index, layer in enumerate(spec.layers)
-        if layer.mixer.sinks
-    }
+    builder = DecoderBuilder(spec, weights, device, dtype, schemes, group, max_length, kernels)
+    embedding = builder.embedding()
+    layers = tuple(builder.layer(index) for index in range(len(spec.layers)))
+    logits = builder.logits()
+    sinks = {index: builder.sinks(index) for index in range(len(spec.layers))}
     if group.rank == 0:
         weights.finish()
     return Decoder(
         embedding=embedding,
-        ropes=tuple(
-            RopeTable(rope, max_length, device, dtype, spec.unscaled_length) for rope in ropes
-        ),
+        ropes=builder.ropes(),
         layers=layers,
         logits=logits,
-        sinks=sinks,
+        sinks={index: found for index, found in sinks.items() if found is not None},
         details=_describe(spec, device, dtype),
     )
 
