@@ -59,11 +59,11 @@ class RequestMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionOutput:
-    """One of the `n` outputs of a request."""
+    """One of the `n` outputs of a request. Where `SamplingParams.output_kind` is "delta" it holds what is new alone."""
 
     index: int  # from 0, of the n outputs
-    text: str  # all so far; `delta` holds what is new since the last output
-    token_ids: Sequence[int]  # all so far
+    text: str  # all so far, or what is new
+    token_ids: Sequence[int]  # all so far, or what is new
     delta: str = ""  # text since the last output; never half a character
     finish_reason: FinishReason | None = None  # None while it goes on
     stop_reason: str | int | None = None  # the stop string or token id

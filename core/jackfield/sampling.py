@@ -8,6 +8,7 @@ import math
 import numbers
 from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from jackfield.errors import RequestError
@@ -31,6 +32,14 @@ class OpenTexts(tuple[str, ...]):
 
 MAX_TOKENS: int = OpenInt(128)  # new tokens where nobody says how many
 OPEN_STOP: tuple[str, ...] = OpenTexts()
+
+
+class OutputKind(StrEnum):
+    """What each `RequestOutput` of a stream holds, and when there is one."""
+
+    CUMULATIVE = "cumulative"  # all so far, each time that the request moved
+    DELTA = "delta"  # what is new since the last one: text, token ids, log probabilities
+    FINAL = "final"  # everything, once, when the whole request has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,7 @@ class SamplingParams:
             "stop_token_ids",
             "ignore_eos",
             "skip_special_tokens",
+            "output_kind",
         }
     )
 
@@ -99,6 +109,10 @@ class SamplingParams:
     presence_penalty: float = 0.0  # over the output
     frequency_penalty: float = 0.0  # over the output
     logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)  # by token id
+    allowed_token_ids: tuple[int, ...] | None = None  # no other token is drawn; None: all
+    # Never said: texts, in the middle of a text and at the beginning of a word, or token ids. A word of several
+    # tokens loses its last one where the output ends with those before it.
+    bad_words: tuple[str | tuple[int, ...], ...] = ()
     # equal seeds draw equal tokens; None: from model.seed and the number of the request
     seed: int | None = None
     stop: str | tuple[str, ...] = OPEN_STOP  # kept as a tuple
@@ -110,6 +124,7 @@ class SamplingParams:
     skip_special_tokens: bool = True  # leave them out of the text
     # what the output must look like; kept as Structured
     structured: Structured | Mapping[str, Any] | None = None
+    output_kind: OutputKind = OutputKind.CUMULATIVE  # what each output of a stream holds
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -162,8 +177,12 @@ def _plain(item: Field[Any], value: Any) -> Any:
         return item.default if item.default is not MISSING else _NO_BIAS
     if item.name == "stop":
         return (value,) if isinstance(value, str) else _as_tuple(item.name, value, "texts")
-    if item.name == "stop_token_ids":
+    if item.name in ("stop_token_ids", "allowed_token_ids"):
         return tuple(map(_as_number, _as_tuple(item.name, value, "token ids")))
+    if item.name == "bad_words":
+        return tuple(map(_as_bad_word, _as_tuple(item.name, value, "texts")))
+    if item.name == "output_kind":
+        return OutputKind(value) if value in tuple(OutputKind) else value
     if item.name == "logit_bias" and isinstance(value, Mapping):
         return {_as_id(token_id): _as_number(bias) for token_id, bias in value.items()}
     if item.name == "structured":
@@ -180,6 +199,12 @@ def _as_tuple(name: str, value: Any, what: str) -> tuple[Any, ...]:
         return tuple(value)
     except TypeError:
         raise RequestError(f"{name} must be a list of {what} or None, got {value!r}") from None
+
+
+def _as_bad_word(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return tuple(map(_as_number, _as_tuple("a bad word", value, "token ids")))
 
 
 def _as_id(value: Any) -> Any:
@@ -240,6 +265,36 @@ def _check_stop_ids(params: SamplingParams) -> None:
             raise RequestError(f"stop_token_ids must hold token ids, got {token_id!r}")
 
 
+def _check_allowed(params: SamplingParams) -> None:
+    allowed = params.allowed_token_ids
+    if allowed is None:
+        return
+    if not allowed:
+        raise RequestError("allowed_token_ids must hold at least one token id; None allows all")
+    for token_id in allowed:
+        if not isinstance(token_id, int) or token_id < 0:
+            raise RequestError(f"allowed_token_ids must hold token ids, got {token_id!r}")
+
+
+def _check_bad_words(params: SamplingParams) -> None:
+    for word in params.bad_words:
+        if not word or (not isinstance(word, str) and not all(map(_is_id, word))):
+            raise RequestError(
+                f"bad_words must hold texts or lists of token ids that are not empty, got {word!r}"
+            )
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _check_output_kind(params: SamplingParams) -> None:
+    if not isinstance(params.output_kind, OutputKind):
+        raise RequestError(
+            f"output_kind must be one of {', '.join(OutputKind)}, got {params.output_kind!r}"
+        )
+
+
 def _check_bias(params: SamplingParams) -> None:
     if not isinstance(params.logit_bias, Mapping):
         raise RequestError(
@@ -271,4 +326,7 @@ _CHECKS = (
     _check_stop,
     _check_stop_ids,
     _check_bias,
+    _check_allowed,
+    _check_bad_words,
+    _check_output_kind,
 )

@@ -3,6 +3,7 @@ from collections.abc import Hashable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from enum import StrEnum
 from typing import Any
 from typing import ClassVar
 class OpenFloat(float):
@@ -13,6 +14,10 @@ class OpenTexts(tuple[str, ...]):
     ...
 MAX_TOKENS: int = OpenInt(128)
 OPEN_STOP: tuple[str, ...] = OpenTexts()
+class OutputKind(StrEnum):
+    CUMULATIVE = 'cumulative'
+    DELTA = 'delta'
+    FINAL = 'final'
 @dataclass(frozen=True, slots=True)
 class Structured:
     form: str
@@ -24,7 +29,7 @@ class Structured:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     FEATURE: ClassVar[str] = 'sampling'
-    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens'})
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens', 'output_kind'})
     n: int = 1
     max_tokens: int | None = MAX_TOKENS
     min_tokens: int = OpenInt(0)
@@ -36,6 +41,8 @@ class SamplingParams:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)
+    allowed_token_ids: tuple[int, ...] | None = None
+    bad_words: tuple[str | tuple[int, ...], ...] = ()
     seed: int | None = None
     stop: str | tuple[str, ...] = OPEN_STOP
     include_stop: bool = False
@@ -45,6 +52,7 @@ class SamplingParams:
     prompt_logprobs: int | None = None
     skip_special_tokens: bool = True
     structured: Structured | Mapping[str, Any] | None = None
+    output_kind: OutputKind = OutputKind.CUMULATIVE
 
     def with_defaults(self, values: Mapping[str, Any]) -> SamplingParams:
         ...

@@ -62,6 +62,13 @@ def add_sampling_arguments(
         help="add to the logit of a token; may be given several times",
     )  # fmt: skip
     group.add_argument(
+        "--allowed-token-ids", type=int, nargs="+", metavar="ID", help="draw no other tokens", default=argparse.SUPPRESS
+    )  # fmt: skip
+    group.add_argument(
+        "--bad-words", action="append", metavar="TEXT", help="never say this; may be given several times",
+        default=argparse.SUPPRESS,
+    )  # fmt: skip
+    group.add_argument(
         "--structured", type=_structured, metavar="FORM=VALUE", default=argparse.SUPPRESS,
         help='what the answer must look like, such as choice=["yes","no"]; the value is JSON, or text',
     )  # fmt: skip
@@ -81,6 +88,7 @@ def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
     options = [option[0] for option in _NUMBERS] + [option[0] for option in _FLAGS]
     names = [name.replace("-", "_") for name in options]
     names += ["structured", "max_tokens", "stop_token_ids", "skip_special_tokens"]
+    names += ["allowed_token_ids", "bad_words"]
     found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     if hasattr(arguments, "stop"):
         found["stop"] = tuple(map(unescaped, arguments.stop))

@@ -62,6 +62,7 @@ class AsyncLLM(Client):
     ) -> AsyncGenerator[RequestOutput, None]:
         """Outputs of one prompt, each time that it moved, or with `final_only` one at its end.
 
+        `SamplingParams.output_kind` says what an output holds; "final" is the same as `final_only`.
         Raises RequestError if the request is wrong, and what ended the engine, if that happens. Cancelling the
         task or closing the iterator withdraws the request: it leaves the scheduler before the next step, and its
         blocks are free once the steps in flight are done.

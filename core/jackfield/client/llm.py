@@ -77,6 +77,7 @@ class LLM(Client):
     ) -> Iterator[RequestOutput]:
         """Answer all prompts, with an output each time that one of them moved; `delta` is what is new.
 
+        `SamplingParams.output_kind` says what an output holds: all so far, what is new, or everything once, at the end.
         Nothing happens before the first output is asked for; then the engine does not wait for the reader. Closing
         the iterator withdraws what is open.
         """

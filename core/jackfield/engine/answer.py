@@ -5,6 +5,7 @@ from __future__ import annotations
 from jackfield.engine.deltas import Delta, OpenOutput, OpenRequest
 from jackfield.engine.views import ListView, StreamedOutput
 from jackfield.request import CompletionOutput, RequestMetrics, RequestOutput
+from jackfield.sampling import OutputKind
 
 
 class Answer:
@@ -12,7 +13,8 @@ class Answer:
 
     def __init__(self, request: OpenRequest) -> None:
         self._request = request
-        self._outputs = [_Seen(output) for output in request.outputs]
+        is_delta = request.request.sampling.output_kind is OutputKind.DELTA
+        self._outputs = [(_New if is_delta else _Seen)(output) for output in request.outputs]
         self._num_open = len(self._outputs)
 
     @property
@@ -84,6 +86,33 @@ class _Seen:
             token_ids=ListView(output.token_ids, first, first + num_tokens),
             delta=delta,
             logprobs=None if logprobs is None else ListView(logprobs, 0, num_tokens),
+        )
+
+
+class _New(_Seen):
+    """One output of which each report holds what is new."""
+
+    def __init__(self, output: OpenOutput) -> None:
+        super().__init__(output)
+        self._num_told = 0  # tokens
+
+    def state(self) -> CompletionOutput:
+        """What came since the last report."""
+        delta, self._delta = self._delta, ""
+        output, start = self._output, self._num_told
+        stop = self._num_told = self._num_tokens
+        first, logprobs, ending = output.num_prompt_tokens, output.logprobs, None
+        if self._is_ended and output.transcript is not None:
+            ending = output.transcript.ending
+        return CompletionOutput(
+            index=output.index,
+            text=delta,
+            token_ids=output.token_ids[first + start : first + stop],
+            delta=delta,
+            finish_reason=None if ending is None else ending.finish_reason,
+            stop_reason=None if ending is None else ending.stop_reason,
+            logprobs=None if logprobs is None else logprobs[start:stop],
+            error=None if ending is None else ending.error,
         )
 
 

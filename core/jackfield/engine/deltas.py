@@ -7,6 +7,7 @@ from typing import Protocol
 
 from jackfield.engine.transcript import Ending, Transcript
 from jackfield.request import EngineRequest, FinishReason
+from jackfield.sampling import OutputKind
 from jackfield.scheduler import Request
 from jackfield.step import TokenLogprobs
 
@@ -47,9 +48,10 @@ class OpenRequest:
         self, request: EngineRequest, *, is_streamed: bool, receiver: Receiver | None, now_s: float
     ) -> None:
         self.request = request
-        self.is_streamed = is_streamed  # somebody wants to know of each step
+        # Somebody wants to know of each step.
+        self.is_streamed = is_streamed and request.sampling.output_kind is not OutputKind.FINAL
         # Each step is reported: somebody wants it, or a stop string may end it.
-        self.is_followed = is_streamed or bool(request.sampling.stop)
+        self.is_followed = self.is_streamed or bool(request.sampling.stop)
         self.receiver = receiver  # None: nobody waits for it (any more)
         self.outputs: list[OpenOutput] = []
         self.num_open = request.sampling.n  # outputs that the engine has not ended

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from operator import index
 from typing import Any
 
 from jackfield.discovery.loading import FAULTS
+from jackfield.engine.bad_words import bad_words_as_ids
 from jackfield.engine.grammars import Grammars
 from jackfield.engine.prompt import ChatMessage, Prompt, is_chat, plain_prompt
 from jackfield.errors import RequestError
@@ -58,7 +60,7 @@ class InputProcessor:
     ) -> EngineRequest:
         """The checked request. Raises RequestError; `request_id` None takes a running number."""
         sampling = SamplingParams() if sampling is None else sampling
-        sampling = self._completed(sampling)
+        sampling = self._with_bad_words(self._completed(sampling))
         self._check_sampling(sampling)
         text, token_ids = self._tokenized(prompt)
         self._check_length(len(token_ids))
@@ -167,10 +169,25 @@ class InputProcessor:
             )
         return sampling.with_defaults(self._defaults)
 
+    def _with_bad_words(self, sampling: SamplingParams) -> SamplingParams:
+        """With words that must not be said as token ids, which is what a worker takes."""
+        words = sampling.bad_words
+        if not any(isinstance(word, str) for word in words):
+            return sampling
+        if (tokenizer := self._tokenizer) is None:
+            raise RequestError(
+                f"texts in bad_words need a tokenizer, and there is none ({self._missing_tokenizer}). Give token ids"
+            )
+        with self._calling("encode bad_words"):
+            return replace(sampling, bad_words=bad_words_as_ids(words, tokenizer))
+
     def _check_sampling(self, sampling: SamplingParams) -> None:
         self._check_features(sampling)
         self._check_vocabulary("logit_bias", sampling.logit_bias)
         self._check_vocabulary("stop_token_ids", sampling.stop_token_ids)
+        self._check_vocabulary("allowed_token_ids", sampling.allowed_token_ids or ())
+        for word in sampling.bad_words:
+            self._check_vocabulary("bad_words", [t for t in word if isinstance(t, int)])
         if sampling.stop and self._tokenizer is None:
             raise RequestError(
                 f"stop strings need a tokenizer, and there is none ({self._missing_tokenizer}). Use stop_token_ids"

@@ -85,6 +85,8 @@ _SAMPLING = (
     "presence_penalty",
     "frequency_penalty",
     "logit_bias",
+    "allowed_token_ids",
+    "bad_words",
     "logprobs",
     "prompt_logprobs",
     "structured",

@@ -20,6 +20,7 @@ from jackfield_torch.interfaces.kernels import (
     RowTensors,
 )
 from jackfield_torch.logprobs import LogprobTensors, compute_logprobs
+from jackfield_torch.sampling.bad_words import forbid_bad_words
 from jackfield_torch.sampling.bit_masks import MaskTensors, forbid_unset
 from jackfield_torch.sampling.penalties import TokenCounts, penalise
 from jackfield_torch.sampling.row_params import EditBatch, PenaltyBatch, RowParams
@@ -74,20 +75,31 @@ class Sampler:
         """
         params = self._params.batch(batch.rows)
         records_PC = num_outputs_P = self._nothing
-        if params.facts.is_random or params.penalties or params.edits:
+        if params.facts.is_random or params.penalties or params.edits or params.bad_words:
             records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
             num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
             if batch.drafts is not None:
                 num_outputs_P += batch.drafts[1].offsets_P
         # Log probabilities are those of the model, before anything is edited.
-        is_edited = params.penalties or params.edits or masks or params.facts.is_random
+        is_edited = params.edits_logits or masks or params.facts.is_random
         given_PV = logits_PV.clone() if params.wants_logprobs and is_edited else logits_PV
         if params.penalties is not None:
             self._penalise(logits_PV, records_PC, params.penalties, batch.drafts)
         if params.edits is not None:
             _edit(logits_PV, num_outputs_P, params.edits)
-        if masks is not None:
-            forbid_unset(logits_PV, masks)
+        if params.bad_words is not None:
+            num_prompt_P = records_PC[:, NUM_PROMPT].long()
+            forbid_bad_words(
+                logits_PV,
+                self._rows.token_ids_RL,
+                batch.rows_P,
+                num_prompt_P,
+                num_prompt_P + num_outputs_P,
+                params.bad_words,
+            )
+        for some in (params.allowed, masks):
+            if some is not None:
+                forbid_unset(logits_PV, some)
         token_ids_P = self._kernels.sample(logits_PV, records_PC, num_outputs_P, params.facts)
         counts_S = self._append(batch, token_ids_P)
         if params.penalties is not None:

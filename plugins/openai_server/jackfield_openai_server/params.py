@@ -25,11 +25,11 @@ _SAME = (
     "n",
     "prompt_logprobs",
     "skip_special_tokens",
+    "bad_words",
+    "allowed_token_ids",
 )
 _NOT_SERVED = {
     "use_beam_search": "beam search is not served",
-    "bad_words": "bad_words is not served",
-    "allowed_token_ids": "allowed_token_ids is not served",
 }
 
 

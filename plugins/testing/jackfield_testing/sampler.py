@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
@@ -76,14 +77,25 @@ class DrawContext:
         return len(self.token_ids) - self.num_prompt_tokens
 
     def allows(self, token_id: int) -> bool:
-        """False if a mask, a bias or min_tokens forbids the token."""
+        """False if a mask, a list, a bad word, a bias or min_tokens forbids the token."""
         if self.mask is not None and not self.mask[token_id // 8] >> token_id % 8 & 1:
             return False
         if self.num_output_tokens < self.sampling.min_tokens and (
             token_id in self.end_token_ids or token_id in self.sampling.stop_token_ids
         ):
             return False
+        allowed = self.sampling.allowed_token_ids
+        if allowed is not None and token_id not in allowed:
+            return False
+        if any(map(partial(self._would_end, token_id), self.sampling.bad_words)):
+            return False
         return self.sampling.logit_bias.get(token_id, 0.0) > -_DECISIVE_BIAS
+
+    def _would_end(self, token_id: int, word: Sequence[str | int]) -> bool:
+        """True if the output would end with this bad word."""
+        *before, last = word
+        output = self.token_ids[self.num_prompt_tokens :]
+        return token_id == last and list(output[len(output) - len(before) :]) == before
 
     @property
     def has_penalties(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from jackfield.cli.prompts import read_prompts
 from jackfield.cli.sampling import add_sampling_arguments, sampling_from, unescaped
 from jackfield.errors import RequestError
-from jackfield.sampling import SamplingParams, Structured
+from jackfield.sampling import OutputKind, SamplingParams, Structured
 from jackfield_testing.engine import REFERENCE_SETTINGS
 from jackfield_testing.models import write_model
 
@@ -222,6 +222,11 @@ def test_every_sampling_field_can_be_given():
         "0",
         "--logit-bias",
         "5=-1",
+        "--allowed-token-ids",
+        "3",
+        "4",
+        "--bad-words",
+        "no",
         "--keep-special-tokens",
         "--structured",
         'choice=["yes", "no"]',
@@ -234,7 +239,8 @@ def test_every_sampling_field_can_be_given():
         "repetition_penalty": 1.1, "presence_penalty": 0.2, "frequency_penalty": 0.3, "seed": 7, "n": 2,
         "stop": ("a\nb",), "include_stop": True, "stop_token_ids": (1, 2), "ignore_eos": True, "logprobs": 3,
         "prompt_logprobs": 0, "logit_bias": {5: -1.0}, "skip_special_tokens": False,
-        "structured": Structured("choice", ("yes", "no")),
+        "structured": Structured("choice", ("yes", "no")), "allowed_token_ids": (3, 4), "bad_words": ("no",),
+        "output_kind": OutputKind.CUMULATIVE,  # commands print their own way
     }  # fmt: skip
     assert {item.name: getattr(params, item.name) for item in fields(SamplingParams)} == expected
 

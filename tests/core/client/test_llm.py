@@ -2,6 +2,7 @@ import gc
 import json
 import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,28 @@ def test_a_stream_gives_text_piece_by_piece(llm):
         assert "".join(output.outputs[0].delta for output in mine) == whole
         assert mine[-1].outputs[0].text == whole
         assert [output.finished for output in mine] == [False] * 7 + [True]
+
+
+def test_a_request_says_what_the_outputs_of_a_stream_hold(llm):
+    kinds = ["cumulative", "delta", "final"]
+    params = [replace(GREEDY, output_kind=kind, n=2, logprobs=1) for kind in kinds]
+
+    outputs = list(llm.stream(["same"] * 3, params))
+    whole = llm.generate(["same"] * 3, params)
+
+    parts = {number: [o for o in outputs if o.request_id == number] for number in "012"}
+    assert [len(mine) > 7 for mine in parts.values()] == [True, True, False]
+    assert (len(parts["2"]), parts["2"][0].finished) == (1, True)
+    for index in range(2):
+        full = whole[0].outputs[index]
+        for number in "02":
+            last = parts[number][-1].outputs[index]
+            assert (last.text, list(last.token_ids)) == (full.text, list(full.token_ids))
+        news = [o.outputs[index] for o in parts["1"]]
+        assert "".join(new.text for new in news) == full.text
+        assert [t for new in news for t in new.token_ids] == list(full.token_ids)
+        assert [e for new in news for e in new.logprobs] == list(full.logprobs)
+        assert news[-1].finish_reason is full.finish_reason
 
 
 def test_a_stream_of_a_wrong_prompt_says_so_and_goes_on(llm):

@@ -173,3 +173,20 @@ def test_a_chat_template_that_fails_is_an_error_of_that_request():
 
     with pytest.raises(RequestError, match="acme cannot apply the chat template: KeyError"):
         inputs.process([{"role": "user", "content": "hi"}])
+
+
+def test_bad_words_become_token_ids_as_they_stand_in_a_text_and_behind_a_space():
+    class Words(ByteTokenizer):
+        def encode(self, text, *, add_special_tokens=True):
+            return {"no": [1], " no": [2], "never": [3, 4], " never": [5]}[text]
+
+    inputs = InputProcessor(Words(), vocab_size=VOCAB_SIZE, max_length=16)
+
+    sampling = inputs.process([1], SamplingParams(bad_words=["no", " never", [7, 8]])).sampling
+
+    assert sampling.bad_words == ((1,), (2,), (3, 4), (7, 8))
+
+
+def test_words_that_the_vocabulary_lacks_are_refused(inputs):
+    with pytest.raises(RequestError, match="bad_words has the token id 9999"):
+        inputs.process([1], SamplingParams(bad_words=[[9999]]))

@@ -102,6 +102,16 @@ def test_answers_are_the_same_in_fewer_steps(make):
     assert drafted.num_events < plain.num_events
 
 
+def test_bad_words_are_told_from_guesses_too(make):
+    loop = make(num_blocks=64)
+    for number in range(3):
+        ask(loop, [number + 1], ignore_eos=True, max_tokens=20, bad_words=[[1], [40, 41]])
+
+    loop.run()
+
+    loop.check()
+
+
 @pytest.mark.parametrize("victim", [3])
 def test_an_abort_at_any_event_leaves_the_others_right(make, victim):
     for event in range(num_events(make)):

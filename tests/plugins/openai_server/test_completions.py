@@ -110,3 +110,14 @@ def test_an_unknown_model_is_not_found(client):
         client.completions.create(model="huge", prompt="a")
 
     assert caught.value.code == "model_not_found"
+
+
+def test_words_and_tokens_can_be_forbidden_under_the_names_of_vllm(client):
+    more = {"allowed_token_ids": [*b"abc"], "bad_words": ["ab", "ba"]}
+    answer = client.completions.create(
+        model="tiny", prompt="Hi", max_tokens=12, n=4, seed=1, extra_body=more
+    )
+
+    texts = [choice.text for choice in answer.choices]
+    assert {*"".join(texts)} == {*"abc"}
+    assert not any(word in text for text in texts for word in ("ab", "ba"))

@@ -1,4 +1,4 @@
-"""Late bit masks: which tokens a grammar allows, as a `TokenMasks` carries them."""
+"""Bit masks of tokens: what a grammar allows, as a `TokenMasks` carries it, or what a request lists."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ class MaskTensors:
 
     places_M: Tensor  # int64, rows of logits
     words_MW: Tensor  # int32, bit i % 32 of word i // 32 is set if token i is allowed
+
+
+def pack_mask(token_ids: Sequence[int], vocab_size: int) -> bytes:
+    """The mask of a list of tokens."""
+    bits = np.zeros(-(-vocab_size // _WORD) * _WORD, bool)
+    bits[np.array(token_ids, np.int64)] = True
+    return np.packbits(bits, bitorder="little").tobytes()
 
 
 def upload_masks(

@@ -13,6 +13,8 @@ from torch import Tensor
 from jackfield.sampling import SamplingParams
 from jackfield.step import NewRow
 from jackfield_torch.interfaces.kernels import DrawFacts
+from jackfield_torch.sampling.bad_words import BadWordBatch, lay_out_bad_words
+from jackfield_torch.sampling.bit_masks import MaskTensors, pack_mask, upload_masks
 from jackfield_torch.staging import upload
 
 Ints = NDArray[np.int64]
@@ -45,8 +47,15 @@ class SamplingBatch:
     facts: DrawFacts
     penalties: PenaltyBatch | None
     edits: EditBatch | None
+    bad_words: BadWordBatch | None  # of several tokens
+    allowed: MaskTensors | None  # of rows that draw from a list
     num_logprobs: tuple[int, ...]  # NO_LOGPROBS where none were asked for
     wants_logprobs: bool
+
+    @property
+    def edits_logits(self) -> bool:
+        """True if some row changes logits."""
+        return bool(self.penalties or self.edits or self.bad_words or self.allowed)
 
 
 class RowParams:
@@ -62,6 +71,8 @@ class RowParams:
         self._has_penalty_R = np.zeros(max_rows, bool)
         self._num_logprobs_R = np.full(max_rows, NO_LOGPROBS, np.int64)
         self._edits: dict[int, list[tuple[int, float, int]]] = {}  # token id, value, until
+        self._bad_words: dict[int, list[tuple[int, ...]]] = {}  # of several tokens
+        self._allowed: dict[int, bytes] = {}  # a mask
         self._last: tuple[bytes, SamplingBatch] | None = None
 
     def enter(self, new: NewRow) -> None:
@@ -81,6 +92,12 @@ class RowParams:
         self._edits.pop(row, None)
         if edits := _edits(params, new.end_token_ids, vocab_size):
             self._edits[row] = edits
+        self._bad_words.pop(row, None)
+        if words := [word for word in token_words(params) if len(word) > 1]:
+            self._bad_words[row] = words
+        self._allowed.pop(row, None)
+        if params.allowed_token_ids is not None:
+            self._allowed[row] = pack_mask(params.allowed_token_ids, vocab_size)
 
     def uses_penalties(self, row: int) -> bool:
         """True if the tokens of the row must be counted."""
@@ -99,6 +116,8 @@ class RowParams:
             facts=self._facts(rows),
             penalties=self._penalties(rows),
             edits=self._edit_batch(rows),
+            bad_words=self._bad_word_batch(rows),
+            allowed=self._allowed_batch(rows),
             num_logprobs=num_logprobs,
             wants_logprobs=max(num_logprobs, default=NO_LOGPROBS) > NO_LOGPROBS,
         )
@@ -138,14 +157,32 @@ class RowParams:
             until_E=upload(np.array(until, np.int64), self._device),
         )
 
+    def _bad_word_batch(self, rows: Ints) -> BadWordBatch | None:
+        places = enumerate(rows.tolist())
+        words = [(place, word) for place, row in places for word in self._bad_words.get(row, ())]
+        return lay_out_bad_words(words, self._device) if words else None
+
+    def _allowed_batch(self, rows: Ints) -> MaskTensors | None:
+        places = [place for place, row in enumerate(rows.tolist()) if row in self._allowed]
+        if not places:
+            return None
+        bits = b"".join(self._allowed[row] for row in rows[places].tolist())
+        return upload_masks(places, bits, self._device)
+
 
 _ALWAYS = 1 << 62
+
+
+def token_words(params: SamplingParams) -> list[tuple[int, ...]]:
+    """The bad words of a request, which come to a worker as token ids."""
+    return [word for word in params.bad_words if not isinstance(word, str)]
 
 
 def _edits(
     params: SamplingParams, end_token_ids: Sequence[int], vocab_size: int
 ) -> list[tuple[int, float, int]]:
     edits = [(token, bias, _ALWAYS) for token, bias in params.logit_bias.items()]
+    edits += [(word[0], float("-inf"), _ALWAYS) for word in token_words(params) if len(word) == 1]
     if params.min_tokens:
         ends = {*end_token_ids, *params.stop_token_ids}
         edits += [(token, float("-inf"), params.min_tokens) for token in ends]

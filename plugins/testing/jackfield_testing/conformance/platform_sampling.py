@@ -56,6 +56,24 @@ class SamplingTests(PlatformRuns):
             unwanted = replace(GREEDY, logit_bias={first: -_CERTAIN})
             assert first not in answer(llm, [[1, 2, 3]], unwanted)[0]
 
+    def test_no_token_is_drawn_beside_the_allowed_ones(self, tmp_path: Path) -> None:
+        """However much others are wanted; without a temperature and with one."""
+        listed = replace(GREEDY, logit_bias={7: _CERTAIN}, allowed_token_ids=(3, 200))
+        self.require_sampling(listed)
+        with self.open(tmp_path) as llm:
+            for temperature in (0.0, 5.0):
+                (tokens,) = answer(llm, [[1, 2]], replace(listed, temperature=temperature))
+                assert set(tokens) <= {3, 200}
+
+    def test_a_bad_word_loses_its_last_token(self, tmp_path: Path) -> None:
+        """Where the output, not the prompt, ends with its others; a word of one token is never said."""
+        wish: dict[str, Any] = {"max_tokens": 4, "logit_bias": {7: 100.0, 8: 80.0, 9: 60.0}}
+        words = replace(GREEDY, bad_words=((7, 7), (7, 8, 7)), **wish)
+        self.require_sampling(words)
+        with self.open(tmp_path) as llm:
+            assert answer(llm, [[1, 7]], words) == [[7, 8, 8, 7]]
+            assert answer(llm, [[7]], replace(words, bad_words=((7,), (8, 8)))) == [[8, 9, 8, 9]]
+
     @pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
     def test_a_large_penalty_turns_to_the_next_best(self, tmp_path: Path, name: str) -> None:
         """Of two tokens that are wanted above all others the second comes once the first was said."""
