@@ -91,6 +91,7 @@ def _read(
 ) -> None:
     """Each entry point by itself: what is wrong with one leaves the others."""
     found: dict[tuple[str, int, str], PluginRef] = {}
+    version = distribution.version  # read from its file each time
     for entry in distribution.entry_points:
         group = _GROUP.fullmatch(entry.group)
         wrong = _fault(entry, is_kind=bool(group))
@@ -100,7 +101,7 @@ def _read(
                 major=int(group["major"]) if group else 1,
                 name=entry.name,
                 distribution=name,
-                version=distribution.version,
+                version=version,
                 target=f"{entry.module}:{entry.attr}",
             )
             first = found.setdefault((ref.kind, ref.major, ref.name), ref)
@@ -116,7 +117,7 @@ def _read(
                     kind=entry.group,
                     name=entry.name,
                     distribution=name,
-                    version=distribution.version,
+                    version=version,
                     error=wrong[0],
                     fix=wrong[1],
                 )

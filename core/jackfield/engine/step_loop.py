@@ -78,6 +78,8 @@ class StepLoop:
         moved = self._scheduler.update(plan, result)
         if self._scheduler.awaits_late:
             self._send_late()
+        if lost := self._scheduler.take_lost():
+            moved = [*moved, *(request for request in lost if request not in moved)]
         began_s, self._resolved_s = max(submitted_s, self._resolved_s), time.monotonic()
         return moved, plan, self._resolved_s - began_s
 

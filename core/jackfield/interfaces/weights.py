@@ -51,12 +51,14 @@ class Checkpoint(ABC):
     def read(self, name: str) -> memoryview:
         """The bytes of one tensor, elements in C order; format "B"; may be a read-only view of a map.
 
+        A writable one is memory made for the caller, who may keep it after `close`.
+
         Raises CheckpointError, naming file, tensor, expected and found size, if the file is too short.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Release files and maps; buffers that were read must not be used afterwards."""
+        """Release files and maps; read-only buffers that were read must not be used afterwards."""
 
     def __enter__(self) -> Self:
         return self

@@ -58,7 +58,8 @@ class Scheduler:
         self._blocks = blocks
         self._keys = PolicyKeys(policy, policy_name)
         self._drafting = drafting
-        self._masks = Masks(vocab_size, self._end_with_error)
+        self._masks = Masks(vocab_size, self._lose)
+        self._lost: list[Request] = []  # whose grammar failed, and that nobody was told of
         self._num_grammars = 0  # requests that are neither finished nor free in what they say
         self._max_length = max_length  # tokens of one request, prompt and output
         self._max_waiting = settings.max_waiting
@@ -279,6 +280,11 @@ class Scheduler:
         """Steps whose late inputs can be made now, with these, in order; each once."""
         return self._masks.ready(self._resolved_step)
 
+    def take_lost(self) -> list[Request]:
+        """Requests that failed while late inputs were made, each once. The last result may have moved them too."""
+        lost, self._lost = self._lost, []
+        return lost
+
     # Parts of planning
 
     def _hold_blocks(self, plan: PlanBuilder, request: Request, num_tokens: int) -> bool:
@@ -455,6 +461,11 @@ class Scheduler:
             self._end_with_error(request, f"its grammar does not take token {token_id}")
         elif is_finished:
             self.finish(request, FinishReason.STOP)
+
+    def _lose(self, request: Request, error: str) -> None:
+        """End a request while the late inputs of a step in flight are made."""
+        self._end_with_error(request, error)
+        self._lost.append(request)
 
     def _end_with_error(self, request: Request, error: str) -> None:
         self.finish(request, FinishReason.ERROR, error=error)

@@ -142,7 +142,7 @@ class CheckpointWeights(ModelWeights):
         return tensors.get(name) or tensors.get(name.partition(".")[2])
 
     def _copy(self, info: TensorInfo) -> Tensor:
-        """The tensor in memory of its own: the checkpoint's may be a read-only map that is soon closed."""
+        """The tensor in memory of its own, copied where the checkpoint's is a read-only map that is soon closed."""
         view = self._checkpoint.read(info.name)
         expected = math.prod(info.shape) * info.dtype.itemsize
         if view.nbytes != expected:
@@ -150,9 +150,12 @@ class CheckpointWeights(ModelWeights):
                 f"tensor {info.name!r} in {info.file} holds {view.nbytes} bytes; its shape {info.shape} "
                 f"of {info.dtype} needs {expected}. Fetch the file again."
             )
-        copy = torch.empty(expected, dtype=torch.uint8)
-        copy.numpy()[:] = np.frombuffer(view, np.uint8)
-        return copy.view(torch_dtype(info.dtype)).reshape(info.shape)
+        if view.readonly:
+            tensor = torch.empty(expected, dtype=torch.uint8)
+            tensor.numpy()[:] = np.frombuffer(view, np.uint8)
+        else:  # made for us (see Checkpoint.read)
+            tensor = torch.from_numpy(np.frombuffer(view, np.uint8))
+        return tensor.view(torch_dtype(info.dtype)).reshape(info.shape)
 
     def _missing(self, module: str, name: str, shape: tuple[int, ...] | None) -> CheckpointError:
         tensors = self._checkpoint.tensors

@@ -18,6 +18,9 @@ class PlannedScheduler:
         self.has_unfinished = True
         self.updated = []
 
+    def take_lost(self):
+        return []
+
     def schedule(self):
         return self.plans.pop(0) if self.plans else None
 

@@ -53,7 +53,7 @@ class FakeCheckpoint(Checkpoint):
         self.alive_at_read.append(sum(buffer() is not None for buffer in self._buffers))
         buffer = Buffer(self._values[name].contiguous().view(torch.uint8).numpy().tobytes())
         self._buffers.append(weakref.ref(buffer))
-        return memoryview(buffer)
+        return memoryview(buffer).toreadonly()
 
     def close(self):
         pass

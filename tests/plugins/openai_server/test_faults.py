@@ -171,3 +171,52 @@ def test_a_template_that_loops_is_ended(start):
 
         assert (found.status_code, "template" in found.text) == (400, True)
         assert server.openai().completions.create(**PROMPT, max_tokens=3).choices[0].text == "abc"
+
+
+BROKEN_GRAMMAR = """
+import os
+from jackfield.interfaces.structured_output import GrammarCompiler, StructuredOutput
+from jackfield.grammar import Grammar, GrammarState
+
+NUM_GOOD = int(os.environ["NUM_GOOD"])
+
+class Broken(StructuredOutput):
+    forms = frozenset({"regex"})
+    def create(self, vocabulary, config):
+        return Compiler()
+
+class Compiler(GrammarCompiler, Grammar):
+    def compile(self, structured):
+        return self
+    def start(self):
+        return State()
+
+class State(GrammarState):
+    is_finished = False
+    tokens = 0
+    def accept(self, token_id):
+        self.tokens += 1
+        return True
+    def rollback(self, num_tokens):
+        self.tokens -= num_tokens
+    def fill(self, mask):
+        if self.tokens == NUM_GOOD:
+            raise ValueError("a table is broken")
+        mask[ord("a") // 8] |= 1 << ord("a") % 8
+"""
+
+
+@pytest.mark.parametrize(("num_good", "stream"), [(0, False), (0, True), (2, True)])
+def test_a_grammar_that_fails_in_a_step_ends_its_request_alone(start, tmp_path, num_good, stream):
+    (tmp_path / "broken_grammar.py").write_text(BROKEN_GRAMMAR)
+    local = "structured_output.broken=broken_grammar:Broken"
+    words = ("--set", f"plugins.local={local}", "--set", 'plugins.deny=["llguidance"]')
+    environment = {"PYTHONPATH": str(tmp_path), "NUM_GOOD": str(num_good)}
+    with start(*words, max_length=LONG, env=environment) as server:
+        other = opened_stream(server)
+        asked = {**PROMPT, "max_tokens": 9, "extra_body": {"guided_regex": "a*"}}
+        with pytest.raises(openai.APIError, match="a table is broken"):
+            list(server.openai().completions.create(**asked, stream=stream))
+        next(iter(other))  # goes on
+        other.close()
+        server.wait_for(lambda: all_returned(server), timeout_s=10)

@@ -80,12 +80,22 @@ def _read(part: LinearPart, parameter: str, shard: LinearShard) -> Tensor:
 
 def _joined(pieces: list[Tensor], shard: LinearShard) -> Tensor:
     """The pieces under one another. A single whole tensor that fits already is shared, not copied."""
-    moved = [piece.to(shard.device, shard.dtype) for piece in pieces]
-    if len(moved) > 1:
-        return torch.cat(moved)
-    joined = moved[0].contiguous()
+    if len(pieces) > 1:
+        return _stacked(pieces, shard)
+    joined = pieces[0].to(shard.device, shard.dtype).contiguous()
     is_part = joined.untyped_storage().nbytes() > joined.nbytes  # would keep the whole alive
     return joined.clone() if is_part else joined
+
+
+def _stacked(pieces: list[Tensor], shard: LinearShard) -> Tensor:
+    """Converted where they come to stand, so that nothing is copied on the way."""
+    shape = (sum(map(len, pieces)), *pieces[0].shape[1:])
+    stacked = torch.empty(shape, dtype=shard.dtype, device=shard.device)
+    start = 0
+    for piece in pieces:
+        stacked[start : start + len(piece)].copy_(piece)
+        start += len(piece)
+    return stacked
 
 
 @cache
