@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Protocol
 class HasFeatures(Protocol):
     """A frozen dataclass with a word for itself.
 
-    It may also name PLAIN_FIELDS, a frozenset of fields that are no feature: whoever is asked need not read them.
+    It may also name PLAIN_FIELDS, a frozenset of fields that are no feature: whoever is asked need not read them. A member
+    of a union with IS_FEATURE = True is a feature of the field that holds it: `layer.feed_forward=experts`.
     """
 
     FEATURE: ClassVar[str]
@@ -45,6 +46,8 @@ def _walk(value: Any) -> Iterator[tuple[str, Any, Any]]:
             current = getattr(value, item.name)
             if default is not MISSING:
                 yield f"{word}.{item.name}", default, current
+            elif getattr(type(current), "IS_FEATURE", False):
+                yield f"{word}.{item.name}", None, type(current).FEATURE
             yield from _walk(current)
     elif isinstance(value, (tuple, list)):
         for entry in dict.fromkeys(value):

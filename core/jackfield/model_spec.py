@@ -10,17 +10,24 @@ a checkpoint, are (`{i}` is the layer):
     layers.{i}.mixer.q_norm, .k_norm      over a head              layers.{i}.mixer.sinks          [heads]
     layers.{i}.feed_forward_norm          before the feed-forward  layers.{i}.feed_forward_post_norm
     layers.{i}.feed_forward.gate, .up     column-parallel          layers.{i}.feed_forward.down    row-parallel
+    layers.{i}.feed_forward.router        [experts, hidden], of experts, as all that follows
+    layers.{i}.feed_forward.choice_bias   [experts], where `router.choice_bias`
+    layers.{i}.feed_forward.experts.{e}.gate, .up, .down           of expert e
+    layers.{i}.feed_forward.shared.gate, .up, .down                of the experts that see every token, as one
+    layers.{i}.feed_forward.shared_gate   [1, hidden], where `shared_gate`
     final_norm
     head                                  column-parallel [vocab, hidden]; absent where `tied_head`
 
-No name ever means a fused tensor. `sinks` is itself a tensor: its source is a whole name, not a prefix. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the
-business of the linear's quantization scheme.
+No name ever means a fused tensor. `sinks` and `choice_bias` are themselves tensors: their source is a whole name, not a
+prefix. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the business of the linear's
+quantization scheme.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from jackfield.cache import FULL, WINDOW, CacheGroup
@@ -28,6 +35,7 @@ from jackfield.dtypes import DType
 
 ALIBI_SIZE = 8
 """Elements by which heads in the cache are longer where positions enter as linear biases (`Attention.alibi`)."""
+_EXPERT = re.compile(r"(?<=^feed_forward\.experts\.)\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +130,92 @@ class FeedForward:
     FEATURE: ClassVar[str] = "feed_forward"
 
     size: int  # elements
-    activation: str = "silu"  # "silu", "gelu" (erf), "gelu_tanh", "relu", "relu_squared"
+    # "silu", "gelu" (erf), "gelu_tanh", "gelu_sigmoid" (x * sigmoid(1.702 x)), "relu", "relu_squared"
+    activation: str = "silu"
     gated: bool = True  # False: no gate
     bias: bool = False  # of all its linears
+    clip: float | None = None  # gate is clipped from above at c, up to [-c, c] (gpt-oss)
+    up_offset: float = 0.0  # added to up before the product (gpt-oss: 1)
 
     @property
     def linears(self) -> tuple[str, ...]:
         """Names below the feed-forward's module, in the order in which they run."""
         return ("gate", "up", "down") if self.gated else ("up", "down")
+
+    def width(self, hidden_size: int) -> int:
+        """Elements that a token needs at once between input and output."""
+        return (3 if self.gated else 2) * self.size
+
+    def num_parameters(self, hidden_size: int) -> int:
+        """Elements of its matrices."""
+        return len(self.linears) * hidden_size * self.size
+
+    def num_active_parameters(self, hidden_size: int) -> int:
+        """Those that one token is multiplied with: all."""
+        return self.num_parameters(hidden_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Router:
+    """Which experts a token goes to, and with which weights: the best `top_k` by scores, computed in float32.
+
+    With groups the experts are cut into `num_groups` equal parts, and only those of the `top_groups` best parts can be
+    chosen (DeepSeek-AI 2024). "sparse_mixer" chooses one after another, each weighed by a softmax over those not chosen
+    before whose logits l have (m - l) / max(|l|, m) <= 2 `jitter`, where m is the largest (Liu et al. 2024).
+    """
+
+    FEATURE: ClassVar[str] = "router"
+
+    num_experts: int  # that tokens are shared out to
+    top_k: int  # experts a token
+    scoring: str = "softmax"  # over all experts, "sigmoid" of each, or "sparse_mixer"
+    renormalise: bool = False  # the weights of the chosen sum to one
+    choice_bias: bool = False  # a learned bias decides who is chosen, and is no part of the weight
+    bias: bool = False  # of the router's linear
+    scale: float = 1.0  # multiplies weights
+    num_groups: int = 1  # equal parts of the experts
+    top_groups: int = 1  # parts that can be chosen from
+    group_score: str = "max"  # of a part: its best expert, or "top2": the sum of its two best
+    jitter: float = 0.0  # of "sparse_mixer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experts:
+    """A mixture of experts (Shazeer et al. 2017): each token goes through a few of many feed-forwards."""
+
+    FEATURE: ClassVar[str] = "experts"
+    IS_FEATURE: ClassVar[bool] = True
+
+    router: Router  # who takes which token
+    expert: FeedForward  # of each
+    shared: FeedForward | None = None  # sees every token
+    # a sigmoid of a learned projection multiplies what the shared one gives (Qwen2-MoE)
+    shared_gate: bool = False
+
+    @property
+    def linears(self) -> tuple[str, ...]:
+        """Names below the feed-forward's module. The router is no linear that schemes see."""
+        shared = [f"shared.{name}" for name in self.shared.linears] if self.shared else []
+        numbers = range(self.router.num_experts)
+        return (*shared, *(f"experts.{e}.{name}" for e in numbers for name in self.expert.linears))
+
+    def width(self, hidden_size: int) -> int:
+        """Elements that a token needs at once between input and output, which each of its experts has for itself."""
+        shared = self.shared.width(hidden_size) if self.shared else 0
+        return shared + self.router.top_k * (self.expert.width(hidden_size) + 2 * hidden_size)
+
+    def num_parameters(self, hidden_size: int) -> int:
+        """Elements of its matrices."""
+        return self._num_parameters(hidden_size, self.router.num_experts)
+
+    def num_active_parameters(self, hidden_size: int) -> int:
+        """Those that one token is multiplied with."""
+        return self._num_parameters(hidden_size, self.router.top_k)
+
+    def _num_parameters(self, hidden_size: int, num_experts: int) -> int:
+        shared = self.shared.num_parameters(hidden_size) if self.shared else 0
+        experts = num_experts * self.expert.num_parameters(hidden_size)
+        return self.router.num_experts * hidden_size + shared + experts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +225,7 @@ class Layer:
     FEATURE: ClassVar[str] = "layer"
 
     mixer: Attention  # a union, once there are mixers of other kinds
-    feed_forward: FeedForward  # of this layer
+    feed_forward: FeedForward | Experts  # of this layer
     mixer_norm: Norm | None  # before the mixer
     feed_forward_norm: Norm | None  # before the feed-forward
     mixer_post_norm: Norm | None = None  # after the mixer
@@ -186,15 +272,34 @@ class SplitGroups:
     stop: int  # row behind the last
 
 
-Transform = Transpose | Split | SplitGroups | Offset | Permute
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Take one of axis 0, which goes: a tensor holds all experts. Both are filled in for the expert that is asked for."""
+
+    index: int = 0  # from 0
+    count: int | None = None  # entries that axis 0 must have; None: any number
+
+
+Transform = Transpose | Split | SplitGroups | Entry | Offset | Permute
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleSource:
-    """Where a logical module stands in the checkpoint: a name prefix (`{i}`: layer) and what undoes its storage."""
+    """Where a logical module stands in the checkpoint, and what undoes its storage.
+
+    In the prefix `{i}` stands for the layer and `{e}` for the expert, or `Entry()` takes it from a tensor of all.
+    """
 
     prefix: str  # of the names of its parameters
     transforms: tuple[Transform, ...] = ()  # applied in this order
+    # the prefix is itself the weight's name, which others follow behind an underscore (`experts.down_proj_bias`)
+    is_weight: bool = False
+
+    def name(self, parameter: str) -> str:
+        """Of the tensor; the parameter of a module that is itself a tensor is ""."""
+        if not parameter or (self.is_weight and parameter == "weight"):
+            return self.prefix
+        return f"{self.prefix}{'_' if self.is_weight else '.'}{parameter}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,8 +361,22 @@ class ModelSpec:
             return self.modules[module]
         head, _, rest = module.partition(".")
         index, _, rest = rest.partition(".")
-        template = self.modules[f"{head}.{{i}}.{rest}"]
-        return ModuleSource(template.prefix.replace("{i}", index), template.transforms)
+        expert = _EXPERT.search(rest)
+        template = self.modules[f"{head}.{{i}}.{_EXPERT.sub('{e}', rest)}"]
+        source = replace(template, prefix=template.prefix.replace("{i}", index))
+        return source if expert is None else self._expert_source(source, int(index), int(expert[0]))
+
+    def _expert_source(self, source: ModuleSource, layer: int, expert: int) -> ModuleSource:
+        experts = self.layers[layer].feed_forward
+        count = experts.router.num_experts if isinstance(experts, Experts) else None
+        return replace(
+            source,
+            prefix=source.prefix.replace("{e}", str(expert)),
+            transforms=tuple(
+                Entry(expert, count) if transform == Entry() else transform
+                for transform in source.transforms
+            ),
+        )
 
     def cache_groups(self, dtype: DType) -> tuple[CacheGroup, ...]:
         """Layers that can share block tables, grouped; full attention first."""

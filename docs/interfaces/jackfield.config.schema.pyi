@@ -34,6 +34,7 @@ class SpeculationSettings:
 class ExecutorSettings:
     depth: int = 2
     tensor_parallel: int = 1
+    expert_parallel: bool = False
     pipeline_parallel: int = 1
     num_cohorts: int = 1
     start_method: str = SPAWN

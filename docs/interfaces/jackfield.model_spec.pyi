@@ -70,15 +70,61 @@ class FeedForward:
     activation: str = 'silu'
     gated: bool = True
     bias: bool = False
+    clip: float | None = None
+    up_offset: float = 0.0
 
     @property
     def linears(self) -> tuple[str, ...]:
+        ...
+
+    def width(self, hidden_size: int) -> int:
+        ...
+
+    def num_parameters(self, hidden_size: int) -> int:
+        ...
+
+    def num_active_parameters(self, hidden_size: int) -> int:
+        ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Router:
+    FEATURE: ClassVar[str] = 'router'
+    num_experts: int
+    top_k: int
+    scoring: str = 'softmax'
+    renormalise: bool = False
+    choice_bias: bool = False
+    bias: bool = False
+    scale: float = 1.0
+    num_groups: int = 1
+    top_groups: int = 1
+    group_score: str = 'max'
+    jitter: float = 0.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experts:
+    FEATURE: ClassVar[str] = 'experts'
+    IS_FEATURE: ClassVar[bool] = True
+    router: Router
+    expert: FeedForward
+    shared: FeedForward | None = None
+    shared_gate: bool = False
+
+    @property
+    def linears(self) -> tuple[str, ...]:
+        ...
+
+    def width(self, hidden_size: int) -> int:
+        ...
+
+    def num_parameters(self, hidden_size: int) -> int:
+        ...
+
+    def num_active_parameters(self, hidden_size: int) -> int:
         ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     FEATURE: ClassVar[str] = 'layer'
     mixer: Attention
-    feed_forward: FeedForward
+    feed_forward: FeedForward | Experts
     mixer_norm: Norm | None
     feed_forward_norm: Norm | None
     mixer_post_norm: Norm | None = None
@@ -104,11 +150,19 @@ class SplitGroups:
     num_groups: int
     start: int
     stop: int
-Transform = Transpose | Split | SplitGroups | Offset | Permute
+@dataclass(frozen=True, slots=True)
+class Entry:
+    index: int = 0
+    count: int | None = None
+Transform = Transpose | Split | SplitGroups | Entry | Offset | Permute
 @dataclass(frozen=True, slots=True)
 class ModuleSource:
     prefix: str
     transforms: tuple[Transform, ...] = ()
+    is_weight: bool = False
+
+    def name(self, parameter: str) -> str:
+        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantization:
     FEATURE: ClassVar[str] = 'quantization'

@@ -102,6 +102,8 @@ class ExecutorSettings:
     tensor_parallel: int = (
         1  # devices that share each layer; the platform says in how many processes
     )
+    # devices of tensor_parallel share experts out, instead of a part of each expert
+    expert_parallel: bool = False
     pipeline_parallel: int = 1  # stages: groups of workers that have some of the layers each
     # groups of decoding rows that take turns, so that steps in flight do not depend on each other; at most depth
     num_cohorts: int = 1

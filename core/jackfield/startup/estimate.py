@@ -111,11 +111,19 @@ def _most_tokens(
 def num_parameters(spec: ModelSpec) -> int:
     """Elements of all matrices of a model; norms and biases are too small to count."""
     size = spec.hidden_size
-    total = (
-        spec.vocab_size * size * (1 if spec.tied_head else 2) + (spec.learned_positions or 0) * size
-    )
-    for layer in spec.layers:
-        mixer, feed_forward = layer.mixer, layer.feed_forward
-        total += 2 * size * mixer.head_size * (mixer.num_heads + mixer.num_kv_heads)
-        total += size * feed_forward.size * (3 if feed_forward.gated else 2)
-    return total
+    tables = (1 if spec.tied_head else 2) * spec.vocab_size + (spec.learned_positions or 0)
+    forward = sum(layer.feed_forward.num_parameters(size) for layer in spec.layers)
+    return tables * size + _of_mixers(spec) + forward
+
+
+def num_active_parameters(spec: ModelSpec) -> int:
+    """Those that one token is multiplied with: of experts the chosen ones, and of the tables the head."""
+    size = spec.hidden_size
+    forward = sum(layer.feed_forward.num_active_parameters(size) for layer in spec.layers)
+    return spec.vocab_size * size + _of_mixers(spec) + forward
+
+
+def _of_mixers(spec: ModelSpec) -> int:
+    mixers = [layer.mixer for layer in spec.layers]
+    heads = sum(mixer.head_size * (mixer.num_heads + mixer.num_kv_heads) for mixer in mixers)
+    return 2 * spec.hidden_size * heads

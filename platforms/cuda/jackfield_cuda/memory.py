@@ -56,7 +56,7 @@ def plan_memory(
     for layer in spec.layers:
         mixer, feed_forward = layer.mixer, layer.feed_forward
         heads = 2 * mixer.num_heads + 2 * mixer.num_kv_heads  # q, k, v and what attention gives
-        widths.append(max(heads * mixer.head_size, 3 * feed_forward.size))
+        widths.append(max(heads * mixer.head_size, feed_forward.width(spec.hidden_size)))
     width = 4 * spec.hidden_size + max(widths)
     logits = rows * spec.vocab_size * (itemsize + 3 * 4)
     return MemoryPlan(

@@ -18,11 +18,10 @@ from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, iden
 from jackfield_torch.layers.decoder_layer import (
     DecoderLayer,
     LayerBuilder,
-    SchemeOf,
-    build_linear_of,
 )
 from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
 from jackfield_torch.layers.linear import PackedLinear, linear_kind
+from jackfield_torch.layers.linear_builder import SchemeOf, build_linear_of
 from jackfield_torch.layers.logits import Logits, SoftCap
 from jackfield_torch.layers.norm import NormBuilder
 from jackfield_torch.linear_groups import stored_settings
@@ -89,8 +88,9 @@ def build_decoder(
             else CheckpointWeights(checkpoint, context.spec)
         )
         return assemble_decoder(
-            context.spec, weights, device, dtype, schemes, group, length, kernels
-        )
+            context.spec, weights, device, dtype, schemes, group, length, kernels,
+            whole_experts=context.config.executor.expert_parallel,
+        )  # fmt: skip
 
 
 class DecoderBuilder:
@@ -106,8 +106,13 @@ class DecoderBuilder:
         group: RankGroup,
         max_length: int,
         kernels: Kernels | None = None,
+        *,
+        whole_experts: bool = False,
     ) -> None:
-        """`max_length` tokens are the longest row; `kernels` are torch's own operations unless given."""
+        """`max_length` tokens are the longest row; `kernels` are torch's own operations unless given.
+
+        `whole_experts`: ranks share experts out instead of cutting them.
+        """
         kernels = kernels or Kernels()
         self._spec, self._schemes, self._group = spec, schemes, group
         self._device, self._dtype, self._max_length = device, dtype, max_length
@@ -118,8 +123,9 @@ class DecoderBuilder:
         )
         indices = {rope: index for index, rope in enumerate(self._ropes)}
         self._layers = LayerBuilder(
-            spec, self._norms, self._shard, schemes, group, indices, kernels
-        )
+            spec, self._norms, self._shard, schemes, group, indices, kernels,
+            whole_experts=whole_experts,
+        )  # fmt: skip
 
     def embedding(self) -> Embedding | PositionedEmbedding:
         """From token ids to hidden states; before `logits`, since a head may share its table."""
@@ -157,12 +163,17 @@ def assemble_decoder(
     group: RankGroup,
     max_length: int,
     kernels: Kernels | None = None,
+    *,
+    whole_experts: bool = False,
 ) -> Decoder:
     """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see.
 
-    `kernels` are torch's own operations unless given.
+    `kernels` are torch's own operations unless given. `whole_experts`: see DecoderBuilder.
     """
-    builder = DecoderBuilder(spec, weights, device, dtype, schemes, group, max_length, kernels)
+    builder = DecoderBuilder(
+        spec, weights, device, dtype, schemes, group, max_length, kernels,
+        whole_experts=whole_experts,
+    )  # fmt: skip
     embedding = builder.embedding()
     layers = tuple(builder.layer(index) for index in range(len(spec.layers)))
     logits = builder.logits()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
-from jackfield.model_spec import ModelSpec, ModuleSource, Split, SplitGroups, Transform
+from jackfield.model_spec import Entry, ModelSpec, ModuleSource, Split, SplitGroups, Transform
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.transforms import apply_transforms
@@ -55,6 +56,9 @@ class ModelWeights(ABC):
         """The bias of a norm in float32."""
         return self.read(module, "bias", (size,)).float()
 
+    def leave(self, modules: Iterable[str]) -> None:
+        """Another rank reads these modules."""
+
     def finish(self) -> None:
         """Called once everything was read."""
 
@@ -66,24 +70,29 @@ class CheckpointWeights(ModelWeights):
         self._checkpoint = checkpoint
         self._spec = spec
         self._used: set[str] = set()
-        self._taken: dict[str, dict[str, int]] = {}  # of tensors that are split: elements by module
+        # of tensors that are split, and of their entries: elements by module
+        self._taken: dict[tuple[str, int | None], dict[str, int]] = {}
+        self._stacked: tuple[str, memoryview] | None = None  # of all experts, read last
 
     def has(self, module: str, parameter: str) -> bool:
         return self._find(self._source(module), parameter) is not None
 
     def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
-        source = self._source(module)
+        transforms = self._source(module).transforms
         info = self._take(module, parameter, shape)
-        stored = self._copy(info)
+        first = transforms[0] if transforms else None
+        entry = first if isinstance(first, Entry) else None
         try:
-            tensor = apply_transforms(stored, source.transforms)
+            stored = self._copy(info) if entry is None else self._copy_entry(info, entry)
+            tensor = apply_transforms(stored, transforms if entry is None else transforms[1:])
         except ValueError as error:
             raise _mismatch(info, module, shape, str(error)) from error
         if shape is not None and tuple(tensor.shape) != shape:
-            found = "" if not source.transforms else f"that gives {tuple(tensor.shape)}"
+            found = "" if not transforms else f"that gives {tuple(tensor.shape)}"
             raise _mismatch(info, module, shape, found)
-        if any(isinstance(transform, _PARTS) for transform in source.transforms):
-            self._taken.setdefault(info.name, {})[module] = tensor.numel()
+        if any(isinstance(transform, _PARTS) for transform in transforms):
+            place = (info.name, entry.index if entry else None)
+            self._taken.setdefault(place, {})[module] = tensor.numel()
         return tensor
 
     def read_stored(self, module: str, parameter: str) -> Tensor:
@@ -92,14 +101,21 @@ class CheckpointWeights(ModelWeights):
     def transforms(self, module: str) -> tuple[Transform, ...]:
         return self._source(module).transforms
 
+    def leave(self, modules: Iterable[str]) -> None:
+        prefixes = [self._source(module).prefix for module in modules]
+        owners = {*prefixes, *(prefix.partition(".")[2] for prefix in prefixes)}
+        tensors = self._checkpoint.tensors
+        self._used.update(name for name in tensors if name.rpartition(".")[0] in owners)
+
     def finish(self) -> None:
         """Tells once of tensors that nobody asked for: the spec may not be that of this model.
 
         Raises CheckpointError where parts of a tensor were asked for and others were not.
         """
-        for name, taken in self._taken.items():
+        self._stacked = None
+        for (name, entry), taken in self._taken.items():
             info = self._checkpoint.tensors[name]
-            if sum(taken.values()) < math.prod(info.shape):
+            if sum(taken.values()) < math.prod(info.shape if entry is None else info.shape[1:]):
                 raise _mismatch(info, ", ".join(taken), None, "of which a part has no place")
         tied = self._spec.tied_head
         left = [
@@ -131,18 +147,34 @@ class CheckpointWeights(ModelWeights):
         source = self._source(module)
         info = self._find(source, parameter)
         if info is None:
-            raise self._missing(module, _full_name(source, parameter), shape)
+            raise self._missing(module, source.name(parameter), shape)
         self._used.add(info.name)
         return info
 
     def _find(self, source: ModuleSource, parameter: str) -> TensorInfo | None:
         """The tensor by its full name, or without its first word: checkpoints of a bare base model lack that."""
-        name = _full_name(source, parameter)
+        name = source.name(parameter)
         tensors = self._checkpoint.tensors
         return tensors.get(name) or tensors.get(name.partition(".")[2])
 
     def _copy(self, info: TensorInfo) -> Tensor:
         """The tensor in memory of its own, copied where the checkpoint's is a read-only map that is soon closed."""
+        view = self._view(info)
+        return _tensor_of(view, info, info.shape, copy=view.readonly)
+
+    def _copy_entry(self, info: TensorInfo, entry: Entry) -> Tensor:
+        """One of axis 0, without the others. Raises ValueError where there is none such."""
+        count = info.shape[0] if info.shape else 0
+        if entry.index >= count or entry.count not in (None, count):
+            raise ValueError(f"that holds {count} entries, not {entry.count or entry.index + 1}")
+        if self._stacked is None or self._stacked[0] != info.name:
+            self._stacked = info.name, self._view(info)  # formats may unpack what they read
+        view = self._stacked[1].cast("B")
+        size = view.nbytes // count
+        part = view[entry.index * size : (entry.index + 1) * size]
+        return _tensor_of(part, info, info.shape[1:], copy=True)
+
+    def _view(self, info: TensorInfo) -> memoryview:
         view = self._checkpoint.read(info.name)
         expected = math.prod(info.shape) * info.dtype.itemsize
         if view.nbytes != expected:
@@ -150,12 +182,7 @@ class CheckpointWeights(ModelWeights):
                 f"tensor {info.name!r} in {info.file} holds {view.nbytes} bytes; its shape {info.shape} "
                 f"of {info.dtype} needs {expected}. Fetch the file again."
             )
-        if view.readonly:
-            tensor = torch.empty(expected, dtype=torch.uint8)
-            tensor.numpy()[:] = np.frombuffer(view, np.uint8)
-        else:  # made for us (see Checkpoint.read)
-            tensor = torch.from_numpy(np.frombuffer(view, np.uint8))
-        return tensor.view(torch_dtype(info.dtype)).reshape(info.shape)
+        return view
 
     def _missing(self, module: str, name: str, shape: tuple[int, ...] | None) -> CheckpointError:
         tensors = self._checkpoint.tensors
@@ -246,14 +273,28 @@ class WeightShard:
             self._tables[shared_as] = table
         return table
 
+    def whole(self, module: str, parameter: str, shape: tuple[int, ...]) -> Tensor:
+        """A parameter that every rank holds whole, in float32."""
+        return self._weights.read(module, parameter, shape).to(self.device, torch.float32)
+
+    def leave(self, modules: Iterable[str]) -> None:
+        """Another rank reads these modules."""
+        self._weights.leave(modules)
+
     def sinks(self, module: str, num_heads: int) -> Tensor:
         """The learned score of each head of this rank, in float32."""
         whole = self._weights.read(module, "", (num_heads,))
         return self.cut(whole, 0).to(self.device, torch.float32)
 
 
-def _full_name(source: ModuleSource, parameter: str) -> str:
-    return f"{source.prefix}.{parameter}" if parameter else source.prefix
+def _tensor_of(view: memoryview, info: TensorInfo, shape: tuple[int, ...], *, copy: bool) -> Tensor:
+    """Of the bytes, or of a copy of them; without one the memory was made for us (see Checkpoint.read)."""
+    if copy:
+        tensor = torch.empty(view.nbytes, dtype=torch.uint8)
+        tensor.numpy()[:] = np.frombuffer(view, np.uint8)
+    else:
+        tensor = torch.from_numpy(np.frombuffer(view, np.uint8))
+    return tensor.view(torch_dtype(info.dtype)).reshape(shape)
 
 
 def _mismatch(

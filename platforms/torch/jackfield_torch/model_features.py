@@ -43,12 +43,29 @@ _ATTENTION = (
 _FEED_FORWARD = (
     "activation=gelu",
     "activation=gelu_tanh",
+    "activation=gelu_sigmoid",
     "activation=relu",
     "activation=relu_squared",
     "gated",
     "bias",
+    "clip",
+    "up_offset",
 )
+_ROUTER = (
+    "scoring=sigmoid",
+    "scoring=sparse_mixer",
+    "renormalise",
+    "choice_bias",
+    "bias",
+    "scale",
+    "num_groups",
+    "top_groups",
+    "group_score=top2",
+    "jitter",
+)
+_EXPERTS = ("shared", "shared_gate")
 _LAYER = (
+    "feed_forward=experts",
     "mixer_post_norm",
     "feed_forward_post_norm",
     "residual_scale",
@@ -72,6 +89,8 @@ _WORDS = {
     "rope_scaling": _ROPE_SCALING,
     "attention": _ATTENTION,
     "feed_forward": _FEED_FORWARD,
+    "router": _ROUTER,
+    "experts": _EXPERTS,
     "layer": _LAYER,
     "model": _MODEL,
 }

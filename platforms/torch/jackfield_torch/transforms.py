@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from jackfield.model_spec import (
+    Entry,
     Offset,
     Permute,
     Split,
@@ -33,6 +34,10 @@ def _apply(tensor: Tensor, transform: Transform) -> Tensor:
             return tensor[start:stop]
         case SplitGroups(num_groups, start, stop):
             return _rows_of_groups(tensor, num_groups, start, stop)
+        case Entry(index, count):
+            if index >= tensor.shape[0] or count not in (None, tensor.shape[0]):
+                raise ValueError(f"axis 0 does not hold {count or f'entry {index}'}")
+            return tensor[index]
         case Offset(value):
             return tensor + value
         case Permute(num_heads):

@@ -6,7 +6,7 @@ from typing import Any
 
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_config import make_spec
-from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm
+from jackfield.model_spec import Attention, Experts, FeedForward, Layer, ModelSpec, Norm
 
 
 def read_norm(config: ConfigReader, default: float = 1e-6) -> Norm:
@@ -17,7 +17,7 @@ def read_norm(config: ConfigReader, default: float = 1e-6) -> Norm:
 def build(
     config: ConfigReader,
     mixers: tuple[Attention, ...],  # one a layer
-    forward: FeedForward,
+    forward: FeedForward | Experts,
     norm: Norm,
     **changes: Any,  # arguments of make_spec
 ) -> ModelSpec:

@@ -45,6 +45,11 @@ class TestMistral(ModelKit):
     configs: ClassVar = {"window": {"sliding_window": 7}, "no window": {"sliding_window": None}}
 
 
+class TestMixtral(ModelKit):
+    name = "MixtralForCausalLM"
+    configs: ClassVar = {"window": {"sliding_window": 7, "num_local_experts": 4}}
+
+
 class TestMinistral(ModelKit):
     name = "MinistralForCausalLM"
     configs: ClassVar = {

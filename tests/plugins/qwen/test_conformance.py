@@ -12,6 +12,14 @@ WINDOWS = {"use_sliding_window": True, "sliding_window": 7, "max_window_layers":
 WINDOWS_OFF = {**WINDOWS, "use_sliding_window": False, "max_window_layers": 0}
 
 
+EXPERTS = {
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 24,
+    "shared_expert_intermediate_size": 20,
+}
+
+
 class TestQwen2(ModelKit):
     name = "Qwen2ForCausalLM"
     configs: ClassVar = {"plain": {}, "windows": WINDOWS, "windows off": WINDOWS_OFF}
@@ -24,4 +32,25 @@ class TestQwen3(ModelKit):
         "biases": {"attention_bias": True},
         "windows": WINDOWS,
         "windows off": WINDOWS_OFF,
+    }
+
+
+class TestQwen2Moe(ModelKit):
+    name = "Qwen2MoeForCausalLM"
+    configs: ClassVar = {
+        "windows": {
+            **EXPERTS,
+            "num_hidden_layers": 3,
+            "mlp_only_layers": [1],
+            "use_sliding_window": True,
+            "sliding_window": 7,
+            "max_window_layers": 1,
+        }
+    }
+
+
+class TestQwen3Moe(ModelKit):
+    name = "Qwen3MoeForCausalLM"
+    configs: ClassVar = {
+        "renormalised": {**EXPERTS, "norm_topk_prob": True, "decoder_sparse_step": 2}
     }

@@ -74,6 +74,7 @@ class _DecoderLayer:
         self._mixer = _Mixer(index, layer.mixer, size, weights)
         self._mixer_post_norm = norm(layer.mixer_post_norm, "mixer_post_norm")
         self._feed_forward_norm = norm(layer.feed_forward_norm, "feed_forward_norm")
+        assert isinstance(layer.feed_forward, FeedForward)  # experts are a feature of others
         self._feed_forward = _GatedFeedForward(index, layer.feed_forward, size, weights)
         self._feed_forward_post_norm = norm(layer.feed_forward_post_norm, "feed_forward_post_norm")
 

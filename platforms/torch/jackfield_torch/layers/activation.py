@@ -17,10 +17,16 @@ def _relu_squared(x: Tensor) -> Tensor:
     return F.relu(x).square_()
 
 
+def _gelu_sigmoid(x: Tensor) -> Tensor:
+    """Hendrycks and Gimpel 2016, section 2."""
+    return (1.702 * x).sigmoid_().mul_(x)
+
+
 _FUNCTIONS: dict[str, TensorFunction] = {
     "silu": F.silu,
     "gelu": F.gelu,
     "gelu_tanh": _gelu_tanh,
+    "gelu_sigmoid": _gelu_sigmoid,
     "relu": F.relu,
     "relu_squared": _relu_squared,
 }
@@ -32,3 +38,18 @@ def activation_function(name: str) -> TensorFunction:
         allowed = ", ".join(sorted(_FUNCTIONS))
         raise UnsupportedModelError(f"no activation {name!r} in the torch runtime; has: {allowed}")
     return _FUNCTIONS[name]
+
+
+class ClippedGate:
+    """activation(min(gate, c)) * (up between -c and c + offset), where gate and up lie side by side (gpt-oss)."""
+
+    def __init__(self, activation: TensorFunction, clip: float | None, up_offset: float) -> None:
+        self._activation = activation
+        self._clip = float("inf") if clip is None else clip
+        self._up_offset = up_offset
+
+    def __call__(self, x_T2F: Tensor) -> Tensor:
+        """A new tensor."""
+        gate_TF, up_TF = x_T2F.chunk(2, -1)
+        up_TF = up_TF.clamp(-self._clip, self._clip).add_(self._up_offset)
+        return self._activation(gate_TF.clamp(max=self._clip)).mul_(up_TF)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
-from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Rope
+from jackfield.model_spec import Attention, Layer, ModelSpec, Rope
 from jackfield.model_spec import Norm as NormSpec
 from jackfield_torch.interfaces.kernels import HeadFacts, Kernels
-from jackfield_torch.interfaces.linear import Linear
-from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
-from jackfield_torch.layers.activation import activation_function
+from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.alibi import Alibi, alibi_slopes
 from jackfield_torch.layers.attention import (
     AttentionMixer,
@@ -27,7 +24,8 @@ from jackfield_torch.layers.attention import (
     no_rotation,
 )
 from jackfield_torch.layers.compose import Clip, Multiply, TensorFunction, chain, identity
-from jackfield_torch.layers.linear import JoinedLinear
+from jackfield_torch.layers.feed_forward import FeedForwardBranch, FeedForwardBuilder
+from jackfield_torch.layers.linear_builder import LinearBuilder, SchemeOf
 from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import WeightShard
@@ -35,7 +33,6 @@ from jackfield_torch.rope import build_rotate
 from jackfield_torch.settings import heads_of_rank
 from jackfield_torch.tensor_parallel import RankGroup
 
-SchemeOf = Callable[[LinearPart], QuantizationScheme]
 Mixer = Callable[[Tensor, StepInputs], Tensor]
 
 
@@ -47,7 +44,7 @@ class DecoderLayer:
     mixer: Mixer
     after_mixer: TensorFunction  # sum over ranks, post norm, scale
     feed_forward_norm: Norm
-    feed_forward: TensorFunction
+    feed_forward: FeedForwardBranch
     after_feed_forward: TensorFunction
     parallel: bool = False  # both branches read x
     shares_norm: bool = False  # parallel: the feed-forward reads what the mixer reads
@@ -61,22 +58,13 @@ class DecoderLayer:
             return self._both(x_TE, branch_TE, step)
         mixed_TE = self.after_mixer(self.mixer(self.mixer_norm.after(x_TE, branch_TE), step))
         normed_TE = self.feed_forward_norm.after(x_TE, mixed_TE)
-        return self.after_feed_forward(self.feed_forward(normed_TE))
+        return self.after_feed_forward(self.feed_forward(normed_TE, step))
 
     def _both(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor:
         normed_TE = self.mixer_norm.after(x_TE, branch_TE)
         other_TE = normed_TE if self.shares_norm else self.feed_forward_norm(x_TE)
         mixed_TE = self.after_mixer(self.mixer(normed_TE, step))
-        return mixed_TE + self.after_feed_forward(self.feed_forward(other_TE))
-
-
-def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
-    """One matrix where all parts are stored alike and have one scheme that can fuse them, else one after another."""
-    first = schemes(parts[0])
-    are_alike = all(schemes(part) is first and part.settings == parts[0].settings for part in parts)
-    if are_alike and (len(parts) == 1 or first.can_fuse(parts)):
-        return first.create(parts, shard)
-    return JoinedLinear([schemes(part).create([part], shard) for part in parts])
+        return mixed_TE + self.after_feed_forward(self.feed_forward(other_TE, step))
 
 
 class LayerBuilder:
@@ -91,16 +79,21 @@ class LayerBuilder:
         group: RankGroup,
         rope_indices: Mapping[Rope, int],
         kernels: Kernels,
+        *,
+        whole_experts: bool = False,  # shared out among ranks, not cut
     ) -> None:
         self._spec = spec
         self._hidden_size = spec.hidden_size
         self._norms = norms
         self._kernels = kernels
         self._shard = shard
-        self._schemes = schemes
         self._reduce = identity if group.num_ranks == 1 else group.all_reduce
         self._num_ranks = group.num_ranks
         self._rope_indices = rope_indices
+        self._linears = LinearBuilder(spec, shard, schemes)
+        self._feed_forwards = FeedForwardBuilder(
+            self._linears, group, kernels, whole_experts=whole_experts
+        )
 
     def build(self, index: int, layer: Layer) -> DecoderLayer:
         """Read the weights of the layer and bind its parts."""
@@ -110,7 +103,7 @@ class LayerBuilder:
             mixer=self._mixer(index, layer),
             after_mixer=self._after(layer, layer.mixer_post_norm, f"{module}.mixer_post_norm"),
             feed_forward_norm=self._norm(layer.feed_forward_norm, f"{module}.feed_forward_norm"),
-            feed_forward=self._feed_forward(layer.feed_forward, f"{module}.feed_forward"),
+            feed_forward=self._feed_forwards.build(layer.feed_forward, f"{module}.feed_forward"),
             after_feed_forward=self._after(
                 layer, layer.feed_forward_post_norm, f"{module}.feed_forward_post_norm"
             ),
@@ -137,15 +130,13 @@ class LayerBuilder:
         num_heads = heads_of_rank(attention.num_heads, self._num_ranks)
         num_kv_heads = 0 if shares_cache else heads_of_rank(attention.num_kv_heads, self._num_ranks)
         parts = self._input_parts(attention, module)
-        linear: TensorFunction = build_linear_of(
-            parts[:1] if shares_cache else parts, self._schemes, self._shard
-        )
+        linear: TensorFunction = self._linears.build(parts[:1] if shares_cache else parts)
         if attention.qkv_clip is not None:
             linear = chain(linear, Clip(attention.qkv_clip))
         head_norms = self._norms.head_norms(attention, module, num_heads, num_kv_heads)
         rotate = self._rotate(attention)
         turn = in_order(head_norms, rotate, norms_last=attention.norm_after_rope)
-        out = self._row(
+        out = self._linears.row(
             f"{module}.o", attention.num_heads * attention.head_size, attention.out_bias
         )
         if shares_cache:
@@ -218,37 +209,6 @@ class LayerBuilder:
             return no_rotation
         rotate = build_rotate(attention.rope, attention.head_size)
         return RotateBy(rotate, self._rope_indices[attention.rope])
-
-    def _feed_forward(self, feed_forward: FeedForward, module: str) -> TensorFunction:
-        parts = [
-            LinearPart(
-                name=f"{module}.{name}",
-                in_size=self._hidden_size,
-                out_size=feed_forward.size,
-                bias=feed_forward.bias,
-                settings=stored_settings(self._spec, f"{module}.{name}"),
-            )
-            for name in (("gate", "up") if feed_forward.gated else ("up",))
-        ]
-        activation = activation_function(feed_forward.activation)
-        if feed_forward.gated:
-            activation = partial(self._kernels.gate, feed_forward.activation)
-        return chain(
-            build_linear_of(parts, self._schemes, self._shard),
-            activation,
-            self._row(f"{module}.down", feed_forward.size, feed_forward.bias),
-        )
-
-    def _row(self, name: str, in_size: int, bias: bool) -> Linear:
-        part = LinearPart(
-            name=name,
-            in_size=in_size,
-            out_size=self._hidden_size,
-            bias=bias,
-            split="row",
-            settings=stored_settings(self._spec, name),
-        )
-        return build_linear_of([part], self._schemes, self._shard)
 
     def _check(self, index: int, attention: Attention) -> None:
         ranks, kv_heads = self._num_ranks, attention.num_kv_heads

@@ -249,7 +249,7 @@ class ModelKit(OneThread, ConformanceKit):
         for name, tensor in model.tensors.items():
             for axis, size in enumerate(tensor.shape):
                 for kept in ([*range(size - 1)], [*range(size), 0]):
-                    changed = tensor.index_select(axis, torch.tensor(kept))
+                    changed = tensor.index_select(axis, torch.tensor(kept, dtype=torch.long))
                     checkpoint = MemoryCheckpoint(model, {name: changed})
                     _check_refused(spec, checkpoint, name, f"of shape {tuple(changed.shape)}")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from jackfield_torch.interfaces.quantization import LinearPart
-from jackfield_torch.layers.decoder_layer import build_linear_of
 from jackfield_torch.layers.linear import JoinedLinear
+from jackfield_torch.layers.linear_builder import build_linear_of
 from jackfield_torch.loader import RandomWeights, WeightShard
 from jackfield_torch.unquantized import UnquantizedScheme
 

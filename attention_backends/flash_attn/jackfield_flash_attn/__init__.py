@@ -1,1 +1,0 @@
-"""FlashAttention over the paged cache, with whichever of its releases is installed."""

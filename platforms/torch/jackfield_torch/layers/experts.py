@@ -1,0 +1,106 @@
+"""A mixture of experts at work: tokens sorted by expert, each expert run once over its own, results weighed and added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.layers.attention import StepInputs
+from jackfield_torch.layers.compose import TensorFunction
+from jackfield_torch.layers.routing import Routing
+
+
+class ExpertBranch:
+    """Router, experts, and the experts that see every token."""
+
+    def __init__(
+        self, routing: Routing, experts: SeparateExperts, shared: TensorFunction | None
+    ) -> None:
+        self._routing, self._experts, self._shared = routing, experts, shared
+
+    def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
+        """This rank's share of the sum."""
+        y_TE = self._experts(x_TE, *self._routing(x_TE))
+        return y_TE if self._shared is None else y_TE.add_(self._shared(x_TE))
+
+
+class SharedExpert:
+    """An expert for every token whose output is multiplied by a sigmoid of the token (Qwen Team 2024)."""
+
+    def __init__(self, function: TensorFunction, gate_1E: Tensor) -> None:
+        self._function, self._gate_1E = function, gate_1E  # the gate in float32
+
+    def __call__(self, x_TE: Tensor) -> Tensor:
+        gate_T1 = F.linear(x_TE.float(), self._gate_1E).sigmoid()
+        return self._function(x_TE).mul_(gate_T1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The choices of a step that this rank serves, those of an expert together, in the order of the experts."""
+
+    choice_S: Tensor | None  # int64, which of T * K each is; None: in their order
+    experts: list[int]  # that have any, counted from the first one that this rank holds
+    bounds: list[int]  # where each expert's begin, and the end
+
+
+class SeparateExperts:
+    """Each expert is a pair of linears of its own, of any scheme. Experts that nobody chose are not touched.
+
+    Their number of tokens must be known on the host: a device that runs behind it is waited for once a layer.
+    """
+
+    def __init__(
+        self,
+        held: range,  # experts of this rank
+        num_experts: int,  # of all ranks
+        into: Sequence[Linear],  # of each: gate and up side by side
+        between: TensorFunction,
+        out: Sequence[Linear],
+    ) -> None:
+        self._first, self._num_held = held.start, len(held)
+        self._holds_all = len(held) == num_experts
+        self._into, self._between, self._out = tuple(into), between, tuple(out)
+
+    def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """The weighed sum of the experts of each token."""
+        num_tokens, top_k = expert_TK.shape
+        rows = self._rows(expert_TK)
+        if not rows.experts:
+            return torch.zeros_like(x_TE)
+        if rows.choice_S is None:
+            y_SE = self._run(x_TE.expand(top_k, -1), rows)
+        else:
+            y_SE = self._back(self._run(x_TE[rows.choice_S // top_k], rows), rows, expert_TK)
+        weights_T1K = weight_TK.to(y_SE.dtype).unsqueeze(1)
+        return torch.bmm(weights_T1K, y_SE.view(num_tokens, top_k, -1)).squeeze(1)
+
+    def _run(self, x_SE: Tensor, rows: _Rows) -> Tensor:
+        places = list(zip(rows.experts, rows.bounds, rows.bounds[1:], strict=False))
+        into = [self._into[expert](x_SE[start:stop]) for expert, start, stop in places]
+        x_SF = self._between(torch.cat(into))
+        return torch.cat([self._out[expert](x_SF[start:stop]) for expert, start, stop in places])
+
+    def _rows(self, expert_TK: Tensor) -> _Rows:
+        if len(expert_TK) == 1 and self._holds_all:
+            experts = expert_TK[0].tolist()
+            return _Rows(None, experts, list(range(len(experts) + 1)))
+        local_S, choice_S = (expert_TK.view(-1) - self._first).sort(stable=True)
+        edges = torch.arange(self._num_held + 1, device=local_S.device)
+        bounds: list[int] = torch.searchsorted(local_S, edges).tolist()
+        experts = [e for e in range(self._num_held) if bounds[e] < bounds[e + 1]]
+        first, last = bounds[0], bounds[-1]
+        starts = [bounds[e] - first for e in experts]
+        return _Rows(choice_S[first:last], experts, [*starts, last - first])
+
+    def _back(self, y_SE: Tensor, rows: _Rows, expert_TK: Tensor) -> Tensor:
+        """In the order of the choices; zero for those that another rank serves."""
+        choice_S, count = rows.choice_S, expert_TK.numel()
+        whole = y_SE.new_empty if len(y_SE) == count else y_SE.new_zeros
+        assert choice_S is not None
+        return whole((count, y_SE.shape[1])).index_copy_(0, choice_S, y_SE)

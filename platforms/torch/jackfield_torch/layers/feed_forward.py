@@ -1,0 +1,111 @@
+"""The second half of a layer: one feed-forward, or a router and experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from jackfield.errors import UnsupportedModelError
+from jackfield.model_spec import Experts, FeedForward
+from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.layers.activation import ClippedGate, activation_function
+from jackfield_torch.layers.attention import StepInputs
+from jackfield_torch.layers.compose import TensorFunction, chain
+from jackfield_torch.layers.experts import ExpertBranch, SeparateExperts, SharedExpert
+from jackfield_torch.layers.linear_builder import LinearBuilder
+from jackfield_torch.layers.routing import Routing
+from jackfield_torch.tensor_parallel import RankGroup
+
+FeedForwardBranch = Callable[[Tensor, StepInputs], Tensor]
+
+
+class DenseBranch:
+    """The same for every token."""
+
+    def __init__(self, function: TensorFunction) -> None:
+        self._function = function
+
+    def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
+        """This rank's share of the sum."""
+        return self._function(x_TE)
+
+
+class FeedForwardBuilder:
+    """Builds the feed-forwards of one model on one rank."""
+
+    def __init__(
+        self, linears: LinearBuilder, group: RankGroup, kernels: Kernels, *, whole_experts: bool
+    ) -> None:
+        self._linears, self._kernels = linears, kernels
+        self._shard = linears.shard
+        self._rank, self._num_ranks = group.rank, group.num_ranks
+        self._whole_experts = whole_experts and group.num_ranks > 1  # shared out among ranks
+
+    def build(self, feed_forward: FeedForward | Experts, module: str) -> FeedForwardBranch:
+        """Read the weights of the feed-forward at `module` and bind its parts."""
+        if isinstance(feed_forward, FeedForward):
+            return DenseBranch(self._dense(feed_forward, module))
+        return self._experts(feed_forward, module)
+
+    def _dense(self, forward: FeedForward, module: str) -> TensorFunction:
+        return chain(
+            self._linears.build(self._linears.in_parts(forward, module)),
+            self._between(forward),
+            self._linears.row(f"{module}.down", forward.size, forward.bias),
+        )
+
+    def _between(self, forward: FeedForward) -> TensorFunction:
+        """What stands between the linears."""
+        activation = activation_function(forward.activation)
+        if not forward.gated:
+            return activation
+        if forward.clip is not None or forward.up_offset:
+            return ClippedGate(activation, forward.clip, forward.up_offset)
+        return partial(self._kernels.gate, forward.activation)
+
+    def _experts(self, experts: Experts, module: str) -> ExpertBranch:
+        numbers = self._held(experts, module)
+        split = ("none", "none") if self._whole_experts else ("column", "row")
+        forward, into, out = experts.expert, [], []
+        for expert in numbers:
+            name = f"{module}.experts.{expert}"
+            into.append(self._linears.build(self._linears.in_parts(forward, name, split[0])))
+            part = self._linears.out_part(f"{name}.down", forward.size, forward.bias, split[1])
+            out.append(self._linears.build([part]))
+        return ExpertBranch(
+            Routing(experts.router, module, self._linears.hidden_size, self._shard),
+            SeparateExperts(numbers, experts.router.num_experts, into, self._between(forward), out),
+            self._shared(experts, module),
+        )
+
+    def _held(self, experts: Experts, module: str) -> range:
+        """The experts of this rank."""
+        count = experts.router.num_experts
+        if not self._whole_experts:
+            return range(count)
+        if count % self._num_ranks:
+            raise UnsupportedModelError(
+                f"{self._num_ranks} ranks cannot share the {count} experts of {module}; set executor.tensor_parallel to "
+                "a number that divides it, or executor.expert_parallel to false"
+            )
+        size = count // self._num_ranks
+        held = range(self._rank * size, (self._rank + 1) * size)
+        self._shard.leave(
+            f"{module}.experts.{expert}.{name}"
+            for expert in range(count)
+            if expert not in held
+            for name in experts.expert.linears
+        )
+        return held
+
+    def _shared(self, experts: Experts, module: str) -> TensorFunction | None:
+        if experts.shared is None:
+            return None
+        function = self._dense(experts.shared, f"{module}.shared")
+        if not experts.shared_gate:
+            return function
+        size = self._linears.hidden_size
+        gate_1E = self._shard.whole(f"{module}.shared_gate", "weight", (1, size))
+        return SharedExpert(function, gate_1E)

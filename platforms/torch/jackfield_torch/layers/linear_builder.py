@@ -1,0 +1,73 @@
+"""Logical linears of a spec turned into linears that run, fused where their scheme can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jackfield.model_spec import FeedForward, ModelSpec
+from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
+from jackfield_torch.layers.linear import JoinedLinear
+from jackfield_torch.linear_groups import stored_settings
+from jackfield_torch.loader import WeightShard
+
+SchemeOf = Callable[[LinearPart], QuantizationScheme]
+
+
+def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
+    """One matrix where all parts are stored alike and have one scheme that can fuse them, else one after another."""
+    if is_one_matrix(parts, schemes):
+        return schemes(parts[0]).create(parts, shard)
+    return JoinedLinear([schemes(part).create([part], shard) for part in parts])
+
+
+def is_one_matrix(parts: Sequence[LinearPart], schemes: SchemeOf) -> bool:
+    """True where all parts are stored alike and have one scheme, which can fuse them."""
+    first = schemes(parts[0])
+    are_alike = all(schemes(part) is first and part.settings == parts[0].settings for part in parts)
+    return are_alike and (len(parts) == 1 or first.can_fuse(parts))
+
+
+class LinearBuilder:
+    """Builds linears of one model on one rank."""
+
+    def __init__(self, spec: ModelSpec, shard: WeightShard, schemes: SchemeOf) -> None:
+        self._spec = spec
+        self.hidden_size = spec.hidden_size
+        self.shard = shard
+        self.schemes = schemes
+
+    def build(self, parts: Sequence[LinearPart]) -> Linear:
+        """One linear of the parts, which share an input."""
+        return build_linear_of(parts, self.schemes, self.shard)
+
+    def row(self, name: str, in_size: int, bias: bool) -> Linear:
+        """A row-parallel linear that ends a branch."""
+        return self.build([self.out_part(name, in_size, bias)])
+
+    def in_parts(
+        self, forward: FeedForward, module: str, split: str = "column"
+    ) -> list[LinearPart]:
+        """Gate and up of a feed-forward, or up alone."""
+        return [
+            LinearPart(
+                name=f"{module}.{name}",
+                in_size=self.hidden_size,
+                out_size=forward.size,
+                bias=forward.bias,
+                split=split,
+                settings=stored_settings(self._spec, f"{module}.{name}"),
+            )
+            for name in forward.linears[:-1]
+        ]
+
+    def out_part(self, name: str, in_size: int, bias: bool, split: str = "row") -> LinearPart:
+        """A part whose outputs are a hidden state."""
+        return LinearPart(
+            name=name,
+            in_size=in_size,
+            out_size=self.hidden_size,
+            bias=bias,
+            split=split,
+            settings=stored_settings(self._spec, name),
+        )
