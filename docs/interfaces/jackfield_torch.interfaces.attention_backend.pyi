@@ -27,6 +27,7 @@ class AttentionBackend(Card):
     layouts: ClassVar[LayoutSupport] = LayoutSupport()
     capture: ClassVar[str] = 'none'
     needs_host_lengths: ClassVar[bool] = True
+    needs_finite_slots: ClassVar[bool] = False
 
     @abstractmethod
     def create(self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits) -> GroupAttention:

@@ -50,7 +50,14 @@ class CacheBuilder:
     def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache, ...]:
         """The memory of each group: `num_blocks`, and behind them a spare one, where padding is written to."""
         return tuple(
-            GroupCache(group, layout, count + 1, self._num_kv_heads(group), self._device)
+            GroupCache(
+                group,
+                layout,
+                count + 1,
+                self._num_kv_heads(group),
+                self._device,
+                is_filled=any(one.backend.needs_finite_slots for one in self._readers(group)),
+            )
             for group, layout, count in zip(self.groups, self._layouts, num_blocks, strict=True)
         )
 
@@ -66,10 +73,13 @@ class CacheBuilder:
 
     def _choose_layout(self, group: CacheGroup) -> CacheLayout:
         """One that all backends which attend over the group's cache read."""
-        served = [served for served in self._served if served.group.cache_group == group]
+        served = self._readers(group)
         readers = {one.plugin.name: one.backend.layouts for one in served}
         subject = layers_in_words(sorted(layer for one in served for layer in one.layers))
         return choose_layout(readers, self._context.config.cache.block_size, group.dtype, subject)
+
+    def _readers(self, group: CacheGroup) -> list[_Served]:
+        return [served for served in self._served if served.group.cache_group == group]
 
     def _make_backend(self, served: _Served, num_blocks: Sequence[int]) -> BoundAttention:
         config, spec = self._context.config, self._context.spec

@@ -54,6 +54,7 @@ class GroupCache:
         num_blocks: int,
         num_kv_heads: int,
         device: torch.device,
+        is_filled: bool = False,
     ) -> None:
         sizes = {
             "K": 2,
@@ -62,8 +63,10 @@ class GroupCache:
             "H": num_kv_heads,
             "D": group.head_size,
         }
-        # Not filled: the system hands out pages when they are first written, and readers ignore unwritten slots.
-        storage = torch.empty(
+        # Not filled unless a reader needs numbers in unwritten slots: the system hands out pages when they are first
+        # written.
+        make = torch.zeros if is_filled else torch.empty
+        storage = make(
             len(group.layers),
             *(sizes[axis] for axis in layout.order),
             dtype=torch_dtype(layout.dtype),

@@ -45,7 +45,8 @@ class AttentionBatch:
 
     The queries of row r are tokens query_starts[r] : query_starts[r + 1]; they are the last of its `lengths[r]`
     tokens, all of which are in the cache when `attend` runs (the runtime has written this step's keys and values).
-    Slots that hold no token of a row, or in a window group one behind the window, can hold anything, NaN included.
+    Slots that hold no token of a row, or in a window group one behind the window, can hold anything, NaN included; numbers
+    only where the card says `needs_finite_slots`.
     """
 
     query_lengths: Sequence[int]  # host, of each row; at least 1

@@ -46,6 +46,9 @@ class AttentionBackend(Card):
     layouts: ClassVar[LayoutSupport] = LayoutSupport()  # that it reads
     capture: ClassVar[str] = "none"  # "none", "uniform" or "any"
     needs_host_lengths: ClassVar[bool] = True  # exact lengths on the host, not only upper bounds
+    # True: reads slots that hold no token and weighs them with 0, so that they must hold numbers; the runtime fills the
+    # cache with zeros. False: such slots may hold NaN.
+    needs_finite_slots: ClassVar[bool] = False
 
     @abstractmethod
     def create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from jackfield_torch.interfaces.attention import (
 from jackfield_torch.paged_cache import GroupCache
 
 NUM_SPARE_BLOCKS = 3  # that no row owns
+_LARGE = 3e4  # that float16 holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,37 @@ class Step:
     spans: tuple[tuple[int, int], ...]  # of each row, the positions of its queries
     batch: AttentionBatch
     q_TNH: Tensor
+
+
+class HeldStep:
+    """Tensors that keep their addresses, as those of a step that is recorded: each step is copied into them."""
+
+    def __init__(self, step: Step, num_blocks: int) -> None:
+        """For steps of as many rows and tokens as this one, and rows of at most so many blocks."""
+        batch = step.batch
+        self._q_TNH = torch.empty_like(step.q_TNH)
+        self._query_starts_R1 = torch.empty_like(batch.query_starts_R1)
+        self._lengths_R = torch.empty_like(batch.lengths_R)
+        self._block_ids_RB = batch.block_ids_RB.new_zeros(len(batch.lengths_R), num_blocks)
+        self._slots_T = torch.empty_like(batch.slots_T)
+
+    def take(self, step: Step) -> Step:
+        """The step, in these tensors."""
+        batch, width = step.batch, step.batch.block_ids_RB.shape[1]
+        self._q_TNH.copy_(step.q_TNH)
+        self._query_starts_R1.copy_(batch.query_starts_R1)
+        self._lengths_R.copy_(batch.lengths_R)
+        self._block_ids_RB[:, :width] = batch.block_ids_RB
+        self._slots_T.copy_(batch.slots_T)
+        held = AttentionBatch(
+            query_lengths=batch.query_lengths,
+            lengths=batch.lengths,
+            query_starts_R1=self._query_starts_R1,
+            lengths_R=self._lengths_R,
+            block_ids_RB=self._block_ids_RB,
+            slots_T=self._slots_T,
+        )
+        return Step(step.rows, step.spans, held, self._q_TNH)
 
 
 class PagedRows:
@@ -78,7 +111,7 @@ class PagedRows:
         num_kv_heads = case.heads[1]
         self._cache = GroupCache(self.group, layout, self.num_blocks, num_kv_heads, self.device)
         self._tables = self._make_tables()
-        self._poison(poison)
+        self._poison(self._finite(poison) if claims.card.needs_finite_slots else poison)
         self._contents = [self._make_contents() for _ in self.group.layers]
         sinks = self._draw(case.heads[0], dtype=torch.float32) if case.sinks else None
         self.facts = LayerAttention(
@@ -229,6 +262,11 @@ class PagedRows:
             for store in self._cache.layers.values():
                 store.views.key_BSHD[block].fill_(poison)
                 store.views.value_BSHD[block].fill_(poison)
+
+    def _finite(self, poison: float) -> float:
+        """For backends that weigh with 0 what they should not read."""
+        most = torch.finfo(self._dtypes[1]).max / 2
+        return min(poison if math.isfinite(poison) else _LARGE, most)
 
     def _make_contents(self) -> list[Tensor]:
         """Keys and values of each row, [2, L, K, H] in float32: numbers that the dtype of the cache holds."""

@@ -1,0 +1,1 @@
+"""FlashAttention over the paged cache, with whichever of its releases is installed."""

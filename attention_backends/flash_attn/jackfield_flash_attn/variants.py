@@ -1,0 +1,71 @@
+"""The releases of FlashAttention in the order in which they are taken, and which of them work here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+
+from jackfield.interfaces.card import Facts
+from jackfield_flash_attn import fa2, fa3, fa4, torch_varlen
+from jackfield_flash_attn.variant import Ask, Variant
+
+# The quickest first: on Hopper 3 splits long contexts among processors, 4 does not yet.
+VARIANTS = (fa3.VARIANT, fa4.VARIANT, fa2.VARIANT, torch_varlen.VARIANT)
+
+
+def missing(variant: Variant) -> str:
+    """Why a variant cannot be called here, in words; empty if it can. Imports it."""
+    if variant.distributions and not version(variant):
+        return "is not installed"
+    try:
+        function = getattr(variant.load(), variant.function, None)
+    except Exception as error:  # an extension that does not load raises what it likes
+        return f"is installed and cannot be imported: {type(error).__name__}: {_first_line(error)}"
+    if function is None:
+        return f"has no {variant.function} in this release ({version(variant)})"
+    if variant.parameter not in inspect.signature(function).parameters:
+        return f"reads no blocks in this release ({version(variant)}): {variant.function} has no {variant.parameter}"
+    return ""
+
+
+def version(variant: Variant) -> str:
+    """Of the distribution that brings it; empty if there is none."""
+    for name in variant.distributions or ("torch",):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
+def find_variants(variants: Sequence[Variant]) -> dict[str, str]:
+    """Facts: of each variant its version, or under NAME.missing why it cannot be called."""
+    facts: dict[str, str] = {}
+    for variant in variants:
+        facts[variant.name] = version(variant)
+        facts[f"{variant.name}.missing"] = missing(variant)
+    return facts
+
+
+def choose(
+    variants: Sequence[Variant], ask: Ask, facts: Facts
+) -> tuple[Variant | None, Mapping[str, str]]:
+    """The first that is there and serves `ask`, and why each of those before it does not."""
+    refusals: dict[str, str] = {}
+    chip = facts.get("chip")
+    for variant in variants:
+        why = str(facts.get(f"{variant.name}.missing", "is not known here"))
+        if why:
+            refusals[variant.name] = f"{variant.label} {why}; {variant.remedy}"
+            continue
+        objections = variant.objections(ask, chip if isinstance(chip, int) else 0)
+        if not objections:
+            return variant, refusals
+        release = f" {facts[variant.name]}" if variant.distributions else ""
+        refusals[variant.name] = f"{variant.label}{release} {' and '.join(objections)}"
+    return None, refusals
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
