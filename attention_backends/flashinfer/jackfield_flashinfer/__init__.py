@@ -1,0 +1,1 @@
+"""Attention over the paged cache with FlashInfer's kernels, planned once a step."""
