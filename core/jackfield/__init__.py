@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AsyncLLM": "jackfield.client",
+    "BeamSearch": "jackfield.sampling",
     "CompletionOutput": "jackfield.request",
     "Engine": "jackfield.engine.engine",
     "EngineConfig": "jackfield.config",

@@ -8,6 +8,7 @@ from jackfield.errors import RequestError as RequestError
 from jackfield.request import CompletionOutput as CompletionOutput
 from jackfield.request import FinishReason as FinishReason
 from jackfield.request import RequestOutput as RequestOutput
+from jackfield.sampling import BeamSearch as BeamSearch
 from jackfield.sampling import SamplingParams as SamplingParams
 
 __version__: str

@@ -69,6 +69,7 @@ class CompletionOutput:
     stop_reason: str | int | None = None  # the stop string or token id
     logprobs: Sequence[TokenLogprobs] | None = None  # one entry a token, where asked for
     error: str | None = None  # of FinishReason.ERROR: what failed
+    score: float | None = None  # of a beam search: log probability by length ** length_penalty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import numbers
 from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from jackfield.errors import RequestError
 
@@ -68,6 +68,49 @@ class Structured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeamSearch:
+    """Search for the likeliest answers instead of drawing one: beam search as Transformers computes it.
+
+    A finished answer is worth the sum of its log probabilities divided by its length ** length_penalty. Wherever one
+    is wanted a mapping serves as well, or the width alone: `{"width": 4}`, `4`. Raises RequestError.
+    """
+
+    width: int  # answers that are followed at once
+    length_penalty: float = 1.0  # above 0 favours long answers
+    # True: stop once `width` answers have ended. False: once no better one is likely. "never": once none is possible
+    early_stopping: bool | Literal["never"] = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.width, int) or isinstance(self.width, bool) or self.width < 1:
+            raise RequestError(
+                f"beam_search.width must be a whole number of at least 1, got {self.width!r}"
+            )
+        penalty = self.length_penalty
+        if not isinstance(penalty, int | float) or not abs(penalty) <= 100:
+            raise RequestError(
+                f"beam_search.length_penalty must be in [-100, 100], got {penalty!r}"
+            )
+        if self.early_stopping not in (True, False, "never"):
+            raise RequestError(
+                f'beam_search.early_stopping must be true, false or "never", got {self.early_stopping!r}'
+            )
+
+    @classmethod
+    def of(cls, given: Any) -> BeamSearch:
+        """From a mapping of its fields, or from a width. Raises RequestError."""
+        if isinstance(given, BeamSearch):
+            return given
+        if isinstance(given, int):
+            return cls(width=given)
+        names = [item.name for item in fields(cls)]
+        if not isinstance(given, Mapping) or "width" not in given or set(given) - set(names):
+            raise RequestError(
+                f"beam_search must be a mapping with width, and perhaps {', '.join(names[1:])}, got {given!r:.200}"
+            )
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     """How the tokens of one request are drawn and when it stops.
 
@@ -92,6 +135,7 @@ class SamplingParams:
             "ignore_eos",
             "skip_special_tokens",
             "output_kind",
+            "beam_search",
         }
     )
 
@@ -124,6 +168,8 @@ class SamplingParams:
     skip_special_tokens: bool = True  # leave them out of the text
     # what the output must look like; kept as Structured
     structured: Structured | Mapping[str, Any] | None = None
+    # the n likeliest answers of a search; nothing is drawn then, so temperature, filters and seed say nothing
+    beam_search: BeamSearch | Mapping[str, Any] | int | None = None
     output_kind: OutputKind = OutputKind.CUMULATIVE  # what each output of a stream holds
 
     def __post_init__(self) -> None:
@@ -187,6 +233,8 @@ def _plain(item: Field[Any], value: Any) -> Any:
         return {_as_id(token_id): _as_number(bias) for token_id, bias in value.items()}
     if item.name == "structured":
         return Structured.of(value)
+    if item.name == "beam_search":
+        return BeamSearch.of(value)
     if item.name == "top_k" and type(value) is int and value == -1:
         return 0  # as vLLM writes "all"
     return _as_number(value)
@@ -295,6 +343,36 @@ def _check_output_kind(params: SamplingParams) -> None:
         )
 
 
+def _check_beam_search(params: SamplingParams) -> None:
+    search = params.beam_search
+    if search is None:
+        return
+    assert isinstance(search, BeamSearch), "it was made one"
+    if params.n > search.width:
+        raise RequestError(
+            f"n must not exceed beam_search.width, got {params.n} > {search.width}; raise the width"
+        )
+    for name, neutral in _NOT_SEARCHED.items():
+        if (value := getattr(params, name)) != neutral:
+            raise RequestError(
+                f"beam_search follows the model's own probabilities: leave out {name}, got {value!r}"
+            )
+
+
+# What a search does not look at; asked for with one it is refused.
+_NOT_SEARCHED: Mapping[str, Any] = {
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "logit_bias": {},
+    "allowed_token_ids": None,
+    "bad_words": (),
+    "stop": (),
+    "structured": None,
+    "prompt_logprobs": None,
+}
+
+
 def _check_bias(params: SamplingParams) -> None:
     if not isinstance(params.logit_bias, Mapping):
         raise RequestError(
@@ -329,4 +407,5 @@ _CHECKS = (
     _check_allowed,
     _check_bad_words,
     _check_output_kind,
+    _check_beam_search,
 )

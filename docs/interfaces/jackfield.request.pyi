@@ -44,6 +44,7 @@ class CompletionOutput:
     stop_reason: str | int | None = None
     logprobs: Sequence[TokenLogprobs] | None = None
     error: str | None = None
+    score: float | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOutput:
     request_id: str

@@ -6,6 +6,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 from typing import ClassVar
+from typing import Literal
 class OpenFloat(float):
     ...
 class OpenInt(int):
@@ -27,9 +28,18 @@ class Structured:
     def of(cls, given: Any) -> Structured:
         ...
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeamSearch:
+    width: int
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal['never'] = False
+
+    @classmethod
+    def of(cls, given: Any) -> BeamSearch:
+        ...
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     FEATURE: ClassVar[str] = 'sampling'
-    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens', 'output_kind'})
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens', 'output_kind', 'beam_search'})
     n: int = 1
     max_tokens: int | None = MAX_TOKENS
     min_tokens: int = OpenInt(0)
@@ -52,6 +62,7 @@ class SamplingParams:
     prompt_logprobs: int | None = None
     skip_special_tokens: bool = True
     structured: Structured | Mapping[str, Any] | None = None
+    beam_search: BeamSearch | Mapping[str, Any] | int | None = None
     output_kind: OutputKind = OutputKind.CUMULATIVE
 
     def with_defaults(self, values: Mapping[str, Any]) -> SamplingParams:

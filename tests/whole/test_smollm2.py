@@ -97,6 +97,31 @@ def test_greedy_tokens_are_those_of_transformers(
     assert float((top_L2[:, 0] - top_L2[:, 1]).min()) >= SMALLEST_GAP
 
 
+@pytest.mark.parametrize("length_penalty", [1.0, -1.0])
+def test_beams_are_those_of_transformers(llm: LLM, peer: Peer, length_penalty: float) -> None:
+    import torch
+
+    prompts, width, num_tokens = PROMPTS[:3], 4, 24
+    search = {"width": width, "length_penalty": length_penalty, "early_stopping": True}
+    params = SamplingParams(beam_search=search, n=2, max_tokens=num_tokens)
+
+    for prompt, output in zip(prompts, llm.generate(list(prompts), params), strict=True):
+        ids = peer.tokenizer(prompt, return_tensors="pt")
+        with torch.inference_mode():
+            right = peer.model.generate(
+                **ids,
+                num_beams=width,
+                num_return_sequences=2,
+                length_penalty=length_penalty,
+                early_stopping=True,
+                do_sample=False,
+                max_new_tokens=num_tokens,
+                pad_token_id=peer.tokenizer.eos_token_id,
+            )
+        for one, found in zip(output.outputs, right[:, ids.input_ids.shape[1] :], strict=True):
+            assert list(one.token_ids) == found.tolist()[: len(one.token_ids)]
+
+
 def test_one_by_one_gives_the_tokens_of_the_batch(llm: LLM, ours: list[list[int]]) -> None:
     assert [tokens_of(llm, (prompt,))[0] for prompt in PROMPTS] == ours
 

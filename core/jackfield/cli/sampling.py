@@ -69,6 +69,10 @@ def add_sampling_arguments(
         default=argparse.SUPPRESS,
     )  # fmt: skip
     group.add_argument(
+        "--beam-search", type=_beam_search, metavar="WIDTH|JSON", default=argparse.SUPPRESS,
+        help='search for the likeliest answers: 4, or {"width": 4, "length_penalty": 0.8, "early_stopping": true}',
+    )  # fmt: skip
+    group.add_argument(
         "--structured", type=_structured, metavar="FORM=VALUE", default=argparse.SUPPRESS,
         help='what the answer must look like, such as choice=["yes","no"]; the value is JSON, or text',
     )  # fmt: skip
@@ -88,7 +92,7 @@ def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
     options = [option[0] for option in _NUMBERS] + [option[0] for option in _FLAGS]
     names = [name.replace("-", "_") for name in options]
     names += ["structured", "max_tokens", "stop_token_ids", "skip_special_tokens"]
-    names += ["allowed_token_ids", "bad_words"]
+    names += ["allowed_token_ids", "bad_words", "beam_search"]
     found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     if hasattr(arguments, "stop"):
         found["stop"] = tuple(map(unescaped, arguments.stop))
@@ -123,6 +127,15 @@ def _structured(entry: str) -> Mapping[str, Any]:
         return {form: json.loads(value)}
     except ValueError:
         return {form: value}
+
+
+def _beam_search(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except ValueError:
+        raise ConfigError(
+            f"--beam-search takes a number or a JSON object, got {word!r}; e.g. --beam-search 4"
+        ) from None
 
 
 def _bias(entry: str) -> tuple[int, float]:

@@ -113,6 +113,7 @@ class _New(_Seen):
             stop_reason=None if ending is None else ending.stop_reason,
             logprobs=None if logprobs is None else logprobs[start:stop],
             error=None if ending is None else ending.error,
+            score=output.score,
         )
 
 
@@ -133,6 +134,7 @@ def _finished(output: OpenOutput, delta: str) -> CompletionOutput:
         stop_reason=ending.stop_reason,
         logprobs=None if logprobs is None else logprobs[:num_tokens],
         error=ending.error,
+        score=output.score,
     )
 
 

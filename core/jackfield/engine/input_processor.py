@@ -18,6 +18,7 @@ from jackfield.features import features_in_use
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.request import EngineRequest, PrefixKey
 from jackfield.sampling import SamplingParams
+from jackfield.scheduler.beam_search import row_sampling
 
 
 class InputProcessor:
@@ -200,6 +201,8 @@ class InputProcessor:
                 )
 
     def _check_features(self, sampling: SamplingParams) -> None:
+        if sampling.beam_search is not None:
+            sampling = row_sampling(sampling, 1)
         if "*" not in self._features:
             missing = sorted(features_in_use(sampling) - self._features)
             if missing:

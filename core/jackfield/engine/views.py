@@ -83,6 +83,7 @@ class StreamedOutput(CompletionOutput):
             "stop_reason": None,
             "logprobs": logprobs,
             "error": None,
+            "score": None,
             "_pieces": pieces,
             "_num_pieces": num_pieces,
         }

@@ -41,6 +41,7 @@ class PlanBuilder:
         "new_blocks",
         "new_rows",
         "prefills",
+        "searching",
         "stalled",
     )
 
@@ -51,6 +52,7 @@ class PlanBuilder:
         self.new_rows: list[NewRow] = []
         self.new_blocks: list[BlockAppend] = []
         self.copies: list[BlockCopy] = []
+        self.searching: list[Request] = []  # answers of beam searches, one token each
         self.stalled: set[Request] = set()  # running, but without a block in this step
         self.is_short_of_blocks = False  # then nobody is admitted
 

@@ -19,6 +19,7 @@ class Stage(Enum):
     PREFILLING = "prefilling"  # in a row, more than one token behind
     DECODING = "decoding"  # in a row, one token a step
     DRAINING = "draining"  # in a row, everything is planned, results are missing
+    SEARCHING = "searching"  # in a row, an answer that a beam search follows
     FINISHED = "finished"
 
 
@@ -70,6 +71,7 @@ class Request:
         "num_planned",
         "num_preemptions",
         "num_prompt_tokens",
+        "num_rows",
         "open_drafts",
         "parent",
         "preemption_key",
@@ -80,7 +82,9 @@ class Request:
         "request_id",
         "row",
         "sampling",
+        "score",
         "seed",
+        "spare_rows",
         "stage",
         "stop_ids",
         "stop_reason",
@@ -120,6 +124,7 @@ class Request:
         self.prompt_logprobs: list[TokenLogprobs | None] | None = (
             None if sampling.prompt_logprobs is None else [None]
         )
+        self.score: float | None = None  # of a beam search
         self.num_cached_tokens = 0  # prompt tokens that did not have to be computed
         self.num_preemptions = 0
 
@@ -129,6 +134,8 @@ class Request:
         self.admission_key: tuple[float, ...] = ()
         self.preemption_key: tuple[float, ...] = ()
         self.parent = parent  # the sibling whose prompt it shares
+        self.num_rows = 1  # that it is given at once: more for a beam search
+        self.spare_rows: list[int] = []  # of those: beside its own
         self.held_siblings: list[Request] = []  # that wait for this one's prompt
         self.waits_for_step = -1  # is not admitted before this step was resolved
         self.hashes = BlockHashes(request.prefix_key)

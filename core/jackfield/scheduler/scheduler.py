@@ -14,6 +14,7 @@ from jackfield.grammar import GrammarState
 from jackfield.interfaces.policy import SchedulingPolicy
 from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit
 from jackfield.request import FinishReason
+from jackfield.scheduler.beam_search import Beam
 from jackfield.scheduler.cohorts import Cohorts
 from jackfield.scheduler.drafting import Drafting, open_draft, settle_draft
 from jackfield.scheduler.lengths import set_lengths
@@ -22,6 +23,8 @@ from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
 from jackfield.scheduler.policy_keys import PolicyKeys
 from jackfield.scheduler.request import Request, Stage
 from jackfield.scheduler.results import check_result, keep_logprobs
+from jackfield.scheduler.row_numbers import RowNumbers
+from jackfield.scheduler.searches import Searches
 from jackfield.scheduler.stats import SchedulerStats
 from jackfield.scheduler.waiting_queue import WaitingQueue
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
@@ -77,8 +80,15 @@ class Scheduler:
         self._prefilling: list[Request] = []
         self._cohorts = Cohorts(num_cohorts)
         self._num_draining = 0
-        self._free_rows = list(range(self._max_rows))[::-1]
-        self._removed_rows: list[int] = []  # that the worker does not know of yet
+        self._rows = RowNumbers(self._max_rows)
+        self._searches = Searches(
+            blocks,
+            self._rows,
+            self._waiting,
+            leave_row=self._leave_row,
+            stop_decoding=self._stop_decoding,
+            vocab_size=vocab_size,
+        )
         self._in_flight: deque[StepInFlight] = deque()
         self._next_step_id = 0
         self._resolved_step = -1
@@ -97,7 +107,7 @@ class Scheduler:
     @property
     def num_running(self) -> int:
         """Requests that have a row."""
-        return self._max_rows - len(self._free_rows)
+        return self._max_rows - self._rows.num_free
 
     @property
     def num_waiting(self) -> int:
@@ -132,6 +142,9 @@ class Scheduler:
         """
         for request in requests:
             set_lengths(request, self._max_length, self._blocks.longest_request)
+        outputs = requests
+        if requests[0].sampling.beam_search is not None:
+            requests = (self._searches.make_leader(requests, self._max_rows),)
         if self._max_waiting is not None and self.num_waiting + len(requests) > self._max_waiting:
             raise RequestError(
                 f"request {requests[0].request_id!r} was not queued: it brings {len(requests)} outputs, "
@@ -142,6 +155,7 @@ class Scheduler:
             request.arrival = self._next_arrival
             self._next_arrival += 1
             self._keys.set_first(request)
+        self._searches.add(outputs, requests[0])
         for request in requests:
             self._num_grammars += request.grammar is not None
             self._waiting.add(request)
@@ -155,6 +169,9 @@ class Scheduler:
     ) -> None:
         """End a request at any moment: an abort, a stop string, an error. Its results in flight are void."""
         if request.is_finished:
+            return
+        if search := self._searches.of(request):
+            self._searches.end(search, reason, stop_reason, error)
             return
         request.finish_reason, request.stop_reason, request.error = reason, stop_reason, error
         self._num_grammars -= request.grammar is not None
@@ -174,6 +191,7 @@ class Scheduler:
         self._continue_decoding(plan, decoding)
         if self._drafting is not None:
             self._add_drafts(plan, decoding, self._drafting)
+        self._searches.plan(plan, self._make_room)
         self._continue_prefills(plan)
         if not plan.is_short_of_blocks:
             self._admit_waiting(plan)
@@ -222,9 +240,11 @@ class Scheduler:
 
     def _admit_waiting(self, plan: PlanBuilder) -> None:
         """Requests from the queue, strictly in its order: one that does not fit is not overtaken."""
-        while plan.budget and self._free_rows:
+        while plan.budget and self._rows.num_free:
             request = self._waiting.first()
             if request is None or request.waits_for_step > self._resolved_step:
+                return
+            if request.num_rows > self._rows.num_free:
                 return
             if self._still_refused(request):
                 return
@@ -238,9 +258,11 @@ class Scheduler:
         decoding: Sequence[Request] = cohort
         if plan.stalled:
             decoding = [request for request in decoding if request not in plan.stalled]
+        if plan.searching:
+            decoding = [*decoding, *plan.searching]
         if not decoding and not plan.prefills:
             return None
-        step = plan.build(self._next_step_id, self._removed_rows, decoding)
+        step = plan.build(self._next_step_id, self._rows.take_removed(), decoding)
         for request in decoding:
             request.num_planned += 1
         for draft in plan.drafts:
@@ -252,7 +274,6 @@ class Scheduler:
             prefill.request.num_planned = prefill.num_computed
             if prefill.num_computed == len(prefill.request.token_ids):
                 self._start_decoding(prefill.request)
-        self._removed_rows = []
         if self._num_grammars:
             self._expect_masks(step)
         self._in_flight.append(step)
@@ -297,21 +318,30 @@ class Scheduler:
                 plan.append_blocks(request.row, grown)
                 self._set_next_event(request)
                 return True
-            plan.is_short_of_blocks = True
-            if self._blocks.has_returning or self._num_draining:  # rather wait than compute again
+            victim = self._make_room(plan)
+            if victim is None:  # rather wait than compute again
                 plan.stalled.add(request)
                 return False
-            victim = max(
-                (*self._cohorts, *self._prefilling), key=lambda r: (r.preemption_key, r.arrival)
-            )
-            self._preempt(plan, victim)
             if victim is request:
                 return False
 
+    def _make_room(self, plan: PlanBuilder) -> Request | None:
+        """Preempt whoever comes last by the policy; None, and nothing happens, if blocks are about to return."""
+        plan.is_short_of_blocks = True
+        if self._blocks.has_returning or self._num_draining:
+            return None
+        running = (*self._cohorts, *self._prefilling, *self._searches.leaders(plan))
+        victim: Request = max(running, key=lambda r: (r.preemption_key, r.arrival))
+        self._preempt(plan, victim)
+        return victim
+
     def _preempt(self, plan: PlanBuilder, request: Request) -> None:
         """Give back all of a running request and queue it again. Tokens in flight are still kept when they arrive."""
-        plan.withdraw(request)
-        self._leave_row(request)
+        if isinstance(request, Beam):
+            request = self._searches.begin_again(plan, request)
+        else:
+            plan.withdraw(request)
+            self._leave_row(request)
         request.num_planned = 0
         request.num_preemptions += 1
         request.check_at = request.max_tokens
@@ -328,7 +358,7 @@ class Scheduler:
         table = self._blocks.allocate(hit, len(token_ids), chunk, spare, plan.copies)
         if table is None:
             return False
-        request.row = self._free_rows.pop()
+        request.row, *request.spare_rows = self._rows.take(request.num_rows)
         request.table = table
         request.num_planned = hit.num_tokens
         self._keys.set_preemption(request)
@@ -388,9 +418,16 @@ class Scheduler:
         request.table = None
         request.num_guessed = 0
         request.open_drafts.clear()
-        self._free_rows.append(request.row)
-        self._removed_rows.append(request.row)
+        self._rows.leave(request.row)
+        self._rows.leave(*request.spare_rows, is_told=False)
         request.row = -1
+
+    def _stop_decoding(self, request: Request) -> None:
+        """Its last token is there: it keeps row and blocks, and is planned by another rule."""
+        if request.stage is Stage.DECODING:
+            self._cohorts.remove(request)
+        else:
+            self._num_draining -= 1
 
     # Results
 
@@ -398,6 +435,7 @@ class Scheduler:
         """Apply the result of the oldest step in flight; the requests that got a token or ended."""
         step = self._in_flight.popleft()
         check_result(step, plan, result)
+        has_searches = bool(self._searches)
         moved = self._end_failed(step, result.errors) if result.errors else []
         if result.logprobs or result.prompt_logprobs:
             keep_logprobs(step, result)
@@ -419,7 +457,7 @@ class Scheduler:
         self._resolved_step = plan.step_id
         self._cohorts.resolved(plan.step_id)
         self._blocks.step_resolved(plan.step_id)
-        return moved
+        return self._searches.resolve(moved) if has_searches else moved
 
     def _confirm(self, step: StepInFlight, result: StepResult) -> list[Request]:
         """Keep what rows drew, up to a token that ends them; whoever drew less than was planned goes on from there."""

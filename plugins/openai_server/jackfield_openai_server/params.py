@@ -28,16 +28,10 @@ _SAME = (
     "bad_words",
     "allowed_token_ids",
 )
-_NOT_SERVED = {
-    "use_beam_search": "beam search is not served",
-}
 
 
 def sampling_of(request: SamplingFields) -> dict[str, Any]:
     """What both kinds of completions ask of sampling, as fields of SamplingParams. Raises ApiError."""
-    for name, why in _NOT_SERVED.items():
-        if getattr(request, name):
-            raise ApiError(400, why, param=name, code="unsupported_parameter")
     values: dict[str, Any] = {
         name: value for name in _SAME if (value := getattr(request, name)) is not None
     }
@@ -55,6 +49,14 @@ def sampling_of(request: SamplingFields) -> dict[str, Any]:
         values["structured"] = _structured(shape)
     if request.logit_bias:
         values["logit_bias"] = _bias(request.logit_bias)
+    if request.use_beam_search:
+        penalty = request.length_penalty
+        values["beam_search"] = {
+            "width": request.n or 1,
+            "length_penalty": 1.0 if penalty is None else penalty,
+        }
+    elif request.length_penalty not in (None, 1.0):
+        raise ApiError(400, "length_penalty needs use_beam_search = true", param="length_penalty")
     return values
 
 
@@ -80,6 +82,9 @@ def completion_sampling(request: CompletionRequest) -> dict[str, Any]:
             raise ApiError(400, f"best_of must be at least n = {n}, got {best_of}", param="best_of")
         if request.stream:
             raise ApiError(400, "best_of cannot be streamed", param="best_of")
+        if "beam_search" in values:
+            values["beam_search"]["width"] = best_of
+            return values
         values["n"] = best_of
         values.setdefault("logprobs", 0)
     return values

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from jackfield.model_spec import ModelSpec
 from jackfield.request import FinishReason
-from jackfield.sampling import SamplingParams
+from jackfield.sampling import BeamSearch, SamplingParams
+from jackfield.scheduler.hypotheses import SearchRules
 from jackfield_testing.history import History
-from jackfield_testing.sampler import DrawContext, draw
+from jackfield_testing.sampler import DrawContext, Ranking, draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,47 @@ def reference_answer(
         if may_stop and (token_id in stop_ids or _has_stop(output, sampling, decode)):
             return Answer(tuple(output), FinishReason.STOP)
     return Answer(tuple(token_ids[len(prompt) :]), FinishReason.LENGTH)
+
+
+def reference_search(
+    prompt: Sequence[int], sampling: SamplingParams, spec: ModelSpec
+) -> list[Answer]:
+    """The right answers of a beam search, the best first: every answer is computed anew at every step."""
+    search = sampling.beam_search
+    assert isinstance(search, BeamSearch)
+    wanted = spec.max_length if sampling.max_tokens is None else sampling.max_tokens
+    ends = () if sampling.ignore_eos else spec.end_token_ids
+    rules = SearchRules(
+        search=search,
+        end_token_ids={*ends, *sampling.stop_token_ids},
+        min_tokens=sampling.min_tokens,
+        max_tokens=min(wanted, spec.max_length - len(prompt)),
+        num_logprobs=0,
+    )
+    groups = spec.cache_groups(spec.dtype)
+    beams: list[tuple[float, list[int]]] = [(0.0, [])]
+    finished: list[tuple[float, Answer]] = []
+    for num_new in range(1, rules.max_tokens + 1):
+        found = []
+        for _, answer in beams:
+            state = History(groups, [*prompt, *answer]).state()
+            found.append(Ranking.of(state, spec.vocab_size).logprobs(0, rules.num_kept))
+        following: list[tuple[float, list[int]]] = []
+        candidates = rules.candidates([score for score, _ in beams], found, num_new)
+        for place, candidate in enumerate(candidates):
+            token_ids = [*beams[candidate.beam][1], candidate.token_id]
+            reason = rules.reason(candidate, num_new)
+            if reason is None:
+                following.append((candidate.score, token_ids))
+            elif place < search.width:
+                score = rules.final(candidate.score, num_new)
+                finished.append((score, Answer(tuple(token_ids), reason)))
+        finished = sorted(finished, key=lambda pair: -pair[0])[: search.width]
+        beams = following[: search.width]
+        scores = [score for score, _ in finished]
+        if not beams or rules.is_over(scores, beams[0][0], num_new):
+            break
+    return [answer for _, answer in finished[: sampling.n]]
 
 
 def reference_tokens(

@@ -121,3 +121,23 @@ def test_words_and_tokens_can_be_forbidden_under_the_names_of_vllm(client):
     texts = [choice.text for choice in answer.choices]
     assert {*"".join(texts)} == {*"abc"}
     assert not any(word in text for text in texts for word in ("ab", "ba"))
+
+
+def test_beams_are_searched_for_under_the_names_of_vllm(client):
+    common = {"model": "tiny", "prompt": "Hi", "max_tokens": 6, "logprobs": 0}
+    more = {"use_beam_search": True, "length_penalty": 0.0}
+    found = client.completions.create(**common, n=3, extra_body=more)
+    best = client.completions.create(**common, best_of=3, extra_body=more)
+    drawn = client.completions.create(**common, temperature=0)
+
+    totals = [sum(choice.logprobs.token_logprobs) for choice in found.choices]
+    assert totals == sorted(totals, reverse=True)
+    assert best.choices[0].text == found.choices[0].text
+    assert totals[0] >= sum(drawn.choices[0].logprobs.token_logprobs)
+
+
+def test_what_a_search_does_not_look_at_is_refused_by_name(client):
+    with pytest.raises(BadRequestError, match="leave out presence_penalty"):
+        client.completions.create(
+            model="tiny", prompt="Hi", presence_penalty=1, extra_body={"use_beam_search": True}
+        )
