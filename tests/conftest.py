@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 OPTIONAL = {
     "gpu": "needs an accelerator",
     "slow": "takes minutes or a large download",
+    "wheels": "builds wheels for environments of their own",
 }
 
 
@@ -39,6 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:  # with `--dist loadgroup` a group runs in one process
+        if "make_clean_environment" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.wheels)
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     if config.getoption("--optional"):
         return
@@ -50,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _group(item: pytest.Item) -> str:
     """Tests that share what is dear: the wheels of members, or what a file sets up for all its tests."""
-    if "make_clean_environment" in getattr(item, "fixturenames", ()):
+    if item.get_closest_marker("wheels"):
         return "wheels"
     return item.nodeid.partition("::")[0]
 

@@ -18,7 +18,7 @@ class Reason:
     remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{self.text} ({self.remedy})" if self.remedy else self.text
+        return f"{self.text}; {self.remedy}" if self.remedy else self.text
 
 
 class Verdict(StrEnum):
@@ -59,6 +59,15 @@ class Decision:
     def line(self) -> str:
         """One line for error messages and reports."""
         return f"{self.kind} for {self.subject}: {self.chosen or 'none'} ({self.decided_by})"
+
+    def refusals(self) -> str:
+        """One line and one reason a candidate that was asked and does not fit; `report` has them all."""
+        told = (Verdict.REFUSED, Verdict.FAILED, Verdict.INCOMPATIBLE)
+        asked = [candidate for candidate in self.candidates if candidate.verdict in told]
+        return "\n".join(
+            f"  {candidate.name}: {candidate.reasons[0] if candidate.reasons else candidate.verdict}"
+            for candidate in asked or self.candidates
+        )
 
     def report(self) -> str:
         """The line, then one line a candidate; neighbours of one distribution with one fate share a line."""

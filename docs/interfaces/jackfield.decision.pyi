@@ -41,6 +41,9 @@ class Decision:
     def line(self) -> str:
         ...
 
+    def refusals(self) -> str:
+        ...
+
     def report(self) -> str:
         ...
 def decision_of(values: Mapping[str, Any]) -> Decision:

@@ -29,6 +29,9 @@ class ModelSource(Card):
     def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
         ...
 
+    def describe(self, reference: ModelReference) -> ModelFiles | None:
+        ...
+
     @abstractmethod
     def resolve(self, reference: ModelReference) -> ModelFiles:
         ...

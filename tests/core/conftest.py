@@ -10,6 +10,7 @@ from jackfield.cli.main import main
 from jackfield.config import load_config
 from jackfield.environment import jackfield_variables
 from jackfield.startup.blueprint import make_blueprint
+from jackfield_testing.hub import hub_server
 
 WORLD = Path(__file__).with_name("acme_world.py")
 WORLD_GROUPS = {
@@ -61,6 +62,13 @@ class Done:
     status: int
     out: str
     err: str
+
+
+@pytest.fixture
+def hub():
+    """A small server that answers like a hub. Of `acme/cut` no file comes whole."""
+    with hub_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,7 +20,8 @@ _NAME = re.compile(
 )
 # Weights in one format, and what describes them. "*/*" leaves out folders (other formats, the authors' own layout), but
 # for additional_chat_templates.
-_WANTED = ("*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.txt")
+_DESCRIBES = ("*.json", "*.jinja", "tokenizer*", "*.txt")
+_WANTED = (*_DESCRIBES, "*.safetensors")
 _UNWANTED = ("[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*")
 _GGUF = ".gguf"
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
@@ -58,15 +60,20 @@ class HubSource(ModelSource):
             if repo.repo_type == "model"
         )
 
+    def describe(self, reference: ModelReference) -> ModelFiles | None:
+        """The small files of the snapshot. None for GGUF files, which hold all."""
+        name, word = _name_and_word(reference)
+        if word:
+            return None
+        with _told(name, reference):
+            folder = self._fetch(name, reference, _DESCRIBES, _UNWANTED)
+        files = ModelFiles(reference=name, path=folder)
+        return files if files.find("config.json") else None
+
     def resolve(self, reference: ModelReference) -> ModelFiles:
         """Download the snapshot of the revision, or find it in the cache; of GGUF files one alone, with all its parts."""
-        from huggingface_hub import errors  # noqa: PLC0415  # heavy
-
-        parts = _NAME.fullmatch(reference.text)
-        assert parts is not None, "check() came first"
-        name, word = parts["name"], parts["quant"] or parts["file"]
-        what = f"{name!r}" + (f" at revision {reference.revision!r}" if reference.revision else "")
-        try:
+        name, word = _name_and_word(reference)
+        with _told(name, reference):
             if word:
                 return ModelFiles(reference=reference.text, path=self._gguf(name, word, reference))
             folder = self._fetch(name, reference, _WANTED, _UNWANTED)
@@ -74,29 +81,6 @@ class HubSource(ModelSource):
                 found := self._only_gguf(name, reference)
             ):
                 return ModelFiles(reference=reference.text, path=found)
-        except ModelNotFound:
-            raise
-        except errors.GatedRepoError as error:
-            raise ModelNotFound(
-                f"the model {what} is gated: its owner must grant access, and the hub must know "
-                "you. Ask for access on its page, then set HF_TOKEN or run: hf auth login"
-            ) from error
-        except errors.RevisionNotFoundError as error:
-            raise ModelNotFound(
-                f"the hub has the model {name!r}, but not the revision {reference.revision!r}; a "
-                "branch, a tag or a commit is allowed. Check model.revision"
-            ) from error
-        except errors.RepositoryNotFoundError as error:
-            raise ModelNotFound(
-                f"the hub has no model {what}, or only for those it knows; names look like "
-                "ORG/NAME. Check the spelling, or set HF_TOKEN for a private model"
-            ) from error
-        except Exception as error:  # what the network raises depends on the library's version
-            raise ModelNotFound(
-                f"cannot get the model {what}: the hub gives no answer that helps and the cache does "
-                f"not hold it whole ({' '.join(str(error).split())}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or "
-                "give a folder with the files"
-            ) from error
         return ModelFiles(reference=name, path=folder)
 
     def _fetch(
@@ -158,3 +142,43 @@ class HubSource(ModelSource):
         except Exception:  # without a network; what is missing is told later
             return []
         return sorted(f for f in files if f.endswith(_GGUF) and "mmproj" not in f)
+
+
+def _name_and_word(reference: ModelReference) -> tuple[str, str | None]:
+    """ORG/NAME, and what names a GGUF file in it."""
+    parts = _NAME.fullmatch(reference.text)
+    assert parts is not None, "check() came first"
+    return parts["name"], parts["quant"] or parts["file"]
+
+
+@contextmanager
+def _told(name: str, reference: ModelReference) -> Iterator[None]:
+    """Raises ModelNotFound for what the hub's library raises."""
+    from huggingface_hub import errors  # noqa: PLC0415  # heavy
+
+    what = f"{name!r}" + (f" at revision {reference.revision!r}" if reference.revision else "")
+    try:
+        yield
+    except ModelNotFound:
+        raise
+    except errors.GatedRepoError as error:
+        raise ModelNotFound(
+            f"the model {what} is gated: its owner must grant access, and the hub must know "
+            "you. Ask for access on its page, then set HF_TOKEN or run: hf auth login"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelNotFound(
+            f"the hub has the model {name!r}, but not the revision {reference.revision!r}; a "
+            "branch, a tag or a commit is allowed. Check model.revision"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelNotFound(
+            f"the hub has no model {what}, or only for those it knows; names look like "
+            "ORG/NAME. Check the spelling, or set HF_TOKEN for a private model"
+        ) from error
+    except Exception as error:  # what the network raises depends on the library's version
+        raise ModelNotFound(
+            f"cannot get the model {what}: the hub gives no answer that helps and the cache does "
+            f"not hold it whole ({' '.join(str(error).split())}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or "
+            "give a folder with the files"
+        ) from error

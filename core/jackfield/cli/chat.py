@@ -7,14 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jackfield.checkpoint.tokenizer_settings import TOKENIZER_CONFIG, TokenizerSettings
 from jackfield.cli.conversation import Conversation
 from jackfield.cli.generate import why_it_ended
 from jackfield.cli.line_input import LineInput
 from jackfield.cli.sampling import add_sampling_arguments, sampling_from
 from jackfield.cli.settings import MODEL_HELP, add_settings_arguments, load_from_arguments
+from jackfield.config.schema import EngineConfig
 from jackfield.errors import ConfigError, RequestError
 from jackfield.interfaces.command import Command
 from jackfield.sampling import SamplingParams
+from jackfield.startup.sources import tokenizer_description
 
 GREETING = "Type a message; /help lists what else there is, /exit or Ctrl-D ends it."
 HELP = """\
@@ -44,7 +47,9 @@ class ChatCommand(Command):
         from jackfield.client import LLM
 
         params = sampling_from(arguments, max_tokens=None)
-        with LLM.from_config(load_from_arguments(arguments)) as llm:
+        loaded = load_from_arguments(arguments)
+        _check_description(loaded.config)
+        with LLM.from_config(loaded) as llm:
             _check_template(llm)
             _tell(GREETING)
             lines = LineInput()
@@ -142,14 +147,27 @@ class _Chat:
         _tell(f"saved {name}")
 
 
+def _check_description(config: EngineConfig) -> None:
+    """Raise ConfigError before weights are fetched for a model that cannot hold a conversation."""
+    files = tokenizer_description(config)
+    if files is None or not files.find(TOKENIZER_CONFIG):
+        return
+    if not TokenizerSettings(files).template_sources():
+        raise _cannot_chat(f"{files.reference} has no chat template")
+
+
 def _check_template(llm: Any) -> None:
     """Raise ConfigError before anybody types where the model cannot hold a conversation."""
     try:
         llm.chat_prompt([{"role": "user", "content": "Hello"}])
     except RequestError as error:
-        raise ConfigError(
-            f"this model cannot chat: {error}. `jackfield generate` continues texts with any model"
-        ) from None
+        raise _cannot_chat(str(error)) from None
+
+
+def _cannot_chat(why: str) -> ConfigError:
+    return ConfigError(
+        f"this model cannot chat: {why}. `jackfield generate` continues texts with any model"
+    )
 
 
 def _tell(text: str) -> None:

@@ -14,6 +14,7 @@ from jackfield.cli.sampling import add_sampling_arguments, given_fields
 from jackfield.cli.settings import MODEL_HELP, add_settings_arguments, load_from_arguments
 from jackfield.cli.streams import writes_everything
 from jackfield.interfaces.command import Command
+from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.request import CompletionOutput, FinishReason, RequestOutput
 from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
@@ -67,7 +68,9 @@ class GenerateCommand(Command):
             outputs = llm.generate(
                 inputs, params, progress=sys.stderr.isatty() and not arguments.json
             )
-        return _print_results(outputs, entries, as_json=arguments.json)
+            if arguments.json:
+                return _print_json(outputs, entries, llm.tokenizer)
+        return _print_texts(outputs)
 
 
 def _input(entry: PromptEntry, arguments: argparse.Namespace) -> Any:
@@ -78,28 +81,37 @@ def _input(entry: PromptEntry, arguments: argparse.Namespace) -> Any:
     return [*first, {"role": "user", "content": entry.content}]
 
 
-def _print_results(
-    outputs: Sequence[RequestOutput], entries: Sequence[PromptEntry], *, as_json: bool
+def _print_texts(outputs: Sequence[RequestOutput]) -> int:
+    failed = 0
+    is_alone = sum(len(output.outputs) for output in outputs) == 1
+    for index, output in enumerate(outputs):
+        for completion in output.outputs:
+            if completion.error is not None:
+                failed += 1
+                print(f"[{index}] failed: {completion.error}", file=sys.stderr)
+            else:
+                print(("" if is_alone else f"[{_label(index, completion)}] ") + completion.text)
+    return 1 if failed else 0
+
+
+def _print_json(
+    outputs: Sequence[RequestOutput], entries: Sequence[PromptEntry], tokenizer: Tokenizer | None
 ) -> int:
     failed = 0
     for index, (output, entry) in enumerate(zip(outputs, entries, strict=True)):
         for completion in output.outputs:
             failed += completion.error is not None
-            label = (
-                "" if len(entries) * len(output.outputs) == 1 else f"[{_label(index, completion)}] "
-            )
-            if as_json:
-                line = _as_json(index, entry, output, completion)
-                print(_one_line(json.dumps(line, ensure_ascii=not writes_everything(sys.stdout))))
-            elif completion.error is not None:
-                print(f"[{index}] failed: {completion.error}", file=sys.stderr)
-            else:
-                print(f"{label}{completion.text}")
+            line = _as_json(index, entry, output, completion, tokenizer)
+            print(_one_line(json.dumps(line, ensure_ascii=not writes_everything(sys.stdout))))
     return 1 if failed else 0
 
 
 def _as_json(
-    index: int, entry: PromptEntry, output: RequestOutput, completion: CompletionOutput
+    index: int,
+    entry: PromptEntry,
+    output: RequestOutput,
+    completion: CompletionOutput,
+    tokenizer: Tokenizer | None,
 ) -> Mapping[str, Any]:
     """One answer; what was not asked for is not there."""
     line = {
@@ -114,9 +126,11 @@ def _as_json(
     if completion.stop_reason is not None:
         line["stop_reason"] = completion.stop_reason
     if completion.logprobs is not None:
-        line["logprobs"] = [*map(_logprob, completion.logprobs)]
+        line["logprobs"] = [_logprob(found, tokenizer) for found in completion.logprobs]
     if output.prompt_logprobs is not None:
-        line["prompt_logprobs"] = [p and _logprob(p) for p in output.prompt_logprobs]
+        line["prompt_logprobs"] = [
+            found and _logprob(found, tokenizer) for found in output.prompt_logprobs
+        ]
     if completion.error is not None:
         line["error"] = completion.error
     return line
@@ -127,14 +141,16 @@ def _one_line(text: str) -> str:
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
 
 
-def _logprob(found: TokenLogprobs) -> Mapping[str, Any]:
-    top = [*zip(found.top_ids, found.top_logprobs, strict=True)]
-    return {
-        "token_id": found.token_id,
-        "logprob": found.logprob,
-        "rank": found.rank,
-        **({"top": top} if top else {}),
-    }
+def _logprob(found: TokenLogprobs, tokenizer: Tokenizer | None) -> Mapping[str, Any]:
+    """With texts if there is a tokenizer. Bytes that are no character by themselves read as U+FFFD."""
+
+    def token(token_id: int, logprob: float) -> dict[str, Any]:
+        text = {} if tokenizer is None else {"text": tokenizer.decode([token_id])}
+        return {"token_id": token_id, **text, "logprob": logprob}
+
+    top = [*map(token, found.top_ids, found.top_logprobs)]
+    line = {**token(found.token_id, found.logprob), "rank": found.rank}
+    return {**line, "top": top} if top else line
 
 
 def _label(index: int, completion: CompletionOutput) -> str:

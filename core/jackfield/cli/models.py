@@ -9,15 +9,13 @@ from typing import Any
 
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import gib, print_table
-from jackfield.discovery.kinds import MODEL_SOURCES
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.environment import cache_folder
 from jackfield.errors import ModelNotFound
 from jackfield.interfaces.command import Command
-from jackfield.interfaces.model_source import KnownModel, ModelReference, ModelSource
+from jackfield.interfaces.model_source import KnownModel, ModelReference
 from jackfield.startup.no_model import known_models, no_source
-
-_LAST = "hub"  # takes nearly any word for a name
+from jackfield.startup.sources import source_of
 
 
 class ModelsCommand(Command):
@@ -49,17 +47,15 @@ def _found(
     registry: PluginRegistry, name: str, known: list[tuple[str, KnownModel]]
 ) -> tuple[str, KnownModel]:
     """What an engine would take for `name`. Raises ModelNotFound."""
-    refs = sorted(registry.refs(MODEL_SOURCES), key=lambda r: (r.name == _LAST, r.name != "local"))
     need = ModelReference(text=name, cache_folder=cache_folder())
-    for ref in refs:
-        source: ModelSource = registry.card(ref)
-        if not source.check(need, registry.facts(ref)):
-            here = {model.name: model for owner, model in known if owner == ref.name}
-            if ref.name == "local":
-                files = source.resolve(need)
-                return ref.name, KnownModel(name=name, path=files.path)
-            return ref.name, here.get(name, KnownModel(name=name))
-    raise ModelNotFound(no_source("model", name, (model.name for _, model in known)))
+    found = source_of(registry, need)
+    if found is None:
+        raise ModelNotFound(no_source("model", name, (model.name for _, model in known)))
+    owner, source = found
+    if owner == "local":
+        return owner, KnownModel(name=name, path=source.resolve(need).path)
+    here = {model.name: model for other, model in known if other == owner}
+    return owner, here.get(name, KnownModel(name=name))
 
 
 def _size(model: KnownModel) -> str:

@@ -168,10 +168,9 @@ def _select_named(
         _raise_again(registry, named, decision)
     problem = f"{word.where} names {word.name!r}, which does not fit {judge.point.subject}"
     remedy = "Name another, or remove the setting to let the engine choose"
-    reasons = "; ".join(map(str, candidate.reasons))
-    raise SelectionError(
-        f"{problem}\n{decision.report()}\n{remedy}", decision, f"{problem}: {reasons}. {remedy}"
-    )
+    reasons = ". ".join(map(str, candidate.reasons))
+    told = f"{problem}: {reasons}. {remedy}"
+    raise SelectionError(told, decision, told)
 
 
 def _raise_again(registry: PluginRegistry, ref: PluginRef, decision: Decision) -> None:
@@ -293,9 +292,11 @@ def _decided_by(chosen: PluginRef, judge: _Judge, preferred_by: str) -> str:
 def _nothing_fits(decision: Decision, point: ChoicePoint) -> SelectionError:
     names = ", ".join(dict.fromkeys(candidate.name for candidate in decision.candidates))
     what = f"none of the installed ones fits ({names})" if names else "no plugin is installed"
+    found = f"no {short_name(point.kind)} for {point.subject}"
     remedy = point.remedy or (
         "install one that does (pip install jackfield-NAME), or change the settings that it is asked for, "
         f"or name one with select.{point.setting}"
     )
     problem = f"{what}: {remedy}"
-    return SelectionError(f"{decision.report()}\n{problem}", decision, problem)
+    told = "\n".join(filter(None, [found, decision.refusals(), problem]))
+    return SelectionError(told, decision, problem)

@@ -53,6 +53,13 @@ class ModelSource(Card):
         """Models by name, for lists and for slips; touches no network."""
         return ()
 
+    def describe(self, reference: ModelReference) -> ModelFiles | None:
+        """Fetch what describes the model without its weights: configs, tokenizer, chat templates. Raises ModelNotFound.
+
+        None if weights and descriptions come together, as in one file: then only `resolve` can tell.
+        """
+        return None
+
     @abstractmethod
     def resolve(self, reference: ModelReference) -> ModelFiles:
         """Fetch what is missing and return the files. Raises ModelNotFound."""

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from jackfield.interfaces.model_source import ModelFiles
-from jackfield_testing.hub import hub_server
 
 CONFIG = {"architectures": ["TinyForCausalLM"], "hidden_size": 4}
 
@@ -36,10 +35,3 @@ def folder(tmp_path):
     made.path.mkdir()
     made.add_json("config.json", CONFIG)
     return made
-
-
-@pytest.fixture
-def hub():
-    """A small server that answers like a hub. Of `acme/cut` no file comes whole."""
-    with hub_server() as server:
-        yield server

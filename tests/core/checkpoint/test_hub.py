@@ -31,6 +31,13 @@ def test_the_files_that_are_needed_are_downloaded_and_no_others(source, hub):
     assert files.reference == "acme/tiny"
 
 
+def test_a_description_comes_without_weights(source, hub):
+    files = source.describe(reference())
+
+    assert files.find("chat_template.jinja")
+    assert not [path for path in hub.requests if path.endswith(".safetensors")]
+
+
 def test_a_second_call_downloads_no_file_again(source, hub):
     source.resolve(reference())
     hub.requests.clear()

@@ -1,11 +1,7 @@
 from jackfield.cli.benchmarks import engine_step
 
 
-def test_a_step_of_the_engine_is_measured_in_each_way_of_reading(monkeypatch):
-    small = {"ROWS": 4, "QUEUED": 5, "STEPS": 16, "WARM_UP": 4, "VOCABULARY": 300}
-    for name, value in small.items():
-        monkeypatch.setattr(engine_step, name, value)
-
+def test_a_step_of_the_engine_is_measured_in_each_way_of_reading(few_steps):
     figures = engine_step.measure_engine(repeats=2, tokenizer=None)
 
     ways = [f"{way}{queue}" for way in engine_step._WAYS for queue in ("", "_with_queue")]

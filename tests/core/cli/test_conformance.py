@@ -59,6 +59,7 @@ class TestModels(CommandKit):
     bad_calls = (("smolm2",), ("--set", "plugins.probe=never"))
 
 
+@pytest.mark.usefixtures("few_steps")
 class TestBench(CommandKit):
     name = "bench"
     good_calls = (("scheduler", "--repeats", "1"),)

@@ -7,11 +7,13 @@ from dataclasses import fields
 
 import pytest
 
+from jackfield.checkpoint.hub import HubSource
 from jackfield.cli.prompts import read_prompts
 from jackfield.cli.sampling import add_sampling_arguments, sampling_from, unescaped
 from jackfield.errors import RequestError
 from jackfield.sampling import OutputKind, SamplingParams, Structured
 from jackfield_testing.engine import REFERENCE_SETTINGS
+from jackfield_testing.hub import FILES
 from jackfield_testing.models import write_model
 
 pytestmark = pytest.mark.core_model
@@ -125,7 +127,7 @@ def test_a_benchmark_reports_machine_versions_and_figures(
     assert report["figures"][figure]["median"] > 0
 
 
-def test_the_scheduler_benchmark_needs_no_model(jackfield):
+def test_the_scheduler_benchmark_needs_no_model(jackfield, few_steps):
     done = jackfield("bench", "scheduler", "--repeats", 1)
 
     assert json.loads(done.out)["figures"]["one_group"]["step_us_at_256_rows"] > 0
@@ -283,6 +285,7 @@ def test_log_probabilities_and_all_answers_are_in_the_json(jackfield, words):
     assert [len(entry["top"]) for entry in first["logprobs"]] == [2, 2, 2]
     assert first["prompt_logprobs"][0] is None
     assert first["prompt_logprobs"][1]["logprob"] < 0
+    assert "".join(entry["text"] for entry in first["logprobs"]) == first["text"]
 
 
 def test_a_stream_tells_that_an_answer_was_cut_off(jackfield, words):
@@ -368,6 +371,20 @@ def test_a_model_without_a_chat_template_is_told_before_anybody_types(
 
     assert done.status == 2
     assert "this model cannot chat: this tokenizer has no chat template" in done.err
+
+
+def test_a_model_without_a_chat_template_is_told_before_its_weights_are_fetched(
+    jackfield, hub, monkeypatch, tmp_path
+):
+    monkeypatch.delitem(FILES, "chat_template.jinja")
+    monkeypatch.setitem(FILES, "tokenizer_config.json", b"{}")
+    address = f"http://127.0.0.1:{hub.server_port}"
+    monkeypatch.setattr(HubSource.__init__, "__defaults__", (address, tmp_path))
+
+    done = jackfield("chat", "acme/tiny")
+
+    assert "acme/tiny has no chat template" in done.err
+    assert not [path for path in hub.requests if path.endswith(".safetensors")]
 
 
 def test_words_behind_the_model_are_a_prompt(jackfield, words):

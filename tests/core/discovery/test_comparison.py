@@ -44,7 +44,7 @@ def test_another_choice_is_told_first():
     assert report(after) == [
         "platforms for engine: cpu -> gpu",
         "  ~ gpu [other 2.0] refused -> chosen",
-        "      - no float64 here (set another)",
+        "      - no float64 here; set another",
     ]
 
 
@@ -60,7 +60,7 @@ def test_another_choice_is_told_first():
             (replace(GPU, reasons=(Reason("ranks", "one rank only"),)), CPU),
             [
                 "  ~ gpu [other 2.0] refused",
-                "      - no float64 here (set another)",
+                "      - no float64 here; set another",
                 "      + one rank only",
             ],
         ),

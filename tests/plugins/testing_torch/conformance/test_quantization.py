@@ -102,8 +102,8 @@ def test_a_sound_scheme_passes_and_refuses_odd_shapes(kit_of):
     "switches",
     [
         {},
-        {"axis": (0, 1)},
-        {"format": "int8", "input_unit": 2.0**-5},
+        pytest.param({"axis": (0, 1)}, marks=pytest.mark.slow),
+        pytest.param({"format": "int8", "input_unit": 2.0**-5}, marks=pytest.mark.slow),
     ],
     ids=["float8", "one scale a part", "int8"],
 )
