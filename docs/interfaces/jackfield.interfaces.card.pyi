@@ -16,6 +16,9 @@ class Card(ABC):
 
     def check(self, need: Any, facts: Facts) -> tuple[Reason, ...]:
         ...
+
+    def note(self, need: Any, facts: Facts) -> str:
+        ...
 def has_probe(card: Card) -> bool:
     ...
 def has_check(card: Card) -> bool:

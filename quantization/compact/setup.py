@@ -1,5 +1,7 @@
 """Builds the kernel. Without a compiler the package installs all the same, and weights are dequantised for each call."""
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 
 # What lets loops become vectors, and no more: -ffast-math would drop NaN, which must reach the logits to be noticed,
@@ -13,7 +15,8 @@ setup(
     ext_modules=[
         Extension(
             "jackfield_compact._multiply",
-            ["native/multiply.cpp"],
+            sorted(map(str, Path("native").glob("*.cpp"))),
+            depends=sorted(map(str, Path("native").glob("*.h"))),
             language="c++",
             extra_compile_args=_FLAGS.split(),
             py_limited_api=True,  # it uses nothing of Python: one wheel serves every version

@@ -180,6 +180,12 @@ class PluginRegistry:
         with calling(ref, "check"):
             return _reasons(card.check(need, MappingProxyType(facts)))
 
+    def note(self, ref: PluginRef, need: Any) -> str:
+        """What a plugin says of how it would serve a need. Raises PluginLoadError if it raises."""
+        card, facts = self.card(ref), self.facts(ref)
+        with calling(ref, "get the note of"):
+            return str(card.note(need, MappingProxyType(facts)))
+
     def defaults(self, ref: PluginRef) -> Mapping[str, Scalar]:
         """The settings that a platform wants. Raises PluginLoadError if it raises or returns something else."""
         card, facts = self.card(ref), self.facts(ref)

@@ -200,6 +200,7 @@ class _Judge:
 
         One that must be named is asked only if it is, or for a thorough answer.
         """
+        notes: tuple[Reason, ...] = ()
         try:
             card: Card = self._registry.card(ref)
             if not card.only_named or is_named:
@@ -210,6 +211,8 @@ class _Judge:
                 reasons = (self._only_named(ref, "" if own else "; it would fit"), *own)
             else:
                 return candidate_of(ref, Verdict.NOT_ASKED, self._only_named(ref))
+            if not reasons:
+                notes = self._notes(ref)
         except NoFacts as error:
             reason = Reason("no_facts", error.summary, error.remedy)
             return candidate_of(ref, Verdict.NOT_ASKED, reason)
@@ -217,7 +220,7 @@ class _Judge:
             return failed_candidate(ref, error)
         if reasons:
             return candidate_of(ref, Verdict.REFUSED, *reasons)
-        return candidate_of(ref, Verdict.ACCEPTED)
+        return candidate_of(ref, Verdict.ACCEPTED, *notes)
 
     def passed_over(self, reason: Reason, named: PluginRef | None = None) -> list[Candidate]:
         """All but the one that is named, with `reason` before their own; those are asked only if one is thorough."""
@@ -270,11 +273,17 @@ class _Judge:
             text = f"does not serve {', '.join(sorted(missing))}"
             return (Reason("feature", text, self._remedy_for_features(ref)),)
         self._registry.facts(ref)  # whose failure counts before any other
-        need = self.point.need
-        if self._tailor:
-            with calling(ref, "find out what to ask of"):
-                need = self._tailor(ref)
-        return self._registry.check(ref, need)
+        return self._registry.check(ref, self._need(ref))
+
+    def _notes(self, ref: PluginRef) -> tuple[Reason, ...]:
+        note = self._registry.note(ref, self._need(ref))
+        return (Reason("note", note),) if note else ()
+
+    def _need(self, ref: PluginRef) -> Any:
+        if not self._tailor:
+            return self.point.need
+        with calling(ref, "find out what to ask of"):
+            return self._tailor(ref)
 
     def _remedy_for_features(self, ref: PluginRef) -> str:
         if ref.distribution in (CORE, LOCAL):  # no other release of it is to be had

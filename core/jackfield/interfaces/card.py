@@ -37,6 +37,10 @@ class Card(ABC):
         """Reasons why this plugin cannot serve `need`; empty if it can. Pure: no imports, no device."""
         return ()
 
+    def note(self, need: Any, facts: Facts) -> str:
+        """How it would serve a need that `check` allows, where that depends on both; for `explain`. Pure."""
+        return ""
+
 
 def has_probe(card: Card) -> bool:
     """True if a card has a probe of its own."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jackfield.errors import CheckpointError
-from jackfield_compact.kernel import has_avx512, load_library
+from jackfield_compact.kernel import Level, kernel_level
 from jackfield_compact.matrix import CompactMatrix, can_join, join
 from jackfield_compact.native import NativeLinear, RoundingLinear, rounds
 from jackfield_compact.reference import ReferenceLinear
@@ -57,8 +57,9 @@ def _bias(part: LinearPart, shard: LinearShard) -> Tensor | None:
 
 def _linear(matrix: CompactMatrix, bias_O: Tensor | None, shard: LinearShard) -> Linear:
     """On a processor the compiled kernel. Inputs are rounded only where activations are: never in float32."""
-    if shard.device.type == "cpu" and load_library() is not None:
-        if rounds(matrix) and has_avx512() and shard.dtype == torch.bfloat16:
-            return RoundingLinear(matrix, bias_O)
-        return NativeLinear(matrix, bias_O)
-    return ReferenceLinear(matrix, bias_O, shard.device, shard.dtype)
+    level = kernel_level() if shard.device.type == "cpu" else Level.TORCH
+    if level == Level.TORCH:
+        return ReferenceLinear(matrix, bias_O, shard.device, shard.dtype)
+    if rounds(matrix) and level >= Level.AVX512 and shard.dtype == torch.bfloat16:
+        return RoundingLinear(matrix, bias_O)
+    return NativeLinear(matrix, bias_O)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from enum import IntEnum
 from functools import cache
 from importlib.util import find_spec
 
@@ -12,12 +13,29 @@ _POINTERS = (
 )
 _INTS = (
     *("num_rows", "num_inputs", "num_outputs", "num_padded", "num_groups", "bits", "has_own"),
-    *("x_stride", "is_bf16", "scale_type", "num_threads"),
+    *("is_affine", "x_stride", "is_bf16", "scale_type", "num_threads", "level"),
 )
 
 
+class Level(IntEnum):
+    """How products are made, the slowest first; from PORTABLE on by the kernel."""
+
+    TORCH = -1  # weights are dequantised for each call
+    PORTABLE = 0  # loops in float32
+    AVX512 = 1  # with BF16, VBMI and VNNI
+    AMX = 2  # with BF16 and INT8, for several rows
+
+
+WORDS = {
+    Level.TORCH: "kept compact, dequantised by torch for each call",
+    Level.PORTABLE: "kept compact, multiplied by portable loops in float32",
+    Level.AVX512: "kept compact, multiplied by AVX-512 (BF16, VNNI)",
+    Level.AMX: "kept compact, multiplied by AVX-512 (BF16, VNNI) for few rows, by AMX for many",
+}
+
+
 class Multiply(ctypes.Structure):
-    """`struct Multiply` of native/multiply.cpp, which says what each field means."""
+    """`struct Multiply` of native/multiply.h, which says what each field means."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _POINTERS),
@@ -40,10 +58,10 @@ def load_library() -> ctypes.CDLL | None:
 
 
 @cache
-def has_avx512() -> bool:
-    """True where the kernel is there and this processor has AVX-512 with BF16, VBMI and VNNI."""
+def kernel_level() -> Level:
+    """The best way of multiplying that this processor has."""
     library = load_library()
-    return library is not None and bool(library.compact_has_avx512())
+    return Level.TORCH if library is None else Level(library.compact_level())
 
 
 @cache

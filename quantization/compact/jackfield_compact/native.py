@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from jackfield_compact.kernel import Multiply, load_library, openmp_parallel
+from jackfield_compact.kernel import Level, Multiply, kernel_level, load_library, openmp_parallel
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.packing import WIDTH, pack, pack_whole
 from jackfield_torch.interfaces.linear import Linear
@@ -16,28 +17,26 @@ _SCALE_TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 _DTYPES = (torch.float32, torch.bfloat16)  # that the kernel reads and writes
 
 
-class NativeLinear(Linear):
-    """Products with the exact weights; float16 inputs are widened."""
+class _KernelLinear(Linear):
+    """What points the kernel at a matrix that was packed before."""
 
-    def __init__(self, matrix: CompactMatrix, bias_O: Tensor | None) -> None:
-        packed = pack(matrix)
-        self._kept: list[Tensor] = []  # what the kernel points at
-        self._num_outputs, num_inputs = matrix.shape
-        self._call = call = Multiply(
-            num_inputs=num_inputs,
-            num_outputs=self._num_outputs,
-            num_padded=int(packed.starts[-1]),
-            num_groups=len(packed.starts) - 1,
-            bits=packed.bits,
-            has_own=packed.has_own,
-            scale_type=_SCALE_TYPES[packed.scales.dtype],
-        )
-        for name in ("codes", "table", "table16", "scales", "offsets", "starts", "order"):
-            self._point(name, getattr(packed, name))
-        _point_at_rest(self, matrix, bias_O)
+    _entry: str  # of the library
+
+    def __init__(
+        self, matrix: CompactMatrix, bias_O: Tensor | None, call: Multiply, level: Level
+    ) -> None:
         library = load_library()
         assert library is not None, "build.py asks for the kernel first"
-        self._multiply = library.compact_multiply
+        self._kept: list[Tensor] = []  # what the kernel points at
+        self._call = call
+        call.num_outputs, call.num_inputs = self._num_outputs, _ = matrix.shape
+        call.level = level
+        self._point("bias", None if bias_O is None else bias_O.float().clone())
+        if (outliers := matrix.outliers) is not None:
+            self._point("outlier_starts", outliers.starts.int().clone())
+            self._point("outlier_inputs", outliers.inputs.int().clone())
+            self._point("outlier_values", outliers.values.float().clone())
+        self._multiply = getattr(library, self._entry)
         self._parallel = openmp_parallel()
         self._by_reference = ctypes.byref(call)
 
@@ -62,32 +61,51 @@ class NativeLinear(Linear):
             setattr(self._call, name, tensor.data_ptr())
 
 
-class RoundingLinear(NativeLinear):
+class NativeLinear(_KernelLinear):
+    """Products with the stored weights; float16 inputs are widened.
+
+    Many rows of bfloat16 are multiplied with weights rounded to bfloat16, as plain ones are.
+    """
+
+    _entry = "compact_multiply"
+
+    def __init__(
+        self, matrix: CompactMatrix, bias_O: Tensor | None, level: Level | None = None
+    ) -> None:
+        packed = pack(matrix)
+        call = Multiply(
+            num_padded=int(packed.starts[-1]),
+            num_groups=len(packed.starts) - 1,
+            bits=packed.bits,
+            has_own=packed.has_own,
+            is_affine=packed.is_affine,
+            scale_type=_SCALE_TYPES[packed.scales.dtype],
+        )
+        super().__init__(matrix, bias_O, call, kernel_level() if level is None else level)
+        for name in ("codes", "table", "table16", "scales", "offsets", "starts", "order"):
+            self._point(name, getattr(packed, name))
+
+
+class RoundingLinear(_KernelLinear):
     """Weights of eight bits with a scale for each output; inputs are rounded to eight bits, a scale for each row."""
 
-    def __init__(self, matrix: CompactMatrix, bias_O: Tensor | None) -> None:
+    _entry = "compact_multiply_whole"
+
+    def __init__(
+        self, matrix: CompactMatrix, bias_O: Tensor | None, level: Level | None = None
+    ) -> None:
         codes = pack_whole(matrix.codes_OI)
-        self._kept = []
-        self._num_outputs, num_inputs = matrix.shape
-        scale_O1 = matrix.scale_OG.float()
-        self._call = call = Multiply(
-            num_inputs=num_inputs,
-            num_outputs=self._num_outputs,
+        scale_O = F.pad(matrix.scale_OG.float().flatten(), (0, -matrix.shape[0] % WIDTH)).clone()
+        call = Multiply(
             num_padded=4 * codes.shape[1],
             num_groups=1,
             bits=8,
             scale_type=_SCALE_TYPES[torch.float32],
         )
-        padding = -self._num_outputs % WIDTH
+        super().__init__(matrix, bias_O, call, kernel_level() if level is None else level)
         self._point("codes", codes)
-        self._point("scales", torch.nn.functional.pad(scale_O1.flatten(), (0, padding)).clone())
+        self._point("scales", scale_O)
         self._point("sums", codes.sum((1, 3), dtype=torch.int32).flatten().float())
-        _point_at_rest(self, matrix, bias_O)
-        library = load_library()
-        assert library is not None, "build.py asks for the kernel first"
-        self._multiply = library.compact_multiply_whole
-        self._parallel = openmp_parallel()
-        self._by_reference = ctypes.byref(call)
 
 
 def rounds(matrix: CompactMatrix) -> bool:
@@ -99,12 +117,3 @@ def rounds(matrix: CompactMatrix) -> bool:
         and matrix.offset_OG is None
         and matrix.outliers is None
     )
-
-
-def _point_at_rest(linear: NativeLinear, matrix: CompactMatrix, bias_O: Tensor | None) -> None:
-    if bias_O is not None:
-        linear._point("bias", bias_O.float().clone())
-    if (outliers := matrix.outliers) is not None:
-        linear._point("outlier_starts", outliers.starts.int().clone())
-        linear._point("outlier_inputs", outliers.inputs.int().clone())
-        linear._point("outlier_values", outliers.values.float().clone())

@@ -17,6 +17,7 @@ from jackfield_compact.matrix import CompactMatrix
 WIDTH = 32  # outputs of a block
 _OWN_STEP = 32  # inputs that are decoded together, where outputs have tables of their own
 _STEP = {2: 8, 4: 4, 8: 4}  # the same by bits
+_WHOLE_STEP = 64  # the same of whole numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,6 +27,7 @@ class Packed:
     codes: Tensor  # uint8
     bits: int  # as packed: 2, 4 or 8
     has_own: bool  # each output has a table
+    is_affine: bool  # code q stands for q + table[0]
     table: Tensor  # float32 [2**bits] or [O, 16]
     table16: Tensor  # uint8, bfloat16 in the order of the kernel
     scales: Tensor  # [blocks, G, 32], as stored
@@ -47,6 +49,7 @@ def pack(matrix: CompactMatrix) -> Packed:
         codes=pack_codes(codes_OK).contiguous().flatten(),
         bits=bits,
         has_own=has_own,
+        is_affine=not has_own and torch.equal(table - table[0], torch.arange(len(table)).float()),
         table=table,
         table16=table16,
         scales=_in_blocks(matrix.scale_OG),
@@ -57,10 +60,10 @@ def pack(matrix: CompactMatrix) -> Packed:
 
 
 def pack_whole(codes_OI: Tensor) -> Tensor:
-    """int8 [blocks, K/4, 32, 4] of codes of eight bits whose middle is 128."""
+    """int8 [blocks, K/4, 32, 4] of codes of eight bits whose middle is 128; K is a multiple of 64, as tiles are."""
     num_outputs, num_inputs = codes_OI.shape
     signed_OI = (codes_OI.to(torch.int16) - 128).to(torch.int8)
-    padded = F.pad(signed_OI, (0, -num_inputs % 4, 0, -num_outputs % WIDTH))
+    padded = F.pad(signed_OI, (0, -num_inputs % _WHOLE_STEP, 0, -num_outputs % WIDTH))
     return padded.view(-1, WIDTH, padded.shape[1] // 4, 4).permute(0, 2, 1, 3).contiguous()
 
 

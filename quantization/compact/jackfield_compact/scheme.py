@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from jackfield.decision import Reason
 from jackfield.interfaces.card import Facts
+from jackfield_compact.kernel import WORDS, Level, kernel_level
 from jackfield_torch.interfaces.quantization import (
     LinearPart,
     QuantizationNeed,
@@ -43,6 +44,20 @@ class CompactScheme(QuantizationScheme):
             text = f"reads checkpoints of the method {words}, this one is {need.method}"
             return (Reason("method", text, f"take a checkpoint made by {words}"),)
         return tuple(self.check_settings(need.settings))
+
+    def probe(self) -> Facts:
+        """How the compiled kernel multiplies here, a number of `kernel.Level`. Raises OSError if it does not load."""
+        return {"kernel_level": int(kernel_level())}
+
+    def note(self, need: QuantizationNeed, facts: Facts) -> str:
+        """How weights are kept and multiplied."""
+        if need.device != "cpu":
+            return f"weights are {WORDS[Level.TORCH]}"
+        level = Level(int(facts["kernel_level"] or 0))
+        if level == Level.TORCH:
+            remedy = "install a C++ compiler, then reinstall jackfield-compact"
+            return f"weights are {WORDS[level]}: the kernel was not compiled ({remedy})"
+        return f"weights are {WORDS[level if need.dtype == 'bfloat16' else Level.PORTABLE]}"
 
     def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
         """True for column-parallel parts of one input that all have a bias, or all have none."""
