@@ -13,7 +13,7 @@ from jackfield_torch.interfaces.attention import (
     LayerAttention,
     LayerCache,
 )
-from jackfield_torch_sdpa.kernels import batched, capped, fused
+from jackfield_torch_sdpa.kernels import batched, fused, written_out
 from jackfield_torch_sdpa.reads import Buffers
 from jackfield_torch_sdpa.segments import CacheFacts, Segment, plan_segments
 
@@ -80,22 +80,38 @@ class TorchSdpaAttention(GroupAttention):
         v_RKWH = segment.read(values, q_TNH.dtype)
         if num_tokens == segment.num_rows:
             # [rows, kv heads, group, head size] over [rows, kv heads, width, head size]
-            o = self._run(q_TKGH, k_RKWH, v_RKWH, segment, layer)
+            o = self._run(q_TKGH, k_RKWH, v_RKWH, segment, layer, _sinks(layer, q_TKGH, 0))
             return o.reshape(num_tokens, num_heads, head_size)
         # [kv heads, group, queries, head size] over [kv heads, group (stride 0), width, head size]
         group = q_TKGH.shape[2]
         k, v = (x[0].unsqueeze(1).expand(-1, group, -1, -1) for x in (k_RKWH, v_RKWH))
-        o = self._run(q_TKGH.permute(1, 2, 0, 3), k, v, segment, layer)
+        sinks = _sinks(layer, q_TKGH, 2)
+        o = self._run(q_TKGH.permute(1, 2, 0, 3), k, v, segment, layer, sinks)
         return o.permute(2, 0, 1, 3).reshape(num_tokens, num_heads, head_size)
 
     def _run(
-        self, q: Tensor, k: Tensor, v: Tensor, segment: Segment, layer: LayerAttention
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        segment: Segment,
+        layer: LayerAttention,
+        sinks: Tensor | None,
     ) -> Tensor:
         mask = segment.mask
         if mask is not None:  # torch's kernel is twice as fast with a mask of full height
             mask = mask.unsqueeze(1).expand(-1, 1, q.shape[2], -1)
-        if layer.soft_cap is not None:
-            return capped(q, k, v, mask, segment.is_causal, layer.scale, layer.soft_cap)
+        if layer.soft_cap is not None or sinks is not None:
+            return written_out(
+                q, k, v, mask, segment.is_causal, layer.scale, soft_cap=layer.soft_cap, sinks=sinks
+            )
         if self._is_host and segment.num_rows > 1:
             return batched(q, k, v, segment.mask, layer.scale)
         return fused(q, k, v, mask, segment.is_causal, layer.scale)
+
+
+def _sinks(layer: LayerAttention, q_TKGH: Tensor, axis: int) -> Tensor | None:
+    """Beside the scores, where tokens stand in that axis: [1, K, G, 1], or [K, G, 1, 1]."""
+    if layer.sinks_N is None:
+        return None
+    return layer.sinks_N.view(q_TKGH.shape[1:3]).unsqueeze(axis).unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""Attention over gathered keys and values: torch's fused operator, and plain arithmetic where scores are capped.
+"""Attention over gathered keys and values: torch's fused operator, and plain arithmetic where scores are capped or have sinks.
 
 B batch, H heads of the batch, Q queries, W keys, D head size. Masks are added to the scores: 0 or -inf.
 """
@@ -62,16 +62,21 @@ def _of_all_heads(mask_R1W: Tensor, q_RKGH: Tensor) -> Tensor:
     return mask_R1W.unsqueeze(1).expand(shape).flatten(0, 1)
 
 
-def capped(
+def written_out(
     q_BHQD: Tensor,
     k_BHWD: Tensor,
     v_BHWD: Tensor,
     mask: Tensor | None,
     is_causal: bool,
     scale: float,
-    soft_cap: float,
+    *,
+    soft_cap: float | None,
+    sinks: Tensor | None,  # [1, H, Q, 1] or [B, H, 1, 1], float32
 ) -> Tensor:
-    """softmax(cap tanh(scale q.k / cap) + mask) v, in float32 (float64 for float64), a slice of queries at a time."""
+    """softmax(cap tanh(scale q.k / cap) + mask) v, in float32 (float64 for float64), a slice of queries at a time.
+
+    A sink is one more score, of a key without a value.
+    """
     dtype = torch.promote_types(q_BHQD.dtype, torch.float32)
     k_BHDW, v_BHWD = k_BHWD.to(dtype).transpose(-1, -2), v_BHWD.to(dtype)
     num_queries, width = q_BHQD.shape[2], k_BHWD.shape[2]
@@ -79,13 +84,20 @@ def capped(
         hidden = torch.ones(num_queries, width, dtype=torch.bool, device=q_BHQD.device).triu(1)
         mask = torch.zeros(hidden.shape, dtype=dtype, device=q_BHQD.device)
         mask = mask.masked_fill_(hidden, float("-inf"))
+    if sinks is not None:
+        sinks = sinks.to(dtype).expand(*q_BHQD.shape[:-1], 1)
     step = max(1, _MAX_SCORES // (q_BHQD.shape[0] * q_BHQD.shape[1] * width))
     slices = []
     for start in range(0, num_queries, step):
         part = slice(start, start + step)
-        scores = torch.matmul(q_BHQD[:, :, part].to(dtype), k_BHDW)
-        scores = scores.mul_(scale / soft_cap).tanh_().mul_(soft_cap)
+        scores = torch.matmul(q_BHQD[:, :, part].to(dtype), k_BHDW).mul_(scale)
+        if soft_cap is not None:
+            scores = scores.div_(soft_cap).tanh_().mul_(soft_cap)
         if mask is not None:
             scores += mask[..., part, :] if mask.shape[-2] > 1 else mask
-        slices.append(torch.matmul(scores.softmax(-1), v_BHWD))
+        if sinks is None:
+            weights = scores.softmax(-1)
+        else:
+            weights = torch.cat((scores, sinks[:, :, part]), -1).softmax(-1)[..., :-1]
+        slices.append(torch.matmul(weights, v_BHWD))
     return torch.cat(slices, dim=2).to(q_BHQD.dtype)

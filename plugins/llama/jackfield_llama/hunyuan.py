@@ -5,15 +5,15 @@ from __future__ import annotations
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_config import (
     STANDARD_MODULES,
+    Shape,
     read_feed_forward,
     read_rope,
     read_shape,
 )
-from jackfield.model_spec import ModelSpec, ModuleSource
+from jackfield.model_spec import Attention, ModelSpec, ModuleSource
 from jackfield_llama.layers import build, read_norm
 
-_MODULES = {
-    **STANDARD_MODULES,
+HEAD_NORMS = {
     "layers.{i}.mixer.q_norm": ModuleSource("model.layers.{i}.self_attn.query_layernorm"),
     "layers.{i}.mixer.k_norm": ModuleSource("model.layers.{i}.self_attn.key_layernorm"),
 }
@@ -22,9 +22,17 @@ _MODULES = {
 def hunyuan_dense(config: ConfigReader) -> ModelSpec:
     """Tencent Hunyuan Team 2025."""
     shape = read_shape(config)
+    forward, mixers = read_feed_forward(config), (read_mixer(config, shape),) * shape.num_layers
+    modules = {**STANDARD_MODULES, **HEAD_NORMS}
+    norm = read_norm(config, 1e-5)
+    return build(config, mixers, forward, norm, modules=modules, end_token_id=2)
+
+
+def read_mixer(config: ConfigReader, shape: Shape) -> Attention:
+    """The attention of all layers."""
     norm = read_norm(config, 1e-5)
     bias = config.get("attention_bias", bool, False)
-    mixer = shape.attention(
+    return shape.attention(
         rope=read_rope(config, shape.head_size),
         q_norm=norm,
         k_norm=norm,
@@ -32,5 +40,3 @@ def hunyuan_dense(config: ConfigReader) -> ModelSpec:
         qkv_bias=bias,
         out_bias=bias,
     )
-    forward, mixers = read_feed_forward(config), (mixer,) * shape.num_layers
-    return build(config, mixers, forward, norm, modules=_MODULES, end_token_id=2)

@@ -17,13 +17,14 @@ def read_norm(config: ConfigReader, default: float = 1e-6) -> Norm:
 def build(
     config: ConfigReader,
     mixers: tuple[Attention, ...],  # one a layer
-    forward: FeedForward | Experts,
+    forward: FeedForward | Experts | tuple[FeedForward | Experts, ...],  # of all, or one a layer
     norm: Norm,
     **changes: Any,  # arguments of make_spec
 ) -> ModelSpec:
-    """A spec of layers that differ in their mixers alone, with a norm before each half."""
+    """A spec of layers with a norm before each half."""
+    forwards = forward if isinstance(forward, tuple) else (forward,) * len(mixers)
     layers = tuple(
-        Layer(mixer=mixer, feed_forward=forward, mixer_norm=norm, feed_forward_norm=norm)
-        for mixer in mixers
+        Layer(mixer=mixer, feed_forward=each, mixer_norm=norm, feed_forward_norm=norm)
+        for mixer, each in zip(mixers, forwards, strict=True)
     )
     return make_spec(config, layers=layers, final_norm=norm, **changes)

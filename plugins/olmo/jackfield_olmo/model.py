@@ -49,7 +49,7 @@ def olmo(config: ConfigReader) -> ModelSpec:
 def olmo2(config: ConfigReader) -> ModelSpec:
     """Team OLMo 2025: norms behind each half, and over all heads of q and of k together."""
     shape = read_shape(config)
-    mixer = shape.attention(rope=read_rope(config, shape.head_size), **_mixer_facts(config))
+    mixer = shape.attention(rope=read_rope(config, shape.head_size), **mixer_facts(config))
     return _build(config, (mixer,) * shape.num_layers)
 
 
@@ -59,14 +59,15 @@ def olmo3(config: ConfigReader) -> ModelSpec:
     window = config.nullable("sliding_window", int, 4096)
     windows = read_windows(config, shape.num_layers, window, lambda layer: (layer + 1) % 4 != 0)
     full, local = (make_rope(config, shape.head_size, table) for table in _rope_tables(config))
-    facts = _mixer_facts(config)
+    facts = mixer_facts(config)
     mixers = tuple(
         shape.attention(rope=local if size else full, window=size, **facts) for size in windows
     )
     return _build(config, mixers, max_length=config.get("max_position_embeddings", int, 2048))
 
 
-def _norm(config: ConfigReader) -> Norm:
+def read_norm(config: ConfigReader) -> Norm:
+    """The RMS norm of all layers."""
     return Norm(epsilon=config.get("rms_norm_eps", float, 1e-5))
 
 
@@ -75,8 +76,9 @@ def _biases(config: ConfigReader) -> dict[str, bool]:
     return {"qkv_bias": bias, "out_bias": bias}
 
 
-def _mixer_facts(config: ConfigReader) -> dict[str, Any]:
-    norm = _norm(config)
+def mixer_facts(config: ConfigReader) -> dict[str, Any]:
+    """Fields of attention with norms over all heads together."""
+    norm = read_norm(config)
     return {"q_norm": norm, "k_norm": norm, "joint_norms": True, **_biases(config)}
 
 
@@ -96,7 +98,7 @@ def _rope_tables(config: ConfigReader) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _build(config: ConfigReader, mixers: tuple[Attention, ...], **changes: Any) -> ModelSpec:
-    norm = _norm(config)
+    norm = read_norm(config)
     layer = Layer(
         mixer=mixers[0],
         feed_forward=read_feed_forward(config),

@@ -50,6 +50,59 @@ class TestMixtral(ModelKit):
     configs: ClassVar = {"window": {"sliding_window": 7, "num_local_experts": 4}}
 
 
+class TestMiniMaxM2(ModelKit):
+    name = "MiniMaxM2ForCausalLM"
+    configs: ClassVar = {"plain": {"num_local_experts": 4, "num_experts_per_tok": 2}}
+
+
+class TestGraniteMoe(ModelKit):
+    name = "GraniteMoeForCausalLM"
+    configs: ClassVar = {"scaled": {**SCALED, "num_local_experts": 4}}
+
+
+class TestGraniteMoeShared(ModelKit):
+    name = "GraniteMoeSharedForCausalLM"
+    configs: ClassVar = {
+        "shared": {**SCALED, "num_local_experts": 4, "shared_intermediate_size": 24}
+    }
+
+
+class TestHunYuanMoe(ModelKit):
+    name = "HunYuanMoEV1ForCausalLM"
+    configs: ClassVar = {"plain": {"num_experts": 4, "moe_topk": 2}}
+
+
+class TestErnie45Moe(ModelKit):
+    name = "Ernie4_5_MoeForCausalLM"
+    configs: ClassVar = {
+        "biases": {
+            "use_bias": True,
+            "moe_num_experts": 4,
+            "moe_k": 2,
+            "moe_intermediate_size": 24,
+        }
+    }
+
+
+class TestDots1(ModelKit):
+    name = "Dots1ForCausalLM"
+    configs: ClassVar = {
+        "groups": {
+            "n_routed_experts": 8,
+            "num_experts_per_tok": 2,
+            "n_shared_experts": 2,
+            "moe_intermediate_size": 24,
+            "n_group": 4,
+            "topk_group": 2,
+            "norm_topk_prob": True,
+            "routed_scaling_factor": 1.5,
+            "first_k_dense_replace": 1,
+            "sliding_window": 7,
+            "max_window_layers": 1,
+        }
+    }
+
+
 class TestMinistral(ModelKit):
     name = "MinistralForCausalLM"
     configs: ClassVar = {

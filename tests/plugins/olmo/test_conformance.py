@@ -21,3 +21,13 @@ class TestOlmo2(ModelKit):
 class TestOlmo3(ModelKit):
     name = "Olmo3ForCausalLM"
     configs: ClassVar = {"windows": {"sliding_window": 7, "num_hidden_layers": 5}}
+
+
+class TestOlmoe(ModelKit):
+    name = "OlmoeForCausalLM"
+    configs: ClassVar = {"plain": {"num_experts": 4, "num_experts_per_tok": 2}}
+
+
+class TestFlexOlmo(ModelKit):
+    name = "FlexOlmoForCausalLM"
+    configs: ClassVar = {"plain": {"num_experts": 4, "num_experts_per_tok": 2, "pad_token_id": 0}}

@@ -30,3 +30,23 @@ class TestPhi3(ModelKit):
             },
         },
     }
+
+
+class TestPhimoe(ModelKit):
+    name = "PhimoeForCausalLM"
+    configs: ClassVar = {
+        "biases": {
+            "attention_bias": True,
+            "lm_head_bias": True,
+            "num_local_experts": 4,
+            "router_jitter_noise": 0.2,
+        }
+    }
+
+
+class TestPhiMoE(ModelKit):
+    """The name that the checkpoints on hubs have."""
+
+    name = "PhiMoEForCausalLM"
+    transformers_class = "PhimoeForCausalLM"
+    configs: ClassVar = {"plain": {"num_local_experts": 4}}

@@ -31,8 +31,10 @@ class TransformersFamily:
         made = self.config_class(**copy.deepcopy(dict(config)), attn_implementation="eager")
         with torch.random.fork_rng(devices=()):
             model = self.model_class(made).float().eval()
-        for name, parameter in model.named_parameters():
-            _make_noise(name, parameter, self.std)
+        saved = set(model.state_dict())
+        buffers = ((name, buffer) for name, buffer in model.named_buffers() if name in saved)
+        for name, tensor in (*model.named_parameters(), *buffers):
+            _make_noise(name, tensor, self.std)
         return model
 
     def complete(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -60,8 +62,8 @@ def logits_of(model: Any, token_ids_T: Tensor) -> Tensor:
     return found.float()
 
 
-def _make_noise(name: str, parameter: torch.nn.Parameter, std: float) -> None:
+def _make_noise(name: str, parameter: Tensor, std: float) -> None:
     """Gains of norms stay around what they are at first: 1, or 0 where the family stores them minus one."""
-    mean = float(parameter.detach().mean()) if parameter.ndim == 1 else 0.0
+    mean = float(parameter.detach().mean().round()) if parameter.ndim == 1 else 0.0
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     torch.nn.init.normal_(parameter, mean, std, generator=generator)
