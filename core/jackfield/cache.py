@@ -4,11 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from jackfield.dtypes import DType
 
-FULL = "full"  # every token is kept
-WINDOW = "window"  # the last `window` tokens are kept
+FULL = "full"  # keys and values of every token
+LATENT = "latent"  # one vector of every token, from which its keys and values follow
+WINDOW = "window"  # keys and values of the last `window` tokens
+RECURRENT = "recurrent"  # a state of each request, whatever its length
+KINDS = (FULL, LATENT, WINDOW, RECURRENT)
+"""In the order of their groups. What each of them keeps is a class of `jackfield.kv_cache`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheTensor:
+    """What a layer keeps of each token, or in a recurrent group of each request."""
+
+    name: str  # "key", "value", "latent", or what a mixer calls a state
+    shape: tuple[
+        int, ...
+    ]  # of the whole model; ranks share the first axis out, and have at least one of it each
+    dtype: DType
+
+    def num_bytes(self, num_shards: int = 1) -> int:
+        """On one of the shards."""
+        return prod(self.shape_of_shard(num_shards)) * self.dtype.itemsize
+
+    def shape_of_shard(self, num_shards: int) -> tuple[int, ...]:
+        """On one of the shards."""
+        return (max(1, self.shape[0] // num_shards), *self.shape[1:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUse:
+    """What one layer keeps. Layers that use alike form a group."""
+
+    kind: str  # one of KINDS
+    tensors: tuple[CacheTensor, ...]
+    window: int | None = None  # tokens that a query sees, itself included
+
+
+def key_and_value(num_kv_heads: int, head_size: int, dtype: DType) -> tuple[CacheTensor, ...]:
+    """What attention keeps of a token."""
+    shape = (num_kv_heads, head_size)
+    return tuple(CacheTensor(name=name, shape=shape, dtype=dtype) for name in ("key", "value"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,17 +55,31 @@ class CacheGroup:
     """Layers that hold the same tokens, and so share one block table and one pool of blocks."""
 
     index: int  # place in plans and tables
-    kind: str  # FULL, WINDOW; open for recurrent, latent and cross
+    kind: str  # one of KINDS
     layers: tuple[int, ...]  # that own a cache, ascending
-    num_kv_heads: int  # of the whole model, not of one rank
-    head_size: int  # elements
-    dtype: DType  # of keys and values
+    tensors: tuple[CacheTensor, ...]  # of each layer
     window: int | None = None  # tokens that a query sees, itself included
 
+    @property
+    def num_kv_heads(self) -> int:
+        """Heads of keys, of the whole model and not of one rank. A latent vector is one."""
+        return self.tensors[0].shape[0]
+
+    @property
+    def head_size(self) -> int:
+        """Elements of a key, or of a latent vector."""
+        return self.tensors[0].shape[-1]
+
+    @property
+    def dtype(self) -> DType:
+        """Of its first tensor."""
+        return self.tensors[0].dtype
+
     def block_bytes(self, block_size: int, num_shards: int = 1) -> int:
-        """Bytes of one block of `block_size` tokens: keys and values of all layers, on one of the shards."""
-        heads = max(1, self.num_kv_heads // num_shards)
-        return 2 * len(self.layers) * block_size * heads * self.head_size * self.dtype.itemsize
+        """Bytes of one block in all layers, on one of the shards: `block_size` tokens, or one state."""
+        slots = 1 if self.kind == RECURRENT else block_size
+        layer_bytes = sum(tensor.num_bytes(num_shards) for tensor in self.tensors)
+        return len(self.layers) * slots * layer_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +113,9 @@ class LayoutSupport:
         )
 
 
-def group_of_layer(groups: Sequence[CacheGroup], layer: int) -> CacheGroup:
-    """The group whose block table `layer` uses."""
-    return next(group for group in groups if layer in group.layers)
+def group_of_layer(
+    groups: Sequence[CacheGroup], layer: int, *, recurrent: bool = False
+) -> CacheGroup:
+    """The group whose block table `layer` uses; a layer can have a recurrent one beside another."""
+    of_layer = (group for group in groups if layer in group.layers)
+    return next(group for group in of_layer if (group.kind == RECURRENT) == recurrent)

@@ -30,97 +30,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.cache import KINDS, CacheGroup, CacheUse
 from jackfield.dtypes import DType
+from jackfield.mixers import ALIBI_SIZE as ALIBI_SIZE
+from jackfield.mixers import Attention as Attention
+from jackfield.mixers import GatedDeltaNet as GatedDeltaNet
+from jackfield.mixers import LatentAttention as LatentAttention
+from jackfield.mixers import Mamba2 as Mamba2
+from jackfield.mixers import Mixer as Mixer
+from jackfield.mixers import ParallelMixers as ParallelMixers
+from jackfield.spec_parts import Norm as Norm
+from jackfield.spec_parts import Rope as Rope
+from jackfield.spec_parts import RopeScaling as RopeScaling
 
-ALIBI_SIZE = 8
-"""Elements by which heads in the cache are longer where positions enter as linear biases (`Attention.alibi`)."""
 _EXPERT = re.compile(r"(?<=^feed_forward\.experts\.)\d+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Norm:
-    """RMS norm or layer norm over the last axis, computed in float32."""
-
-    FEATURE: ClassVar[str] = "norm"
-
-    epsilon: float  # added to the mean square, or to the variance
-    kind: str = "rms"  # "rms" or "layer"
-    weight_offset: float = 0.0  # added to the stored weight (Gemma: 1)
-    bias: bool = False  # added to the result
-    weight: bool = True  # False: nothing is learnt (OLMo)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RopeScaling:
-    """How rotary frequencies are changed for longer contexts.
-
-    kind "linear": factor (Chen et al. 2023). "dynamic": NTK-aware base for the engine's configured maximum length;
-    requests whose computed tokens fit in original_length are computed as without scaling (`ModelSpec.unscaled_length`).
-    "llama3": factor, low_frequency, high_frequency, original_length. "yarn": Peng et al. 2023, with beta_fast,
-    beta_slow, attention_factor (None: 0.1 ln(factor) + 1), original_length; `truncate` rounds the ramp's ends.
-    "longrope": Ding et al. 2024, a divisor for each pair: `long_factors` where the engine's maximum length exceeds
-    original_length, else `short_factors`; attention_factor None: sqrt(1 + ln(factor) / ln(original_length)).
-    """
-
-    FEATURE: ClassVar[str] = "rope_scaling"
-
-    kind: str = "linear"  # any other is a named feature
-    factor: float  # by which the context grows
-    original_length: int | None = None  # tokens
-    low_frequency: float | None = None  # llama3: low_freq_factor
-    high_frequency: float | None = None  # llama3: high_freq_factor
-    beta_fast: float | None = None  # yarn: rotations from which on frequencies stay
-    beta_slow: float | None = None  # yarn: rotations below which they are interpolated
-    attention_factor: float | None = None  # yarn: multiplies sine and cosine
-    mscale: float | None = None  # yarn: DeepSeek's factor over mscale_all_dim
-    mscale_all_dim: float | None = None  # yarn: see mscale
-    truncate: bool | None = None  # yarn: round the ends of the ramp
-    short_factors: tuple[float, ...] = ()  # longrope: a divisor for each pair
-    long_factors: tuple[float, ...] = ()  # longrope: likewise, beyond original_length
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rope:
-    """Rotary position embedding (Su et al. 2021)."""
-
-    FEATURE: ClassVar[str] = "rope"
-
-    theta: float  # base of the frequencies
-    rotary_size: int  # leading elements of a head that rotate
-    scaling: RopeScaling | None = None  # for longer contexts
-    interleaved: bool = False  # pairs (0, 1), (2, 3), ... instead of halves
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attention:
-    """Softmax attention with grouped queries; the mixer of nearly all decoders."""
-
-    FEATURE: ClassVar[str] = "attention"
-
-    num_heads: int  # of queries
-    num_kv_heads: int  # divides num_heads
-    head_size: int  # elements
-    scale: float  # multiplies q.k before the softmax
-    rope: Rope | None = None  # None: positions enter elsewhere
-    window: int | None = None  # tokens seen by a query, itself included
-    soft_cap: float | None = None  # c * tanh(logits / c)
-    qkv_bias: bool = False  # of the three projections
-    out_bias: bool = False  # of the projection of the output
-    q_norm: Norm | None = None  # over each head, before the rotation
-    k_norm: Norm | None = None  # likewise
-    joint_norms: bool = False  # q_norm and k_norm run over all their heads together (OLMo 2)
-    head_weights: bool = False  # in q_norm and k_norm each head has weights of its own (Cohere)
-    norm_after_rope: bool = False  # q_norm and k_norm follow the rotation (HunYuan)
-    qkv_clip: float | None = None  # projections are clipped to [-c, c] (OLMo, MPT)
-    alibi: bool = False  # distances are subtracted from scores by head (Press et al. 2022)
-    sinks: bool = False  # a learned logit a head that takes part in the softmax
-    causal: bool = True  # False: a token sees later ones too
-
-    @property
-    def cached_head_size(self) -> int:
-        """Elements of a head in the cache."""
-        return self.head_size + (ALIBI_SIZE if self.alibi else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +147,7 @@ class Layer:
 
     FEATURE: ClassVar[str] = "layer"
 
-    mixer: Attention  # a union, once there are mixers of other kinds
+    mixer: Mixer  # what lets tokens see others
     feed_forward: FeedForward | Experts  # of this layer
     mixer_norm: Norm | None  # before the mixer
     feed_forward_norm: Norm | None  # before the feed-forward
@@ -350,8 +273,8 @@ class ModelSpec:
         """Every linear as a logical module, in the order in which they run."""
         found = []
         for index, layer in enumerate(self.layers):
-            mixer = ("q", "k", "v", "o") if layer.cache_of_layer is None else ("q", "o")
-            found += [f"layers.{index}.mixer.{name}" for name in mixer]
+            names = layer.mixer.linears(shares_cache=layer.cache_of_layer is not None)
+            found += [f"layers.{index}.mixer.{name}" for name in names]
             found += [f"layers.{index}.feed_forward.{name}" for name in layer.feed_forward.linears]
         return (*found, "head")
 
@@ -380,24 +303,23 @@ class ModelSpec:
 
     def cache_groups(self, dtype: DType) -> tuple[CacheGroup, ...]:
         """Layers that can share block tables, grouped; full attention first."""
-        found: dict[tuple[int, int, int], list[int]] = {}
+        found: dict[CacheUse, list[int]] = {}
         for index, layer in enumerate(self.layers):
             if layer.cache_of_layer is None:
-                mixer = layer.mixer
-                found.setdefault(
-                    (mixer.window or 0, mixer.num_kv_heads, mixer.cached_head_size), []
-                ).append(index)
+                for use in layer.mixer.caches(dtype):
+                    found.setdefault(use, []).append(index)
         return tuple(
             CacheGroup(
                 index=number,
-                kind=WINDOW if window else FULL,
+                kind=use.kind,
                 layers=tuple(layers),
-                num_kv_heads=num_kv_heads,
-                head_size=head_size,
-                dtype=dtype,
-                window=window or None,
+                tensors=use.tensors,
+                window=use.window,
             )
-            for number, ((window, num_kv_heads, head_size), layers) in enumerate(
-                sorted(found.items())
-            )
+            for number, (use, layers) in enumerate(sorted(found.items(), key=_order))
         )
+
+
+def _order(found: tuple[CacheUse, list[int]]) -> tuple[Any, ...]:
+    use = found[0]
+    return KINDS.index(use.kind), use.window or 0, [tensor.shape for tensor in use.tensors]

@@ -6,63 +6,16 @@ from typing import Any
 from typing import ClassVar
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import DType
-ALIBI_SIZE = 8
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Norm:
-    FEATURE: ClassVar[str] = 'norm'
-    epsilon: float
-    kind: str = 'rms'
-    weight_offset: float = 0.0
-    bias: bool = False
-    weight: bool = True
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RopeScaling:
-    FEATURE: ClassVar[str] = 'rope_scaling'
-    kind: str = 'linear'
-    factor: float
-    original_length: int | None = None
-    low_frequency: float | None = None
-    high_frequency: float | None = None
-    beta_fast: float | None = None
-    beta_slow: float | None = None
-    attention_factor: float | None = None
-    mscale: float | None = None
-    mscale_all_dim: float | None = None
-    truncate: bool | None = None
-    short_factors: tuple[float, ...] = ()
-    long_factors: tuple[float, ...] = ()
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rope:
-    FEATURE: ClassVar[str] = 'rope'
-    theta: float
-    rotary_size: int
-    scaling: RopeScaling | None = None
-    interleaved: bool = False
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attention:
-    FEATURE: ClassVar[str] = 'attention'
-    num_heads: int
-    num_kv_heads: int
-    head_size: int
-    scale: float
-    rope: Rope | None = None
-    window: int | None = None
-    soft_cap: float | None = None
-    qkv_bias: bool = False
-    out_bias: bool = False
-    q_norm: Norm | None = None
-    k_norm: Norm | None = None
-    joint_norms: bool = False
-    head_weights: bool = False
-    norm_after_rope: bool = False
-    qkv_clip: float | None = None
-    alibi: bool = False
-    sinks: bool = False
-    causal: bool = True
-
-    @property
-    def cached_head_size(self) -> int:
-        ...
+from jackfield.mixers import ALIBI_SIZE as ALIBI_SIZE
+from jackfield.mixers import Attention as Attention
+from jackfield.mixers import GatedDeltaNet as GatedDeltaNet
+from jackfield.mixers import LatentAttention as LatentAttention
+from jackfield.mixers import Mamba2 as Mamba2
+from jackfield.mixers import Mixer as Mixer
+from jackfield.mixers import ParallelMixers as ParallelMixers
+from jackfield.spec_parts import Norm as Norm
+from jackfield.spec_parts import Rope as Rope
+from jackfield.spec_parts import RopeScaling as RopeScaling
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedForward:
     FEATURE: ClassVar[str] = 'feed_forward'
@@ -123,7 +76,7 @@ class Experts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     FEATURE: ClassVar[str] = 'layer'
-    mixer: Attention
+    mixer: Mixer
     feed_forward: FeedForward | Experts
     mixer_norm: Norm | None
     feed_forward_norm: Norm | None

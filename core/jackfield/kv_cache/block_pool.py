@@ -68,6 +68,10 @@ class BlockPool:
         """True if a write would be seen by another owner."""
         return self.ref_counts[block] > 1
 
+    def is_known(self, block: int) -> bool:
+        """True if the block can be found by what it holds."""
+        return self._hash_of[block] is not None
+
     def remember(self, block: int, block_hash: bytes) -> None:
         """Say what a used block holds. Of two blocks with one content the first is the one to be found."""
         if self._block_of.setdefault(block_hash, block) == block:

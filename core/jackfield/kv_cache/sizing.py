@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jackfield.cache import CacheGroup
 from jackfield.errors import OutOfMemoryError
+from jackfield.kv_cache.managers import MANAGERS
 
 
 def blocks_for(group: CacheGroup, num_tokens: int, block_size: int) -> int:
-    """Blocks that one request of `num_tokens` holds at once at least: all, or those that a window can touch."""
-    num_blocks = -(-num_tokens // block_size)
-    if group.window is None:
-        return num_blocks
-    return min(num_blocks, -(-(group.window - 1) // block_size) + 1)
+    """Blocks of a group that one request of `num_tokens` holds at once at least."""
+    return MANAGERS[group.kind].least(group, num_tokens, block_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheBudget:
     """What decides how the memory of the cache is split into blocks of each group.
 
-    All groups hold the same tokens, so all get the same number of blocks, with two bounds for a window group:
-    never less than one request needs, and never more than all rows can use with `depth` steps in flight.
+    All groups serve the same tokens, so each gets what keeps up with as many blocks of a group that holds all of
+    them: never less than one request needs, and never more than all rows can use with `depth` steps in flight.
     """
 
     groups: Sequence[CacheGroup]
@@ -44,8 +43,7 @@ class CacheBudget:
 
         if num_bytes(0) > cache_bytes:
             raise self._too_small(cache_bytes, block_bytes)
-        highest = max(*self._most(), cache_bytes // max(1, min(block_bytes)))
-        return self._blocks_at(bisect_right(range(1, highest + 1), cache_bytes, key=num_bytes))
+        return self._blocks_at(bisect_right(range(1, sys.maxsize), cache_bytes, key=num_bytes))
 
     def in_proportion(self, num_blocks: int) -> tuple[int, ...]:
         """Blocks of each group if the first one gets exactly `num_blocks`.
@@ -62,6 +60,11 @@ class CacheBudget:
             )
         return (num_blocks, *self._blocks_at(num_blocks)[1:])
 
+    @property
+    def useful(self) -> tuple[int, ...]:
+        """Blocks of each group that all rows take at their full length."""
+        return self._blocks_at(self.max_rows * -(-self.max_length // self.block_size))
+
     def longest(self, cache_bytes: int, block_bytes: Sequence[int]) -> int:
         """Tokens of the longest single request, up to `max_length`, that `cache_bytes` can hold."""
 
@@ -77,21 +80,16 @@ class CacheBudget:
     def _least(self) -> list[int]:
         return [blocks_for(group, self.max_length, self.block_size) for group in self.groups]
 
-    def _most(self) -> list[int]:
-        """Of a window group: what all rows hold, a block a row that a step in flight still reads, and the chunks
-        of all steps in flight and of the next one. Of a full group (any number is useful): what one request needs."""
-        chunks = (self.depth + 1) * -(-self.max_step_tokens // self.block_size)
-        return [
-            least if group.window is None else max(least, self.max_rows * (least + 1) + chunks)
-            for group, least in zip(self.groups, self._least(), strict=True)
-        ]
-
     def _blocks_at(self, level: int) -> tuple[int, ...]:
-        """Blocks of each group if each wants `level`, within its bounds."""
-        return tuple(
-            max(level, least) if group.window is None else min(max(level, least), most)
-            for group, least, most in zip(self.groups, self._least(), self._most(), strict=True)
-        )
+        """Blocks of each group if all keep up with `level` blocks of one that holds every token."""
+        chunks = (self.depth + 1) * -(-self.max_step_tokens // self.block_size)
+        counts = []
+        for group, least in zip(self.groups, self._least(), strict=True):
+            manager = MANAGERS[group.kind]
+            count = max(least, manager.share(level, self.block_size))
+            most = manager.most(least, self.max_rows, chunks)
+            counts.append(count if most is None else min(count, most))
+        return tuple(counts)
 
     def _too_small(self, cache_bytes: int, block_bytes: Sequence[int]) -> OutOfMemoryError:
         needed = _num_bytes(self._least(), block_bytes)

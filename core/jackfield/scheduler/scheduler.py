@@ -12,7 +12,7 @@ from jackfield.discovery.loading import FAULTS
 from jackfield.errors import RequestError
 from jackfield.grammar import GrammarState
 from jackfield.interfaces.policy import SchedulingPolicy
-from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit
+from jackfield.kv_cache import BlockManager, BlockTable, PrefixHit, cut_at_stop
 from jackfield.request import FinishReason
 from jackfield.scheduler.beam_search import Beam
 from jackfield.scheduler.cohorts import Cohorts
@@ -232,11 +232,12 @@ class Scheduler:
         for request in tuple(self._prefilling):
             if plan.budget == 0:
                 return
-            missing = len(request.token_ids) - request.num_planned
-            num_tokens = min(missing, plan.budget, self._max_chunk)
-            if request.stage is Stage.PREFILLING and self._hold_blocks(plan, request, num_tokens):
-                assert request.table is not None
-                plan.add_prefill(request, request.table, num_tokens)
+            table = request.table
+            if request.stage is not Stage.PREFILLING or table is None:
+                continue  # it has just been preempted
+            num_tokens = self._next_chunk(plan, request, request.num_planned, table.stops)
+            if self._hold_blocks(plan, request, num_tokens):
+                plan.add_prefill(request, table, num_tokens)
 
     def _admit_waiting(self, plan: PlanBuilder) -> None:
         """Requests from the queue, strictly in its order: one that does not fit is not overtaken."""
@@ -353,7 +354,7 @@ class Scheduler:
         """Give a waiting request a row, what the cache has of it, and blocks for all of its tokens, if they fit."""
         token_ids = request.token_ids
         hit = self._find_hit(request)
-        chunk = min(len(token_ids) - hit.num_tokens, plan.budget, self._max_chunk)
+        chunk = self._next_chunk(plan, request, hit.num_tokens, hit.stops)
         spare = self._spare if self.num_running else self._no_spare
         table = self._blocks.allocate(hit, len(token_ids), chunk, spare, plan.copies)
         if table is None:
@@ -371,6 +372,13 @@ class Scheduler:
         plan.add_row(request, table)
         plan.add_prefill(request, table, chunk)
         return True
+
+    def _next_chunk(
+        self, plan: PlanBuilder, request: Request, start: int, stops: Sequence[int]
+    ) -> int:
+        """How many tokens of a prompt from `start` on a step computes."""
+        missing = len(request.token_ids) - start
+        return cut_at_stop(stops, start, min(missing, plan.budget, self._max_chunk))
 
     def _still_refused(self, request: Request) -> bool:
         """True if no block came free since `request` did not fit: that spares another search for hits."""

@@ -124,6 +124,4 @@ def num_active_parameters(spec: ModelSpec) -> int:
 
 
 def _of_mixers(spec: ModelSpec) -> int:
-    mixers = [layer.mixer for layer in spec.layers]
-    heads = sum(mixer.head_size * (mixer.num_heads + mixer.num_kv_heads) for mixer in mixers)
-    return 2 * spec.hidden_size * heads
+    return sum(layer.mixer.num_parameters(spec.hidden_size) for layer in spec.layers)

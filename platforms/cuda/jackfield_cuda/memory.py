@@ -52,11 +52,8 @@ def plan_memory(
 ) -> MemoryPlan:
     """From the shapes of the model: what the widest layer holds at once, and the logits in float32 with one copy."""
     tokens, rows = config.scheduler.max_step_tokens, config.scheduler.max_rows
-    widths = []
-    for layer in spec.layers:
-        mixer, feed_forward = layer.mixer, layer.feed_forward
-        heads = 2 * mixer.num_heads + 2 * mixer.num_kv_heads  # q, k, v and what attention gives
-        widths.append(max(heads * mixer.head_size, feed_forward.width(spec.hidden_size)))
+    size = spec.hidden_size
+    widths = [max(layer.mixer.width(size), layer.feed_forward.width(size)) for layer in spec.layers]
     width = 4 * spec.hidden_size + max(widths)
     logits = rows * spec.vocab_size * (itemsize + 3 * 4)
     return MemoryPlan(

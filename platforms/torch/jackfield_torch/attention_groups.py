@@ -34,11 +34,13 @@ class AttentionGroup:
 def attention_groups(
     spec: ModelSpec, config: EngineConfig, device: str
 ) -> tuple[AttentionGroup, ...]:
-    """All layers of a model, in as few groups as cache, needs and rules allow; in the order of cache groups."""
+    """All layers of a model that attend, in as few groups as cache, needs and rules allow; in the order of cache groups."""
     cache_groups = spec.cache_groups(settings.cache_dtype(config, spec))
     named = NamedFacts(config, SETTING)
     found: dict[tuple[object, ...], list[int]] = {}
-    for layer in range(len(spec.layers)):
+    for layer, one in enumerate(spec.layers):
+        if one.mixer.attention is None:
+            continue
         cache_group = _cache_group(spec, cache_groups, layer)
         need = _need(spec, config, device, cache_group, layer)
         key = (cache_group.index, need, named.of(_facts(cache_group, need, layer)))
@@ -75,7 +77,8 @@ def _cache_group(spec: ModelSpec, cache_groups: tuple[CacheGroup, ...], layer: i
 def _need(
     spec: ModelSpec, config: EngineConfig, device: str, cache_group: CacheGroup, layer: int
 ) -> AttentionNeed:
-    mixer, num_ranks = spec.layers[layer].mixer, config.executor.tensor_parallel
+    mixer, num_ranks = spec.layers[layer].mixer.attention, config.executor.tensor_parallel
+    assert mixer is not None, "groups are of layers that attend"
     return AttentionNeed(
         device=device,
         dtype=settings.model_dtype(config, spec).name,

@@ -64,7 +64,7 @@ class PagedAttention:
         self,
         spec: ModelSpec,
         caches: Sequence[GroupCache],
-        attentions: Sequence[BoundAttention],  # together they serve every layer once
+        attentions: Sequence[BoundAttention],  # together they serve every layer that attends once
         sinks: Mapping[int, Tensor],  # of the layers that have them
     ) -> None:
         self._attentions = attentions
@@ -72,9 +72,9 @@ class PagedAttention:
         self._slots: list[Tensor] = []
         self._places: list[Places | None] = []
         of_layer = {layer: bound for bound in attentions for layer in bound.layers}
-        self._layers = tuple(
-            _bind(spec, layer, caches, of_layer[layer], sinks) for layer in range(len(spec.layers))
-        )
+        self._layers = {
+            layer: _bind(spec, layer, caches, bound, sinks) for layer, bound in of_layer.items()
+        }
 
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
         """Prepare for a step, outside of any graph; there is a batch for each cache group."""
@@ -137,7 +137,8 @@ def _bind(
 ) -> _BoundLayer:
     source = spec.layers[layer].cache_of_layer
     owner = layer if source is None else source
-    mixer = spec.layers[layer].mixer
+    mixer = spec.layers[layer].mixer.attention
+    assert mixer is not None, "a backend is bound to layers that attend"
     facts = LayerAttention(
         scale=mixer.scale,
         window=mixer.window,

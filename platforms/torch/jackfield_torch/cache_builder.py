@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from jackfield.activation import PluginRef
 from jackfield.cache import CacheGroup, CacheLayout
 from jackfield.discovery.selected import load_plugin
 from jackfield.interfaces.worker import WorkerContext
+from jackfield.kv_cache import CacheBudget
 from jackfield_torch import settings
 from jackfield_torch.attention_groups import AttentionGroup, attention_groups
 from jackfield_torch.attention_step import BoundAttention, PagedAttention
@@ -43,9 +45,15 @@ class CacheBuilder:
     def useful_bytes(self) -> int:
         """What all rows take at their full length."""
         config = self._context.config
-        length = settings.max_length(config, self._context.spec)
-        num_blocks = config.scheduler.max_rows * -(-length // config.cache.block_size)
-        return num_blocks * sum(self.block_bytes)
+        budget = CacheBudget(
+            groups=self.groups,
+            block_size=config.cache.block_size,
+            max_length=settings.max_length(config, self._context.spec),
+            max_rows=config.scheduler.max_rows,
+            max_step_tokens=config.scheduler.max_step_tokens,
+            depth=config.executor.depth,
+        )
+        return sum(map(mul, budget.useful, self.block_bytes))
 
     def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache, ...]:
         """The memory of each group: `num_blocks`, and behind them a spare one, where padding is written to."""

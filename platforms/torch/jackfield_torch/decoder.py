@@ -144,10 +144,10 @@ class DecoderBuilder:
 
     def sinks(self, index: int) -> Tensor | None:
         """Of each head of that layer on this rank, where it has them; float32."""
-        mixer = self._spec.layers[index].mixer
-        if not mixer.sinks:
+        attention = self._spec.layers[index].mixer.attention
+        if attention is None or not attention.sinks:
             return None
-        return self._shard.sinks(f"layers.{index}.mixer.sinks", mixer.num_heads)
+        return self._shard.sinks(f"layers.{index}.mixer.sinks", attention.num_heads)
 
     def logits(self) -> Logits:
         """From hidden states to scores."""

@@ -124,12 +124,11 @@ def _remedy(method: str) -> str:
 def _check_ranks(need: PlatformNeed) -> tuple[Reason, ...]:
     ranks = need.num_ranks
     for index, layer in enumerate(need.model.layers):
-        heads, kv_heads = layer.mixer.num_heads, layer.mixer.num_kv_heads
-        if heads % ranks or (kv_heads % ranks and ranks % kv_heads):
+        if why := layer.mixer.refuse_ranks(ranks):
             return (
                 Reason(
                     "ranks",
-                    f"{ranks} ranks cannot share the {heads} heads and {kv_heads} key-value heads of layer {index}",
+                    f"{why} of layer {index}",
                     "set executor.tensor_parallel to a number that divides both",
                 ),
             )

@@ -16,7 +16,7 @@ from typing import Any
 
 from jackfield import __version__
 from jackfield.activation import ActivationPlan, PluginRef, Selection
-from jackfield.cache import FULL, CacheGroup
+from jackfield.cache import FULL, CacheGroup, key_and_value
 from jackfield.config import EngineConfig, load_config
 from jackfield.dtypes import FLOAT32
 from jackfield.errors import CheckpointError
@@ -141,9 +141,7 @@ class ScriptedWorker(Worker):
         """Ranks differ in memory and limits, so that it shows what an executor makes of them."""
         self._act("load")
         rank = self.context.rank
-        group = CacheGroup(
-            index=0, kind=FULL, layers=(0,), num_kv_heads=1, head_size=4, dtype=FLOAT32
-        )
+        group = CacheGroup(index=0, kind=FULL, layers=(0,), tensors=key_and_value(1, 4, FLOAT32))
         return WorkerReport(
             groups=(group,),
             block_bytes=(100 + rank,),

@@ -29,7 +29,8 @@ class DenseAttention:
         if k_TKH is not None and v_TKH is not None:
             self._append(self._keys, source, k_TKH)
             self._append(self._values, source, v_TKH)
-        mixer = self._layers[layer].mixer
+        mixer = self._layers[layer].mixer.attention
+        assert mixer is not None, "only layers that attend ask for attention"
         sinks_N = self._sinks[layer] if mixer.sinks else None
         return dense_attention(q_TNH, self._keys[source], self._values[source], mixer, sinks_N)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jackfield.cache import CacheGroup, CacheLayout
+from jackfield.cache import CacheGroup, CacheLayout, key_and_value
 from jackfield.dtypes import parse_dtype
 from jackfield_cpu_paged.backend import CpuPagedBackend
 from jackfield_torch.interfaces.attention import (
@@ -39,9 +39,7 @@ def attend(lengths, head_size=64, kv_heads=2, group=3, dtype=torch.float32, edit
         index=0,
         kind="full",
         layers=(0,),
-        num_kv_heads=kv_heads,
-        head_size=head_size,
-        dtype=parse_dtype(str(dtype).removeprefix("torch.")),
+        tensors=key_and_value(kv_heads, head_size, parse_dtype(str(dtype).removeprefix("torch."))),
     )
     attention = CpuPagedBackend().create(
         cache_group,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from jackfield.cache import CacheGroup, CacheLayout
+from jackfield.cache import CacheGroup, CacheLayout, key_and_value
 from jackfield.dtypes import parse_dtype
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
@@ -88,9 +88,7 @@ class Case:
             index=0,
             kind="full",
             layers=(0,),
-            num_kv_heads=self.kv_heads,
-            head_size=HEAD_SIZE,
-            dtype=dtype,
+            tensors=key_and_value(self.kv_heads, HEAD_SIZE, dtype),
             window=self.window,
         )
         limits = AttentionLimits(

@@ -1,6 +1,6 @@
 import pytest
 
-from jackfield.cache import FULL, CacheGroup
+from jackfield.cache import FULL, CacheGroup, key_and_value
 from jackfield.dtypes import FLOAT32
 from jackfield.errors import EngineError
 from jackfield.executor.report import merge_reports, output_rank
@@ -10,7 +10,7 @@ from jackfield.step import StepLimits
 
 def report(*, head_size=4, block_bytes=(10,), cache_bytes=100, max_rows=8, output=True):
     group = CacheGroup(
-        index=0, kind=FULL, layers=(0,), num_kv_heads=1, head_size=head_size, dtype=FLOAT32
+        index=0, kind=FULL, layers=(0,), tensors=key_and_value(1, head_size, FLOAT32)
     )
     return WorkerReport(
         groups=(group,),

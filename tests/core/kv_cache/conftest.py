@@ -1,26 +1,24 @@
-"""Cache groups by their windows."""
+"""Cache groups by their windows; a word stands for a recurrent group."""
 
 from collections.abc import Callable
 
 import pytest
 
-from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.cache import FULL, RECURRENT, WINDOW, CacheGroup, key_and_value
 from jackfield.dtypes import FLOAT32
-from jackfield.kv_cache import BlockHashes, BlockManager, BlockTable
+from jackfield.kv_cache import BlockHashes, BlockManager, BlockTable, CacheBudget
 from jackfield.request import PrefixKey
 from jackfield.step import BlockCopy
 
 
-def groups_of(windows: tuple[int | None, ...]) -> tuple[CacheGroup, ...]:
+def groups_of(windows: tuple[int | str | None, ...]) -> tuple[CacheGroup, ...]:
     return tuple(
         CacheGroup(
             index=index,
-            kind=FULL if window is None else WINDOW,
+            kind={type(None): FULL, int: WINDOW, str: RECURRENT}[type(window)],
             layers=(index,),
-            num_kv_heads=1,
-            head_size=1,
-            dtype=FLOAT32,
-            window=window,
+            tensors=key_and_value(1, 1, FLOAT32),
+            window=window if isinstance(window, int) else None,
         )
         for index, window in enumerate(windows)
     )
@@ -69,3 +67,12 @@ def make_books() -> Callable[..., Books]:
 @pytest.fixture
 def make_groups() -> Callable[..., tuple[CacheGroup, ...]]:
     return groups_of
+
+
+@pytest.fixture
+def make_budget() -> Callable[..., CacheBudget]:
+    def make(*windows, **changes) -> CacheBudget:
+        values = {"block_size": 4, "max_length": 64, "max_rows": 2, "max_step_tokens": 16}
+        return CacheBudget(groups=groups_of(windows), **{**values, **changes})
+
+    return make

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.cache import FULL, WINDOW, CacheGroup, key_and_value
 from jackfield.dtypes import FLOAT32
 from jackfield.errors import OutOfMemoryError
 from jackfield.kv_cache import CacheBudget
@@ -16,9 +16,7 @@ def group(window=None):
         index=0,
         kind=FULL if window is None else WINDOW,
         layers=(0,),
-        num_kv_heads=1,
-        head_size=1,
-        dtype=FLOAT32,
+        tensors=key_and_value(1, 1, FLOAT32),
         window=window,
     )
 

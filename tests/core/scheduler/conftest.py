@@ -5,12 +5,12 @@ from __future__ import annotations
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
+from itertools import count, groupby
 from typing import Any
 
 import pytest
 
-from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.cache import FULL, RECURRENT, WINDOW, CacheGroup, key_and_value
 from jackfield.config import SchedulerSettings
 from jackfield.dtypes import FLOAT32
 from jackfield.kv_cache import BlockManager
@@ -28,16 +28,17 @@ def next_token(token_ids: Sequence[int], seed: int) -> int:
     return hash((*token_ids, seed)) % VOCAB_SIZE
 
 
-def make_groups(windows: Iterable[int | None]) -> tuple[CacheGroup, ...]:
+STATE = "state"  # in place of a window: a recurrent group
+
+
+def make_groups(windows: Iterable[int | str | None]) -> tuple[CacheGroup, ...]:
     return tuple(
         CacheGroup(
             index=index,
-            kind=FULL if window is None else WINDOW,
+            kind={type(None): FULL, int: WINDOW, str: RECURRENT}[type(window)],
             layers=(index,),
-            num_kv_heads=1,
-            head_size=1,
-            dtype=FLOAT32,
-            window=window,
+            tensors=key_and_value(1, 1, FLOAT32),
+            window=window if isinstance(window, int) else None,
         )
         for index, window in enumerate(windows)
     )
@@ -71,6 +72,7 @@ class FakeWorker:
             row = self.rows[index]
             assert num_tokens >= 1
             assert row.num_computed + num_tokens <= len(row.token_ids)
+            self._move_states(index, row, row.num_computed + num_tokens)
             for _ in range(num_tokens):
                 self._compute(index, row)
             assert samples == (row.num_computed == len(row.token_ids))
@@ -91,9 +93,24 @@ class FakeWorker:
         for append in plan.new_blocks:
             self.rows[append.row].tables[append.group] += append.block_ids
 
+    def _move_states(self, index: int, row: FakeRow, stop: int) -> None:
+        start = row.num_computed
+        for group, table in enumerate(row.tables):
+            if self.groups[group].kind == RECURRENT:
+                cells = self.slots[group]
+                if start:
+                    read = cells[table[(start - 1) // self.size]][0]
+                    assert read == hash(tuple(row.token_ids[:start])), "read another's state"
+                block = table[(stop - 1) // self.size]
+                others = (r for i, r in self.rows.items() if i != index)
+                assert all(block not in self.live(group, r) for r in others), "wrote a kept state"
+                cells[block][0] = hash(tuple(row.token_ids[:stop]))
+
     def _compute(self, index: int, row: FakeRow) -> None:
         position = row.num_computed
         for group, table in enumerate(row.tables):
+            if self.groups[group].kind == RECURRENT:
+                continue
             block = table[position // self.size]
             others = (r for i, r in self.rows.items() if i != index)
             assert all(block not in self.live(group, r) for r in others), "wrote a shared block"
@@ -111,6 +128,8 @@ class FakeWorker:
         return row.tables[group][self._first_seen(group, row.num_computed) // self.size :]
 
     def _first_seen(self, group: int, position: int) -> int:
+        if self.groups[group].kind == RECURRENT:
+            return max(0, position - 1)
         window = self.groups[group].window
         return 0 if window is None else max(0, position - window + 1)
 
@@ -121,7 +140,7 @@ class Engine:
     def __init__(
         self,
         *,
-        windows: Sequence[int | None] = (None,),
+        windows: Sequence[int | str | None] = (None,),
         num_blocks: int | Sequence[int] = 64,
         block_size: int = 4,
         prefix_caching: bool = True,
@@ -227,17 +246,23 @@ class Engine:
         named = [blocks for _, blocks in self.in_flight]
         size = self.blocks.block_size
         fresh = [(c.group, c.target) for c in plan.copies]
-        fresh += [(a.group, block) for a in plan.new_blocks for block in a.block_ids]
+        # A state is not given out anew where a table only grows: the worker looks at what it reads and writes.
+        new_blocks = [a for a in plan.new_blocks if self._is_paged(a.group)]
+        fresh += [(a.group, block) for a in new_blocks for block in a.block_ids]
         copied = set(fresh)
         for new in plan.new_rows:
             for group, ids in enumerate(new.block_ids):
-                fresh += [(group, block) for block in ids[-(-new.num_computed // size) :]]
+                more = ids[-(-new.num_computed // size) :]
+                fresh += [(group, block) for block in (more if self._is_paged(group) else more[:1])]
         assert len(set(fresh)) == len(fresh), "a block was given out twice in a plan"
         assert not any(c.group == g and c.source == b for g, b in copied for c in plan.copies)
         for group, block in fresh:
             assert all(block not in blocks[group] for blocks in named), (
                 "a block was given out while a step in flight names it"
             )
+
+    def _is_paged(self, group: int) -> bool:
+        return self.blocks.groups[group].kind != RECURRENT
 
     def _named_blocks(self, plan: StepPlan) -> list[set[int]]:
         """Blocks that the rows of the plan hold, and those that it copies."""
@@ -257,6 +282,8 @@ class Engine:
             for request in self.requests:
                 if request.table is not None:
                     held = request.table.block_ids[index][request.table.first_held[index] :]
+                    if not self._is_paged(index):
+                        held = [block for block, _ in groupby(held)]
                     assert len(set(held)) == len(held), "a block stands twice in a table"
                     for block in held:
                         owners[block] += 1

@@ -9,6 +9,7 @@ from jackfield.errors import RequestError
 from jackfield.request import FinishReason
 from jackfield.scheduler.policies import FcfsPolicy, PriorityPolicy
 
+STATE = "state"  # in place of a window: a recurrent group
 PROMPTS = ([0, 1, 0, 1, 1, 0, 0, 1, 0, 1, 2, 0, 1, 2], [0, 1, 0, 1, 2, 2, 2, 2], [3] * 12)
 
 
@@ -47,11 +48,27 @@ def arrivals(draw):
 def engines(draw):
     """Settings of an engine; most pools are too small for all requests, none is too small for one of 24 tokens."""
     block_size = draw(st.sampled_from([1, 2, 4]))
-    windows = draw(st.sampled_from([(None,), (None, None), (None, 3), (None, 1, 6), (5,)]))
+    windows = draw(
+        st.sampled_from(
+            [
+                (None,),
+                (None, None),
+                (None, 3),
+                (None, 1, 6),
+                (5,),
+                (STATE,),
+                (None, STATE),
+                (None, 3, STATE),
+            ]
+        )
+    )
     least = -(-24 // block_size)
     return {
         "windows": windows,
-        "num_blocks": [draw(st.integers(least, least * 3 // 2)) for _ in windows],
+        "num_blocks": [
+            draw(st.integers(1, 9) if window == STATE else st.integers(least, least * 3 // 2))
+            for window in windows
+        ],
         "block_size": block_size,
         "prefix_caching": draw(st.booleans()),
         "depth": draw(st.integers(1, 3)),

@@ -7,6 +7,7 @@ import pytest
 from jackfield.kv_cache.block_manager import BlockManager, PrefixHit
 from jackfield.kv_cache.block_pool import BlockPool
 from jackfield.kv_cache.prefix_hash import BlockHashes
+from jackfield.kv_cache.window_blocks import WindowBlocks
 from jackfield.scheduler import Scheduler
 from jackfield.scheduler.plan_builder import PlanBuilder
 from jackfield_testing.faults import BooksError
@@ -67,10 +68,10 @@ def count_one_too_many_as_behind_the_window(monkeypatch):
 
 
 def hit_a_window_that_is_one_block_short(monkeypatch):
-    @patch(monkeypatch, BlockManager, "_first_seen")
-    def planted(original, self, group, position):
-        first = original(self, group, position)
-        return first + 1 if group.window and first * self.block_size < position - 4 else first
+    @patch(monkeypatch, WindowBlocks, "first_needed")
+    def planted(original, self, position):
+        first = original(self, position)
+        return first + 1 if first * self.block_size < position - 4 else first
 
 
 def skip_the_copy_of_a_shared_tail(monkeypatch):

@@ -5,12 +5,12 @@ import itertools
 import pytest
 import torch
 
-from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
+from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport, key_and_value
 from jackfield.dtypes import BFLOAT16, FLOAT8_E4M3, FLOAT8_E5M2, FLOAT32
 from jackfield.errors import SelectionError
 from jackfield_torch.paged_cache import GroupCache, choose_layout
 
-GROUP = CacheGroup(index=0, kind="full", layers=(1, 3), num_kv_heads=2, head_size=4, dtype=FLOAT32)
+GROUP = CacheGroup(index=0, kind="full", layers=(1, 3), tensors=key_and_value(2, 4, FLOAT32))
 ORDERS = ["KBSHD", "BKSHD", "KBHSD", "BSKHD", "KHBSD"]
 
 

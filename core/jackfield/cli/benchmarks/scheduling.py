@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.cache import FULL, WINDOW, CacheGroup, key_and_value
 from jackfield.config import SchedulerSettings
 from jackfield.dtypes import BFLOAT16
 from jackfield.kv_cache import BlockManager
@@ -36,9 +36,7 @@ def make_scheduler(windows: Sequence[int | None]) -> Scheduler:
             index=index,
             kind=FULL if window is None else WINDOW,
             layers=(index,),
-            num_kv_heads=1,
-            head_size=64,
-            dtype=BFLOAT16,
+            tensors=key_and_value(1, 64, BFLOAT16),
             window=window,
         )
         for index, window in enumerate(windows)

@@ -71,6 +71,7 @@ class _DecoderLayer:
             return _load_norm(spec, f"layers.{index}.{word}", size, weights)
 
         self._mixer_norm = norm(layer.mixer_norm, "mixer_norm")
+        assert isinstance(layer.mixer, Attention), "the platform declares no other mixer"
         self._mixer = _Mixer(index, layer.mixer, size, weights)
         self._mixer_post_norm = norm(layer.mixer_post_norm, "mixer_post_norm")
         self._feed_forward_norm = norm(layer.feed_forward_norm, "feed_forward_norm")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from jackfield.cache import CacheGroup
+from jackfield.cache import CacheGroup, key_and_value
 from jackfield.dtypes import FLOAT32
 from jackfield.model_spec import Attention
 from jackfield.sampling import SamplingParams
@@ -42,8 +42,7 @@ def test_it_equals_attention_written_out(monkeypatch, window, soft_cap, most_sco
         window=window, soft_cap=soft_cap,
     )  # fmt: skip
     group = CacheGroup(
-        index=0, kind="full", layers=(0, 3), num_kv_heads=KV_HEADS, head_size=HEAD_SIZE,
-        dtype=FLOAT32, window=window,
+        index=0, kind="full", layers=(0, 3), tensors=key_and_value(KV_HEADS, HEAD_SIZE, FLOAT32), window=window,
     )  # fmt: skip
     free = random.permutation(MAX_LENGTH)
     cache = GroupCache(group, len(free), BLOCK_SIZE)

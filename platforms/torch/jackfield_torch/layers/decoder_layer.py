@@ -124,6 +124,10 @@ class LayerBuilder:
 
     def _mixer(self, index: int, layer: Layer) -> Mixer:
         attention = layer.mixer
+        if not isinstance(attention, Attention):
+            raise UnsupportedModelError(
+                f"layer {index} has a {attention.FEATURE}, which the torch runtime lacks"
+            )
         self._check(index, attention)
         module = f"layers.{index}.mixer"
         shares_cache = layer.cache_of_layer is not None
@@ -211,11 +215,10 @@ class LayerBuilder:
         return RotateBy(rotate, self._rope_indices[attention.rope])
 
     def _check(self, index: int, attention: Attention) -> None:
-        ranks, kv_heads = self._num_ranks, attention.num_kv_heads
-        if attention.num_heads % ranks or (kv_heads % ranks and ranks % kv_heads):
+        ranks = self._num_ranks
+        if why := attention.refuse_ranks(ranks):
             raise UnsupportedModelError(
-                f"{ranks} ranks cannot share the {attention.num_heads} heads and {kv_heads} key-value heads "
-                f"of layer {index}; set executor.tensor_parallel to a number that divides both"
+                f"{why} of layer {index}; set executor.tensor_parallel to a number that divides both"
             )
         if ranks > 1 and (attention.joint_norms or attention.head_weights):
             raise UnsupportedModelError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jackfield.cache import FULL, WINDOW, CacheGroup
+from jackfield.cache import FULL, WINDOW, CacheGroup, key_and_value
 from jackfield.dtypes import parse_dtype
 from jackfield_testing_torch.conformance.attention_cases import STEPS, AttentionCase, Claims
 from jackfield_testing_torch.conformance.attention_oracle import plain_attention
@@ -231,9 +231,9 @@ class PagedRows:
             index=0,
             kind=FULL if window is None else WINDOW,
             layers=tuple(range(num_layers)),
-            num_kv_heads=self.case.heads[1],
-            head_size=self.case.head_size,
-            dtype=parse_dtype(self.case.dtypes[1]),
+            tensors=key_and_value(
+                self.case.heads[1], self.case.head_size, parse_dtype(self.case.dtypes[1])
+            ),
             window=window,
         )
 

@@ -1,0 +1,18 @@
+"""Which manager keeps the books of a cache group, by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jackfield.cache import FULL, LATENT, RECURRENT, WINDOW
+from jackfield.kv_cache.full_blocks import FullBlocks
+from jackfield.kv_cache.group_manager import GroupManager
+from jackfield.kv_cache.state_slots import StateSlots
+from jackfield.kv_cache.window_blocks import WindowBlocks
+
+MANAGERS: Mapping[str, type[GroupManager]] = {
+    FULL: FullBlocks,
+    LATENT: FullBlocks,
+    WINDOW: WindowBlocks,
+    RECURRENT: StateSlots,
+}

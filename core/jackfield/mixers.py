@@ -1,0 +1,338 @@
+"""Mixers of a model spec: what lets a token see those before it. Each says itself what it has and keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jackfield.cache import (
+    FULL,
+    LATENT,
+    RECURRENT,
+    WINDOW,
+    CacheTensor,
+    CacheUse,
+    key_and_value,
+)
+from jackfield.dtypes import FLOAT32, DType
+from jackfield.spec_parts import Norm, Rope
+
+ALIBI_SIZE = 8
+"""Elements by which heads in the cache are longer where positions enter as linear biases (`Attention.alibi`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """Softmax attention with grouped queries; the mixer of nearly all decoders."""
+
+    FEATURE: ClassVar[str] = "attention"
+
+    num_heads: int  # of queries
+    num_kv_heads: int  # divides num_heads
+    head_size: int  # elements
+    scale: float  # multiplies q.k before the softmax
+    rope: Rope | None = None  # None: positions enter elsewhere
+    window: int | None = None  # tokens seen by a query, itself included
+    soft_cap: float | None = None  # c * tanh(logits / c)
+    qkv_bias: bool = False  # of the three projections
+    out_bias: bool = False  # of the projection of the output
+    q_norm: Norm | None = None  # over each head, before the rotation
+    k_norm: Norm | None = None  # likewise
+    joint_norms: bool = False  # q_norm and k_norm run over all their heads together (OLMo 2)
+    head_weights: bool = False  # in q_norm and k_norm each head has weights of its own (Cohere)
+    norm_after_rope: bool = False  # q_norm and k_norm follow the rotation (HunYuan)
+    qkv_clip: float | None = None  # projections are clipped to [-c, c] (OLMo, MPT)
+    alibi: bool = False  # distances are subtracted from scores by head (Press et al. 2022)
+    sinks: bool = False  # a learned logit a head that takes part in the softmax
+    causal: bool = True  # False: a token sees later ones too
+
+    @property
+    def cached_head_size(self) -> int:
+        """Elements of a head in the cache."""
+        return self.head_size + (ALIBI_SIZE if self.alibi else 0)
+
+    @property
+    def attention(self) -> Attention:
+        """The attention over the cache that a backend computes for this mixer."""
+        return self
+
+    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
+        """Names below the mixer's module, in the order in which they run.
+
+        `shares_cache`: the layer reads the cache of an earlier one.
+        """
+        return ("q", "o") if shares_cache else ("q", "k", "v", "o")
+
+    def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
+        """What a layer keeps, with keys and values of `dtype`."""
+        return (
+            CacheUse(
+                kind=FULL if self.window is None else WINDOW,
+                tensors=key_and_value(self.num_kv_heads, self.cached_head_size, dtype),
+                window=self.window,
+            ),
+        )
+
+    def num_parameters(self, hidden_size: int) -> int:
+        """Elements of its matrices."""
+        return 2 * hidden_size * self.head_size * (self.num_heads + self.num_kv_heads)
+
+    def width(self, hidden_size: int) -> int:
+        """Elements that a token needs at once between input and output: q, k, v and what attention gives."""
+        return 2 * self.head_size * (self.num_heads + self.num_kv_heads)
+
+    def refuse_ranks(self, num_ranks: int) -> str:
+        """Why so many ranks cannot share it out; empty if they can."""
+        heads, kv_heads = self.num_heads, self.num_kv_heads
+        if heads % num_ranks or (kv_heads % num_ranks and num_ranks % kv_heads):
+            return (
+                f"{num_ranks} ranks cannot share the {heads} heads and {kv_heads} key-value heads"
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentAttention:
+    """Attention whose keys and values follow from one latent vector a token (DeepSeek-AI 2024, multi-head latent attention).
+
+    A key of a head is `head_size` elements from the latent vector and, behind them, `rope.rotary_size` rotated ones that
+    all heads share. The cache holds the normed latent vector with the rotated elements behind it.
+    """
+
+    FEATURE: ClassVar[str] = "latent_attention"
+    IS_FEATURE: ClassVar[bool] = True
+
+    num_heads: int  # of queries
+    head_size: int  # elements of a query and a key that are not rotated
+    value_size: int  # elements of a value
+    latent_size: int  # elements of the latent vector
+    scale: float  # multiplies q.k before the softmax
+    rope: Rope  # of the elements behind `head_size`
+    latent_norm: Norm  # over the latent vector
+    query_latent_size: int | None = None  # queries follow from a latent vector too, of this size
+    query_norm: Norm | None = None  # over that one
+    bias: bool = False  # of the linears q_a, kv_a and o
+
+    @property
+    def attention(self) -> Attention:
+        """Of queries that were projected into the space of latent vectors, of which all heads see one."""
+        size = self.latent_size + self.rope.rotary_size
+        return Attention(num_heads=self.num_heads, num_kv_heads=1, head_size=size, scale=self.scale)
+
+    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
+        """Names below the mixer's module. `kv_a` gives what is cached, `kv_b` keys and values of a latent vector."""
+        queries = ("q",) if self.query_latent_size is None else ("q_a", "q_b")
+        return (*queries, "kv_a", "kv_b", "o")
+
+    def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
+        """One vector a token."""
+        shape = (1, self.latent_size + self.rope.rotary_size)
+        latent = CacheTensor(name="latent", shape=shape, dtype=dtype)
+        return (CacheUse(kind=LATENT, tensors=(latent,)),)
+
+    def num_parameters(self, hidden_size: int) -> int:
+        """Elements of its matrices."""
+        queries = self.num_heads * (self.head_size + self.rope.rotary_size)
+        total = hidden_size * (self.latent_size + self.rope.rotary_size)
+        total += self.latent_size * self.num_heads * (self.head_size + self.value_size)
+        total += self.num_heads * self.value_size * hidden_size
+        if self.query_latent_size is None:
+            return total + hidden_size * queries
+        return total + self.query_latent_size * (hidden_size + queries)
+
+    def width(self, hidden_size: int) -> int:
+        """Elements that a token needs at once between input and output: queries and outputs in both spaces."""
+        size = self.head_size + self.rope.rotary_size + self.value_size
+        return 2 * self.num_heads * (self.latent_size + size)
+
+    def refuse_ranks(self, num_ranks: int) -> str:
+        """Why so many ranks cannot share it out; empty if they can."""
+        if self.num_heads % num_ranks:
+            return f"{num_ranks} ranks cannot share the {self.num_heads} heads"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mamba2:
+    """A state space with one decay a head (Dao and Gu 2024), behind a short convolution; its output is gated by z.
+
+    Of each head h: state = exp(dt a) state + dt x b, y = state c + d x, with dt = softplus(dt + dt_bias), a = -exp(a_log).
+    """
+
+    FEATURE: ClassVar[str] = "mamba2"
+    IS_FEATURE: ClassVar[bool] = True
+
+    num_heads: int  # of x and dt
+    head_size: int  # elements
+    state_size: int  # elements of b and c
+    num_groups: int  # of b and c; divides num_heads
+    conv_size: int  # tokens that the convolution sees, itself included
+    norm: Norm | None  # over each group of the gated output; None: it is only gated
+    conv_bias: bool = True  # of the convolution
+    in_bias: bool = False  # of z, x, b, c and dt
+    out_bias: bool = False  # of the projection of the output
+    norm_before_gate: bool = False  # the norm comes first, then the gate
+    min_step: float = 0.0  # dt is at least this
+    max_step: float | None = None  # and at most this
+    # multiply what the linears z, x, b, c and dt give (Falcon-H1)
+    scales: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)
+
+    @property
+    def rope(self) -> None:
+        """A recurrence knows the order of its tokens."""
+
+    @property
+    def attention(self) -> None:
+        """There is none."""
+
+    @property
+    def size(self) -> int:
+        """Elements of x, z and the output."""
+        return self.num_heads * self.head_size
+
+    @property
+    def conv_channels(self) -> int:
+        """Of x, b and c together."""
+        return self.size + 2 * self.num_groups * self.state_size
+
+    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
+        """Names below the mixer's module."""
+        return ("z", "x", "b", "c", "dt", "o")
+
+    def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
+        """The last inputs of the convolution, and the state."""
+        state = (self.num_heads, self.head_size, self.state_size)
+        return (recurrent_use(self.conv_channels, self.conv_size, state),)
+
+    def num_parameters(self, hidden_size: int) -> int:
+        """Elements of its matrices."""
+        return hidden_size * (2 * self.size + self.conv_channels + self.num_heads)
+
+    def width(self, hidden_size: int) -> int:
+        """Elements that a token needs at once between input and output, some of them in float32."""
+        return 4 * (self.size + self.conv_channels)
+
+    def refuse_ranks(self, num_ranks: int) -> str:
+        """Why so many ranks cannot share it out; empty if they can."""
+        return _refuse_groups(num_ranks, self.num_groups, "groups of states")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatedDeltaNet:
+    """Linear attention that corrects what its state recalls (Yang et al. 2025, gated delta networks).
+
+    Of each head: state = exp(g) state, then state += k (beta (v - k state)), o = q state; q and k have length one.
+    """
+
+    FEATURE: ClassVar[str] = "gated_delta_net"
+    IS_FEATURE: ClassVar[bool] = True
+
+    num_heads: int  # of v, z and the state
+    num_key_heads: int  # of q and k; divides num_heads
+    key_size: int  # elements of a head of q and k
+    value_size: int  # elements of a head of v
+    conv_size: int  # tokens that the convolution sees, itself included
+    norm: Norm  # over each head of the output, before the gate
+
+    @property
+    def rope(self) -> None:
+        """A recurrence knows the order of its tokens."""
+
+    @property
+    def attention(self) -> None:
+        """There is none."""
+
+    @property
+    def conv_channels(self) -> int:
+        """Of q, k and v together."""
+        return 2 * self.num_key_heads * self.key_size + self.num_heads * self.value_size
+
+    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
+        """Names below the mixer's module. `beta` and `decay` give a number a head."""
+        return ("q", "k", "v", "z", "beta", "decay", "o")
+
+    def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
+        """The last inputs of the convolution, and the state."""
+        state = (self.num_heads, self.key_size, self.value_size)
+        return (recurrent_use(self.conv_channels, self.conv_size, state),)
+
+    def num_parameters(self, hidden_size: int) -> int:
+        """Elements of its matrices."""
+        outputs = 2 * self.num_heads * self.value_size + 2 * self.num_heads
+        return hidden_size * (self.conv_channels + outputs)
+
+    def width(self, hidden_size: int) -> int:
+        """Elements that a token needs at once between input and output, some of them in float32."""
+        return 4 * (self.conv_channels + 2 * self.num_heads * self.value_size)
+
+    def refuse_ranks(self, num_ranks: int) -> str:
+        """Why so many ranks cannot share it out; empty if they can."""
+        return _refuse_groups(num_ranks, self.num_key_heads, "heads of keys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelMixers:
+    """Attention and a recurrence over the same input, whose outputs are added (Falcon-H1).
+
+    Their modules are `mixer.attention` and `mixer.recurrent`.
+    """
+
+    FEATURE: ClassVar[str] = "parallel_mixers"
+    IS_FEATURE: ClassVar[bool] = True
+
+    attention: Attention  # reads and writes keys and values
+    recurrent: Mamba2  # reads and writes a state
+    attention_in_scale: float = 1.0  # multiplies the input of the attention
+    attention_out_scale: float = 1.0  # multiplies its output
+    recurrent_in_scale: float = 1.0  # multiplies the input of the recurrence
+    recurrent_out_scale: float = 1.0  # multiplies its output
+
+    @property
+    def rope(self) -> Rope | None:
+        """Of the attention."""
+        return self.attention.rope
+
+    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
+        """Names below the mixer's module."""
+        return (
+            *(f"attention.{name}" for name in self.attention.linears()),
+            *(f"recurrent.{name}" for name in self.recurrent.linears()),
+        )
+
+    def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
+        """Those of both."""
+        return (*self.attention.caches(dtype), *self.recurrent.caches(dtype))
+
+    def num_parameters(self, hidden_size: int) -> int:
+        """Elements of its matrices."""
+        parts = self.attention, self.recurrent
+        return sum(part.num_parameters(hidden_size) for part in parts)
+
+    def width(self, hidden_size: int) -> int:
+        """Elements that a token needs at once between input and output."""
+        return max(part.width(hidden_size) for part in (self.attention, self.recurrent))
+
+    def refuse_ranks(self, num_ranks: int) -> str:
+        """Why so many ranks cannot share it out; empty if they can."""
+        return self.attention.refuse_ranks(num_ranks) or self.recurrent.refuse_ranks(num_ranks)
+
+
+Mixer = Attention | LatentAttention | Mamba2 | GatedDeltaNet | ParallelMixers
+"""What can stand in a layer. All members have `rope`, `attention` and the methods of Attention."""
+
+
+def recurrent_use(channels: int, conv_size: int, state: tuple[int, ...]) -> CacheUse:
+    """A convolution's last inputs and a state, in float32 whatever the dtype of the cache: errors would add up."""
+    return CacheUse(
+        kind=RECURRENT,
+        tensors=(
+            CacheTensor(name="conv", shape=(channels, conv_size - 1), dtype=FLOAT32),
+            CacheTensor(name="state", shape=state, dtype=FLOAT32),
+        ),
+    )
+
+
+def _refuse_groups(num_ranks: int, num_groups: int, what: str) -> str:
+    return (
+        f"{num_ranks} ranks cannot share the {num_groups} {what}" if num_groups % num_ranks else ""
+    )

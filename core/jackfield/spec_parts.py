@@ -1,0 +1,60 @@
+"""Parts of a model spec that mixers and layers share: norms and rotary positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norm:
+    """RMS norm or layer norm over the last axis, computed in float32."""
+
+    FEATURE: ClassVar[str] = "norm"
+
+    epsilon: float  # added to the mean square, or to the variance
+    kind: str = "rms"  # "rms" or "layer"
+    weight_offset: float = 0.0  # added to the stored weight (Gemma: 1)
+    bias: bool = False  # added to the result
+    weight: bool = True  # False: nothing is learnt (OLMo)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RopeScaling:
+    """How rotary frequencies are changed for longer contexts.
+
+    kind "linear": factor (Chen et al. 2023). "dynamic": NTK-aware base for the engine's configured maximum length;
+    requests whose computed tokens fit in original_length are computed as without scaling (`ModelSpec.unscaled_length`).
+    "llama3": factor, low_frequency, high_frequency, original_length. "yarn": Peng et al. 2023, with beta_fast,
+    beta_slow, attention_factor (None: 0.1 ln(factor) + 1), original_length; `truncate` rounds the ramp's ends.
+    "longrope": Ding et al. 2024, a divisor for each pair: `long_factors` where the engine's maximum length exceeds
+    original_length, else `short_factors`; attention_factor None: sqrt(1 + ln(factor) / ln(original_length)).
+    """
+
+    FEATURE: ClassVar[str] = "rope_scaling"
+
+    kind: str = "linear"  # any other is a named feature
+    factor: float  # by which the context grows
+    original_length: int | None = None  # tokens
+    low_frequency: float | None = None  # llama3: low_freq_factor
+    high_frequency: float | None = None  # llama3: high_freq_factor
+    beta_fast: float | None = None  # yarn: rotations from which on frequencies stay
+    beta_slow: float | None = None  # yarn: rotations below which they are interpolated
+    attention_factor: float | None = None  # yarn: multiplies sine and cosine
+    mscale: float | None = None  # yarn: DeepSeek's factor over mscale_all_dim
+    mscale_all_dim: float | None = None  # yarn: see mscale
+    truncate: bool | None = None  # yarn: round the ends of the ramp
+    short_factors: tuple[float, ...] = ()  # longrope: a divisor for each pair
+    long_factors: tuple[float, ...] = ()  # longrope: likewise, beyond original_length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rope:
+    """Rotary position embedding (Su et al. 2021)."""
+
+    FEATURE: ClassVar[str] = "rope"
+
+    theta: float  # base of the frequencies
+    rotary_size: int  # leading elements of a head that rotate
+    scaling: RopeScaling | None = None  # for longer contexts
+    interleaved: bool = False  # pairs (0, 1), (2, 3), ... instead of halves
