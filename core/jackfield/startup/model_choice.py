@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,7 @@ from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource
 from jackfield.startup.architecture import family, with_architectures
 from jackfield.startup.chooser import Chooser
+from jackfield.startup.nearest import nearest
 from jackfield.startup.no_model import known_models, no_source, no_tokenizer, no_weights
 from jackfield.startup.unread import tell_unread, tell_unused_files
 
@@ -179,7 +180,7 @@ def _spec(
         if word:
             plugin = chooser.registry.ref(MODELS, word.name)
         else:
-            plugin = _model_for(chooser, architectures, reference)
+            plugin = _model_for(chooser, values, tensors, reference)
     except JackfieldError as error:
         decision = error.decision = _model_decision(chooser, None, architectures, word)
         chooser.add("model", None, decision)
@@ -244,16 +245,22 @@ def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, config.get("architectures") or ()))
 
 
-def _model_for(chooser: Chooser, architectures: tuple[str, ...], reference: str) -> PluginRef:
+def _model_for(
+    chooser: Chooser, values: Mapping[str, Any], tensors: Iterable[str], reference: str
+) -> PluginRef:
+    architectures = _architectures(values)
     for name in architectures:
         try:
             return chooser.registry.ref(MODELS, name)
         except PluginNotFound:
             continue
     known = sorted({ref.name for ref in chooser.registry.refs(MODELS)})
+    near = nearest(chooser.registry, values, tensors)
+    there = f"{near}" if near else f"Installed: {', '.join(known) or 'none'}"
     raise UnsupportedModelError(
-        f"no plugin for the architecture {' or '.join(map(repr, architectures))} of {reference!r}; "
-        f"installed: {', '.join(known) or 'none'}. {_way_out(architectures[0], known)}"
+        f"no plugin for the architecture {' or '.join(map(repr, architectures))} of {reference!r}. {there}. "
+        + _way_out(architectures[0], known)
+        + (f", or say select.model={near.architecture} if it computes the same" if near else "")
     )
 
 

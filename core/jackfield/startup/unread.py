@@ -44,9 +44,14 @@ def tell_unused_files(files: ModelFiles) -> None:
         )
 
 
+def without_idle(keys: Iterable[str]) -> list[str]:
+    """Those that are not known to change nothing."""
+    return [key for key in keys if not _IDLE.fullmatch(key)]
+
+
 def tell_unread(reference: str, keys: Iterable[str]) -> None:
     """Warn of `keys` unless they are known to change nothing."""
-    left = [key for key in keys if not _IDLE.fullmatch(key)]
+    left = without_idle(keys)
     if left:
         logger.warning(
             "the config of %r has keys that nothing here reads: %s. If one of them changes what the model computes, its "

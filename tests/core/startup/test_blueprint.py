@@ -231,7 +231,7 @@ def test_an_unknown_architecture_tells_what_is_known_and_what_to_install(world):
 
     for part in (
         "'HugeForCausalLM'",
-        "installed: TinyForCausalLM",
+        "Installed: TinyForCausalLM",
         "pip install jackfield-huge",
         "jackfield new model Huge",
     ):
