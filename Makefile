@@ -57,6 +57,7 @@ bench: $(DEV_READY)  ## measure; JSON goes to benchmarks/results
 
 docs: $(DEV_READY)  ## check the generated pages (make docs WRITE=1 writes them) and build the site into build/site
 	$(BIN)/python -m jackfield.config.document $(if $(WRITE),--write,--check) docs/configuration.md
+	$(BIN)/python tools/models_table.py $(if $(WRITE),--write,--check) docs/models.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python tools/is_offline_site.py build/site
 
