@@ -45,6 +45,11 @@ def api_key() -> str | None:
     return os.environ.get(API_KEY) or None
 
 
+def client_api_key() -> str | None:
+    """What is sent to a server: $JACKFIELD_API_KEY, else the variable of OpenAI's own clients."""
+    return api_key() or os.environ.get("OPENAI_API_KEY") or None
+
+
 def cache_folder() -> Path:
     """Where downloads are kept: $JACKFIELD_CACHE, or ~/.cache/jackfield. It need not exist yet."""
     return Path(os.environ.get(CACHE_FOLDER) or DEFAULT_CACHE_FOLDER).expanduser()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jackfield.checkpoint.tokenizer_settings import TOKENIZER_CONFIG, TokenizerSettings
 from jackfield.cli.conversation import Conversation
 from jackfield.cli.generate import why_it_ended
 from jackfield.cli.line_input import LineInput
-from jackfield.cli.sampling import add_sampling_arguments, sampling_from
+from jackfield.cli.remote import RemoteModel
+from jackfield.cli.sampling import add_sampling_arguments, given_fields, sampling_from
 from jackfield.cli.settings import MODEL_HELP, add_settings_arguments, load_from_arguments
 from jackfield.config.schema import EngineConfig
 from jackfield.errors import ConfigError, RequestError
@@ -38,41 +40,86 @@ class ChatCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument("model", nargs="?", help=MODEL_HELP)
+        parser.add_argument(
+            "--url", help="of a server that speaks OpenAI's API; then `model` is one of its names"
+        )
         parser.add_argument("--system", default=None, metavar="TEXT", help="system message")
         add_sampling_arguments(parser, max_tokens=None)
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Talk until the user ends it; 1 where lines of a pipe had no answer."""
+        params = sampling_from(arguments, max_tokens=None)
+        if arguments.url is not None:
+            remote = RemoteModel(arguments.url, arguments.model, given_fields(arguments))
+            return _talk(remote, arguments)
         from jackfield.client import LLM
 
-        params = sampling_from(arguments, max_tokens=None)
         loaded = load_from_arguments(arguments)
         _check_description(loaded.config)
         with LLM.from_config(loaded) as llm:
             _check_template(llm)
-            _tell(GREETING)
-            lines = LineInput()
-            try:
-                return _Chat(llm, params, Conversation(arguments.system), lines).run()
-            finally:
-                lines.close()
+            return _talk(_LocalModel(llm, params), arguments)
+
+
+class Speaker(Protocol):
+    """What answers."""
+
+    notes: list[str]  # on how the last answer ended
+
+    def answer(self, conversation: Conversation) -> Generator[str, None, None]:
+        """Pieces of the answer; closing the generator withdraws the request. Raises RequestError."""
+
+
+def _talk(model: Speaker, arguments: argparse.Namespace) -> int:
+    _tell(GREETING)
+    lines = LineInput()
+    try:
+        return _Chat(model, Conversation(arguments.system), lines).run()
+    finally:
+        lines.close()
+
+
+class _LocalModel:
+    """An open model of this process."""
+
+    def __init__(self, llm: Any, params: SamplingParams) -> None:
+        self._llm = llm
+        self._params = params
+        length = llm.config.model.max_length
+        wanted = length if params.max_tokens is None else params.max_tokens
+        self._room = max(1, length - min(wanted, length // _SHARE))  # tokens of a prompt
+        self.notes: list[str] = []
+
+    def answer(self, conversation: Conversation) -> Generator[str, None, None]:
+        """As that of Speaker; the oldest messages are left out where the context is full."""
+        self.notes = []
+        prompt, num_left_out = conversation.fit(self._llm.chat_prompt, self._room)
+        if num_left_out:
+            _tell(
+                f"[the context is full: the oldest {num_left_out} messages are left out from here on]"
+            )
+        stream = self._llm.stream(prompt, self._params)
+        try:
+            for output in stream:
+                completion = output.outputs[0]
+                if completion.error is not None:
+                    raise RequestError(completion.error)
+                yield completion.delta
+                if completion.finish_reason is not None:
+                    self.notes = list(why_it_ended(completion))
+        finally:
+            stream.close()
 
 
 class _Chat:
     """One conversation with an open model."""
 
-    def __init__(
-        self, llm: Any, params: SamplingParams, conversation: Conversation, lines: LineInput
-    ) -> None:
-        self._llm = llm
-        self._params = params
+    def __init__(self, model: Speaker, conversation: Conversation, lines: LineInput) -> None:
+        self._model = model
         self._conversation = conversation
         self._lines = lines
         self._num_failed = 0
-        length = llm.config.model.max_length
-        wanted = length if params.max_tokens is None else params.max_tokens
-        self._room = max(1, length - min(wanted, length // _SHARE))  # tokens of a prompt
 
     def run(self) -> int:
         """Line after line; what is wrong with one is told, and the next one is read."""
@@ -110,31 +157,21 @@ class _Chat:
     def _answer(self, text: str) -> None:
         conversation, answer = self._conversation, ""
         conversation.ask(text)
+        pieces = self._model.answer(conversation)
         try:
-            prompt, num_left_out = conversation.fit(self._llm.chat_prompt, self._room)
-            if num_left_out:
-                _tell(
-                    f"[the context is full: the oldest {num_left_out} messages are left out from here on]"
-                )
-            stream = self._llm.stream(prompt, self._params)
-            try:
-                for output in stream:
-                    completion = output.outputs[0]
-                    if completion.error is not None:
-                        raise RequestError(completion.error)
-                    answer = completion.text
-                    print(completion.delta, end="", flush=True)
-                    if completion.finish_reason is not None:
-                        print()
-                        for told in why_it_ended(completion):
-                            _tell(told)
-            except KeyboardInterrupt:
-                stream.close()
-                if not self._lines.is_terminal:
-                    raise
-                print(flush=True)
-                _tell("[interrupted]")
+            for piece in pieces:
+                answer += piece
+                print(piece, end="", flush=True)
+            print()
+            for note in self._model.notes:
+                _tell(note)
+        except KeyboardInterrupt:
+            if not self._lines.is_terminal:
+                raise
+            print(flush=True)
+            _tell("[interrupted]")
         finally:
+            pieces.close()
             conversation.answer(answer)
 
     def _save(self, name: str) -> None:

@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str], arguments: argparse.Namespace) -> int:
     """Find and run the command; `arguments` is filled in."""
     registry = _registry(words)
+    words = _joined(registry, words)
     parser = _parser(registry, words)
     if not words:
         parser.print_help()
@@ -71,6 +72,13 @@ def _run(words: Sequence[str], arguments: argparse.Namespace) -> int:
     command: Command = registry.card(_ref(registry, arguments.command))
     with logged_to_stderr() if hasattr(arguments, "logs_to_stderr") else nullcontext():
         return command.run(arguments)
+
+
+def _joined(registry: PluginRegistry, words: Sequence[str]) -> Sequence[str]:
+    """The words with those of a command whose name has two ("bench serve") in one."""
+    name = " ".join(words[:2])
+    is_known = len(words) > 1 and any(ref.name == name for ref in registry.refs(COMMANDS))
+    return [name, *words[2:]] if is_known else words
 
 
 def _unknown(parser: argparse.ArgumentParser, words: Sequence[str], command: str) -> str:

@@ -75,35 +75,44 @@ _API_KEY = (
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    for title, aliases in (("server", SERVER), ("engine", ENGINE)):
-        group = parser.add_argument_group(title)
-        for alias in aliases:
-            text = f"{alias.help} ({alias.key})"
-            if alias.fixed is not None:
-                group.add_argument(
-                    alias.option, dest=alias.key, action="store_const", const=alias.fixed, help=text
-                )
-            else:
-                group.add_argument(
-                    alias.option,
-                    dest=alias.key,
-                    metavar=alias.metavar,
-                    help=text,
-                    nargs="+" if alias.is_list else None,
-                )
+    _add(parser, "server", SERVER)
+    add_engine_arguments(parser)
     others = parser.add_argument_group("taken for those who know vllm serve")
     for option, text in TAKEN.items():
         others.add_argument(option, action="store_true", help=text)
     others.add_argument("--api-key", metavar="KEY", help="refused: says what to do instead")
 
 
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare those of the engine alone."""
+    _add(parser, "engine", ENGINE)
+
+
+def _add(parser: argparse.ArgumentParser, title: str, aliases: tuple[Alias, ...]) -> None:
+    group = parser.add_argument_group(title)
+    for alias in aliases:
+        text = f"{alias.help} ({alias.key})"
+        if alias.fixed is not None:
+            group.add_argument(
+                alias.option, dest=alias.key, action="store_const", const=alias.fixed, help=text
+            )
+        else:
+            group.add_argument(
+                alias.option,
+                dest=alias.key,
+                metavar=alias.metavar,
+                help=text,
+                nargs="+" if alias.is_list else None,
+            )
+
+
 def settings_of(arguments: argparse.Namespace) -> Mapping[str, str]:
     """The settings that the arguments say, "section.key" to text. Raises ConfigError."""
-    if arguments.api_key is not None:
+    if getattr(arguments, "api_key", None) is not None:
         raise ConfigError(_API_KEY)
     found: dict[str, str] = {}
     for alias in (*SERVER, *ENGINE):
-        value = getattr(arguments, alias.key)
+        value = getattr(arguments, alias.key, None)  # a batch has no arguments of the server
         if value is not None:
             found[alias.key] = json.dumps(value) if isinstance(value, list) else value
     return found

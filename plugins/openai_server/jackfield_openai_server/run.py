@@ -53,10 +53,16 @@ def _state(
             options.host,
         )
         _tell(f"note: {options.host} can be reached from other machines, and no API key is set")
+    return ServerState(options, ServedModels((served_model(arguments, loaded, options),)), tenants)
+
+
+def served_model(
+    arguments: argparse.Namespace, loaded: LoadedConfig, options: ServeOptions
+) -> ServedModel:
+    """The model that the arguments name; it is not started."""
     names = options.names or (loaded.config.model.reference,)
     opening = Open(settings_words(arguments))
-    model = ServedModel(names, opening, options, lambda: PluginRegistry.scan(loaded.config.plugins))
-    return ServerState(options, ServedModels((model,)), tenants)
+    return ServedModel(names, opening, options, lambda: PluginRegistry.scan(loaded.config.plugins))
 
 
 def _listen(options: ServeOptions) -> socket.socket:

@@ -70,3 +70,9 @@ class TestNew(CommandKit):
     name = "new"
     good_calls = (("command", "acme"), ("hooks", "acme", "--folder", "elsewhere"))
     bad_calls = (("scheduler", "fcfs"), ("hooks", "8bit"), ("nothing", "acme"))
+
+
+class TestCollectEnv(CommandKit):
+    name = "collect-env"
+    good_calls = ((),)
+    bad_calls = (("--config", "nothing.toml"),)

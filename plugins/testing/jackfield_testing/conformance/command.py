@@ -99,8 +99,9 @@ class CommandKit(CardKit):
     # What it declares
 
     def test_its_name_is_a_word_that_can_be_typed(self) -> None:
-        """Letters, digits, `-`, `_` and dots: no option, and nothing that a shell would change."""
-        assert _WORD.fullmatch(self.ref().name), f"{self.ref().name!r} is no word for a shell"
+        """Letters, digits, `-`, `_` and dots: no option, and nothing that a shell would change; two such words at most."""
+        words = self.ref().name.split(" ", 1)
+        assert all(map(_WORD.fullmatch, words)), f"{self.ref().name!r} is no word for a shell"
 
     def test_its_summary_is_one_printable_line(self, card: Command) -> None:
         """For the list of all commands."""
