@@ -27,6 +27,10 @@ class QueuedRequest(Protocol):
     @property
     def salt(self) -> str:
         ...
+
+    @property
+    def turn(self) -> float:
+        ...
 class SchedulingPolicy(Card):
 
     @abstractmethod

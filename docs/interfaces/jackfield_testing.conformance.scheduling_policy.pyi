@@ -16,6 +16,7 @@ class Queued:
     num_prompt_tokens: int = 16
     num_output_tokens: int = 0
     salt: str = ''
+    turn: float = 0.0
 @dataclass(frozen=True, slots=True)
 class Job:
     prompt: tuple[int, ...]

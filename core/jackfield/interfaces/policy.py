@@ -33,7 +33,11 @@ class QueuedRequest(Protocol):
 
     @property
     def salt(self) -> str:
-        """Tenant: requests of different ones share no cached blocks."""
+        """Requests of different ones share no cached blocks; the tenant is what stands before its first slash."""
+
+    @property
+    def turn(self) -> float:
+        """Tokens that its tenant was given or promised before it; whoever was away saves nothing up."""
 
 
 class SchedulingPolicy(Card):

@@ -19,3 +19,11 @@ class PriorityPolicy(SchedulingPolicy):
     def admission_key(self, request: QueuedRequest) -> tuple[float, ...]:
         """By priority, then by arrival."""
         return (request.priority, request.arrival)
+
+
+class FairPolicy(SchedulingPolicy):
+    """Tenants get equal numbers of tokens while they wait for each other; priorities do not count."""
+
+    def admission_key(self, request: QueuedRequest) -> tuple[float, ...]:
+        """By what the tenant had before, then by arrival."""
+        return (request.turn, request.arrival)

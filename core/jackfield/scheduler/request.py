@@ -77,6 +77,7 @@ class Request:
         "preemption_key",
         "prefix_key",
         "priority",
+        "promised",
         "prompt",
         "prompt_logprobs",
         "request_id",
@@ -90,6 +91,7 @@ class Request:
         "stop_reason",
         "table",
         "token_ids",
+        "turn",
         "waits_for_step",
     )
 
@@ -131,6 +133,8 @@ class Request:
         # The scheduler's own.
         self.stage = Stage.WAITING
         self.arrival = -1  # running number, given by the scheduler
+        self.turn = 0.0  # given by Turns, as the next
+        self.promised = 0.0  # tokens of output that its tenant was charged with
         self.admission_key: tuple[float, ...] = ()
         self.preemption_key: tuple[float, ...] = ()
         self.parent = parent  # the sibling whose prompt it shares

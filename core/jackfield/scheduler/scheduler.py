@@ -26,6 +26,7 @@ from jackfield.scheduler.results import check_result, keep_logprobs
 from jackfield.scheduler.row_numbers import RowNumbers
 from jackfield.scheduler.searches import Searches
 from jackfield.scheduler.stats import SchedulerStats
+from jackfield.scheduler.turns import Turns
 from jackfield.scheduler.waiting_queue import WaitingQueue
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 
@@ -60,6 +61,7 @@ class Scheduler:
     ) -> None:
         self._blocks = blocks
         self._keys = PolicyKeys(policy, policy_name)
+        self._turns = Turns()
         self._drafting = drafting
         self._masks = Masks(vocab_size, self._lose)
         self._lost: list[Request] = []  # whose grammar failed, and that nobody was told of
@@ -154,6 +156,7 @@ class Scheduler:
         for request in requests:
             request.arrival = self._next_arrival
             self._next_arrival += 1
+            self._turns.arrived(request)
             self._keys.set_first(request)
         self._searches.add(outputs, requests[0])
         for request in requests:
@@ -175,6 +178,7 @@ class Scheduler:
             return
         request.finish_reason, request.stop_reason, request.error = reason, stop_reason, error
         self._num_grammars -= request.grammar is not None
+        self._turns.ended(request)
         if request.stage in (Stage.WAITING, Stage.HELD):
             self._waiting.withdraw(request)
         else:
@@ -362,6 +366,7 @@ class Scheduler:
         request.row, *request.spare_rows = self._rows.take(request.num_rows)
         request.table = table
         request.num_planned = hit.num_tokens
+        self._turns.admitted(request)
         self._keys.set_preemption(request)
         request.stage = Stage.PREFILLING
         self._prefilling.append(request)

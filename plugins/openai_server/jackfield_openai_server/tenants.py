@@ -124,6 +124,8 @@ def _tenant(file: str, name: str, table: Any) -> Tenant:
     known = TenantLimits.__dataclass_fields__
     if not isinstance(table, Mapping) or not set(table) <= set(known):
         raise ConfigError(f"{file}: [{name}] must be a table with some of {', '.join(known)}")
+    if "/" in name:  # stands between a tenant and what it adds to its cache salts
+        raise ConfigError(f"{file}: the name [{name}] must not hold a slash")
     limits = TenantLimits(**table)
     if bool(limits.key) == bool(limits.key_sha256):
         raise ConfigError(f"{file}: [{name}] needs a key or key_sha256, one of them")

@@ -173,6 +173,22 @@ def test_a_template_that_loops_is_ended(start):
         assert server.openai().completions.create(**PROMPT, max_tokens=3).choices[0].text == "abc"
 
 
+def test_a_key_that_asks_much_does_not_hold_up_another(start, tmp_path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[greedy]\nkey = "g"\n[modest]\nkey = "m"\n')
+    words = ("--max-num-seqs", "1", "--scheduling-policy", "fair", "--api-keys-file", str(keys))
+    with start(*words) as server, ThreadPoolExecutor(30) as pool:
+
+        def ask(key):
+            server.openai(key).completions.create(**PROMPT, max_tokens=100)
+            return time.monotonic()
+
+        greedy = [pool.submit(ask, "g") for _ in range(24)]
+        server.wait_for(lambda: server.metric("num_requests_waiting") > 15)
+        modest = pool.submit(ask, "m").result(60)
+        assert sum(done.result(60) > modest for done in greedy) > 12
+
+
 BROKEN_GRAMMAR = """
 import os
 from jackfield.interfaces.structured_output import GrammarCompiler, StructuredOutput

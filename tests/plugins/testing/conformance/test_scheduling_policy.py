@@ -21,6 +21,10 @@ class TestFcfs(SchedulingPolicyKit):
     name = "fcfs"
 
 
+class TestFair(SchedulingPolicyKit):
+    name = "fair"
+
+
 class TestPriority(SchedulingPolicyKit):
     name = "priority"
 
