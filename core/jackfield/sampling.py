@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from jackfield.errors import RequestError
 
 _NO_BIAS: Mapping[int, float] = {}
+_NO_PROCESSORS: Mapping[str, Mapping[str, Any]] = {}
 
 
 class OpenFloat(float):
@@ -157,6 +158,10 @@ class SamplingParams:
     # Never said: texts, in the middle of a text and at the beginning of a word, or token ids. A word of several
     # tokens loses its last one where the output ends with those before it.
     bad_words: tuple[str | tuple[int, ...], ...] = ()
+    # installed plugins that change logits, by name, each with its arguments
+    logits_processors: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: _NO_PROCESSORS
+    )
     # equal seeds draw equal tokens; None: from model.seed and the number of the request
     seed: int | None = None
     stop: str | tuple[str, ...] = OPEN_STOP  # kept as a tuple
@@ -220,6 +225,8 @@ def _plain(item: Field[Any], value: Any) -> Any:
     if value is None and item.name == "max_tokens":
         return None  # as many as the model's length allows
     if value is None:
+        if item.name == "logits_processors":
+            return _NO_PROCESSORS
         return item.default if item.default is not MISSING else _NO_BIAS
     if item.name == "stop":
         return (value,) if isinstance(value, str) else _as_tuple(item.name, value, "texts")
@@ -336,6 +343,18 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and value >= 0
 
 
+def _check_processors(params: SamplingParams) -> None:
+    asked = params.logits_processors
+    if not isinstance(asked, Mapping) or not all(
+        isinstance(name, str) and isinstance(arguments, Mapping)
+        for name, arguments in asked.items()
+    ):
+        raise RequestError(
+            f"logits_processors must map names to arguments, got {asked!r:.200}; "
+            'e.g. {"no_repeat_ngram": {"size": 3}}'
+        )
+
+
 def _check_output_kind(params: SamplingParams) -> None:
     if not isinstance(params.output_kind, OutputKind):
         raise RequestError(
@@ -367,6 +386,7 @@ _NOT_SEARCHED: Mapping[str, Any] = {
     "logit_bias": {},
     "allowed_token_ids": None,
     "bad_words": (),
+    "logits_processors": {},
     "stop": (),
     "structured": None,
     "prompt_logprobs": None,
@@ -407,5 +427,6 @@ _CHECKS = (
     _check_allowed,
     _check_bad_words,
     _check_output_kind,
+    _check_processors,
     _check_beam_search,
 )

@@ -30,6 +30,7 @@ class RankShape:
 class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     bases: ClassVar[Mapping[str, type]] = {}
+    logits_processors: ClassVar[str] = ''
     precedence: ClassVar[int] = 0
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:

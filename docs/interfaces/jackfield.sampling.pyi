@@ -53,6 +53,7 @@ class SamplingParams:
     logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)
     allowed_token_ids: tuple[int, ...] | None = None
     bad_words: tuple[str | tuple[int, ...], ...] = ()
+    logits_processors: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NO_PROCESSORS)
     seed: int | None = None
     stop: str | tuple[str, ...] = OPEN_STOP
     include_stop: bool = False

@@ -69,6 +69,10 @@ def add_sampling_arguments(
         default=argparse.SUPPRESS,
     )  # fmt: skip
     group.add_argument(
+        "--logits-processors", type=_processors, metavar="JSON", default=argparse.SUPPRESS,
+        help='installed plugins that change logits, such as {"no_repeat_ngram": {"size": 3}}',
+    )  # fmt: skip
+    group.add_argument(
         "--beam-search", type=_beam_search, metavar="WIDTH|JSON", default=argparse.SUPPRESS,
         help='search for the likeliest answers: 4, or {"width": 4, "length_penalty": 0.8, "early_stopping": true}',
     )  # fmt: skip
@@ -92,7 +96,7 @@ def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
     options = [option[0] for option in _NUMBERS] + [option[0] for option in _FLAGS]
     names = [name.replace("-", "_") for name in options]
     names += ["structured", "max_tokens", "stop_token_ids", "skip_special_tokens"]
-    names += ["allowed_token_ids", "bad_words", "beam_search"]
+    names += ["allowed_token_ids", "bad_words", "beam_search", "logits_processors"]
     found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
     if hasattr(arguments, "stop"):
         found["stop"] = tuple(map(unescaped, arguments.stop))
@@ -127,6 +131,13 @@ def _structured(entry: str) -> Mapping[str, Any]:
         return {form: json.loads(value)}
     except ValueError:
         return {form: value}
+
+
+def _processors(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except ValueError:
+        raise ConfigError(f"--logits-processors takes a JSON object, got {word!r}") from None
 
 
 def _beam_search(word: str) -> Any:

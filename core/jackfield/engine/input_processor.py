@@ -12,6 +12,7 @@ from typing import Any
 from jackfield.discovery.loading import FAULTS
 from jackfield.engine.bad_words import bad_words_as_ids
 from jackfield.engine.grammars import Grammars
+from jackfield.engine.processors import Processors
 from jackfield.engine.prompt import ChatMessage, Prompt, is_chat, plain_prompt
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
@@ -37,6 +38,7 @@ class InputProcessor:
         features: frozenset[str] = frozenset({"*"}),  # that the platform declares
         tokenizer_name: str = "the tokenizer",  # with its distribution
         grammars: Grammars | None = None,  # None: no structured output
+        processors: Processors | None = None,  # that requests may name
     ) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
@@ -48,6 +50,7 @@ class InputProcessor:
         self._features = features
         self._tokenizer_name = tokenizer_name
         self._grammars = grammars or Grammars({}, None)
+        self._processors = processors or Processors({})
         self._numbers = count()  # of requests
 
     def process(
@@ -185,6 +188,7 @@ class InputProcessor:
     def _check_sampling(self, sampling: SamplingParams) -> None:
         self._check_features(sampling)
         self._check_vocabulary("logit_bias", sampling.logit_bias)
+        self._processors.check(sampling.logits_processors)
         self._check_vocabulary("stop_token_ids", sampling.stop_token_ids)
         self._check_vocabulary("allowed_token_ids", sampling.allowed_token_ids or ())
         for word in sampling.bad_words:

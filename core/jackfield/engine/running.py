@@ -12,6 +12,7 @@ from jackfield.discovery.loading import describe
 from jackfield.engine.deltas import Delta, OpenOutput, OpenRequest, Receiver, delta_of, deltas_of
 from jackfield.engine.grammars import Grammars
 from jackfield.engine.input_processor import InputProcessor
+from jackfield.engine.processors import Processors
 from jackfield.engine.seeds import output_seed
 from jackfield.engine.step_loop import StepLoop
 from jackfield.errors import RequestError
@@ -57,6 +58,7 @@ class Running:
             features=blueprint.platform.features,
             tokenizer_name=self.tokenizer_name,
             grammars=self._grammars(blueprint),
+            processors=Processors(blueprint.logits_processors),
         )
         self.loop = StepLoop(
             self.parts.scheduler,

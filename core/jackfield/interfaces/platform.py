@@ -50,6 +50,8 @@ class Platform(Card):
 
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # kinds of its runtime: majors
     bases: ClassVar[Mapping[str, type]] = {}  # kinds of its runtime: what their cards extend
+    # Kind of its runtime whose plugins requests may name (`SamplingParams.logits_processors`); empty: it has none.
+    logits_processors: ClassVar[str] = ""
     precedence: ClassVar[int] = 0  # the highest is asked first; hosts 0, accelerators above
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:

@@ -132,6 +132,13 @@ _ALL = (
         runtime=True,
     ),
     PackageKind(
+        word="logits-processor",
+        group="jackfield_torch.logits_processors.v1",
+        target="processor:${Name}Processor",
+        summary="The logits processor $name for Jackfield.",
+        runtime=True,
+    ),
+    PackageKind(
         word="quantization",
         group="jackfield_torch.quantization.v1",
         target="scheme:${Name}Scheme",

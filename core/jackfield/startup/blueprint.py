@@ -29,6 +29,7 @@ from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import JackfieldError, ModelError
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import Executor, ExecutorFactory
+from jackfield.interfaces.logits_processor import LogitsProcessor
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.platform import Platform
 from jackfield.interfaces.policy import SchedulingPolicy
@@ -181,6 +182,16 @@ class Blueprint:
             )
             for selection in self.activation.selections
             if selection.plugin.kind == STRUCTURED_OUTPUT
+        }
+
+    @property
+    def logits_processors(self) -> dict[str, LogitsProcessor]:
+        """The cards of those that requests may name."""
+        kind = self.platform.logits_processors
+        return {
+            selection.plugin.name: self.registry.card(selection.plugin)
+            for selection in self.activation.selections
+            if selection.plugin.kind == kind
         }
 
     def open_tokenizer(self) -> Tokenizer:

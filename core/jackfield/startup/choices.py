@@ -228,6 +228,8 @@ def choose_rest(chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: Lo
 
     for point in points:
         chooser.attempt(partial(choose, point))
+    if kind := registry.card(plugin).logits_processors:
+        chooser.attempt(lambda: chooser.offer(kind))
     chooser.attempt(lambda: chooser.check_all_read(loaded))
 
 

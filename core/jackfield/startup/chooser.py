@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from jackfield.activation import ActivationPlan, PluginRef, Selection
 from jackfield.config import LoadedConfig
 from jackfield.config.options import check_options
-from jackfield.decision import Decision, Verdict
+from jackfield.decision import Candidate, Decision, Verdict
 from jackfield.discovery.content import fingerprint
 from jackfield.discovery.failure import check_conflict
 from jackfield.discovery.kinds import HOOKS, short_name
@@ -146,6 +146,21 @@ class Chooser:
             contents={name: fingerprint(name) for name in distributions},
         )
 
+    def offer(self, kind: str) -> None:
+        """Let every plugin of a kind serve that is installed and allowed, and loads.
+
+        Raises PluginConflict if two of them share a name.
+        """
+        refs = self.registry.refs(kind)
+        check_conflict(refs)
+        for ref in refs:
+            try:
+                self.registry.card(ref)
+            except PluginLoadError as error:
+                self.add(ref.name, None, _offered(ref, failed_candidate(ref, error)))
+            else:
+                self.add(ref.name, ref, _offered(ref, candidate_of(ref, Verdict.CHOSEN)))
+
     def check_hooks(self) -> None:
         """Raise PluginConflict if two of them share a name."""
         check_conflict(self.registry.refs(HOOKS))
@@ -193,6 +208,16 @@ def hook_decision(
         decided_by="every hook that is installed and allowed",
         candidates=(candidate,),
         covers=(f"{hook.name}@{hook.distribution}",),
+    )
+
+
+def _offered(ref: PluginRef, candidate: Candidate) -> Decision:
+    return Decision(
+        kind=short_name(ref.kind),
+        subject=ref.name,
+        chosen=ref.name if candidate.verdict is Verdict.CHOSEN else None,
+        decided_by="every one that is installed and allowed",
+        candidates=(candidate,),
     )
 
 

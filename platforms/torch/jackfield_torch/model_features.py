@@ -106,6 +106,7 @@ _SAMPLING = (
     "logit_bias",
     "allowed_token_ids",
     "bad_words",
+    "logits_processors",
     "logprobs",
     "prompt_logprobs",
     "structured",

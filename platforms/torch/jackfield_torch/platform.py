@@ -17,8 +17,9 @@ from jackfield_torch import settings
 from jackfield_torch.attention_groups import SETTING as ATTENTION
 from jackfield_torch.attention_groups import AttentionGroup, attention_groups
 from jackfield_torch.device import Device
-from jackfield_torch.interfaces import attention_backend, quantization
+from jackfield_torch.interfaces import attention_backend, logits_processor, quantization
 from jackfield_torch.interfaces.attention_backend import AttentionBackend
+from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
 from jackfield_torch.interfaces.quantization import QuantizationNeed, QuantizationScheme
 from jackfield_torch.linear_groups import SETTING as QUANTIZATION
 from jackfield_torch.linear_groups import LinearGroup, linear_groups
@@ -32,11 +33,14 @@ class TorchPlatform(Platform):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {
         attention_backend.KIND: (1,),
         quantization.KIND: (1,),
+        logits_processor.KIND: (1,),
     }
     bases: ClassVar[Mapping[str, type]] = {
         attention_backend.KIND: AttentionBackend,
         quantization.KIND: QuantizationScheme,
+        logits_processor.KIND: TorchLogitsProcessor,
     }
+    logits_processors = logits_processor.KIND
     features = MODEL_FEATURES | SAMPLING_FEATURES | {"platform.num_ranks", "platform.num_drafts"}
 
     device: ClassVar[str]  # torch's word: "cpu", "cuda"

@@ -23,6 +23,7 @@ from jackfield_torch.logprobs import LogprobTensors, compute_logprobs
 from jackfield_torch.sampling.bad_words import forbid_bad_words
 from jackfield_torch.sampling.bit_masks import MaskTensors, forbid_unset
 from jackfield_torch.sampling.penalties import TokenCounts, penalise
+from jackfield_torch.sampling.processors import RowProcessors, no_processors
 from jackfield_torch.sampling.row_params import EditBatch, PenaltyBatch, RowParams
 from jackfield_torch.staging import upload
 from jackfield_torch.step_batch import StepBatch
@@ -48,12 +49,18 @@ class Sampler:
     """
 
     def __init__(
-        self, rows: RowTensors, kernels: Kernels, vocab_size: int, device: torch.device
+        self,
+        rows: RowTensors,
+        kernels: Kernels,
+        vocab_size: int,
+        device: torch.device,
+        processors: RowProcessors | None = None,
     ) -> None:
         self.vocab_size = vocab_size
         self._rows, self._kernels = rows, kernels
         self._params = RowParams(rows.spare_row, vocab_size, device)
         self._counts = TokenCounts(vocab_size, device)
+        self._processors = processors or no_processors(device)
         self._nothing = torch.empty(0, dtype=torch.int64, device=device)
 
     def enter(self, new: NewRow) -> None:
@@ -61,10 +68,13 @@ class Sampler:
         self._params.enter(new)
         if self._params.uses_penalties(new.row):
             self._counts.enter(new.row, new.token_ids, new.num_prompt_tokens)
+        if new.sampling.logits_processors:
+            self._processors.enter(new)
 
     def leave(self, row: int) -> None:
         """Forget a row."""
         self._counts.leave(row)
+        self._processors.leave(row)
 
     def sample(
         self, logits_PV: Tensor, batch: StepBatch, masks: MaskTensors | None = None
@@ -75,14 +85,25 @@ class Sampler:
         """
         params = self._params.batch(batch.rows)
         records_PC = num_outputs_P = self._nothing
-        if params.facts.is_random or params.penalties or params.edits or params.bad_words:
+        has_processors = self._processors.are_named(batch.rows)
+        is_edited = has_processors or params.edits_logits or masks or params.facts.is_random
+        if is_edited:
             records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
             num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
             if batch.drafts is not None:
                 num_outputs_P += batch.drafts[1].offsets_P
         # Log probabilities are those of the model, before anything is edited.
-        is_edited = params.edits_logits or masks or params.facts.is_random
         given_PV = logits_PV.clone() if params.wants_logprobs and is_edited else logits_PV
+        if has_processors:
+            num_prompt_P = records_PC[:, NUM_PROMPT].long()
+            self._processors.apply(
+                logits_PV,
+                batch.rows,
+                self._rows.token_ids_RL,
+                num_prompt_P + num_outputs_P,
+                num_prompt_P,
+                batch.longest,
+            )
         if params.penalties is not None:
             self._penalise(logits_PV, records_PC, params.penalties, batch.drafts)
         if params.edits is not None:

@@ -32,6 +32,7 @@ class StepBatch:
     rows: Ints  # host, the rows of all P, without padding
     places: Sequence[int]  # host, of the rows that draw in the plan's rows
     starts_R: Ints  # host; tokens of each row computed before this step
+    longest: int  # host; no row has more tokens in this step
 
     def positions_of(self, places: Sequence[int]) -> list[int]:
         """Rows of logits by the places of their rows in the plan; a place that repeats means the next ones."""
@@ -212,6 +213,7 @@ class BatchBuilder:
             rows=rows,
             places=places,
             starts_R=starts_R,
+            longest=max(lengths, default=1),
         )
 
     def _views(self, words: Tensor, num_rows: int, num_tokens: int, num_blocks: int) -> StepTensors:

@@ -19,11 +19,14 @@ from jackfield_torch.device import Device
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.inbox import Inbox
 from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.interfaces.logits_processor import KIND as PROCESSORS
+from jackfield_torch.interfaces.logits_processor import ProcessorLimits
 from jackfield_torch.interfaces.quantization import KIND as QUANTIZATION
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
 from jackfield_torch.model_runner import ModelRunner
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
+from jackfield_torch.sampling.processors import RowProcessors
 from jackfield_torch.staging import StagingRing
 from jackfield_torch.step_batch import BatchBuilder
 from jackfield_torch.step_future import StepFuture
@@ -136,10 +139,24 @@ class TorchWorker(Worker):
                 row_sizes=self._row_sizes,
                 device=self._torch_device,
             ),
-            sampler=Sampler(rows.tensors, kernels, vocab_size, self._torch_device),
+            sampler=Sampler(
+                rows.tensors, kernels, vocab_size, self._torch_device, self._processors(rows)
+            ),
         )
         self._results = StagingRing(device, depth + 1, 8 * max_rows)
         self._runner.capture(self._row_sizes)
+
+    def _processors(self, rows: Rows) -> RowProcessors:
+        """The logits processors that requests may name."""
+        plan = self._context.activation
+        refs = {s.plugin.name: s.plugin for s in plan.selections if s.plugin.kind == PROCESSORS}
+        limits = ProcessorLimits(
+            vocab_size=self._context.spec.vocab_size,
+            max_rows=self._context.config.scheduler.max_rows,
+            max_length=rows.width,
+            device=self._torch_device.type,
+        )
+        return RowProcessors(lambda name: load_plugin(plan, refs[name]), limits, self._torch_device)
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
         """Start the step, unless one before it still awaits late inputs."""

@@ -27,6 +27,7 @@ _SAME = (
     "skip_special_tokens",
     "bad_words",
     "allowed_token_ids",
+    "logits_processors",
 )
 
 

@@ -64,6 +64,7 @@ class SamplingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     spaces_between_special_tokens: bool | None = None
     bad_words: Stops | None = None
     allowed_token_ids: list[int] | None = None
+    logits_processors: dict[str, dict[str, Any]] | None = None  # installed ones, with arguments
     prompt_logprobs: int | None = None
     truncate_prompt_tokens: Annotated[int, msgspec.Meta(ge=-1)] | None = None
     add_special_tokens: bool | None = None
