@@ -64,7 +64,12 @@ class Structured:
             )
         ((form, value),) = given.items()
         if isinstance(value, Mapping):  # a JSON schema
-            value = json.dumps(value)
+            try:
+                value = json.dumps(value)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise RequestError(
+                    f"structured.{form} cannot be written as JSON: {error}"
+                ) from None
         return cls(form, tuple(value) if isinstance(value, list) else value)
 
 

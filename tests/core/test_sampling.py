@@ -36,6 +36,7 @@ from jackfield.sampling import SamplingParams
         ({"beam_search": {"size": 4}}, "beam_search must be a mapping with width"),
         ({"beam_search": 2, "n": 3}, "n must not exceed beam_search.width, got 3 > 2"),
         ({"beam_search": 2, "stop": "."}, r"beam_search .* leave out stop, got \('.',\)"),
+        ({"structured": {"json": {"const": {1, 2}}}}, "structured.json cannot be written as JSON"),
         ({"logit_bias": 5}, "logit_bias must map token ids to numbers, got 5"),
         ({"logit_bias": {5: None}}, "logit_bias must map token ids to numbers, got 5: None"),
         ({"logit_bias": {5: "1"}}, "logit_bias"),

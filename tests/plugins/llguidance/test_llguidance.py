@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import jsonschema
 import pytest
@@ -72,3 +73,32 @@ def test_a_vocabulary_of_whole_words_fills_its_mask_and_no_more():
     card.create(vocabulary, EngineConfig()).compile(Structured("regex", "a")).start().fill(mask)
 
     assert [token for token in range(288) if mask[token // 8] >> token % 8 & 1] == [ord("a")]
+
+
+def test_no_document_gets_through_that_its_schema_refuses(judge_schemas):
+    """Of the JSON Schema Test Suite: a schema is honoured or refused."""
+    wrong, counts = judge_schemas("llguidance")
+
+    assert wrong == []
+    assert counts["accepted"] > 150
+    assert counts["valid"] > 300
+    assert counts["drawn"] > 400
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"json": {"enum": [f"word {number}" for number in range(1_000_000)]}},
+        {"json": {"enum": [f"w{number}" for number in range(100_000)]}},
+        {"json": {"anyOf": [{"required": [f"k{number}"]} for number in range(20_000)]}},
+    ],
+    ids=["million words", "many words", "many keys"],
+)
+def test_a_schema_of_very_many_alternatives_is_refused_in_time(compiler, given):
+    structured = Structured.of(given)
+    began_s = time.thread_time()
+
+    with pytest.raises(RequestError):
+        compiler.compile(structured)
+
+    assert time.thread_time() - began_s < 5
