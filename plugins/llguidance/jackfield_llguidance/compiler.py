@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from llguidance import LLMatcher
@@ -14,6 +15,7 @@ from jackfield.grammar import Grammar, GrammarState
 from jackfield.interfaces.structured_output import GrammarCompiler, Vocabulary
 from jackfield.sampling import Structured
 from jackfield_llguidance.output import LlguidanceOptions
+from jackfield_llguidance.structural_tags import grammar_of_tags
 from jackfield_llguidance.vocabulary import make_tokenizer
 
 _NO_LOG = 0
@@ -40,8 +42,11 @@ class LlguidanceCompiler(GrammarCompiler):
             if (found := self._cache.get(structured)) is not None:
                 self._cache.move_to_end(structured)
                 return found
-        matcher = LLMatcher(self._tokenizer, self._source(structured), log_level=_NO_LOG)
-        if matcher.is_error():
+        for source in self._sources(structured):
+            matcher = LLMatcher(self._tokenizer, source, log_level=_NO_LOG)
+            if not matcher.is_error():
+                break
+        else:
             raise RequestError(f"structured.{structured.form}: {_first_line(matcher.get_error())}")
         grammar = LlguidanceGrammar(matcher)
         with self._lock:
@@ -50,10 +55,12 @@ class LlguidanceCompiler(GrammarCompiler):
                 self._cache.popitem(last=False)
         return grammar
 
-    def _source(self, structured: Structured) -> str:
+    def _sources(self, structured: Structured) -> Iterator[str]:
+        """Grammars, of which the first that compiles is meant."""
         form, value = structured.form, structured.value
         if form == "json_object":
-            return LLMatcher.grammar_from_json_schema({"type": "object"}, defaults=_BLANKS)
+            yield LLMatcher.grammar_from_json_schema({"type": "object"}, defaults=_BLANKS)
+            return
         text = json.dumps(value) if isinstance(value, bool) else value
         if not isinstance(text, str):
             raise RequestError(f"structured.{form} must be a text, got {value!r:.200}")
@@ -62,12 +69,14 @@ class LlguidanceCompiler(GrammarCompiler):
                 f"structured.{form} has {len(text)} characters; options.llguidance.max_bytes = {self._options.max_bytes}"
             )
         if form == "json":
-            return _of_schema(text)
-        return (
-            LLMatcher.grammar_from_regex(text)
-            if form == "regex"
-            else LLMatcher.grammar_from_lark(text)
-        )
+            yield _of_schema(text)
+        elif form == "regex":
+            yield LLMatcher.grammar_from_regex(text)
+        elif form == "grammar":
+            yield LLMatcher.grammar_from_lark(text)
+        else:  # triggers in brackets are tokens of some models, and text in others
+            yield grammar_of_tags(text, _BLANKS, are_tokens=True)
+            yield grammar_of_tags(text, _BLANKS, are_tokens=False)
 
 
 class LlguidanceGrammar(Grammar):

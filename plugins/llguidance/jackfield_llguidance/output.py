@@ -32,9 +32,11 @@ class LlguidanceOptions:
 
 
 class LlguidanceOutput(StructuredOutput):
-    """JSON schemas, JSON objects, regular expressions and grammars in Lark's language."""
+    """JSON schemas, JSON objects, regular expressions, grammars in Lark's language, structural tags."""
 
-    forms: ClassVar[frozenset[str]] = frozenset({"json", "json_object", "regex", "grammar"})
+    forms: ClassVar[frozenset[str]] = frozenset(
+        {"json", "json_object", "regex", "grammar", "structural_tag"}
+    )
     options: ClassVar[type | None] = LlguidanceOptions
 
     def probe(self) -> Facts:

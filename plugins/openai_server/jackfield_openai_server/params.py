@@ -131,7 +131,11 @@ def response_format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
             text = "json_schema needs a schema"
             raise ApiError(400, text, param="response_format", code="invalid_value")
         return {"json": msgspec.json.encode(wanted.json_schema.schema).decode()}
-    raise _unsupported("structural tags are not served", "response_format")
+    if wanted.format is not None:
+        tag: dict[str, Any] = {"type": "structural_tag", "format": wanted.format}
+    else:
+        tag = {"structures": wanted.structures or [], "triggers": wanted.triggers or []}
+    return {"structural_tag": _text(tag)}
 
 
 def _structured(wanted: StructuredOutputs) -> dict[str, Any]:
@@ -142,9 +146,10 @@ def _structured(wanted: StructuredOutputs) -> dict[str, Any]:
         "choice": wanted.choice,
         "grammar": wanted.grammar,
         "json_object": wanted.json_object or None,
+        "structural_tag": wanted.structural_tag
+        if isinstance(wanted.structural_tag, str | None)
+        else _text(wanted.structural_tag),
     }
-    if wanted.structural_tag is not None:
-        raise _unsupported("structural tags are not served", "structured_outputs")
     found = {form: value for form, value in given.items() if value is not None}
     if len(found) != 1:
         raise ApiError(
@@ -158,10 +163,6 @@ def _structured(wanted: StructuredOutputs) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _unsupported(text: str, param: str) -> ApiError:
-    return ApiError(400, text, param=param, code="unsupported_parameter")
 
 
 def _bias(given: dict[str, float]) -> dict[int, float]:

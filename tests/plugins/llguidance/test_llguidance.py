@@ -28,6 +28,15 @@ def fits_schema(text):
     return True
 
 
+TAGS = {
+    "structures": [
+        {"begin": "<call=add>", "schema": SCHEMA, "end": "</call>"},
+        {"begin": "<call=now>", "schema": {"const": 1}, "end": "</call>"},
+    ],
+    "triggers": ["<call="],
+}
+
+
 class TestLlguidance(StructuredOutputKit):
     name = "llguidance"
     samples = (
@@ -52,6 +61,11 @@ def compiler():
         ({"json": {"not": {"type": "string"}}}, "not"),
         ({"regex": "(a"}, "regex"),
         ({"grammar": "start: nothing"}, "nothing"),
+        ({"structural_tag": {"structures": []}}, "must be"),
+        (
+            {"structural_tag": {**TAGS, "triggers": ["<other"]}},
+            "'<call=add>' begins with none of its triggers",
+        ),
         ({"json": {"enum": ["x" * 100] * 20_000}}, "max_bytes"),
     ],
 )
@@ -102,3 +116,13 @@ def test_a_schema_of_very_many_alternatives_is_refused_in_time(compiler, given):
         compiler.compile(structured)
 
     assert time.thread_time() - began_s < 5
+
+
+def test_a_trigger_must_be_followed_by_what_its_schema_says(compiler):
+    state = compiler.compile(Structured.of({"structural_tag": TAGS})).start()
+
+    taken = b"Let me see. <call=now>1</call> And"
+    assert all(state.accept(byte) for byte in taken)
+    assert all(state.accept(byte) for byte in b"<call=")
+    assert not state.accept(ord("x"))
+    assert all(state.accept(byte) for byte in b'add>{"a": "x", "b": true}</call>')
