@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 _ACCUMULATOR_UNIT = 2.0**-23  # sums run in float32 whatever the dtype
+_FLUSHED = 2.0**-126  # below it devices may make 0 of a float32
 LOGITS = 1e-4  # of a tiny model in float32, relative to the largest one
 LOG_PROBABILITIES = 2e-4  # the same: each holds two of them
 
@@ -47,7 +48,7 @@ class ExactSum:
         """The largest difference from `value` that rounding explains."""
         size = self.value.abs() + self.noise + tolerance.smallest
         drift = math.sqrt(self.num_terms) * _ACCUMULATOR_UNIT * self.reach
-        return units * tolerance.unit * size + drift
+        return units * tolerance.unit * size + drift + _FLUSHED
 
 
 def join(sums: Sequence[ExactSum], axis: int = 0) -> ExactSum:
