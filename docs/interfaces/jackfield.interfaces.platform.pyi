@@ -20,6 +20,7 @@ class ChoicePoint:
     need: Any
     preference: tuple[str, ...] = ()
     match: Mapping[str, Scalar] = field(default_factory=dict)
+    merit: str = ''
     remedy: str = ''
     covers: tuple[str, ...] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from jackfield_torch.interfaces import logits_processor
 from jackfield_torch.interfaces import quantization
 from jackfield_torch.interfaces.attention_backend import AttentionBackend
 from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
+from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.interfaces.quantization import QuantizationScheme
 from jackfield_torch.model_features import MODEL_FEATURES
 from jackfield_torch.model_features import SAMPLING_FEATURES
@@ -41,4 +42,7 @@ class TorchPlatform(Platform):
         ...
 
     def create_worker(self, context: WorkerContext) -> Worker:
+        ...
+
+    def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:
         ...

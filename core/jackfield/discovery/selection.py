@@ -294,7 +294,8 @@ class _Judge:
 def _decided_by(chosen: PluginRef, judge: _Judge, preferred_by: str) -> str:
     """The same whether or not those that come later are asked."""
     if chosen.name in judge.point.preference:
-        return f"preference of {preferred_by}"
+        merit = judge.point.merit
+        return f"preference of {preferred_by}" + (f": {merit}" if merit else "")
     return "the only one that fits" if chosen == judge.refs[-1] else "order of names"
 
 

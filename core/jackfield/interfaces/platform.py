@@ -27,6 +27,7 @@ class ChoicePoint:
     need: Any  # a frozen dataclass; its non-default fields are named features
     preference: tuple[str, ...] = ()  # names, the first that fits is taken; others come after them
     match: Mapping[str, Scalar] = field(default_factory=dict)  # None: differs within the subject
+    merit: str = ""  # figures that the preference rests on, in words, for `explain`
     remedy: str = ""  # what to do if nothing fits: a sentence for the error
     # The modules that it is for, "layers.0"; () means the whole model. Workers find their plugin by these names.
     covers: tuple[str, ...] = ()

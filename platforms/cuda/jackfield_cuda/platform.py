@@ -18,6 +18,7 @@ from jackfield_cuda.memory import plan_memory
 from jackfield_cuda.options import CudaOptions
 from jackfield_torch import settings
 from jackfield_torch.device import Device
+from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.platform import TorchPlatform
 
 _LEAST_CAPABILITY = 70  # Triton's kernels need tensor cores
@@ -32,7 +33,6 @@ class CudaPlatform(TorchPlatform):
     facts_last = False  # memory comes and goes
     precedence = 10
     device = "cuda"
-    attention_preference = preferences.ATTENTION
 
     def probe(self) -> Facts:
         """The first visible card through NVML, and the builds of torch and Triton, or why there is no card; makes no CUDA context."""
@@ -56,6 +56,10 @@ class CudaPlatform(TorchPlatform):
             "scheduler.max_step_tokens": 16384 if is_large else 8192,
             "scheduler.max_rows": 512 if is_large else 256,
         }
+
+    def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:
+        """By measured merit."""
+        return preferences.attention_order(need)
 
     def create_device(self, context: WorkerContext) -> Device:
         """The card of this rank."""

@@ -18,7 +18,7 @@ from jackfield_torch.attention_groups import SETTING as ATTENTION
 from jackfield_torch.attention_groups import AttentionGroup, attention_groups
 from jackfield_torch.device import Device
 from jackfield_torch.interfaces import attention_backend, logits_processor, quantization
-from jackfield_torch.interfaces.attention_backend import AttentionBackend
+from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
 from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
 from jackfield_torch.interfaces.quantization import QuantizationNeed, QuantizationScheme
 from jackfield_torch.linear_groups import SETTING as QUANTIZATION
@@ -91,13 +91,19 @@ class TorchPlatform(Platform):
             covers=group.modules,
         )
 
+    def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:
+        """Names of attention backends, the first that fits is taken, and in words the figures that this rests on."""
+        return self.attention_preference, ""
+
     def _attention_choice(self, group: AttentionGroup) -> ChoicePoint:
+        preference, merit = self.attention_order(group.need)
         return ChoicePoint(
             kind=attention_backend.KIND,
             setting=ATTENTION,
             subject=group.subject,
             need=group.need,
-            preference=self.attention_preference,
+            preference=preference,
+            merit=merit,
             match=group.match,
             covers=group.modules,
         )

@@ -44,7 +44,7 @@ def test_a_machine_that_has_all_is_not_refused():
 @pytest.mark.parametrize(
     ("facts", "need", "text"),
     [
-        ({"flashinfer": ""}, {}, "FlashInfer is not installed (pip install flashinfer-python)"),
+        ({"flashinfer": ""}, {}, "FlashInfer is not installed; pip install flashinfer-python"),
         ({"problem": "ImportError: no tvm_ffi"}, {}, "cannot be imported: ImportError: no tvm_ffi"),
         ({"nvcc": ""}, {}, "there is no nvcc"),
         ({"ninja": False}, {}, "pip install ninja"),

@@ -38,7 +38,7 @@ def test_an_extension_that_does_not_load_refuses_nothing_that_needs_it_not():
 @pytest.mark.parametrize(
     ("facts", "need", "text"),
     [
-        ({"xformers": ""}, {}, "xFormers is not installed (pip install xformers)"),
+        ({"xformers": ""}, {}, "xFormers is not installed; pip install xformers"),
         ({"problem": "ImportError: a schema"}, {}, "0.0.35 cannot be imported: ImportError: a sc"),
         ({"split": ""}, {}, "no triton_splitK operator here: it needs Triton"),
         (

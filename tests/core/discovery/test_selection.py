@@ -66,7 +66,16 @@ class Plain:
 @pytest.fixture
 def choose(distributions):
     def choose(
-        cards, *, select_=None, need=None, preference=(), match=None, major=1, covers=(), **options
+        cards,
+        *,
+        select_=None,
+        need=None,
+        preference=(),
+        merit="",
+        match=None,
+        major=1,
+        covers=(),
+        **options,
     ):
         targets = {name: f"acme_cards:{cls}" for name, cls in cards.items()}
         distributions.add("acme", {f"{KIND}.v{major}": targets}, modules={"acme_cards": CARDS})
@@ -78,6 +87,7 @@ def choose(distributions):
             subject="layers 0-3",
             need=need or Plain(),
             preference=preference,
+            merit=merit,
             match=match or {},
             covers=covers,
         )
@@ -101,6 +111,12 @@ def test_preference_comes_before_names(choose):
     assert ref.name == "c"
     assert [candidate.name for candidate in decision.candidates] == ["c", "b", "a"]
     assert decision.line() == f"{KIND} for layers 0-3: c (preference of platform x)"
+
+
+def test_a_preference_names_the_figures_that_it_rests_on(choose):
+    _, decision = choose({"a": "Plain"}, preference=("a",), merit="a takes 1 ms, b 2")
+
+    assert decision.decided_by == "preference of the core: a takes 1 ms, b 2"
 
 
 def test_without_a_preference_the_order_of_names_decides(choose):

@@ -1,8 +1,14 @@
 """What the card of CUDA says of saved facts."""
 
+import json
+from pathlib import Path
+
 from jackfield.interfaces.platform import PlatformNeed
 from jackfield_cuda.platform import CudaPlatform
 from jackfield_testing.models import tiny_spec
+from jackfield_torch.interfaces.attention_backend import AttentionNeed
+
+RESULTS = Path(__file__).parents[3] / "benchmarks" / "results" / "gpu"
 
 H200 = {
     "name": "NVIDIA H200",
@@ -47,3 +53,26 @@ def test_a_machine_without_a_card_is_refused_with_the_reason():
     )
 
     assert "no NVIDIA driver answers" in str(reason)
+
+
+def order(**need):
+    plain = {"device": "cuda", "dtype": "bfloat16", "cache_dtype": "bfloat16"}
+    shape = {"num_heads": 32, "num_kv_heads": 8, "head_size": 128, "block_size": 16}
+    return CudaPlatform().attention_order(AttentionNeed(**{**plain, **shape, **need}))
+
+
+def test_the_order_of_attention_backends_rests_on_figures_that_were_measured():
+    names, why = order()
+    measured = json.loads((RESULTS / "h200_attention.json").read_text())["records"]
+    decode = {
+        r["backend"]: r["ms"]
+        for r in measured
+        if r["work"] == "decode 64 x 1000" and r.get("right")
+    }
+
+    assert [name for name in names if name in decode] == sorted(decode, key=decode.get)
+    assert all(f"{name} {ms:.3f}" in why for name, ms in decode.items())
+
+
+def test_layers_whose_cache_has_8_bits_ask_those_that_read_it_first():
+    assert order(cache_dtype="float8_e4m3")[0][0] == "flashinfer"
