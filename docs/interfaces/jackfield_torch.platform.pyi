@@ -16,8 +16,8 @@ from jackfield_torch.interfaces import attention_backend
 from jackfield_torch.interfaces import logits_processor
 from jackfield_torch.interfaces import quantization
 from jackfield_torch.interfaces.attention_backend import AttentionBackend
-from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
 from jackfield_torch.interfaces.attention_backend import AttentionNeed
+from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
 from jackfield_torch.interfaces.quantization import QuantizationScheme
 from jackfield_torch.model_features import MODEL_FEATURES
 from jackfield_torch.model_features import SAMPLING_FEATURES
