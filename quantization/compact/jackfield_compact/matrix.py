@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from jackfield.errors import CheckpointError
-from jackfield.model_spec import Permute, Split, Transform
+from jackfield.model_spec import Offset, Transform, Transpose
+from jackfield_torch.transforms import apply_transforms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,21 +83,20 @@ class CompactMatrix:
         )
 
     def undo(self, transforms: Sequence[Transform]) -> CompactMatrix:
-        """The matrix after the transforms of a spec. Raises CheckpointError for those that change weights or axes."""
-        matrix = self
+        """The matrix after the transforms of a spec, which choose outputs. Raises CheckpointError for others.
+
+        A Transpose changes nothing: quantized matrices are stored by output and input whatever the plain ones are.
+        """
         for transform in transforms:
-            match transform:
-                case Split(start, stop):
-                    matrix = matrix.outputs(torch.arange(start, stop))
-                case Permute(num_heads):
-                    pairs = torch.arange(matrix.shape[0]).view(num_heads, -1, 2)
-                    matrix = matrix.outputs(pairs.transpose(1, 2).flatten())
-                case _:
-                    raise CheckpointError(
-                        f"a quantized matrix cannot be read through {transform}; splits and permutations of outputs "
-                        "are allowed. Take a checkpoint of this model with plain weights"
-                    )
-        return matrix
+            if isinstance(transform, Offset):
+                raise CheckpointError(
+                    f"a quantized matrix cannot be read through {transform}; splits and permutations of outputs "
+                    "are allowed. Take a checkpoint of this model with plain weights"
+                )
+        chosen = [transform for transform in transforms if not isinstance(transform, Transpose)]
+        if not chosen:
+            return self
+        return self.outputs(apply_transforms(torch.arange(self.shape[0]), chosen))
 
 
 def can_join(matrices: Sequence[CompactMatrix]) -> bool:

@@ -1,0 +1,1 @@
+"""Makes quantized checkpoints, layer by layer: `jackfield quantize`."""

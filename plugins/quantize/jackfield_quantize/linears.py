@@ -1,0 +1,81 @@
+"""Linears that are looked at while calibration runs through them. O outputs of all parts, I inputs, T tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jackfield.decision import Reason
+from jackfield.interfaces.card import Facts
+from jackfield_torch.interfaces.linear import Linear, LinearShard
+from jackfield_torch.interfaces.quantization import (
+    LinearPart,
+    QuantizationNeed,
+    QuantizationScheme,
+)
+
+Watch = Callable[[Tensor], None]  # is given the inputs [T, I] of each call
+
+
+class StudiedLinear(Linear):
+    """Plain weights in float32 that may be replaced, of parts that share their input."""
+
+    def __init__(
+        self, parts: Sequence[LinearPart], weight_OI: Tensor, bias_O: Tensor | None
+    ) -> None:
+        self.parts = tuple(parts)
+        self.weight_OI, self.bias_O = weight_OI, bias_O
+        self.watch: Watch | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Logical modules, in the order of their outputs."""
+        return tuple(part.name for part in self.parts)
+
+    def rows(self, name: str) -> slice:
+        """Where the outputs of a part stand."""
+        start = 0
+        for part in self.parts:
+            if part.name == name:
+                return slice(start, start + part.out_size)
+            start += part.out_size
+        raise KeyError(name)
+
+    def __call__(self, x_TI: Tensor) -> Tensor:
+        if self.watch is not None:
+            self.watch(x_TI)
+        return F.linear(x_TI, self.weight_OI, self.bias_O)
+
+
+class StudyScheme(QuantizationScheme):
+    """Reads plain weights and remembers the linears that it made, in the order in which they run."""
+
+    def __init__(self) -> None:
+        self.made: list[StudiedLinear] = []
+
+    def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
+        """Never selected, so never asked."""
+        return ()
+
+    def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
+        """True: parts that share an input are quantised together, with one sum over that input."""
+        return len({(part.in_size, part.bias) for part in parts}) == 1
+
+    def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
+        """See QuantizationScheme."""
+
+        def whole(name: str) -> Tensor:
+            found = [shard.read(part, name).to(shard.device, torch.float32) for part in parts]
+            return torch.cat(found) if len(found) > 1 else found[0].contiguous()
+
+        linear = StudiedLinear(parts, whole("weight"), whole("bias") if parts[0].bias else None)
+        self.made.append(linear)
+        return linear
+
+    def take(self) -> list[StudiedLinear]:
+        """Those made since the last call."""
+        made, self.made = self.made, []
+        return made

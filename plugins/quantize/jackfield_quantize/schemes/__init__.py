@@ -1,0 +1,1 @@
+"""How weights become codes: one module for each paper."""

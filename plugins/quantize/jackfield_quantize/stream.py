@@ -1,0 +1,140 @@
+"""A model that passes by layer by layer, and the calibration rows that run through it. R rows, L tokens, E hidden size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jackfield.interfaces.weights import Checkpoint
+from jackfield.model_spec import ModelSpec
+from jackfield_quantize.attention import RowsAttention
+from jackfield_quantize.linears import StudiedLinear, StudyScheme
+from jackfield_torch.decoder import DecoderBuilder
+from jackfield_torch.layers.attention import StepInputs
+from jackfield_torch.layers.decoder_layer import DecoderLayer
+from jackfield_torch.loader import CheckpointWeights
+from jackfield_torch.tensor_parallel import SingleRank
+
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+_CHUNK_TOKENS = 4096  # that run at once
+
+
+class _Seen(Exception):  # no error: the rest of a layer need not run
+    """The watched linear got its input."""
+
+
+@dataclass(slots=True)
+class StudiedLayer:
+    """One layer in memory."""
+
+    index: int
+    run: DecoderLayer
+    linears: list[StudiedLinear]  # in the order in which they run
+
+    @property
+    def stages(self) -> list[list[StudiedLinear]]:
+        """Linears that are looked at in one pass: those of all experts that play the same part."""
+        found: dict[str, list[StudiedLinear]] = {}
+        for linear in self.linears:
+            found.setdefault(_EXPERT.sub(".experts.", linear.names[0]), []).append(linear)
+        return list(found.values())
+
+
+class LayerStream:
+    """Builds one layer after the other in float32, from a checkpoint that stays on disk."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, spec: ModelSpec, device: torch.device, row_length: int
+    ) -> None:
+        self.spec, self.device, self.row_length = spec, device, row_length
+        self._scheme = StudyScheme()
+        self._builder = DecoderBuilder(
+            spec,
+            CheckpointWeights(checkpoint, spec),
+            device,
+            torch.float32,
+            lambda part: self._scheme,
+            SingleRank(),
+            row_length,
+        )
+        self._ropes = self._builder.ropes()
+        self.attention = RowsAttention(spec, row_length)
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows that run at once."""
+        return max(1, _CHUNK_TOKENS // self.row_length)
+
+    @torch.no_grad()
+    def embed(self, token_ids_RL: Tensor) -> Tensor:
+        """x_RLE in float32 on the host."""
+        embedding = self._builder.embedding()
+        positions_L = torch.arange(self.row_length, device=self.device)
+        rows = [embedding(row_L.to(self.device), positions_L).cpu() for row_L in token_ids_RL]
+        return torch.stack(rows)
+
+    def layer(self, index: int) -> StudiedLayer:
+        """That layer with its own weights."""
+        run = self._builder.layer(index)
+        sinks = self._builder.sinks(index)
+        if sinks is not None:
+            self.attention.sinks[index] = sinks
+        return StudiedLayer(index, run, self._scheme.take())
+
+    def head(self) -> Callable[[Tensor], Tensor]:
+        """From hidden states to logits in float32; kept in memory as long as the caller keeps it."""
+        self._builder.embedding()  # a tied head reads its table
+        logits = self._builder.logits()
+        self._scheme.take()
+        return logits
+
+    def forward(self, layer: StudiedLayer, x_RLE: Tensor) -> Tensor:
+        """What the layer makes of a few rows, which stay as they are."""
+        x_TE = x_RLE.to(self.device).flatten(0, 1).clone()
+        positions_T = torch.arange(self.row_length, device=self.device).repeat(len(x_RLE))
+        rotations = tuple(rope.rows(positions_T) for rope in self._ropes)
+        branch_TE = layer.run(x_TE, None, StepInputs(self.attention, rotations, positions_T))
+        x_TE = x_TE + branch_TE
+        return x_TE.view(-1, self.row_length, x_TE.shape[-1])
+
+    @torch.no_grad()
+    def advance(self, layer: StudiedLayer, x_RLE: Tensor) -> Tensor:
+        """All rows through the layer, on the host."""
+        chunks = torch.split(x_RLE, self.chunk_rows)
+        return torch.cat([self.forward(layer, chunk).cpu() for chunk in chunks])
+
+    @torch.no_grad()
+    def inputs_of(
+        self,
+        layer: StudiedLayer,
+        x_RLE: Tensor,
+        takers: Mapping[StudiedLinear, Callable[[Tensor], None]],
+    ) -> None:
+        """Give each taker what its linear is given, [T, I] of some rows at a time, in one pass.
+
+        Where there is one linear, what comes behind it does not run.
+        """
+
+        def watch(take: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
+            def taken(x_TI: Tensor) -> None:
+                take(x_TI)
+                if len(takers) == 1:
+                    raise _Seen
+
+            return taken
+
+        for linear, take in takers.items():
+            linear.watch = watch(take)
+        try:
+            for chunk in torch.split(x_RLE, self.chunk_rows):
+                try:
+                    self.forward(layer, chunk)
+                except _Seen:
+                    continue
+        finally:
+            for linear in takers:
+                linear.watch = None
