@@ -61,7 +61,7 @@ def load_from_arguments(arguments: argparse.Namespace) -> LoadedConfig:
 
 def settings_words(arguments: argparse.Namespace) -> list[str]:
     """The words of a command line that says the model and the settings of `arguments`, for another process."""
-    words = [arguments.model]
+    words = [] if arguments.model is None else [arguments.model]
     for name in ("config", "dtype", "platform"):
         value = getattr(arguments, name)
         words += [] if value is None else [f"--{name}", str(value)]
@@ -71,6 +71,6 @@ def settings_words(arguments: argparse.Namespace) -> list[str]:
 def load_from_words(words: Sequence[str]) -> LoadedConfig:
     """The config that `settings_words` describe."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?")
     add_settings_arguments(parser)
     return load_from_arguments(parser.parse_args(words))

@@ -14,11 +14,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jackfield.errors import JackfieldError
+from jackfield_openai_server.endpoints.admin import list_model_states, load_model, unload_model
+from jackfield_openai_server.endpoints.ui import UI_ROUTES
 from jackfield_openai_server.errors import ApiError, ClientGone, answer_error
 from jackfield_openai_server.gate import Gate
 from jackfield_openai_server.openapi import OPERATIONS, document
 from jackfield_openai_server.state import ServerState
 
+ADMIN_ROUTES = (
+    Route("/admin/models", list_model_states),
+    Route("/admin/models/{model:path}/load", load_model, methods=["POST"]),
+    Route("/admin/models/{model:path}/unload", unload_model, methods=["POST"]),
+)
 Life = Callable[[ServerState], Awaitable[None]]
 
 
@@ -37,6 +44,10 @@ def make_app(state: ServerState, begin: Life, end: Life) -> Starlette:
         Route(operation.path, operation.endpoint, methods=[operation.method])
         for operation in OPERATIONS
     ]
+    if state.options.admin:
+        routes += ADMIN_ROUTES
+    if state.options.ui:
+        routes += UI_ROUTES
     middleware = [Middleware(Gate)]
     if state.options.allow_origins:
         middleware.insert(

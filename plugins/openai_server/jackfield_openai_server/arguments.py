@@ -38,6 +38,8 @@ SERVER = (
     Alias("--reasoning-parser", "options.serve.reasoning_parser", "auto, none or a name", "NAME"),
     Alias("--max-num-queued-reqs", "options.serve.max_queued_requests", "one more gets 503"),
     Alias("--max-num-queued-tokens", "options.serve.max_queued_tokens", "of waiting prompts"),
+    Alias("--log-format", "options.serve.log_format", "text or json", "NAME"),
+    Alias("--ui", "options.serve.ui", "a page to chat and to watch the engine", fixed="true"),
     Alias("--enable-log-requests", "options.serve.log_requests", "a line for each", fixed="true"),
 )
 ENGINE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import ClassVar
 
-from jackfield.cli.settings import add_settings_arguments
+from jackfield.cli.settings import MODEL_HELP, add_settings_arguments
 from jackfield.interfaces.command import Command
 from jackfield_openai_server.arguments import add_serve_arguments
 from jackfield_openai_server.options import ServeOptions
@@ -19,7 +19,7 @@ class ServeCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("model", help="folder, file, hub name, pypi:NAME==VERSION or alias")
+        parser.add_argument("model", nargs="?", help=MODEL_HELP)
         add_serve_arguments(parser)
         add_settings_arguments(parser)
 

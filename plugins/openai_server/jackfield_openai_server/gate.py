@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.log import REQUESTS
 from jackfield_openai_server.state import ServerState, state_of
 
-logger = logging.getLogger("jackfield.requests")
+logger = logging.getLogger(REQUESTS)
 # Without a key: what load balancers and scrapers ask.
-_OPEN_PATHS = ("/health", "/ready", "/ping", "/version", "/metrics")
+_OPEN_PATHS = ("/health", "/ready", "/ping", "/version", "/metrics", "/ui")
 
 
 class Gate:
@@ -99,7 +100,12 @@ class _Body:
 def _log(http: Request, state: ServerState, status: int, seconds: float) -> None:
     """One line, without what was asked and answered."""
     tenant = http.scope.get("tenant")
-    logger.info(
-        "%s %s %d %.3f s %s", http.method, http.scope["path"], status, seconds,
-        tenant.name if tenant else "-",
-    )  # fmt: skip
+    fields = {
+        "method": http.method,
+        "path": http.scope["path"],
+        "status": status,
+        "seconds": round(seconds, 4),
+        "key": tenant.name if tenant else "-",
+    }
+    text = "%(method)s %(path)s %(status)d %(seconds).3f s %(key)s"
+    logger.info(text, fields, extra={"fields": fields})

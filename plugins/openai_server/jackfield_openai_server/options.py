@@ -35,10 +35,24 @@ class ServeOptions:
     template_timeout_s: float = 5.0  # for the chat template of one request
     request_templates: bool = True  # clients may send a chat template; it runs in a sandbox
     log_requests: bool = False  # a line for each, without its text
+    log_format: str = "text"  # or json: one object a line
+    # Several models instead of one: "NAME=FILE", each file a config of its own (model.reference, ...).
+    models: tuple[str, ...] = ()
+    max_loaded_models: int | None = None  # at once; None: as many as there are
+    models_memory_bytes: int | None = None  # of the engines' processes together
+    admin: bool = False  # /admin/models loads and unloads
+    ui: bool = False  # a page at /ui
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:
             raise ConfigError(f"options.serve.port must be from 0 to 65535, got {self.port}")
+        if self.log_format not in ("text", "json"):
+            raise ConfigError(
+                f"options.serve.log_format must be text or json, got {self.log_format!r}"
+            )
+        for entry in self.models:
+            if not all(entry.partition("=")):
+                raise ConfigError(f"options.serve.models takes NAME=FILE, got {entry!r}")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError(
                 "options.serve.tls_certificate and tls_key belong together; give both or none"

@@ -10,11 +10,14 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import uvicorn
 
 from jackfield.cli.settings import load_from_arguments, settings_words
-from jackfield.config import LoadedConfig
+from jackfield.config import LoadedConfig, load_config
 from jackfield.config.options import read_options
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.environment import api_key
@@ -22,6 +25,7 @@ from jackfield.errors import ConfigError
 from jackfield_openai_server.app import make_app
 from jackfield_openai_server.arguments import settings_of
 from jackfield_openai_server.engine.messages import Open
+from jackfield_openai_server.log import set_up
 from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.served import ServedModel, ServedModels
 from jackfield_openai_server.state import ServerState
@@ -38,6 +42,7 @@ def serve(arguments: argparse.Namespace) -> int:
     arguments.set = [*given, *arguments.set]
     loaded = load_from_arguments(arguments)
     options = read_options(ServeOptions, "serve", loaded.config, loaded.provenance)
+    set_up(options.log_format, with_requests=options.log_requests)
     state = _state(arguments, loaded, options)
     listener = _listen(options)
     return _Server(state, listener, began_s).serve_until_signal()
@@ -53,7 +58,28 @@ def _state(
             options.host,
         )
         _tell(f"note: {options.host} can be reached from other machines, and no API key is set")
-    return ServerState(options, ServedModels((served_model(arguments, loaded, options),)), tenants)
+    return ServerState(options, _models(arguments, loaded, options), tenants)
+
+
+def _models(
+    arguments: argparse.Namespace, loaded: LoadedConfig, options: ServeOptions
+) -> ServedModels:
+    """The one model that is named, or those of the config. Raises ConfigError."""
+    reference = arguments.model or loaded.config.model.reference
+    if bool(reference) == bool(options.models):
+        raise ConfigError(
+            "serve takes one model, or several in options.serve.models (NAME=FILE); "
+            + ("both are given" if reference else "none is given")
+        )
+    if reference:
+        return ServedModels((served_model(arguments, loaded, options),))
+    found = []
+    for entry in options.models:
+        name, _, file = entry.partition("=")
+        plugins = load_config(file=Path(file)).config.plugins  # also: is the file right?
+        opening = Open(["--config", file])
+        found.append(ServedModel((name,), opening, options, partial(PluginRegistry.scan, plugins)))
+    return ServedModels(tuple(found))
 
 
 def served_model(
@@ -118,8 +144,7 @@ class _Server:
 
     async def _load(self, state: ServerState) -> None:
         try:
-            for model in state.models.all:
-                await model.start()
+            await state.residence.begin()
         except Exception as error:
             self._error = error
             self._server.should_exit = True
@@ -148,5 +173,6 @@ def _pass_over(*_: object) -> None:
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(f"jackfield: {text}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # a full disk
+        sys.stderr.write(f"jackfield: {text}\n")
+        sys.stderr.flush()

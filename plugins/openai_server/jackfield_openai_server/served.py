@@ -32,6 +32,8 @@ class ServedModel:
     ) -> None:
         self.names = names
         self.engine = EngineClient(opening)
+        self.is_loaded = False  # or is being loaded
+        self._opening = opening
         self.created = int(time.time())
         self.parsers = Parsers()
         self._options = options
@@ -40,6 +42,7 @@ class ServedModel:
 
     async def start(self) -> None:
         """Start the engine, then open the tokenizer. Raises what kept the engine from being made."""
+        self.is_loaded = True
         opened = await self.engine.start()
         text, self.parsers = await asyncio.to_thread(self._open_text, opened)
         self._text = text  # the last: from now on requests are taken
@@ -49,6 +52,12 @@ class ServedModel:
         await self.engine.close()
         if self._text is not None:
             self._text.close()
+
+    async def unload(self) -> None:
+        """End the engine, so that `start` can make another."""
+        await self.close()
+        self._text, self.is_loaded = None, False
+        self.engine = EngineClient(self._opening)
 
     @property
     def is_ready(self) -> bool:

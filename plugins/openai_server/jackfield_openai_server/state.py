@@ -13,6 +13,7 @@ from jackfield_openai_server.generation import Generation
 from jackfield_openai_server.metrics import Metrics, RequestTimer
 from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.protocol.common import SamplingFields
+from jackfield_openai_server.residence import Residence
 from jackfield_openai_server.response_store import ResponseStore
 from jackfield_openai_server.served import ServedModel, ServedModels
 from jackfield_openai_server.tenants import Tenant, Tenants
@@ -26,10 +27,15 @@ class ServerState:
     def __init__(self, options: ServeOptions, models: ServedModels, tenants: Tenants) -> None:
         self.options = options
         self.models = models
+        self.residence = Residence(models, options)
         self.tenants = tenants
         self.responses = ResponseStore(options.max_stored_responses)
         self.metrics = Metrics()
         self.metrics.watch(models)
+
+    async def take(self, name: str | None) -> ServedModel:
+        """The model of that name, loaded where it is one of several. Raises ApiError."""
+        return await self.residence.take(name)
 
     def generate(
         self,

@@ -75,7 +75,8 @@ def _serving(folder: Path, *words: str, env=None, model=None, max_length=512):
             "--platform", "reference", "--set", "select.weight_format=dummy",
             "--set", "options.reference.echo_token_id=257", "--served-model-name", "tiny", *words,
         )  # fmt: skip
-    command = [sys.executable, "-m", "jackfield.cli.main", "serve", str(model), "--port", "0"]
+    models = [str(model)] if model else []  # "": those of the config
+    command = [sys.executable, "-m", "jackfield.cli.main", "serve", *models, "--port", "0"]
     with log.open("w") as stream:
         process = subprocess.Popen(
             [*command, *words], stderr=stream, stdout=stream, env={**os.environ, **(env or {})}

@@ -30,6 +30,13 @@ def said(text, **values):
     return {"model": "tiny", "max_tokens": 300, "messages": [{"role": "user", "content": text}], **values}  # fmt: skip
 
 
+def test_messages_without_content_are_refused(served):
+    body = {"max_tokens": 3, "messages": [{"role": "user", "content": []}]}
+    found = served.http.post("/v1/messages", json=body)
+
+    assert (found.status_code, found.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
 def test_a_message_is_answered(claude):
     message = claude.messages.create(**said("Hallo"))
 

@@ -1,12 +1,27 @@
 """What is not one of OpenAI's completions: models, tokens, health, keys, limits."""
 
 import json
+import re
+from pathlib import Path
 
 import httpx2
 import pytest
 from openai import AuthenticationError, RateLimitError
 
 from jackfield import __version__
+
+
+def test_the_dashboard_draws_series_that_exist(server):
+    dashboard = Path(__file__).parents[3] / "examples" / "serving" / "grafana_dashboard.json"
+    panels = json.loads(dashboard.read_text())["panels"]
+    exprs = " ".join(target["expr"] for panel in panels for target in panel["targets"])
+    drawn = set(re.findall(r"jackfield_\w+", exprs))
+    server.openai().completions.create(model="tiny", prompt="a", max_tokens=2)
+    server.http.get("/v1/nothing")
+    served = set(re.findall(r"^jackfield_\w+", server.http.get("/metrics").text, re.MULTILINE))
+
+    assert drawn
+    assert drawn <= served
 
 
 def test_models_are_listed_with_their_length(client):

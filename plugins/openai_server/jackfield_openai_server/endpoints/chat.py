@@ -42,7 +42,7 @@ async def chat(http: Request) -> Response:
     """Answer a conversation."""
     request = await read_body(http, ChatRequest)
     state = state_of(http)
-    model = state.models.find(request.model)
+    model = await state.take(request.model)
     prompt = await chat_prompt(model, request, state.options)
     sampling = chat_sampling(request) | prompt.sampling
     generation = state.generate(http, model, prompt.token_ids, sampling, request)

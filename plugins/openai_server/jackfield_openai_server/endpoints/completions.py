@@ -33,7 +33,7 @@ from jackfield_openai_server.state import new_id, state_of
 async def complete(http: Request) -> Response:
     """Answer one or several prompts."""
     request = await read_body(http, CompletionRequest)
-    model = state_of(http).models.find(request.model)
+    model = await state_of(http).take(request.model)
     sampling = completion_sampling(request)
     prompts = [await _encoded(model, prompt, request) for prompt in prompts_of(request.prompt)]
     if request.echo and request.max_tokens == 0:

@@ -41,7 +41,7 @@ async def create_message(http: Request) -> Response:
     """Answer a conversation, in Anthropic's form."""
     request = await read_body(http, MessagesRequest)
     state = state_of(http)
-    model = state.models.find(request.model)
+    model = await state.take(request.model)
     asked = _chat_request(request)
     asked.stream, asked.max_tokens = request.stream, request.max_tokens
     asked.temperature, asked.top_p, asked.top_k = request.temperature, request.top_p, request.top_k
@@ -60,7 +60,7 @@ async def count_message_tokens(http: Request) -> Response:
     """The number of tokens of a conversation, in Anthropic's form."""
     request = await read_body(http, CountRequest)
     state = state_of(http)
-    model = state.models.find(request.model)
+    model = await state.take(request.model)
     prompt = await chat_prompt(model, _chat_request(request), state.options)
     return json_response(TokenCount(len(prompt.token_ids)))
 
@@ -143,6 +143,8 @@ def _chat_request(request: CountRequest) -> ChatRequest:
         messages.append({"role": "system", "content": _joined(request.system)})
     for message in request.messages:
         messages += _messages(message)
+    if not messages:
+        raise ApiError(400, "messages holds no content", param="messages", code="invalid_value")
     tools = [
         Tool(
             function=FunctionDefinition(

@@ -28,7 +28,7 @@ async def health(http: Request) -> Response:
 async def ready(http: Request) -> Response:
     """503 until all models are loaded, and again while one is started anew."""
     for model in state_of(http).models.all:
-        if not model.is_ready:
+        if model.is_loaded and not model.is_ready:
             text = f"{model.names[0]}: {model.engine.error or 'it is loading'}"
             return json_response(Health("not ready", text), 503)
     return json_response(Health("ready"))
@@ -47,5 +47,9 @@ async def metrics(http: Request) -> Response:
 
 async def server_info(http: Request) -> Response:
     """How each engine is made and why, as `jackfield explain --json` writes it."""
-    found = {model.names[0]: model.facts.explanation for model in state_of(http).models.all}
+    found = {
+        model.names[0]: model.facts.explanation
+        for model in state_of(http).models.all
+        if model.is_loaded
+    }
     return json_response(found)

@@ -43,7 +43,7 @@ async def create_response(http: Request) -> Response:
     """Answer items with items."""
     request = await read_body(http, ResponsesRequest)
     state = state_of(http)
-    model = state.models.find(request.model)
+    model = await state.take(request.model)
     tenant = http.scope["tenant"].name
     messages = _conversation(request, state, tenant)
     asked = _chat_request(request, messages)

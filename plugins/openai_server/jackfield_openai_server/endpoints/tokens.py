@@ -24,7 +24,7 @@ async def tokenize(http: Request) -> Response:
     """The token ids of a text, or of a conversation."""
     request = await read_body(http, TokenizeRequest)
     state = state_of(http)
-    model = state.models.find(request.model)
+    model = await state.take(request.model)
     if (request.prompt is None) == (request.messages is None):
         raise ApiError(400, "give a prompt or messages, one of them", param="prompt")
     if request.prompt is not None:
@@ -49,7 +49,7 @@ async def tokenize(http: Request) -> Response:
 async def detokenize(http: Request) -> Response:
     """The text of token ids."""
     request = await read_body(http, DetokenizeRequest)
-    model = state_of(http).models.find(request.model)
+    model = await state_of(http).take(request.model)
     vocab_size = model.facts.vocab_size
     for token_id in request.tokens:
         if not 0 <= token_id < vocab_size:

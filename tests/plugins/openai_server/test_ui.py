@@ -1,0 +1,50 @@
+"""The page at /ui and what it draws. `pytest --optional` opens it in a browser, if Playwright is installed."""
+
+import re
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def served(serving, tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("ui"), "--ui") as server:
+        yield server
+
+
+def test_the_page_asks_nobody_else(served):
+    found = served.http.get("/ui")
+
+    assert found.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    assert not re.search(r"(src|href)=|https?://|@import", found.text)
+
+
+def test_the_state_holds_figures_and_reasons(served):
+    served.openai().completions.create(model="tiny", prompt="a", max_tokens=3)
+    (model,) = served.http.get("/ui/state").json()
+
+    assert model["is_ready"]
+    assert sum(model["num_blocks"]) > 0
+    served.wait_for(lambda: served.http.get("/ui/state").json()[0]["figures"]["num_tokens"] >= 3)
+    assert {"platforms", "executors"} <= {d["kind"].rpartition(".")[2] for d in model["decisions"]}
+
+
+@pytest.mark.slow
+def test_a_browser_chats_and_draws(served, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch()
+        page = browser.new_page()
+        errors, requests = [], []
+        page.on("pageerror", errors.append)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(f"{served.url}/ui")
+        page.get_by_label("message").fill("Hello")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".answer, .note")
+        page.wait_for_selector("dt")
+        page.screenshot(path=tmp_path / "ui.png")
+        browser.close()
+
+    assert not errors
+    assert all(url.startswith(served.url) for url in requests)
