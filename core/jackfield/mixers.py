@@ -44,6 +44,9 @@ class Attention:
     qkv_clip: float | None = None  # projections are clipped to [-c, c] (OLMo, MPT)
     alibi: bool = False  # distances are subtracted from scores by head (Press et al. 2022)
     sinks: bool = False  # a learned logit a head that takes part in the softmax
+    out_gate: bool = (
+        False  # a sigmoid of a projection of the input multiplies what is attended (Qwen3-Next)
+    )
     causal: bool = True  # False: a token sees later ones too
 
     @property
@@ -61,7 +64,8 @@ class Attention:
 
         `shares_cache`: the layer reads the cache of an earlier one.
         """
-        return ("q", "o") if shares_cache else ("q", "k", "v", "o")
+        gate = ("gate",) if self.out_gate else ()
+        return ("q", *gate, "o") if shares_cache else ("q", "k", "v", *gate, "o")
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
         """What a layer keeps, with keys and values of `dtype`."""
@@ -75,7 +79,8 @@ class Attention:
 
     def num_parameters(self, hidden_size: int) -> int:
         """Elements of its matrices."""
-        return 2 * hidden_size * self.head_size * (self.num_heads + self.num_kv_heads)
+        heads = (3 if self.out_gate else 2) * self.num_heads + 2 * self.num_kv_heads
+        return hidden_size * self.head_size * heads
 
     def width(self, hidden_size: int) -> int:
         """Elements that a token needs at once between input and output: q, k, v and what attention gives."""

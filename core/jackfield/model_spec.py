@@ -8,6 +8,11 @@ a checkpoint, are (`{i}` is the layer):
     layers.{i}.mixer_norm                 before the mixer         layers.{i}.mixer_post_norm      after it
     layers.{i}.mixer.q, .k, .v            column-parallel linears  layers.{i}.mixer.o              row-parallel
     layers.{i}.mixer.q_norm, .k_norm      over a head              layers.{i}.mixer.sinks          [heads]
+    layers.{i}.mixer.gate                 column-parallel, where `out_gate`
+    layers.{i}.mixer.q, or .q_a, .q_norm, .q_b                     of latent attention, as .kv_a, .latent_norm, .kv_b, .o
+    layers.{i}.mixer.z, .x, .b, .c, .dt   column-parallel, of Mamba-2, as .conv, .a_log, .d, .dt_bias, .norm, .o
+    layers.{i}.mixer.q, .k, .v, .z, .beta, .decay                  of delta networks, as .conv, .a_log, .dt_bias, .norm, .o
+    layers.{i}.mixer.attention..., .mixer.recurrent...             of mixers side by side
     layers.{i}.feed_forward_norm          before the feed-forward  layers.{i}.feed_forward_post_norm
     layers.{i}.feed_forward.gate, .up     column-parallel          layers.{i}.feed_forward.down    row-parallel
     layers.{i}.feed_forward.router        [experts, hidden], of experts, as all that follows
@@ -18,7 +23,7 @@ a checkpoint, are (`{i}` is the layer):
     final_norm
     head                                  column-parallel [vocab, hidden]; absent where `tied_head`
 
-No name ever means a fused tensor. `sinks` and `choice_bias` are themselves tensors: their source is a whole name, not a
+No name ever means a fused tensor. `sinks`, `choice_bias`, `a_log`, `d` and `dt_bias` are themselves tensors: their source is a whole name, not a
 prefix. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the business of the linear's
 quantization scheme.
 """
@@ -59,6 +64,8 @@ class FeedForward:
     bias: bool = False  # of all its linears
     clip: float | None = None  # gate is clipped from above at c, up to [-c, c] (gpt-oss)
     up_offset: float = 0.0  # added to up before the product (gpt-oss: 1)
+    gate_scale: float = 1.0  # multiplies gate before the activation (Falcon-H1)
+    out_scale: float = 1.0  # multiplies what down gives (Falcon-H1)
 
     @property
     def linears(self) -> tuple[str, ...]:
@@ -148,7 +155,9 @@ class Layer:
     FEATURE: ClassVar[str] = "layer"
 
     mixer: Mixer  # what lets tokens see others
-    feed_forward: FeedForward | Experts  # of this layer
+    feed_forward: (
+        FeedForward | Experts | None
+    )  # of this layer; None: the mixer is all of it (Mamba)
     mixer_norm: Norm | None  # before the mixer
     feed_forward_norm: Norm | None  # before the feed-forward
     mixer_post_norm: Norm | None = None  # after the mixer
@@ -275,7 +284,8 @@ class ModelSpec:
         for index, layer in enumerate(self.layers):
             names = layer.mixer.linears(shares_cache=layer.cache_of_layer is not None)
             found += [f"layers.{index}.mixer.{name}" for name in names]
-            found += [f"layers.{index}.feed_forward.{name}" for name in layer.feed_forward.linears]
+            forward = layer.feed_forward.linears if layer.feed_forward else ()
+            found += [f"layers.{index}.feed_forward.{name}" for name in forward]
         return (*found, "head")
 
     def source(self, module: str) -> ModuleSource:

@@ -26,6 +26,7 @@ class Attention:
     qkv_clip: float | None = None
     alibi: bool = False
     sinks: bool = False
+    out_gate: bool = False
     causal: bool = True
 
     @property

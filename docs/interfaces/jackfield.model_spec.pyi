@@ -25,6 +25,8 @@ class FeedForward:
     bias: bool = False
     clip: float | None = None
     up_offset: float = 0.0
+    gate_scale: float = 1.0
+    out_scale: float = 1.0
 
     @property
     def linears(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ class Experts:
 class Layer:
     FEATURE: ClassVar[str] = 'layer'
     mixer: Mixer
-    feed_forward: FeedForward | Experts
+    feed_forward: FeedForward | Experts | None
     mixer_norm: Norm | None
     feed_forward_norm: Norm | None
     mixer_post_norm: Norm | None = None

@@ -1,8 +1,11 @@
 # Part of: jackfield_testing_torch 0.1
 from collections.abc import Mapping
+from collections.abc import Sequence
 from torch import Tensor
 from jackfield.model_spec import Attention
 from jackfield.model_spec import ModelSpec
+from jackfield_torch.attention_step import RowSpan
+from jackfield_torch.states import LayerStates
 class DenseAttention:
 
     def __init__(self, spec: ModelSpec, sinks: Mapping[int, Tensor] | None=None) -> None:
@@ -12,6 +15,18 @@ class DenseAttention:
         ...
 
     def paged(self, layer: int) -> None:
+        ...
+
+    def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
+        ...
+
+    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+        ...
+
+    def keys(self, layer: int, span: RowSpan) -> Tensor:
+        ...
+
+    def states(self, layer: int) -> LayerStates:
         ...
 def dense_attention(q_TNH: Tensor, k_LKH: Tensor, v_LKH: Tensor, mixer: Attention, sinks_N: Tensor | None=None) -> Tensor:
     ...

@@ -23,6 +23,7 @@ class LayerAttention:
     soft_cap: float | None = None
     sinks_N: Tensor | None = None
     causal: bool = True
+    latent: int | None = None
 @dataclass(slots=True, kw_only=True)
 class AttentionBatch:
     query_lengths: Sequence[int]

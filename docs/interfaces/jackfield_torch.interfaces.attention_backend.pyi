@@ -23,6 +23,7 @@ class AttentionNeed:
     soft_cap: bool = False
     sinks: bool = False
     non_causal: bool = False
+    latent: int | None = None
 class AttentionBackend(Card):
     layouts: ClassVar[LayoutSupport] = LayoutSupport()
     capture: ClassVar[str] = 'none'

@@ -49,7 +49,8 @@ class TorchSdpaAttention(GroupAttention):
         values_HBSD = cache.value_BSHD.permute(2, 0, 1, 3)
         if len(segments) == 1:
             return self._attend(segments[0], q_TNH, keys_HBSD, values_HBSD, layer)
-        o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
+        shape = (*q_TNH.shape[:2], cache.value_BSHD.shape[-1])
+        o_TNH = torch.empty(shape, dtype=q_TNH.dtype, device=q_TNH.device)
         for segment in segments:
             o_TNH[segment.tokens] = self._attend(
                 segment, q_TNH[segment.tokens], keys_HBSD, values_HBSD, layer
@@ -77,17 +78,18 @@ class TorchSdpaAttention(GroupAttention):
         num_tokens, num_heads, head_size = q_TNH.shape
         q_TKGH = q_TNH.view(num_tokens, self._num_kv_heads, -1, head_size)
         k_RKWH = segment.read(keys, q_TNH.dtype)
-        v_RKWH = segment.read(values, q_TNH.dtype)
+        is_part = layer.latent is not None
+        v_RKWH = k_RKWH[..., : layer.latent] if is_part else segment.read(values, q_TNH.dtype)
         if num_tokens == segment.num_rows:
             # [rows, kv heads, group, head size] over [rows, kv heads, width, head size]
             o = self._run(q_TKGH, k_RKWH, v_RKWH, segment, layer, _sinks(layer, q_TKGH, 0))
-            return o.reshape(num_tokens, num_heads, head_size)
+            return o.reshape(num_tokens, num_heads, -1)
         # [kv heads, group, queries, head size] over [kv heads, group (stride 0), width, head size]
         group = q_TKGH.shape[2]
         k, v = (x[0].unsqueeze(1).expand(-1, group, -1, -1) for x in (k_RKWH, v_RKWH))
         sinks = _sinks(layer, q_TKGH, 2)
         o = self._run(q_TKGH.permute(1, 2, 0, 3), k, v, segment, layer, sinks)
-        return o.permute(2, 0, 1, 3).reshape(num_tokens, num_heads, head_size)
+        return o.permute(2, 0, 1, 3).reshape(num_tokens, num_heads, -1)
 
     def _run(
         self,

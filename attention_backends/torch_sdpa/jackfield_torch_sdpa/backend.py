@@ -18,7 +18,9 @@ _DTYPES = ("float64", "float32", "bfloat16", "float16")
 class TorchSdpaBackend(AttentionBackend):
     """Attention with torch's own operators: any device, head size and block size."""
 
-    features = frozenset({"attention.window", "attention.soft_cap", "attention.sinks"})
+    features = frozenset(
+        {"attention.window", "attention.soft_cap", "attention.sinks", "attention.latent"}
+    )
     layouts = LayoutSupport(orders=("KHBSD",), dtypes=_DTYPES)
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:

@@ -52,7 +52,8 @@ def batched(
     if scores.dtype.itemsize < 4:
         start = (start - scores.amax(-1, keepdim=True)).expand_as(scores)
         scores = torch.baddbmm(start, q, k_T, alpha=scale)
-    return torch.bmm(scores.softmax(-1), v_RKWH.flatten(0, 1)).view_as(q_RKGH)
+    o = torch.bmm(scores.softmax(-1), v_RKWH.flatten(0, 1))
+    return o.view(*q_RKGH.shape[:3], v_RKWH.shape[-1])
 
 
 def _of_all_heads(mask_R1W: Tensor, q_RKGH: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from jackfield.cache import CacheGroup
 from jackfield.kv_cache.group_manager import GroupManager
 
 _TOKENS_A_STATE = 512  # of the other groups, for which there should be a state
+_A_FEW = 8  # states that a small cache has, too, so that rows run side by side
 
 
 class StateSlots(GroupManager):
@@ -34,7 +35,7 @@ class StateSlots(GroupManager):
 
     @classmethod
     def share(cls, level: int, block_size: int) -> int:
-        return -(-level * block_size // _TOKENS_A_STATE)
+        return max(min(level, _A_FEW), -(-level * block_size // _TOKENS_A_STATE))
 
     def first_needed(self, position: int) -> int:
         return max(0, position - 1) // self.block_size

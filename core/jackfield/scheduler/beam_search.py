@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
+from jackfield.cache import RECURRENT
 from jackfield.errors import RequestError
 from jackfield.kv_cache import BlockManager
 from jackfield.request import EngineRequest, FinishReason
@@ -249,6 +250,11 @@ def check_fits(search: Search, blocks: BlockManager, max_rows: int) -> None:
         raise RequestError(
             f"{name} searches with {width} beams; each has a row, and scheduler.max_rows = {max_rows}. "
             "Take fewer beams, or raise it"
+        )
+    if any(group.kind == RECURRENT for group in blocks.groups):
+        raise RequestError(
+            f"{name} searches with {width} beams, which go back to what others had; the state of a recurrent layer "
+            "cannot. Take one answer, or several samples (n)"
         )
     num_new = search.rules.max_tokens
     for group, pool in zip(blocks.groups, blocks.pools, strict=True):

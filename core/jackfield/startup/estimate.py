@@ -112,14 +112,20 @@ def num_parameters(spec: ModelSpec) -> int:
     """Elements of all matrices of a model; norms and biases are too small to count."""
     size = spec.hidden_size
     tables = (1 if spec.tied_head else 2) * spec.vocab_size + (spec.learned_positions or 0)
-    forward = sum(layer.feed_forward.num_parameters(size) for layer in spec.layers)
+    forward = sum(
+        layer.feed_forward.num_parameters(size) for layer in spec.layers if layer.feed_forward
+    )
     return tables * size + _of_mixers(spec) + forward
 
 
 def num_active_parameters(spec: ModelSpec) -> int:
     """Those that one token is multiplied with: of experts the chosen ones, and of the tables the head."""
     size = spec.hidden_size
-    forward = sum(layer.feed_forward.num_active_parameters(size) for layer in spec.layers)
+    forward = sum(
+        layer.feed_forward.num_active_parameters(size)
+        for layer in spec.layers
+        if layer.feed_forward
+    )
     return spec.vocab_size * size + _of_mixers(spec) + forward
 
 

@@ -15,7 +15,8 @@ _IDLE = re.compile(
     r"|(id2label|label2id|num_labels|problem_type|return_dict(_in_generate)?|use_cache|model_type|pretraining_tp"
     r"|auto_map|architectures|torch_dtype|dtype|attn_implementation|output_.*|chunk_size_feed_forward"
     r"|quantization_config|is_decoder|add_cross_attention|gradient_checkpointing|task_specific_params|name_or_path"
-    r"|use_return_dict|n_ctx|cache_implementation|do_sample|temperature|top_[kp]|max_length|max_window_layers"
+    r"|use_return_dict|n_ctx|num_logits_to_keep|(mamba_)?chunk_size|z_loss_coefficient|rescale_prenorm_residual"
+    r"|residual_in_fp32|time_step_(min|max|floor|rank)|cache_implementation|do_sample|temperature|top_[kp]|max_length|max_window_layers"
     r"|sliding_window(_pattern)?|layer_types|rope_(theta|scaling|parameters|local_base_freq)|head_dim)",
     re.DOTALL,
 )

@@ -53,7 +53,10 @@ def plan_memory(
     """From the shapes of the model: what the widest layer holds at once, and the logits in float32 with one copy."""
     tokens, rows = config.scheduler.max_step_tokens, config.scheduler.max_rows
     size = spec.hidden_size
-    widths = [max(layer.mixer.width(size), layer.feed_forward.width(size)) for layer in spec.layers]
+    widths = [
+        max(layer.mixer.width(size), layer.feed_forward.width(size) if layer.feed_forward else 0)
+        for layer in spec.layers
+    ]
     width = 4 * spec.hidden_size + max(widths)
     logits = rows * spec.vocab_size * (itemsize + 3 * 4)
     return MemoryPlan(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jackfield.cache import CacheGroup, group_of_layer
 from jackfield.config import EngineConfig, Scalar
-from jackfield.model_spec import ModelSpec
+from jackfield.model_spec import LatentAttention, ModelSpec
 from jackfield_torch import settings
 from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.rule_facts import NamedFacts, layers_in_words, shared_facts
@@ -91,7 +91,13 @@ def _need(
         soft_cap=mixer.soft_cap is not None,
         sinks=mixer.sinks,
         non_causal=not mixer.causal,
+        latent=_latent_size(spec, layer),
     )
+
+
+def _latent_size(spec: ModelSpec, layer: int) -> int | None:
+    mixer = spec.layers[layer].mixer
+    return mixer.latent_size if isinstance(mixer, LatentAttention) else None
 
 
 def _facts(cache_group: CacheGroup, need: AttentionNeed, layer: int) -> dict[str, Scalar]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
-from jackfield.model_spec import ModelSpec
+from jackfield.model_spec import LatentAttention, ModelSpec
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     GroupAttention,
@@ -16,6 +18,7 @@ from jackfield_torch.interfaces.attention import (
     LayerCache,
 )
 from jackfield_torch.paged_cache import GroupCache, LayerStore, Places
+from jackfield_torch.states import LayerStates, StateCache, StepStates, step_states
 
 
 class AttentionStep(Protocol):
@@ -27,7 +30,8 @@ class AttentionStep(Protocol):
         """Write this step's keys and values into the cache of `layer`, then attend; returns o_TNH in q's dtype.
 
         T tokens of the step, N query heads and K kv heads of this rank, H head size. Rotated already. k and v are
-        None if the layer reads the cache of an earlier one (`Layer.cache_of_layer`). The last axis must be
+        None if the layer reads the cache of an earlier one (`Layer.cache_of_layer`); v alone is None if the value of a
+        token is part of its key, in a latent cache, and o_TNH has the size of that part. The last axis must be
         contiguous; the others may be views into a fused projection.
         """
 
@@ -36,6 +40,76 @@ class AttentionStep(Protocol):
 
         `attend` is then called without them. None: this cache is not paged.
         """
+
+    def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
+        """Write this step's keys and values and leave attention to the caller, who reads `keys` of each of `spans`."""
+
+    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+        """The rows of the step; None where each has one query, so that a graph may record the step."""
+
+    def keys(self, layer: int, span: RowSpan) -> Tensor:
+        """key_LKH of all tokens of a row, this step's included, in the dtype of the cache."""
+
+    def states(self, layer: int) -> LayerStates:
+        """What a recurrent layer keeps of each row."""
+
+
+class KeysAndValuesOnly:
+    """For an AttentionStep of models whose layers all attend with keys and values: nobody asks it for the rest."""
+
+    def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
+        """See AttentionStep."""
+        raise _NotServed(layer)
+
+    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+        """See AttentionStep."""
+        raise _NotServed(layer)
+
+    def keys(self, layer: int, span: RowSpan) -> Tensor:
+        """See AttentionStep."""
+        raise _NotServed(layer)
+
+    def states(self, layer: int) -> LayerStates:
+        """See AttentionStep."""
+        raise _NotServed(layer)
+
+
+class _NotServed(NotImplementedError):
+    def __init__(self, layer: int) -> None:
+        super().__init__(f"layer {layer} needs a latent cache or a state, which is not there")
+
+
+@dataclass(frozen=True, slots=True)
+class RowSpan:
+    """The part of a step that belongs to one row."""
+
+    row: int  # place in the step
+    start: int  # first of its tokens in the step
+    num_queries: int  # its tokens in the step
+    length: int  # tokens of the row, this step's included
+
+    @property
+    def tokens(self) -> slice:
+        """Its tokens in the step."""
+        return slice(self.start, self.start + self.num_queries)
+
+    def mask(self, device: torch.device) -> Tensor | None:
+        """bool [queries, length], True where a query sees a token; None where the row has no other tokens."""
+        if self.num_queries == self.length:
+            return None
+        shape = self.num_queries, self.length
+        seen = torch.ones(shape, dtype=torch.bool, device=device)
+        return seen.tril_(self.length - self.num_queries)
+
+
+def spans_of(counts: Sequence[int], lengths: Sequence[int]) -> Sequence[RowSpan] | None:
+    """The spans of rows that compute so many tokens and hold so many; None where each computes one."""
+    if max(counts) == 1:
+        return None
+    starts = accumulate(counts, initial=0)
+    return [
+        RowSpan(*each) for each in zip(range(len(counts)), starts, counts, lengths, strict=False)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +127,7 @@ class BoundAttention:
 class _BoundLayer:
     group: int
     store: LayerStore
+    views: LayerCache
     attention: GroupAttention
     facts: LayerAttention
 
@@ -63,21 +138,35 @@ class PagedAttention:
     def __init__(
         self,
         spec: ModelSpec,
-        caches: Sequence[GroupCache],
+        caches: Sequence[GroupCache | StateCache],
         attentions: Sequence[BoundAttention],  # together they serve every layer that attends once
         sinks: Mapping[int, Tensor],  # of the layers that have them
+        block_size: int = 1,  # tokens
     ) -> None:
         self._attentions = attentions
-        self._caches = caches
+        self._paged = {n: cache for n, cache in enumerate(caches) if isinstance(cache, GroupCache)}
+        self._block_size = block_size
+        # Of each recurrent layer its group and its tensors.
+        self._kept = {
+            layer: (group, tensors)
+            for group, cache in enumerate(caches)
+            if isinstance(cache, StateCache)
+            for layer, tensors in cache.layers.items()
+        }
+        self._has_latent = any(isinstance(one.mixer, LatentAttention) for one in spec.layers)
+        self._batches: Sequence[AttentionBatch] = ()
+        self._states: dict[int, StepStates] = {}  # by group
         self._slots: list[Tensor] = []
         self._places: list[Places | None] = []
         of_layer = {layer: bound for bound in attentions for layer in bound.layers}
         self._layers = {
-            layer: _bind(spec, layer, caches, bound, sinks) for layer, bound in of_layer.items()
+            layer: _bind(spec, layer, self._paged[bound.cache_group], bound, sinks)
+            for layer, bound in of_layer.items()
         }
 
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
         """Prepare for a step, outside of any graph; there is a batch for each cache group."""
+        self._batches = batches
         self._slots = [batch.slots_T for batch in batches]
         self.start_pass()
         for bound in self._attentions:
@@ -90,20 +179,46 @@ class PagedAttention:
         done.
         """
         self._places = [None] * len(self._slots)
+        self._states.clear()
 
     def attend(
         self, layer: int, q_TNH: Tensor, k_TKH: Tensor | None, v_TKH: Tensor | None
     ) -> Tensor:
         """As AttentionStep says."""
         bound = self._layers[layer]
-        if k_TKH is not None and v_TKH is not None:
+        if k_TKH is not None:
             bound.store.write(k_TKH, v_TKH, self._places_of(bound.group))
-        return bound.attention.attend(q_TNH, bound.store.views, bound.facts)
+        return bound.attention.attend(q_TNH, bound.views, bound.facts)
 
     def paged(self, layer: int) -> tuple[LayerCache, Tensor] | None:
         """As AttentionStep says."""
         bound = self._layers[layer]
-        return bound.store.views, self._slots[bound.group]
+        return bound.views, self._slots[bound.group]
+
+    def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
+        """As AttentionStep says."""
+        bound = self._layers[layer]
+        bound.store.write(k_TKH, v_TKH, self._places_of(bound.group))
+
+    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+        """As AttentionStep says."""
+        batch = self._batches[self._layers[layer].group]
+        return spans_of(batch.query_lengths, batch.lengths)
+
+    def keys(self, layer: int, span: RowSpan) -> Tensor:
+        """As AttentionStep says."""
+        bound = self._layers[layer]
+        num_blocks = -(-span.length // self._block_size)
+        blocks_B = self._batches[bound.group].block_ids_RB[span.row, :num_blocks]
+        return bound.views.key_BSHD[blocks_B.long()].flatten(0, 1)[: span.length]
+
+    def states(self, layer: int) -> LayerStates:
+        """As AttentionStep says."""
+        group, tensors = self._kept[layer]
+        states = self._states.get(group)
+        if states is None:
+            states = self._states[group] = step_states(self._batches[group], self._block_size)
+        return LayerStates(tensors, states)
 
     @property
     def can_capture(self) -> bool:
@@ -113,7 +228,7 @@ class PagedAttention:
     @property
     def needs_host_lengths(self) -> bool:
         """True where a step cannot be prepared before the host knows how many tokens its rows hold."""
-        return any(bound.needs_host_lengths for bound in self._attentions)
+        return self._has_latent or any(bound.needs_host_lengths for bound in self._attentions)
 
     def close(self) -> None:
         """Free the backends' buffers."""
@@ -124,20 +239,22 @@ class PagedAttention:
         """Computed when the first layer writes, so that a graph which records the step records this too."""
         places = self._places[group]
         if places is None:
-            places = self._places[group] = self._caches[group].places(self._slots[group])
+            places = self._places[group] = self._paged[group].places(self._slots[group])
         return places
 
 
 def _bind(
     spec: ModelSpec,
     layer: int,
-    caches: Sequence[GroupCache],
+    cache: GroupCache,
     bound: BoundAttention,
     sinks: Mapping[int, Tensor],
 ) -> _BoundLayer:
     source = spec.layers[layer].cache_of_layer
     owner = layer if source is None else source
-    mixer = spec.layers[layer].mixer.attention
+    whole = spec.layers[layer].mixer
+    mixer = whole.attention
+    latent = whole.latent_size if isinstance(whole, LatentAttention) else None
     assert mixer is not None, "a backend is bound to layers that attend"
     facts = LayerAttention(
         scale=mixer.scale,
@@ -145,6 +262,8 @@ def _bind(
         soft_cap=mixer.soft_cap,
         sinks_N=sinks[layer] if mixer.sinks else None,
         causal=mixer.causal,
+        latent=latent,
     )
-    store = caches[bound.cache_group].layers[owner]
-    return _BoundLayer(bound.cache_group, store, bound.attention, facts)
+    store = cache.layers[owner]
+    views = store.views if latent is None else store.latent_views(latent)
+    return _BoundLayer(bound.cache_group, store, views, bound.attention, facts)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jackfield.activation import PluginRef
-from jackfield.cache import CacheGroup, CacheLayout
+from jackfield.cache import RECURRENT, CacheGroup, CacheLayout
 from jackfield.discovery.selected import load_plugin
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.kv_cache import CacheBudget
@@ -22,6 +22,7 @@ from jackfield_torch.interfaces.attention import AttentionLimits
 from jackfield_torch.interfaces.attention_backend import KIND, AttentionBackend, AttentionNeed
 from jackfield_torch.paged_cache import GroupCache, choose_layout
 from jackfield_torch.rule_facts import layers_in_words
+from jackfield_torch.states import StateCache
 
 
 class CacheBuilder:
@@ -33,7 +34,11 @@ class CacheBuilder:
         self._device = device
         self.groups = spec.cache_groups(settings.cache_dtype(config, spec))
         self._served = _served(context, device)
-        self._layouts = [self._choose_layout(group) for group in self.groups]
+        self._layouts = {
+            group.index: self._choose_layout(group)
+            for group in self.groups
+            if group.kind != RECURRENT
+        }
 
     @property
     def block_bytes(self) -> tuple[int, ...]:
@@ -55,29 +60,35 @@ class CacheBuilder:
         )
         return sum(map(mul, budget.useful, self.block_bytes))
 
-    def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache, ...]:
+    def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache | StateCache, ...]:
         """The memory of each group: `num_blocks`, and behind them a spare one, where padding is written to."""
         return tuple(
-            GroupCache(
-                group,
-                layout,
-                count + 1,
-                self._num_kv_heads(group),
-                self._device,
-                is_filled=any(one.backend.needs_finite_slots for one in self._readers(group)),
-            )
-            for group, layout, count in zip(self.groups, self._layouts, num_blocks, strict=True)
+            self._make_cache(group, count + 1)
+            for group, count in zip(self.groups, num_blocks, strict=True)
+        )
+
+    def _make_cache(self, group: CacheGroup, num_blocks: int) -> GroupCache | StateCache:
+        if group.kind == RECURRENT:
+            return StateCache(group, num_blocks, self._context.num_ranks, self._device)
+        return GroupCache(
+            group,
+            self._layouts[group.index],
+            num_blocks,
+            self._num_kv_heads(group),
+            self._device,
+            is_filled=any(one.backend.needs_finite_slots for one in self._readers(group)),
         )
 
     def make_attention(
         self,
-        caches: Sequence[GroupCache],
+        caches: Sequence[GroupCache | StateCache],
         num_blocks: Sequence[int],
         sinks: Mapping[int, Tensor],
     ) -> PagedAttention:
         """The backends of all layers behind one face."""
         bound = [self._make_backend(served, num_blocks) for served in self._served]
-        return PagedAttention(self._context.spec, caches, bound, sinks)
+        block_size = self._context.config.cache.block_size
+        return PagedAttention(self._context.spec, caches, bound, sinks, block_size)
 
     def _choose_layout(self, group: CacheGroup) -> CacheLayout:
         """One that all backends which attend over the group's cache read."""

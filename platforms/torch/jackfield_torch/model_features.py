@@ -38,6 +38,7 @@ _ATTENTION = (
     "head_weights",
     "norm_after_rope",
     "qkv_clip",
+    "out_gate",
     "alibi",
 )
 _FEED_FORWARD = (
@@ -50,6 +51,8 @@ _FEED_FORWARD = (
     "bias",
     "clip",
     "up_offset",
+    "gate_scale",
+    "out_scale",
 )
 _ROUTER = (
     "scoring=sigmoid",
@@ -65,6 +68,10 @@ _ROUTER = (
 )
 _EXPERTS = ("shared", "shared_gate")
 _LAYER = (
+    "mixer=latent_attention",
+    "mixer=mamba2",
+    "mixer=gated_delta_net",
+    "mixer=parallel_mixers",
     "feed_forward=experts",
     "mixer_post_norm",
     "feed_forward_post_norm",
@@ -83,7 +90,27 @@ _MODEL = (
     "head_bias",
     "quantization",
 )
+_LATENT_ATTENTION = ("query_latent_size", "query_norm", "bias")
+_MAMBA2 = (
+    "conv_bias",
+    "in_bias",
+    "out_bias",
+    "norm_before_gate",
+    "min_step",
+    "max_step",
+    "scales",
+)
+_PARALLEL_MIXERS = (
+    "recurrent=mamba2",
+    "attention_in_scale",
+    "attention_out_scale",
+    "recurrent_in_scale",
+    "recurrent_out_scale",
+)
 _WORDS = {
+    "latent_attention": _LATENT_ATTENTION,
+    "mamba2": _MAMBA2,
+    "parallel_mixers": _PARALLEL_MIXERS,
     "norm": _NORM,
     "rope": _ROPE,
     "rope_scaling": _ROPE_SCALING,

@@ -22,6 +22,7 @@ from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
 from jackfield_torch.sampling.bit_masks import MaskTensors, upload_masks
 from jackfield_torch.staging import Slot
+from jackfield_torch.states import StateCache
 from jackfield_torch.step_batch import BatchBuilder, StepBatch
 from jackfield_torch.step_results import OpenStep, PromptChunk, StepResults
 
@@ -47,7 +48,7 @@ class ModelRunner:
         kernels: Kernels,
         decoder: Decoder,
         attention: PagedAttention,
-        caches: tuple[GroupCache, ...],
+        caches: tuple[GroupCache | StateCache, ...],
         rows: Rows,
         inbox: Inbox,
         builder: BatchBuilder,

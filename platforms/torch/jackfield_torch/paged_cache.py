@@ -30,12 +30,23 @@ class LayerStore:
 
     def __init__(self, storage: Tensor, cache_KBSHD: Tensor) -> None:
         self._heads = storage.view(-1, storage.shape[-1])
-        self.views = LayerCache(*cache_KBSHD)
+        self._cache_KBSHD = cache_KBSHD
 
-    def write(self, k_TKH: Tensor, v_TKH: Tensor, places: Places) -> None:
-        """Put the keys and values of T tokens into their places."""
+    @property
+    def views(self) -> LayerCache:
+        """Keys and values."""
+        return LayerCache(self._cache_KBSHD[0], self._cache_KBSHD[-1])
+
+    def latent_views(self, size: int) -> LayerCache:
+        """Of a latent cache: the first `size` elements of a key are its value."""
+        key_BSHD = self._cache_KBSHD[0]
+        return LayerCache(key_BSHD, key_BSHD[..., :size])
+
+    def write(self, k_TKH: Tensor, v_TKH: Tensor | None, places: Places) -> None:
+        """Put the keys and values of T tokens into their places; None: values are part of the keys."""
         self._copy(places.keys, k_TKH)
-        self._copy(places.values, v_TKH)
+        if v_TKH is not None:
+            self._copy(places.values, v_TKH)
 
     def _copy(self, places: Tensor, x_TKH: Tensor) -> None:
         heads, x = self._heads, x_TKH.flatten(0, 1).to(self._heads.dtype)
@@ -57,7 +68,7 @@ class GroupCache:
         is_filled: bool = False,
     ) -> None:
         sizes = {
-            "K": 2,
+            "K": len(group.tensors),
             "B": num_blocks,
             "S": layout.block_size,
             "H": num_kv_heads,

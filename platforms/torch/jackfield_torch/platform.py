@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+from jackfield.cache import RECURRENT
 from jackfield.config import EngineConfig
 from jackfield.decision import Reason
 from jackfield.dtypes import parse_dtype
@@ -55,7 +56,7 @@ class TorchPlatform(Platform):
 
     def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses dtypes that the device does not compute in, and heads that ranks cannot share."""
-        return (*self._check_dtype(need), *_check_ranks(need))
+        return (*self._check_dtype(need), *_check_ranks(need), *_check_drafts(need))
 
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
@@ -128,6 +129,22 @@ def _remedy(method: str) -> str:
     return (
         f"the checkpoint is quantized with {method!r}. Install a scheme that reads it "
         f"(pip install jackfield-{method.replace('_', '-')}), or take a checkpoint with plain weights"
+    )
+
+
+def _check_drafts(need: PlatformNeed) -> tuple[Reason, ...]:
+    if not need.num_drafts or not any(
+        use.kind == RECURRENT
+        for layer in need.model.layers
+        for use in layer.mixer.caches(need.model.dtype)
+    ):
+        return ()
+    return (
+        Reason(
+            "drafts",
+            "confirms no drafts where layers are recurrent: their state cannot go back",
+            "set speculation.num_tokens to 0",
+        ),
     )
 
 

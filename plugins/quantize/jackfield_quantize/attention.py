@@ -8,9 +8,10 @@ from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Attention, ModelSpec
+from jackfield_torch.attention_step import KeysAndValuesOnly
 
 
-class RowsAttention:
+class RowsAttention(KeysAndValuesOnly):
     """An `AttentionStep` for a layer at a time: each row attends to itself, as a prompt does."""
 
     def __init__(self, spec: ModelSpec, row_length: int) -> None:

@@ -25,7 +25,7 @@ from jackfield.model_spec import (
     Router,
 )
 
-_MODULES = {
+SHARED_MODULES = {
     **expert_modules(shared="shared_expert"),
     "layers.{i}.feed_forward.shared_gate": ModuleSource("model.layers.{i}.mlp.shared_expert_gate"),
 }
@@ -44,10 +44,10 @@ def qwen2_moe(config: ConfigReader) -> ModelSpec:
     windows = read_windows(
         config, shape.num_layers, window, lambda layer: layer % 2 == 0 and layer < last
     )
-    shared = _forward(config, config.get("shared_expert_intermediate_size", int, 5632))
+    shared = read_forward(config, config.get("shared_expert_intermediate_size", int, 5632))
     experts = Experts(
-        router=_router(config, num_experts=60, top_k=4),
-        expert=_forward(config, config.get("moe_intermediate_size", int, 1408)),
+        router=read_router(config, num_experts=60, top_k=4),
+        expert=read_forward(config, config.get("moe_intermediate_size", int, 1408)),
         shared=shared,
         shared_gate=True,
     )
@@ -70,8 +70,8 @@ def qwen3_moe(config: ConfigReader) -> ModelSpec:
         out_bias=bias,
     )
     experts = Experts(
-        router=_router(config, num_experts=128, top_k=8),
-        expert=_forward(config, config.get("moe_intermediate_size", int, 768)),
+        router=read_router(config, num_experts=128, top_k=8),
+        expert=read_forward(config, config.get("moe_intermediate_size", int, 768)),
     )
     return _build(config, (mixer,) * shape.num_layers, experts)
 
@@ -80,11 +80,11 @@ def _norm(config: ConfigReader) -> Norm:
     return Norm(epsilon=config.get("rms_norm_eps", float, 1e-6))
 
 
-def _forward(config: ConfigReader, size: int) -> FeedForward:
+def read_forward(config: ConfigReader, size: int) -> FeedForward:
     return FeedForward(size=size, activation=read_activation(config))
 
 
-def _router(config: ConfigReader, *, num_experts: int, top_k: int) -> Router:
+def read_router(config: ConfigReader, *, num_experts: int, top_k: int) -> Router:
     count = config.get("num_experts", int, num_experts)
     return Router(
         num_experts=config.get("num_local_experts", int, count),  # as Transformers 5 write it
@@ -108,4 +108,4 @@ def _build(config: ConfigReader, mixers: tuple[Attention, ...], experts: Experts
         )
         for index, mixer in enumerate(mixers)
     )
-    return make_spec(config, layers=layers, final_norm=norm, modules=_MODULES)
+    return make_spec(config, layers=layers, final_norm=norm, modules=SHARED_MODULES)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from jackfield.model_spec import Attention, ModelSpec
+from jackfield.cache import RECURRENT
+from jackfield.dtypes import FLOAT32
+from jackfield.model_spec import Attention, LatentAttention, ModelSpec
+from jackfield_torch.attention_step import RowSpan
+from jackfield_torch.states import LayerStates, StatePart, StepStates
+
+_ONE_ROW = StepStates(
+    (StatePart(slice(0, 1), slice(None), 1),),
+    torch.zeros(1, dtype=torch.int64),
+    torch.zeros(1, dtype=torch.int64),
+    torch.zeros(1, dtype=torch.bool),
+)
 
 
 class DenseAttention:
@@ -19,6 +30,7 @@ class DenseAttention:
         self._sinks = sinks or {}
         self._keys: dict[int, Tensor] = {}
         self._values: dict[int, Tensor] = {}
+        self._states: dict[int, tuple[Tensor, ...]] = {}
 
     def attend(
         self, layer: int, q_TNH: Tensor, k_TKH: Tensor | None, v_TKH: Tensor | None
@@ -26,9 +38,8 @@ class DenseAttention:
         """See AttentionStep."""
         owner = self._layers[layer].cache_of_layer
         source = layer if owner is None else owner
-        if k_TKH is not None and v_TKH is not None:
-            self._append(self._keys, source, k_TKH)
-            self._append(self._values, source, v_TKH)
+        if k_TKH is not None:
+            self.write(source, k_TKH, v_TKH)
         mixer = self._layers[layer].mixer.attention
         assert mixer is not None, "only layers that attend ask for attention"
         sinks_N = self._sinks[layer] if mixer.sinks else None
@@ -36,6 +47,29 @@ class DenseAttention:
 
     def paged(self, layer: int) -> None:
         """See AttentionStep: keys and values come by `attend`."""
+
+    def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
+        """See AttentionStep. The value of a latent cache is part of the key."""
+        mixer = self._layers[layer].mixer
+        if v_TKH is None and isinstance(mixer, LatentAttention):
+            v_TKH = k_TKH[..., : mixer.latent_size]
+        assert v_TKH is not None, "keys come with values"
+        self._append(self._keys, layer, k_TKH)
+        self._append(self._values, layer, v_TKH)
+
+    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+        """See AttentionStep: always in the space of latent vectors."""
+
+    def keys(self, layer: int, span: RowSpan) -> Tensor:
+        """See AttentionStep."""
+        return self._keys[layer]
+
+    def states(self, layer: int) -> LayerStates:
+        """See AttentionStep."""
+        if layer not in self._states:
+            (use,) = (u for u in self._layers[layer].mixer.caches(FLOAT32) if u.kind == RECURRENT)
+            self._states[layer] = tuple(torch.zeros(1, *tensor.shape) for tensor in use.tensors)
+        return LayerStates(self._states[layer], _ONE_ROW)
 
     @staticmethod
     def _append(store: dict[int, Tensor], layer: int, new_TKH: Tensor) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from jackfield_testing_torch.conformance.model import ModelKit
 
+LINEAR = "linear_attention"
 pytestmark = pytest.mark.cpu_model
 
 WINDOWS = {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 1}
@@ -54,3 +55,15 @@ class TestQwen3Moe(ModelKit):
     configs: ClassVar = {
         "renormalised": {**EXPERTS, "norm_topk_prob": True, "decoder_sparse_step": 2}
     }
+
+
+class TestQwen3Next(ModelKit):
+    name = "Qwen3NextForCausalLM"
+    configs: ClassVar = {
+        "tiny": {
+            "num_hidden_layers": 4, "layer_types": [LINEAR, LINEAR, "full_attention", LINEAR], "head_dim": 32,
+            "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 12,
+            "linear_value_head_dim": 20, "linear_conv_kernel_dim": 4, "num_experts": 8, "num_experts_per_tok": 3,
+            "moe_intermediate_size": 40, "shared_expert_intermediate_size": 48, "mlp_only_layers": [0],
+        }
+    }  # fmt: skip

@@ -34,6 +34,8 @@ class LayerAttention:
     soft_cap: float | None = None  # c * tanh(scores / c); None: none
     sinks_N: Tensor | None = None  # float32; of each head one more score, of a key without a value
     causal: bool = True  # False: a token sees later ones of its row too
+    # the value of a token is the first so many elements of its one key, of which `LayerCache.value_BSHD` is a view
+    latent: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class GroupAttention(ABC):
 
     @abstractmethod
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """Attention of this step's queries over the paged cache; returns o_TNH in q's dtype.
+        """Attention of this step's queries over the paged cache; returns o_TNH in q's dtype, with the size of values.
 
         T tokens of all rows, N query heads, H head size. Query head n reads kv head n // (N // kv heads). The query
         of position p sees keys p - window + 1 to p. Raises nothing for a batch within `AttentionLimits`: what cannot

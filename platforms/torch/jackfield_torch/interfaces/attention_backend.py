@@ -32,6 +32,9 @@ class AttentionNeed:
     soft_cap: bool = False  # scores are capped
     sinks: bool = False  # each head has one more score, of a key without a value
     non_causal: bool = False  # tokens see later ones of their row
+    latent: int | None = (
+        None  # the first so many elements of a key are its value: of a latent cache
+    )
 
 
 class AttentionBackend(Card):

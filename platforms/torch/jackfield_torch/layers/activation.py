@@ -53,3 +53,14 @@ class ClippedGate:
         gate_TF, up_TF = x_T2F.chunk(2, -1)
         up_TF = up_TF.clamp(-self._clip, self._clip).add_(self._up_offset)
         return self._activation(gate_TF.clamp(max=self._clip)).mul_(up_TF)
+
+
+class ScaledGate:
+    """Multiplies gate, which stands before up in the last axis, in place."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def __call__(self, x_T2F: Tensor) -> Tensor:
+        x_T2F[..., : x_T2F.shape[-1] // 2] *= self._factor
+        return x_T2F

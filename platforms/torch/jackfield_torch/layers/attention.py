@@ -83,6 +83,7 @@ class AttentionMixer:
         out: Linear,
         alibi: Alibi | None = None,
         fused: FusedHeads | None = None,  # what the device does instead, over a paged cache
+        has_gate: bool = False,  # behind v stands a gate of each head
     ) -> None:
         self._layer = layer
         self._num_heads = num_heads
@@ -91,6 +92,8 @@ class AttentionMixer:
         self._head_size = head_size
         self._qkv, self._out = qkv, out
         self._turn, self._alibi = turn, alibi
+        self._num_qkv = num_heads + 2 * num_kv_heads
+        self._has_gate = has_gate
 
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
@@ -100,12 +103,14 @@ class AttentionMixer:
             return self._out(step.attention.attend(self._layer, q_TNH, None, None).flatten(1))
         qk = self._turn(qkv[:, : self._num_rotated], step)
         q_TNH, k_TKH = qk[:, : self._num_heads], qk[:, self._num_heads :]
-        v_TKH = qkv[:, self._num_rotated :]
+        v_TKH = qkv[:, self._num_rotated : self._num_qkv]
         if self._alibi is not None:
             q_TNH, k_TKH, v_TKH = self._alibi(q_TNH, k_TKH, v_TKH, step.positions_T)
         o_TNH = step.attention.attend(self._layer, q_TNH, k_TKH, v_TKH)
         if self._alibi is not None:
             o_TNH = o_TNH[..., : self._head_size]
+        if self._has_gate:
+            o_TNH = o_TNH * qkv[:, self._num_qkv :].sigmoid()
         return self._out(o_TNH.flatten(1))
 
 

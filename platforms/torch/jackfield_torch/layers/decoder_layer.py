@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
-from jackfield.model_spec import Attention, Layer, ModelSpec, Rope
+from jackfield.model_spec import (
+    Attention,
+    LatentAttention,
+    Layer,
+    Mamba2,
+    ModelSpec,
+    ParallelMixers,
+    Rope,
+)
 from jackfield.model_spec import Norm as NormSpec
 from jackfield_torch.interfaces.kernels import HeadFacts, Kernels
 from jackfield_torch.interfaces.quantization import LinearPart
@@ -26,6 +34,13 @@ from jackfield_torch.layers.attention import (
 from jackfield_torch.layers.compose import Clip, Multiply, TensorFunction, chain, identity
 from jackfield_torch.layers.feed_forward import FeedForwardBranch, FeedForwardBuilder
 from jackfield_torch.layers.linear_builder import LinearBuilder, SchemeOf
+from jackfield_torch.layers.mixers import (
+    AddedMixers,
+    MixerParts,
+    build_delta_net,
+    build_latent,
+    build_mamba2,
+)
 from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import WeightShard
@@ -44,7 +59,7 @@ class DecoderLayer:
     mixer: Mixer
     after_mixer: TensorFunction  # sum over ranks, post norm, scale
     feed_forward_norm: Norm
-    feed_forward: FeedForwardBranch
+    feed_forward: FeedForwardBranch | None  # None: the mixer is all of the layer
     after_feed_forward: TensorFunction
     parallel: bool = False  # both branches read x
     shares_norm: bool = False  # parallel: the feed-forward reads what the mixer reads
@@ -57,10 +72,13 @@ class DecoderLayer:
         if self.parallel:
             return self._both(x_TE, branch_TE, step)
         mixed_TE = self.after_mixer(self.mixer(self.mixer_norm.after(x_TE, branch_TE), step))
+        if self.feed_forward is None:
+            return mixed_TE
         normed_TE = self.feed_forward_norm.after(x_TE, mixed_TE)
         return self.after_feed_forward(self.feed_forward(normed_TE, step))
 
     def _both(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor:
+        assert self.feed_forward is not None, "two branches are parallel"
         normed_TE = self.mixer_norm.after(x_TE, branch_TE)
         other_TE = normed_TE if self.shares_norm else self.feed_forward_norm(x_TE)
         mixed_TE = self.after_mixer(self.mixer(normed_TE, step))
@@ -91,6 +109,7 @@ class LayerBuilder:
         self._num_ranks = group.num_ranks
         self._rope_indices = rope_indices
         self._linears = LinearBuilder(spec, shard, schemes)
+        self._parts = MixerParts(self._linears, norms, group.num_ranks)
         self._feed_forwards = FeedForwardBuilder(
             self._linears, group, kernels, whole_experts=whole_experts
         )
@@ -103,7 +122,9 @@ class LayerBuilder:
             mixer=self._mixer(index, layer),
             after_mixer=self._after(layer, layer.mixer_post_norm, f"{module}.mixer_post_norm"),
             feed_forward_norm=self._norm(layer.feed_forward_norm, f"{module}.feed_forward_norm"),
-            feed_forward=self._feed_forwards.build(layer.feed_forward, f"{module}.feed_forward"),
+            feed_forward=None
+            if layer.feed_forward is None
+            else self._feed_forwards.build(layer.feed_forward, f"{module}.feed_forward"),
             after_feed_forward=self._after(
                 layer, layer.feed_forward_post_norm, f"{module}.feed_forward_post_norm"
             ),
@@ -123,14 +144,30 @@ class LayerBuilder:
         )
 
     def _mixer(self, index: int, layer: Layer) -> Mixer:
-        attention = layer.mixer
-        if not isinstance(attention, Attention):
+        mixer, module = layer.mixer, f"layers.{index}.mixer"
+        if why := mixer.refuse_ranks(self._num_ranks):
             raise UnsupportedModelError(
-                f"layer {index} has a {attention.FEATURE}, which the torch runtime lacks"
+                f"{why} of layer {index}; set executor.tensor_parallel to a number that divides both"
             )
+        if isinstance(mixer, Attention):
+            return self._attention(index, mixer, module, layer.cache_of_layer is not None)
+        if isinstance(mixer, ParallelMixers):
+            attention = self._attention(index, mixer.attention, f"{module}.attention", False)
+            recurrent = build_mamba2(index, mixer.recurrent, f"{module}.recurrent", self._parts)
+            return AddedMixers(
+                attention, (mixer.attention_in_scale, mixer.attention_out_scale),
+                recurrent, (mixer.recurrent_in_scale, mixer.recurrent_out_scale),
+            )  # fmt: skip
+        if isinstance(mixer, LatentAttention):
+            return build_latent(index, mixer, module, self._parts, self._rope_indices[mixer.rope])
+        if isinstance(mixer, Mamba2):
+            return build_mamba2(index, mixer, module, self._parts)
+        return build_delta_net(index, mixer, module, self._parts)
+
+    def _attention(
+        self, index: int, attention: Attention, module: str, shares_cache: bool
+    ) -> Mixer:
         self._check(index, attention)
-        module = f"layers.{index}.mixer"
-        shares_cache = layer.cache_of_layer is not None
         num_heads = heads_of_rank(attention.num_heads, self._num_ranks)
         num_kv_heads = 0 if shares_cache else heads_of_rank(attention.num_kv_heads, self._num_ranks)
         parts = self._input_parts(attention, module)
@@ -161,6 +198,7 @@ class LayerBuilder:
             out=out,
             alibi=self._alibi(attention),
             fused=self._fused_heads(attention, head_norms, num_heads, num_kv_heads),
+            has_gate=attention.out_gate,
         )
 
     def _fused_heads(
@@ -168,7 +206,8 @@ class LayerBuilder:
     ) -> FusedHeads | None:
         norms = head_norms if isinstance(head_norms, HeadNorms) else None
         is_plain = norms is not None or head_norms is identity
-        if attention.rope is None or not is_plain or attention.norm_after_rope or attention.alibi:
+        is_plain = is_plain and not (attention.norm_after_rope or attention.alibi)
+        if attention.rope is None or not is_plain or attention.out_gate:
             return None
         kernel = self._kernels.head_kernel(
             HeadFacts(
@@ -199,7 +238,9 @@ class LayerBuilder:
                 ("q", attention.num_heads, 1),
                 ("k", kv_heads, copies),
                 ("v", kv_heads, copies),
+                ("gate", attention.num_heads if attention.out_gate else 0, 1),
             )
+            if heads
         ]
 
     def _alibi(self, attention: Attention) -> Alibi | None:
@@ -215,12 +256,7 @@ class LayerBuilder:
         return RotateBy(rotate, self._rope_indices[attention.rope])
 
     def _check(self, index: int, attention: Attention) -> None:
-        ranks = self._num_ranks
-        if why := attention.refuse_ranks(ranks):
-            raise UnsupportedModelError(
-                f"{why} of layer {index}; set executor.tensor_parallel to a number that divides both"
-            )
-        if ranks > 1 and (attention.joint_norms or attention.head_weights):
+        if self._num_ranks > 1 and (attention.joint_norms or attention.head_weights):
             raise UnsupportedModelError(
                 f"the norms over heads of layer {index} cannot be shared out; set executor.tensor_parallel to 1"
             )

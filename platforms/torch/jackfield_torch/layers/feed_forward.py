@@ -10,9 +10,9 @@ from torch import Tensor
 from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Experts, FeedForward
 from jackfield_torch.interfaces.kernels import Kernels
-from jackfield_torch.layers.activation import ClippedGate, activation_function
+from jackfield_torch.layers.activation import ClippedGate, ScaledGate, activation_function
 from jackfield_torch.layers.attention import StepInputs
-from jackfield_torch.layers.compose import TensorFunction, chain
+from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
 from jackfield_torch.layers.experts import ExpertBranch, SeparateExperts, SharedExpert
 from jackfield_torch.layers.linear_builder import LinearBuilder
 from jackfield_torch.layers.routing import Routing
@@ -52,8 +52,10 @@ class FeedForwardBuilder:
     def _dense(self, forward: FeedForward, module: str) -> TensorFunction:
         return chain(
             self._linears.build(self._linears.in_parts(forward, module)),
+            identity if forward.gate_scale == 1.0 else ScaledGate(forward.gate_scale),
             self._between(forward),
             self._linears.row(f"{module}.down", forward.size, forward.bias),
+            identity if forward.out_scale == 1.0 else Multiply(forward.out_scale),
         )
 
     def _between(self, forward: FeedForward) -> TensorFunction:

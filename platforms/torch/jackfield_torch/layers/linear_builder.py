@@ -41,6 +41,19 @@ class LinearBuilder:
         """One linear of the parts, which share an input."""
         return build_linear_of(parts, self.schemes, self.shard)
 
+    def part(
+        self, name: str, in_size: int, out_size: int, bias: bool = False, split: str = "column"
+    ) -> LinearPart:
+        """Any part."""
+        return LinearPart(
+            name=name,
+            in_size=in_size,
+            out_size=out_size,
+            bias=bias,
+            split=split,
+            settings=stored_settings(self._spec, name),
+        )
+
     def row(self, name: str, in_size: int, bias: bool) -> Linear:
         """A row-parallel linear that ends a branch."""
         return self.build([self.out_part(name, in_size, bias)])

@@ -1,0 +1,54 @@
+"""Requests of a hybrid that crowd each other out, are cut, forked and hit again say what each says alone."""
+
+import pytest
+
+from jackfield.sampling import SamplingParams
+from jackfield_testing_torch.conformance.known_model import transformers_model, write_known_model
+from jackfield_testing_torch.conformance.model_runs import open_engine
+
+pytestmark = pytest.mark.cpu_model
+
+CONFIG = {
+    "num_hidden_layers": 2, "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 2, "mamba_d_state": 12,
+    "mamba_d_ssm": 128, "pad_token_id": 0,
+}  # fmt: skip
+SYSTEM = [7 * i % 90 for i in range(20)]
+PROMPTS = [[*SYSTEM, *range(start, start + 7)] for start in (1, 20, 40, 60)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("falcon_h1")
+    write_known_model(transformers_model("FalconH1ForCausalLM", CONFIG), path)
+    return path
+
+
+def answers(folder, params, **settings):
+    with open_engine(folder, (), {"cache.block_size": 4, **settings}) as llm:
+        found = [[o.token_ids for o in r.outputs] for r in llm.generate(PROMPTS, params)]
+        again = [[o.token_ids for o in r.outputs] for r in llm.generate(PROMPTS, params)]
+        return found, again, llm.stats
+
+
+def test_neither_preemption_nor_kept_states_change_an_answer(folder):
+    params = SamplingParams(max_tokens=18, temperature=0.0, ignore_eos=True)
+    alone, _, _ = answers(folder, params, **{"scheduler.max_rows": 1, "cache.num_blocks": 400})
+
+    found, again, stats = answers(
+        folder, params, **{"cache.num_blocks": 26, "cache.prefix_caching": True, "scheduler.max_step_tokens": 9}
+    )  # fmt: skip
+
+    assert found == again == alone
+    assert stats.scheduler.num_preemptions > 0
+    assert stats.scheduler.num_cached_tokens > 0
+
+
+def test_samples_of_one_prompt_are_those_of_separate_states(folder):
+    params = SamplingParams(max_tokens=9, temperature=1.0, seed=5, n=3, ignore_eos=True)
+    plain, _, _ = answers(folder, params, **{"cache.num_blocks": 800})
+
+    forked, again, _ = answers(
+        folder, params, **{"cache.num_blocks": 800, "cache.prefix_caching": True}
+    )
+
+    assert forked == again == plain
