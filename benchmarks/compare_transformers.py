@@ -11,18 +11,16 @@ Median of `--repeats`, the two alternating.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
+from sides import side
 from transformers import AutoModelForCausalLM, GgufConfig
 
 from jackfield import LLM
@@ -138,49 +136,6 @@ def serve_transformers(
             pipe.send(peer.latency(latency_jobs(vocab, seed=seed)))
         else:
             pipe.send(peer.throughput(throughput_jobs(vocab, seed=seed)))
-
-
-def _guarded(serve: Callable[..., None], pipe: Connection, *rest: Any) -> None:
-    try:
-        serve(pipe, *rest)
-    except BaseException:
-        pipe.send(RuntimeError(traceback.format_exc()))
-        raise
-
-
-class Side:
-    """One of the two, in its process."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self.ready = self._answer()
-
-    def measure(self, work: str, seed: int) -> float:
-        """Tokens a second."""
-        self._pipe.send((work, seed))
-        return float(self._answer())
-
-    def _answer(self) -> Any:
-        answer = self._pipe.recv()
-        if isinstance(answer, RuntimeError):
-            raise answer
-        return answer
-
-
-@contextmanager
-def side(serve: Callable[..., None], *rest: Any) -> Iterator[Side]:
-    """Runs `serve` in a process until the end of the block."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_guarded, args=(serve, theirs, *rest))
-    process.start()
-    theirs.close()
-    try:
-        yield Side(ours)
-        ours.send(None)
-        process.join()
-    finally:
-        process.kill()
 
 
 def parse() -> argparse.Namespace:

@@ -1,0 +1,94 @@
+"""One rank of tiny quantized models, as a program: scheme_rank.py RANK NUM_RANKS RENDEZVOUS OUTPUT writes all logits."""
+
+import dataclasses
+import sys
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import torch
+
+from jackfield.checkpoint.quantization import read_quantization
+from jackfield.checkpoint.safetensors import SafetensorsFormat
+from jackfield.interfaces.model import ConfigReader
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield_llama.model import llama
+from jackfield_testing_torch.dense_attention import DenseAttention
+from jackfield_torch.decoder import assemble_decoder
+from jackfield_torch.interfaces.quantization import QuantizationNeed
+from jackfield_torch.loader import CheckpointWeights
+from jackfield_torch.tensor_parallel import RankGroup, join_ranks
+from jackfield_torch.unquantized import UnquantizedScheme
+
+CHECKPOINTS = Path(__file__).parents[3] / "shared" / "checkpoints"
+_PLAIN = "source/tiny"
+# a checkpoint each of those whose cuts differ, and the schemes that round plain weights: NAME@SCHEME
+CASES = (
+    "gptqmodel/tiny-gptq-4bit-g128-sym-desc_act",
+    "gptqmodel/tiny-gptq-3bit-g128-sym-planar",
+    "gptqmodel/tiny-gptq-4bit-g-1-sym",
+    "autoawq/tiny-awq-4bit-g128-gemm",
+    "auto-round/tiny-rtn-w4g32-asym",
+    "llmcompressor/tiny-gptq-w4a16-g128-asym",
+    "llmcompressor/tiny-w8a8-int8-dynamic",
+    "llmcompressor/tiny-fp8-block",
+    "llmcompressor/tiny-nvfp4a16",
+    "llmcompressor/tiny-mxfp4",
+    "gptqmodel/tiny-fp8-tensor",
+    "bitsandbytes/tiny-nf4",
+    "bitsandbytes/tiny-int8",
+    "torchao/tiny-int4",
+    f"{_PLAIN}@int4",
+    f"{_PLAIN}@int8",
+    f"{_PLAIN}@fp8",
+)
+TOKENS = torch.arange(3, 40)
+
+
+@cache
+def cards():
+    return {point.name: point.load()() for point in entry_points(group="jackfield_torch.quantization.v1")}  # fmt: skip
+
+
+def scheme_of(part, spec, named):
+    settings = spec.quantization and spec.quantization.linears.get(part.name)
+    if named and part.name != "head":
+        return cards()[named]
+    if settings is None:
+        return UnquantizedScheme()
+    method = spec.quantization.method
+    need = QuantizationNeed(device="cpu", dtype="float32", method=method, settings=settings)
+    return next(
+        card
+        for card in cards().values()
+        if f"quantization.method={method}" in card.features and not card.check(need, {})
+    )
+
+
+@torch.inference_mode()
+def run(case: str, group: RankGroup) -> torch.Tensor:
+    """The logits of one model in float32, on every rank."""
+    name, _, scheme = case.partition("@")
+    with SafetensorsFormat().open(ModelFiles(reference=name, path=CHECKPOINTS / name)) as opened:
+        plain = llama(ConfigReader(opened.config))
+        quantization = read_quantization(opened.config, plain, opened.tensors)
+        spec = dataclasses.replace(plain, quantization=quantization)
+        decoder = assemble_decoder(
+            spec,
+            CheckpointWeights(opened, spec),
+            torch.device("cpu"),
+            torch.float32,
+            lambda part: scheme_of(part, spec, scheme),
+            group,
+            spec.max_length,
+        )
+        hidden = decoder.forward(TOKENS, torch.arange(len(TOKENS)), DenseAttention(spec))
+        return decoder.logits(hidden)
+
+
+if __name__ == "__main__":
+    rank, num_ranks, rendezvous, output = sys.argv[1:]
+    torch.set_num_threads(1)
+    group = join_ranks(int(rank), int(num_ranks), rendezvous, "gloo", timeout_s=60)
+    torch.save({case: run(case, group) for case in CASES}, output)
+    group.close()
