@@ -2,8 +2,9 @@
 
     python benchmarks/quantized_speed.py smollm2 int4 int8 fp8 PATH/TO/checkpoint --output benchmarks/results/FILE.json
 
-A word is a scheme that rounds the plain model while it loads, a path is a checkpoint of the same model. All hold the
-same number of threads, each in a process of its own. Medians of `--repeats`, in turn; ratios are those of a round.
+A word is a scheme for all linears of the plain model, or for those of layers alone (`int4:layers`); a path is a
+checkpoint of the same model. All have the same number of threads, each in a process of its own. Medians of
+`--repeats`, in turn; ratios are those of a round.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from jackfield.cli.benchmarks.serving import measure_latency
 from jackfield.cli.settings import load_from_words
 
 PLAIN = "bfloat16"
+LAYERS = ":layers"  # behind a scheme: the head stays plain, as checkpoints mostly have it
 WORKS = {  # rows, tokens of a prompt, tokens that follow, what counts
     "decode_bs1": (1, 32, 64, "decode_tokens_per_s"),
     "decode_bs32": (32, 32, 48, "decode_tokens_per_s"),
-    "first_token_of_512": (1, 512, 1, "first_token_ms"),
+    "first_token_of_512": (1, 512, 2, "first_token_ms"),
 }
 
 
@@ -37,7 +39,9 @@ def settings_of(name: str, model: str) -> list[str]:
         return [model]
     if Path(name).is_dir():
         return [name]
-    # the head stays plain, as in checkpoints
+    if not name.endswith(LAYERS):
+        return [model, "--set", f"select.quantization={name}"]
+    name = name.removesuffix(LAYERS)
     return [
         model,
         "--set",

@@ -35,6 +35,10 @@ class Checkpoint(ABC):
     def tensors(self) -> Mapping[str, TensorInfo]:
         ...
 
+    @property
+    def packed(self) -> Mapping[str, TensorInfo]:
+        ...
+
     @abstractmethod
     def read(self, name: str) -> memoryview:
         ...

@@ -47,6 +47,11 @@ class Checkpoint(ABC):
     def tensors(self) -> Mapping[str, TensorInfo]:
         """All tensors by name; reading this reads headers only."""
 
+    @property
+    def packed(self) -> Mapping[str, TensorInfo]:
+        """Tensors that `read` gives as they are packed, too: uint8 [rows, bytes], named NAME.FORMAT ("x.weight.Q4_K")."""
+        return {}
+
     @abstractmethod
     def read(self, name: str) -> memoryview:
         """The bytes of one tensor, elements in C order; format "B"; may be a read-only view of a map.

@@ -149,13 +149,15 @@ class CheckpointWeights(ModelWeights):
         if info is None:
             raise self._missing(module, source.name(parameter), shape)
         self._used.add(info.name)
+        if info.name in self._checkpoint.packed:
+            self._used.add(info.name.rpartition(".")[0])  # which holds the same
         return info
 
     def _find(self, source: ModuleSource, parameter: str) -> TensorInfo | None:
         """The tensor by its full name, or without its first word: checkpoints of a bare base model lack that."""
         name = source.name(parameter)
-        tensors = self._checkpoint.tensors
-        return tensors.get(name) or tensors.get(name.partition(".")[2])
+        tensors, packed = self._checkpoint.tensors, self._checkpoint.packed
+        return tensors.get(name) or tensors.get(name.partition(".")[2]) or packed.get(name)
 
     def _copy(self, info: TensorInfo) -> Tensor:
         """The tensor in memory of its own, copied where the checkpoint's is a read-only map that is soon closed."""
@@ -236,6 +238,7 @@ class WeightShard:
         self.rank, self.num_ranks = rank, num_ranks
         self.device, self.dtype = device, dtype
         self._tables: dict[str, Tensor] = {}
+        self._stored_as: dict[str, str] = {}  # the module that holds what a linear shares
 
     def read(self, part: LinearPart, parameter: str) -> Tensor:
         """See LinearShard. A table that is also the head comes in its final form, so that it can be shared."""
@@ -245,13 +248,13 @@ class WeightShard:
         return self._weights.read(part.name, parameter, shapes.get(parameter))
 
     def read_stored(self, part: LinearPart, parameter: str) -> Tensor:
-        return self._weights.read_stored(part.name, parameter)
+        return self._weights.read_stored(self._module(part), parameter)
 
     def transforms(self, part: LinearPart) -> tuple[Transform, ...]:
-        return self._weights.transforms(part.name)
+        return self._weights.transforms(self._module(part))
 
     def has(self, part: LinearPart, parameter: str) -> bool:
-        return self._weights.has(part.name, parameter)
+        return self._weights.has(self._module(part), parameter)
 
     def cut(self, whole: Tensor, axis: int, copies: int = 1) -> Tensor:
         shares = self.num_ranks // copies
@@ -271,6 +274,7 @@ class WeightShard:
         table = table.to(self.device, self.dtype).contiguous()
         if shared_as is not None:
             self._tables[shared_as] = table
+            self._stored_as[shared_as] = module
         return table
 
     def whole(self, module: str, parameter: str, shape: tuple[int, ...]) -> Tensor:
@@ -280,6 +284,9 @@ class WeightShard:
     def leave(self, modules: Iterable[str]) -> None:
         """Another rank reads these modules."""
         self._weights.leave(modules)
+
+    def _module(self, part: LinearPart) -> str:
+        return self._stored_as.get(part.name, part.name)
 
     def sinks(self, module: str, num_heads: int) -> Tensor:
         """The learned score of each head of this rank, in float32."""

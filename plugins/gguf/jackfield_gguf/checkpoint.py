@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jackfield.dtypes import FLOAT32, DType
+from jackfield.dtypes import FLOAT32, UINT8, DType
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
 from jackfield_gguf.blocks import dequantize
@@ -35,6 +35,7 @@ class GgufCheckpoint(Checkpoint):
             self._config = read_config(metadata)
             self._stored: dict[str, tuple[GgufTensor, CanonicalName]] = {}
             self._tensors: dict[str, TensorInfo] = {}
+            self._packed: dict[str, TensorInfo] = {}
             for tensor in self._file.tensors.values():
                 self._add(tensor, canonical_name(tensor.name, metadata))
         except BaseException:
@@ -60,10 +61,17 @@ class GgufCheckpoint(Checkpoint):
         """All tensors by canonical name."""
         return self._tensors
 
+    @property
+    def packed(self) -> Mapping[str, TensorInfo]:
+        """The blocks of matrices whose rows are whole outputs."""
+        return self._packed
+
     def read(self, name: str) -> memoryview:
         """The elements of one tensor, dequantised and with what the format bakes in undone."""
         import numpy as np
 
+        if name in self._packed:
+            return self._blocks(*self._stored[name.rpartition(".")[0]])
         stored, canonical = self._stored[name]
         view = self._file.data(stored)
         if stored.format.is_plain and canonical.undo is Undo.NOTHING:
@@ -84,6 +92,15 @@ class GgufCheckpoint(Checkpoint):
         """Release the map."""
         self._file.close()
 
+    def _blocks(self, stored: GgufTensor, canonical: CanonicalName) -> memoryview:
+        import numpy as np
+
+        view = self._file.data(stored)
+        if canonical.undo is Undo.NOTHING:
+            return view
+        data: Any = np.frombuffer(view, dtype=np.uint8)
+        return memoryview(_unpair(data, stored, canonical.num_heads)).cast("B")
+
     def _add(self, stored: GgufTensor, canonical: CanonicalName | None) -> None:
         if canonical is None:
             return
@@ -95,6 +112,12 @@ class GgufCheckpoint(Checkpoint):
             stored.shape[::-1] if is_transposed else stored.shape,
             str(self._file.path),
         )
+        is_in_rows = canonical.undo in (Undo.NOTHING, Undo.UNPAIR) and len(stored.shape) == 2
+        if is_in_rows and not stored.format.is_plain:
+            name = f"{canonical.name}.{stored.format.name}"
+            row_bytes = (stored.stop - stored.start) // stored.shape[0]
+            shape = (stored.shape[0], row_bytes)
+            self._packed[name] = TensorInfo(name, UINT8, shape, str(self._file.path))
 
 
 def _dtype(stored: GgufTensor, canonical: CanonicalName) -> DType:

@@ -260,3 +260,17 @@ def test_the_real_model_is_dequantized_as_transformers_does(smollm2):
         for name, tensor in reference.state_dict().items():
             if name != "lm_head.weight":  # tied
                 assert torch.equal(to_torch(checkpoint, name), tensor), name
+
+
+def test_matrices_are_given_in_their_blocks_with_rows_in_the_order_of_the_original(tmp_path):
+    model = tiny.make_model("llama")
+    kind = gguf.GGMLQuantizationType.Q8_0
+    path = tiny.write_gguf(tmp_path / "model.gguf", "llama", model, packed=kind)
+
+    with FORMAT.open(files_of(path)) as checkpoint:
+        assert checkpoint.packed
+        for name, info in checkpoint.packed.items():
+            plain = to_torch(checkpoint, name.removesuffix(".Q8_0"))
+            rows = np.frombuffer(checkpoint.read(name), np.uint8).reshape(info.shape)
+            found = gguf.quants.dequantize(rows, kind)
+            np.testing.assert_array_equal(found, plain.numpy())

@@ -61,8 +61,8 @@ def make_model(architecture):
     return model
 
 
-def write_gguf(path, architecture, model, dtype=torch.float32):
-    """What convert_hf_to_gguf does to a checkpoint of this architecture."""
+def write_gguf(path, architecture, model, dtype=torch.float32, packed=None):
+    """What convert_hf_to_gguf does to a checkpoint of this architecture; matrices in blocks of the type `packed`."""
     writer = gguf.GGUFWriter(path, architecture)
     if architecture == "gpt2":
         add_gpt2_metadata(writer, model.config)
@@ -80,6 +80,8 @@ def write_gguf(path, architecture, model, dtype=torch.float32):
         is_bfloat16 = dtype == torch.bfloat16
         array = (stored.view(torch.uint8) if is_bfloat16 else stored).numpy()
         kind = gguf.GGMLQuantizationType.BF16 if is_bfloat16 else None
+        if packed is not None and stored.ndim == 2:
+            array, kind = gguf.quants.quantize(array, packed), packed
         writer.add_tensor(names.get_name(name, (".weight", ".bias")), array, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
