@@ -96,10 +96,15 @@ class CheckpointWeights(ModelWeights):
         return tensor
 
     def read_stored(self, module: str, parameter: str) -> Tensor:
-        return self._copy(self._take(module, parameter, None))
+        info = self._take(module, parameter, None)
+        for entry in self._source(module).transforms:
+            if isinstance(entry, Entry):  # no packing spans entries: each is a module's own
+                return self._copy_entry(info, entry)
+        return self._copy(info)
 
     def transforms(self, module: str) -> tuple[Transform, ...]:
-        return self._source(module).transforms
+        found = self._source(module).transforms
+        return tuple(transform for transform in found if not isinstance(transform, Entry))
 
     def leave(self, modules: Iterable[str]) -> None:
         prefixes = [self._source(module).prefix for module in modules]
@@ -285,13 +290,13 @@ class WeightShard:
         """Another rank reads these modules."""
         self._weights.leave(modules)
 
-    def _module(self, part: LinearPart) -> str:
-        return self._stored_as.get(part.name, part.name)
-
     def sinks(self, module: str, num_heads: int) -> Tensor:
         """The learned score of each head of this rank, in float32."""
         whole = self._weights.read(module, "", (num_heads,))
         return self.cut(whole, 0).to(self.device, torch.float32)
+
+    def _module(self, part: LinearPart) -> str:
+        return self._stored_as.get(part.name, part.name)
 
 
 def _tensor_of(view: memoryview, info: TensorInfo, shape: tuple[int, ...], *, copy: bool) -> Tensor:

@@ -40,6 +40,11 @@ def _half(block_OBn: Tensor, at: int) -> Tensor:
     return block_OBn[..., at : at + 2].contiguous().view(torch.float16)
 
 
+def _shaped(values: Tensor, *shape: int) -> Tensor:
+    """The last axis as several."""
+    return values.reshape(*values.shape[:-1], *shape)
+
+
 def _nibbles(octets: Tensor) -> Tensor:
     """Elements of the lower halves of all bytes, then those of the upper ones."""
     return torch.cat([octets & 15, octets >> 4], -1)
@@ -88,28 +93,28 @@ def _k(block: Tensor, codes: Tensor) -> Fields:
 
 
 def _q4_k(block: Tensor) -> Fields:
-    runs = block[..., 16:144].unflatten(-1, (4, 32))  # 64 elements each
+    runs = _shaped(block[..., 16:144], 4, 32)  # 64 elements each
     return _k(block, _nibbles(runs).flatten(-2))
 
 
 def _q5_k(block: Tensor) -> Fields:
-    runs = block[..., 48:176].unflatten(-1, (4, 32))
+    runs = _shaped(block[..., 48:176], 4, 32)
     shifts = torch.arange(8, dtype=torch.uint8).view(8, 1)
     fifth = ((block[..., 16:48].unsqueeze(-2) >> shifts) & 1) << 4  # [.., 8 groups, 32]
     return _k(block, _nibbles(runs).flatten(-2) | fifth.flatten(-2))
 
 
 def _q6_k(block: Tensor) -> Fields:
-    low = _nibbles(block[..., :128].unflatten(-1, (2, 64))).unflatten(-1, (4, 32))  # [.., 2, 4, 32]
+    low = _shaped(_nibbles(_shaped(block[..., :128], 2, 64)), 4, 32)  # [.., 2, 4, 32]
     shifts = torch.tensor([0, 2, 4, 6], dtype=torch.uint8).view(4, 1)
-    high = (block[..., 128:192].unflatten(-1, (2, 1, 32)) >> shifts) & 3
+    high = (_shaped(block[..., 128:192], 2, 1, 32) >> shifts) & 3
     scales = block[..., 192:208].contiguous().view(torch.int8).float()
     return Fields((low | high << 4).flatten(-3), _half(block, 208).float() * scales)
 
 
 def _q2_k(block: Tensor) -> Fields:
     shifts = torch.tensor([0, 2, 4, 6], dtype=torch.uint8).view(4, 1)
-    codes = (block[..., 16:80].unflatten(-1, (2, 1, 32)) >> shifts) & 3
+    codes = (_shaped(block[..., 16:80], 2, 1, 32) >> shifts) & 3
     scales, minima = (block[..., :16] & 15).float(), (block[..., :16] >> 4).float()
     return Fields(
         codes.flatten(-3), _half(block, 80).float() * scales, -_half(block, 82).float() * minima

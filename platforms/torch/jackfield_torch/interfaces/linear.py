@@ -27,13 +27,16 @@ class LinearShard(Protocol):
         """
 
     def read_stored(self, part: LinearPart, parameter: str) -> Tensor:
-        """The same as it stands in the checkpoint, of any shape: transforms of the spec are not undone.
+        """The same as it stands in the checkpoint, of any shape: no transform of the spec but Entry is undone.
 
         For packed parameters, whose axes are none of the weight's. The scheme undoes `transforms` on what it unpacks.
         """
 
     def transforms(self, part: LinearPart) -> tuple[Transform, ...]:
-        """What `read` undoes of this part's parameters, in order: a fused matrix is split, heads are permuted."""
+        """What `read` undoes of this part's parameters and `read_stored` does not, in order.
+
+        A fused matrix is split, heads are permuted.
+        """
 
     def has(self, part: LinearPart, parameter: str) -> bool:
         """True if the checkpoint has that parameter."""

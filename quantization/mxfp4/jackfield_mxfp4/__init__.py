@@ -1,0 +1,1 @@
+"""MXFP4 checkpoints, those of gpt-oss, for Jackfield."""
