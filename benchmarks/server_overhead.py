@@ -1,0 +1,112 @@
+"""What the server adds to the engine: processor time of both processes for each streamed token, on the reference platform.
+
+`python benchmarks/server_overhead.py [--streams 256] [--tokens 200] [--output FILE]` prints JSON. The load is sent by this
+process; the bare engine does the same work in a process of its own, which steps and throws the deltas away.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from itertools import repeat
+from pathlib import Path
+
+from jackfield.cli.benchmarks.report import build, emit, summarise
+from jackfield_openai_server.bench.http import Target
+from jackfield_openai_server.bench.load import send_all
+from jackfield_testing.models import write_model
+
+SETTINGS = ("select.platform=reference", "select.weight_format=dummy", "scheduler.max_rows=256")
+SETS = [word for setting in SETTINGS for word in ("--set", setting)]
+PROMPT = [65] * 16
+BARE = """
+import json, sys, time
+from jackfield.cli.settings import load_from_words
+from jackfield.engine.engine import Engine
+from jackfield.sampling import SamplingParams
+from jackfield.startup.blueprint import make_blueprint
+words, streams, tokens = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+with Engine(make_blueprint(load_from_words(words))) as engine:
+    for repeat in range(2):  # the first is a warm-up
+        began_s = time.process_time()
+        for number in range(streams):
+            params = SamplingParams(max_tokens=tokens, ignore_eos=True)
+            engine.add_request(engine.input.process([65] * 16, params), stream=True)
+        while engine.has_unfinished or engine.num_in_flight:
+            engine.step()
+        took_s = time.process_time() - began_s
+print(1e6 * took_s / streams / tokens)
+"""
+
+
+def bare_us(words: list[str], streams: int, tokens: int) -> float:
+    """Processor time a token of an engine alone."""
+    command = [sys.executable, "-c", BARE, json.dumps(words), str(streams), str(tokens)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def processor_s(pid: int) -> float:
+    """What a process has used so far, in the system's ticks of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def served_us(words: list[str], streams: int, tokens: int, log: Path) -> tuple[float, float]:
+    """Processor time a streamed token of the server's process, and of its engine's."""
+    command = [sys.executable, "-m", "jackfield.cli.main", "serve", *words, "--port", "0"]
+    with log.open("w") as stream:
+        server = subprocess.Popen(command, stderr=stream)
+    try:
+        while not (found := re.search(r"serving .* on (http\S+)", log.read_text())):
+            if server.poll() is not None:
+                raise SystemExit(log.read_text())
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+        pids = server.pid, int(children.split()[0])
+        body = {"prompt": PROMPT, "max_tokens": tokens, "stream": True, "ignore_eos": True}
+        bodies = [json.dumps(body).encode()] * streams
+        for _ in range(2):  # the first is a warm-up
+            before = [processor_s(pid) for pid in pids]
+            sent = send_all(Target.of(found[1]), "/v1/completions", bodies, repeat(0.0), None, 600)
+            traces, _ = asyncio.run(sent)
+            if errors := {trace.error for trace in traces if trace.error}:
+                raise SystemExit(f"a request failed: {errors}")
+            used = [processor_s(pid) - s for pid, s in zip(pids, before, strict=True)]
+        return 1e6 * used[0] / streams / tokens, 1e6 * used[1] / streams / tokens
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def main() -> None:
+    """Measure, alternating, and print the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streams", type=int, default=256)
+    parser.add_argument("--tokens", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_model(folder / "tiny", max_length=1024)
+        words = [str(folder / "tiny"), *SETS]
+        for _ in range(arguments.repeats):
+            bare = bare_us(words, arguments.streams, arguments.tokens)
+            rows.append(
+                (bare, *served_us(words, arguments.streams, arguments.tokens, folder / "log"))
+            )
+    bare, server, engine = (list(column) for column in zip(*rows, strict=True))
+    figures = {
+        "bare_engine_us_per_token": summarise(bare),
+        "server_process_us_per_token": summarise(server),
+        "engine_process_us_per_token": summarise(engine),
+        "engine_process_over_bare": summarise([e / b for e, b in zip(engine, bare, strict=True)]),
+    }
+    emit(build("server_overhead", vars(arguments), figures), arguments.output)
+
+
+if __name__ == "__main__":
+    main()
