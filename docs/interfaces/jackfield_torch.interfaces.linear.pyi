@@ -1,6 +1,7 @@
 # Part of: jackfield_torch.quantization.v1
 from abc import ABC
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Protocol
 import torch
 from torch import Tensor
@@ -30,4 +31,13 @@ class Linear(ABC):
 
     @abstractmethod
     def __call__(self, x_TI: Tensor) -> Tensor:
+        ...
+@dataclass(frozen=True, slots=True)
+class ExpertRows:
+    expert_S: Tensor
+    ends_X1: Tensor | None
+class ExpertLinear(ABC):
+
+    @abstractmethod
+    def __call__(self, x_SI: Tensor, rows: ExpertRows) -> Tensor:
         ...

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 from typing import ClassVar
 from jackfield.interfaces.card import Card
+from jackfield_torch.interfaces.linear import ExpertLinear
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.linear import LinearShard
 KIND = 'jackfield_torch.quantization'
@@ -34,4 +35,7 @@ class QuantizationScheme(Card):
 
     @abstractmethod
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
+        ...
+
+    def create_experts(self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard) -> ExpertLinear | None:
         ...

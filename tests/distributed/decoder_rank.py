@@ -8,6 +8,7 @@ import torch
 from jackfield.interfaces.model import ConfigReader
 from jackfield.model_spec import ModelSpec
 from jackfield_gemma.model import gemma
+from jackfield_gpt_oss.model import gpt_oss
 from jackfield_llama.model import llama
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
@@ -42,6 +43,8 @@ CASES = {
     "odd_vocabulary": (llama, {"vocab_size": 97}),
     "one_kv_head": (gemma, {"num_key_value_heads": 1}),
     "sinks": (with_sinks, {}),
+    "experts": (gpt_oss, {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "whole_experts": (gpt_oss, {"num_local_experts": 4, "num_experts_per_tok": 2}),
 }
 
 
@@ -52,7 +55,10 @@ def run(name: str, group: RankGroup, dtype: torch.dtype = torch.float32) -> torc
     cpu, scheme = torch.device("cpu"), UnquantizedScheme()
     weights = RandomWeights(seed=3, device=cpu, std=0.2)
     with torch.inference_mode():
-        decoder = assemble_decoder(spec, weights, cpu, dtype, lambda part: scheme, group, LENGTH)
+        decoder = assemble_decoder(
+            spec, weights, cpu, dtype, lambda part: scheme, group, LENGTH,
+            whole_experts=name == "whole_experts",
+        )  # fmt: skip
         token_ids = torch.arange(LENGTH) * 7 % 96
         attention = DenseAttention(spec, decoder.sinks)
         hidden = decoder.forward(token_ids, torch.arange(LENGTH), attention)

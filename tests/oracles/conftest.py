@@ -183,6 +183,20 @@ CASES["stablelm"] = Case(
     "StableLmConfig",
     {"layer_norm_eps": 0.3, "use_qkv_bias": True, "partial_rotary_factor": 0.5},
 )
+# A mixture of experts by a stranger.
+CASES["exaone_moe"] = Case(
+    run_path(str(EXAMPLE.with_name("custom_experts.py")))["exaone_moe"],
+    "ExaoneMoeConfig",
+    {
+        "sliding_window": 7,
+        "sliding_window_pattern": 2,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 24,
+        "n_group": 2,
+        "topk_group": 1,
+    },
+)
 CASES["granite_swa"] = Case(
     run_path(str(SINKS))["granite_swa"],
     "GraniteSWAConfig",
@@ -243,6 +257,10 @@ class Oracle:
             is_minus_one = is_gain and case.build in (gemma, gemma2, gemma3)
             mean = 1.0 if is_gain and not is_minus_one else 0.0
             torch.nn.init.normal_(parameter, mean, STD)
+        saved = set(model.state_dict())
+        for name, buffer in model.named_buffers():  # biases that balance experts
+            if name in saved:
+                torch.nn.init.normal_(buffer, 0.0, STD)
         model.save_pretrained(folder)
         _rewrite(folder / "config.json", case)
         self.folder = folder

@@ -20,6 +20,10 @@ OTHER_WORD = {
     "gelu_tanh": "relu",
     "relu": "silu",
     "relu_squared": "silu",
+    "softmax": "sigmoid",
+    "sigmoid": "softmax",
+    "max": "top2",
+    "top2": "max",
     "linear": "dynamic",
     "dynamic": "linear",
     "llama3": "linear",
@@ -40,6 +44,10 @@ def alterations(spec: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
 def _altered(value: Any, path: str, skipped: frozenset[str] | set[str] = frozenset()):
     for item in fields(value):
         current = getattr(value, item.name)
+        if item.name == "jitter":  # of routers that choose one expert after another
+            continue
+        if item.name == "norm_after_rope" and value.rope is None:
+            continue
         if item.name in skipped or (item.name in OF_HEAD_NORMS and value.q_norm is None):
             continue
         where = f"{path}.{item.name}"

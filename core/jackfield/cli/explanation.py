@@ -62,10 +62,18 @@ def _print_facts(facts: Mapping[str, Mapping[str, Any]]) -> None:
 def _print_memory(document: Mapping[str, Any]) -> None:
     memory = document["memory"]
     values = {setting["key"]: setting["value"] for setting in document["settings"]}
-    print(f"\nweights: {gib(memory['weight_bytes'])} in {values['model.dtype']}")
+    print(f"\nweights: {gib(memory['weight_bytes'])} in {values['model.dtype']}{_active(memory)}")
     for number, size in enumerate(memory["block_bytes"]):
         print(f"cache group {number}: {size:,} bytes a block of {memory['block_size']} tokens")
     print(f"cache: {_cache_line(memory)}")
+
+
+def _active(memory: Mapping[str, Any]) -> str:
+    """Of mixtures of experts: how many parameters there are, and how many work on a token."""
+    total, active = memory.get("num_parameters", 0), memory.get("num_active_parameters", 0)
+    if 2 * active > total:
+        return ""
+    return f"; of {total / 1e9:.2f} billion parameters {active / 1e9:.2f} are active for a token"
 
 
 def _cache_line(memory: Mapping[str, Any]) -> str:

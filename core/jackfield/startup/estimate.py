@@ -29,6 +29,10 @@ class MemoryEstimate:
     # Tokens of a request: as many as the model takes, or fewer if the cache holds no more.
     max_length: int | None = None
     problem: str = ""  # why the cache would not fit
+    num_parameters: int = 0  # elements of all matrices
+    num_active_parameters: int = (
+        0  # that one token is multiplied with: fewer where there are experts
+    )
 
 
 def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
@@ -73,6 +77,8 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         max_cache_tokens=_most_tokens(cache_bytes, fitting, block_bytes),
         cache_bytes=cache_bytes,
         max_length=fitting.max_length,
+        num_parameters=num_parameters(blueprint.spec),
+        num_active_parameters=num_active_parameters(blueprint.spec),
         problem=problem,
     )
 

@@ -14,7 +14,7 @@ from jackfield_torch.interfaces.quantization import (
 )
 
 if TYPE_CHECKING:  # the card is read where torch is not installed
-    from jackfield_torch.interfaces.linear import Linear, LinearShard
+    from jackfield_torch.interfaces.linear import ExpertLinear, Linear, LinearShard
 
 
 class UnquantizedScheme(QuantizationScheme):
@@ -38,3 +38,14 @@ class UnquantizedScheme(QuantizationScheme):
         from jackfield_torch.layers.linear import build_linear
 
         return build_linear(parts, shard)
+
+    def create_experts(
+        self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard
+    ) -> ExpertLinear | None:
+        """A Triton kernel where there is a GPU. Processors take each expert's matrix in their packed order."""
+        if shard.device.type != "cuda":
+            return None
+        from jackfield_torch.kernels.experts import grouped_matmul
+        from jackfield_torch.layers.stacked_experts import StackedLinear
+
+        return StackedLinear(experts, shard, grouped_matmul)

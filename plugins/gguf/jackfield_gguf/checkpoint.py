@@ -34,6 +34,7 @@ class GgufCheckpoint(Checkpoint):
             metadata = Metadata(self._file)
             self._config = read_config(metadata)
             self._stored: dict[str, tuple[GgufTensor, CanonicalName]] = {}
+            self._experts: dict[str, int] = {}  # by the name of one of them
             self._tensors: dict[str, TensorInfo] = {}
             self._packed: dict[str, TensorInfo] = {}
             for tensor in self._file.tensors.values():
@@ -74,6 +75,9 @@ class GgufCheckpoint(Checkpoint):
             return self._blocks(*self._stored[name.rpartition(".")[0]])
         stored, canonical = self._stored[name]
         view = self._file.data(stored)
+        if name in self._experts:
+            size = view.nbytes // stored.shape[0]
+            view = view[self._experts[name] * size :][:size]
         if stored.format.is_plain and canonical.undo is Undo.NOTHING:
             return view
         data: Any = np.frombuffer(view, dtype=np.uint8)
@@ -103,6 +107,13 @@ class GgufCheckpoint(Checkpoint):
 
     def _add(self, stored: GgufTensor, canonical: CanonicalName | None) -> None:
         if canonical is None:
+            return
+        if "{e}" in canonical.name:
+            for expert in range(stored.shape[0]):
+                name = canonical.name.replace("{e}", str(expert))
+                self._stored[name], self._experts[name] = (stored, canonical), expert
+                dtype, shape = _dtype(stored, canonical), stored.shape[1:]
+                self._tensors[name] = TensorInfo(name, dtype, shape, str(self._file.path))
             return
         is_transposed = canonical.undo is Undo.TRANSPOSE
         self._stored[canonical.name] = stored, canonical

@@ -103,6 +103,19 @@ def _qwen3(metadata: Metadata) -> dict[str, Any]:
     }
 
 
+def _qwen3_moe(metadata: Metadata) -> dict[str, Any]:
+    """Files do not say that weights of experts are renormalised: of all models that were released they are."""
+    return {
+        **_qwen3(metadata),
+        "architectures": ["Qwen3MoeForCausalLM"],
+        "model_type": "qwen3_moe",
+        "num_experts": metadata.require("expert_count", int),
+        "num_experts_per_tok": metadata.require("expert_used_count", int),
+        "moe_intermediate_size": metadata.require("expert_feed_forward_length", int),
+        "norm_topk_prob": True,
+    }
+
+
 def _gemma(metadata: Metadata) -> dict[str, Any]:
     act = "gelu_pytorch_tanh"
     return {
@@ -185,6 +198,7 @@ _BUILDERS: dict[str, Callable[[Metadata], dict[str, Any]]] = {
     "llama": _llama,
     "qwen2": _qwen2,
     "qwen3": _qwen3,
+    "qwen3moe": _qwen3_moe,
     "gemma": _gemma,
     "gemma2": _gemma2,
     "gemma3": _gemma3,

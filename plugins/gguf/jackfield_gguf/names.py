@@ -35,6 +35,13 @@ _LLAMA: Mapping[str, str] = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+_QWEN3_MOE: Mapping[str, str] = {
+    **_LLAMA,
+    "ffn_gate_inp": "mlp.gate",
+    "ffn_gate_exps": "mlp.experts.{e}.gate_proj",
+    "ffn_up_exps": "mlp.experts.{e}.up_proj",
+    "ffn_down_exps": "mlp.experts.{e}.down_proj",
+}
 _SANDWICH: Mapping[str, str] = {
     **_LLAMA,
     "post_attention_norm": "post_attention_layernorm",
@@ -57,6 +64,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
     "llama": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
+    "qwen3moe": _QWEN3_MOE,
     "gemma": _LLAMA,
     "gemma2": _SANDWICH,
     "gemma3": _SANDWICH,
@@ -76,7 +84,10 @@ class Undo(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CanonicalName:
-    """A canonical name, with what to undo; `num_heads` for UNPAIR."""
+    """A canonical name, with what to undo; `num_heads` for UNPAIR.
+
+    `{e}` stands in the name of a tensor of all experts, which are tensors of their own in the canonical form.
+    """
 
     name: str
     undo: Undo = Undo.NOTHING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -54,4 +55,24 @@ class Linear(ABC):
 
         A row-parallel linear yields partial sums, which the runtime adds up over the ranks; its bias is added by
         rank 0 alone. The result is the caller's: a later call must not change it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertRows:
+    """Which expert each row of a step goes through; all on the device, so that a step can be captured."""
+
+    expert_S: Tensor  # int64, counted from the first one of this rank; others are another rank's
+    # int64, where the rows of each expert begin, and the end of the last; None: rows are in no order
+    ends_X1: Tensor | None
+
+
+class ExpertLinear(ABC):
+    """The linears of all experts of a rank at one place, which are alike but for their weights."""
+
+    @abstractmethod
+    def __call__(self, x_SI: Tensor, rows: ExpertRows) -> Tensor:
+        """y_SO: each row through the linear of its expert, else as `Linear`.
+
+        Rows of other ranks are zero, or whatever stands in memory where rows are sorted. Never waits for the device.
         """

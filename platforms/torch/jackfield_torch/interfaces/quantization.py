@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jackfield.interfaces.card import Card
 
 if TYPE_CHECKING:  # the card is read where torch is not installed
-    from jackfield_torch.interfaces.linear import Linear, LinearShard
+    from jackfield_torch.interfaces.linear import ExpertLinear, Linear, LinearShard
 
 KIND = "jackfield_torch.quantization"
 
@@ -58,3 +58,12 @@ class QuantizationScheme(Card):
         Raises an error of jackfield.errors for shapes that it cannot store or share, and passes on the
         CheckpointError of a parameter that is missing or has another shape.
         """
+
+    def create_experts(
+        self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard
+    ) -> ExpertLinear | None:
+        """One matrix multiplication for many experts, whose parts are alike but for their names.
+
+        None, the default: this scheme has none on that device, and `create` is called for each expert.
+        """
+        return None

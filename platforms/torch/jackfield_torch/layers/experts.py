@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +14,15 @@ from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.layers.routing import Routing
 
+# x_TE, expert_TK and weight_TK to the weighed sum of the experts of each token
+ChosenExperts = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 class ExpertBranch:
     """Router, experts, and the experts that see every token."""
 
     def __init__(
-        self, routing: Routing, experts: SeparateExperts, shared: TensorFunction | None
+        self, routing: Routing, experts: ChosenExperts, shared: TensorFunction | None
     ) -> None:
         self._routing, self._experts, self._shared = routing, experts, shared
 
@@ -52,7 +55,8 @@ class _Rows:
 class SeparateExperts:
     """Each expert is a pair of linears of its own, of any scheme. Experts that nobody chose are not touched.
 
-    Their number of tokens must be known on the host: a device that runs behind it is waited for once a layer.
+    On the host they are run over their own tokens. A device that runs behind it must not be asked how many these are:
+    there each runs over all tokens, and most results are weighed with zero.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class SeparateExperts:
 
     def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """The weighed sum of the experts of each token."""
+        if x_TE.device.type != "cpu":
+            return self._all(x_TE, expert_TK, weight_TK)
         num_tokens, top_k = expert_TK.shape
         rows = self._rows(expert_TK)
         if not rows.experts:
@@ -79,6 +85,13 @@ class SeparateExperts:
             y_SE = self._back(self._run(x_TE[rows.choice_S // top_k], rows), rows, expert_TK)
         weights_T1K = weight_TK.to(y_SE.dtype).unsqueeze(1)
         return torch.bmm(weights_T1K, y_SE.view(num_tokens, top_k, -1)).squeeze(1)
+
+    def _all(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        y_TE = torch.zeros_like(x_TE)
+        for number, (into, out) in enumerate(zip(self._into, self._out, strict=True), self._first):
+            weight_T1 = (weight_TK * (expert_TK == number)).sum(1, keepdim=True)
+            y_TE.addcmul_(out(self._between(into(x_TE))), weight_T1.to(x_TE.dtype))
+        return y_TE
 
     def _run(self, x_SE: Tensor, rows: _Rows) -> Tensor:
         places = list(zip(rows.experts, rows.bounds, rows.bounds[1:], strict=False))

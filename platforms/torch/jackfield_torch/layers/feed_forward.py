@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor
@@ -10,15 +10,23 @@ from torch import Tensor
 from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Experts, FeedForward
 from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.activation import ClippedGate, ScaledGate, activation_function
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
-from jackfield_torch.layers.experts import ExpertBranch, SeparateExperts, SharedExpert
+from jackfield_torch.layers.experts import (
+    ChosenExperts,
+    ExpertBranch,
+    SeparateExperts,
+    SharedExpert,
+)
 from jackfield_torch.layers.linear_builder import LinearBuilder
 from jackfield_torch.layers.routing import Routing
+from jackfield_torch.layers.stacked_experts import StackedExperts
 from jackfield_torch.tensor_parallel import RankGroup
 
 FeedForwardBranch = Callable[[Tensor, StepInputs], Tensor]
+_ExpertParts = Sequence[Sequence[LinearPart]]
 
 
 class DenseBranch:
@@ -68,19 +76,30 @@ class FeedForwardBuilder:
         return partial(self._kernels.gate, forward.activation)
 
     def _experts(self, experts: Experts, module: str) -> ExpertBranch:
-        numbers = self._held(experts, module)
+        held, forward = self._held(experts, module), experts.expert
         split = ("none", "none") if self._whole_experts else ("column", "row")
-        forward, into, out = experts.expert, [], []
-        for expert in numbers:
-            name = f"{module}.experts.{expert}"
-            into.append(self._linears.build(self._linears.in_parts(forward, name, split[0])))
-            part = self._linears.out_part(f"{name}.down", forward.size, forward.bias, split[1])
-            out.append(self._linears.build([part]))
+        names = [f"{module}.experts.{expert}" for expert in held]
+        into = [self._linears.in_parts(forward, name, split[0]) for name in names]
+        out = [
+            [self._linears.out_part(f"{name}.down", forward.size, forward.bias, split[1])]
+            for name in names
+        ]
         return ExpertBranch(
             Routing(experts.router, module, self._linears.hidden_size, self._shard),
-            SeparateExperts(numbers, experts.router.num_experts, into, self._between(forward), out),
+            self._chosen(experts, held, into, out),
             self._shared(experts, module),
         )
+
+    def _chosen(
+        self, experts: Experts, held: range, into: _ExpertParts, out: _ExpertParts
+    ) -> ChosenExperts:
+        """Stacked where the scheme of all has a product for that, else one by one."""
+        between, count = self._between(experts.expert), experts.router.num_experts
+        stacked_into = self._linears.build_experts(into)
+        if stacked_into is not None and (stacked_out := self._linears.build_experts(out)):
+            return StackedExperts(held, count, stacked_into, between, stacked_out)
+        build = self._linears.build
+        return SeparateExperts(held, count, [*map(build, into)], between, [*map(build, out)])
 
     def _held(self, experts: Experts, module: str) -> range:
         """The experts of this rank."""

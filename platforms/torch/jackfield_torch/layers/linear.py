@@ -57,10 +57,10 @@ class JoinedLinear(Linear):
 
 def build_linear(parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
     """One linear over this rank's share of the parts, in the shard's dtype on its device."""
-    weight_OI = _joined([_read(part, "weight", shard) for part in parts], shard)
+    weight_OI = _joined([read_share(part, "weight", shard) for part in parts], shard)
     bias_O = None
     if parts[0].bias and not (parts[0].split == "row" and shard.rank > 0):
-        bias_O = _joined([_read(part, "bias", shard) for part in parts], shard)
+        bias_O = _joined([read_share(part, "bias", shard) for part in parts], shard)
     kind = PackedLinear if _packs(shard.device.type, shard.dtype) else PlainLinear
     return kind(weight_OI, bias_O)
 
@@ -70,7 +70,8 @@ def linear_kind(device: torch.device, dtype: torch.dtype) -> str:
     return (PackedLinear if _packs(device.type, dtype) else PlainLinear).kind
 
 
-def _read(part: LinearPart, parameter: str, shard: LinearShard) -> Tensor:
+def read_share(part: LinearPart, parameter: str, shard: LinearShard) -> Tensor:
+    """What this rank holds of a plain parameter."""
     whole = shard.read(part, parameter)
     is_column, is_row = part.split == "column", part.split == "row"
     if is_column:

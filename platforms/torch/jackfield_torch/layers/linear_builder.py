@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jackfield.model_spec import FeedForward, ModelSpec
-from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.interfaces.linear import ExpertLinear, Linear
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
 from jackfield_torch.layers.linear import JoinedLinear
 from jackfield_torch.linear_groups import stored_settings
@@ -53,6 +53,15 @@ class LinearBuilder:
             split=split,
             settings=stored_settings(self._spec, name),
         )
+
+    def build_experts(self, experts: Sequence[Sequence[LinearPart]]) -> ExpertLinear | None:
+        """One linear for all experts, where they have one scheme, which has such a thing."""
+        scheme = self.schemes(experts[0][0])
+        are_alike = all(
+            self.schemes(parts[0]) is scheme and is_one_matrix(parts, self.schemes)
+            for parts in experts
+        )
+        return scheme.create_experts(experts, self.shard) if are_alike else None
 
     def row(self, name: str, in_size: int, bias: bool) -> Linear:
         """A row-parallel linear that ends a branch."""

@@ -13,6 +13,7 @@ from jackfield.model_spec import Router
 from jackfield_torch.loader import WeightShard
 
 Choice = tuple[Tensor, Tensor]  # expert_TK, int64, and weight_TK, float32
+_BEST = {"max": 1, "top2": 2}  # experts of a group whose scores are its own
 _LEAST_SUM = 1e-20  # of the weights of a token, before they are divided by it
 
 
@@ -44,10 +45,12 @@ def _rule(router: Router, module: str) -> Callable[[Router, Tensor, Tensor | Non
         raise UnsupportedModelError(
             f"{module} has a router of scoring {router.scoring!r}; allowed: {', '.join(_RULES)}"
         )
-    if router.num_experts % router.num_groups or router.top_k > router.num_experts:
+    size, rest = divmod(router.num_experts, router.num_groups)
+    least = _BEST[router.group_score] if router.num_groups > 1 else 1  # experts of a group
+    if rest or size < least or not router.top_k <= size * router.top_groups <= router.num_experts:
         raise UnsupportedModelError(
-            f"{module} chooses {router.top_k} of {router.num_experts} experts in {router.num_groups} groups, which "
-            "is impossible; check the config of the model"
+            f"{module} chooses {router.top_k} of {router.num_experts} experts in {router.top_groups} of "
+            f"{router.num_groups} groups, which is impossible; check the config of the model"
         )
     return _RULES[router.scoring]
 
@@ -79,8 +82,7 @@ def _best(router: Router, scores_TX: Tensor, choice_bias_X: Tensor | None) -> Ch
 def _of_best_groups(router: Router, ranked_TX: Tensor) -> Tensor:
     """Minus infinity outside the best groups. DeepSeek-AI 2024 (V2: the best of a group; V3: the sum of its two best)."""
     ranked_TGX = ranked_TX.view(len(ranked_TX), router.num_groups, -1)
-    best = 2 if router.group_score == "top2" else 1
-    group_TG = ranked_TGX.topk(best, -1).values.sum(-1)
+    group_TG = ranked_TGX.topk(_BEST[router.group_score], -1).values.sum(-1)
     is_out_TG = torch.ones_like(group_TG, dtype=torch.bool)
     is_out_TG.scatter_(1, group_TG.topk(router.top_groups).indices, False)
     return ranked_TGX.masked_fill(is_out_TG.unsqueeze(-1), float("-inf")).flatten(1)
