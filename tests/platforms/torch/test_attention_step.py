@@ -6,13 +6,14 @@ import torch
 
 from jackfield.cache import CacheGroup, CacheLayout, key_and_value
 from jackfield.dtypes import FLOAT32
+from jackfield.model_spec import Attention
 from jackfield_torch.attention_step import BoundAttention, PagedAttention
 from jackfield_torch.interfaces.attention import AttentionBatch, GroupAttention
 from jackfield_torch.paged_cache import GroupCache
 
 HOST = torch.device("cpu")
 GROUP = CacheGroup(index=0, kind="full", layers=(0,), tensors=key_and_value(1, 2, FLOAT32))
-MIXER = SimpleNamespace(scale=1.0, window=None, soft_cap=None, sinks=False, causal=True)
+MIXER = Attention(num_heads=1, num_kv_heads=1, head_size=2, scale=1.0)
 SPEC = SimpleNamespace(layers=[SimpleNamespace(cache_of_layer=None, mixer=MIXER)])
 
 

@@ -1,6 +1,7 @@
 """The torch runtime says of every field of a model spec, and of every sampling parameter, whether it computes it."""
 
 from dataclasses import MISSING, fields
+from typing import get_args, get_type_hints
 
 from jackfield import model_spec
 from jackfield.sampling import SamplingParams
@@ -15,13 +16,19 @@ WORDS = {
     "norm.kind": {"layer"},
     "rope_scaling.kind": set(_SCALINGS) - {"linear"},
     "feed_forward.activation": set(_FUNCTIONS) - {"silu"},
+    "router.scoring": {"sigmoid", "sparse_mixer"},
+    "router.group_score": {"top2"},
 }
 
 
 def possible_features() -> set[str]:
     found = set()
     for cls in CLASSES:
+        hints = get_type_hints(cls)
         for item in fields(cls):
+            members = get_args(hints[item.name]) or (hints[item.name],)
+            words = [m.FEATURE for m in members if getattr(m, "IS_FEATURE", False)]
+            found |= {f"{cls.FEATURE}.{item.name}={word}" for word in words}
             if item.default is not MISSING or item.default_factory is not MISSING:
                 name = f"{cls.FEATURE}.{item.name}"
                 found |= {f"{name}={word}" for word in WORDS[name]} if name in WORDS else {name}
