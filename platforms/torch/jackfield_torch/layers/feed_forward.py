@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from torch import Tensor
@@ -60,7 +61,6 @@ class FeedForwardBuilder:
     def _dense(self, forward: FeedForward, module: str) -> TensorFunction:
         return chain(
             self._linears.build(self._linears.in_parts(forward, module)),
-            identity if forward.gate_scale == 1.0 else ScaledGate(forward.gate_scale),
             self._between(forward),
             self._linears.row(f"{module}.down", forward.size, forward.bias),
             identity if forward.out_scale == 1.0 else Multiply(forward.out_scale),
@@ -68,6 +68,10 @@ class FeedForwardBuilder:
 
     def _between(self, forward: FeedForward) -> TensorFunction:
         """What stands between the linears."""
+        scale = identity if forward.gate_scale == 1.0 else ScaledGate(forward.gate_scale)
+        return chain(scale, self._activation(forward))
+
+    def _activation(self, forward: FeedForward) -> TensorFunction:
         activation = activation_function(forward.activation)
         if not forward.gated:
             return activation
@@ -84,8 +88,10 @@ class FeedForwardBuilder:
             [self._linears.out_part(f"{name}.down", forward.size, forward.bias, split[1])]
             for name in names
         ]
+        # the weights of a token multiply what its experts give
+        router = replace(experts.router, scale=experts.router.scale * forward.out_scale)
         return ExpertBranch(
-            Routing(experts.router, module, self._linears.hidden_size, self._shard),
+            Routing(router, module, self._linears.hidden_size, self._shard),
             self._chosen(experts, held, into, out),
             self._shared(experts, module),
         )
