@@ -93,6 +93,11 @@ class BlockManager:
         ]
         return PrefixHit(num_hit, block_ids, first_held, self._stops(chain, num_hit, num_tokens))
 
+    @property
+    def can_fork(self) -> bool:
+        """True if `fork_prefix` serves at every position: no group keeps states of some positions alone."""
+        return not any(manager.keeps_states for manager in self._managers)
+
     def fork_prefix(self, table: BlockTable, num_tokens: int) -> PrefixHit | None:
         """A hit on at most the first `num_tokens` of a running request, a partial tail included.
 

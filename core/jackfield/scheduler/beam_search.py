@@ -222,6 +222,7 @@ class Search:
             assert fork.source.table is not None
             hit = blocks.fork_prefix(fork.source.table, num_computed)
             assert hit is not None, "no window has moved on since"
+            assert hit.num_tokens == num_computed, "all positions can be forked"
             fork.beam.table = blocks.allocate(hit, num_computed + 1, 1, no_spare, plan.copies)
         for beam in self.beams:
             assert beam.table is not None
@@ -246,6 +247,11 @@ def check_fits(search: Search, blocks: BlockManager, max_rows: int) -> None:
     """Raise RequestError if a search could never run, even alone."""
     output, width, size = search.outputs[0], search.width, blocks.block_size
     name = f"request {output.request_id!r}"
+    if not blocks.can_fork:
+        raise RequestError(
+            f"{name} asks for a beam search, and this model keeps states that answers cannot share. Leave out "
+            "beam_search"
+        )
     if width > max_rows:
         raise RequestError(
             f"{name} searches with {width} beams; each has a row, and scheduler.max_rows = {max_rows}. "
