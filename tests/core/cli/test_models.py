@@ -59,7 +59,7 @@ def test_a_name_like_no_other_says_what_names_are(jackfield):
         (("config.json",), "no weights that can be read in"),
         (
             ("a.gguf", "b.gguf"),
-            "holds several GGUF models: a.gguf, b.gguf (name the file, not its folder)",
+            "holds several GGUF models: a.gguf, b.gguf; name the file, not its folder",
         ),
     ],
 )

@@ -192,9 +192,14 @@ any_ids = st.lists(
 ).map(lambda parts: [token_id for part in parts for token_id in part])
 
 
+# Bytes that make no character for so long that they are given up, just before they would.
+SPOILT = [*"\u65e5\u672c\u65e5\u672c".encode(), 128, 0, 0, 0, *"\U0001f600\U0001f600".encode(), 0, 0, *"\u65e5\u672c".encode()]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", TOKENIZERS)
 @settings(max_examples=200, deadline=None)
 @given(prompt=any_ids, token_ids=any_ids, cuts=st.lists(st.integers(1, 9)), skips=st.booleans())
+@example(prompt=[], token_ids=SPOILT, cuts=[2, 9, 9, 9], skips=False)
 def test_the_text_is_the_same_however_it_is_read(name, prompt, token_ids, cuts, skips):
     """Token by token, some at a time, or all at the end; with pieces and without."""
     tokenizer = TOKENIZERS[name]
