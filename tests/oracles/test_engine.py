@@ -26,6 +26,7 @@ SETTINGS = {
 MODELS = [
     "models.StableLmForCausalLM=custom_model:stablelm",
     "models.GraniteSWAForCausalLM=granite_swa:granite_swa",
+    "models.ExaoneMoeForCausalLM=custom_experts:exaone_moe",
 ]
 # A backend by others, which serves sinks too.
 ONLINE = (

@@ -48,6 +48,8 @@ def _altered(value: Any, path: str, skipped: frozenset[str] | set[str] = frozens
             continue
         if item.name == "norm_after_rope" and value.rope is None:
             continue
+        if item.name == "up_offset" and not value.gated:
+            continue
         if item.name in skipped or (item.name in OF_HEAD_NORMS and value.q_norm is None):
             continue
         where = f"{path}.{item.name}"

@@ -92,10 +92,8 @@ class Detokenizer:
 
     def _whole(self, token_ids: Sequence[int]) -> str | None:
         """The text of many tokens in one go, if that is the text that they have one by one."""
-        if (
-            self._num_held > _UNFINISHED
-        ):  # one by one, they may be given up before they make a character
-            return None
+        if self._num_held > _UNFINISHED:
+            return None  # one by one, they may be given up before they make a character
         if self._is_finished:
             self.resume(self._token_ids)
         text = self._decode([*self._token_ids, *token_ids])
