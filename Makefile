@@ -6,7 +6,7 @@ MODEL ?= smollm2
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format wheels bench docs snapshots version sizes clean
+.PHONY: help demo test test-gpu check format wheels bench docs snapshots version sizes clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,6 +14,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 MEMBERS := $(sort $(shell sed -n 's|^-e ./||p' requirements/*.txt))
 # What a member compiles when it is installed.
 NATIVE := $(wildcard $(MEMBERS:%=%/setup.py) $(MEMBERS:%=%/native/*))
+# What the tests on an accelerator use; engines of the models' kits run on the best platform that there is.
+GPU_MODELS := llama qwen gemma gpt2 gpt cohere glm olmo phi
+GPU_MEMBERS := core platforms/torch platforms/cpu platforms/cuda attention_backends/torch_sdpa attention_backends/triton_attn \
+	plugins/testing plugins/testing_torch $(GPU_MODELS:%=plugins/%)
+GPU_JOBS ?= 6
+GPU_PYTEST := -q -o filterwarnings=default -p no:cacheprovider --no-header
 WHEEL_VENV := build/wheel_venv
 # What building wheels leaves in a member: old files would enter the next wheel, old metadata be found beside the new.
 LEFTOVERS := $(MEMBERS:%=%/build) $(MEMBERS:%=%/*.egg-info)
@@ -24,13 +30,19 @@ DEMO_READY := $(VENV)/ready/demo-$(SUM)
 DEV_READY := $(VENV)/ready/dev-$(SUM)
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
 
 demo: $(DEMO_READY)  ## answer several prompts with a real model
 	$(BIN)/python examples/demo.py
 
 test: $(DEV_READY)  ## the tests that need no accelerator, on all cores; make test ARGS="--optional -k name"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 10 $(ARGS)
+
+test-gpu:  ## the tests that need an accelerator, with the packages that PYTHON has: nothing is downloaded
+	rm -rf build/gpu && $(PYTHON) -m pip install -q --no-index --no-deps --no-build-isolation --no-compile --target build/gpu $(GPU_MEMBERS:%=./%)
+	rm -rf $(GPU_MEMBERS:%=%/build) $(GPU_MEMBERS:%=%/*.egg-info)
+	PYTHONPATH=build/gpu $(PYTHON) -m pytest --optional -m gpu -n $(GPU_JOBS) $(GPU_PYTEST) tests/attention_backends/triton_attn tests/oracles tests/platforms $(ARGS)
+	PYTHONPATH=build/gpu $(PYTHON) -m pytest -n $(GPU_JOBS) $(GPU_PYTEST) -k an_engine_chooses $(GPU_MODELS:%=tests/plugins/%) $(ARGS)
 
 check: $(DEV_READY)  ## lint, format, types, import contracts: the hooks of pre-commit
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure

@@ -1,4 +1,6 @@
 # Part of: jackfield_torch 0.1
+from abc import ABC
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from torch import Tensor
@@ -60,6 +62,20 @@ class HeadFacts:
     rotary_size: int
     interleaved: bool
 HeadKernel = Callable[[Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductFacts:
+    weight_OI: Tensor
+    bias_O: Tensor | None
+    norm_weight_I: Tensor | None = None
+    norm_epsilon: float = 0.0
+    activation: str = ''
+    adds: bool = False
+class NarrowProduct(ABC):
+    most_tokens: int
+
+    @abstractmethod
+    def __call__(self, x_TI: Tensor, into_TO: Tensor | None=None) -> Tensor:
+        ...
 class Kernels:
 
     def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
@@ -84,4 +100,7 @@ class Kernels:
         ...
 
     def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
+        ...
+
+    def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
         ...

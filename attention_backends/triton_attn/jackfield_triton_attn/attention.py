@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
@@ -17,7 +18,7 @@ from jackfield_torch.interfaces.attention import (
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
 from jackfield_triton_attn.decode import decode
 from jackfield_triton_attn.prefill import prefill
-from jackfield_triton_attn.tiles import decode_tiles, num_splits, prefill_tiles
+from jackfield_triton_attn.tiles import decode_tiles, num_splits, prefill_tiles, tiles_of_split
 
 
 class TritonAttention(GroupAttention):
@@ -31,9 +32,8 @@ class TritonAttention(GroupAttention):
         self._limits = limits
         self._group = limits.num_heads // limits.num_kv_heads
         self._head_padded = max(16, next_power_of_two(limits.head_size))
-        head_bytes = self._head_padded * limits.dtype.itemsize
-        self._decode_tiles = decode_tiles(self._group, head_bytes)
-        self._prefill_tiles = prefill_tiles(self._group, head_bytes)
+        self._head_bytes = self._head_padded * limits.dtype.itemsize
+        self._described: dict[int, tuple[TensorDescriptor, TensorDescriptor]] = {}
         self._precision = "ieee" if limits.dtype == torch.float32 else "tf32"
         self._options = launch_options(limits.device)
         parts = max(
@@ -70,17 +70,19 @@ class TritonAttention(GroupAttention):
         """Drop the buffers."""
         self._batch = None
         self._parts = self._sums = self._counters = torch.empty(0)
+        self._described.clear()
 
     def _decode(self, q: Tensor, cache: LayerCache, layer: LayerAttention, o: Tensor) -> None:
         batch, limits = self._batch, self._limits
         assert batch is not None
         num_rows = len(batch.lengths_R)
         splits = num_splits(num_rows, limits.num_kv_heads, limits.max_length)
-        tiles = self._decode_tiles
+        tiles = decode_tiles(self._group, self._head_bytes, num_rows * limits.num_kv_heads)
         decode[(num_rows, limits.num_kv_heads, splits)](
             q, cache.key_BSHD, cache.value_BSHD, o, self._parts, self._sums, self._counters,
             batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, _sinks(layer, q), layer.scale,
-            layer.window or 0, layer.soft_cap or 0.0, splits, q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
+            layer.window or 0, layer.soft_cap or 0.0, splits, tiles_of_split(splits),
+            q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
             *cache.key_BSHD.stride()[:3], *cache.value_BSHD.stride()[:3],
             GROUP=self._group, GROUP_PADDED=tiles.lines,
             HEAD=limits.head_size, HEAD_PADDED=self._head_padded, TILE=tiles.keys,
@@ -93,22 +95,61 @@ class TritonAttention(GroupAttention):
         batch, limits = self._batch, self._limits
         assert batch is not None
         num_rows = len(batch.lengths_R)
-        tiles = self._prefill_tiles
+        keys, values = cache.key_BSHD, cache.value_BSHD
+        described = self._can_describe(cache)
+        tiles = prefill_tiles(self._group, self._head_bytes, described=described)
+        boxes = self._boxes(cache, tiles.keys) if described else (keys, values)
         queries = tiles.lines // self._group
         num_tiles = q.shape[0] // queries + num_rows
         prefill[(num_tiles, limits.num_kv_heads)](
-            q, cache.key_BSHD, cache.value_BSHD, o,
+            q, keys, values, *boxes, o,
             batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, _sinks(layer, q), layer.scale,
             layer.window or 0, layer.soft_cap or 0.0, num_rows,
             q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
             *cache.key_BSHD.stride()[:3], *cache.value_BSHD.stride()[:3],
             GROUP=self._group, HEAD=limits.head_size, HEAD_PADDED=self._head_padded, QUERIES=queries,
-            LINES=tiles.lines, TILE=tiles.keys, BLOCK_SIZE=cache.key_BSHD.shape[1],
+            LINES=tiles.lines, TILE=tiles.keys, BLOCK_SIZE=cache.key_BSHD.shape[1], DESCRIBED=described,
             CAUSAL=layer.causal, HAS_WINDOW=layer.window is not None, HAS_CAP=layer.soft_cap is not None,
             SINKS=layer.sinks_N is not None, SKIP_SINGLE=self._has_single and layer.causal,
             PRECISION=self._precision, STAGES=tiles.stages,
             num_warps=tiles.warps, **self._options,
         )  # fmt: skip
+
+    def _can_describe(self, cache: LayerCache) -> bool:
+        """True if a tile of keys is a box of memory that Hopper's copy engine takes at once."""
+        tile = prefill_tiles(self._group, self._head_bytes, described=True).keys
+        return (
+            self._options.get("launch_pdl", False)
+            and cache.key_BSHD.shape[1] % tile == 0
+            and self._head_padded == self._limits.head_size
+            and cache.key_BSHD.dtype == self._limits.dtype
+            and is_run(cache.key_BSHD)
+            and is_run(cache.value_BSHD)
+        )
+
+    def _boxes(self, cache: LayerCache, tile: int) -> tuple[TensorDescriptor, TensorDescriptor]:
+        """Kept for each layer: making them takes as long as a launch."""
+        place = cache.key_BSHD.data_ptr()
+        if place not in self._described:
+            self._described[place] = (
+                describe(cache.key_BSHD, tile),
+                describe(cache.value_BSHD, tile),
+            )
+        return self._described[place]
+
+
+def is_run(cache_BSHD: Tensor) -> bool:
+    """True if the slots of all blocks follow one another, and heads lie side by side."""
+    block, slot, head, element = cache_BSHD.stride()
+    _, block_size, _, head_size = cache_BSHD.shape
+    return block == block_size * slot and head == head_size and element == 1
+
+
+def describe(cache_BSHD: Tensor, tile: int) -> TensorDescriptor:
+    """Boxes of `tile` slots of one head."""
+    num_blocks, block_size, num_heads, head_size = cache_BSHD.shape
+    shape = [num_blocks * block_size, num_heads * head_size]
+    return TensorDescriptor(cache_BSHD, shape, [cache_BSHD.stride(1), 1], [tile, head_size])
 
 
 def _sinks(layer: LayerAttention, q: Tensor) -> Tensor:

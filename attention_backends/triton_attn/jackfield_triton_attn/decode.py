@@ -1,4 +1,4 @@
-"""Attention of rows with one query: the context is split among programs, and the last of a row adds up their parts.
+"""Attention of rows with one query: tiles of a context are dealt out to programs, and the last of a row adds up.
 
 Flash decoding (Dao et al. 2023) with the heads of a group packed into one tile. Scores are kept in base 2.
 """
@@ -20,32 +20,30 @@ def capped(scores, cap):
 @triton.jit(do_not_specialize=["window"])
 def decode(
     q_ptr, key_ptr, value_ptr, o_ptr, part_ptr, sums_ptr, counters_ptr, starts_ptr, lengths_ptr,
-    blocks_ptr, sinks_ptr, scale, window, cap, num_splits, q_stride, q_head_stride, o_stride, blocks_stride,
+    blocks_ptr, sinks_ptr, scale, window, cap, num_splits, tiles_of_split, q_stride, q_head_stride, o_stride, blocks_stride,
     key_block, key_slot, key_head, value_block, value_slot, value_head,
     GROUP: tl.constexpr, GROUP_PADDED: tl.constexpr, HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr,
     TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, HAS_WINDOW: tl.constexpr,
     HAS_CAP: tl.constexpr, SINKS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):  # fmt: skip
-    """One row, one kv head, one split of its context."""
+    """One row, one kv head, every so manieth tile of its context."""
     begin(DEPENDENT)
     row, kv_head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     num_kv_heads = tl.num_programs(1)
-    wait_for_inputs(DEPENDENT)
+    # lengths and tables are older than the kernel before this one
     token = tl.load(starts_ptr + row)
-    if tl.load(starts_ptr + row + 1) - token != 1:
-        return
+    num_queries = tl.load(starts_ptr + row + 1) - token
     length = tl.load(lengths_ptr + row)
     first = 0
     if HAS_WINDOW:
         first = tl.maximum(length - window, 0) // TILE * TILE
-    tiles = tl.cdiv(length - first, TILE)
-    tiles_of_split = tl.cdiv(tiles, num_splits)
-    used_splits = tl.cdiv(tiles, tiles_of_split)
+    used_splits = tl.minimum(tl.cdiv(length - first, TILE * tiles_of_split), num_splits)
+    wait_for_inputs(DEPENDENT)
+    if num_queries != 1:
+        return
     if split >= used_splits:
         return
-    low = first + split * tiles_of_split * TILE
-    high = tl.minimum(low + tiles_of_split * TILE, length)
 
     member = tl.arange(0, GROUP_PADDED)
     element = tl.arange(0, HEAD_PADDED)
@@ -61,33 +59,42 @@ def decode(
     peak = tl.full([GROUP_PADDED], float("-inf"), tl.float32)
     total = tl.zeros([GROUP_PADDED], tl.float32)
     o = tl.zeros([GROUP_PADDED, HEAD_PADDED], tl.float32)
-    for start in tl.range(low, high, TILE, num_stages=STAGES):
+    for start in tl.range(first + split * TILE, length, used_splits * TILE, num_stages=STAGES):
         position = start + lane
         seen = position < length
         if HAS_WINDOW:
             seen = seen & (position >= length - window)
-        block = tl.load(table + position // BLOCK_SIZE, mask=seen, other=0).to(tl.int64)
-        slot = position % BLOCK_SIZE
+        if BLOCK_SIZE % TILE == 0:  # one block holds the tile
+            block = tl.load(table + start // BLOCK_SIZE).to(tl.int64)
+            offset = start % BLOCK_SIZE
+            keys = key_ptr + (block * key_block + offset * key_slot + kv_head * key_head)
+            keys = keys + (lane * key_slot)[None, :] + element[:, None]
+            values = value_ptr + (block * value_block + offset * value_slot + kv_head * value_head)
+            values = values + (lane * value_slot)[:, None] + element[None, :]
+        else:
+            block = tl.load(table + position // BLOCK_SIZE, mask=seen, other=0).to(tl.int64)
+            slot = position % BLOCK_SIZE
+            key_of_lane = block * key_block + slot * key_slot + kv_head * key_head
+            keys = key_ptr + key_of_lane[None, :] + element[:, None]
+            value_of_lane = block * value_block + slot * value_slot + kv_head * value_head
+            values = value_ptr + value_of_lane[:, None] + element[None, :]
         readable = seen[None, :] & (element < HEAD)[:, None]
-        key = tl.load(
-            key_ptr + (block * key_block + slot * key_slot + kv_head * key_head)[None, :] + element[:, None],
-            mask=readable, other=0.0,
-        ).to(q.dtype)  # fmt: skip
-        scores = tl.dot(q, key, input_precision=PRECISION) * scale
+        key = tl.load(keys, mask=readable, other=0.0).to(q.dtype)
+        scores = tl.dot(q, key, input_precision=PRECISION)
         if HAS_CAP:
-            scores = capped(scores, cap)
-        scores = tl.where(seen[None, :], scores * 1.4426950408889634, float("-inf"))
+            scores = capped(scores * scale, cap) * 1.4426950408889634
+        else:
+            scores = scores * (scale * 1.4426950408889634)
+        scores = tl.where(seen[None, :], scores, float("-inf"))
         new_peak = tl.maximum(peak, tl.max(scores, 1))
         safe_peak = tl.where(new_peak == float("-inf"), 0.0, new_peak)
         fade = tl.exp2(peak - safe_peak)
         weights = tl.exp2(scores - safe_peak[:, None])
         total = total * fade + tl.sum(weights, 1)
         readable = seen[:, None] & (element < HEAD)[None, :]
-        value = tl.load(
-            value_ptr + (block * value_block + slot * value_slot + kv_head * value_head)[:, None] + element[None, :],
-            mask=readable, other=0.0,
-        ).to(q.dtype)  # fmt: skip
-        o = o * fade[:, None] + tl.dot(weights.to(q.dtype), value, input_precision=PRECISION)
+        value = tl.load(values, mask=readable, other=0.0).to(q.dtype)
+        o = o * fade[:, None]
+        o = tl.dot(weights.to(q.dtype), value, o, input_precision=PRECISION)
         peak = new_peak
 
     heads = num_kv_heads * GROUP

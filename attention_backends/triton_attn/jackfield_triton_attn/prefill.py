@@ -27,10 +27,10 @@ def _row_of_tile(starts_ptr, num_rows, tile, QUERIES: tl.constexpr):
 
 @triton.jit
 def _attend_tiles(
-    o, peak, total, q, key_ptr, value_ptr, table, kv_head, position_of_query, length, low, high, scale, window, cap,
-    key_block, key_slot, key_head, value_block, value_slot, value_head,
+    o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query, length,
+    low, high, scale, window, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
     HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr, TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr,
-    MASKED: tl.constexpr, CAUSAL: tl.constexpr, HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr,
+    DESCRIBED: tl.constexpr, MASKED: tl.constexpr, CAUSAL: tl.constexpr, HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr,
     PRECISION: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Adds the keys of positions `low` to `high` to the running softmax."""
@@ -40,20 +40,28 @@ def _attend_tiles(
         position = start + lane
         if MASKED:
             exists = position < length
-            block = tl.load(table + position // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
+        if BLOCK_SIZE % TILE == 0:  # one block holds the tile
+            block = tl.load(table + start // BLOCK_SIZE).to(tl.int64)
+            first = start % BLOCK_SIZE
+            keys = key_ptr + (block * key_block + first * key_slot + kv_head * key_head)
+            keys = keys + (lane * key_slot)[None, :] + element[:, None]
+            values = value_ptr + (block * value_block + first * value_slot + kv_head * value_head)
+            values = values + (lane * value_slot)[:, None] + element[None, :]
         else:
-            block = tl.load(table + position // BLOCK_SIZE).to(tl.int64)
-        slot = position % BLOCK_SIZE
-        keys = (
-            key_ptr
-            + (block * key_block + slot * key_slot + kv_head * key_head)[None, :]
-            + element[:, None]
-        )
-        values = (
-            value_ptr + (block * value_block + slot * value_slot + kv_head * value_head)[:, None]
-        )
-        values = values + element[None, :]
-        if MASKED:
+            if MASKED:
+                block = tl.load(table + position // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
+            else:
+                block = tl.load(table + position // BLOCK_SIZE).to(tl.int64)
+            slot = position % BLOCK_SIZE
+            key_of_lane = block * key_block + slot * key_slot + kv_head * key_head
+            keys = key_ptr + key_of_lane[None, :] + element[:, None]
+            value_of_lane = block * value_block + slot * value_slot + kv_head * value_head
+            values = value_ptr + value_of_lane[:, None] + element[None, :]
+        if DESCRIBED and not MASKED:
+            place = (block * BLOCK_SIZE + first).to(tl.int32)
+            key = keys_described.load([place, kv_head * HEAD]).T
+            value = values_described.load([place, kv_head * HEAD])
+        elif MASKED:
             if HAS_WINDOW:  # what lies behind the window of all queries may hold anything
                 exists = exists & (position > tl.min(position_of_query, 0) - window)
             key = tl.load(keys, mask=exists[None, :] & (element < HEAD)[:, None], other=0.0)
@@ -64,10 +72,9 @@ def _attend_tiles(
             key = tl.load(keys, mask=(element < HEAD)[:, None], other=0.0)
             value = tl.load(values, mask=(element < HEAD)[None, :], other=0.0)
         scores = tl.dot(q, key.to(q.dtype), input_precision=PRECISION)
+        factor = scale * 1.4426950408889634  # to base 2, after the peak was found
         if HAS_CAP:
-            scores = capped(scores * scale, cap) * 1.4426950408889634
-        else:
-            scores = scores * (scale * 1.4426950408889634)
+            scores, factor = capped(scores * scale, cap), 1.4426950408889634
         if MASKED:
             seen = exists[None, :]
             if CAUSAL:
@@ -75,12 +82,12 @@ def _attend_tiles(
             if HAS_WINDOW:
                 seen = seen & (position[None, :] > position_of_query[:, None] - window)
             scores = tl.where(seen, scores, float("-inf"))
-        new_peak = tl.maximum(peak, tl.max(scores, 1))
+        new_peak = tl.maximum(peak, tl.max(scores, 1) * factor)
         safe_peak = new_peak
         if MASKED:
             safe_peak = tl.where(new_peak == float("-inf"), 0.0, new_peak)
         fade = tl.exp2(peak - safe_peak)
-        weights = tl.exp2(scores - safe_peak[:, None])
+        weights = tl.exp2(scores * factor - safe_peak[:, None])
         total = total * fade + tl.sum(weights, 1)
         o = o * fade[:, None]
         o = tl.dot(weights.to(q.dtype), value.to(q.dtype), o, input_precision=PRECISION)
@@ -90,11 +97,11 @@ def _attend_tiles(
 
 @triton.jit(do_not_specialize=["window", "num_rows"])
 def prefill(
-    q_ptr, key_ptr, value_ptr, o_ptr, starts_ptr, lengths_ptr, blocks_ptr, sinks_ptr,
+    q_ptr, key_ptr, value_ptr, keys_described, values_described, o_ptr, starts_ptr, lengths_ptr, blocks_ptr, sinks_ptr,
     scale, window, cap, num_rows, q_stride, q_head_stride, o_stride, blocks_stride,
     key_block, key_slot, key_head, value_block, value_slot, value_head,
     GROUP: tl.constexpr, HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr, QUERIES: tl.constexpr,
-    LINES: tl.constexpr, TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, CAUSAL: tl.constexpr,
+    LINES: tl.constexpr, TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, DESCRIBED: tl.constexpr, CAUSAL: tl.constexpr,
     HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr, SINKS: tl.constexpr, SKIP_SINGLE: tl.constexpr,
     PRECISION: tl.constexpr, STAGES: tl.constexpr, DEPENDENT: tl.constexpr,
 ):  # fmt: skip
@@ -142,14 +149,14 @@ def prefill(
     o = tl.zeros([LINES, HEAD_PADDED], tl.float32)
     if not HAS_WINDOW:
         o, peak, total = _attend_tiles(
-            o, peak, total, q, key_ptr, value_ptr, table, kv_head, position_of_query, length, low, full, scale, window, cap,
-            key_block, key_slot, key_head, value_block, value_slot, value_head,
-            HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, False, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
+            o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query, length,
+            low, full, scale, window, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
+            HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, DESCRIBED, False, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
         )  # fmt: skip
     o, peak, total = _attend_tiles(
-        o, peak, total, q, key_ptr, value_ptr, table, kv_head, position_of_query, length, full, high, scale, window, cap,
-        key_block, key_slot, key_head, value_block, value_slot, value_head,
-        HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, True, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
+        o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query, length,
+        full, high, scale, window, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
+        HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, DESCRIBED, True, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
     )  # fmt: skip
     if SINKS:
         sink = tl.load(sinks_ptr + head) * 1.4426950408889634

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from jackfield.cli.benchmarks.outputs import SCORER
 from jackfield.cli.benchmarks.report import build, emit, summarise
 from jackfield.cli.settings import (
     add_settings_arguments,
@@ -53,6 +54,12 @@ class BenchCommand(Command):
             "--shape", action="append", help="one of the shapes; several times for more"
         )
         gpu.add_argument("--work", action="append", help="one line of the report; likewise")
+        gpu.add_argument(
+            "--scorer",
+            default=SCORER,
+            metavar="MODULE",
+            help="what checks the outputs, by a model of its own; default: %(default)s",
+        )
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Measure and print the report."""

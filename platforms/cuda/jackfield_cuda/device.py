@@ -44,9 +44,10 @@ class CudaDevice(Device):
 
     def kernels(self) -> Kernels:
         """Triton's."""
+        from jackfield_cuda.products import choose
         from jackfield_torch.kernels.fused import TritonKernels
 
-        return TritonKernels()
+        return TritonKernels(choose)
 
     def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
         """The settings' fraction of what weights, the largest step and recorded steps leave free."""
@@ -78,7 +79,10 @@ class CudaDevice(Device):
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        with torch.cuda.graph(graph, pool=self._pool, stream=stream):
+        # thread_local: an engine that another thread closes meanwhile must not spoil the recording
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
+        ):
             result = function()
         self._num_graphs += 1
 

@@ -55,6 +55,7 @@ class CudaPlatform(TorchPlatform):
             "model.dtype": "bfloat16" if fast else "float16",
             "scheduler.max_step_tokens": 16384 if is_large else 8192,
             "scheduler.max_rows": 512 if is_large else 256,
+            "cache.block_size": 64,  # a block holds a tile of keys, which the copy engine brings at once
         }
 
     def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
-from jackfield.model_spec import ModelSpec
+from jackfield.model_spec import Experts, ModelSpec
 from jackfield_torch.attention_step import AttentionStep
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import LinearPart
@@ -23,6 +23,7 @@ from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
 from jackfield_torch.layers.linear import PackedLinear, linear_kind
 from jackfield_torch.layers.linear_builder import SchemeOf, build_linear_of
 from jackfield_torch.layers.logits import Logits, SoftCap
+from jackfield_torch.layers.narrow import narrow_product
 from jackfield_torch.layers.norm import NormBuilder
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import (
@@ -48,12 +49,16 @@ class Decoder:
         logits: Logits,
         sinks: Mapping[int, Tensor],
         details: Mapping[str, str],
+        can_capture: bool = True,
     ) -> None:
         self._embedding = embedding
         self._ropes = ropes
         self._layers = layers
         self._logits = logits
         self.sinks = sinks  # by layer, for the attention: float32, of each head of this rank
+        self.can_capture = (
+            can_capture  # False: a forward pass asks the device which experts tokens take
+        )
         self.details = details  # how it was built, for `explain` and logs
 
     def forward(self, token_ids_T: Tensor, positions_T: Tensor, attention: AttentionStep) -> Tensor:
@@ -67,7 +72,7 @@ class Decoder:
         return x_TE if branch_TE is None else x_TE.add_(branch_TE)
 
     def logits(self, hidden_SE: Tensor) -> Tensor:
-        """Scores of the whole vocabulary in float32, on every rank."""
+        """Scores of the whole vocabulary on every rank, in float32 or in the dtype of the activations."""
         return self._logits(hidden_SE)
 
 
@@ -113,7 +118,7 @@ class DecoderBuilder:
 
         `whole_experts`: ranks share experts out instead of cutting them.
         """
-        kernels = kernels or Kernels()
+        kernels = self._kernels = kernels or Kernels()
         self._spec, self._schemes, self._group = spec, schemes, group
         self._device, self._dtype, self._max_length = device, dtype, max_length
         self._shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype)
@@ -151,7 +156,9 @@ class DecoderBuilder:
 
     def logits(self) -> Logits:
         """From hidden states to scores."""
-        return _build_logits(self._spec, self._norms, self._shard, self._schemes, self._group)
+        return _build_logits(
+            self._spec, self._norms, self._shard, self._schemes, self._group, self._kernels
+        )
 
 
 def assemble_decoder(
@@ -187,6 +194,7 @@ def assemble_decoder(
         logits=logits,
         sinks={index: found for index, found in sinks.items() if found is not None},
         details=_describe(spec, device, dtype),
+        can_capture=not any(isinstance(layer.feed_forward, Experts) for layer in spec.layers),
     )
 
 
@@ -221,6 +229,7 @@ def _build_logits(
     shard: WeightShard,
     schemes: SchemeOf,
     group: RankGroup,
+    kernels: Kernels,
 ) -> Logits:
     """The head is shared out over the vocabulary where the ranks divide it, else every rank holds it whole."""
     is_split = group.num_ranks > 1 and spec.vocab_size % group.num_ranks == 0
@@ -232,12 +241,15 @@ def _build_logits(
         split="column" if is_split else "none",
         settings=stored_settings(spec, "head"),
     )
+    norm = norms.norm(spec.final_norm, "final_norm", spec.hidden_size)
+    head = build_linear_of([part], schemes, shard)
     return Logits(
-        norms.function(spec.final_norm, "final_norm", spec.hidden_size),
-        build_linear_of([part], schemes, shard),
+        norm,
+        head,
         group.all_gather if is_split else identity,
         chain(
             Multiply(spec.logit_scale) if spec.logit_scale != 1.0 else identity,
             SoftCap(spec.logit_soft_cap) if spec.logit_soft_cap else identity,
         ),
+        narrow_product(kernels, head, norm=norm),
     )

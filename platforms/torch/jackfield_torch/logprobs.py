@@ -67,6 +67,7 @@ def compute_logprobs(logits_PV: Tensor, token_ids_P: Tensor, num_top: int) -> Lo
     A rank counts the tokens that are strictly more likely, so equal ones share the best rank. A negative token stands
     for token 0.
     """
+    logits_PV = logits_PV.float()
     total_P1 = logits_PV.logsumexp(-1, keepdim=True)
     own_P1 = logits_PV.gather(-1, token_ids_P.long().clamp(min=0).unsqueeze(-1))
     ranks_P = (logits_PV > own_P1).sum(-1) + 1

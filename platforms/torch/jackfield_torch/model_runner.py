@@ -58,14 +58,14 @@ class ModelRunner:
         self._decoder, self._attention, self._caches = decoder, attention, caches
         self._rows, self._inbox, self._builder = rows, inbox, builder
         self._sampler = sampler
-        self._replays = Replays(device, self._compute)
+        self._replays = Replays(device, self._compute, sampler.draw)
         self._corrections = Corrections(rows)
         self._prompt_logprobs: dict[int, int] = {}  # row: how many of the most likely tokens
 
     @torch.inference_mode()
     def capture(self, sizes: Sequence[int]) -> None:
-        """Capture steps that are padded to these numbers of rows, where device and attention backends allow it."""
-        if self._attention.can_capture:
+        """Capture steps that are padded to these numbers of rows, where device, attention backends and model allow it."""
+        if self._attention.can_capture and self._decoder.can_capture:
             self._replays.capture(sizes, self._padding)
 
     @property
@@ -99,7 +99,8 @@ class ModelRunner:
         batch, slot = step.batch, step.slot
         drawn = None
         if batch is not None and step.logits_PV is not None:
-            drawn = self._sampler.sample(step.logits_PV, batch, self._masks(batch, late))
+            masks, draws = self._masks(batch, late), self._replays.draws(batch)
+            drawn = self._sampler.sample(step.logits_PV, batch, masks, draws)
             if batch.drafts is None:  # else the results count what is confirmed
                 self._rows.num_tokens_R[batch.rows] += 1
         results = StepResults(step, drawn, self._corrections)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from jackfield_torch.device import Device
+from jackfield_torch.interfaces.kernels import DrawFacts
 from jackfield_torch.step_batch import StepBatch
 
 Compute = Callable[[StepBatch], Tensor]
+Draw = Callable[[Tensor, StepBatch, DrawFacts], Tensor]  # from logits_PV; gives token_ids_P
+Draws = Mapping[DrawFacts, Callable[[], Tensor]]
+
+_PLAIN_DRAWS = (DrawFacts(), DrawFacts(is_random=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """Of one size; padding included."""
+
+    forward: Callable[[], Tensor]
+    draws: Draws  # from what `forward` gives
 
 
 class Replays:
     """The forward pass of padded steps, captured once for each size; eager where the device captures nothing."""
 
-    def __init__(self, device: Device, compute: Compute) -> None:
+    def __init__(self, device: Device, compute: Compute, draw: Draw) -> None:
         self._device = device
-        self._compute = compute
-        self._replays: dict[int, Callable[[], Tensor]] = {}  # by rows, padding included
+        self._compute, self._draw = compute, draw
+        self._replays: dict[int, _Replay] = {}  # by rows, padding included
 
     def capture(self, sizes: Sequence[int], prepare: Callable[[int], StepBatch]) -> None:
         """Capture all sizes, the largest first so that the others find room in its memory.
@@ -27,12 +41,27 @@ class Replays:
         """
         for size in sorted(sizes, reverse=True):
             batch = prepare(size)
-            replay = self._device.capture(lambda batch=batch: self._compute(batch))  # type: ignore[misc]
-            if replay is None:
+            forward = self._device.capture(lambda batch=batch: self._compute(batch))  # type: ignore[misc]
+            if forward is None:
                 return
-            self._replays[size] = replay
+            self._replays[size] = _Replay(forward, self._capture_draws(forward(), batch))
 
     def logits(self, batch: StepBatch) -> Tensor:
         """logits_PV of a step that was prepared; overwritten by the next step of its size."""
-        replay = self._replays.get(len(batch.rows_P)) if batch.is_padded else None
-        return replay() if replay is not None else self._compute(batch)
+        replay = self._of(batch)
+        return replay.forward() if replay is not None else self._compute(batch)
+
+    def draws(self, batch: StepBatch) -> Draws:
+        """How tokens are drawn from the logits that were replayed for this step, by what its rows ask for."""
+        replay = self._of(batch)
+        return replay.draws if replay is not None else {}
+
+    def _of(self, batch: StepBatch) -> _Replay | None:
+        return self._replays.get(len(batch.rows_P)) if batch.is_padded else None
+
+    def _capture_draws(self, logits_PV: Tensor, batch: StepBatch) -> Draws:
+        captured = {
+            facts: self._device.capture(lambda facts=facts: self._draw(logits_PV, batch, facts))  # type: ignore[misc]
+            for facts in _PLAIN_DRAWS
+        }
+        return {facts: replay for facts, replay in captured.items() if replay is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from jackfield_torch.interfaces.kernels import (
     PRESENCE,
     REPETITION,
     DraftTensors,
+    DrawFacts,
     Kernels,
     RowTensors,
 )
@@ -77,13 +79,28 @@ class Sampler:
         self._processors.leave(row)
 
     def sample(
-        self, logits_PV: Tensor, batch: StepBatch, masks: MaskTensors | None = None
+        self,
+        logits_PV: Tensor,
+        batch: StepBatch,
+        masks: MaskTensors | None = None,
+        replays: Mapping[DrawFacts, Callable[[], Tensor]] | None = None,
     ) -> Drawn:
         """Draw a token for each row of logits, and append what counts to the rows.
 
-        `logits_PV` is float32 and may be overwritten.
+        `logits_PV` may be overwritten. `replays` do what `draw` does with them.
         """
         params = self._params.batch(batch.rows)
+        if params.is_plain and masks is None and batch.drafts is None:
+            replay = replays.get(params.facts) if replays else None
+            return Drawn(
+                token_ids_P=self.draw(logits_PV, batch, params.facts)
+                if replay is None
+                else replay(),
+                counts_S=None,
+                logprobs=None,
+                num_logprobs=params.num_logprobs,
+            )
+        logits_PV = logits_PV.float()
         records_PC = num_outputs_P = self._nothing
         has_processors = self._processors.are_named(batch.rows)
         is_edited = has_processors or params.edits_logits or masks or params.facts.is_random
@@ -113,7 +130,7 @@ class Sampler:
             forbid_bad_words(
                 logits_PV,
                 self._rows.token_ids_RL,
-                batch.rows_P,
+                batch.rows_P.long(),
                 num_prompt_P,
                 num_prompt_P + num_outputs_P,
                 params.bad_words,
@@ -133,6 +150,16 @@ class Sampler:
             else None,
             num_logprobs=params.num_logprobs,
         )
+
+    def draw(self, logits_PV: Tensor, batch: StepBatch, facts: DrawFacts) -> Tensor:
+        """Draw a token for each row of logits and append it, where nothing edits the logits and nobody wants them."""
+        records_PC = num_outputs_P = self._nothing
+        if facts.is_random:
+            records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
+            num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
+        token_ids_P = self._kernels.sample(logits_PV, records_PC, num_outputs_P, facts)
+        self._kernels.append_tokens(self._rows, batch.rows_P, token_ids_P)
+        return token_ids_P
 
     def _append(self, batch: StepBatch, token_ids_P: Tensor) -> Tensor | None:
         if batch.drafts is None:

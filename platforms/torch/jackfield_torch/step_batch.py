@@ -26,7 +26,7 @@ class StepBatch:
     positions_T: Tensor  # int64
     batches: list[AttentionBatch]  # of each cache group
     is_padded: bool  # to a size of the ladder: a graph can compute it
-    rows_P: Tensor  # int64, the rows that draw
+    rows_P: Tensor  # int32 or int64, the rows that draw
     tokens_P: Tensor | None  # int64, their places among the T tokens; None: all T in order
     drafts: tuple[DraftBatch, DraftTensors] | None  # host and device
     rows: Ints  # host, the rows of all P, without padding
@@ -191,7 +191,7 @@ class BatchBuilder:
             sent, size, num_tokens, self._rows.max_blocks if is_padded else num_blocks
         )
         self._kernels.prepare_step(self._rows.tensors, step)
-        rows_P, tokens_P = step.rows_R.long(), None
+        rows_P, tokens_P = step.rows_R, None
         if draws is not None:
             rows_P, tokens_P = sent[3 * size + 1 :].long().view(2, -1).unbind()
         rows = rows_R if draws is None else rows_R[draws]

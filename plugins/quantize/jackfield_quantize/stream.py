@@ -98,7 +98,7 @@ class LayerStream:
         positions_T = torch.arange(self.row_length, device=self.device).repeat(len(x_RLE))
         rotations = tuple(rope.rows(positions_T) for rope in self._ropes)
         branch_TE = layer.run(x_TE, None, StepInputs(self.attention, rotations, positions_T))
-        x_TE = x_TE + branch_TE
+        x_TE = x_TE if branch_TE is None else x_TE + branch_TE
         return x_TE.view(-1, self.row_length, x_TE.shape[-1])
 
     @torch.no_grad()

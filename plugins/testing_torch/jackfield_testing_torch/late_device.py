@@ -70,8 +70,15 @@ class LateDevice(Device):
 
     def capture(self, function: Callable[[], T]) -> Callable[[], T]:
         """Replays by computing again from the tensors of the captured step, which must be those of all steps."""
-        function()
-        return function
+        kept = function()
+
+        def replay() -> T:
+            again = function()
+            if isinstance(kept, Tensor) and isinstance(again, Tensor):
+                kept.copy_(again)
+            return kept
+
+        return replay
 
     def wait(self, event: _LateEvent) -> None:
         """Until enough came after it, or nothing more comes."""

@@ -48,14 +48,14 @@ def decoder_of(spec=SPEC, dtype=torch.float32, group=None):
     return assemble_decoder(spec, weights, CPU, dtype, lambda part: scheme, group, 32)
 
 
-def test_hidden_states_have_the_dtype_asked_for_and_logits_are_float32():
+def test_hidden_states_and_logits_have_the_dtype_asked_for():
     decoder = decoder_of(dtype=torch.bfloat16)
 
     hidden = decoder.forward(torch.arange(5), torch.arange(5), DenseAttention(SPEC))
 
     assert (hidden.dtype, hidden.shape) == (torch.bfloat16, (5, 48))
     assert (decoder.logits(hidden).dtype, decoder.logits(hidden[:2]).shape) == (
-        torch.float32,
+        torch.bfloat16,
         (2, 1024),
     )
 

@@ -1,5 +1,7 @@
 """Answers do not depend on when the device is done: everything on a device that is late, padded and replayed."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -62,6 +64,33 @@ def test_replayed_steps_give_what_eager_ones_give(model, captures, depth):
 
     assert late == answers(model, **{"select.platform": "cpu"})
     assert {1, 2, 4, 6} >= set(captures) >= {1, 2, 6}
+
+
+def test_plain_draws_are_replayed_too(tiny_llama, captures, monkeypatch):
+    replayed = []
+    draws = Replays.draws
+
+    def replay(facts, draw):
+        replayed.append(facts.is_random)
+        return draw()
+
+    def counted(self, batch):
+        return {facts: partial(replay, facts, draw) for facts, draw in draws(self, batch).items()}
+
+    monkeypatch.setattr(Replays, "draws", counted)
+    found = []
+    for platform in ("late", "cpu"):
+        settings = {"select.platform": platform, "scheduler.max_rows": 6}
+        with LLM(str(tiny_llama.path), dtype="float32", plugins=LATE, settings=settings) as llm:
+            for temperature in (0.0, 0.9):
+                params = SamplingParams(
+                    temperature=temperature, seed=3, max_tokens=8, ignore_eos=True
+                )
+                outputs = llm.generate(PROMPTS[:2], params)
+                found.append([list(output.outputs[0].token_ids) for output in outputs])
+
+    assert found[:2] == found[2:]
+    assert set(replayed) == {False, True}
 
 
 def test_drafts_are_confirmed_late(tiny_llama):

@@ -7,16 +7,27 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jackfield.cli.benchmarks.accelerator import AcceleratorWork, Figure
+from jackfield.cli.benchmarks.outputs import load_scorer
+from jackfield.cli.benchmarks.serving import measure_startup
 from jackfield.cli.benchmarks.shapes import SHAPES, Shape
-from jackfield.cli.settings import load_from_arguments
+from jackfield.cli.settings import load_from_arguments, settings_words
 from jackfield.client import LLM
 from jackfield.errors import ConfigError
 
+_START = "start"
+_FIRST_PROMPT = tuple(range(16))  # token ids
+_CACHES = (
+    "TRITON_CACHE_DIR",
+    "CUDA_CACHE_PATH",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "FLASHINFER_WORKSPACE_BASE",
+)  # folders of compiled kernels
 _ALWAYS = {
     "select.weight_format": "dummy",
     "cache.prefix_caching": "false",
@@ -39,37 +50,70 @@ def _shapes(names: list[str] | None) -> list[Shape]:
 def _measure(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(shape.config), encoding="utf-8")
-        began = time.perf_counter()
         named = [word.partition("=")[0] for word in arguments.set or ()]
         words = [f"{key}={value}" for key, value in _ALWAYS.items() if key not in named]
         chosen = argparse.Namespace(
             **{**vars(arguments), "model": folder, "set": [*words, *(arguments.set or ())]}
         )
-        with LLM.from_config(load_from_arguments(chosen)) as llm:
-            ready_s = time.perf_counter() - began
-            _tell(f"{shape.name}: engine ready after {ready_s:.1f} s")
-            work = AcceleratorWork(llm, shape, arguments.repeats)
-            figures = {}
-            for name in arguments.work or work.all:
-                if name not in work.all:
-                    raise ConfigError(f"no work {name!r}; allowed: {', '.join(work.all)}")
-                figures[name] = work.run(name)
-                _tell(_line(shape, figures[name]))
-    return {
-        "ready_s": round(ready_s, 2),
-        **{name: asdict(figure) for name, figure in figures.items()},
-    }
+        names = arguments.work or [_START, *AcceleratorWork.names]
+        if unknown := sorted({*names} - {_START, *AcceleratorWork.names}):
+            allowed = ", ".join((_START, *AcceleratorWork.names))
+            raise ConfigError(f"no work {unknown[0]!r}; allowed: {allowed}")
+        found: dict[str, Any] = {}
+        if _START in names:
+            found[_START] = _measure_start(shape, chosen)
+        if lines := [name for name in names if name != _START]:
+            found |= _measure_lines(shape, chosen, lines)
+    return found
+
+
+def _measure_start(shape: Shape, chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Seconds of two fresh processes: with empty caches of kernels, and with what the first one left there."""
+    found = {}
+    with tempfile.TemporaryDirectory() as caches:
+        for kind in ("cold", "warm"):
+            found[kind] = measure_startup(
+                settings_words(chosen),
+                prompt=_FIRST_PROMPT,
+                environment={name: f"{caches}/{name}" for name in _CACHES},
+            )
+            figures = ", ".join(f"{key} {value:.1f}" for key, value in found[kind].items())
+            _tell(f"{shape.name} start, {kind}: {figures}")
+    return found
+
+
+def _measure_lines(
+    shape: Shape, chosen: argparse.Namespace, names: Sequence[str]
+) -> dict[str, Any]:
+    loaded = load_from_arguments(chosen)
+    began = time.perf_counter()
+    with LLM.from_config(loaded) as llm:
+        found: dict[str, Any] = {"ready_s": round(time.perf_counter() - began, 2)}
+        _tell(f"{shape.name}: engine ready after {found['ready_s']:.1f} s")
+        work = AcceleratorWork(llm, shape, chosen.repeats)
+        for name in names:
+            figure = work.run(name)
+            found[name] = asdict(figure)
+            _tell(_line(shape, figure))
+    config = loaded.config
+    scorer = load_scorer(chosen.scorer)
+    scores = scorer(
+        shape.config,
+        work.texts,
+        config.model.seed,
+        str(shape.config["dtype"]),
+        chosen.platform or "cuda",
+    )
+    for name, score in scores.items():
+        found[name]["checked"] = {"passed": score.is_passed, **asdict(score)}
+        _tell(f"{shape.name} {name}: {score}")
+    return found
 
 
 def _line(shape: Shape, figure: Figure) -> str:
-    checked = (
-        ""
-        if figure.margin is None
-        else f", {figure.exact:.1%} ranked first again, margin {figure.margin:.3f}"
-    )
     return (
         f"{shape.name} {figure.work}: {figure.value:,.3f} {figure.unit} "
-        f"(vLLM {figure.peer:,.2f}, floor {figure.floor:,.3f}{checked})"
+        f"(vLLM {figure.peer:,.2f}, floor {figure.floor:,.3f})"
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jackfield.cli.benchmarks.workloads import Job, latency_jobs, throughput_jobs
 from jackfield.client import LLM
@@ -70,19 +71,26 @@ from jackfield import LLM, SamplingParams
 from jackfield.cli.settings import load_from_words
 with LLM.from_config(load_from_words(json.loads(sys.argv[2]))) as llm:
     ready = time.time()
-    llm.generate("Hello", SamplingParams(max_tokens=1, temperature=0.0))
+    llm.generate(json.loads(sys.argv[3]), SamplingParams(max_tokens=1, temperature=0.0))
     first = time.time()
 print(json.dumps({"import_s": imported - began, "ready_s": ready - began, "first_token_s": first - began}))
 """
 
 
-def measure_startup(words: Sequence[str]) -> dict[str, float]:
+def measure_startup(
+    words: Sequence[str],
+    *,
+    prompt: str | Sequence[int] = "Hello",
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, float]:
     """Seconds from the start of a fresh process to: package imported, engine ready, first token.
 
-    `words`: model and settings as on the command line.
+    `words`: model and settings as on the command line. `environment`: variables beside those of this process.
     """
-    command = [sys.executable, "-c", _STARTUP, repr(time.time()), json.dumps(words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    variables = {**os.environ, **(environment or {})}
+    arguments = [repr(time.time()), json.dumps(words), json.dumps(prompt)]
+    command = [sys.executable, "-c", _STARTUP, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     if done.returncode:
         raise EngineError(f"the measured process failed:\n{done.stderr}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

@@ -6,6 +6,7 @@ the method of this class would give: exactly for integers and random draws, roun
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -116,6 +117,28 @@ class HeadFacts:
 HeadKernel = Callable[[Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductFacts:
+    """A product with plain weights, and what stands around it in a layer."""
+
+    weight_OI: Tensor
+    bias_O: Tensor | None
+    norm_weight_I: Tensor | None = None  # float32, RMS norm of the input; None: none
+    norm_epsilon: float = 0.0
+    activation: str = ""  # the outputs are a gate and as many of up, joined by that activation; "": they are taken as they are
+    adds: bool = False  # the outputs are added to a stream
+
+
+class NarrowProduct(ABC):
+    """A product for steps of few tokens, which cost what the reading of the weights costs."""
+
+    most_tokens: int  # that it is meant for
+
+    @abstractmethod
+    def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
+        """The outputs in x's dtype, rounded once; with `into_TO` they are added to it in place, and it is returned."""
+
+
 class Kernels:
     """Each with torch's own operations, on any device."""
 
@@ -162,11 +185,11 @@ class Kernels:
             positions_T += first_R if num_tokens == num_rows else first_R.index_select(0, place_T)
 
     def append_tokens(self, rows: RowTensors, rows_S: Tensor, token_ids_S: Tensor) -> None:
-        """Append a token to each of these rows (int64), the spare one left out; a negative id stands for token 0.
+        """Append a token to each of these rows (int32 or int64), the spare one left out; a negative id stands for token 0.
 
         All tokens but the new one count as computed then.
         """
-        width = rows.token_ids_RL.shape[1]
+        rows_S, width = rows_S.long(), rows.token_ids_RL.shape[1]
         num_tokens_S = rows.records_RC[:, NUM_TOKENS].index_select(0, rows_S)
         place_S = rows_S * width + num_tokens_S
         rows.token_ids_RL.view(-1).index_copy_(0, place_S, token_ids_S.clamp(min=0).int())
@@ -200,12 +223,13 @@ class Kernels:
     def sample(
         self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts
     ) -> Tensor:
-        """One token for each row of logits (float32); int64, -1 where none can be drawn.
+        """One token for each row of logits (float32, or the activations' dtype); int64, -1 where none can be drawn.
 
         `records_PC` are those of the rows that draw; `num_outputs_P`, int64, is the place in the row's random numbers.
         Both hold nothing unless `facts.is_random`, and then alone the logits may be overwritten.
         A token can be drawn if the largest logit is finite and none is NaN.
         """
+        logits_PV = logits_PV.float()
         token_ids_P, peak_P = argmax(logits_PV)
         is_valid_P = peak_P.isfinite()
         if facts.is_random:
@@ -245,4 +269,8 @@ class Kernels:
 
     def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
         """Norm, rotation and the writing of the cache in one; None: the runtime does them one after another."""
+        return None
+
+    def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
+        """What few tokens take instead of norm, product, gate and sum one after another; None: nothing is faster."""
         return None

@@ -16,18 +16,26 @@ from jackfield_torch.interfaces.kernels import (
     HeadFacts,
     HeadKernel,
     Kernels,
+    NarrowProduct,
+    ProductFacts,
     RowTensors,
     StepTensors,
 )
 from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
 from jackfield_torch.kernels.heads import rotate_and_write
 from jackfield_torch.kernels.norm import add_rms_norm
+from jackfield_torch.kernels.products import Choose, TritonProduct, choose_tile
 from jackfield_torch.kernels.sampling import draw_tokens
+from jackfield_torch.kernels.skinny import Scratch
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 
 
 class TritonKernels(Kernels):
     """One launch each, where torch needs several."""
+
+    def __init__(self, choose: Choose = choose_tile) -> None:
+        self._choose = choose  # how products of few tokens are computed
+        self._scratch: Scratch | None = None
 
     def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
         """As the base says."""
@@ -88,3 +96,14 @@ class TritonKernels(Kernels):
     def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
         """One launch for all heads of a token."""
         return partial(rotate_and_write, facts)
+
+    def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
+        """As the base says; None where the choice leaves all to the library."""
+        if facts.activation not in ("", *ACTIVATIONS) or (
+            facts.activation and facts.bias_O is not None
+        ):
+            return None
+        if self._scratch is None:
+            self._scratch = Scratch(facts.weight_OI.device)
+        product = TritonProduct(facts, self._choose, self._scratch)
+        return product if product.most_tokens else None

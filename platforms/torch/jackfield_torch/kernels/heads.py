@@ -11,7 +11,7 @@ from jackfield_torch.interfaces.attention import LayerCache
 from jackfield_torch.interfaces.kernels import HeadFacts
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
 
-_HEADS = 4  # of one program
+_FEW_TOKENS = 256  # up to here programs of few heads fill the chip
 
 
 @triton.jit
@@ -108,13 +108,14 @@ def rotate_and_write(
         return q_TNH
     heads, norm = num_heads + 2 * facts.num_kv_heads, facts.norm_weight_MH
     key, value = cache.key_BSHD, cache.value_BSHD
-    _rotate_and_write[(num_tokens, triton.cdiv(heads, _HEADS))](
+    heads_of_program, warps = (4, 2) if num_tokens <= _FEW_TOKENS else (16, 4)
+    _rotate_and_write[(num_tokens, triton.cdiv(heads, heads_of_program))](
         qkv_TMH, qkv_TMH if norm is None else norm, cos_T1P, sin_T1P, slots_T, q_TNH, key, value,
         qkv_TMH.stride(0), q_TNH.stride(0), cos_T1P.stride(0), sin_T1P.stride(0),
         *key.stride()[:3], *value.stride()[:3], facts.norm_epsilon,
         NUM_HEADS=num_heads, NUM_KV_HEADS=facts.num_kv_heads, HEAD=facts.head_size,
         ROTARY=facts.rotary_size, INTERLEAVED=facts.interleaved, NORM=norm is not None,
-        BLOCK_SIZE=key.shape[1], HEADS=_HEADS, PAIRS=next_power_of_two(facts.head_size // 2),
-        num_warps=2, **launch_options(device),
+        BLOCK_SIZE=key.shape[1], HEADS=heads_of_program, PAIRS=next_power_of_two(facts.head_size // 2),
+        num_warps=warps, **launch_options(device),
     )  # fmt: skip
     return q_TNH

@@ -21,6 +21,9 @@ class Tile:
     columns: int
     warps: int
     stages: int = 2
+    ahead: bool = (
+        False  # asks for all its weights before the input is ready, not for the first columns alone
+    )
 
 
 @triton.jit
@@ -119,7 +122,11 @@ def matvec(
 
 
 def choose_tile(num_outputs: int, size: int, *, gated: bool) -> Tile:
-    """About 16 KiB of weights a program in flight, and enough programs to fill the chip."""
-    columns = 1024 if size >= 1024 else 512 if size >= 512 else 256
-    rows = 4 if gated or num_outputs <= 2048 else 8
-    return Tile(rows, columns, 4)
+    """What was good for shapes like it on an H200: many columns a program where there are few rows, and the reverse."""
+    if gated:
+        return Tile(8, 512, 4, 4)
+    if num_outputs <= 2048 < size:
+        return Tile(4, 2048, 4, 4)
+    if size > 1024:
+        return Tile(8, 1024, 4, 4)
+    return Tile(32, 256, 4, 4) if num_outputs > 1 << 16 else Tile(16, 512, 8, 4)

@@ -85,33 +85,33 @@ class AttentionMixer:
         fused: FusedHeads | None = None,  # what the device does instead, over a paged cache
         has_gate: bool = False,  # behind v stands a gate of each head
     ) -> None:
-        self._layer = layer
+        self.layer = layer
+        self.head_size = head_size
+        self.qkv, self.out = qkv, out
+        self.fused = fused
         self._num_heads = num_heads
-        self._fused = fused
         self._num_rotated = num_heads + num_kv_heads
-        self._head_size = head_size
-        self._qkv, self._out = qkv, out
         self._turn, self._alibi = turn, alibi
         self._num_qkv = num_heads + 2 * num_kv_heads
-        self._has_gate = has_gate
+        self.has_gate = has_gate
 
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
-        qkv = self._qkv(x_TE).view(x_TE.shape[0], -1, self._head_size)
-        if self._fused is not None and (paged := step.attention.paged(self._layer)) is not None:
-            q_TNH = self._fused(qkv, step, *paged)
-            return self._out(step.attention.attend(self._layer, q_TNH, None, None).flatten(1))
+        qkv = self.qkv(x_TE).view(x_TE.shape[0], -1, self.head_size)
+        if self.fused is not None and (paged := step.attention.paged(self.layer)) is not None:
+            q_TNH = self.fused(qkv, step, *paged)
+            return self.out(step.attention.attend(self.layer, q_TNH, None, None).flatten(1))
         qk = self._turn(qkv[:, : self._num_rotated], step)
         q_TNH, k_TKH = qk[:, : self._num_heads], qk[:, self._num_heads :]
         v_TKH = qkv[:, self._num_rotated : self._num_qkv]
         if self._alibi is not None:
             q_TNH, k_TKH, v_TKH = self._alibi(q_TNH, k_TKH, v_TKH, step.positions_T)
-        o_TNH = step.attention.attend(self._layer, q_TNH, k_TKH, v_TKH)
+        o_TNH = step.attention.attend(self.layer, q_TNH, k_TKH, v_TKH)
         if self._alibi is not None:
-            o_TNH = o_TNH[..., : self._head_size]
-        if self._has_gate:
+            o_TNH = o_TNH[..., : self.head_size]
+        if self.has_gate:
             o_TNH = o_TNH * qkv[:, self._num_qkv :].sigmoid()
-        return self._out(o_TNH.flatten(1))
+        return self.out(o_TNH.flatten(1))
 
 
 class SharedCacheMixer:

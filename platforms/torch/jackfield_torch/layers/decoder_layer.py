@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -41,6 +41,7 @@ from jackfield_torch.layers.mixers import (
     build_latent,
     build_mamba2,
 )
+from jackfield_torch.layers.narrow import NarrowLayer, narrow_layer
 from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import WeightShard
@@ -63,12 +64,16 @@ class DecoderLayer:
     after_feed_forward: TensorFunction
     parallel: bool = False  # both branches read x
     shares_norm: bool = False  # parallel: the feed-forward reads what the mixer reads
+    narrow: NarrowLayer | None = None  # what steps of few tokens take instead of all that
 
-    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor:
+    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor | None:
         """Adds `branch_TE`, the last one of the layer before, and its own first one to `x_TE` in place.
 
-        Returns its last branch: who adds that computes a norm in the same pass.
+        Returns its last branch: who adds that computes a norm in the same pass. None: that is added, too.
         """
+        if self.narrow is not None and x_TE.shape[0] <= self.narrow.most_tokens:
+            self.narrow(x_TE, branch_TE, step)
+            return None
         if self.parallel:
             return self._both(x_TE, branch_TE, step)
         mixed_TE = self.after_mixer(self.mixer(self.mixer_norm.after(x_TE, branch_TE), step))
@@ -117,7 +122,7 @@ class LayerBuilder:
     def build(self, index: int, layer: Layer) -> DecoderLayer:
         """Read the weights of the layer and bind its parts."""
         module = f"layers.{index}"
-        return DecoderLayer(
+        built = DecoderLayer(
             mixer_norm=self._norm(layer.mixer_norm, f"{module}.mixer_norm"),
             mixer=self._mixer(index, layer),
             after_mixer=self._after(layer, layer.mixer_post_norm, f"{module}.mixer_post_norm"),
@@ -131,6 +136,11 @@ class LayerBuilder:
             parallel=layer.parallel,
             shares_norm=layer.parallel and layer.feed_forward_norm is None,
         )
+        is_plain = built.after_mixer is identity and built.after_feed_forward is identity
+        if layer.parallel or not is_plain:
+            return built
+        branches = built.mixer_norm, built.mixer, built.feed_forward_norm, built.feed_forward
+        return replace(built, narrow=narrow_layer(self._kernels, *branches))
 
     def _norm(self, norm: NormSpec | None, module: str) -> Norm:
         return self._norms.norm(norm, module, self._hidden_size)

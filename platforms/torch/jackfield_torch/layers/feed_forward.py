@@ -21,6 +21,7 @@ from jackfield_torch.layers.experts import (
     SeparateExperts,
     SharedExpert,
 )
+from jackfield_torch.layers.gated import GatedFeedForward
 from jackfield_torch.layers.linear_builder import LinearBuilder
 from jackfield_torch.layers.routing import Routing
 from jackfield_torch.layers.stacked_experts import StackedExperts
@@ -34,11 +35,11 @@ class DenseBranch:
     """The same for every token."""
 
     def __init__(self, function: TensorFunction) -> None:
-        self._function = function
+        self.function = function
 
     def __call__(self, x_TE: Tensor, step: StepInputs) -> Tensor:
         """This rank's share of the sum."""
-        return self._function(x_TE)
+        return self.function(x_TE)
 
 
 class FeedForwardBuilder:
@@ -59,10 +60,15 @@ class FeedForwardBuilder:
         return self._experts(feed_forward, module)
 
     def _dense(self, forward: FeedForward, module: str) -> TensorFunction:
+        linear = self._linears.build(self._linears.in_parts(forward, module))
+        down = self._linears.row(f"{module}.down", forward.size, forward.bias)
+        is_scaled = forward.gate_scale != 1.0 or forward.out_scale != 1.0
+        if forward.gated and forward.clip is None and not forward.up_offset and not is_scaled:
+            return GatedFeedForward(linear, forward.activation, down, self._kernels)
         return chain(
-            self._linears.build(self._linears.in_parts(forward, module)),
+            linear,
             self._between(forward),
-            self._linears.row(f"{module}.down", forward.size, forward.bias),
+            down,
             identity if forward.out_scale == 1.0 else Multiply(forward.out_scale),
         )
 

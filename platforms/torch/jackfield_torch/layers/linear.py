@@ -23,10 +23,10 @@ class PlainLinear(Linear):
     kind = "row-major"
 
     def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
-        self._weight_OI, self._bias_O = weight_OI, bias_O
+        self.weight_OI, self.bias_O = weight_OI, bias_O
 
     def __call__(self, x_TI: Tensor) -> Tensor:
-        return F.linear(x_TI, self._weight_OI, self._bias_O)
+        return F.linear(x_TI, self.weight_OI, self.bias_O)
 
 
 class PackedLinear(Linear):

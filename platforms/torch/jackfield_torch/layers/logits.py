@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from jackfield_torch.interfaces.kernels import NarrowProduct
 from jackfield_torch.interfaces.linear import Linear
-from jackfield_torch.layers.compose import TensorFunction
+from jackfield_torch.layers.compose import TensorFunction, identity
 
 
 class SoftCap:
@@ -19,13 +20,24 @@ class SoftCap:
 
 
 class Logits:
-    """Final norm, head, and what bounds the scores, which are float32."""
+    """Final norm, head, and what bounds the scores: in float32 then, else in the dtype of the hidden states."""
 
     def __init__(
-        self, norm: TensorFunction, head: Linear, gather: TensorFunction, bound: TensorFunction
+        self,
+        norm: TensorFunction,
+        head: Linear,
+        gather: TensorFunction,
+        bound: TensorFunction,
+        narrow: NarrowProduct | None = None,  # norm and head of few rows
     ) -> None:
         self._norm, self._head = norm, head
         self._gather, self._bound = gather, bound
+        self._narrow = narrow
 
     def __call__(self, hidden_SE: Tensor) -> Tensor:
-        return self._bound(self._gather(self._head(self._norm(hidden_SE))).float())
+        if self._narrow is not None and hidden_SE.shape[0] <= self._narrow.most_tokens:
+            scores_SV = self._narrow(hidden_SE)
+        else:
+            scores_SV = self._head(self._norm(hidden_SE))
+        scores_SV = self._gather(scores_SV)
+        return scores_SV if self._bound is identity else self._bound(scores_SV.float())

@@ -39,15 +39,15 @@ class RmsNorm(Norm):
     """Zhang and Sennrich 2019, over the last axis; sums in float32 and rounds once. `weight_E` is float32."""
 
     def __init__(self, weight_E: Tensor, epsilon: float, kernels: Kernels) -> None:
-        self._weight_E = weight_E
-        self._epsilon = epsilon
+        self.weight_E = weight_E
+        self.epsilon = epsilon
         self._kernels = kernels
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._kernels.add_rms_norm(x, None, self._weight_E, self._epsilon)
+        return self._kernels.add_rms_norm(x, None, self.weight_E, self.epsilon)
 
     def after(self, x_TE: Tensor, branch_TE: Tensor | None) -> Tensor:
-        return self._kernels.add_rms_norm(x_TE, branch_TE, self._weight_E, self._epsilon)
+        return self._kernels.add_rms_norm(x_TE, branch_TE, self.weight_E, self.epsilon)
 
 
 class LayerNorm(Norm):

@@ -57,6 +57,11 @@ class SamplingBatch:
         """True if some row changes logits."""
         return bool(self.penalties or self.edits or self.bad_words or self.allowed)
 
+    @property
+    def is_plain(self) -> bool:
+        """True if tokens are drawn from the logits as they are, and nothing else is asked for."""
+        return not (self.edits_logits or self.wants_logprobs)
+
 
 class RowParams:
     """Parameters by row. A step that draws for the same unchanged rows as the last one reuses its batch."""

@@ -82,7 +82,7 @@ def test_a_row_major_head_shares_the_memory_of_the_tied_table(without_packing, s
 
     linear = build_linear([LinearPart(name="head", in_size=4, out_size=10, split="none")], shard)
 
-    assert linear._weight_OI.data_ptr() == table.data_ptr()
+    assert linear.weight_OI.data_ptr() == table.data_ptr()
 
 
 def test_a_row_major_share_does_not_keep_the_whole_alive(without_packing):
@@ -90,7 +90,7 @@ def test_a_row_major_share_does_not_keep_the_whole_alive(without_packing):
 
     linear = build_linear([LinearPart(name="q", in_size=4, out_size=10)], shard)
 
-    assert linear._weight_OI.untyped_storage().nbytes() == 5 * 4 * 4
+    assert linear.weight_OI.untyped_storage().nbytes() == 5 * 4 * 4
 
 
 def test_the_bias_of_a_row_parallel_linear_is_added_by_the_first_rank_alone():

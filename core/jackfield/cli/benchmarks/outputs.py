@@ -1,0 +1,72 @@
+"""What a run produced, and what another implementation with the same weights says of it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jackfield.errors import ConfigError
+
+SCORER = "jackfield_testing_torch.scoring"  # a module with a function `score`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducedText:
+    """One answer."""
+
+    prompt: Sequence[int]  # token ids
+    output: Sequence[int]  # token ids
+    temperature: float  # 0: greedy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What the reference says of the tokens of one line of the report."""
+
+    reference: str  # which implementation, and its version
+    num_texts: int
+    num_tokens: int
+    # Greedy tokens: the worst distance from the best logit, the limit that it must keep, and the share that is the best.
+    margin: float | None = None
+    margin_limit: float | None = None
+    exact: float | None = None
+    # Random ones: the mean log probability less its expectation, in standard deviations of that mean, and the limit.
+    deviation: float | None = None
+    deviation_limit: float | None = None
+
+    @property
+    def is_passed(self) -> bool:
+        """True if the tokens are those of the model."""
+        if self.margin is not None and self.margin_limit is not None:
+            return self.margin <= self.margin_limit
+        if self.deviation is not None and self.deviation_limit is not None:
+            return abs(self.deviation) <= self.deviation_limit
+        return False
+
+    def __str__(self) -> str:
+        if self.margin is not None:
+            found = f"margin {self.margin:.4f} of {self.margin_limit:.4f} allowed, {self.exact:.2%} are the best"
+        else:
+            found = f"{self.deviation:+.2f} standard deviations from what is expected, {self.deviation_limit:.0f} allowed"
+        verdict = "right" if self.is_passed else "WRONG: the figure does not count"
+        return f"{verdict} ({self.num_tokens} tokens scored by {self.reference}: {found})"
+
+
+# Of the content of config.json, the texts of each line of the report, seed and dtype of the weights, and the platform.
+Scorer = Callable[
+    [Mapping[str, Any], Mapping[str, Sequence[ProducedText]], int, str, str], Mapping[str, Score]
+]
+
+
+def load_scorer(module: str) -> Scorer:
+    """The function `score` of a module. Raises ConfigError."""
+    try:
+        scorer: Scorer = importlib.import_module(module).score
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"outputs cannot be checked by {module}: {error}. Try: pip install 'jackfield-testing-torch[reference]', "
+            "or name another module by --scorer"
+        ) from error
+    return scorer

@@ -1,0 +1,106 @@
+"""A layer as steps of few tokens take it: four products with plain weights that carry all that stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from jackfield_torch.interfaces.kernels import Kernels, NarrowProduct, ProductFacts
+from jackfield_torch.layers.attention import AttentionMixer, FusedHeads, StepInputs
+from jackfield_torch.layers.compose import TensorFunction
+from jackfield_torch.layers.feed_forward import DenseBranch, FeedForwardBranch
+from jackfield_torch.layers.gated import GatedFeedForward
+from jackfield_torch.layers.linear import PlainLinear
+from jackfield_torch.layers.norm import NoNorm, Norm, RmsNorm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NarrowLayer:
+    """Two branches that add to the residual stream themselves."""
+
+    layer: int
+    head_size: int
+    qkv: NarrowProduct  # of the norm
+    heads: FusedHeads
+    out: NarrowProduct  # adds
+    gate_up: NarrowProduct  # of the norm, through the gate
+    down: NarrowProduct  # adds
+    most_tokens: int  # of a step
+
+    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> None:
+        """Adds `branch_TE`, the last one of the layer before, and both branches to `x_TE` in place."""
+        if branch_TE is not None:
+            x_TE.add_(branch_TE)
+        paged = step.attention.paged(self.layer)
+        assert paged is not None, "narrow layers belong to devices, whose caches are paged"
+        qkv_TMH = self.qkv(x_TE).view(x_TE.shape[0], -1, self.head_size)
+        q_TNH = self.heads(qkv_TMH, step, *paged)
+        o_TNH = step.attention.attend(self.layer, q_TNH, None, None)
+        self.out(o_TNH.flatten(1), x_TE)
+        self.down(self.gate_up(x_TE), x_TE)
+
+
+def narrow_layer(
+    kernels: Kernels,
+    mixer_norm: Norm,
+    mixer: Callable[[Tensor, StepInputs], Tensor],
+    feed_forward_norm: Norm,
+    branch: FeedForwardBranch | None,
+) -> NarrowLayer | None:
+    """A layer of these parts, where the kernels have a product for each of them; else None."""
+    feed_forward = branch.function if isinstance(branch, DenseBranch) else None
+    if not (isinstance(mixer, AttentionMixer) and isinstance(feed_forward, GatedFeedForward)):
+        return None
+    activation = feed_forward.activation
+    qkv = narrow_product(kernels, mixer.qkv, norm=mixer_norm)
+    out = narrow_product(kernels, mixer.out, adds=True)
+    gate_up = narrow_product(
+        kernels, feed_forward.gate_up, norm=feed_forward_norm, activation=activation
+    )
+    down = narrow_product(kernels, feed_forward.down, adds=True)
+    if (
+        mixer.fused is None
+        or mixer.has_gate
+        or qkv is None
+        or out is None
+        or gate_up is None
+        or down is None
+    ):
+        return None
+    return NarrowLayer(
+        layer=mixer.layer,
+        head_size=mixer.head_size,
+        qkv=qkv,
+        heads=mixer.fused,
+        out=out,
+        gate_up=gate_up,
+        down=down,
+        most_tokens=max(product.most_tokens for product in (qkv, out, gate_up, down)),
+    )
+
+
+def narrow_product(
+    kernels: Kernels,
+    linear: TensorFunction,
+    *,
+    norm: Norm | None = None,
+    activation: str = "",
+    adds: bool = False,
+) -> NarrowProduct | None:
+    """The kernels' product of a linear with plain weights behind an RMS norm or none; None: there is none."""
+    if not isinstance(linear, PlainLinear):
+        return None
+    if norm is not None and not isinstance(norm, (RmsNorm, NoNorm)):
+        return None
+    return kernels.narrow_product(
+        ProductFacts(
+            weight_OI=linear.weight_OI,
+            bias_O=linear.bias_O,
+            norm_weight_I=norm.weight_E if isinstance(norm, RmsNorm) else None,
+            norm_epsilon=norm.epsilon if isinstance(norm, RmsNorm) else 0.0,
+            activation=activation,
+            adds=adds,
+        )
+    )

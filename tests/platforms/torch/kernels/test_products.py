@@ -1,0 +1,99 @@
+"""Products of few tokens, with what rides along, against float64: on an accelerator, or in Triton's interpreter."""
+
+import os
+
+import pytest
+import torch
+
+triton = pytest.importorskip("triton", reason="triton is not installed")
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICES = [
+    pytest.param("cuda", marks=pytest.mark.gpu),
+    pytest.param(
+        "cpu", marks=pytest.mark.skipif(not INTERPRETED, reason="TRITON_INTERPRET is not 1")
+    ),
+]
+EPSILON = 1e-6
+BOUND = {torch.float32: 1e-6, torch.bfloat16: 6e-3}  # relative, of the norm of all outputs
+INPUTS, OUTPUTS = 192, 48
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return request.param
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
+def dtype(request):
+    if INTERPRETED and request.param == torch.bfloat16:
+        pytest.skip("the interpreter does not multiply bfloat16")
+    return request.param
+
+
+@pytest.fixture
+def draw(device, dtype):
+    """Noise of a shape, seeded."""
+    generator = torch.Generator().manual_seed(0)
+    return lambda *shape: torch.randn(shape, generator=generator).to(device, dtype)
+
+
+def kernels(num_tokens):
+    """What can compute that many tokens."""
+    from jackfield_torch.kernels.matvec import Tile
+    from jackfield_torch.kernels.skinny import SkinnyTile
+
+    if num_tokens == 1:
+        return [Tile(4, 64, 4), Tile(8, 256, 4)]
+    return [SkinnyTile(16, 64, norms=True), SkinnyTile(32, 32, 3), SkinnyTile(16, 64, 3)]
+
+
+def product_of(tile, device, **facts):
+    from jackfield_torch.interfaces.kernels import ProductFacts
+    from jackfield_torch.kernels.products import TritonProduct
+    from jackfield_torch.kernels.skinny import Scratch
+
+    return TritonProduct(ProductFacts(**facts), lambda *shape: tile, Scratch(torch.device(device)))
+
+
+def distance(found, exact):
+    return float((found.double() - exact).norm() / exact.norm())
+
+
+def normed(x_TI, weight_I):
+    wide = x_TI.double()
+    return wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + EPSILON) * weight_I.double()
+
+
+@pytest.mark.parametrize("num_tokens", [1, 7, 40])
+def test_a_norm_and_a_bias_ride_along(draw, device, dtype, num_tokens):
+    x, weight, bias = draw(num_tokens, INPUTS), draw(OUTPUTS, INPUTS), draw(OUTPUTS)
+    norm = torch.rand(INPUTS, device=device) + 0.5
+    exact = normed(x, norm) @ weight.double().T + bias.double()
+
+    for tile in [tile for tile in kernels(num_tokens) if getattr(tile, "splits", 1) == 1]:
+        product = product_of(
+            tile, device, weight_OI=weight, bias_O=bias, norm_weight_I=norm, norm_epsilon=EPSILON
+        )
+        assert distance(product(x), exact) < BOUND[dtype]
+
+
+@pytest.mark.parametrize("num_tokens", [1, 7, 40])
+def test_a_gate_rides_along(draw, device, dtype, num_tokens):
+    x, weight = draw(num_tokens, INPUTS), 0.05 * draw(2 * OUTPUTS, INPUTS)
+    gate, up = (x.double() @ weight.double().T).chunk(2, -1)
+
+    for tile in [tile for tile in kernels(num_tokens) if getattr(tile, "splits", 1) == 1]:
+        product = product_of(tile, device, weight_OI=weight, bias_O=None, activation="silu")
+        assert distance(product(x), torch.nn.functional.silu(gate) * up) < BOUND[dtype]
+
+
+@pytest.mark.parametrize("num_tokens", [1, 7, 40])
+def test_outputs_are_added_in_place(draw, device, dtype, num_tokens):
+    x, weight, stream = draw(num_tokens, INPUTS), draw(OUTPUTS, INPUTS), draw(num_tokens, OUTPUTS)
+    exact = stream.double() + x.double() @ weight.double().T
+
+    for tile in [*kernels(num_tokens), None]:
+        into = stream.clone()
+        product = product_of(tile, device, weight_OI=weight, bias_O=None, adds=True)
+        assert product(x, into) is into
+        assert distance(into, exact) < BOUND[dtype]
