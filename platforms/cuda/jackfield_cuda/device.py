@@ -1,123 +1,16 @@
-"""One NVIDIA card as the torch runtime uses it: pinned staging, events, recorded steps and the plan of its memory."""
+"""One NVIDIA card as the torch runtime uses it: products of few tokens are computed as was measured on such cards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor
-
-from jackfield.config import CacheSettings
-from jackfield_cuda.memory import MemoryPlan
-from jackfield_cuda.options import CudaOptions
-from jackfield_torch.device import Device, Event
+from jackfield_cuda.products import choose
+from jackfield_torch.accelerator import Accelerator
 from jackfield_torch.interfaces.kernels import Kernels
-
-T = TypeVar("T")
-_WARM_UPS = (
-    2  # calls before a step is recorded: kernels compile and libraries make their workspaces
-)
-_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128)
-_STEP_BEYOND = 32  # rows between sizes above the last of those
+from jackfield_torch.kernels.fused import TritonKernels
 
 
-class CudaDevice(Device):
-    """A card, its default stream, and the steps that were recorded on it."""
-
-    collectives = "nccl"
-
-    def __init__(self, options: CudaOptions, plan: MemoryPlan, *, index: int) -> None:
-        self.name = f"cuda:{index}"
-        self._plan = plan
-        self._index = index
-        self.row_sizes = ladder(options.most_graph_rows) if options.graphs else ()
-        self._pool: Any = None
-        self._free_at_start = 0
-        self._num_graphs = 0
-
-    def start(self) -> None:
-        """Choose the card, and note what others have taken of its memory."""
-        torch.cuda.set_device(self._index)
-        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
-        self._free_at_start, _ = torch.cuda.mem_get_info(self._index)
+class CudaDevice(Accelerator):
+    """A card."""
 
     def kernels(self) -> Kernels:
         """Triton's."""
-        from jackfield_cuda.products import choose
-        from jackfield_torch.kernels.fused import TritonKernels
-
         return TritonKernels(choose)
-
-    def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
-        """The settings' fraction of what weights, the largest step and recorded steps leave free."""
-        torch.cuda.empty_cache()
-        free, _ = torch.cuda.mem_get_info(self._index)
-        return self._plan.cache_bytes(settings, free, useful_bytes)
-
-    def host_memory(self, num_bytes: int) -> Tensor:
-        """Pinned, so that copies run beside everything else."""
-        return torch.empty(num_bytes, dtype=torch.uint8, pin_memory=True)
-
-    def copy(self, target: Tensor, source: Tensor) -> None:
-        """In the order of the stream."""
-        target.copy_(source, non_blocking=True)
-
-    def record(self) -> Event:
-        """An event of the stream."""
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
-        return _CudaEvent(event)
-
-    def capture(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Record a CUDA graph; all share one pool of memory, since one runs at a time."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UPS):
-                function()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        # thread_local: an engine that another thread closes meanwhile must not spoil the recording
-        with torch.cuda.graph(
-            graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
-        ):
-            result = function()
-        self._num_graphs += 1
-
-        def replay() -> T:
-            graph.replay()
-            return result
-
-        return replay
-
-    def details(self) -> dict[str, str]:
-        """The card, and the plan of its memory."""
-        return {
-            "device": torch.cuda.get_device_name(self._index),
-            "graphs": f"{len(self.row_sizes)} sizes up to {self.row_sizes[-1]} rows"
-            if self.row_sizes
-            else "off",
-            **self._plan.details(),
-        }
-
-    def close(self) -> None:
-        """Give memory back to the driver."""
-        self._pool = None
-        torch.cuda.empty_cache()
-
-
-class _CudaEvent:
-    def __init__(self, event: torch.cuda.Event) -> None:
-        self._event = event
-
-    def wait(self) -> None:
-        self._event.synchronize()
-
-
-def ladder(most_rows: int) -> tuple[int, ...]:
-    """Numbers of rows that steps are padded to: close together where a row more costs time, up to `most_rows`."""
-    beyond = range(_SIZES[-1] + _STEP_BEYOND, most_rows + _STEP_BEYOND, _STEP_BEYOND)
-    sizes = [size for size in (*_SIZES, *beyond) if size < most_rows]
-    return (*sizes, most_rows)

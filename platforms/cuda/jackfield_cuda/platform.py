@@ -14,9 +14,9 @@ from jackfield.interfaces.worker import WorkerContext
 from jackfield_cuda import preferences
 from jackfield_cuda.builds import build_facts
 from jackfield_cuda.card import NoCard, card_facts
-from jackfield_cuda.memory import plan_memory
 from jackfield_cuda.options import CudaOptions
 from jackfield_torch import settings
+from jackfield_torch.accelerator_memory import plan_memory
 from jackfield_torch.device import Device
 from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.platform import TorchPlatform
@@ -64,13 +64,14 @@ class CudaPlatform(TorchPlatform):
 
     def create_device(self, context: WorkerContext) -> Device:
         """The card of this rank."""
-        from jackfield_cuda.device import CudaDevice, ladder
+        from jackfield_cuda.device import CudaDevice
+        from jackfield_torch.accelerator import ladder
 
         options = read_options(CudaOptions, "cuda", context.config)
-        num_graphs = len(ladder(options.most_graph_rows)) if options.graphs else 0
+        sizes = ladder(options.most_graph_rows) if options.graphs else ()
         dtype = settings.model_dtype(context.config, context.spec)
-        plan = plan_memory(context.spec, context.config, dtype.itemsize, num_graphs)
-        return CudaDevice(options, plan, index=context.rank)
+        plan = plan_memory(context.spec, context.config, dtype.itemsize, len(sizes))
+        return CudaDevice(sizes, plan, index=context.rank)
 
 
 def _check_build(facts: Facts) -> tuple[Reason, ...]:

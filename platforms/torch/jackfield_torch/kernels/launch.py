@@ -8,7 +8,17 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
-from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+
+try:
+    from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+except ImportError:  # a Triton that was built for AMD alone; no launch is dependent there
+
+    def gdc_launch_dependents():
+        """Nothing."""
+
+    def gdc_wait():
+        """Nothing."""
+
 
 _HOPPER = (9, 0)  # the first NVIDIA chip with programmatic dependent launch
 

@@ -1,0 +1,41 @@
+"""Which builds of torch and Triton are installed, read from their files: importing torch would take seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from importlib import metadata
+from pathlib import Path
+
+from jackfield.interfaces.card import Facts
+
+_HIP = re.compile(r"^hip\b[^=]*=\s*(?:['\"](?P<version>[\w.-]+)['\"]|None)", re.MULTILINE)
+_TRITONS = ("triton", "pytorch-triton-rocm", "triton-rocm")  # names under which it comes
+
+
+def build_facts() -> Facts:
+    """Versions of torch, of the HIP that it was built for ("": none), and of Triton; and where kernels are kept."""
+    return {
+        "torch": _version("torch"),
+        "torch_hip": torch_hip(),
+        "triton": next(filter(None, map(_version, _TRITONS)), ""),
+        "kernel_cache": os.environ.get("TRITON_CACHE_DIR")
+        or str(Path.home() / ".triton" / "cache"),
+    }
+
+
+def torch_hip() -> str:
+    """The HIP of torch's build, as its version.py states it; empty where it has none."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return ""
+    found = _HIP.search((Path(spec.origin).parent / "version.py").read_text(encoding="utf-8"))
+    return (found["version"] or "") if found else ""
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,72 @@
+"""What AMD's driver says of the card that this process would use, asked through amdsmi: no HIP context is made."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from jackfield.interfaces.card import Facts
+from jackfield_rocm.chips import architecture
+
+VISIBLE = ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
+_MIB = 1 << 20  # amdsmi counts video memory in these
+_DRIVER_HINT = "install ROCm and its driver, or give the container the card (--device /dev/kfd --device /dev/dri)"
+
+
+class NoCard(RuntimeError):
+    """There is no card that this process can use; says why and what to do."""
+
+
+def card_facts() -> Facts:
+    """Name, architecture, memory and driver of the first visible card. Raises NoCard."""
+    try:
+        smi = importlib.import_module("amdsmi")
+    except ImportError:
+        raise NoCard("amdsmi is not installed; install the one of your ROCm release") from None
+    except (KeyError, OSError) as error:  # its library is not there: amdsmi does not say so itself
+        raise NoCard(f"amdsmi finds no ROCm library ({error}); {_DRIVER_HINT}") from None
+    try:
+        smi.amdsmi_init()
+    except smi.AmdSmiException as error:
+        raise NoCard(f"no AMD driver answers ({error}); {_DRIVER_HINT}") from None
+    try:
+        return _facts(smi)
+    except smi.AmdSmiException as error:
+        raise NoCard(f"AMD's driver does not describe the card: {error}; {_DRIVER_HINT}") from None
+    finally:
+        smi.amdsmi_shut_down()
+
+
+def _facts(smi: Any) -> Facts:
+    handles = smi.amdsmi_get_processor_handles()
+    cards = list(range(len(handles)))
+    for variable in VISIBLE:  # each one picks among those that the one before leaves
+        cards = visible_cards(cards, os.environ.get(variable))
+    if not cards:
+        shown = ", ".join(f"{v}={os.environ[v]!r}" for v in VISIBLE if v in os.environ)
+        why = f"{shown} leaves none; unset it" if shown else _DRIVER_HINT
+        raise NoCard(f"the driver sees {len(handles)} cards: {why}")
+    handle = handles[cards[0]]
+    chip, memory = smi.amdsmi_get_gpu_asic_info(handle), smi.amdsmi_get_gpu_vram_usage(handle)
+    return {
+        "device": "cuda",  # torch's word
+        "name": chip["market_name"],
+        "count": len(cards),
+        "architecture": architecture(chip["target_graphics_version"]),
+        "total_bytes": memory["vram_total"] * _MIB,
+        "available_bytes": (memory["vram_total"] - memory["vram_used"]) * _MIB,
+        "driver": smi.amdsmi_get_gpu_driver_info(handle)["driver_version"],
+    }
+
+
+def visible_cards(cards: list[int], visible: str | None) -> list[int]:
+    """Those of `cards` that a variable leaves, by their place among them; it stops at the first wrong one."""
+    if visible is None:
+        return cards
+    found: list[int] = []
+    for word in (part.strip() for part in visible.split(",")):
+        if not word.isdigit() or int(word) >= len(cards):
+            break
+        found.append(cards[int(word)])
+    return found
