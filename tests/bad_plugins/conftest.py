@@ -89,7 +89,12 @@ class Bad:
     @property
     def plugins(self) -> dict[str, Any]:
         allow = tuple(f"bad-{name.replace('_', '-')}" for name in (self.name, *self.others))
-        return {"allow": allow, "import_timeout_s": TIMEOUT_S, "probe_timeout_s": TIMEOUT_S}
+        return {
+            "allow": allow,
+            "deny": ("jackfield-flash-attn",),  # its probe loads torch, which may take longer
+            "import_timeout_s": TIMEOUT_S,
+            "probe_timeout_s": TIMEOUT_S,
+        }
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -33,13 +33,13 @@ def clean_environment(make_clean_environment):
 def test_it_ends_in_an_installed_plugin_that_an_engine_chooses(clean_environment, tmp_path):
     said = clean_environment.run("\n".join(script()), tmp_path)
 
-    assert re.search(r"jackfield\.schedulers\.v1 +fair +jackfield-fair +0\.1\.0 +ok", said)
+    assert re.search(r"jackfield\.schedulers\.v1 +even +jackfield-even +0\.1\.0 +ok", said)
     for block in BLOCK.finditer(PAGE):
         if block["mark"] == "shown":
             assert block["text"] in said
-    assert re.search(r"chosen +fair \[jackfield-fair 0\.1\.0\]", said)
+    assert re.search(r"chosen +even \[jackfield-even 0\.1\.0\]", said)
     listed = clean_environment.run("jackfield plugins")
-    assert "jackfield-fair" in listed
+    assert "jackfield-even" in listed
 
 
 def test_the_environment_holds_no_source_of_ours(clean_environment):

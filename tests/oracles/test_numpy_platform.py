@@ -15,6 +15,7 @@ PLUGINS = [
     "platforms.numpy=jackfield_acme_numpy.platform:NumpyPlatform",
     "models.StableLmForCausalLM=custom_model:stablelm",
     "models.GraniteSWAForCausalLM=granite_swa:granite_swa",
+    "models.ExaoneMoeForCausalLM=custom_experts:exaone_moe",
 ]
 VOCAB_SIZE = 96
 SETTINGS = {
@@ -37,6 +38,7 @@ REFUSED = {
     "gpt2_layer_scales": "model.learned_positions",
     "stablelm": "norm.kind=layer",
     "granite_swa": "attention.sinks",
+    "exaone_moe": "layer.feed_forward=experts",
 }
 
 

@@ -12,7 +12,6 @@ from jackfield.checkpoint.tokenizer_settings import TOKENIZER_CONFIG, TokenizerS
 from jackfield.cli.conversation import Conversation
 from jackfield.cli.generate import why_it_ended
 from jackfield.cli.line_input import LineInput
-from jackfield.cli.remote import RemoteModel
 from jackfield.cli.sampling import add_sampling_arguments, given_fields, sampling_from
 from jackfield.cli.settings import MODEL_HELP, add_settings_arguments, load_from_arguments
 from jackfield.config.schema import EngineConfig
@@ -51,6 +50,8 @@ class ChatCommand(Command):
         """Talk until the user ends it; 1 where lines of a pipe had no answer."""
         params = sampling_from(arguments, max_tokens=None)
         if arguments.url is not None:
+            from jackfield.cli.remote import RemoteModel
+
             remote = RemoteModel(arguments.url, arguments.model, given_fields(arguments))
             return _talk(remote, arguments)
         from jackfield.client import LLM

@@ -53,7 +53,7 @@ def mamba2(config: ConfigReader) -> ModelSpec:
         num_groups=config.require("n_groups", int),
         conv_size=config.require("conv_kernel", int),
         norm=norm,
-        conv_bias=config.get("use_conv_bias", bool, True),
+        conv_bias=bool(config.nullable("use_conv_bias", bool, True)),
         in_bias=bias,
         out_bias=bias,
         min_step=least,

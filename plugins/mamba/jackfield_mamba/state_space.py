@@ -52,7 +52,7 @@ def read_state_space(config: ConfigReader, size: int) -> Mamba2:
         num_groups=config.require("mamba_n_groups", int),
         conv_size=config.require("mamba_d_conv", int),
         norm=None,
-        conv_bias=config.get("mamba_conv_bias", bool, True),
+        conv_bias=bool(config.nullable("mamba_conv_bias", bool, True)),
         in_bias=config.get("mamba_proj_bias", bool, False),
         out_bias=config.get("mamba_proj_bias", bool, False),
         min_step=least,

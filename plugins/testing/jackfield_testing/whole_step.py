@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from jackfield.sampling import SamplingParams
+from jackfield.sampling import OutputKind, SamplingParams
 from jackfield.step import (
     BlockAppend,
     BlockCopy,
@@ -44,6 +44,10 @@ def whole_plan(step_id: int) -> StepPlan:
         prompt_logprobs=1,
         skip_special_tokens=False,
         structured={"choice": ["yes", "no"]},
+        allowed_token_ids=(4, 5, 6),
+        bad_words=("no",),
+        logits_processors={"no_repeat_ngram": {"size": 2}},
+        output_kind=OutputKind.DELTA,
     )
     new_row = NewRow(
         row=3,

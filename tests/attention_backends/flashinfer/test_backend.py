@@ -9,7 +9,7 @@ import pytest
 import torch
 from host_flashinfer import FlashInfer
 
-from jackfield.cache import CacheGroup, CacheLayout
+from jackfield.cache import CacheGroup, CacheLayout, key_and_value
 from jackfield.dtypes import parse_dtype
 from jackfield_flashinfer.backend import FlashInferBackend
 from jackfield_torch.interfaces.attention import (
@@ -61,7 +61,7 @@ def test_what_is_missing_is_named(facts, need, text):
 @pytest.fixture
 def make_attention():
     dtype = parse_dtype("bfloat16")
-    group = CacheGroup(index=0, kind="full", layers=(0,), num_kv_heads=2, head_size=64, dtype=dtype)
+    group = CacheGroup(index=0, kind="full", layers=(0,), tensors=key_and_value(2, 64, dtype))
     limits = AttentionLimits(
         device=torch.device("cpu"),
         dtype=torch.bfloat16,

@@ -24,12 +24,6 @@ def test_windows_and_soft_caps_are_served():
     assert TorchSdpaBackend().check(need, {}) == ()
 
 
-def test_attention_sinks_are_not():
-    need = dataclasses.replace(NEED, sinks=True)
-
-    assert not features_in_use(need) <= TorchSdpaBackend.features
-
-
 def test_a_cache_of_eight_bits_is_refused_with_the_way_out():
     (reason,) = TorchSdpaBackend().check(dataclasses.replace(NEED, cache_dtype="float8_e4m3"), {})
 

@@ -41,7 +41,7 @@ requests = st.fixed_dictionaries(
 engines = st.fixed_dictionaries(
     {
         "windows": st.sampled_from([(None,), (6,), (None, 6), (3, 9)]),
-        "cache.num_blocks": st.integers(20, 22),  # 20 are the least for three beams
+        "cache.num_blocks": st.integers(24, 26),  # 24 are the least for three beams
         "cache.prefix_caching": st.booleans(),
         "scheduler.max_rows": st.sampled_from([3, 5, 8]),
         "scheduler.max_step_tokens": st.sampled_from([8, 16]),

@@ -20,6 +20,8 @@ from jackfield_testing.whole_step import described, whole_late, whole_plan, whol
 def test_no_field_has_its_default(value):
     unset = []
     for field in fields(value):
+        if field.name == "beam_search":  # a search takes none of most other fields
+            continue
         made = None if field.default_factory is MISSING else field.default_factory()
         if getattr(value, field.name) in (field.default, made):
             unset.append(field.name)

@@ -124,7 +124,7 @@ def test_without_a_name_all_plugins_of_the_kind_are_tested(session):
     session(KIND, "schedulers", "-k", "options")
 
     names = [plugin["name"] for plugin in session.report()["plugins"]]
-    assert names == ["fcfs", "priority"]
+    assert names == ["fair", "fcfs", "priority"]
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_backend_that_claims_nothing_does_not_pass(kit_of):
 
 
 def test_a_capability_that_is_not_declared_is_skipped_with_the_reason():
-    kit = type("Kit", (AttentionKit,), {"name": "torch_sdpa"})
+    kit = type("Kit", (AttentionKit,), {"name": "cpu_paged"})
 
     report = run_kit(kit, "sinks and not host")
 
