@@ -104,6 +104,7 @@ class Bad:
     def command_line(self) -> list[str]:
         """The same settings for the `jackfield` program."""
         words = [f"plugins.allow={','.join(self.plugins['allow'])}"]
+        words.append(f"plugins.deny={','.join(self.plugins['deny'])}")
         words += [f"plugins.{verb}_timeout_s={TIMEOUT_S}" for verb in ("import", "probe")]
         return [word for setting in words for word in ("--set", setting)]
 

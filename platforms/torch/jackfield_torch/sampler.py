@@ -90,7 +90,8 @@ class Sampler:
         `logits_PV` may be overwritten. `replays` do what `draw` does with them.
         """
         params = self._params.batch(batch.rows)
-        if params.is_plain and masks is None and batch.drafts is None:
+        has_processors = self._processors.are_named(batch.rows)
+        if params.is_plain and masks is None and batch.drafts is None and not has_processors:
             replay = replays.get(params.facts) if replays else None
             return Drawn(
                 token_ids_P=self.draw(logits_PV, batch, params.facts)
@@ -102,7 +103,6 @@ class Sampler:
             )
         logits_PV = logits_PV.float()
         records_PC = num_outputs_P = self._nothing
-        has_processors = self._processors.are_named(batch.rows)
         is_edited = has_processors or params.edits_logits or masks or params.facts.is_random
         if is_edited:
             records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
