@@ -86,13 +86,13 @@ def _compare(
 
 def _used(spec: ModelSpec) -> set[str]:
     """Of the logical modules that the family may have, those that the layers of this model do have."""
-    linears = {_NUMBER.sub("*", name) for name in spec.linears}
+    linears = set(map(_starred, spec.linears))
     used = set()
     for name in spec.modules:
         first, _, path = name.partition(".{i}.")
         owners = spec.layers if path else (spec,)
         found = {bool(_value(owner, path or first)) for owner in owners}
-        if True in found or _NUMBER.sub("*", name) in linears:
+        if True in found or _starred(name) in linears:
             used.add(name)
     return used
 

@@ -105,8 +105,7 @@ class Sampler:
         records_PC = num_outputs_P = self._nothing
         is_edited = has_processors or params.edits_logits or masks or params.facts.is_random
         if is_edited:
-            records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
-            num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
+            records_PC, num_outputs_P = self._records(batch)
             if batch.drafts is not None:
                 num_outputs_P += batch.drafts[1].offsets_P
         # Log probabilities are those of the model, before anything is edited.
@@ -155,11 +154,15 @@ class Sampler:
         """Draw a token for each row of logits and append it, where nothing edits the logits and nobody wants them."""
         records_PC = num_outputs_P = self._nothing
         if facts.is_random:
-            records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
-            num_outputs_P = (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
+            records_PC, num_outputs_P = self._records(batch)
         token_ids_P = self._kernels.sample(logits_PV, records_PC, num_outputs_P, facts)
         self._kernels.append_tokens(self._rows, batch.rows_P, token_ids_P)
         return token_ids_P
+
+    def _records(self, batch: StepBatch) -> tuple[Tensor, Tensor]:
+        """records_PC of the rows, and how many tokens each has put out."""
+        records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
+        return records_PC, (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
 
     def _append(self, batch: StepBatch, token_ids_P: Tensor) -> Tensor | None:
         if batch.drafts is None:
