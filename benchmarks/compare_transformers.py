@@ -24,10 +24,10 @@ from sides import side
 from transformers import AutoModelForCausalLM, GgufConfig
 
 from jackfield import LLM
-from jackfield.cli.benchmarks.report import build, emit, summarise, versions
-from jackfield.cli.benchmarks.serving import measure_latency, measure_throughput
-from jackfield.cli.benchmarks.workloads import Job, latency_jobs, throughput_jobs
 from jackfield.cli.settings import load_from_words
+from jackfield_bench.report import build, emit, summarise, versions
+from jackfield_bench.serving import measure_latency, measure_throughput
+from jackfield_bench.workloads import Job, latency_jobs, throughput_jobs
 
 
 class TransformersPeer:

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any
 
 from jackfield import LLM, SamplingParams
-from jackfield.cli.benchmarks.report import build, emit, summarise
+from jackfield_bench.report import build, emit, summarise
 
 NUM_EXPERTS, TOP_K, EXPERT_SIZE = 64, 8, 768
 NUM_TOKENS = 64

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jackfield import LLM, SamplingParams
-from jackfield.cli.benchmarks.report import build, emit
+from jackfield_bench.report import build, emit
 
 TEXTS = Path(__file__).parent / "texts"
 WINDOWS = {"devil": 8, "jargon": 4}

@@ -24,11 +24,11 @@ from unittest.mock import patch
 
 from counting_observer import CountingObserver, made
 
-from jackfield.cli.benchmarks.report import build, emit, summarise
 from jackfield.engine.engine import Engine
 from jackfield.request import EngineRequest
 from jackfield.sampling import SamplingParams
 from jackfield.scheduler import Scheduler
+from jackfield_bench.report import build, emit, summarise
 from jackfield_testing.engine import make_engine
 
 HEAVY = ("torch", "jax", "transformers", "numpy", "tokenizers", "pluggy")
@@ -125,7 +125,7 @@ def open_engine(folder: Path, observers: int) -> tuple[Engine, list[CountingObse
     target = "counting_observer:CountingObserver"
     settings = {
         "plugins.local": (
-            "executors.instant=jackfield.cli.benchmarks.instant:InstantExecutorFactory",
+            "executors.instant=jackfield_bench.instant:InstantExecutorFactory",
             *(f"hooks.observer{number}={target}" for number in range(observers)),
         ),
         "select.executor": "instant",

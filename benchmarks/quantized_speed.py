@@ -20,9 +20,9 @@ from typing import Any
 from sides import Side, side
 
 from jackfield import LLM
-from jackfield.cli.benchmarks.report import build, emit, summarise
-from jackfield.cli.benchmarks.serving import measure_latency
 from jackfield.cli.settings import load_from_words
+from jackfield_bench.report import build, emit, summarise
+from jackfield_bench.serving import measure_latency
 
 PLAIN = "bfloat16"
 LAYERS = ":layers"  # behind a scheme: the head stays plain, as checkpoints mostly have it

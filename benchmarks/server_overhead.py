@@ -14,7 +14,7 @@ import tempfile
 from itertools import repeat
 from pathlib import Path
 
-from jackfield.cli.benchmarks.report import build, emit, summarise
+from jackfield_bench.report import build, emit, summarise
 from jackfield_openai_server.bench.http import Target
 from jackfield_openai_server.bench.load import send_all
 from jackfield_testing.models import write_model

@@ -1,4 +1,4 @@
-"""What all tests share: which are skipped by default and how to ask for them, distributions, and environments of wheels."""
+"""What all tests share: which are skipped by default and how to ask for them, distributions, environments of wheels, the program."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from jackfield.cli.main import main
 from jackfield.config import PluginSettings
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import scan_installed
@@ -272,3 +274,27 @@ def make_clean_environment(
         return environment
 
     return make
+
+
+@dataclass
+class Done:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def jackfield(capsys, monkeypatch, tmp_path):
+    """Runs the program in this process, with an environment of its own."""
+    for name in jackfield_variables():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JACKFIELD_CACHE", str(tmp_path / "cache"))
+
+    def run(*words):
+        try:
+            status = main([str(word) for word in words])
+        except SystemExit as leaving:  # argparse: --help, --version and wrong usage
+            status = leaving.code
+        return Done(status, *capsys.readouterr())
+
+    return run

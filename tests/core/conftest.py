@@ -1,14 +1,11 @@
-"""A world of plugins of a made-up vendor, and the `jackfield` program."""
+"""A world of plugins of a made-up vendor, and a small hub."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from jackfield.cli.main import main
 from jackfield.config import load_config
-from jackfield.environment import jackfield_variables
 from jackfield.startup.blueprint import make_blueprint
 from jackfield_testing.hub import hub_server
 
@@ -57,32 +54,8 @@ def world(distributions, tmp_path):
     return World(distributions, tmp_path)
 
 
-@dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def hub():
     """A small server that answers like a hub. Of `acme/cut` no file comes whole."""
     with hub_server() as server:
         yield server
-
-
-@pytest.fixture
-def jackfield(capsys, monkeypatch, tmp_path):
-    """Runs the program in this process, with an environment of its own."""
-    for name in jackfield_variables():
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("JACKFIELD_CACHE", str(tmp_path / "cache"))
-
-    def run(*words):
-        try:
-            status = main([str(word) for word in words])
-        except SystemExit as leaving:  # argparse: --help, --version and wrong usage
-            status = leaving.code
-        return Done(status, *capsys.readouterr())
-
-    return run

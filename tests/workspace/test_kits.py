@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jackfield.discovery.kinds import CORE_KINDS
-from jackfield.scaffold.kinds import KINDS
+from jackfield_testing.scaffold.kinds import KINDS
 from jackfield_torch.platform import TorchPlatform
 
 ROOT = Path(__file__).parents[2]

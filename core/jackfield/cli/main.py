@@ -26,6 +26,14 @@ from jackfield.errors import ConfigError, EngineError, JackfieldError
 from jackfield.interfaces.command import Command
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
+# Commands of ours that other distributions bring, by what installs them.
+_BROUGHT_BY = {
+    "bench": "jackfield[bench]",
+    "new": "jackfield[testing]",
+    "quantize": "jackfield[quantize]",
+    "run-batch": "jackfield[server]",
+    "serve": "jackfield[server]",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,6 +199,10 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
             "plugins.autoload. Let it in, or name another command"
         )
     refs = {ref.name: ref for ref in registry.refs(COMMANDS)}  # one of each name
+    if asked in _BROUGHT_BY and asked not in refs:
+        raise ConfigError(
+            f"the command {asked!r} is not installed. Try: pip install '{_BROUGHT_BY[asked]}'"
+        )
     if asked and asked not in refs and (near := difflib.get_close_matches(asked, refs, 1, 0.7)):
         raise ConfigError(
             f"there is no command {asked!r}; did you mean {near[0]!r}? All: {', '.join(sorted(refs))}"

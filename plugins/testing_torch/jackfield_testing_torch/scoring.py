@@ -10,9 +10,9 @@ import torch
 import transformers
 from torch import Tensor
 
-from jackfield.cli.benchmarks.outputs import ProducedText, Score
 from jackfield.dtypes import parse_dtype
 from jackfield.errors import ConfigError
+from jackfield_bench.outputs import ProducedText, Score
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.loader import RandomWeights
 

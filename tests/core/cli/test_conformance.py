@@ -59,19 +59,6 @@ class TestModels(CommandKit):
     bad_calls = (("smolm2",), ("--set", "plugins.probe=never"))
 
 
-@pytest.mark.usefixtures("few_steps")
-class TestBench(CommandKit):
-    name = "bench"
-    good_calls = (("scheduler", "--repeats", "1"),)
-    bad_calls = ((), ("latency", "nowhere"), ("scheduler", "--repeats", "many"))
-
-
-class TestNew(CommandKit):
-    name = "new"
-    good_calls = (("command", "acme"), ("hooks", "acme", "--folder", "elsewhere"))
-    bad_calls = (("scheduler", "fcfs"), ("hooks", "8bit"), ("nothing", "acme"))
-
-
 class TestCollectEnv(CommandKit):
     name = "collect-env"
     good_calls = ((),)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from jackfield import __version__
+from jackfield.discovery.registry import PluginRegistry
 
 COMMANDS = "jackfield.commands.v1"
 MAX_HELP_S = 0.5
@@ -297,3 +298,20 @@ def test_the_log_is_silent_otherwise_also_after_a_verbose_command(jackfield, cha
 
 def test_an_option_of_the_command_wins_over_one_of_the_program(jackfield, chatty):
     assert jackfield("chatty", "-v", "3").status == 3
+
+
+@pytest.mark.parametrize("command", ["bench", "serve"])
+def test_a_command_of_ours_that_is_not_installed_says_what_to_install(
+    jackfield, monkeypatch, command
+):
+    everything = PluginRegistry.refs
+    monkeypatch.setattr(
+        PluginRegistry,
+        "refs",
+        lambda registry, kind: tuple(r for r in everything(registry, kind) if r.name != command),
+    )
+
+    done = jackfield(command, "smollm2")
+
+    assert done.status == 2
+    assert f"the command '{command}' is not installed. Try: pip install 'jackfield[" in done.err

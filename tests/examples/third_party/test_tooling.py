@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jackfield.scaffold.kinds import KINDS
-from jackfield.scaffold.names import names_of
-from jackfield.scaffold.writer import package_files
+from jackfield_testing.scaffold.kinds import KINDS
+from jackfield_testing.scaffold.names import names_of
+from jackfield_testing.scaffold.writer import package_files
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = sorted(path.parent for path in ROOT.glob("examples/third_party/*/pyproject.toml"))

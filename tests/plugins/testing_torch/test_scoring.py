@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from jackfield import LLM, SamplingParams
-from jackfield.cli.benchmarks.outputs import ProducedText
-from jackfield.cli.benchmarks.shapes import LLAMA_3_1_8B, QWEN3_0_6B
+from jackfield_bench.outputs import ProducedText
+from jackfield_bench.shapes import LLAMA_3_1_8B, QWEN3_0_6B
 from jackfield_testing_torch.scoring import score
 
 pytestmark = pytest.mark.cpu_model

@@ -9,9 +9,9 @@ import math
 import sys
 from typing import Any
 
-from jackfield.cli.benchmarks.report import build, emit
 from jackfield.environment import client_api_key
 from jackfield.errors import ConfigError
+from jackfield_bench.report import build, emit
 from jackfield_openai_server.bench.figures import figures_of, parse_goals
 from jackfield_openai_server.bench.http import Target, fetch
 from jackfield_openai_server.bench.load import send_all

@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from jackfield.cli.benchmarks.outputs import SCORER
-from jackfield.cli.benchmarks.report import build, emit, summarise
 from jackfield.cli.settings import (
     add_settings_arguments,
     load_from_arguments,
     settings_words,
 )
 from jackfield.interfaces.command import Command
+from jackfield_bench.outputs import SCORER
+from jackfield_bench.report import build, emit, summarise
 
 
 class BenchCommand(Command):
@@ -93,8 +93,8 @@ def _is_plain(value: Any) -> bool:
 
 
 def _model_figures(arguments: argparse.Namespace) -> dict[str, Any]:
-    from jackfield.cli.benchmarks.serving import measure_latency, measure_throughput
     from jackfield.client import LLM
+    from jackfield_bench.serving import measure_latency, measure_throughput
 
     with LLM.from_config(load_from_arguments(arguments)) as llm:
 
@@ -115,21 +115,21 @@ def _model_figures(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _startup_figures(arguments: argparse.Namespace) -> dict[str, Any]:
-    from jackfield.cli.benchmarks.serving import measure_startup
+    from jackfield_bench.serving import measure_startup
 
     words = settings_words(arguments)
     return _collect([measure_startup(words) for _ in range(arguments.repeats)])
 
 
 def _accelerator_figures(arguments: argparse.Namespace) -> dict[str, Any]:
-    from jackfield.cli.benchmarks.accelerator_report import measure_shapes
+    from jackfield_bench.accelerator_report import measure_shapes
 
     return measure_shapes(arguments)
 
 
 def _scheduler_figures(arguments: argparse.Namespace) -> dict[str, Any]:
-    from jackfield.cli.benchmarks.engine_step import measure_engine
-    from jackfield.cli.benchmarks.scheduling import measure_scheduler
+    from jackfield_bench.engine_step import measure_engine
+    from jackfield_bench.scheduling import measure_scheduler
 
     return {
         **measure_scheduler(repeats=arguments.repeats),

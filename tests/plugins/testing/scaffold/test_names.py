@@ -3,7 +3,7 @@
 import pytest
 
 from jackfield.errors import ConfigError
-from jackfield.scaffold.names import names_of
+from jackfield_testing.scaffold.names import names_of
 
 
 @pytest.mark.parametrize(

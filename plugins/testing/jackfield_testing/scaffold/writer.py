@@ -13,8 +13,8 @@ from string import Template
 
 from jackfield import __version__
 from jackfield.errors import ConfigError
-from jackfield.scaffold.kinds import PackageKind
-from jackfield.scaffold.names import Names
+from jackfield_testing.scaffold.kinds import PackageKind
+from jackfield_testing.scaffold.names import Names
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ABOUT = "about.md.txt"  # of a kind: its part of the README

@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from jackfield.cli.benchmarks.workloads import Job, latency_jobs, throughput_jobs
 from jackfield.client import LLM
 from jackfield.errors import EngineError
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
+from jackfield_bench.workloads import Job, latency_jobs, throughput_jobs
 
 
 def run_jobs(llm: LLM, jobs: Sequence[Job]) -> tuple[list[RequestOutput], float]:

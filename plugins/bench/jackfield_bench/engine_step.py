@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from jackfield.cli.benchmarks.instant import SCRIPT, SETTINGS, write_instant_model
-from jackfield.cli.benchmarks.report import summarise
 from jackfield.client import LLM, AsyncLLM
 from jackfield.config import load_config
 from jackfield.engine.deltas import Delta, OpenRequest
 from jackfield.errors import EngineClosedError
 from jackfield.sampling import SamplingParams
+from jackfield_bench.instant import SCRIPT, SETTINGS, write_instant_model
+from jackfield_bench.report import summarise
 
 ROWS = 128
 QUEUED = 10_000  # prompts

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from jackfield.environment import jackfield_variables
-from jackfield.scaffold.kinds import KINDS
-from jackfield.scaffold.names import names_of
-from jackfield.scaffold.writer import write_package
+from jackfield_testing.scaffold.kinds import KINDS
+from jackfield_testing.scaffold.names import names_of
+from jackfield_testing.scaffold.writer import write_package
 
 
 class Packages:

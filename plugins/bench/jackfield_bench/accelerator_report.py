@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jackfield.cli.benchmarks.accelerator import AcceleratorWork, Figure
-from jackfield.cli.benchmarks.outputs import load_scorer
-from jackfield.cli.benchmarks.serving import measure_startup
-from jackfield.cli.benchmarks.shapes import SHAPES, Shape
 from jackfield.cli.settings import load_from_arguments, settings_words
 from jackfield.client import LLM
 from jackfield.errors import ConfigError
+from jackfield_bench.accelerator import AcceleratorWork, Figure
+from jackfield_bench.outputs import load_scorer
+from jackfield_bench.serving import measure_startup
+from jackfield_bench.shapes import SHAPES, Shape
 
 _START = "start"
 _FIRST_PROMPT = tuple(range(16))  # token ids

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jackfield.cli.benchmarks import engine_step
+from jackfield_bench import engine_step
 
 
 @pytest.fixture

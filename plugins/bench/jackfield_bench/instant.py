@@ -24,7 +24,7 @@ from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 ARCHITECTURE = "InstantForCausalLM"
 SCRIPT = "script.json"  # a list of steps, each the tokens of all rows
 _TOKEN = 7  # where there is no script
-_HERE = "jackfield.cli.benchmarks.instant"
+_HERE = "jackfield_bench.instant"
 PLUGINS = (
     f"platforms.instant={_HERE}:InstantPlatform",
     f"executors.instant={_HERE}:InstantExecutorFactory",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jackfield.errors import PluginConflict
 from jackfield.interfaces.command import Command
-from jackfield.scaffold.names import Names, names_of
+from jackfield_testing.scaffold.names import Names, names_of
 
 
 class NewCommand(Command):
@@ -17,7 +17,7 @@ class NewCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        from jackfield.scaffold.kinds import KINDS
+        from jackfield_testing.scaffold.kinds import KINDS
 
         parser.add_argument("kind", choices=sorted(KINDS), metavar="KIND", help=", ".join(KINDS))
         parser.add_argument(
@@ -29,8 +29,8 @@ class NewCommand(Command):
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Write the package and say what to do with it."""
-        from jackfield.scaffold.kinds import KINDS
-        from jackfield.scaffold.writer import write_package
+        from jackfield_testing.scaffold.kinds import KINDS
+        from jackfield_testing.scaffold.writer import write_package
 
         kind = KINDS[arguments.kind]
         names = names_of(arguments.name, is_model=kind.word == "model")

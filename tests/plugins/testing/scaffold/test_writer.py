@@ -10,7 +10,7 @@ import pytest
 
 from jackfield.discovery.kinds import CORE_KINDS
 from jackfield.errors import ConfigError
-from jackfield.scaffold.kinds import KINDS
+from jackfield_testing.scaffold.kinds import KINDS
 
 NAMES = ["acme", "an_extremely_long_name_of_some"]
 CACHE = Path(__file__).parents[3] / "build" / "mypy_of_scaffold"  # kept: torch takes long to read

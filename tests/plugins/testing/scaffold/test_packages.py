@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from jackfield.scaffold.kinds import KINDS
+from jackfield_testing.scaffold.kinds import KINDS
 
 LIGHT = [word for word, kind in KINDS.items() if not kind.needs_cpu]
 HEAVY = [word for word, kind in KINDS.items() if kind.needs_cpu]

@@ -1,4 +1,4 @@
-from jackfield.cli.benchmarks import engine_step
+from jackfield_bench import engine_step
 
 
 def test_a_step_of_the_engine_is_measured_in_each_way_of_reading(few_steps):

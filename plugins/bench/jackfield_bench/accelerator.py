@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jackfield.cli.benchmarks.outputs import ProducedText
-from jackfield.cli.benchmarks.shapes import Shape
 from jackfield.client import LLM
 from jackfield.sampling import SamplingParams
+from jackfield_bench.outputs import ProducedText
+from jackfield_bench.shapes import Shape
 
 _NUM_PROMPT, _NUM_OUTPUTS = 128, 256  # tokens of the decode work
 _LONG_PROMPT = 4000  # tokens

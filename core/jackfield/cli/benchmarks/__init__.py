@@ -1,1 +1,0 @@
-"""What `jackfield bench` measures, and how it reports it."""

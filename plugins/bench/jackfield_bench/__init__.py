@@ -1,0 +1,1 @@
+"""`jackfield bench`: what it measures, and how it reports it."""
