@@ -135,7 +135,7 @@ class Search:
             beam.row, beam.stage = row, Stage.SEARCHING
             self._idle.append(beam)
 
-    def advance(self, blocks: BlockManager) -> bool:
+    def advance(self, blocks: BlockManager, rows: RowNumbers) -> bool:
         """Choose what to follow, now that the results of all rows are there; False if the search is over."""
         rules = self.rules
         num_new = self.beams[0].num_output_tokens
@@ -151,7 +151,7 @@ class Search:
         worth = [hypothesis.score for hypothesis in self._finished]
         if not chosen or rules.is_over(worth, chosen[0].score, num_new):
             return False
-        self._follow(chosen, blocks)
+        self._follow(chosen, blocks, rows)
         return True
 
     def finish(self) -> None:
@@ -179,7 +179,7 @@ class Search:
             reason,
         )
 
-    def _follow(self, chosen: Sequence[Candidate], blocks: BlockManager) -> None:
+    def _follow(self, chosen: Sequence[Candidate], blocks: BlockManager, rows: RowNumbers) -> None:
         """Give each continuation a row. The first one of an answer stays where that is."""
         beams, idle = self.beams, self._idle
         continued = {candidate.beam for candidate in chosen}
@@ -187,6 +187,10 @@ class Search:
             if index not in continued and beam.table is not None:
                 blocks.give_back(beam.table)
                 beam.table = None
+                rows.empty(
+                    beam.row
+                )  # others may get its blocks before this row has an answer again
+                self._told.remove(beam.row)
                 idle.append(beam)
         heirs: dict[int, Candidate] = {}
         following = []
@@ -233,7 +237,7 @@ class Search:
                 plan.append_blocks(beam.row, grown)
                 continue
             if beam.row in self._told:
-                rows.refill(beam.row)
+                rows.empty(beam.row)
             self._told.add(beam.row)
             plan.add_row(beam, beam.table)
         plan.searching += self.beams

@@ -27,8 +27,8 @@ class RowNumbers:
         if is_told:
             self._removed += rows
 
-    def refill(self, row: int) -> None:
-        """Let the worker remove a row that keeps its owner, since a plan makes it anew."""
+    def empty(self, row: int) -> None:
+        """Let the worker remove a row that keeps its owner; a later plan, or the same one, makes it anew."""
         self._removed.append(row)
 
     def take_removed(self) -> Sequence[int]:

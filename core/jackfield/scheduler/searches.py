@@ -83,7 +83,7 @@ class Searches:
         if not search.beams:
             self._stop_decoding(search.leader)
             search.begin()
-        if not search.advance(self._blocks):
+        if not search.advance(self._blocks, self._rows):
             search.finish()
             search.leave(self._blocks, self._rows)
             self._forget(search)

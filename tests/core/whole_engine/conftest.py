@@ -175,7 +175,7 @@ def open_engine(tmp_path):
         driver.engine.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_loop():
     return Loop
 

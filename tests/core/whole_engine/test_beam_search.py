@@ -1,7 +1,5 @@
 """Beam searches beside other requests, in little room, cut off at any moment: answers and books are right."""
 
-import contextlib
-
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -10,6 +8,7 @@ from jackfield import BeamSearch
 from jackfield.errors import RequestError
 from jackfield.request import FinishReason
 from jackfield.scheduler.plan_builder import PlanBuilder
+from jackfield.scheduler.policies import FcfsPolicy, PriorityPolicy
 from jackfield_testing.oracle import reference_search
 
 pytestmark = pytest.mark.core_model
@@ -38,76 +37,92 @@ requests = st.fixed_dictionaries(
         "leaves": st.one_of(st.none(), st.none(), st.none(), st.integers(0, 15)),
     }
 )
-engines = st.fixed_dictionaries(
+loops = st.fixed_dictionaries(
     {
         "windows": st.sampled_from([(None,), (6,), (None, 6), (3, 9)]),
-        "cache.num_blocks": st.integers(24, 26),  # 24 are the least for three beams
-        "cache.prefix_caching": st.booleans(),
-        "scheduler.max_rows": st.sampled_from([3, 5, 8]),
-        "scheduler.max_step_tokens": st.sampled_from([8, 16]),
-        "scheduler.watermark": st.sampled_from([0.0, 0.2]),
-        "executor.depth": st.sampled_from([1, 2, 3]),
-        "select.scheduler": st.sampled_from(["fcfs", "priority"]),
+        "num_blocks": st.integers(24, 26),  # 24 are the least for three beams
+        "prefix_caching": st.booleans(),
+        "max_rows": st.sampled_from([3, 5, 8]),
+        "max_step_tokens": st.sampled_from([8, 16]),
+        "watermark": st.sampled_from([0.0, 0.2]),
+        "depth": st.sampled_from([1, 2, 3]),
+        "policy": st.sampled_from([FcfsPolicy(), PriorityPolicy()]),
     }
 )
 
 
-@settings(max_examples=50, deadline=None)
-@given(engine=engines, plan=st.lists(requests, min_size=3, max_size=7))
-def test_searches_find_the_best_answers_in_every_schedule(
-    engine_driver, tmp_path_factory, engine, plan
-):
-    folder = tmp_path_factory.getbasetemp() / "beam_model"
-    values = {"options.reference.verify": True, "options.reference.idle_s": 0.0005, **engine}
-    driver = engine_driver(folder, values.pop("windows"), 48, **values)
-    with contextlib.closing(driver.engine):
-        names = play(driver, plan)
+@settings(max_examples=60, deadline=None)
+@given(values=loops, plan=st.lists(requests, min_size=3, max_size=7))
+def test_searches_find_the_best_answers_in_every_schedule(make_loop, values, plan):
+    loop = make_loop(**values, options={"verify": True}, max_length=48)
+    asked = play(loop, plan)
 
+    for request, outputs in zip(plan, asked, strict=True):
+        if outputs[0].finish_reason is not FinishReason.ABORT:
+            check(loop, request, outputs)
+    assert loop.leaks() == []
+    event(f"preempted: {loop.scheduler.stats.num_preemptions > 0}")
+
+
+def play(loop, plan):
+    """Ask and abort at the events that the plan names; the outputs of each request."""
+    asked = [None] * len(plan)
+
+    def act(event_number, is_last=False):
         for number, request in enumerate(plan):
-            check(driver, names[number], request)
-        driver.check_books()
-        event(f"preempted: {driver.engine.stats.scheduler.num_preemptions > 0}")
-
-
-def play(driver, plan):
-    names = {}
-    for step in range(60):
-        for number, request in enumerate(plan):
-            if number not in names and request["arrives"] <= step:
-                values = dict(request["sampling"])
-                values["min_tokens"] = min(values["min_tokens"], values["max_tokens"])
-                if request["search"] is None:
-                    values["max_tokens"] += 15
-                if (search := request["search"]) is not None:
-                    values |= {"beam_search": search, "n": min(2, search.width)}
-                names[number] = driver.ask(request["prompt"], priority=number % 2, **values)
+            if asked[number] is None and (is_last or request["arrives"] <= event_number):
+                asked[number] = ask(loop, request, priority=number % 2)
             leaves = request["leaves"]
-            if number in names and leaves is not None and step >= request["arrives"] + leaves:
-                driver.abort(names[number])
-        driver.step()
-    driver.run()
-    return names
+            if asked[number] and leaves is not None and event_number >= request["arrives"] + leaves:
+                for output in asked[number]:
+                    loop.abort(output)
+
+    act(0)
+    loop.run(act)
+    act(loop.num_events, is_last=True)
+    loop.run(act)
+    return asked
 
 
-def check(driver, name, request):
-    output = driver.outputs[name]
-    assert output.finished
-    if output.outputs[0].finish_reason is FinishReason.ABORT:
-        return
-    prompt, sampling, _ = driver.asked[name]
-    if request["search"] is None:
-        right = [driver.expected(name)]
+def ask(loop, request, priority):
+    values = dict(request["sampling"])
+    values["min_tokens"] = min(values["min_tokens"], values["max_tokens"])
+    if (search := request["search"]) is None:
+        values["max_tokens"] += 15
     else:
-        right = reference_search(prompt, sampling, driver.spec)
-    assert [tuple(one.token_ids) for one in output.outputs] == [one.token_ids for one in right]
-    assert [one.finish_reason for one in output.outputs] == [one.finish_reason for one in right]
-    for one in output.outputs:
-        if sampling.logprobs is not None:
-            assert [entry.token_id for entry in one.logprobs] == list(one.token_ids)
-        if request["search"] is not None and sampling.logprobs is not None:
+        values |= {"beam_search": search, "n": min(2, search.width)}
+    outputs = loop.ask(request["prompt"], priority=priority, **values)
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def check(loop, request, outputs):
+    search, sampling = request["search"], outputs[0].sampling
+    if search is None:
+        right = [loop.expected(outputs[0])]
+    else:
+        right = reference_search(request["prompt"], sampling, loop.spec)
+    assert [tuple(one.output_token_ids) for one in outputs] == [one.token_ids for one in right]
+    assert [one.finish_reason for one in outputs] == [one.finish_reason for one in right]
+    if sampling.logprobs is None:
+        return
+    for one in outputs:
+        assert [entry.token_id for entry in one.logprobs] == one.output_token_ids
+        if search is not None:
             total = sum(entry.logprob for entry in one.logprobs)
-            penalty = len(one.token_ids) ** request["search"].length_penalty
+            penalty = one.num_output_tokens**search.length_penalty
             assert one.score == pytest.approx(total / penalty)
+
+
+def test_blocks_of_an_answer_that_is_given_up_are_not_read_again(make_loop):
+    loop = make_loop(options={"verify": True}, num_blocks=24, depth=3, prefix_caching=False)
+    loop.ask([97] * 5, max_tokens=27)
+    loop.ask([97] * 9, max_tokens=5, beam_search=2)
+    loop.ask([97] * 16, max_tokens=16)
+    loop.ask([97] * 13, max_tokens=12, beam_search=BeamSearch(width=2, early_stopping=True))
+
+    loop.run()  # the device raises BooksError if a row still has a block that another one gets
+
+    assert loop.leaks() == []
 
 
 def test_a_search_that_can_never_run_is_refused(open_engine):
