@@ -155,17 +155,21 @@ def read_rope(
     head_size: int,
     *,
     default_theta: float = 10_000.0,
-    default_share: float = 1.0,  # of a head that rotates
+    default_share: float | None = None,
 ) -> Rope:
-    """The one rope of all layers, from the new keys or the old."""
+    """The one rope of all layers, from the new keys or the old.
+
+    `default_share` is the part of a head that rotates unless the config says another one. None: the architecture
+    rotates whole heads, and a `partial_rotary_factor` is left unread, as Transformers does with it.
+    """
     parameters = config.get("rope_scaling", dict) or config.get("rope_parameters", dict, {})
-    theta = config.get("rope_theta", float, default_theta)
-    share = config.get("partial_rotary_factor", float, default_share)
-    return make_rope(
-        config,
-        head_size,
-        {"rope_theta": theta, "partial_rotary_factor": share, **parameters},
-    )
+    table = {"rope_theta": config.get("rope_theta", float, default_theta), **parameters}
+    if default_share is None:
+        table["partial_rotary_factor"] = 1.0
+    else:
+        share = config.get("partial_rotary_factor", float, default_share)
+        table.setdefault("partial_rotary_factor", share)
+    return make_rope(config, head_size, table)
 
 
 def make_rope(config: ConfigReader, head_size: int, parameters: Mapping[str, Any]) -> Rope:

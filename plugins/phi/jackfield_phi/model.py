@@ -57,7 +57,7 @@ def phi3(config: ConfigReader) -> ModelSpec:
     norm = Norm(epsilon=config.get("rms_norm_eps", float, 1e-5))
     layer = Layer(
         mixer=shape.attention(
-            rope=read_rope(_with_original_length(config), shape.head_size),
+            rope=read_rope(_with_original_length(config), shape.head_size, default_share=1.0),
             window=config.get("sliding_window", int),
         ),
         feed_forward=read_feed_forward(config),

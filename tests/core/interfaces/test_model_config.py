@@ -83,6 +83,13 @@ def test_a_config_says_what_share_of_a_head_rotates():
     assert read_rope(config(), 16, default_share=0.25).rotary_size == 4
 
 
+def test_a_share_is_left_unread_by_an_architecture_that_rotates_whole_heads():
+    reader = config(partial_rotary_factor=0.5)
+
+    assert read_rope(reader, 16).rotary_size == 16
+    assert "partial_rotary_factor" in reader.unread
+
+
 def test_a_scaling_without_original_length_scales_the_context_of_the_config():
     for kind in ("dynamic", "yarn"):
         rope = make_rope(
@@ -98,7 +105,7 @@ def test_nonsense_in_a_table_of_rope_is_refused_by_key(key):
     table = {"rope_type": "linear", "factor": 2.0, key: ["nonsense"]}
 
     with pytest.raises(UnsupportedModelError, match=f"{key}=.'nonsense'"):
-        read_rope(config(rope_parameters=table), 16)
+        read_rope(config(rope_parameters=table), 16, default_share=1.0)
 
 
 def test_an_unknown_scaling_is_refused_by_name():
