@@ -93,6 +93,7 @@ $(DEMO_READY): | $(VENV)/base
 $(DEV_READY): | $(VENV)/base
 	rm -rf $(VENV)/ready
 	$(PIP) install -q --no-build-isolation -c requirements/cpu.txt -r requirements/dev.txt
+	$(PIP) install -q --no-deps -r requirements/no_deps.txt
 	mkdir -p $(@D) && touch $(DEMO_READY) $@
 
 # A fresh environment lacks what --no-build-isolation needs.

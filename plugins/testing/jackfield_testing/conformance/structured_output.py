@@ -103,10 +103,12 @@ class StructuredOutputKit(CardKit):
             self.not_shown("the kit was given no samples")
         write_model(tmp_path)
         settings = {**REFERENCE_SETTINGS, "executor.depth": depth}
-        for given, _ in self.samples:
-            self.require(StructuredOutputNeed(form=next(iter(given))))
-        if (form := next(iter(self.samples[0][0]))) and self.name:
-            settings["select.structured_output"] = [{"match": {"form": form}, "use": self.name}]
+        forms = {next(iter(given)) for given, _ in self.samples}
+        for form in forms:
+            self.require(StructuredOutputNeed(form=form))
+        if self.name:
+            rules = [{"match": {"form": form}, "use": self.name} for form in sorted(forms)]
+            settings["select.structured_output"] = rules
         with LLM(str(tmp_path), settings=settings, plugins=self.plugins) as llm:
             for given, fits in self.samples:
                 params = [

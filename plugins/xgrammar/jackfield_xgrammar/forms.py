@@ -1,0 +1,136 @@
+"""From what a request asks for to a compiled grammar, form by form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from xgrammar import CompiledGrammar, GrammarCompiler
+
+from jackfield.errors import RequestError
+from jackfield.sampling import Structured
+from jackfield_xgrammar.output import XgrammarOptions
+from jackfield_xgrammar.schema_rules import settle_schema
+
+# Blanks as json.dumps writes them: where any number is allowed, a model can write blanks for ever.
+_BLANKS: Any = {"any_whitespace": False, "separators": (", ", ": "), "strict_mode": False}
+# What XGrammar reads as something else, with a warning: anchors within, and letters that mean no class or character.
+_INNER_ANCHOR = re.compile(r"(?<!\\)(?:\\\\)*(?:(?<!^)(?<!\[)\^|\$(?!$))")
+_OTHER_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\([^dDwWsSntrfv0xucbBpPk1-9\W_])")
+_POSIX_CLASS = re.compile(r"\[\[?:\w+:\]")
+
+
+def compile_form(
+    library: GrammarCompiler, structured: Structured, options: XgrammarOptions
+) -> CompiledGrammar:
+    """The grammar of a value. Raises RequestError for what is wrong or not honoured: nothing is passed over."""
+    form, value = structured.form, structured.value
+    try:
+        if form == "json_object":
+            return library.compile_json_schema('{"type": "object"}', **_BLANKS)
+        if form == "choice":
+            return library.compile_grammar(_of_choice(value, options))
+        text = json.dumps(value) if isinstance(value, bool) else value
+        if not isinstance(text, str):
+            raise RequestError(f"structured.{form} must be a text, got {value!r:.200}")
+        _check_size(form, text, options)
+        if form == "json":
+            return library.compile_json_schema(_of_schema(text, options), **_BLANKS)
+        if form == "regex":
+            check_expression(text, "structured.regex")
+            return library.compile_regex(text)
+        if form == "grammar":
+            return library.compile_grammar(text) if "::=" in text else library.compile_lark(text)
+        return library.compile_structural_tag(_of_tags(text, options))
+    except RuntimeError as error:  # of XGrammar, whose first line names its source file
+        raise RequestError(f"structured.{form}: {_words(error)}") from None
+
+
+def check_expression(text: str, where: str) -> None:
+    """Raise RequestError where XGrammar would read a regular expression otherwise than it is meant."""
+    outside = re.sub(r"(?<!\\)\[\^?\]?(?:\\.|[^\]\\])*\]", "x", text)  # without sets of characters
+    if _INNER_ANCHOR.search(outside):
+        raise RequestError(f"{where}: ^ and $ are only honoured at the ends of {text!r:.200}")
+    for pattern, what in ((_OTHER_ESCAPE, "escape"), (_POSIX_CLASS, "class")):
+        if found := pattern.search(text):
+            raise RequestError(f"{where}: the {what} {found[0]!r} is not known; write it out")
+
+
+def _check_size(form: str, text: str, options: XgrammarOptions) -> None:
+    if len(text) > options.max_bytes:
+        raise RequestError(
+            f"structured.{form} has {len(text)} characters; options.xgrammar.max_bytes = {options.max_bytes}"
+        )
+
+
+def _of_choice(value: object, options: XgrammarOptions) -> str:
+    if (
+        not isinstance(value, tuple)
+        or not value
+        or not all(isinstance(t, str) and t for t in value)
+    ):
+        raise RequestError(f"structured.choice must be a list of texts, got {value!r:.200}")
+    if len(value) > options.max_parts:
+        raise RequestError(
+            f"structured.choice has {len(value)} texts; options.xgrammar.max_parts = {options.max_parts}"
+        )
+    texts = [json.dumps(text, ensure_ascii=False) for text in value]
+    _check_size("choice", "".join(texts), options)
+    return f"root ::= {' | '.join(texts)}"
+
+
+def _of_schema(text: str, options: XgrammarOptions) -> str:
+    try:
+        schema: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"structured.json is no JSON: {error}") from None
+    if schema is True:
+        return "{}"
+    if not isinstance(schema, dict):
+        raise RequestError(f"structured.json must be a JSON schema, an object, got {text:.200}")
+    settle_schema(schema, "structured.json", options.max_parts, check_expression)
+    return json.dumps(schema)
+
+
+def _of_tags(text: str, options: XgrammarOptions) -> str:
+    """XGrammar's own words for {"structures": [{"begin", "schema", "end"}], "triggers": [...]}, as vLLM's users write it."""
+    try:
+        given: Any = json.loads(text)
+        triggers, structures = given["triggers"], given["structures"]
+        tags = [_tag(structure, triggers, options) for structure in structures]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(
+            'structured.structural_tag must be {"structures": [{"begin": TEXT, "schema": {...}, "end": TEXT}], '
+            f'"triggers": [TEXT]}}, got {text:.200}: {type(error).__name__}: {error}'
+        ) from None
+    if not tags:
+        raise RequestError("structured.structural_tag has no structures; give at least one")
+    tagged = {"type": "triggered_tags", "triggers": triggers, "tags": tags}
+    return json.dumps({"type": "structural_tag", "format": tagged})
+
+
+def _tag(
+    structure: Mapping[str, Any], triggers: list[str], options: XgrammarOptions
+) -> dict[str, Any]:
+    begin, schema = structure["begin"], structure["schema"]
+    if not any(trigger and begin.startswith(trigger) for trigger in triggers):
+        raise RequestError(
+            f"structured.structural_tag: {begin!r} begins with none of its triggers {triggers!r}"
+        )
+    schema = {} if schema is True else schema
+    if not isinstance(schema, dict):
+        raise RequestError(f"structured.structural_tag: the schema of {begin!r} must be an object")
+    where = f"structured.structural_tag, the schema of {begin!r}"
+    settle_schema(schema, where, options.max_parts, check_expression)
+    return {
+        "begin": begin,
+        "content": {"type": "json_schema", "json_schema": schema},
+        "end": structure["end"],
+    }
+
+
+def _words(error: RuntimeError) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return re.sub(r"^\[[\d:]+\] \S+: ", "", text)
