@@ -56,9 +56,12 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return int(children.split()[0])
 
-    def close(self) -> int:
+    def close_clients(self) -> None:
         for client in (self.http, *self._clients):
             client.close()
+
+    def close(self) -> int:
+        self.close_clients()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
@@ -88,8 +91,11 @@ def _serving(folder: Path, *words: str, env=None, model=None, max_length=512):
             assert time.monotonic() < end_s, log.read_text()
             time.sleep(0.05)
         server = Server(process, found[1], log)
-        yield server
-        server.close()
+        try:
+            yield server
+            server.close()
+        finally:
+            server.close_clients()  # of a test that failed, too: their sockets would fail another
     finally:
         if process.poll() is None:
             process.kill()

@@ -177,16 +177,21 @@ def test_a_key_that_asks_much_does_not_hold_up_another(start, tmp_path):
     keys = tmp_path / "keys.toml"
     keys.write_text('[greedy]\nkey = "g"\n[modest]\nkey = "m"\n')
     words = ("--max-num-seqs", "1", "--scheduling-policy", "fair", "--api-keys-file", str(keys))
-    with start(*words) as server, ThreadPoolExecutor(30) as pool:
+    with start(*words, max_length=LONG) as server, ThreadPoolExecutor(30) as pool:
 
         def ask(key):
-            server.openai(key).completions.create(**PROMPT, max_tokens=100)
+            server.openai(key).completions.create(**PROMPT, max_tokens=20)
             return time.monotonic()
 
+        # The only row is taken until all others wait, however fast or slow the machine is.
+        first = server.openai("g").completions.create(**FOREVER, stream=True)
+        next(iter(first))
         greedy = [pool.submit(ask, "g") for _ in range(24)]
-        server.wait_for(lambda: server.metric("num_requests_waiting") > 15)
-        modest = pool.submit(ask, "m").result(60)
-        assert sum(done.result(60) > modest for done in greedy) > 12
+        server.wait_for(lambda: server.metric("num_requests_waiting") == 24)
+        modest = pool.submit(ask, "m")
+        server.wait_for(lambda: server.metric("num_requests_waiting") == 25)
+        first.close()
+        assert sum(done.result(60) > modest.result(60) for done in greedy) > 12
 
 
 BROKEN_GRAMMAR = """

@@ -128,7 +128,9 @@ def test_a_grammar_that_takes_long_holds_nobody_up(make_compiler):
     began_s = time.monotonic()
 
     with pytest.raises(RequestError, match="max_compile_s"):
-        compiler.compile(Structured.of({"json": {"enum": [f"word number {i}" for i in range(4_000)]}}))
+        compiler.compile(
+            Structured.of({"json": {"enum": [f"word number {i}" for i in range(2_000)]}})
+        )
 
     assert time.monotonic() - began_s < 1
     while threading.active_count() > before:
