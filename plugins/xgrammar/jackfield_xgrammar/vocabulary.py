@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerFast
+import json
+from collections.abc import Iterator
+from typing import Any
+
 from xgrammar import TokenizerInfo, VocabType
 
 from jackfield.checkpoint.fast_tokenizer import FastTokenizer
 from jackfield.interfaces.structured_output import Vocabulary
+from jackfield.interfaces.tokenizer import Tokenizer
 
 _UNKNOWN = "\ufffd"  # what bytes decode to that are no whole character
+# How a tokenizer file's decoder says that its tokens are written.
+_TYPES = {"ByteLevel": VocabType.BYTE_LEVEL, "ByteFallback": VocabType.BYTE_FALLBACK}
 
 
 def read_vocabulary(vocabulary: Vocabulary) -> TokenizerInfo:
     """What masks `vocabulary.size` ids."""
     tokenizer, size = vocabulary.tokenizer, vocabulary.size
+    type_, tokens = VocabType.RAW, _texts(tokenizer, size)
+    if isinstance(tokenizer, FastTokenizer):
+        decoder = json.loads(tokenizer.backend.to_str()).get("decoder")
+        found = [_TYPES[name] for name in _parts(decoder) if name in _TYPES]
+        if found:
+            type_, tokens = found[0], _written(tokenizer, size)
     ends = list(vocabulary.end_token_ids)
-    if isinstance(tokenizer, FastTokenizer):  # XGrammar reads the bytes of its tokens from this
-        wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend)
-        return TokenizerInfo.from_huggingface(wrapped, vocab_size=size, stop_token_ids=ends)
-    tokens: list[bytes] = []
-    for token_id in range(size):
-        text = tokenizer.decode([token_id]) if token_id < tokenizer.vocab_size else ""
-        # An empty token is one that no grammar takes: only texts are known of such a tokenizer, no parts of characters.
-        tokens.append(b"" if _UNKNOWN in text else text.encode())
-    return TokenizerInfo(tokens, VocabType.RAW, vocab_size=size, stop_token_ids=ends)
+    return TokenizerInfo(tokens, type_, vocab_size=size, stop_token_ids=ends)
+
+
+def _texts(tokenizer: Tokenizer, size: int) -> list[str]:
+    """What each token reads as. An empty one is taken by no grammar: parts of characters are not known so."""
+    count = min(size, tokenizer.vocab_size)
+    texts = [tokenizer.decode([token_id]) for token_id in range(count)]
+    return ["" if _UNKNOWN in text else text for text in texts] + [""] * (size - count)
+
+
+def _written(tokenizer: FastTokenizer, size: int) -> list[str]:
+    """Each token as the file writes it, none that is special."""
+    backend = tokenizer.backend
+    special = {i for i, token in backend.get_added_tokens_decoder().items() if token.special}
+    tokens = [""] * size
+    for text, token_id in backend.get_vocab(with_added_tokens=True).items():
+        if token_id < size and token_id not in special:
+            tokens[token_id] = text
+    return tokens
+
+
+def _parts(decoder: Any) -> Iterator[str]:
+    """The types of a decoder and of those that it is made of."""
+    if decoder:
+        yield decoder["type"]
+        for part in decoder.get("decoders", ()):
+            yield from _parts(part)

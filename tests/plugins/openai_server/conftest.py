@@ -27,17 +27,15 @@ class Server:
         self.process = process
         self.url = url
         self._log = log
-        self._clients = []
         self.http = httpx2.Client(base_url=url, timeout=60, trust_env=False)
+        self._http = httpx2.Client(timeout=60, trust_env=False)  # of the official clients
 
     @property
     def log(self) -> str:
         return self._log.read_text()
 
     def openai(self, key="unused") -> OpenAI:
-        http = httpx2.Client(trust_env=False, timeout=60)
-        self._clients.append(http)
-        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, http_client=http)
+        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, http_client=self._http)
 
     def metric(self, name: str) -> float:
         """The sum of a series over its labels."""
@@ -57,8 +55,8 @@ class Server:
         return int(children.split()[0])
 
     def close_clients(self) -> None:
-        for client in (self.http, *self._clients):
-            client.close()
+        self.http.close()
+        self._http.close()
 
     def close(self) -> int:
         self.close_clients()
