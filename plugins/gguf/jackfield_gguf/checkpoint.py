@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from jackfield.dtypes import FLOAT32, UINT8, DType
-from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
-from jackfield_gguf.blocks import dequantize
 from jackfield_gguf.config import read_config
 from jackfield_gguf.files import GgufFiles
 from jackfield_gguf.metadata import Metadata
-from jackfield_gguf.names import CanonicalName, Undo, canonical_name
+from jackfield_gguf.names import CanonicalName, canonical_name
 from jackfield_gguf.parts import GgufModel
 from jackfield_gguf.reader import GgufTensor
+from jackfield_gguf.undo import (
+    JOINED,
+    Undo,
+    canonical_bytes,
+    canonical_dtype,
+    canonical_shape,
+    join,
+    joined_shape,
+    unpair,
+)
 
 _SAMPLING = {
     "temp": "temperature",
@@ -35,10 +43,13 @@ class GgufCheckpoint(Checkpoint):
             self._config = read_config(metadata)
             self._stored: dict[str, tuple[GgufTensor, CanonicalName]] = {}
             self._experts: dict[str, int] = {}  # by the name of one of them
+            self._joined: dict[str, dict[Undo, GgufTensor]] = {}  # stored in two
             self._tensors: dict[str, TensorInfo] = {}
             self._packed: dict[str, TensorInfo] = {}
             for tensor in self._file.tensors.values():
                 self._add(tensor, canonical_name(tensor.name, metadata))
+            for name, parts in self._joined.items():
+                self._tensors[name] = self._info(name, FLOAT32, joined_shape(parts))
         except BaseException:
             self.close()
             raise
@@ -69,79 +80,66 @@ class GgufCheckpoint(Checkpoint):
 
     def read(self, name: str) -> memoryview:
         """The elements of one tensor, dequantised and with what the format bakes in undone."""
-        import numpy as np
-
         if name in self._packed:
-            return self._blocks(*self._stored[name.rpartition(".")[0]])
+            return self._blocks(name.rpartition(".")[0])
+        if name in self._joined:
+            parts = self._joined[name]
+            keys, values = (
+                canonical_bytes(undo, self._file.data(parts[undo]), parts[undo]) for undo in JOINED
+            )
+            return join(keys, values, parts)
         stored, canonical = self._stored[name]
-        view = self._file.data(stored)
-        if name in self._experts:
-            size = view.nbytes // stored.shape[0]
-            view = view[self._experts[name] * size :][:size]
-        if stored.format.is_plain and canonical.undo is Undo.NOTHING:
-            return view
-        data: Any = np.frombuffer(view, dtype=np.uint8)
-        if canonical.undo is Undo.UNPAIR:
-            data = _unpair(data, stored, canonical.num_heads)
-        if not stored.format.is_plain or canonical.undo is Undo.SUBTRACT_ONE:
-            data = dequantize(data, stored.format)
-        if canonical.undo is Undo.SUBTRACT_ONE:
-            data -= 1
-        if canonical.undo is Undo.TRANSPOSE:
-            elements = data.view(f"u{_dtype(stored, canonical).itemsize}").reshape(stored.shape)
-            data = np.ascontiguousarray(elements.T)
-        return memoryview(data).cast("B")
+        view = self._view(name)
+        return canonical_bytes(canonical.undo, view, stored, canonical.num_heads)
 
     def close(self) -> None:
         """Release the map."""
         self._file.close()
 
-    def _blocks(self, stored: GgufTensor, canonical: CanonicalName) -> memoryview:
+    def _view(self, name: str) -> memoryview:
+        """The stored bytes of a tensor, of one expert's where they stand together."""
+        stored, _ = self._stored[name]
+        view = self._file.data(stored)
+        if name not in self._experts:
+            return view
+        size = view.nbytes // stored.shape[0]
+        return view[self._experts[name] * size :][:size]
+
+    def _blocks(self, name: str) -> memoryview:
         import numpy as np
 
-        view = self._file.data(stored)
+        stored, canonical = self._stored[name]
+        view = self._view(name)
         if canonical.undo is Undo.NOTHING:
             return view
         data: Any = np.frombuffer(view, dtype=np.uint8)
-        return memoryview(_unpair(data, stored, canonical.num_heads)).cast("B")
+        return memoryview(unpair(data, stored, canonical.num_heads)).cast("B")
 
     def _add(self, stored: GgufTensor, canonical: CanonicalName | None) -> None:
         if canonical is None:
             return
+        if canonical.undo in JOINED:
+            self._joined.setdefault(canonical.name, {})[canonical.undo] = stored
+            return
         if "{e}" in canonical.name:
             for expert in range(stored.shape[0]):
                 name = canonical.name.replace("{e}", str(expert))
-                self._stored[name], self._experts[name] = (stored, canonical), expert
-                dtype, shape = _dtype(stored, canonical), stored.shape[1:]
-                self._tensors[name] = TensorInfo(name, dtype, shape, str(self._file.path))
+                self._experts[name] = expert
+                self._enter(name, stored, canonical, stored.shape[1:])
             return
-        is_transposed = canonical.undo is Undo.TRANSPOSE
-        self._stored[canonical.name] = stored, canonical
-        self._tensors[canonical.name] = TensorInfo(
-            canonical.name,
-            _dtype(stored, canonical),
-            stored.shape[::-1] if is_transposed else stored.shape,
-            str(self._file.path),
-        )
-        is_in_rows = canonical.undo in (Undo.NOTHING, Undo.UNPAIR) and len(stored.shape) == 2
+        shape = canonical_shape(canonical.undo, stored.shape)
+        self._enter(canonical.name, stored, canonical, shape)
+
+    def _enter(
+        self, name: str, stored: GgufTensor, canonical: CanonicalName, shape: tuple[int, ...]
+    ) -> None:
+        self._stored[name] = stored, canonical
+        self._tensors[name] = self._info(name, canonical_dtype(canonical.undo, stored), shape)
+        is_in_rows = canonical.undo in (Undo.NOTHING, Undo.UNPAIR) and len(shape) == 2
         if is_in_rows and not stored.format.is_plain:
-            name = f"{canonical.name}.{stored.format.name}"
-            row_bytes = (stored.stop - stored.start) // stored.shape[0]
-            shape = (stored.shape[0], row_bytes)
-            self._packed[name] = TensorInfo(name, UINT8, shape, str(self._file.path))
+            packed = f"{name}.{stored.format.name}"
+            row_bytes = shape[1] // stored.format.elements * stored.format.bytes
+            self._packed[packed] = self._info(packed, UINT8, (shape[0], row_bytes))
 
-
-def _dtype(stored: GgufTensor, canonical: CanonicalName) -> DType:
-    return FLOAT32 if canonical.undo is Undo.SUBTRACT_ONE else stored.format.dtype
-
-
-def _unpair(data: Any, stored: GgufTensor, num_heads: int) -> Any:
-    """Rows back from rotary pairs to halves, head by head. Rows are moved as they are stored, blocks and all."""
-    num_rows = stored.shape[0] if len(stored.shape) > 1 else stored.shape[-1]
-    if num_rows % (2 * num_heads) or data.size % num_rows:
-        raise CheckpointError(
-            f"{stored.name!r} has the shape {list(stored.shape)}; {num_heads} heads need a first axis "
-            f"that is a multiple of {2 * num_heads}. Metadata and tensors are of different models"
-        )
-    rows = data.reshape(num_heads, num_rows // num_heads // 2, 2, -1)
-    return rows.swapaxes(1, 2).reshape(-1)
+    def _info(self, name: str, dtype: DType, shape: tuple[int, ...]) -> TensorInfo:
+        return TensorInfo(name, dtype, shape, str(self._file.path))

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jackfield.errors import CheckpointError, UnsupportedModelError
+from jackfield_gguf.decoder_config import read_decoder
+from jackfield_gguf.expert_config import deepseek2, gpt_oss, mixtral, olmoe, qwen2_moe, qwen3_moe
 from jackfield_gguf.metadata import Metadata
-from jackfield_gguf.rope import read_scaling
+from jackfield_gguf.recurrent_config import falcon_h1, granite_hybrid, mamba2
 
 _FILE_TYPE_DTYPES = {
     0: "float32",
@@ -50,43 +52,21 @@ def _common(metadata: Metadata) -> dict[str, Any]:
     return config
 
 
-def _decoder(metadata: Metadata) -> dict[str, Any]:
-    """What Llama and its relatives share."""
-    num_heads = metadata.require("attention.head_count", int)
-    hidden_size = metadata.require("embedding_length", int)
-    theta = metadata.get("rope.freq_base", float, 10_000.0)
-    config: dict[str, Any] = {
-        "hidden_size": hidden_size,
-        "intermediate_size": metadata.require("feed_forward_length", int),
-        "num_hidden_layers": metadata.require("block_count", int),
-        "num_attention_heads": num_heads,
-        "num_key_value_heads": metadata.get("attention.head_count_kv", int, num_heads),
-        "head_dim": metadata.get("attention.key_length", int, hidden_size // num_heads),
-        "max_position_embeddings": metadata.require("context_length", int),
-        "rms_norm_eps": metadata.require("attention.layer_norm_rms_epsilon", float),
-        "rope_theta": theta,
-        "hidden_act": "silu",
-    }
-    scaling = read_scaling(metadata, theta)
-    if scaling:
-        config["rope_scaling"] = scaling
-    return config
-
-
 def _llama(metadata: Metadata) -> dict[str, Any]:
     tensors = metadata.file.tensors
-    return {
-        **_decoder(metadata),
+    config = {
+        **read_decoder(metadata),
         "architectures": ["LlamaForCausalLM"],  # Mistral's models are written as llama too
         "model_type": "llama",
         "attention_bias": "blk.0.attn_q.bias" in tensors,
         "mlp_bias": "blk.0.ffn_up.bias" in tensors,
     }
+    return config | mixtral(metadata) if metadata.get("expert_count", int) else config
 
 
 def _qwen2(metadata: Metadata) -> dict[str, Any]:
     return {
-        **_decoder(metadata),
+        **read_decoder(metadata),
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
         "use_sliding_window": False,
@@ -95,7 +75,7 @@ def _qwen2(metadata: Metadata) -> dict[str, Any]:
 
 def _qwen3(metadata: Metadata) -> dict[str, Any]:
     return {
-        **_decoder(metadata),
+        **read_decoder(metadata),
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
         "attention_bias": "blk.0.attn_q.bias" in metadata.file.tensors,
@@ -103,23 +83,10 @@ def _qwen3(metadata: Metadata) -> dict[str, Any]:
     }
 
 
-def _qwen3_moe(metadata: Metadata) -> dict[str, Any]:
-    """Files do not say that weights of experts are renormalised: of all models that were released they are."""
-    return {
-        **_qwen3(metadata),
-        "architectures": ["Qwen3MoeForCausalLM"],
-        "model_type": "qwen3_moe",
-        "num_experts": metadata.require("expert_count", int),
-        "num_experts_per_tok": metadata.require("expert_used_count", int),
-        "moe_intermediate_size": metadata.require("expert_feed_forward_length", int),
-        "norm_topk_prob": True,
-    }
-
-
 def _gemma(metadata: Metadata) -> dict[str, Any]:
     act = "gelu_pytorch_tanh"
     return {
-        **_decoder(metadata),
+        **read_decoder(metadata),
         "architectures": ["GemmaForCausalLM"],
         "model_type": "gemma",
         "hidden_act": act,
@@ -197,8 +164,15 @@ def _layer_types(num_layers: int, pattern: int) -> list[str]:
 _BUILDERS: dict[str, Callable[[Metadata], dict[str, Any]]] = {
     "llama": _llama,
     "qwen2": _qwen2,
+    "qwen2moe": lambda metadata: {**_qwen2(metadata), **qwen2_moe(metadata)},
     "qwen3": _qwen3,
-    "qwen3moe": _qwen3_moe,
+    "qwen3moe": lambda metadata: {**_qwen3(metadata), **qwen3_moe(metadata)},
+    "olmoe": olmoe,
+    "gpt-oss": gpt_oss,
+    "deepseek2": deepseek2,
+    "mamba2": mamba2,
+    "falcon-h1": falcon_h1,
+    "granitehybrid": granite_hybrid,
     "gemma": _gemma,
     "gemma2": _gemma2,
     "gemma3": _gemma3,

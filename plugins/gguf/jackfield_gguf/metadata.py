@@ -9,6 +9,7 @@ from jackfield.errors import CheckpointError
 from jackfield_gguf.reader import GgufFile
 
 T = TypeVar("T")
+_HYBRIDS = ("granitehybrid",)  # whose layers differ
 
 
 class Metadata:
@@ -38,6 +39,23 @@ class Metadata:
                 "needed. Convert the model again"
             )
         return value
+
+    @property
+    def num_heads(self) -> int:
+        """Heads of queries."""
+        return self.require("attention.head_count", int)
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Heads of keys, of the layers that have any."""
+        if self.architecture in _HYBRIDS:
+            return max(self.kv_heads_of_layers)
+        return self.get("attention.head_count_kv", int, self.num_heads)
+
+    @property
+    def kv_heads_of_layers(self) -> list[int]:
+        """Heads of keys of each layer of a hybrid, 0 for one without attention."""
+        return self.require("attention.head_count_kv", list)
 
     @overload
     def get(self, key: str, kind: type[T], default: T) -> T: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jackfield.interfaces.expert_config import expert_modules
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_config import (
     STANDARD_MODULES,
@@ -56,7 +57,8 @@ def gpt_oss(config: ConfigReader) -> ModelSpec:
         )
         for size in windows
     )
-    modules = _modules(experts.expert.size)
+    separate = config.get("separate_experts", bool, False)  # as GGUF keeps them
+    modules = expert_modules(router="router") if separate else _modules(experts.expert.size)
     return make_spec(config, layers=layers, final_norm=norm, modules=modules)
 
 

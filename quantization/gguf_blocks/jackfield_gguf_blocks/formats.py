@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jackfield_compact.reading import power_of_two
+from jackfield_compact.tables import e2m1
+
 _IQ4_NL = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 
 
@@ -121,6 +124,10 @@ def _q2_k(block: Tensor) -> Fields:
     )
 
 
+def _mxfp4(block: Tensor) -> Fields:
+    return Fields(_nibbles(block[..., 1:]), power_of_two(block[..., :1]))
+
+
 FORMATS: dict[str, BlockFormat] = {
     "Q4_0": BlockFormat(18, 4, 8, _q4_0),
     "Q4_1": BlockFormat(20, 4, 8, _q4_1),
@@ -132,4 +139,5 @@ FORMATS: dict[str, BlockFormat] = {
     "Q5_K": BlockFormat(176, 5, 16, _q5_k),
     "Q6_K": BlockFormat(210, 6, 32, _q6_k),
     "IQ4_NL": BlockFormat(18, 4, 0, _q4_0, _IQ4_NL),
+    "MXFP4": BlockFormat(17, 4, 0, _mxfp4, tuple(e2m1().tolist())),
 }

@@ -1,0 +1,154 @@
+"""Mixtures of experts: from metadata to the keys of config.json.
+
+What files do not say is as llama.cpp has it: how weights of experts are chosen and scaled is fixed for most architectures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jackfield.errors import UnsupportedModelError
+from jackfield_gguf.decoder_config import read_decoder
+from jackfield_gguf.metadata import Metadata
+
+_SIGMOID = 2  # ExpertGatingFuncType of the `gguf` package
+
+
+def mixtral(metadata: Metadata) -> dict[str, Any]:
+    """What differs from Llama."""
+    return {
+        **_counts(metadata, "num_local_experts"),
+        "architectures": ["MixtralForCausalLM"],
+        "model_type": "mixtral",
+    }
+
+
+def qwen2_moe(metadata: Metadata) -> dict[str, Any]:
+    """What differs from Qwen2. Weights of experts are not renormalised, of all models that were released."""
+    shared = metadata.get("expert_shared_feed_forward_length", int)
+    return {
+        **_counts(metadata, "num_experts"),
+        "architectures": ["Qwen2MoeForCausalLM"],
+        "model_type": "qwen2_moe",
+        "moe_intermediate_size": _expert_size(metadata),
+        "shared_expert_intermediate_size": shared or _rows(metadata, "ffn_up_shexp", 0),
+        "qkv_bias": "blk.0.attn_q.bias" in metadata.file.tensors,
+        "norm_topk_prob": False,
+    }
+
+
+def qwen3_moe(metadata: Metadata) -> dict[str, Any]:
+    """What differs from Qwen3. Weights of experts are renormalised, of all models that were released."""
+    return {
+        **_counts(metadata, "num_experts"),
+        "architectures": ["Qwen3MoeForCausalLM"],
+        "model_type": "qwen3_moe",
+        "moe_intermediate_size": _expert_size(metadata),
+        "norm_topk_prob": True,
+    }
+
+
+def olmoe(metadata: Metadata) -> dict[str, Any]:
+    """Weights of experts are not renormalised."""
+    return {
+        **read_decoder(metadata),
+        **_counts(metadata, "num_experts"),
+        "architectures": ["OlmoeForCausalLM"],
+        "model_type": "olmoe",
+        "attention_bias": False,
+        "norm_topk_prob": False,
+    }
+
+
+def gpt_oss(metadata: Metadata) -> dict[str, Any]:
+    """Windows in every other layer; ramps of yarn are not rounded to whole pairs; each expert stands by itself."""
+    config = read_decoder(metadata)
+    kinds = ("sliding_attention", "full_attention")
+    if scaling := config.get("rope_scaling"):
+        scaling["truncate"] = False
+    return {
+        **config,
+        **_counts(metadata, "num_local_experts"),
+        "architectures": ["GptOssForCausalLM"],
+        "model_type": "gpt_oss",
+        "attention_bias": "blk.0.attn_q.bias" in metadata.file.tensors,
+        "intermediate_size": _expert_size(metadata),
+        "sliding_window": metadata.require("attention.sliding_window", int),
+        "layer_types": [kinds[layer % 2] for layer in range(config["num_hidden_layers"])],
+        "separate_experts": True,
+    }
+
+
+def deepseek2(metadata: Metadata) -> dict[str, Any]:
+    """DeepSeek-V3 where experts are chosen by sigmoid, else V2. Files state sizes as if one head held the latent."""
+    decoder = read_decoder(metadata)
+    num_layers = decoder["num_hidden_layers"]
+    is_v3 = metadata.get("expert_gating_func", int) == _SIGMOID
+    num_groups = metadata.get("expert_group_count", int, 1)
+    renormalised = metadata.get("expert_weights_norm", bool, False)
+    if renormalised and not is_v3:
+        raise UnsupportedModelError(
+            f"{metadata.path} renormalises the weights of experts that a softmax chose (deepseek2.expert_weights_norm); "
+            "that is supported where a sigmoid chooses. Use the model's original checkpoint"
+        )
+    rotary_size = metadata.require("rope.dimension_count", int)
+    key_size = metadata.get("attention.key_length_mla", int)  # absent in older files
+    value_size = metadata.get("attention.value_length_mla", int)
+    return {
+        **{name: decoder[name] for name in decoder if name != "head_dim"},
+        "architectures": ["DeepseekV3ForCausalLM" if is_v3 else "DeepseekV2ForCausalLM"],
+        "model_type": "deepseek_v3" if is_v3 else "deepseek_v2",
+        "num_key_value_heads": decoder["num_attention_heads"],
+        "attention_bias": "blk.0.attn_q_a.bias" in metadata.file.tensors,
+        "q_lora_rank": metadata.get("attention.q_lora_rank", int),
+        "kv_lora_rank": metadata.require("attention.kv_lora_rank", int),
+        "qk_rope_head_dim": rotary_size,
+        "qk_nope_head_dim": (key_size or metadata.require("attention.key_length", int))
+        - rotary_size,
+        "v_head_dim": value_size or metadata.require("attention.value_length", int),
+        "n_routed_experts": metadata.get("expert_count", int) or 1,
+        "num_experts_per_tok": metadata.get("expert_used_count", int) or 1,
+        "n_shared_experts": metadata.get("expert_shared_count", int, 0),
+        "moe_intermediate_size": metadata.require("expert_feed_forward_length", int),
+        "first_k_dense_replace": metadata.get("leading_dense_block_count", int, 0)
+        if metadata.get("expert_count", int)
+        else num_layers,
+        "routed_scaling_factor": metadata.get("expert_weights_scale", float) or 1.0,
+        "norm_topk_prob": renormalised,
+        "topk_method": "group_limited_greedy" if num_groups > 1 else "greedy",
+        "n_group": num_groups,
+        "topk_group": metadata.get("expert_group_used_count", int, 1),
+        **_scaling(metadata, decoder),
+    }
+
+
+def _scaling(metadata: Metadata, decoder: dict[str, Any]) -> dict[str, Any]:
+    """Yarn that scales the scores too: files keep a tenth of its factor, and mean the same one for the rotation."""
+    scaling, logarithm = (
+        decoder.get("rope_scaling"),
+        metadata.get("rope.scaling.yarn_log_multiplier", float),
+    )
+    if not scaling or not logarithm:
+        return {}
+    factor = float(f"{10 * logarithm:.6g}")  # of 32 bits
+    return {"rope_scaling": {**scaling, "mscale": factor, "mscale_all_dim": factor}}
+
+
+def _counts(metadata: Metadata, key: str) -> dict[str, int]:
+    return {
+        key: metadata.require("expert_count", int),
+        "num_experts_per_tok": metadata.require("expert_used_count", int),
+    }
+
+
+def _expert_size(metadata: Metadata) -> int:
+    """Older files do not say it."""
+    size = metadata.get("expert_feed_forward_length", int)
+    return size or _rows(metadata, "ffn_up_exps", 1)
+
+
+def _rows(metadata: Metadata, module: str, axis: int) -> int:
+    found = metadata.file.tensors.get(f"blk.0.{module}.weight")
+    if found is None:
+        return metadata.require("expert_feed_forward_length", int)
+    return found.shape[axis]

@@ -1,0 +1,82 @@
+"""State spaces, alone and beside attention: from metadata to the keys of config.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jackfield_gguf.decoder_config import read_decoder
+from jackfield_gguf.metadata import Metadata
+
+
+def mamba2(metadata: Metadata) -> dict[str, Any]:
+    """Nothing but a state space in each layer."""
+    num_heads = metadata.require("ssm.time_step_rank", int)
+    tensors = metadata.file.tensors
+    return {
+        "architectures": ["Mamba2ForCausalLM"],
+        "model_type": "mamba2",
+        "hidden_size": metadata.require("embedding_length", int),
+        "num_hidden_layers": metadata.require("block_count", int),
+        "num_heads": num_heads,
+        "head_dim": metadata.require("ssm.inner_size", int) // num_heads,
+        "state_size": metadata.require("ssm.state_size", int),
+        "n_groups": metadata.require("ssm.group_count", int),
+        "conv_kernel": metadata.require("ssm.conv_kernel", int),
+        "use_conv_bias": "blk.0.ssm_conv1d.bias" in tensors,
+        "use_bias": "blk.0.ssm_in.bias" in tensors,
+        "layer_norm_epsilon": metadata.require("attention.layer_norm_rms_epsilon", float),
+        "max_position_embeddings": metadata.require("context_length", int),
+        "hidden_act": "silu",
+    }
+
+
+def falcon_h1(metadata: Metadata) -> dict[str, Any]:
+    """Its many factors stand in the matrices that they multiply; a norm follows the gate."""
+    tensors = metadata.file.tensors
+    return {
+        **read_decoder(metadata),
+        **_state_space(metadata, 0),
+        "architectures": ["FalconH1ForCausalLM"],
+        "model_type": "falcon_h1",
+        "attention_bias": "blk.0.attn_q.bias" in tensors,
+        "mlp_bias": "blk.0.ffn_up.bias" in tensors,
+        "mamba_d_ssm": metadata.require("ssm.inner_size", int),
+        "mamba_rms_norm": "blk.0.ssm_norm.weight" in tensors,
+        "mamba_norm_before_gate": False,
+        "projectors_bias": "blk.0.ssm_out.bias" in tensors,
+    }
+
+
+def granite_hybrid(metadata: Metadata) -> dict[str, Any]:
+    """Bamba where attention rotates, else Granite 4. Layers without heads of keys are recurrent."""
+    tensors = metadata.file.tensors
+    decoder, heads = read_decoder(metadata), metadata.kv_heads_of_layers
+    attending = [layer for layer, count in enumerate(heads) if count]
+    recurrent = next((layer for layer, count in enumerate(heads) if not count), 0)
+    rotates = metadata.get("rope.scaling.finetuned", bool, True)
+    rotary_size = metadata.get("rope.dimension_count", int, decoder["head_dim"])
+    return {
+        **decoder,
+        **_state_space(metadata, recurrent),
+        "architectures": ["BambaForCausalLM" if rotates else "GraniteMoeHybridForCausalLM"],
+        "model_type": "bamba" if rotates else "granitemoehybrid",
+        "attn_layer_indices": attending,
+        "partial_rotary_factor": rotary_size / decoder["head_dim"],
+        "attention_bias": any(f"blk.{layer}.attn_q.bias" in tensors for layer in attending),
+        "mlp_bias": "blk.0.ffn_up.bias" in tensors,
+        "mamba_expand": metadata.require("ssm.inner_size", int) // decoder["hidden_size"],
+    }
+
+
+def _state_space(metadata: Metadata, layer: int) -> dict[str, Any]:
+    """The keys that hybrids share; `layer` is one that has a state."""
+    num_heads = metadata.require("ssm.time_step_rank", int)
+    return {
+        "mamba_n_heads": num_heads,
+        "mamba_d_head": metadata.require("ssm.inner_size", int) // num_heads,
+        "mamba_n_groups": metadata.require("ssm.group_count", int),
+        "mamba_d_state": metadata.require("ssm.state_size", int),
+        "mamba_d_conv": metadata.require("ssm.conv_kernel", int),
+        "mamba_conv_bias": f"blk.{layer}.ssm_conv1d.bias" in metadata.file.tensors,
+        "mamba_proj_bias": f"blk.{layer}.ssm_in.bias" in metadata.file.tensors,
+    }
