@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jackfield.cache import RECURRENT
 from jackfield.cli.tables import gib, print_table
 from jackfield.decision import Decision, decision_of
 
@@ -64,7 +65,7 @@ def _print_memory(document: Mapping[str, Any]) -> None:
     values = {setting["key"]: setting["value"] for setting in document["settings"]}
     print(f"\nweights: {gib(memory['weight_bytes'])} in {values['model.dtype']}{_active(memory)}")
     for number, size in enumerate(memory["block_bytes"]):
-        print(f"cache group {number}: {size:,} bytes a block of {memory['block_size']} tokens")
+        print(f"cache group {number}: {_group(memory, number, size)}")
     print(f"cache: {_cache_line(memory)}")
 
 
@@ -74,6 +75,18 @@ def _active(memory: Mapping[str, Any]) -> str:
     if 2 * active > total:
         return ""
     return f"; of {total / 1e9:.2f} billion parameters {active / 1e9:.2f} are active for a token"
+
+
+def _group(memory: Mapping[str, Any], number: int, size: int) -> str:
+    block = f"{size:,} bytes a block of {memory['block_size']} tokens"
+    groups = memory.get("groups") or ()  # absent in what earlier releases wrote
+    if not groups:
+        return block
+    kind, layers = groups[number]["kind"], groups[number]["num_layers"]
+    numbers = f"{kind}, {layers} layers of {groups[number]['num_elements']:,} numbers"
+    if kind == RECURRENT:
+        return f"{numbers} a request; {size:,} bytes a state"
+    return f"{numbers} a token; {block}"
 
 
 def _cache_line(memory: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from math import prod
 
+from jackfield.cache import CacheGroup
 from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, parse_dtype
 from jackfield.errors import JackfieldError
 from jackfield.interfaces.weights import TensorInfo
@@ -13,6 +14,18 @@ from jackfield.kv_cache.sizing import CacheBudget
 from jackfield.model_spec import ModelSpec
 from jackfield.startup.blueprint import Blueprint
 from jackfield.startup.cache_size import shortened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupEstimate:
+    """What the layers of a cache group keep."""
+
+    kind: str  # one of jackfield.cache.KINDS
+    num_layers: int
+    num_elements: (
+        int  # of each layer: of a token, or of the state of a request where the kind is recurrent
+    )
+    block_bytes: int  # of one block in all layers, which is one state where the kind is recurrent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +42,7 @@ class MemoryEstimate:
     # Tokens of a request: as many as the model takes, or fewer if the cache holds no more.
     max_length: int | None = None
     problem: str = ""  # why the cache would not fit
+    groups: tuple[GroupEstimate, ...] = ()  # in the order of block_bytes
     num_parameters: int = 0  # elements of all matrices
     num_active_parameters: int = (
         0  # that one token is multiplied with: fewer where there are experts
@@ -80,6 +94,16 @@ def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
         num_parameters=num_parameters(blueprint.spec),
         num_active_parameters=num_active_parameters(blueprint.spec),
         problem=problem,
+        groups=tuple(map(_group, groups, block_bytes)),
+    )
+
+
+def _group(group: CacheGroup, block_bytes: int) -> GroupEstimate:
+    return GroupEstimate(
+        kind=group.kind,
+        num_layers=len(group.layers),
+        num_elements=sum(prod(tensor.shape) for tensor in group.tensors),
+        block_bytes=block_bytes,
     )
 
 

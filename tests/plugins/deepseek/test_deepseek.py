@@ -1,8 +1,11 @@
 """What latent attention keeps of a token."""
 
+import json
+
 import pytest
 
 from jackfield.cache import LATENT
+from jackfield.cli.main import main
 from jackfield.dtypes import BFLOAT16
 from jackfield.interfaces.model import ConfigReader
 from jackfield_deepseek.model import deepseek_v2, deepseek_v3
@@ -35,3 +38,14 @@ def test_yarn_scales_the_scores_of_latent_attention():
 
     # 0.1 * 0.707 * ln 40 + 1, squared, over the root of 192
     assert mixer.scale == pytest.approx(1.260_804**2 / 192**0.5, rel=1e-5)
+
+
+def test_explain_says_how_many_numbers_a_token_takes(tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps(LITE))
+    settings = ["--set", "select.weight_format=dummy", "--set", "plugins.probe=inline"]
+
+    main(["explain", str(tmp_path), *settings])
+
+    shown = capsys.readouterr().out
+    bytes_of_block = f"{27 * 16 * 576 * 2:,} bytes a block of 16 tokens"
+    assert f"cache group 0: latent, 27 layers of 576 numbers a token; {bytes_of_block}" in shown
