@@ -7,9 +7,11 @@ import torch
 
 from jackfield.interfaces.model import ConfigReader
 from jackfield.model_spec import ModelSpec
+from jackfield_deepseek.model import deepseek_v3
 from jackfield_gemma.model import gemma
 from jackfield_gpt_oss.model import gpt_oss
 from jackfield_llama.model import llama
+from jackfield_qwen.moe import qwen3_moe
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.loader import RandomWeights
@@ -36,6 +38,12 @@ CONFIG = {
     "head_dim": 16,
     "max_position_embeddings": 64,
 }
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
+DEEPSEEK = {
+    "num_key_value_heads": 4, "kv_lora_rank": 24, "q_lora_rank": 28, "qk_nope_head_dim": 12, "qk_rope_head_dim": 8,
+    "v_head_dim": 20, "moe_intermediate_size": 48, "num_experts_per_tok": 2, "n_routed_experts": 8, "n_shared_experts": 1,
+    "first_k_dense_replace": 1, "n_group": 2, "topk_group": 1,
+}  # fmt: skip
 CASES = {
     "llama": (llama, {}),
     "biases": (llama, {"attention_bias": True, "mlp_bias": True}),
@@ -45,6 +53,10 @@ CASES = {
     "sinks": (with_sinks, {}),
     "experts": (gpt_oss, {"num_local_experts": 4, "num_experts_per_tok": 2}),
     "whole_experts": (gpt_oss, {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "qwen3_moe": (qwen3_moe, EXPERTS),
+    "whole_qwen3_moe": (qwen3_moe, EXPERTS),
+    "deepseek": (deepseek_v3, DEEPSEEK),
+    "whole_deepseek": (deepseek_v3, DEEPSEEK),
 }
 
 
@@ -57,7 +69,7 @@ def run(name: str, group: RankGroup, dtype: torch.dtype = torch.float32) -> torc
     with torch.inference_mode():
         decoder = assemble_decoder(
             spec, weights, cpu, dtype, lambda part: scheme, group, LENGTH,
-            whole_experts=name == "whole_experts",
+            whole_experts=name.startswith("whole_"),
         )  # fmt: skip
         token_ids = torch.arange(LENGTH) * 7 % 96
         attention = DenseAttention(spec, decoder.sinks)
