@@ -20,9 +20,12 @@ _HOMES = {
     "FinishReason": "jackfield.request",
     "JackfieldError": "jackfield.errors",
     "LLM": "jackfield.client",
+    "PoolingOutput": "jackfield.request",
+    "PoolingParams": "jackfield.pooling",
     "RequestError": "jackfield.errors",
     "RequestOutput": "jackfield.request",
     "SamplingParams": "jackfield.sampling",
+    "ScoreOutput": "jackfield.request",
     "load_config": "jackfield.config",
 }
 

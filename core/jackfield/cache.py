@@ -12,13 +12,14 @@ FULL = "full"  # keys and values of every token
 LATENT = "latent"  # one vector of every token, from which its keys and values follow
 WINDOW = "window"  # keys and values of the last `window` tokens
 RECURRENT = "recurrent"  # a state of each request, whatever its length
-KINDS = (FULL, LATENT, WINDOW, RECURRENT)
+NONE = "none"  # nothing: each token sees later ones too, so a prompt is computed in one step
+KINDS = (FULL, LATENT, WINDOW, RECURRENT, NONE)
 """In the order of their groups. What each of them keeps is a class of `jackfield.kv_cache`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheTensor:
-    """What a layer keeps of each token, or in a recurrent group of each request."""
+    """What a layer keeps of each token, or in a recurrent group of each request; of NONE, what it computes."""
 
     name: str  # "key", "value", "latent", or what a mixer calls a state
     shape: tuple[
@@ -77,6 +78,8 @@ class CacheGroup:
 
     def block_bytes(self, block_size: int, num_shards: int = 1) -> int:
         """Bytes of one block in all layers, on one of the shards: `block_size` tokens, or one state."""
+        if self.kind == NONE:
+            return 0
         slots = 1 if self.kind == RECURRENT else block_size
         layer_bytes = sum(tensor.num_bytes(num_shards) for tensor in self.tensors)
         return len(self.layers) * slots * layer_bytes

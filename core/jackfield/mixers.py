@@ -8,6 +8,7 @@ from typing import ClassVar
 from jackfield.cache import (
     FULL,
     LATENT,
+    NONE,
     RECURRENT,
     WINDOW,
     CacheTensor,
@@ -32,7 +33,8 @@ class Attention:
     head_size: int  # elements
     scale: float  # multiplies q.k before the softmax
     rope: Rope | None = None  # None: positions enter elsewhere
-    window: int | None = None  # tokens seen by a query, itself included
+    # tokens seen by a query, itself included; where not `causal`, so many on each side, itself included
+    window: int | None = None
     soft_cap: float | None = None  # c * tanh(logits / c)
     qkv_bias: bool = False  # of the three projections
     out_bias: bool = False  # of the projection of the output
@@ -47,7 +49,7 @@ class Attention:
     out_gate: bool = (
         False  # a sigmoid of a projection of the input multiplies what is attended (Qwen3-Next)
     )
-    causal: bool = True  # False: a token sees later ones too
+    causal: bool = True  # False: a token sees later ones too, so that nothing is cached
 
     @property
     def cached_head_size(self) -> int:
@@ -69,13 +71,11 @@ class Attention:
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
         """What a layer keeps, with keys and values of `dtype`."""
-        return (
-            CacheUse(
-                kind=FULL if self.window is None else WINDOW,
-                tensors=key_and_value(self.num_kv_heads, self.cached_head_size, dtype),
-                window=self.window,
-            ),
-        )
+        tensors = key_and_value(self.num_kv_heads, self.cached_head_size, dtype)
+        if not self.causal:
+            return (CacheUse(kind=NONE, tensors=tensors),)
+        kind = FULL if self.window is None else WINDOW
+        return (CacheUse(kind=kind, tensors=tensors, window=self.window),)
 
     def num_parameters(self, hidden_size: int) -> int:
         """Elements of its matrices."""

@@ -21,7 +21,9 @@ a checkpoint, are (`{i}` is the layer):
     layers.{i}.feed_forward.shared.gate, .up, .down                of the experts that see every token, as one
     layers.{i}.feed_forward.shared_gate   [1, hidden], where `shared_gate`
     final_norm
-    head                                  column-parallel [vocab, hidden]; absent where `tied_head`
+    head                                  column-parallel [vocab, hidden]; absent where `tied_head`, or not `has_head`
+    segments                              [texts, hidden], where `segments`
+    classifier.dense, .norm, .out         of `classifier`
 
 No name ever means a fused tensor. `sinks`, `choice_bias`, `a_log`, `d` and `dt_bias` are themselves tensors: their source is a whole name, not a
 prefix. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the business of the linear's
@@ -44,6 +46,7 @@ from jackfield.mixers import LatentAttention as LatentAttention
 from jackfield.mixers import Mamba2 as Mamba2
 from jackfield.mixers import Mixer as Mixer
 from jackfield.mixers import ParallelMixers as ParallelMixers
+from jackfield.pooling import Classifier, Pooling
 from jackfield.spec_parts import Norm as Norm
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
@@ -150,7 +153,10 @@ class Experts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """x += post(mixer(pre(x))), then x += post(feed_forward(pre(x))); see `parallel` for both at once."""
+    """x += post(mixer(pre(x))), then x += post(feed_forward(pre(x))); see `parallel` for both at once.
+
+    With `norm_after_sum` x = norm(x + mixer(x)), then x = norm(x + feed_forward(x)).
+    """
 
     FEATURE: ClassVar[str] = "layer"
 
@@ -166,6 +172,7 @@ class Layer:
     cache_of_layer: int | None = None  # reads and writes the cache of an earlier layer
     # both branches read the layer's input; without feed_forward_norm they share what mixer_norm gives (GPT-J)
     parallel: bool = False
+    norm_after_sum: bool = False  # mixer_norm and feed_forward_norm follow the sums (BERT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +254,11 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """All that a runtime needs to know of a decoder-only model."""
+    """All that a runtime needs to know of a decoder-only model, or of an encoder: a model whose layers are not causal."""
 
     FEATURE: ClassVar[str] = "model"
+    # who pools, reads it; requests are checked for that
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({"pooling", "other_heads"})
 
     architecture: str  # as in `architectures` of config.json
     vocab_size: int  # rows of the embedding
@@ -268,6 +277,11 @@ class ModelSpec:
     logit_scale: float = 1.0  # multiplies logits
     logit_soft_cap: float | None = None  # c * tanh(logits / c), after logit_scale
     head_bias: bool = False  # added to logits
+    has_head: bool = True  # False: it gives no tokens, only vectors or scores
+    segments: int | None = None  # rows of a table of which each token adds that of its text (BERT)
+    classifier: Classifier | None = None  # scores whole texts
+    other_heads: tuple[str, ...] = ()  # prefixes of tensors that are there for other tasks
+    pooling: Pooling | None = None  # how its authors want vectors to be made; None: they do not say
     quantization: Quantization | None = None  # the core fills it in; a model plugin leaves it
 
     @property
@@ -286,7 +300,7 @@ class ModelSpec:
             found += [f"layers.{index}.mixer.{name}" for name in names]
             forward = layer.feed_forward.linears if layer.feed_forward else ()
             found += [f"layers.{index}.feed_forward.{name}" for name in forward]
-        return (*found, "head")
+        return (*found, "head") if self.has_head else tuple(found)
 
     def source(self, module: str) -> ModuleSource:
         """Where the logical module, e.g. `layers.3.mixer.q`, stands in the checkpoint. KeyError if unmapped."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jackfield.grammar import Grammar
+from jackfield.pooling import PoolingParams
 from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
 
@@ -14,7 +15,7 @@ from jackfield.step import TokenLogprobs
 class FinishReason(StrEnum):
     """Why an output ended."""
 
-    STOP = "stop"  # end token, stop token or stop string
+    STOP = "stop"  # end token, stop token or stop string, or the vector is there
     LENGTH = "length"  # max_tokens, or the model's length
     ABORT = "abort"  # the user withdrew it
     ERROR = "error"  # this request failed; CompletionOutput.error says why
@@ -40,6 +41,9 @@ class EngineRequest:
     prompt_token_ids: Sequence[int]  # at least one
     sampling: SamplingParams  # checked
     grammar: Grammar | None = None  # of sampling.structured, compiled
+    pooling: PoolingParams | None = None  # a vector is wanted, and no tokens; completed
+    second_text: int | None = None  # where the second of two texts begins in the prompt
+    details: Mapping[str, str] = field(default_factory=dict)  # of its outputs, for people
     prompt: str | None = None  # the text, where it came as text
     priority: int = 0  # lower runs first
     # what else must be equal to share cached blocks
@@ -70,6 +74,7 @@ class CompletionOutput:
     logprobs: Sequence[TokenLogprobs] | None = None  # one entry a token, where asked for
     error: str | None = None  # of FinishReason.ERROR: what failed
     score: float | None = None  # of a beam search: log probability by length ** length_penalty
+    vector: Sequence[float] | None = None  # float32, of a request with pooling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +90,26 @@ class RequestOutput:
     # one entry a prompt token, None for the first
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
     details: Mapping[str, str] = field(default_factory=dict)  # for people; may grow in any release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolingOutput:
+    """The vector of one prompt, or its scores."""
+
+    request_id: str  # as given, or made by the client
+    prompt: str | None  # the text, where it came as text
+    prompt_token_ids: Sequence[int]  # as computed, special tokens included
+    vector: Sequence[float]  # float32 (an array); empty if it failed
+    pooling: str  # how it was made, for people
+    metrics: RequestMetrics  # times and counts
+    error: str | None = None  # what failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOutput:
+    """How well two texts fit each other."""
+
+    score: float  # the higher the better; NaN if it failed
+    num_prompt_tokens: int  # of all that was computed for it
+    how: str  # it was made, for people
+    error: str | None = None  # what failed

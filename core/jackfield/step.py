@@ -5,7 +5,7 @@ sampling state and `num_computed`, the number of leading tokens whose keys and v
 carries full data for new rows and diffs for known ones. In every step a row's computed tokens catch up with its
 tokens, by at most the planned number; there is no prefill phase and no decode phase. When a row has caught up it
 samples: what it draws is appended to the row inside the worker, so that the next plan may compute it before the
-host has seen it.
+host has seen it. A row with `pooling` draws nothing: the step in which it catches up gives its vector, and it ends.
 
 Lengths in a plan are upper bounds. A row may bring drafts, guesses of the tokens that come next, of which the worker
 confirms as many as it would have drawn itself. How many these were is known on the device first, and to the host when
@@ -15,10 +15,12 @@ its rows, and the planned ones only say what a step can need at most: slots in t
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jackfield.pooling import PoolingParams
 from jackfield.sampling import SamplingParams
 
 
@@ -36,6 +38,8 @@ class NewRow:
     sampling: SamplingParams  # how its tokens are drawn
     seed: int  # of this request's random numbers; drawn by the core where the user gave none
     end_token_ids: tuple[int, ...] = ()  # masked until sampling.min_tokens
+    pooling: PoolingParams | None = None  # a vector is wanted, completed; it draws no tokens
+    second_text: int | None = None  # where the second of two texts begins in token_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class StepPlan:
     rows: Sequence[int] = ()  # that compute in this step
     num_tokens: Sequence[int] = ()  # tokens to compute, for each of `rows`; at least 1
     samples: Sequence[bool] = ()  # True if the row has caught up and draws
+    pools: Sequence[int] = ()  # places in `rows` of those that have caught up and give a vector
     drafts: Sequence[Draft] = ()  # of some of the rows that sample, at most one a row
     awaits_late: bool = False  # True: `sample(step_id, late)` must follow before tokens are drawn
     sections: Mapping[str, Any] = field(default_factory=dict)  # per plugin, opaque to the core
@@ -159,6 +164,8 @@ class StepResult:
     logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
     # of prompt tokens computed in this step, each given those before it
     prompt_logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
+    # float32, of the rows in `pools`
+    vectors: Mapping[int, array[float]] = field(default_factory=dict)
     errors: Mapping[int, str] = field(
         default_factory=dict
     )  # that request ends; its tokens are void

@@ -6,6 +6,7 @@ FULL = 'full'
 LATENT = 'latent'
 WINDOW = 'window'
 RECURRENT = 'recurrent'
+NONE = 'none'
 KINDS = ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheTensor:

@@ -5,6 +5,9 @@ from typing import Self
 from jackfield.client.client import Client
 from jackfield.client.delta_stream import DeltaStream
 from jackfield.engine.prompt import Prompt
+from jackfield.engine.prompt import TextPair
+from jackfield.pooling import PoolingParams
+from jackfield.request import PoolingOutput
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
 class AsyncLLM(Client):
@@ -13,6 +16,9 @@ class AsyncLLM(Client):
         ...
 
     async def generate(self, prompt: Prompt, sampling_params: SamplingParams | None=None, *, request_id: str | None=None, priority: int=0, cache_salt: str='', final_only: bool=False) -> AsyncGenerator[RequestOutput, None]:
+        ...
+
+    async def embed(self, prompt: Prompt | TextPair, pooling_params: PoolingParams | None=None, *, prompt_name: str | None=None, request_id: str | None=None, priority: int=0, cache_salt: str='') -> PoolingOutput:
         ...
 
     async def aclose(self) -> None:

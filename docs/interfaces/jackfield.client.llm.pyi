@@ -5,6 +5,8 @@ from typing import Any
 from jackfield.client.client import Client
 from jackfield.engine.prompt import ChatMessage
 from jackfield.engine.prompt import Prompts
+from jackfield.pooling import PoolingParams
+from jackfield.request import PoolingOutput
 from jackfield.request import RequestOutput
 from jackfield.sampling import SamplingParams
 class LLM(Client):
@@ -16,6 +18,12 @@ class LLM(Client):
         ...
 
     def stream(self, prompts: Prompts, sampling_params: SamplingParams | Sequence[SamplingParams] | None=None, *, priority: int | Sequence[int]=0, cache_salt: str | Sequence[str]='') -> Iterator[RequestOutput]:
+        ...
+
+    def embed(self, prompts: Prompts, pooling_params: PoolingParams | Sequence[PoolingParams] | None=None, *, prompt_name: str | None=None, progress: bool=False, priority: int | Sequence[int]=0, cache_salt: str | Sequence[str]='') -> list[PoolingOutput]:
+        ...
+
+    def classify(self, prompts: Prompts, *, activation: bool=True, progress: bool=False) -> list[PoolingOutput]:
         ...
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:

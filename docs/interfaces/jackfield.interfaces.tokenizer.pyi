@@ -22,6 +22,9 @@ class Tokenizer(ABC):
     def encode(self, text: str, *, add_special_tokens: bool=True) -> list[int]:
         ...
 
+    def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:
+        ...
+
     @abstractmethod
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool=True) -> str:
         ...

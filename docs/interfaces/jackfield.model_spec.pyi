@@ -13,6 +13,8 @@ from jackfield.mixers import LatentAttention as LatentAttention
 from jackfield.mixers import Mamba2 as Mamba2
 from jackfield.mixers import Mixer as Mixer
 from jackfield.mixers import ParallelMixers as ParallelMixers
+from jackfield.pooling import Classifier
+from jackfield.pooling import Pooling
 from jackfield.spec_parts import Norm as Norm
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
@@ -87,6 +89,7 @@ class Layer:
     residual_scale: float = 1.0
     cache_of_layer: int | None = None
     parallel: bool = False
+    norm_after_sum: bool = False
 @dataclass(frozen=True, slots=True)
 class Transpose:
     ...
@@ -126,6 +129,7 @@ class Quantization:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     FEATURE: ClassVar[str] = 'model'
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'pooling', 'other_heads'})
     architecture: str
     vocab_size: int
     hidden_size: int
@@ -143,6 +147,11 @@ class ModelSpec:
     logit_scale: float = 1.0
     logit_soft_cap: float | None = None
     head_bias: bool = False
+    has_head: bool = True
+    segments: int | None = None
+    classifier: Classifier | None = None
+    other_heads: tuple[str, ...] = ()
+    pooling: Pooling | None = None
     quantization: Quantization | None = None
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from enum import StrEnum
 from jackfield.grammar import Grammar
+from jackfield.pooling import PoolingParams
 from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
 class FinishReason(StrEnum):
@@ -24,6 +25,9 @@ class EngineRequest:
     prompt_token_ids: Sequence[int]
     sampling: SamplingParams
     grammar: Grammar | None = None
+    pooling: PoolingParams | None = None
+    second_text: int | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
     prompt: str | None = None
     priority: int = 0
     prefix_key: PrefixKey = field(default_factory=PrefixKey)
@@ -45,6 +49,7 @@ class CompletionOutput:
     logprobs: Sequence[TokenLogprobs] | None = None
     error: str | None = None
     score: float | None = None
+    vector: Sequence[float] | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOutput:
     request_id: str
@@ -55,3 +60,18 @@ class RequestOutput:
     metrics: RequestMetrics
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolingOutput:
+    request_id: str
+    prompt: str | None
+    prompt_token_ids: Sequence[int]
+    vector: Sequence[float]
+    pooling: str
+    metrics: RequestMetrics
+    error: str | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOutput:
+    score: float
+    num_prompt_tokens: int
+    how: str
+    error: str | None = None

@@ -1,10 +1,12 @@
 # Part of: jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1
+from array import array
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
+from jackfield.pooling import PoolingParams
 from jackfield.sampling import SamplingParams
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRow:
@@ -16,6 +18,8 @@ class NewRow:
     sampling: SamplingParams
     seed: int
     end_token_ids: tuple[int, ...] = ()
+    pooling: PoolingParams | None = None
+    second_text: int | None = None
 @dataclass(frozen=True, slots=True)
 class BlockAppend:
     row: int
@@ -48,6 +52,7 @@ class StepPlan:
     rows: Sequence[int] = ()
     num_tokens: Sequence[int] = ()
     samples: Sequence[bool] = ()
+    pools: Sequence[int] = ()
     drafts: Sequence[Draft] = ()
     awaits_late: bool = False
     sections: Mapping[str, Any] = field(default_factory=dict)
@@ -76,6 +81,7 @@ class StepResult:
     counts: Sequence[int] | None = None
     logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
     prompt_logprobs: Mapping[int, Sequence[TokenLogprobs]] = field(default_factory=dict)
+    vectors: Mapping[int, array[float]] = field(default_factory=dict)
     errors: Mapping[int, str] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)
 @dataclass(frozen=True, slots=True, kw_only=True)

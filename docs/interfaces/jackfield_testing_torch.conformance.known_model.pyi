@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import Tensor
 from jackfield.interfaces.weights import Checkpoint
 from jackfield.interfaces.weights import TensorInfo
+from jackfield_testing_torch.conformance.transformers_family import logits_of
 LENGTH = 48
 STD = 0.2
 TINY: Mapping[str, Any] = ...
@@ -26,7 +27,7 @@ class KnownModel:
     logits: Callable[[Tensor], Tensor]
     written: Mapping[str, Any] = field(default_factory=dict)
     meaning: ConfigMeaning | None = None
-def transformers_model(name: str, changes: Mapping[str, Any], config_name: str='') -> KnownModel:
+def transformers_model(name: str, changes: Mapping[str, Any], config_name: str='', answers: Callable[[Any, Tensor], Tensor]=logits_of) -> KnownModel:
     ...
 def write_known_model(model: KnownModel, folder: Path) -> None:
     ...

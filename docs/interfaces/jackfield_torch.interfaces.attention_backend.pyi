@@ -23,6 +23,7 @@ class AttentionNeed:
     soft_cap: bool = False
     sinks: bool = False
     non_causal: bool = False
+    cacheless: bool = False
     latent: int | None = None
 class AttentionBackend(Card):
     layouts: ClassVar[LayoutSupport] = LayoutSupport()

@@ -20,12 +20,13 @@ from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
 from jackfield_torch.interfaces.quantization import QuantizationScheme
 from jackfield_torch.model_features import MODEL_FEATURES
+from jackfield_torch.model_features import POOLING_FEATURES
 from jackfield_torch.model_features import SAMPLING_FEATURES
 class TorchPlatform(Platform):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {attention_backend.KIND: (1,), quantization.KIND: (1,), logits_processor.KIND: (1,)}
     bases: ClassVar[Mapping[str, type]] = {attention_backend.KIND: AttentionBackend, quantization.KIND: QuantizationScheme, logits_processor.KIND: TorchLogitsProcessor}
     logits_processors = logits_processor.KIND
-    features = MODEL_FEATURES | SAMPLING_FEATURES | {'platform.num_ranks', 'platform.num_drafts'}
+    features = MODEL_FEATURES | SAMPLING_FEATURES | POOLING_FEATURES | {'platform.num_ranks', 'platform.num_drafts'}
     device: ClassVar[str]
     dtypes: ClassVar[tuple[str, ...]] = ('float32', 'bfloat16', 'float16')
     attention_preference: ClassVar[tuple[str, ...]] = ('torch_sdpa',)

@@ -16,6 +16,7 @@ from jackfield_torch.interfaces.attention import (
 from jackfield_torch_sdpa.kernels import batched, fused, written_out
 from jackfield_torch_sdpa.reads import Buffers
 from jackfield_torch_sdpa.segments import CacheFacts, Segment, plan_segments
+from jackfield_torch_sdpa.together import TogetherPlan
 
 
 class TorchSdpaAttention(GroupAttention):
@@ -34,11 +35,13 @@ class TorchSdpaAttention(GroupAttention):
         self._buffers = Buffers()
         self._is_host = limits.device.type == "cpu"
         self._segments: dict[int | None, list[Segment]] = {}  # by window
+        self._together: TogetherPlan | None = None
 
     def prepare(self, batch: AttentionBatch) -> None:
         """Forget the last step; a window's segments are planned when its first layer runs."""
         self._batch = batch
         self._segments.clear()
+        self._together = None
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
         """As the interface says."""
@@ -56,6 +59,17 @@ class TorchSdpaAttention(GroupAttention):
                 segment, q_TNH[segment.tokens], keys_HBSD, values_HBSD, layer
             )
         return o_TNH
+
+    def attend_together(
+        self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, layer: LayerAttention
+    ) -> Tensor:
+        """As the interface says."""
+        if self._together is None:
+            assert self._batch is not None, "prepare() comes first"
+            self._together = TogetherPlan(
+                self._batch.query_lengths, self._num_kv_heads, self._dtype, q_TNH.device
+            )
+        return self._together.attend(q_TNH, k_TKH, v_TKH, layer)
 
     def close(self) -> None:
         """Drop the last plan."""

@@ -19,7 +19,13 @@ class TorchSdpaBackend(AttentionBackend):
     """Attention with torch's own operators: any device, head size and block size."""
 
     features = frozenset(
-        {"attention.window", "attention.soft_cap", "attention.sinks", "attention.latent"}
+        {
+            "attention.window",
+            "attention.soft_cap",
+            "attention.sinks",
+            "attention.latent",
+            "attention.cacheless",
+        }
     )
     layouts = LayoutSupport(orders=("KHBSD",), dtypes=_DTYPES)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tokenizers import Tokenizer as Backend
@@ -57,14 +58,16 @@ class FastTokenizer(Tokenizer):
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of `text`."""
-        try:
+        with _encoding():
             ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
-        except (TypeError, UnicodeEncodeError) as error:  # TypeError: also of lone surrogates
-            raise RequestError(
-                f"the prompt is no text that can be encoded ({error}); a str of Unicode characters "
-                "without lone surrogates is needed. Check how it was decoded"
-            ) from error
         return ids
+
+    def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:
+        """Token ids of both, and the first token of type 1, where there is one."""
+        with _encoding():
+            encoding = self._backend.encode(first, second)
+        kinds = encoding.type_ids
+        return encoding.ids, kinds.index(1) if 1 in kinds else None
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Text of `token_ids`."""
@@ -96,6 +99,17 @@ class FastTokenizer(Tokenizer):
             return super().apply_chat_template(messages)
         template = self._chat_template or ChatTemplate({}, {})
         return template.render(messages, {"add_generation_prompt": add_generation_prompt, **values})
+
+
+@contextmanager
+def _encoding() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, UnicodeEncodeError) as error:  # TypeError: also of lone surrogates
+        raise RequestError(
+            f"the prompt is no text that can be encoded ({error}); a str of Unicode characters "
+            "without lone surrogates is needed. Check how it was decoded"
+        ) from error
 
 
 def surround(backend: Backend, begin: str | None, end: str | None) -> None:

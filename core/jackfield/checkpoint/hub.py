@@ -18,11 +18,11 @@ _NAME = re.compile(
     r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)"
     r"(?::(?P<quant>[\w.-]+)|/(?:blob|resolve|tree)/[^/]+(?:/(?P<file>[^?]+))?)?/?(?:\?.*)?"
 )
-# Weights in one format, and what describes them. "*/*" leaves out folders (other formats, the authors' own layout), but
-# for additional_chat_templates.
+# Weights in one format, and what describes them. Left out are folders (other formats, the authors' own layout), but for
+# additional_chat_templates and the modules of Sentence Transformers (1_Pooling, 2_Dense).
 _DESCRIBES = ("*.json", "*.jinja", "tokenizer*", "*.txt")
 _WANTED = (*_DESCRIBES, "*.safetensors")
-_UNWANTED = ("[!a]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*")
+_UNWANTED = ("[!a0-9]*/*", "[0-9][!_]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*")
 _GGUF = ".gguf"
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 

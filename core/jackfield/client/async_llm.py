@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
+from jackfield.client.batch import pooling_output
 from jackfield.client.client import Client
 from jackfield.client.delta_stream import DeltaStream
 from jackfield.engine.answer import Answer
-from jackfield.engine.prompt import Prompt
-from jackfield.request import RequestOutput
+from jackfield.engine.prompt import Prompt, TextPair
+from jackfield.errors import RequestError
+from jackfield.pooling import PoolingParams
+from jackfield.request import EngineRequest, PoolingOutput, RequestOutput
 from jackfield.sampling import SamplingParams
 
 
@@ -39,15 +43,15 @@ class AsyncLLM(Client):
         request is wrong, and what ended the engine, if that happens.
         """
         stream = DeltaStream(self.engine_thread)
-        self._submit(
-            stream,
+        make = partial(
+            self.engine.input.process,
             prompt,
             sampling_params,
             request_id=request_id,
             priority=priority,
             cache_salt=cache_salt,
-            final_only=final_only,
         )
+        self._submit(stream, make, final_only=final_only)
         return stream
 
     async def generate(
@@ -70,15 +74,15 @@ class AsyncLLM(Client):
         stream = DeltaStream(self.engine_thread, merges=False)
         answer: Answer | None = None
         try:
-            self._submit(
-                stream,
+            make = partial(
+                self.engine.input.process,
                 prompt,
                 sampling_params,
                 request_id=request_id,
                 priority=priority,
                 cache_salt=cache_salt,
-                final_only=final_only,
             )
+            self._submit(stream, make, final_only=final_only)
             async for delta in stream:
                 if answer is None:
                     answer = Answer(delta.request)
@@ -88,29 +92,52 @@ class AsyncLLM(Client):
         finally:
             stream.close()
 
-    def _submit(
+    async def embed(
         self,
-        stream: DeltaStream,
-        prompt: Prompt,
-        sampling: SamplingParams | None,
+        prompt: Prompt | TextPair,
+        pooling_params: PoolingParams | None = None,
         *,
-        request_id: str | None,
-        priority: int,
-        cache_salt: str,
-        final_only: bool,
+        prompt_name: str | None = None,
+        request_id: str | None = None,
+        priority: int = 0,
+        cache_salt: str = "",
+    ) -> PoolingOutput:
+        """The vector of one prompt, or its scores, as `LLM.embed` gives it.
+
+        Raises RequestError if the request is wrong or fails, and what ended the engine, if that happens. Cancelling the task
+        withdraws the request.
+        """
+        make = partial(
+            self.engine.input.pool,
+            prompt,
+            pooling_params,
+            prompt_name=prompt_name,
+            request_id=request_id,
+            priority=priority,
+            cache_salt=cache_salt,
+        )
+        stream = DeltaStream(self.engine_thread, merges=False)
+        try:
+            self._submit(stream, make, final_only=True)
+            async for delta in stream:
+                output = Answer(delta.request).add(delta)
+                assert output is not None, "a vector comes once, at the end"
+                pooled = pooling_output(output)
+                if pooled.error is not None:
+                    raise RequestError(pooled.error)
+                return pooled
+        finally:
+            stream.close()
+        raise AssertionError("a stream ends with the end of its request")
+
+    def _submit(
+        self, stream: DeltaStream, make: Callable[[], EngineRequest], *, final_only: bool
     ) -> None:
-        inbox, engine = stream.inbox, self.engine
+        inbox = stream.inbox
 
         def tokenize() -> None:
             try:
-                request = engine.input.process(
-                    prompt,
-                    sampling,
-                    request_id=request_id,
-                    priority=priority,
-                    cache_salt=cache_salt,
-                )
-                inbox.submit(request, stream=not final_only)
+                inbox.submit(make(), stream=not final_only)
             except Exception as error:  # this request's own
                 inbox.fail(error)
 

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from jackfield.client.own_copy import own_copy
 from jackfield.engine.answer import Answer
 from jackfield.engine.deltas import Delta, OpenRequest
-from jackfield.engine.prompt import KINDS, Prompt, Prompts, is_single
+from jackfield.engine.prompt import KINDS, Prompt, Prompts, TextPair, is_single
 from jackfield.errors import RequestError
-from jackfield.request import CompletionOutput, FinishReason, RequestMetrics, RequestOutput
+from jackfield.request import (
+    CompletionOutput,
+    EngineRequest,
+    FinishReason,
+    PoolingOutput,
+    RequestMetrics,
+    RequestOutput,
+)
 
 T = TypeVar("T")
+
+
+class Maker(Protocol):
+    """Makes the request of one prompt. Raises RequestError."""
+
+    def __call__(self, *, request_id: str) -> EngineRequest:
+        """The checked request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One prompt of a call."""
+
+    prompt: Prompt | TextPair
+    make: Maker
 
 
 class Batch:
@@ -120,7 +144,24 @@ def spread_text(what: str, values: str | Sequence[str], count: int) -> Iterator[
     return iter([values] * count) if isinstance(values, str) else spread(what, values, count)
 
 
-def failed_output(request_id: str, prompt: Prompt | None, error: RequestError) -> RequestOutput:
+def pooling_output(output: RequestOutput) -> PoolingOutput:
+    """What a request with pooling gave."""
+    (only,) = output.outputs
+    is_cut = only.error is None and only.finish_reason is not FinishReason.STOP
+    return PoolingOutput(
+        request_id=output.request_id,
+        prompt=output.prompt,
+        prompt_token_ids=output.prompt_token_ids,
+        vector=array("f") if only.vector is None else only.vector,
+        pooling=output.details.get("pooling", ""),
+        metrics=output.metrics,
+        error="it was withdrawn" if is_cut else only.error,
+    )
+
+
+def failed_output(
+    request_id: str, prompt: Prompt | TextPair | None, error: RequestError
+) -> RequestOutput:
     """The output of a prompt that was refused."""
     now_s = time.monotonic()
     completion = CompletionOutput(

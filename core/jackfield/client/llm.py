@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
-from jackfield.client.batch import Batch, as_list, failed_output, spread, spread_text
+from jackfield.client.batch import (
+    Asked,
+    Batch,
+    as_list,
+    failed_output,
+    pooling_output,
+    spread,
+    spread_text,
+)
 from jackfield.client.client import Client
 from jackfield.config import LoadedConfig
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.prompt import ChatMessage, Prompts, is_single
 from jackfield.errors import RequestError
-from jackfield.request import EngineRequest, RequestOutput
+from jackfield.pooling import CLASSES, PoolingParams
+from jackfield.request import EngineRequest, PoolingOutput, RequestOutput
 from jackfield.sampling import SamplingParams
 
 
@@ -46,16 +56,8 @@ class LLM(Client):
         (prompts share cached prefixes only under one salt) are one for all, or a list of one for each.
         `progress` shows a bar on standard error. An interrupt withdraws all requests of this call.
         """
-        batch = Batch()
-        try:
-            self._submit(batch, prompts, sampling_params, priority, cache_salt, stream=False)
-            if progress:
-                _wait_with_bar(batch)
-            while batch.num_open:
-                batch.wait()
-        finally:
-            self._leave(batch)
-        return batch.results
+        asked = self._generations(prompts, sampling_params, priority, cache_salt)
+        return self._answer(asked, is_alone=is_single(prompts), progress=progress).results
 
     def chat(
         self,
@@ -83,13 +85,60 @@ class LLM(Client):
         """
         batch = Batch()
         try:
-            yield from self._submit(
-                batch, prompts, sampling_params, priority, cache_salt, stream=True
-            )
+            asked = self._generations(prompts, sampling_params, priority, cache_salt)
+            yield from self._submit(batch, asked, is_alone=is_single(prompts), stream=True)
             while batch.num_open:
                 yield from batch.wait()
         finally:
             self._leave(batch)
+
+    def embed(
+        self,
+        prompts: Prompts,
+        pooling_params: PoolingParams | Sequence[PoolingParams] | None = None,
+        *,
+        prompt_name: str | None = None,
+        progress: bool = False,
+        priority: int | Sequence[int] = 0,
+        cache_salt: str | Sequence[str] = "",
+    ) -> list[PoolingOutput]:
+        """The vector of each prompt, in their order, as the model's authors want it where `pooling_params` leave it open.
+
+        `prompt_name` names one of the texts that the model's files say to put before a text, such as "query". What is not
+        said anywhere is the mean of all tokens for an encoder and the last token for a decoder, normalised;
+        `PoolingOutput.pooling` says what was done. In a list a prompt that is wrong fails alone: `error` says why.
+        """
+        entries = as_list(prompts)
+        size = len(entries)
+        asked = [
+            Asked(
+                prompt,
+                partial(
+                    self.engine.input.pool,
+                    prompt,
+                    params,
+                    prompt_name=prompt_name,
+                    priority=prio,
+                    cache_salt=salt,
+                ),
+            )
+            for prompt, params, prio, salt in zip(
+                entries,
+                spread("pooling_params", pooling_params, size),
+                spread("priorities", priority, size),
+                spread_text("cache_salts", cache_salt, size),
+                strict=True,
+            )
+        ]
+        batch = self._answer(asked, is_alone=is_single(prompts), progress=progress)
+        return [pooling_output(output) for output in batch.results]
+
+    def classify(
+        self, prompts: Prompts, *, activation: bool = True, progress: bool = False
+    ) -> list[PoolingOutput]:
+        """The scores of each prompt by the model's classification head: probabilities, or with `activation` False logits."""
+        params = PoolingParams(output=CLASSES, activation=activation)
+        return self.embed(prompts, params, prompt_name=None, progress=progress)
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
         """The token ids of a conversation, to be given as a prompt; `values` go to the chat template."""
@@ -97,22 +146,16 @@ class LLM(Client):
 
     # Parts
 
-    def _submit(
+    def _generations(
         self,
-        batch: Batch,
         prompts: Prompts,
         sampling_params: SamplingParams | Sequence[SamplingParams] | None,
         priority: int | Sequence[int],
         cache_salt: str | Sequence[str],
-        *,
-        stream: bool,
-    ) -> list[RequestOutput]:
-        """Make requests of prompts on this thread, then let the engine take all of them; outputs of those that failed."""
+    ) -> Iterator[Asked]:
+        """What makes a request of each prompt, once it has an id."""
         entries = as_list(prompts)
-        is_alone = is_single(prompts)
         size = len(entries)
-        requests: list[EngineRequest] = []
-        failed: list[RequestOutput] = []
         for prompt, params, prio, salt in zip(
             entries,
             spread("sampling_params", sampling_params, size),
@@ -120,23 +163,44 @@ class LLM(Client):
             spread_text("cache_salts", cache_salt, size),
             strict=True,
         ):
+            make = partial(
+                self.engine.input.process, prompt, params, priority=prio, cache_salt=salt
+            )
+            yield Asked(prompt, make)
+
+    def _submit(
+        self, batch: Batch, asked: Iterable[Asked], *, is_alone: bool, stream: bool
+    ) -> list[RequestOutput]:
+        """Make requests of prompts on this thread, then let the engine take all of them; outputs of those that failed."""
+        requests: list[EngineRequest] = []
+        failed: list[RequestOutput] = []
+        for one in asked:
             request_id = str(next(self._next_id))
             batch.expect(request_id)
             try:
-                requests.append(
-                    self.engine.input.process(
-                        prompt, params, request_id=request_id, priority=prio, cache_salt=salt
-                    )
-                )
+                requests.append(one.make(request_id=request_id))
             except RequestError as error:
                 if is_alone:
                     raise
-                failed.append(batch.refuse(failed_output(request_id, prompt, error)))
+                failed.append(batch.refuse(failed_output(request_id, one.prompt, error)))
         for request, reason in self.engine_thread.add_all(requests, batch, stream=stream):
             if is_alone:
                 raise reason
             failed.append(batch.refuse(failed_output(request.request_id, request.prompt, reason)))
         return failed
+
+    def _answer(self, asked: Iterable[Asked], *, is_alone: bool, progress: bool) -> Batch:
+        """Wait for all of them. An interrupt withdraws what is open."""
+        batch = Batch()
+        try:
+            self._submit(batch, asked, is_alone=is_alone, stream=False)
+            if progress:
+                _wait_with_bar(batch)
+            while batch.num_open:
+                batch.wait()
+        finally:
+            self._leave(batch)
+        return batch
 
     def _leave(self, batch: Batch) -> None:
         """Forget what is still open, after an interrupt or an error, or where a stream was closed."""

@@ -135,6 +135,7 @@ def _finished(output: OpenOutput, delta: str) -> CompletionOutput:
         logprobs=None if logprobs is None else logprobs[:num_tokens],
         error=ending.error,
         score=output.score,
+        vector=output.vector,
     )
 
 
@@ -161,4 +162,5 @@ def _request_output(open_request: OpenRequest, states: list[CompletionOutput]) -
             num_preemptions=sum(output.num_preemptions for output in outputs),
         ),
         prompt_logprobs=prompt_logprobs,
+        details=request.details,
     )

@@ -13,13 +13,17 @@ from jackfield.discovery.loading import FAULTS
 from jackfield.engine.bad_words import bad_words_as_ids
 from jackfield.engine.grammars import Grammars
 from jackfield.engine.processors import Processors
-from jackfield.engine.prompt import ChatMessage, Prompt, is_chat, plain_prompt
+from jackfield.engine.prompt import ChatMessage, Prompt, TextPair, is_chat, plain_prompt
+from jackfield.engine.vectors import Vectors
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
 from jackfield.interfaces.tokenizer import Tokenizer
+from jackfield.pooling import PoolingParams
 from jackfield.request import EngineRequest, PrefixKey
 from jackfield.sampling import SamplingParams
 from jackfield.scheduler.beam_search import row_sampling
+
+_NO_SAMPLING = SamplingParams(max_tokens=1, temperature=0.0)  # of requests that draw no token
 
 
 class InputProcessor:
@@ -39,6 +43,8 @@ class InputProcessor:
         tokenizer_name: str = "the tokenizer",  # with its distribution
         grammars: Grammars | None = None,  # None: no structured output
         processors: Processors | None = None,  # that requests may name
+        vectors: Vectors | None = None,  # what the model makes beside tokens; None: nothing
+        has_head: bool = True,  # False: it gives no tokens
     ) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
@@ -51,6 +57,8 @@ class InputProcessor:
         self._tokenizer_name = tokenizer_name
         self._grammars = grammars or Grammars({}, None)
         self._processors = processors or Processors({})
+        self.vectors = vectors or Vectors()
+        self._has_head = has_head
         self._numbers = count()  # of requests
 
     def process(
@@ -62,12 +70,17 @@ class InputProcessor:
         priority: int = 0,
         cache_salt: str = "",
     ) -> EngineRequest:
-        """The checked request. Raises RequestError; `request_id` None takes a running number."""
+        """The checked request for tokens. Raises RequestError; `request_id` None takes a running number."""
+        if not self._has_head:
+            raise RequestError(
+                "this model gives no tokens: it was made for vectors or scores. Use embed(), score() or classify(), or the "
+                "commands and endpoints of these names"
+            )
         sampling = SamplingParams() if sampling is None else sampling
         sampling = self._with_bad_words(self._completed(sampling))
         self._check_sampling(sampling)
         text, token_ids = self._tokenized(prompt)
-        self._check_length(len(token_ids))
+        self._check_length(len(token_ids), self._max_length - 1)
         structured = sampling.structured
         assert not isinstance(structured, Mapping), "SamplingParams keeps it as Structured"
         number = next(self._numbers)
@@ -80,6 +93,53 @@ class InputProcessor:
             priority=priority,
             prefix_key=PrefixKey(salt=cache_salt, is_scaled=self._is_scaled(sampling, token_ids)),
         )
+
+    def pool(
+        self,
+        prompt: Prompt | TextPair,
+        pooling: PoolingParams | None = None,
+        *,
+        prompt_name: str | None = None,
+        request_id: str | None = None,
+        priority: int = 0,
+        cache_salt: str = "",
+    ) -> EngineRequest:
+        """The checked request for a vector, or for scores. Raises RequestError; `prompt_name`: see `Pooling.prompts`."""
+        vectors = self.vectors
+        pooling = vectors.completed(PoolingParams() if pooling is None else pooling)
+        self._refuse_features(vectors.features(pooling), "pooling")
+        self._check_vocabulary("token_ids", pooling.token_ids)
+        text, second_text = None, None
+        if isinstance(prompt, TextPair):
+            token_ids, second_text = self._encode_pair(prompt)
+        else:
+            text, token_ids = self._tokenized(vectors.with_prompt(prompt, prompt_name))
+        self._check_length(len(token_ids), self._max_length)
+        number = next(self._numbers)
+        return EngineRequest(
+            request_id=str(number) if request_id is None else request_id,
+            prompt_token_ids=token_ids,
+            sampling=_NO_SAMPLING,
+            pooling=pooling,
+            second_text=second_text,
+            details={"pooling": vectors.in_words(pooling)},
+            prompt=text,
+            priority=priority,
+            prefix_key=PrefixKey(
+                salt=cache_salt, is_scaled=self._is_scaled(_NO_SAMPLING, token_ids)
+            ),
+        )
+
+    def _encode_pair(self, pair: TextPair) -> tuple[list[int], int | None]:
+        tokenizer = self._needed("text")
+        second: int | None = None
+
+        def encode() -> list[int]:
+            nonlocal second
+            token_ids, second = tokenizer.encode_pair(pair.first, pair.second)
+            return token_ids
+
+        return self._encoded(encode), second
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
         """The token ids of a conversation; `values` go to the chat template."""
@@ -154,13 +214,14 @@ class InputProcessor:
             "Was it made with another model's tokenizer?"
         )
 
-    def _check_length(self, num_tokens: int) -> None:
+    def _check_length(self, num_tokens: int, most: int) -> None:
         if num_tokens == 0:
             raise _empty()
-        if num_tokens >= self._max_length:
+        if num_tokens > most:
+            what = "tokens" if most == self._max_length else "tokens, prompt and output"
             raise RequestError(
-                f"the prompt has {num_tokens} tokens; model.max_length = {self._max_length} tokens, prompt and output, "
-                f"so a prompt can have at most {self._max_length - 1}. Shorten it, or raise model.max_length if the "
+                f"the prompt has {num_tokens} tokens; model.max_length = {self._max_length} {what}, "
+                f"so a prompt can have at most {most}. Shorten it, or raise model.max_length if the "
                 "model allows more"
             )
 
@@ -207,14 +268,17 @@ class InputProcessor:
     def _check_features(self, sampling: SamplingParams) -> None:
         if sampling.beam_search is not None:
             sampling = row_sampling(sampling, 1)
-        if "*" not in self._features:
-            missing = sorted(features_in_use(sampling) - self._features)
-            if missing:
-                names = ", ".join(feature.partition(".")[2] for feature in missing)
-                raise RequestError(
-                    f"{names}: not served by {self._platform}, whose card does not declare {', '.join(missing)}. "
-                    "Leave it at its default, or select another platform"
-                )
+        self._refuse_features(features_in_use(sampling), "sampling")
+
+    def _refuse_features(self, asked: frozenset[str], word: str) -> None:
+        """Raise RequestError for what the platform does not declare."""
+        missing = sorted(asked - self._features)
+        if missing and "*" not in self._features:
+            names = ", ".join(feature.removeprefix(f"{word}.") for feature in missing)
+            raise RequestError(
+                f"{names}: not served by {self._platform}, whose card does not declare {', '.join(missing)}. "
+                "Leave it at its default, or select another platform"
+            )
 
 
 def _empty() -> RequestError:

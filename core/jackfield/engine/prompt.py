@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from jackfield.errors import RequestError
@@ -11,6 +12,15 @@ ChatMessage = Mapping[str, Any]  # {"role": ..., "content": ...}
 # Text, token ids (a list, or an array of one axis), a conversation, or a mapping with one of these under its name.
 Prompt = str | Sequence[int] | Sequence[ChatMessage] | Mapping[str, Any]
 Prompts = Prompt | Sequence[Prompt] | Iterator[Prompt]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """Two texts that a model reads together, to say how well they fit each other."""
+
+    first: str
+    second: str
+
 
 KINDS = (
     'text, a list of token ids, or a list of chat messages such as {"role": "user", "content": "Hello"}; each also as '

@@ -15,6 +15,7 @@ from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.processors import Processors
 from jackfield.engine.seeds import output_seed
 from jackfield.engine.step_loop import StepLoop
+from jackfield.engine.vectors import Vectors
 from jackfield.errors import RequestError
 from jackfield.interfaces.structured_output import Vocabulary
 from jackfield.request import EngineRequest, FinishReason
@@ -59,6 +60,8 @@ class Running:
             tokenizer_name=self.tokenizer_name,
             grammars=self._grammars(blueprint),
             processors=Processors(blueprint.logits_processors),
+            vectors=Vectors.of(blueprint.spec),
+            has_head=blueprint.spec.has_head,
         )
         self.loop = StepLoop(
             self.parts.scheduler,

@@ -103,7 +103,7 @@ class TextMaker:
     def _begin(self, output: OpenOutput) -> Transcript:
         tokenizer = self._tokenizer
         output.transcript = transcript = Transcript(None)
-        if tokenizer is not None:
+        if tokenizer is not None and output.pooling is None:
             prompt = output.open_request.request.prompt_token_ids
             try:
                 text = OutputText(tokenizer, prompt, output.sampling, self._pieces)

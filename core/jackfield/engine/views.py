@@ -84,6 +84,7 @@ class StreamedOutput(CompletionOutput):
             "logprobs": logprobs,
             "error": None,
             "score": None,
+            "vector": None,
             "_pieces": pieces,
             "_num_pieces": num_pieces,
         }

@@ -23,6 +23,7 @@ from jackfield.model_spec import (
     Rope,
     RopeScaling,
 )
+from jackfield.pooling import Classifier
 
 ACTIVATIONS: Mapping[str, str] = {
     "silu": "silu",
@@ -216,6 +217,26 @@ def read_dtype(config: ConfigReader) -> DType:
     """The element type of the checkpoint; float32 if the config does not say, or says "auto"."""
     name = config.get("dtype", str) or config.get("torch_dtype", str, "float32")
     return parse_dtype("float32" if name == "auto" else name)
+
+
+def read_classifier(config: ConfigReader, *, pooling: str, **changes: Any) -> Classifier:
+    """The classification head; `changes` are fields of Classifier.
+
+    Classes are counted as Transformers counts them, and scored as the config's own word for Sentence Transformers says, else
+    by sigmoid where there is one, or where several can hold (`problem_type`), else by softmax.
+    """
+    labels = config.get("id2label", dict) or {}
+    num_classes = len(labels) or config.get("num_labels", int, 2)
+    is_sigmoid = num_classes == 1 or config.get("problem_type", str) == "multi_label_classification"
+    stated = (config.get("sentence_transformers", dict) or {}).get("activation_fn")
+    word = str(stated or "").rpartition(".")[2]
+    scoring = _SCORINGS.get(word) or ("sigmoid" if is_sigmoid else "softmax")
+    names = tuple(str(labels[key]) for key in sorted(labels, key=int))
+    fields: dict[str, Any] = {"num_classes": num_classes, "labels": names, "scoring": scoring}
+    return Classifier(pooling=pooling, **{**fields, **changes})
+
+
+_SCORINGS = {"Sigmoid": "sigmoid", "Identity": "none", "Softmax": "softmax"}
 
 
 def make_spec(

@@ -28,6 +28,13 @@ class Tokenizer(ABC):
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of `text`."""
 
+    def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:
+        """Token ids of two texts that a model reads together, special tokens included, and where the second begins.
+
+        That is None for models that tell texts apart by special tokens alone. Raises RequestError where pairs are not served.
+        """
+        raise RequestError("this tokenizer does not encode pairs of texts")
+
     @abstractmethod
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Text of `token_ids`, which stay as they are; bytes that are no whole character become U+FFFD.

@@ -29,11 +29,11 @@ class BlockManager:
     ) -> None:
         self.groups = tuple(groups)
         self.block_size = block_size  # tokens
-        self.prefix_caching = prefix_caching
         self._managers = tuple(
             MANAGERS[group.kind](group, count, block_size)
             for group, count in zip(self.groups, num_blocks, strict=True)
         )
+        self.prefix_caching = prefix_caching and not self.whole_prompts
         self.pools = tuple(manager.pool for manager in self._managers)
         self._newest_step = -1
         self._resolved_step = -1
@@ -54,6 +54,11 @@ class BlockManager:
         return min((chunk for chunk in chunks if chunk is not None), default=None)
 
     @property
+    def whole_prompts(self) -> bool:
+        """True if a step computes all of a prompt or nothing of it."""
+        return any(manager.whole_prompts for manager in self._managers)
+
+    @property
     def num_free(self) -> int:
         """Free blocks of all groups together."""
         return sum(pool.num_free for pool in self.pools)
@@ -61,7 +66,7 @@ class BlockManager:
     @property
     def usage(self) -> float:
         """Used blocks of the fullest group, as a fraction."""
-        return max(pool.num_used / pool.num_blocks for pool in self.pools)
+        return max(pool.num_used / max(1, pool.num_blocks) for pool in self.pools)
 
     @property
     def has_returning(self) -> bool:

@@ -18,6 +18,7 @@ class GroupManager(ABC):
     """
 
     keeps_states = False  # True: a prefix can be hit only where a state was kept
+    whole_prompts = False  # True: a step computes all of a prompt or nothing
 
     def __init__(self, group: CacheGroup, num_blocks: int, block_size: int) -> None:
         self.group = group

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jackfield.cache import FULL, LATENT, RECURRENT, WINDOW
+from jackfield.cache import FULL, LATENT, NONE, RECURRENT, WINDOW
 from jackfield.kv_cache.full_blocks import FullBlocks
 from jackfield.kv_cache.group_manager import GroupManager
+from jackfield.kv_cache.no_blocks import NoBlocks
 from jackfield.kv_cache.state_slots import StateSlots
 from jackfield.kv_cache.window_blocks import WindowBlocks
 
@@ -15,4 +16,5 @@ MANAGERS: Mapping[str, type[GroupManager]] = {
     LATENT: FullBlocks,
     WINDOW: WindowBlocks,
     RECURRENT: StateSlots,
+    NONE: NoBlocks,
 }

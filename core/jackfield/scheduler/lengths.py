@@ -6,20 +6,31 @@ from jackfield.errors import RequestError
 from jackfield.scheduler.request import Request
 
 
-def set_lengths(request: Request, max_length: int, longest_cached: int) -> None:
+def set_lengths(
+    request: Request, max_length: int, longest_cached: int, longest_prompt: int | None = None
+) -> None:
     """Set where `request` ends at the latest. Raises RequestError if it can never run.
 
     `max_length`: tokens of one request, prompt and output. `longest_cached`: tokens of one request that the cache
-    can hold.
+    can hold. `longest_prompt`: tokens of a step, where prompts are not cut.
     """
     num_prompt, wanted = request.num_prompt_tokens, request.sampling.max_tokens
     name = f"request {request.request_id!r}"
-    if not 0 < num_prompt < max_length:
+    longest = max_length - (request.pooling is None)
+    if not 0 < num_prompt <= longest:
+        follows = "" if request.pooling is not None else ", so that one token can follow"
         raise RequestError(
-            f"{name} has a prompt of {num_prompt} tokens; allowed are 1 to {max_length - 1}, so that "
-            f"one token can follow within model.max_length={max_length}. Change the prompt, or "
-            "raise model.max_length if the model allows it"
+            f"{name} has a prompt of {num_prompt} tokens; allowed are 1 to {longest}{follows} within "
+            f"model.max_length={max_length}. Change the prompt, or raise model.max_length if the model allows it"
         )
+    if longest_prompt is not None and num_prompt > longest_prompt:
+        raise RequestError(
+            f"{name} has a prompt of {num_prompt} tokens, and this model computes a prompt in one step, which has at most "
+            f"{longest_prompt}. Raise scheduler.max_step_tokens to {num_prompt}, or shorten the prompt"
+        )
+    if request.pooling is not None:
+        _set_prompt_only(request, longest_cached, name)
+        return
     room = max_length - num_prompt
     max_tokens = num_prompt + (room if wanted is None else min(wanted, room))
     last_computed = max_tokens - 1  # the last token is drawn, never computed
@@ -33,3 +44,15 @@ def set_lengths(request: Request, max_length: int, longest_cached: int) -> None:
         )
     request.max_tokens = request.check_at = max_tokens
     request.last_computed = last_computed
+
+
+def _set_prompt_only(request: Request, longest_cached: int, name: str) -> None:
+    """Of a request that draws no token."""
+    num_prompt = request.num_prompt_tokens
+    if num_prompt > longest_cached:
+        raise RequestError(
+            f"{name} needs cache for {num_prompt} tokens; the whole cache holds {longest_cached}. To go on, shorten the "
+            "prompt, or raise cache.memory_bytes or cache.num_blocks"
+        )
+    request.max_tokens = request.check_at = num_prompt + 1  # never reached
+    request.last_computed = num_prompt

@@ -79,6 +79,8 @@ class PlanBuilder:
                 sampling=request.sampling,
                 seed=request.seed,
                 end_token_ids=request.end_token_ids,
+                pooling=request.pooling,
+                second_text=request.second_text,
             )
         )
 
@@ -100,12 +102,16 @@ class PlanBuilder:
         rows = [request.row for request in decoding]
         num_tokens = [1] * len(rows)
         samples = [True] * len(rows)
+        pools = []
         for prefill in self.prefills:
             request = prefill.request
+            has_caught_up = prefill.num_computed == len(request.token_ids)
+            if has_caught_up and request.pooling is not None:
+                pools.append(len(rows))
             requests.append(request)
             rows.append(request.row)
             num_tokens.append(prefill.num_tokens)
-            samples.append(prefill.num_computed == len(request.token_ids))
+            samples.append(has_caught_up and request.pooling is None)
         drafts = self._place_drafts(decoding, num_tokens) if self.drafts else ()
         plan = StepPlan(
             step_id=step_id,
@@ -116,6 +122,7 @@ class PlanBuilder:
             rows=rows,
             num_tokens=num_tokens,
             samples=samples,
+            pools=pools,
             drafts=drafts,
         )
         return StepInFlight(plan, requests, self.prefills, self.drafts)

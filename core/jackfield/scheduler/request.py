@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from enum import Enum
 
@@ -74,6 +75,7 @@ class Request:
         "num_rows",
         "open_drafts",
         "parent",
+        "pooling",
         "preemption_key",
         "prefix_key",
         "priority",
@@ -84,6 +86,7 @@ class Request:
         "row",
         "sampling",
         "score",
+        "second_text",
         "seed",
         "spare_rows",
         "stage",
@@ -92,6 +95,7 @@ class Request:
         "table",
         "token_ids",
         "turn",
+        "vector",
         "waits_for_step",
     )
 
@@ -127,6 +131,9 @@ class Request:
             None if sampling.prompt_logprobs is None else [None]
         )
         self.score: float | None = None  # of a beam search
+        self.pooling = request.pooling  # a vector is wanted, and no tokens
+        self.second_text = request.second_text  # place in the prompt
+        self.vector: array[float] | None = None
         self.num_cached_tokens = 0  # prompt tokens that did not have to be computed
         self.num_preemptions = 0
 

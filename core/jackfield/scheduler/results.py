@@ -7,6 +7,7 @@ from itertools import compress
 
 from jackfield.errors import WorkerError
 from jackfield.scheduler.plan_builder import StepInFlight
+from jackfield.scheduler.request import Request
 from jackfield.step import StepPlan, StepResult
 
 
@@ -17,6 +18,12 @@ def check_result(step: StepInFlight, plan: StepPlan, result: StepResult) -> None
         raise WorkerError(
             f"the worker returned step {result.step_id} for plan {plan.step_id}; the oldest step in flight is "
             f"{expected}. Results must resolve in the order of submission"
+        )
+    pools = step.plan.pools
+    if (pools or result.vectors) and {*result.vectors} != {*pools} - {*result.errors}:
+        raise WorkerError(
+            f"step {expected} asked for the vectors of the rows at {list(pools)}; the worker returned those at "
+            f"{sorted(result.vectors)}"
         )
     num_samples = step.plan.samples.count(True)
     counts = result.counts
@@ -44,6 +51,17 @@ def _are_allowed(plan: StepPlan, counts: Sequence[int]) -> bool:
         1 <= count <= (most if place in drafted else 1)
         for place, most, count in zip(places, allowed, counts, strict=True)
     )
+
+
+def keep_vectors(step: StepInFlight, result: StepResult) -> list[Request]:
+    """Hand vectors to the requests that have not ended; these requests."""
+    open_requests = []
+    for position, vector in result.vectors.items():
+        request = step.requests[position]
+        if not request.is_finished:
+            request.vector = vector
+            open_requests.append(request)
+    return open_requests
 
 
 def keep_logprobs(step: StepInFlight, result: StepResult) -> None:

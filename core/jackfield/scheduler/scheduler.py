@@ -22,7 +22,7 @@ from jackfield.scheduler.masks import Masks
 from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
 from jackfield.scheduler.policy_keys import PolicyKeys
 from jackfield.scheduler.request import Request, Stage
-from jackfield.scheduler.results import check_result, keep_logprobs
+from jackfield.scheduler.results import check_result, keep_logprobs, keep_vectors
 from jackfield.scheduler.row_numbers import RowNumbers
 from jackfield.scheduler.searches import Searches
 from jackfield.scheduler.stats import SchedulerStats
@@ -73,6 +73,8 @@ class Scheduler:
         self._max_rows = min(settings.max_rows, limits.max_rows, self._max_step_tokens)
         chunks = (self._max_step_tokens, settings.long_prefill_tokens, blocks.longest_chunk)
         self._max_chunk = min(chunk for chunk in chunks if chunk is not None)
+        # Of a model that sees all tokens of a prompt at once; None: prompts may be cut.
+        self._longest_prompt = self._max_step_tokens if blocks.whole_prompts else None
         self._spare = [int(settings.watermark * pool.num_blocks) for pool in blocks.pools]
         self._no_spare = [0] * len(self._spare)
 
@@ -143,7 +145,9 @@ class Scheduler:
         Siblings of one prompt are added together, the parent first.
         """
         for request in requests:
-            set_lengths(request, self._max_length, self._blocks.longest_request)
+            set_lengths(
+                request, self._max_length, self._blocks.longest_request, self._longest_prompt
+            )
         outputs = requests
         if requests[0].sampling.beam_search is not None:
             requests = (self._searches.make_leader(requests, self._max_rows),)
@@ -251,7 +255,7 @@ class Scheduler:
                 return
             if request.num_rows > self._rows.num_free:
                 return
-            if self._still_refused(request):
+            if self._still_refused(request) or self._must_wait_whole(plan, request):
                 return
             if not self._admit(plan, request):
                 self._refused, self._refused_with = request, self._blocks.num_free
@@ -383,7 +387,13 @@ class Scheduler:
     ) -> int:
         """How many tokens of a prompt from `start` on a step computes."""
         missing = len(request.token_ids) - start
+        if self._longest_prompt is not None:
+            return missing
         return cut_at_stop(stops, start, min(missing, plan.budget, self._max_chunk))
+
+    def _must_wait_whole(self, plan: PlanBuilder, request: Request) -> bool:
+        """True if prompts are not cut, and this one does not fit into what is left of the step."""
+        return self._longest_prompt is not None and len(request.token_ids) > plan.budget
 
     def _still_refused(self, request: Request) -> bool:
         """True if no block came free since `request` did not fit: that spares another search for hits."""
@@ -391,6 +401,8 @@ class Scheduler:
 
     def _find_hit(self, request: Request) -> PrefixHit:
         """What need not be computed: the prompt of a sibling that runs, or what the prefix cache has."""
+        if request.pooling is not None and request.pooling.needs_all_tokens:
+            return self._blocks.no_prefix()
         if request.prompt_logprobs is not None:
             if len(request.prompt_logprobs) < request.num_prompt_tokens:
                 request.prompt_logprobs = [None]  # of a preempted prompt: it starts again
@@ -405,8 +417,12 @@ class Scheduler:
         return hit
 
     def _start_decoding(self, request: Request) -> None:
-        """All known tokens are planned: from the next step on the request goes token by token."""
+        """All known tokens are planned: from the next step on the request goes token by token, if it draws any."""
         self._prefilling.remove(request)
+        if request.pooling is not None:
+            request.stage = Stage.DRAINING
+            self._num_draining += 1
+            return
         self._cohorts.add(request, self._next_step_id)
         request.stage = Stage.DECODING
         self._set_next_event(request)
@@ -454,6 +470,10 @@ class Scheduler:
             keep_logprobs(step, result)
         for prefill in step.prefills:
             self._remember(prefill.request, prefill.table, prefill.num_computed)
+        if result.vectors:
+            moved += keep_vectors(step, result)
+            for request in moved:
+                self.finish(request, FinishReason.STOP)
         if step.drafts or plan.awaits_late:
             moved += self._confirm(step, result)
         else:

@@ -141,7 +141,8 @@ def _most_tokens(
 def num_parameters(spec: ModelSpec) -> int:
     """Elements of all matrices of a model; norms and biases are too small to count."""
     size = spec.hidden_size
-    tables = (1 if spec.tied_head else 2) * spec.vocab_size + (spec.learned_positions or 0)
+    tables = (2 if spec.has_head and not spec.tied_head else 1) * spec.vocab_size
+    tables += (spec.learned_positions or 0) + (spec.segments or 0)
     forward = sum(
         layer.feed_forward.num_parameters(size) for layer in spec.layers if layer.feed_forward
     )
@@ -156,7 +157,8 @@ def num_active_parameters(spec: ModelSpec) -> int:
         for layer in spec.layers
         if layer.feed_forward
     )
-    return spec.vocab_size * size + _of_mixers(spec) + forward
+    head = spec.vocab_size * size if spec.has_head else 0
+    return head + _of_mixers(spec) + forward
 
 
 def _of_mixers(spec: ModelSpec) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from jackfield.activation import PluginRef
 from jackfield.checkpoint.generation import sampling_defaults
 from jackfield.checkpoint.quantization import read_quantization
+from jackfield.checkpoint.sentence_transformers import read_pooling
 from jackfield.config import EngineConfig
 from jackfield.decision import Candidate, Decision, Reason, Verdict
 from jackfield.discovery.kinds import (
@@ -62,6 +63,7 @@ class ModelChoice:
     files: ModelFiles | None = None
     config: Mapping[str, Any] | None = None  # of the checkpoint, canonical
     tensors: Mapping[str, TensorInfo] = field(default_factory=dict)  # of the checkpoint
+    is_backbone: bool = False  # its architecture was saved by itself (`LlamaModel`)
     spec: ModelSpec | None = None
     tokenizer_files: ModelFiles | None = None
     missing_tokenizer: str = ""  # why there is none; token ids still work
@@ -97,9 +99,9 @@ def choose_model(chooser: Chooser, config: EngineConfig) -> ModelChoice:
     if values is None:
         chooser.leave_open(MODELS, "model", "the checkpoint's config")
     else:
-        found.spec = chooser.attempt(
-            lambda: _spec(chooser, values, found.tensors, settings.reference)
-        )
+        found.spec = chooser.attempt(lambda: _spec(chooser, values, found, settings.reference))
+        if (spec := found.spec) is not None and files is not None:
+            found.spec = chooser.attempt(lambda: _with_pooling(spec, files, values))
     tokenizer_files = files
     if name := settings.tokenizer:
         tokenizer_files = chooser.attempt(lambda: _resolve(chooser, name, None, "tokenizer"))
@@ -165,12 +167,14 @@ def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[
             f"the config of {files.reference!r} has architectures={names!r}; expected a list of names "
             f"(read by {describe(plugin)})"
         )
+    model.is_backbone = bool(names) and all(name.endswith("Model") for name in names)
     return with_architectures(values, {ref.name for ref in chooser.registry.refs(MODELS)})
 
 
 def _spec(
-    chooser: Chooser, values: Mapping[str, Any], tensors: Mapping[str, TensorInfo], reference: str
+    chooser: Chooser, values: Mapping[str, Any], model: ModelChoice, reference: str
 ) -> ModelSpec:
+    tensors = model.tensors
     reader = ConfigReader(values)
     architectures = _architectures(values)
     word = None
@@ -191,8 +195,23 @@ def _spec(
         spec: ModelSpec = returned(build(reader), ModelSpec, plugin.target.partition(":")[2])
         _check_spec(spec)
     tell_unread(reference, reader.unread)
+    if model.is_backbone and tensors:
+        spec = _without_head(spec, tensors)
     quantization = read_quantization(values, spec, tensors)
     return replace(spec, quantization=quantization) if quantization else spec
+
+
+def _with_pooling(spec: ModelSpec, files: ModelFiles, values: Mapping[str, Any]) -> ModelSpec:
+    """With what the files beside the model say of vectors."""
+    pooling = read_pooling(files, values)
+    return replace(spec, pooling=pooling) if pooling else spec
+
+
+def _without_head(spec: ModelSpec, tensors: Mapping[str, TensorInfo]) -> ModelSpec:
+    """Of a backbone that was saved by itself: the head that its checkpoint does not have is not there."""
+    if spec.tied_head or not spec.has_head or spec.source("head").name("weight") in tensors:
+        return spec
+    return replace(spec, has_head=False)
 
 
 def _check_spec(spec: ModelSpec) -> None:

@@ -11,11 +11,12 @@ from jackfield.interfaces.model_source import ModelFiles
 logger = logging.getLogger(__name__)
 # What changes no logits: training, heads of other tasks, bookkeeping of the libraries that wrote the file.
 _IDLE = re.compile(
-    r"_.*|.*(dropout|_pdrop|_token_id|_token_index|_loss_coef|_range|_std|_version|_class)|summary_.*|unsloth.*"
+    r"_.*|.*(dropout|dropout_prob|_pdrop|_token_id|_token_index|_loss_coef|_range|_std|_version|_class)|summary_.*|unsloth.*"
     r"|(id2label|label2id|num_labels|problem_type|return_dict(_in_generate)?|use_cache|model_type|pretraining_tp"
     r"|auto_map|architectures|torch_dtype|dtype|attn_implementation|output_.*|chunk_size_feed_forward"
     r"|quantization_config|is_decoder|add_cross_attention|gradient_checkpointing|task_specific_params|name_or_path"
     r"|use_return_dict|n_ctx|num_logits_to_keep|(mamba_)?chunk_size|z_loss_coefficient|rescale_prenorm_residual"
+    r"|initializer_cutoff_factor|decoder_bias|sparse_pred.*|classifier_(pooling|activation|bias)|(is_)?matryoshka.*|sentence_transformers"
     r"|residual_in_fp32|time_step_(min|max|floor|rank)|cache_implementation|do_sample|temperature|top_[kp]|max_length|max_window_layers"
     r"|sliding_window(_pattern)?|layer_types|rope_(theta|scaling|parameters|local_base_freq)|head_dim)",
     re.DOTALL,

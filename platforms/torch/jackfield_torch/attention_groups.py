@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jackfield.cache import CacheGroup, group_of_layer
+from jackfield.cache import NONE, CacheGroup, group_of_layer
 from jackfield.config import EngineConfig, Scalar
 from jackfield.model_spec import LatentAttention, ModelSpec
 from jackfield_torch import settings
@@ -90,7 +90,8 @@ def _need(
         window=mixer.window is not None,
         soft_cap=mixer.soft_cap is not None,
         sinks=mixer.sinks,
-        non_causal=not mixer.causal,
+        non_causal=not mixer.causal and cache_group.kind != NONE,
+        cacheless=cache_group.kind == NONE,
         latent=_latent_size(spec, layer),
     )
 

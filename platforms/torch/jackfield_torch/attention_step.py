@@ -126,8 +126,8 @@ class BoundAttention:
 @dataclass(frozen=True, slots=True)
 class _BoundLayer:
     group: int
-    store: LayerStore
-    views: LayerCache
+    store: LayerStore | None  # None: nothing is kept, tokens of a step see each other
+    views: LayerCache | None
     attention: GroupAttention
     facts: LayerAttention
 
@@ -138,7 +138,7 @@ class PagedAttention:
     def __init__(
         self,
         spec: ModelSpec,
-        caches: Sequence[GroupCache | StateCache],
+        caches: Sequence[GroupCache | StateCache | None],
         attentions: Sequence[BoundAttention],  # together they serve every layer that attends once
         sinks: Mapping[int, Tensor],  # of the layers that have them
         block_size: int = 1,  # tokens
@@ -160,7 +160,7 @@ class PagedAttention:
         self._places: list[Places | None] = []
         of_layer = {layer: bound for bound in attentions for layer in bound.layers}
         self._layers = {
-            layer: _bind(spec, layer, self._paged[bound.cache_group], bound, sinks)
+            layer: _bind(spec, layer, self._paged.get(bound.cache_group), bound, sinks)
             for layer, bound in of_layer.items()
         }
 
@@ -186,6 +186,10 @@ class PagedAttention:
     ) -> Tensor:
         """As AttentionStep says."""
         bound = self._layers[layer]
+        if bound.store is None or bound.views is None:
+            assert k_TKH is not None, "there is no cache to read keys from"
+            assert v_TKH is not None, "there is no cache to read values from"
+            return bound.attention.attend_together(q_TNH, k_TKH, v_TKH, bound.facts)
         if k_TKH is not None:
             bound.store.write(k_TKH, v_TKH, self._places_of(bound.group))
         return bound.attention.attend(q_TNH, bound.views, bound.facts)
@@ -193,11 +197,12 @@ class PagedAttention:
     def paged(self, layer: int) -> tuple[LayerCache, Tensor] | None:
         """As AttentionStep says."""
         bound = self._layers[layer]
-        return bound.views, self._slots[bound.group]
+        return None if bound.views is None else (bound.views, self._slots[bound.group])
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
         """As AttentionStep says."""
         bound = self._layers[layer]
+        assert bound.store is not None, "a latent cache is there"
         bound.store.write(k_TKH, v_TKH, self._places_of(bound.group))
 
     def spans(self, layer: int) -> Sequence[RowSpan] | None:
@@ -210,6 +215,7 @@ class PagedAttention:
         bound = self._layers[layer]
         num_blocks = -(-span.length // self._block_size)
         blocks_B = self._batches[bound.group].block_ids_RB[span.row, :num_blocks]
+        assert bound.views is not None, "a latent cache is there"
         return bound.views.key_BSHD[blocks_B.long()].flatten(0, 1)[: span.length]
 
     def states(self, layer: int) -> LayerStates:
@@ -246,7 +252,7 @@ class PagedAttention:
 def _bind(
     spec: ModelSpec,
     layer: int,
-    cache: GroupCache,
+    cache: GroupCache | None,
     bound: BoundAttention,
     sinks: Mapping[int, Tensor],
 ) -> _BoundLayer:
@@ -264,6 +270,8 @@ def _bind(
         causal=mixer.causal,
         latent=latent,
     )
+    if cache is None:
+        return _BoundLayer(bound.cache_group, None, None, bound.attention, facts)
     store = cache.layers[owner]
     views = store.views if latent is None else store.latent_views(latent)
     return _BoundLayer(bound.cache_group, store, views, bound.attention, facts)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jackfield.activation import PluginRef
-from jackfield.cache import RECURRENT, CacheGroup, CacheLayout
+from jackfield.cache import NONE, RECURRENT, CacheGroup, CacheLayout
 from jackfield.discovery.selected import load_plugin
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.kv_cache import CacheBudget
@@ -60,14 +60,19 @@ class CacheBuilder:
         )
         return sum(map(mul, budget.useful, self.block_bytes))
 
-    def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache | StateCache, ...]:
-        """The memory of each group: `num_blocks`, and behind them a spare one, where padding is written to."""
+    def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache | StateCache | None, ...]:
+        """The memory of each group: `num_blocks`, and behind them a spare one, where padding is written to.
+
+        None for a group that keeps nothing.
+        """
         return tuple(
             self._make_cache(group, count + 1)
             for group, count in zip(self.groups, num_blocks, strict=True)
         )
 
-    def _make_cache(self, group: CacheGroup, num_blocks: int) -> GroupCache | StateCache:
+    def _make_cache(self, group: CacheGroup, num_blocks: int) -> GroupCache | StateCache | None:
+        if group.kind == NONE:
+            return None
         if group.kind == RECURRENT:
             return StateCache(group, num_blocks, self._context.num_ranks, self._device)
         return GroupCache(
@@ -81,7 +86,7 @@ class CacheBuilder:
 
     def make_attention(
         self,
-        caches: Sequence[GroupCache | StateCache],
+        caches: Sequence[GroupCache | StateCache | None],
         num_blocks: Sequence[int],
         sinks: Mapping[int, Tensor],
     ) -> PagedAttention:
@@ -91,7 +96,9 @@ class CacheBuilder:
         return PagedAttention(self._context.spec, caches, bound, sinks, block_size)
 
     def _choose_layout(self, group: CacheGroup) -> CacheLayout:
-        """One that all backends which attend over the group's cache read."""
+        """One that all backends which attend over the group's cache read; of no cache, any."""
+        if group.kind == NONE:
+            return CacheLayout(block_size=self._context.config.cache.block_size, dtype=group.dtype)
         served = self._readers(group)
         readers = {one.plugin.name: one.backend.layouts for one in served}
         subject = layers_in_words(sorted(layer for one in served for layer in one.layers))

@@ -25,6 +25,8 @@ from jackfield_torch.layers.linear_builder import SchemeOf, build_linear_of
 from jackfield_torch.layers.logits import Logits, SoftCap
 from jackfield_torch.layers.narrow import narrow_product
 from jackfield_torch.layers.norm import NormBuilder
+from jackfield_torch.layers.post_norm import PostNormLayer
+from jackfield_torch.layers.vectors import VectorHead, build_vector_head, read_dense
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import (
     CheckpointWeights,
@@ -45,8 +47,9 @@ class Decoder:
         *,
         embedding: Embedding | PositionedEmbedding,
         ropes: tuple[RopeTable, ...],
-        layers: tuple[DecoderLayer, ...],
-        logits: Logits,
+        layers: tuple[DecoderLayer | PostNormLayer, ...],
+        logits: Logits | None,
+        vectors: VectorHead,
         sinks: Mapping[int, Tensor],
         details: Mapping[str, str],
         can_capture: bool = True,
@@ -54,16 +57,22 @@ class Decoder:
         self._embedding = embedding
         self._ropes = ropes
         self._layers = layers
-        self._logits = logits
+        self._logits = logits  # None: the model has no head
+        self.vectors = vectors  # what stands behind pooling
         self.sinks = sinks  # by layer, for the attention: float32, of each head of this rank
-        self.can_capture = (
-            can_capture  # False: a forward pass asks the device which experts tokens take
-        )
+        self.can_capture = can_capture  # False: a forward pass asks the device which experts tokens take, or there is no head
         self.details = details  # how it was built, for `explain` and logs
 
-    def forward(self, token_ids_T: Tensor, positions_T: Tensor, attention: AttentionStep) -> Tensor:
+    def forward(
+        self,
+        token_ids_T: Tensor,
+        positions_T: Tensor,
+        attention: AttentionStep,
+        second_T: Tensor
+        | None = None,  # 1 for tokens of a second text, else 0; None: there is none
+    ) -> Tensor:
         """Hidden states of all tokens of a step before the final norm; writes the cache through `attention`."""
-        x_TE = self._embedding(token_ids_T, positions_T)
+        x_TE = self._embedding(token_ids_T, positions_T, second_T)
         rotations = tuple(rope.rows(positions_T) for rope in self._ropes)
         step = StepInputs(attention, rotations, positions_T)
         branch_TE: Tensor | None = None
@@ -73,6 +82,7 @@ class Decoder:
 
     def logits(self, hidden_SE: Tensor) -> Tensor:
         """Scores of the whole vocabulary on every rank, in float32 or in the dtype of the activations."""
+        assert self._logits is not None, "a model without a head is not asked for tokens"
         return self._logits(hidden_SE)
 
 
@@ -94,7 +104,7 @@ def build_decoder(
         )
         return assemble_decoder(
             context.spec, weights, device, dtype, schemes, group, length, kernels,
-            whole_experts=context.config.executor.expert_parallel,
+            whole_experts=context.config.executor.expert_parallel, dense=read_dense(context, device),
         )  # fmt: skip
 
 
@@ -143,7 +153,7 @@ class DecoderBuilder:
             RopeTable(rope, length, self._device, self._dtype, unscaled) for rope in self._ropes
         )
 
-    def layer(self, index: int) -> DecoderLayer:
+    def layer(self, index: int) -> DecoderLayer | PostNormLayer:
         """Reads the weights of that layer."""
         return self._layers.build(index, self._spec.layers[index])
 
@@ -154,11 +164,17 @@ class DecoderBuilder:
             return None
         return self._shard.sinks(f"layers.{index}.mixer.sinks", attention.num_heads)
 
-    def logits(self) -> Logits:
-        """From hidden states to scores."""
+    def logits(self) -> Logits | None:
+        """From hidden states to scores; None for a model that has no head."""
+        if not self._spec.has_head:
+            return None
         return _build_logits(
             self._spec, self._norms, self._shard, self._schemes, self._group, self._kernels
         )
+
+    def vectors(self, dense: TensorFunction, logits: Logits | None) -> VectorHead:
+        """From pooled hidden states to vectors; `dense` are the linears behind pooling."""
+        return build_vector_head(self._spec, self._norms, self._shard, dense, logits)
 
 
 def assemble_decoder(
@@ -172,10 +188,12 @@ def assemble_decoder(
     kernels: Kernels | None = None,
     *,
     whole_experts: bool = False,
+    dense: TensorFunction = identity,
 ) -> Decoder:
     """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see.
 
-    `kernels` are torch's own operations unless given. `whole_experts`: see DecoderBuilder.
+    `kernels` are torch's own operations unless given. `whole_experts`: see DecoderBuilder. `dense` are linears behind
+    pooling.
     """
     builder = DecoderBuilder(
         spec, weights, device, dtype, schemes, group, max_length, kernels,
@@ -184,6 +202,7 @@ def assemble_decoder(
     embedding = builder.embedding()
     layers = tuple(builder.layer(index) for index in range(len(spec.layers)))
     logits = builder.logits()
+    vectors = builder.vectors(dense, logits)
     sinks = {index: builder.sinks(index) for index in range(len(spec.layers))}
     if group.rank == 0:
         weights.finish()
@@ -192,9 +211,11 @@ def assemble_decoder(
         ropes=builder.ropes(),
         layers=layers,
         logits=logits,
+        vectors=vectors,
         sinks={index: found for index, found in sinks.items() if found is not None},
         details=_describe(spec, device, dtype),
-        can_capture=not any(isinstance(layer.feed_forward, Experts) for layer in spec.layers),
+        can_capture=spec.has_head
+        and not any(isinstance(layer.feed_forward, Experts) for layer in spec.layers),
     )
 
 
@@ -219,8 +240,12 @@ def _build_embedding(
     scale: TensorFunction = identity if factor == 1.0 else Multiply(factor)
     if spec.learned_positions is None:
         return Embedding(table_VE, chain(scale, norm))
-    positions_LE = shard.table("positions", spec.learned_positions, spec.hidden_size)
-    return PositionedEmbedding(table_VE, scale, positions_LE, spec.position_offset, norm)
+    size = spec.hidden_size
+    positions_LE = shard.table("positions", spec.learned_positions, size)
+    segments_SE = shard.table("segments", spec.segments, size) if spec.segments else None
+    return PositionedEmbedding(
+        table_VE, scale, positions_LE, spec.position_offset, norm, segments_SE
+    )
 
 
 def _build_logits(

@@ -20,7 +20,13 @@ from jackfield_torch.transforms import apply_transforms
 
 _LOG = logging.getLogger(__name__)
 # Buffers that older releases of Transformers saved beside the weights: masks and rotary frequencies.
-_IGNORABLE = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
+_IGNORABLE = (
+    ".rotary_emb.inv_freq",
+    ".attn.bias",
+    ".attn.masked_bias",
+    "embeddings.position_ids",
+    "embeddings.token_type_ids",
+)
 _NAMES_SHOWN = 5
 _PARTS = (Split, SplitGroups)  # transforms that leave the rest of a tensor to other modules
 
@@ -128,6 +134,7 @@ class CheckpointWeights(ModelWeights):
             for name in self._checkpoint.tensors
             if name not in self._used
             and not name.endswith(_IGNORABLE)
+            and not name.startswith(self._spec.other_heads)
             and not (tied and name.startswith("lm_head."))
         ]
         if left:
@@ -167,7 +174,7 @@ class CheckpointWeights(ModelWeights):
     def _copy(self, info: TensorInfo) -> Tensor:
         """The tensor in memory of its own, copied where the checkpoint's is a read-only map that is soon closed."""
         view = self._view(info)
-        return _tensor_of(view, info, info.shape, copy=view.readonly)
+        return tensor_of(view, info, info.shape, copy=view.readonly)
 
     def _copy_entry(self, info: TensorInfo, entry: Entry) -> Tensor:
         """One of axis 0, without the others. Raises ValueError where there is none such."""
@@ -179,7 +186,7 @@ class CheckpointWeights(ModelWeights):
         view = self._stacked[1].cast("B")
         size = view.nbytes // count
         part = view[entry.index * size : (entry.index + 1) * size]
-        return _tensor_of(part, info, info.shape[1:], copy=True)
+        return tensor_of(part, info, info.shape[1:], copy=True)
 
     def _view(self, info: TensorInfo) -> memoryview:
         view = self._checkpoint.read(info.name)
@@ -299,7 +306,7 @@ class WeightShard:
         return self._stored_as.get(part.name, part.name)
 
 
-def _tensor_of(view: memoryview, info: TensorInfo, shape: tuple[int, ...], *, copy: bool) -> Tensor:
+def tensor_of(view: memoryview, info: TensorInfo, shape: tuple[int, ...], *, copy: bool) -> Tensor:
     """Of the bytes, or of a copy of them; without one the memory was made for us (see Checkpoint.read)."""
     if copy:
         tensor = torch.empty(view.nbytes, dtype=torch.uint8)

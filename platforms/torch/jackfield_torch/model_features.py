@@ -1,6 +1,6 @@
 """The features of model specs and of sampling that the torch runtime computes. Imports no torch: cards declare them.
 
-A spec with a feature that is not listed here (`attention.causal`) is refused before anything is loaded. Whatever
+A spec with a feature that is not listed here is refused before anything is loaded. Whatever
 is listed has an oracle or an equivalence in tests/oracles.
 """
 
@@ -40,6 +40,7 @@ _ATTENTION = (
     "qkv_clip",
     "out_gate",
     "alibi",
+    "causal",
 )
 _FEED_FORWARD = (
     "activation=gelu",
@@ -78,6 +79,7 @@ _LAYER = (
     "residual_scale",
     "cache_of_layer",
     "parallel",
+    "norm_after_sum",
 )
 _MODEL = (
     "tied_head",
@@ -88,6 +90,9 @@ _MODEL = (
     "logit_scale",
     "logit_soft_cap",
     "head_bias",
+    "has_head",
+    "segments",
+    "classifier",
     "quantization",
 )
 _LATENT_ATTENTION = ("query_latent_size", "query_norm", "bias")
@@ -107,7 +112,19 @@ _PARALLEL_MIXERS = (
     "recurrent_in_scale",
     "recurrent_out_scale",
 )
+_CLASSIFIER = (
+    "dense",
+    "dense_bias",
+    "activation=tanh",
+    *(name for name in _FEED_FORWARD if name.startswith("activation=")),
+    "activation=silu",
+    "norm",
+    "bias",
+    "scoring=sigmoid",
+    "scoring=none",
+)
 _WORDS = {
+    "classifier": _CLASSIFIER,
     "latent_attention": _LATENT_ATTENTION,
     "mamba2": _MAMBA2,
     "parallel_mixers": _PARALLEL_MIXERS,
@@ -137,6 +154,22 @@ _SAMPLING = (
     "logprobs",
     "prompt_logprobs",
     "structured",
+)
+_POOLING = (
+    "kind=last",
+    "kind=mean",
+    "kind=cls",
+    "normalize",
+    "dimensions",
+    "output=classes",
+    "token_ids",
+    "activation",
+    "dense",
+)
+POOLING_FEATURES: frozenset[str] = frozenset(
+    {"pooling", *(f"pooling.{name}" for name in _POOLING)}
+    | {"dense.bias", "dense.activation=tanh"}
+    | {f"dense.{name}" for name in _CLASSIFIER if name.startswith("activation=")}
 )
 SAMPLING_FEATURES: frozenset[str] = frozenset(f"sampling.{name}" for name in _SAMPLING)
 MODEL_FEATURES: frozenset[str] = frozenset(

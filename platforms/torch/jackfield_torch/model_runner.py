@@ -17,6 +17,7 @@ from jackfield_torch.inbox import Inbox
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.logprobs import LogprobArrays, compute_logprobs
 from jackfield_torch.paged_cache import GroupCache
+from jackfield_torch.pooler import Pooler
 from jackfield_torch.replays import Replays
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
@@ -48,7 +49,7 @@ class ModelRunner:
         kernels: Kernels,
         decoder: Decoder,
         attention: PagedAttention,
-        caches: tuple[GroupCache | StateCache, ...],
+        caches: tuple[GroupCache | StateCache | None, ...],
         rows: Rows,
         inbox: Inbox,
         builder: BatchBuilder,
@@ -60,6 +61,7 @@ class ModelRunner:
         self._sampler = sampler
         self._replays = Replays(device, self._compute, sampler.draw)
         self._corrections = Corrections(rows)
+        self._pooler = Pooler(decoder.vectors, torch_device)
         self._prompt_logprobs: dict[int, int] = {}  # row: how many of the most likely tokens
 
     @torch.inference_mode()
@@ -83,10 +85,13 @@ class ModelRunner:
             return step
         batch = step.batch = self._builder.build(plan)
         self._attention.begin(batch.batches)
-        if self._wants_prompt_logprobs(plan):
-            hidden_TE = self._forward(batch)
+        has_prompt_logprobs = self._wants_prompt_logprobs(plan)
+        if has_prompt_logprobs or self._pooler.has_rows:
+            hidden_TE = self._forward(batch, self._pooler.second_texts(plan, batch.starts_R))
             step.logits_PV = self._logits(hidden_TE, batch) if len(batch.rows) else None
-            step.prompt_logprobs = list(self._compute_prompt_logprobs(step, batch, hidden_TE))
+            step.vectors = self._pooler.pool(plan, batch.starts_R, hidden_TE, slot)
+            if has_prompt_logprobs:
+                step.prompt_logprobs = list(self._compute_prompt_logprobs(step, batch, hidden_TE))
         elif len(batch.rows):
             step.logits_PV = self._replays.logits(batch)
         else:
@@ -114,16 +119,20 @@ class ModelRunner:
     def _apply(self, plan: StepPlan) -> None:
         for row in plan.removed_rows:
             self._sampler.leave(row)
+            self._pooler.leave(row)
             self._prompt_logprobs.pop(row, None)
         for new in plan.new_rows:
             self._enter(new)
         for copy in plan.copies:
-            self._caches[copy.group].copy_block(copy.source, copy.target)
+            cache = self._caches[copy.group]
+            assert cache is not None, "there are no blocks to copy where nothing is kept"
+            cache.copy_block(copy.source, copy.target)
         self._rows.change_tables(plan, self._inbox)
 
     def _enter(self, new: NewRow) -> None:
         self._rows.enter(new, self._inbox)
         self._sampler.enter(new)
+        self._pooler.enter(new)
         if new.sampling.prompt_logprobs is not None:
             self._prompt_logprobs[new.row] = new.sampling.prompt_logprobs
 
@@ -135,9 +144,11 @@ class ModelRunner:
     def _compute(self, batch: StepBatch) -> Tensor:
         return self._logits(self._forward(batch), batch)
 
-    def _forward(self, batch: StepBatch) -> Tensor:
+    def _forward(self, batch: StepBatch, second_T: Tensor | None = None) -> Tensor:
         self._attention.start_pass()
-        return self._decoder.forward(batch.token_ids_T, batch.positions_T, self._attention)
+        return self._decoder.forward(
+            batch.token_ids_T, batch.positions_T, self._attention, second_T
+        )
 
     def _logits(self, hidden_TE: Tensor, batch: StepBatch) -> Tensor:
         if batch.tokens_P is not None:

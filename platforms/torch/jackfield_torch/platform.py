@@ -24,7 +24,7 @@ from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
 from jackfield_torch.interfaces.quantization import QuantizationNeed, QuantizationScheme
 from jackfield_torch.linear_groups import SETTING as QUANTIZATION
 from jackfield_torch.linear_groups import LinearGroup, linear_groups
-from jackfield_torch.model_features import MODEL_FEATURES, SAMPLING_FEATURES
+from jackfield_torch.model_features import MODEL_FEATURES, POOLING_FEATURES, SAMPLING_FEATURES
 
 
 class TorchPlatform(Platform):
@@ -42,7 +42,12 @@ class TorchPlatform(Platform):
         logits_processor.KIND: TorchLogitsProcessor,
     }
     logits_processors = logits_processor.KIND
-    features = MODEL_FEATURES | SAMPLING_FEATURES | {"platform.num_ranks", "platform.num_drafts"}
+    features = (
+        MODEL_FEATURES
+        | SAMPLING_FEATURES
+        | POOLING_FEATURES
+        | {"platform.num_ranks", "platform.num_drafts"}
+    )
 
     device: ClassVar[str]  # torch's word: "cpu", "cuda"
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16", "float16")  # that it computes in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from jackfield.step import StepPlan, StepResult, TokenLogprobs
 from jackfield_torch.drafts import Correct, Corrections, DraftBatch
 from jackfield_torch.logprobs import LogprobArrays
+from jackfield_torch.pooler import VectorChunk
 from jackfield_torch.sampler import Drawn
 from jackfield_torch.staging import Slot
 from jackfield_torch.step_batch import StepBatch
@@ -27,6 +29,7 @@ class OpenStep:
     batch: StepBatch | None = None  # None if no row computes
     logits_PV: Tensor | None = None  # None if no row draws
     prompt_logprobs: list[PromptChunk] = field(default_factory=list)
+    vectors: list[VectorChunk] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class StepResults:
         self._plan = step.plan
         self._places: Sequence[int] = step.batch.places if step.batch else ()
         self._prompt_logprobs = step.prompt_logprobs
+        self._vectors = step.vectors
         self._token_ids = step.slot.read(drawn.token_ids_P) if drawn else None
         self._num_logprobs = drawn.num_logprobs if drawn else ()
         self._logprobs = drawn.logprobs.read(step.slot) if drawn and drawn.logprobs else None
@@ -72,6 +76,9 @@ class StepResults:
             result.logprobs = self._entries(self._logprobs)
         if self._prompt_logprobs:
             result.prompt_logprobs = self._prompt_entries()
+        if self._vectors:
+            result.vectors, errors = _vectors_of(self._vectors)
+            result.errors = {**result.errors, **errors}
         return result
 
     def _entries(self, logprobs: LogprobArrays) -> Mapping[int, Sequence[TokenLogprobs]]:
@@ -96,6 +103,21 @@ class StepResults:
         return entries
 
 
+def _vectors_of(
+    chunks: Sequence[VectorChunk],
+) -> tuple[dict[int, array[float]], dict[int, str]]:
+    """Vectors by place, and errors of those that are none."""
+    vectors, failed = {}, {}
+    for chunk in chunks:
+        is_finite = np.isfinite(chunk.array_PE).all(axis=1).tolist()
+        for place, row_E, is_good in zip(chunk.places, chunk.array_PE, is_finite, strict=True):
+            if is_good:
+                vectors[place] = array("f", row_E.tobytes())
+            else:
+                failed[place] = _NO_VECTOR
+    return vectors, failed
+
+
 @dataclass(slots=True)
 class _Confirmed:
     """How much of the drafts of a step counts."""
@@ -116,6 +138,7 @@ class _Confirmed:
         return [places[index] for index in self.drafts.row_P[is_kept].tolist()], is_kept
 
 
+_NO_VECTOR = "the vector is not finite (NaN or infinite). Try model.dtype=float32"
 _NO_TOKEN = (
     "no token can be drawn: the model's logits are not finite (NaN or infinite), or masks, logit_bias and min_tokens "
     "forbid every token. Try model.dtype=float32, or loosen what forbids tokens"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.weights import Checkpoint
 from jackfield.model_spec import ModelSpec
 from jackfield_quantize.attention import RowsAttention
@@ -16,6 +17,7 @@ from jackfield_quantize.linears import StudiedLinear, StudyScheme
 from jackfield_torch.decoder import DecoderBuilder
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.decoder_layer import DecoderLayer
+from jackfield_torch.layers.post_norm import PostNormLayer
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 
@@ -32,7 +34,7 @@ class StudiedLayer:
     """One layer in memory."""
 
     index: int
-    run: DecoderLayer
+    run: DecoderLayer | PostNormLayer
     linears: list[StudiedLinear]  # in the order in which they run
 
     @property
@@ -89,6 +91,11 @@ class LayerStream:
         """From hidden states to logits in float32; kept in memory as long as the caller keeps it."""
         self._builder.embedding()  # a tied head reads its table
         logits = self._builder.logits()
+        if logits is None:
+            raise UnsupportedModelError(
+                f"{self.spec.architecture} gives no tokens, by whose probabilities quantization is studied; quantize a model "
+                "that generates text"
+            )
         self._scheme.take()
         return logits
 

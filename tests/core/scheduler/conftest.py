@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count, groupby
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from jackfield.cache import FULL, RECURRENT, WINDOW, CacheGroup, key_and_value
+from jackfield.cache import FULL, NONE, RECURRENT, WINDOW, CacheGroup, key_and_value
 from jackfield.config import SchedulerSettings
 from jackfield.dtypes import FLOAT32
 from jackfield.kv_cache import BlockManager
+from jackfield.pooling import PoolingParams
 from jackfield.request import EngineRequest, FinishReason, PrefixKey
 from jackfield.sampling import SamplingParams
 from jackfield.scheduler import Request, Scheduler
@@ -29,13 +31,15 @@ def next_token(token_ids: Sequence[int], seed: int) -> int:
 
 
 STATE = "state"  # in place of a window: a recurrent group
+NOTHING = "nothing"  # likewise, a group that keeps nothing
+_KINDS = {None: FULL, STATE: RECURRENT, NOTHING: NONE}
 
 
 def make_groups(windows: Iterable[int | str | None]) -> tuple[CacheGroup, ...]:
     return tuple(
         CacheGroup(
             index=index,
-            kind={type(None): FULL, int: WINDOW, str: RECURRENT}[type(window)],
+            kind=WINDOW if isinstance(window, int) else _KINDS[window],
             layers=(index,),
             tensors=key_and_value(1, 1, FLOAT32),
             window=window if isinstance(window, int) else None,
@@ -50,6 +54,7 @@ class FakeRow:
         self.num_computed = new.num_computed
         self.tables = [list(ids) for ids in new.block_ids]
         self.seed = new.seed
+        self.pooling = new.pooling
 
 
 class FakeWorker:
@@ -65,9 +70,10 @@ class FakeWorker:
     def execute(self, plan: StepPlan) -> StepResult:
         self._apply_changes(plan)
         drawn = []
+        vectors = {}
         assert len(set(plan.rows)) == len(plan.rows), "a row stands twice in a plan"
-        for index, num_tokens, samples in zip(
-            plan.rows, plan.num_tokens, plan.samples, strict=True
+        for place, (index, num_tokens, samples) in enumerate(
+            zip(plan.rows, plan.num_tokens, plan.samples, strict=True)
         ):
             row = self.rows[index]
             assert num_tokens >= 1
@@ -75,11 +81,15 @@ class FakeWorker:
             self._move_states(index, row, row.num_computed + num_tokens)
             for _ in range(num_tokens):
                 self._compute(index, row)
-            assert samples == (row.num_computed == len(row.token_ids))
+            has_caught_up = row.num_computed == len(row.token_ids)
+            assert samples == (has_caught_up and row.pooling is None)
+            assert (place in plan.pools) == (has_caught_up and row.pooling is not None)
+            if place in plan.pools:
+                vectors[place] = array("f", row.token_ids)
             if samples:
                 drawn.append(next_token(row.token_ids, row.seed))
                 row.token_ids.append(drawn[-1])
-        return StepResult(step_id=plan.step_id, token_ids=drawn)
+        return StepResult(step_id=plan.step_id, token_ids=drawn, vectors=vectors)
 
     def _apply_changes(self, plan: StepPlan) -> None:
         for index in plan.removed_rows:
@@ -109,7 +119,7 @@ class FakeWorker:
     def _compute(self, index: int, row: FakeRow) -> None:
         position = row.num_computed
         for group, table in enumerate(row.tables):
-            if self.groups[group].kind == RECURRENT:
+            if self.groups[group].kind in (RECURRENT, NONE):
                 continue
             block = table[position // self.size]
             others = (r for i, r in self.rows.items() if i != index)
@@ -178,6 +188,7 @@ class Engine:
         priority: int = 0,
         salt: str = "",
         seed: int = 0,
+        pooling: PoolingParams | None = None,
         **sampling: Any,
     ) -> Request:
         """A request; an int stands for that many tokens that no other prompt has."""
@@ -190,6 +201,7 @@ class Engine:
             prompt_token_ids=ids,
             sampling=SamplingParams(**sampling),
             priority=priority,
+            pooling=pooling,
             prefix_key=PrefixKey(salt=salt),
         )
         return Request.from_engine_request(

@@ -33,7 +33,8 @@ class LayerAttention:
     window: int | None = None  # tokens seen by a query, itself included; None: all
     soft_cap: float | None = None  # c * tanh(scores / c); None: none
     sinks_N: Tensor | None = None  # float32; of each head one more score, of a key without a value
-    causal: bool = True  # False: a token sees later ones of its row too
+    # False: a token sees later ones of its row too; `window` then counts to both sides
+    causal: bool = True
     # the value of a token is the first so many elements of its one key, of which `LayerCache.value_BSHD` is a view
     latent: int | None = None
 
@@ -84,6 +85,16 @@ class GroupAttention(ABC):
         be served is refused by the card's `check`. Source: Vaswani et al. 2017, section 3.2.1; paged as in Kwon et
         al. 2023, section 4; sinks as in Xiao et al. 2024 with a learned score.
         """
+
+    def attend_together(
+        self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, layer: LayerAttention
+    ) -> Tensor:
+        """Attention among the tokens of each row in this step, without a cache; returns o_TNH in q's dtype.
+
+        Called instead of `attend` where the card declares `attention.cacheless`. A token sees all of its row, or with a window
+        those that are less than `window` away, before and behind it. The batch has no blocks; its slots mean nothing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} attends over a cache alone")
 
     def close(self) -> None:
         """Free buffers."""

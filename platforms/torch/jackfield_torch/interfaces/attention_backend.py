@@ -31,7 +31,9 @@ class AttentionNeed:
     window: bool = False  # queries see the last so many keys only
     soft_cap: bool = False  # scores are capped
     sinks: bool = False  # each head has one more score, of a key without a value
-    non_causal: bool = False  # tokens see later ones of their row
+    non_causal: bool = False  # tokens see later ones of their row, over a cache
+    # tokens see later ones of their row, and nothing is cached: `attend_together` (encoders)
+    cacheless: bool = False
     latent: int | None = (
         None  # the first so many elements of a key are its value: of a latent cache
     )

@@ -43,6 +43,7 @@ from jackfield_torch.layers.mixers import (
 )
 from jackfield_torch.layers.narrow import NarrowLayer, narrow_layer
 from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
+from jackfield_torch.layers.post_norm import PostNormLayer
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import WeightShard
 from jackfield_torch.rope import build_rotate
@@ -119,8 +120,10 @@ class LayerBuilder:
             self._linears, group, kernels, whole_experts=whole_experts
         )
 
-    def build(self, index: int, layer: Layer) -> DecoderLayer:
+    def build(self, index: int, layer: Layer) -> DecoderLayer | PostNormLayer:
         """Read the weights of the layer and bind its parts."""
+        if layer.norm_after_sum:
+            return self._post_norm(index, layer)
         module = f"layers.{index}"
         built = DecoderLayer(
             mixer_norm=self._norm(layer.mixer_norm, f"{module}.mixer_norm"),
@@ -137,10 +140,28 @@ class LayerBuilder:
             shares_norm=layer.parallel and layer.feed_forward_norm is None,
         )
         is_plain = built.after_mixer is identity and built.after_feed_forward is identity
-        if layer.parallel or not is_plain:
+        is_cached = layer.mixer.attention is None or layer.mixer.attention.causal
+        if layer.parallel or not is_plain or not is_cached:
             return built
         branches = built.mixer_norm, built.mixer, built.feed_forward_norm, built.feed_forward
         return replace(built, narrow=narrow_layer(self._kernels, *branches))
+
+    def _post_norm(self, index: int, layer: Layer) -> PostNormLayer:
+        module = f"layers.{index}"
+        if layer.feed_forward is None or layer.parallel:
+            raise UnsupportedModelError(
+                f"layer {index} has norms after its sums; allowed there: a mixer, then a feed-forward"
+            )
+        return PostNormLayer(
+            mixer=self._mixer(index, layer),
+            after_mixer=self._after(layer, layer.mixer_post_norm, f"{module}.mixer_post_norm"),
+            mixer_norm=self._norm(layer.mixer_norm, f"{module}.mixer_norm"),
+            feed_forward=self._feed_forwards.build(layer.feed_forward, f"{module}.feed_forward"),
+            after_feed_forward=self._after(
+                layer, layer.feed_forward_post_norm, f"{module}.feed_forward_post_norm"
+            ),
+            feed_forward_norm=self._norm(layer.feed_forward_norm, f"{module}.feed_forward_norm"),
+        )
 
     def _norm(self, norm: NormSpec | None, module: str) -> Norm:
         return self._norms.norm(norm, module, self._hidden_size)
@@ -269,8 +290,4 @@ class LayerBuilder:
         if self._num_ranks > 1 and (attention.joint_norms or attention.head_weights):
             raise UnsupportedModelError(
                 f"the norms over heads of layer {index} cannot be shared out; set executor.tensor_parallel to 1"
-            )
-        if not attention.causal:
-            raise UnsupportedModelError(
-                f"layer {index} is not causal, which the torch runtime lacks"
             )

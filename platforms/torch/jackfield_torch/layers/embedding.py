@@ -15,12 +15,14 @@ class Embedding:
         self._table_VE = table_VE
         self._then = then
 
-    def __call__(self, token_ids_T: Tensor, positions_T: Tensor) -> Tensor:
+    def __call__(
+        self, token_ids_T: Tensor, positions_T: Tensor, second_T: Tensor | None = None
+    ) -> Tensor:
         return self._then(F.embedding(token_ids_T, self._table_VE))
 
 
 class PositionedEmbedding:
-    """The same, plus a learned row for each position."""
+    """The same, plus a learned row for each position, and for each token that of its text."""
 
     def __init__(
         self,
@@ -29,12 +31,23 @@ class PositionedEmbedding:
         positions_LE: Tensor,
         offset: int,
         norm: TensorFunction,
+        segments_SE: Tensor | None = None,  # a row for the first text, and one for the second
     ) -> None:
         self._table_VE = table_VE
         self._scale = scale
         self._positions_LE = positions_LE[offset:]
         self._norm = norm
+        self._second_E: Tensor | None = None  # what the second text has beyond the first
+        if segments_SE is not None:
+            self._positions_LE = self._positions_LE + segments_SE[0]
+            self._second_E = segments_SE[-1] - segments_SE[0]
 
-    def __call__(self, token_ids_T: Tensor, positions_T: Tensor) -> Tensor:
+    def __call__(
+        self, token_ids_T: Tensor, positions_T: Tensor, second_T: Tensor | None = None
+    ) -> Tensor:
+        """`second_T` is 1 for tokens of a second text, else 0; None: there is none."""
         x_TE = self._scale(F.embedding(token_ids_T, self._table_VE))
-        return self._norm(x_TE.add_(F.embedding(positions_T, self._positions_LE)))
+        x_TE = x_TE.add_(F.embedding(positions_T, self._positions_LE))
+        if second_T is not None and self._second_E is not None:
+            x_TE.add_(second_T.unsqueeze(1).to(x_TE.dtype) * self._second_E)
+        return self._norm(x_TE)

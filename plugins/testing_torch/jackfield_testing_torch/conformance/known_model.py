@@ -65,10 +65,16 @@ class KnownModel:
     meaning: ConfigMeaning | None = None  # None: what other configs mean is not known
 
 
-def transformers_model(name: str, changes: Mapping[str, Any], config_name: str = "") -> KnownModel:
+def transformers_model(
+    name: str,
+    changes: Mapping[str, Any],
+    config_name: str = "",
+    answers: Callable[[Any, Tensor], Tensor] = logits_of,
+) -> KnownModel:
     """The class `name` of Transformers with noise for weights; its config is TINY, where it has the key, and `changes`.
 
-    `config_name` is the class of the config, if it is another than that of the model.
+    `config_name` is the class of the config, if it is another than that of the model. `answers` of a model and token_ids_T
+    are what is compared.
 
     Skips the test where Transformers is not installed or has no such class.
     """
@@ -90,7 +96,7 @@ def transformers_model(name: str, changes: Mapping[str, Any], config_name: str =
     return KnownModel(
         config={**saved, "architectures": [name]},
         tensors=tensors,
-        logits=partial(logits_of, model),
+        logits=partial(answers, model),
         written={**written, "architectures": [name]},
         meaning=family,
     )

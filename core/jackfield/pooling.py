@@ -1,0 +1,129 @@
+"""Vectors and scores instead of tokens: what a model makes of the hidden states of a prompt, and what a request may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+from jackfield.errors import RequestError
+from jackfield.spec_parts import Norm
+
+LAST = "last"  # the hidden state of the last token
+MEAN = "mean"  # the mean over all tokens
+CLS = "cls"  # the hidden state of the first token
+KINDS = (LAST, MEAN, CLS)
+VECTOR = "vector"  # what is pooled
+CLASSES = "classes"  # scores of the classes of a classification head
+OUTPUTS = (VECTOR, CLASSES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """A linear behind pooling, whose weights stand in a folder of their own (the module `Dense` of Sentence Transformers)."""
+
+    FEATURE: ClassVar[str] = "dense"
+
+    folder: str  # of the model's files; holds `linear.weight` and `linear.bias`
+    in_size: int  # elements
+    out_size: int  # elements
+    bias: bool = True
+    activation: str | None = None  # "tanh", or one of a feed-forward's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooling:
+    """How a model's authors want one vector to be made of the normed hidden states of a prompt."""
+
+    FEATURE: ClassVar[str] = "pooling"
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset(
+        {"normalize", "dimensions", "prompts", "default_prompt", "source"}
+    )
+
+    kind: str  # one of KINDS
+    normalize: bool = True  # to length one, at the end
+    dense: tuple[Dense, ...] = ()  # between pooling and normalising
+    # sizes that vectors may be cut to (Kusupati et al. 2022, Matryoshka); (): any; None: the files do not say
+    dimensions: tuple[int, ...] | None = None
+    prompts: Mapping[str, str] | None = None  # texts that stand before a text, by name
+    default_prompt: str | None = None  # of `prompts`, where a request names none
+    source: str = "nobody"  # who said so, for `explain`
+
+    def in_words(self) -> str:
+        """For people."""
+        what = {LAST: "the last token", MEAN: "the mean of all tokens", CLS: "the first token"}
+        behind = "".join(f", a linear to {dense.out_size} elements" for dense in self.dense)
+        return what[self.kind] + behind + (", normalised" if self.normalize else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """Scores of a whole text: out(norm(activation(dense(x)))) of its pooled hidden state x.
+
+    Its modules are `classifier.dense`, `classifier.norm` and `classifier.out`.
+    """
+
+    FEATURE: ClassVar[str] = "classifier"
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({"labels"})
+
+    num_classes: int  # 1: a score, as of a reranker
+    pooling: str  # one of KINDS
+    labels: tuple[str, ...] = ()  # what the classes are called
+    dense: bool = False  # a linear of the hidden size comes first
+    dense_bias: bool = True  # of that one
+    activation: str | None = None  # behind it: "tanh", or one of a feed-forward's
+    norm: Norm | None = None  # behind that
+    bias: bool = True  # of the last linear
+    scoring: str = (
+        "softmax"  # over the classes, or "sigmoid" of each; one class is always "sigmoid"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolingParams:
+    """What a user may ask of the vector, or the scores, of one request. None: as the model's authors want it."""
+
+    FEATURE: ClassVar[str] = "pooling"
+
+    kind: str | None = None  # one of KINDS
+    normalize: bool | None = None  # to length one
+    dimensions: int | None = None  # the first so many elements, normalised again if at all
+    output: str = VECTOR  # one of OUTPUTS
+    # scores of these tokens as the next one, by softmax, instead of a vector (rerankers that answer yes or no)
+    token_ids: tuple[int, ...] = ()
+    activation: bool = True  # of scores: False gives what comes before sigmoid or softmax
+
+    def __post_init__(self) -> None:
+        if self.kind is not None and self.kind not in KINDS:
+            raise RequestError(f"kind must be one of {', '.join(KINDS)} or None, got {self.kind!r}")
+        if self.output not in OUTPUTS:
+            raise RequestError(f"output must be one of {', '.join(OUTPUTS)}, got {self.output!r}")
+        for name in ("normalize", "activation"):
+            if not isinstance(value := getattr(self, name), bool | None):
+                raise RequestError(f"{name} must be true or false, got {value!r}")
+        size = self.dimensions
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise RequestError(f"dimensions must be a whole number of at least 1, got {size!r}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Parameters from names and values. Raises RequestError for a name that there is not."""
+        names = [item.name for item in fields(cls)]
+        if unknown := sorted(values.keys() - set(names)):
+            raise RequestError(
+                f"unknown pooling parameters {', '.join(unknown)}; known: {', '.join(names)}"
+            )
+        return cls(**values)
+
+    def completed(self, pooling: Pooling) -> PoolingParams:
+        """With what the model's authors want where the request leaves a field open."""
+        return replace(
+            self,
+            kind=pooling.kind if self.kind is None else self.kind,
+            normalize=pooling.normalize if self.normalize is None else self.normalize,
+        )
+
+    @property
+    def needs_all_tokens(self) -> bool:
+        """True if the hidden states of tokens before the last one count, so that none may come from the prefix cache."""
+        return self.kind != LAST

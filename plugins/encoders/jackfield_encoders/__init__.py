@@ -1,0 +1,1 @@
+"""Encoders as model specs: functions from a `config.json` to layers and checkpoint names."""

@@ -1,0 +1,105 @@
+"""BERT, RoBERTa and XLM-RoBERTa as data: one encoder, whose positions and heads differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jackfield.interfaces.model import ConfigReader
+from jackfield.interfaces.model_config import (
+    read_classifier,
+    read_dtype,
+    read_feed_forward,
+    read_shape,
+)
+from jackfield.model_spec import Layer, ModelSpec, ModuleSource, Norm
+from jackfield.pooling import CLS
+
+_BLOCK = "encoder.layer.{i}"
+_MODULES = {
+    "embedding": "embeddings.word_embeddings",
+    "positions": "embeddings.position_embeddings",
+    "segments": "embeddings.token_type_embeddings",
+    "embedding_norm": "embeddings.LayerNorm",
+    "layers.{i}.mixer.q": f"{_BLOCK}.attention.self.query",
+    "layers.{i}.mixer.k": f"{_BLOCK}.attention.self.key",
+    "layers.{i}.mixer.v": f"{_BLOCK}.attention.self.value",
+    "layers.{i}.mixer.o": f"{_BLOCK}.attention.output.dense",
+    "layers.{i}.mixer_norm": f"{_BLOCK}.attention.output.LayerNorm",
+    "layers.{i}.feed_forward.up": f"{_BLOCK}.intermediate.dense",
+    "layers.{i}.feed_forward.down": f"{_BLOCK}.output.dense",
+    "layers.{i}.feed_forward_norm": f"{_BLOCK}.output.LayerNorm",
+}
+
+
+def bert(config: ConfigReader) -> ModelSpec:
+    """Devlin et al. 2019: norms follow the sums, positions and the number of the text are learned."""
+    spec = _encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "bert")
+    return replace(spec, max_length=config.require("max_position_embeddings", int))
+
+
+def bert_classifier(config: ConfigReader) -> ModelSpec:
+    """A linear and tanh of the first token (the "pooler"), then the classes."""
+    spec = bert(config)
+    return replace(
+        spec,
+        classifier=read_classifier(config, pooling=CLS, dense=True, activation="tanh"),
+        modules={
+            **spec.modules,
+            "classifier.dense": ModuleSource("bert.pooler.dense"),
+            "classifier.out": ModuleSource("classifier"),
+        },
+    )
+
+
+def roberta(config: ConfigReader) -> ModelSpec:
+    """Liu et al. 2019, and Conneau et al. 2020 for XLM-R: positions are counted from behind the id that pads."""
+    spec = _encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "roberta")
+    first = config.get("pad_token_id", int, 1) + 1
+    length = config.require("max_position_embeddings", int) - first
+    return replace(spec, position_offset=first, max_length=length)
+
+
+def roberta_classifier(config: ConfigReader) -> ModelSpec:
+    """A linear and tanh of the first token, then the classes."""
+    spec = roberta(config)
+    return replace(
+        spec,
+        classifier=read_classifier(config, pooling=CLS, dense=True, activation="tanh"),
+        modules={
+            **spec.modules,
+            "classifier.dense": ModuleSource("classifier.dense"),
+            "classifier.out": ModuleSource("classifier.out_proj"),
+        },
+    )
+
+
+def _encoder(config: ConfigReader, prefix: str) -> ModelSpec:
+    kind = config.get("position_embedding_type", str, "absolute")
+    if kind != "absolute":
+        raise config.refuse("position_embedding_type", kind, "absolute")
+    shape = read_shape(config)
+    norm = Norm(kind="layer", epsilon=config.require("layer_norm_eps", float), bias=True)
+    layer = Layer(
+        mixer=shape.attention(qkv_bias=True, out_bias=True, causal=False),
+        feed_forward=read_feed_forward(config, activation="gelu", gated=False, bias=True),
+        mixer_norm=norm,
+        feed_forward_norm=norm,
+        norm_after_sum=True,
+    )
+    config.get("tie_word_embeddings", bool)  # of a head that finds masked words
+    return ModelSpec(
+        architecture=config.architecture,
+        vocab_size=config.require("vocab_size", int),
+        hidden_size=shape.hidden_size,
+        max_length=config.require("max_position_embeddings", int),
+        layers=(layer,) * shape.num_layers,
+        final_norm=None,
+        modules={name: ModuleSource(f"{prefix}.{source}") for name, source in _MODULES.items()},
+        dtype=read_dtype(config),
+        end_token_ids=(),
+        has_head=False,
+        learned_positions=config.require("max_position_embeddings", int),
+        segments=config.get("type_vocab_size", int, 2),
+        embedding_norm=norm,
+        other_heads=("cls.", "lm_head.", f"{prefix}.pooler.", "pooler.", "classifier."),
+    )
