@@ -12,6 +12,7 @@ CACHE_FOLDER = "JACKFIELD_CACHE"  # where downloads are kept
 # What clients of a server must send. It is no setting, so that nothing prints it.
 API_KEY = "JACKFIELD_API_KEY"
 DEFAULT_CACHE_FOLDER = "~/.cache/jackfield"
+LOCK_FILE = "jackfield.lock"  # in the current folder, where the settings name no other
 
 
 def jackfield_variables() -> dict[str, str]:

@@ -6,7 +6,6 @@ import argparse
 import re
 import subprocess
 import sys
-from importlib import metadata
 
 from jackfield.cli.doctor import DoctorCommand
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
@@ -55,6 +54,8 @@ def _title(text: str) -> None:
 
 def _distributions() -> dict[str, str]:
     """Versions of our distributions and of all that they ask for by name."""
+    from importlib import metadata
+
     ours = {
         normalise(found.metadata["Name"]): found
         for found in metadata.distributions()

@@ -18,7 +18,6 @@ from jackfield.cli.plugins import check_all, problems_of
 from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import gib, print_table
 from jackfield.discovery.kinds import PLATFORMS
-from jackfield.discovery.profile import save_profile
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.scan import installed_version
 from jackfield.environment import cache_folder
@@ -47,6 +46,8 @@ class DoctorCommand(Command):
     def run(self, arguments: argparse.Namespace) -> int:
         """Print the report; 1 if something is wrong."""
         if arguments.save_profile:
+            from jackfield.discovery.profile import save_profile
+
             registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
             registry.serve_all()
             save_profile(arguments.save_profile, _machine_of_profile(), registry)

@@ -11,7 +11,6 @@ from jackfield.activation import PluginRef
 from jackfield.cli.settings import load_from_arguments
 from jackfield.config import LoadedConfig
 from jackfield.discovery.lock import (
-    FILE_NAME,
     Lock,
     LockedModel,
     lost_selections,
@@ -19,29 +18,15 @@ from jackfield.discovery.lock import (
 )
 from jackfield.discovery.lock_file import read_lock, to_toml
 from jackfield.discovery.registry import PluginRegistry
+from jackfield.environment import LOCK_FILE
 from jackfield.errors import ConfigError, PluginDrift
 from jackfield.startup.blueprint import make_blueprint
-
-
-def add_lock_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what only `lock` takes."""
-    group = parser.add_argument_group(f"lock (plugins.lock, or {FILE_NAME} in the current folder)")
-    group.add_argument(
-        "model",
-        nargs="?",
-        help="lock also what is selected for this model on this machine, beside what is locked for others",
-    )
-    group.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; status 2 and the differences, if any, for MODEL or else for every locked model",
-    )
 
 
 def run_lock(arguments: argparse.Namespace) -> int:
     """Write the lock, or check the one that is there. Raises PluginDrift."""
     loaded = load_from_arguments(arguments)
-    path = Path(loaded.config.plugins.lock or FILE_NAME)
+    path = Path(loaded.config.plugins.lock or LOCK_FILE)
     is_named = loaded.config.plugins.lock is not None
     loaded = _unlocked(loaded)
     if arguments.check:

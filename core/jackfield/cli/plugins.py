@@ -12,9 +12,9 @@ from jackfield.cli.settings import add_settings_arguments, load_from_arguments
 from jackfield.cli.tables import print_table
 from jackfield.config import PluginSettings
 from jackfield.discovery.failure import PluginFailure
-from jackfield.discovery.lock_file import lock_failures
 from jackfield.discovery.printable import printable
 from jackfield.discovery.registry import PluginRegistry
+from jackfield.environment import LOCK_FILE
 from jackfield.errors import ConfigError, PluginLoadError
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
@@ -50,17 +50,15 @@ class PluginsCommand(Command):
             help="check also loads and probes every plugin, status 1 if one has a problem; "
             "lock writes what is installed to a file",
         )
-        from jackfield.cli.plugin_lock import add_lock_arguments
-
         parser.add_argument("--json", action="store_true", help="one JSON object")
-        add_lock_arguments(parser)
+        _add_lock_arguments(parser)
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Print the table, then the problems; or write the lock."""
-        from jackfield.cli.plugin_lock import run_lock
-
         if arguments.action == "lock":
+            from jackfield.cli.plugin_lock import run_lock
+
             return run_lock(arguments)
         if arguments.check or arguments.model:
             given = "--check" if arguments.check else f"the model {arguments.model!r}"
@@ -82,6 +80,21 @@ class PluginsCommand(Command):
         return 1 if is_check and any(problem.is_fault for problem in problems) else 0
 
 
+def _add_lock_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what only `lock` takes."""
+    group = parser.add_argument_group(f"lock (plugins.lock, or {LOCK_FILE} in the current folder)")
+    group.add_argument(
+        "model",
+        nargs="?",
+        help="lock also what is selected for this model on this machine, beside what is locked for others",
+    )
+    group.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; status 2 and the differences, if any, for MODEL or else for every locked model",
+    )
+
+
 def check_all(registry: PluginRegistry) -> None:
     """Load and probe every plugin that is served; the registry keeps what fails."""
     for kind in registry.kinds:
@@ -97,11 +110,14 @@ def problems_of(
     registry: PluginRegistry, settings: PluginSettings, *, is_check: bool
 ) -> tuple[PluginFailure, ...]:
     """What is wrong with what is installed, and what else in [plugins] keeps an engine from starting."""
-    return (
-        *registry.problems,
-        *(registry.required_failures(settings.required) if is_check else ()),
-        *lock_failures(settings.lock, registry.all),
-    )
+    found = registry.problems
+    if is_check:
+        found += registry.required_failures(settings.required)
+    if settings.lock is not None:
+        from jackfield.discovery.lock_file import lock_failures
+
+        found += lock_failures(settings.lock, registry.all)
+    return found
 
 
 def rows_of(registry: PluginRegistry) -> list[Row]:

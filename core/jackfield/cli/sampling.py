@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from jackfield.errors import ConfigError
-from jackfield.sampling import MAX_TOKENS, SamplingParams
 
 # Option, type, placeholder, help. The names are those of SamplingParams.
 _NUMBERS: tuple[tuple[str, type[int] | type[float], str, str], ...] = (
@@ -32,14 +31,14 @@ _FLAGS = (
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "0": "\0"}
 
 
-def add_sampling_arguments(
-    parser: argparse.ArgumentParser, max_tokens: int | None = MAX_TOKENS
-) -> None:
-    """Declare one option for each field; `max_tokens` is what the command takes where nobody says anything."""
+def add_sampling_arguments(parser: argparse.ArgumentParser, *, fits_context: bool = False) -> None:
+    """Declare one option for each field; `fits_context`: a command that takes as many tokens as fit if nobody says how many."""
+    from jackfield.sampling import MAX_TOKENS
+
     group = parser.add_argument_group(
         "sampling (what is left out is as the model's authors want it)"
     )
-    word = "as many as fit" if max_tokens is None else str(int(max_tokens))
+    word = "as many as fit" if fits_context else str(MAX_TOKENS)
     group.add_argument(
         "--max-tokens", type=_tokens, metavar="N|none", help=f"new tokens at most ({word}); none: as many as fit",
         default=argparse.SUPPRESS,
@@ -84,11 +83,6 @@ def add_sampling_arguments(
         "--keep-special-tokens", dest="skip_special_tokens", action="store_false", help="show them in the text",
         default=argparse.SUPPRESS,
     )  # fmt: skip
-
-
-def sampling_from(arguments: argparse.Namespace, **defaults: Any) -> SamplingParams:
-    """The sampling parameters that the arguments say. Raises RequestError."""
-    return SamplingParams(**{**defaults, **given_fields(arguments)})
 
 
 def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:

@@ -7,21 +7,18 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import is_dataclass
 from typing import Any
 
-from jackfield.interfaces.card import Card
-from jackfield.interfaces.command import Command
-from jackfield.interfaces.platform import Platform
-
 
 def check_attributes(card: Any) -> None:
     """Raise TypeError for an attribute of the wrong type; `card` may be a hook, which is anything."""
-    for base, rules in _RULES.items():
-        if isinstance(card, base):
-            for name, (is_right, expected) in rules.items():
-                value = getattr(card, name)
-                if not is_right(value):
-                    raise TypeError(
-                        f"{type(card).__name__}.{name} must be {expected}, got {value!r:.200}"
-                    )
+    for base in type(card).__mro__:
+        for name, (is_right, expected) in _RULES.get(
+            f"{base.__module__}.{base.__name__}", {}
+        ).items():
+            value = getattr(card, name)
+            if not is_right(value):
+                raise TypeError(
+                    f"{type(card).__name__}.{name} must be {expected}, got {value!r:.200}"
+                )
 
 
 def _is_each(values: Any, expected: type) -> bool:
@@ -49,13 +46,20 @@ _MAJORS = (
 )
 _BASES = (lambda v: _is_mapping(v, lambda b: isinstance(b, type)), "a mapping of kinds to classes")
 _NUMBER = (lambda v: isinstance(v, int | float) and math.isfinite(v), "a finite number")
-_RULES: Mapping[type, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    Card: {
+# By the base class, which need not be imported for this.
+_RULES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "jackfield.interfaces.card.Card": {
         "features": _FEATURES,
         "options": (_is_options, "a dataclass or None"),
         "facts_last": _BOOL,
         "only_named": _BOOL,
     },
-    Platform: {"serves": _MAJORS, "bases": _BASES, "precedence": _NUMBER},
-    Command: {"summary": (lambda value: isinstance(value, str), "text")},
+    "jackfield.interfaces.platform.Platform": {
+        "serves": _MAJORS,
+        "bases": _BASES,
+        "precedence": _NUMBER,
+    },
+    "jackfield.interfaces.command.Command": {
+        "summary": (lambda value: isinstance(value, str), "text")
+    },
 }

@@ -80,10 +80,11 @@ def _state_of_sources(ref: PluginRef) -> str:
     spec = find_spec(ref.target.partition(":")[0].partition(".")[0])
     if spec is None:
         return ""
-    files = {Path(spec.origin)} if spec.origin and spec.has_location else set()  # of a lone module
-    for folder in spec.submodule_search_locations or ():
-        files.update(file for file in Path(folder).rglob("*.*") if file.suffix in (".py", ".so"))
-    return _digest(*(f"{file} {file.stat().st_mtime_ns}" for file in sorted(files)))
+    files = [spec.origin] if spec.origin and spec.has_location else []  # of a lone module
+    for root in spec.submodule_search_locations or ():
+        for folder, _, names in os.walk(root):
+            files += [f"{folder}/{name}" for name in names if name.endswith((".py", ".so"))]
+    return _digest(*(f"{file} {Path(file).stat().st_mtime_ns}" for file in sorted({*files})))
 
 
 def _state() -> Iterator[str]:

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from jackfield.interfaces.card import Card
-from jackfield.interfaces.command import Command
-from jackfield.interfaces.executor import ExecutorFactory
-from jackfield.interfaces.model_source import ModelSource
-from jackfield.interfaces.platform import Platform
-from jackfield.interfaces.policy import SchedulingPolicy
-from jackfield.interfaces.reasoning_parser import ReasoningParser
-from jackfield.interfaces.speculator import Speculator
-from jackfield.interfaces.structured_output import StructuredOutput
-from jackfield.interfaces.tokenizer import TokenizerFormat
-from jackfield.interfaces.tool_parser import ToolParser
-from jackfield.interfaces.weights import WeightFormat
 
 PLATFORMS = "jackfield.platforms"
 EXECUTORS = "jackfield.executors"
@@ -33,6 +21,9 @@ TOOL_PARSERS = "jackfield.tool_parsers"
 REASONING_PARSERS = "jackfield.reasoning_parsers"
 
 
+_CARD = "jackfield.interfaces.card:Card"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One kind of plugin: the group of its entry points is `name` and a major, "jackfield.platforms.v1"."""
@@ -41,28 +32,72 @@ class Kind:
     word: str  # for messages
     majors: tuple[int, ...] = (1,)  # of its contract that are served; empty: the name is reserved
     by_check: bool = False  # a card without a check of its own would take all, so it is taken only if it is named
-    base: type | None = Card  # that the class behind an entry point extends; None: a function
+    # That the class behind an entry point extends: MODULE:CLASS, imported when a card is made; a class; None: a function.
+    extends: str | type | None = _CARD
 
     @property
     def serves(self) -> str:
         """The served majors in words."""
         return ", ".join(f"v{major}" for major in self.majors) or "no version yet"
 
+    @property
+    def base(self) -> type | None:
+        """The class that cards of this kind extend; None for a function."""
+        if not isinstance(self.extends, str):
+            return self.extends
+        module, _, name = self.extends.partition(":")
+        base: type = getattr(importlib.import_module(module), name)
+        return base
+
 
 _SERVED = (
-    Kind(name=PLATFORMS, word="platform", base=Platform),
-    Kind(name=EXECUTORS, word="executor", base=ExecutorFactory),
-    Kind(name=MODELS, word="model", base=None),
-    Kind(name=MODEL_SOURCES, word="model source", base=ModelSource, by_check=True),
-    Kind(name=WEIGHT_FORMATS, word="weight format", base=WeightFormat, by_check=True),
-    Kind(name=TOKENIZERS, word="tokenizer format", base=TokenizerFormat, by_check=True),
-    Kind(name=SCHEDULERS, word="scheduling policy", base=SchedulingPolicy),
-    Kind(name=SPECULATORS, word="speculator", base=Speculator),
-    Kind(name=STRUCTURED_OUTPUT, word="structured output", base=StructuredOutput, by_check=True),
-    Kind(name=HOOKS, word="hook", base=object),
-    Kind(name=COMMANDS, word="command", base=Command),
-    Kind(name=TOOL_PARSERS, word="tool parser", base=ToolParser, by_check=True),
-    Kind(name=REASONING_PARSERS, word="reasoning parser", base=ReasoningParser, by_check=True),
+    Kind(name=PLATFORMS, word="platform", extends="jackfield.interfaces.platform:Platform"),
+    Kind(name=EXECUTORS, word="executor", extends="jackfield.interfaces.executor:ExecutorFactory"),
+    Kind(name=MODELS, word="model", extends=None),
+    Kind(
+        name=MODEL_SOURCES,
+        word="model source",
+        extends="jackfield.interfaces.model_source:ModelSource",
+        by_check=True,
+    ),
+    Kind(
+        name=WEIGHT_FORMATS,
+        word="weight format",
+        extends="jackfield.interfaces.weights:WeightFormat",
+        by_check=True,
+    ),
+    Kind(
+        name=TOKENIZERS,
+        word="tokenizer format",
+        extends="jackfield.interfaces.tokenizer:TokenizerFormat",
+        by_check=True,
+    ),
+    Kind(
+        name=SCHEDULERS,
+        word="scheduling policy",
+        extends="jackfield.interfaces.policy:SchedulingPolicy",
+    ),
+    Kind(name=SPECULATORS, word="speculator", extends="jackfield.interfaces.speculator:Speculator"),
+    Kind(
+        name=STRUCTURED_OUTPUT,
+        word="structured output",
+        extends="jackfield.interfaces.structured_output:StructuredOutput",
+        by_check=True,
+    ),
+    Kind(name=HOOKS, word="hook", extends=object),
+    Kind(name=COMMANDS, word="command", extends="jackfield.interfaces.command:Command"),
+    Kind(
+        name=TOOL_PARSERS,
+        word="tool parser",
+        extends="jackfield.interfaces.tool_parser:ToolParser",
+        by_check=True,
+    ),
+    Kind(
+        name=REASONING_PARSERS,
+        word="reasoning parser",
+        extends="jackfield.interfaces.reasoning_parser:ReasoningParser",
+        by_check=True,
+    ),
 )
 _RESERVED = (
     Kind(name="jackfield.kv_stores", word="cache store", majors=()),
@@ -81,13 +116,13 @@ def short_name(kind: str) -> str:
     return kind.removeprefix("jackfield.")
 
 
-def runtime_kind(name: str, majors: tuple[int, ...], base: type | None = None) -> Kind:
+def runtime_kind(name: str, majors: tuple[int, ...], base: str | type | None = None) -> Kind:
     """A kind that a runtime serves. What its cards extend its platforms say (`Platform.bases`), else they are cards."""
     return Kind(
         name=name,
         word=name.rpartition(".")[2].replace("_", " ").removesuffix("s"),
         majors=majors,
-        base=base or Card,
+        extends=base or _CARD,
     )
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import ModelSettings
 from jackfield.discovery.local import LOCAL
+from jackfield.environment import LOCK_FILE
 from jackfield.errors import PluginDrift
 from jackfield.interfaces.model_source import ModelFiles
-
-FILE_NAME = "jackfield.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class LockedModel:
         """The command that locks the model in the file `where`."""
         words = ["jackfield", "plugins", "lock", self.reference_from(where.parent)]
         words += ["--set", f"model.revision={self.revision}"] if self.revision else []
-        words += [] if where == Path(FILE_NAME) else ["--set", f"plugins.lock={where}"]
+        words += [] if where == Path(LOCK_FILE) else ["--set", f"plugins.lock={where}"]
         return shlex.join(words)
 
 

@@ -72,10 +72,8 @@ def _parsed(document: Mapping[str, Any]) -> Lock:
     )
 
 
-def lock_failures(file: str | None, plugins: Iterable[PluginRef]) -> tuple[PluginFailure, ...]:
+def lock_failures(file: str, plugins: Iterable[PluginRef]) -> tuple[PluginFailure, ...]:
     """What keeps an engine with the lock `file` from starting."""
-    if file is None:
-        return ()
     try:
         read_lock(Path(file)).check_plugins(plugins, Path(file))
     except (ConfigError, PluginDrift) as error:

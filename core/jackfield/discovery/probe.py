@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import reprlib
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,6 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,10 +42,10 @@ logger = logging.getLogger(__name__)
 _NOT_TRIED = (CORE, LOCAL)
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from jackfield.discovery.probe import serve; serve(int(sys.argv[2]), float(sys.argv[3]))"
+    "from jackfield.discovery.probe import serve; serve(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))"
 )
 _START_TIMEOUT_S = 60.0  # of the interpreter and the core, for which no plugin is to blame
-_POLL_S = 0.05  # between two looks whether the subprocess has ended
+_POLL_MS = 50  # between two looks whether the subprocess has ended
 _SLOW_IMPORT_S = 1.0  # a card imports nothing heavy; every start and every listing waits for it
 _MAX_FACTS_BYTES = 64 * 1024  # as JSON
 _OURS = str(Path(__file__).parent)  # frames in this folder say nothing of a plugin
@@ -121,19 +121,29 @@ class Prober:
 
 class _Subprocess:
     def __init__(self, limit_s: float) -> None:
-        self._pipe, theirs = Pipe()
+        (hears, ours), (theirs, says) = (
+            os.pipe(),
+            os.pipe(),
+        )  # a question and an answer are a line each
+        self._questions, self._answers = os.fdopen(ours, "wb", 0), os.fdopen(theirs, "rb")
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        words = (json.dumps(sys.path), str(theirs.fileno()), str(limit_s))
-        with theirs:
+        words = (json.dumps(sys.path), str(hears), str(says), str(limit_s))
+        try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, *words],
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(hears, says),
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
                 start_new_session=True,  # an interrupt from the terminal is not for it
             )
-        self.close = weakref.finalize(self, _close, self._process, self._pipe, self._stderr)
+        finally:
+            os.close(hears)
+            os.close(says)
+        self._poll = select.poll()
+        self._poll.register(self._answers, select.POLLIN)
+        files = (self._questions, self._answers, self._stderr)
+        self.close = weakref.finalize(self, _close, self._process, *files)
         try:
             self._receive(_START_TIMEOUT_S)
         except (OSError, EOFError) as error:
@@ -146,18 +156,17 @@ class _Subprocess:
 
     def ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
         """The answer. Raises TimeoutError, or EOFError or OSError if the process has ended."""
-        self._pipe.send_bytes(json.dumps(request).encode())
+        self._questions.write(_line(request))
         return self._receive(limit_s)
 
     def _receive(self, limit_s: float) -> dict[str, Any]:
         deadline_s = time.monotonic() + limit_s
-        while not self._pipe.poll(_POLL_S):  # a child that it left may hold the pipe open
-            if self._process.poll() is not None and not self._pipe.poll():
+        while not self._poll.poll(_POLL_MS):  # a child that it left may hold the pipe open
+            if self._process.poll() is not None and not self._poll.poll(0):
                 raise EOFError
             if time.monotonic() > deadline_s:
                 raise TimeoutError
-        answer: dict[str, Any] = json.loads(self._pipe.recv_bytes())
-        return answer
+        return _parsed(self._answers.readline())
 
     def end(self) -> tuple[str, str]:
         """How it ended: the cause, and the end of a sentence on it."""
@@ -190,26 +199,35 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _close(process: subprocess.Popen[bytes], *files: Connection | IO[bytes]) -> None:
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """The message in a line. Raises EOFError if the other end wrote no whole line."""
+    if not line.endswith(b"\n"):
+        raise EOFError
+    message: dict[str, Any] = json.loads(line)
+    return message
+
+
+def _close(process: subprocess.Popen[bytes], *files: IO[bytes]) -> None:
     _kill(process)
     for file in files:
         file.close()
 
 
-def serve(descriptor: int, limit_s: float) -> None:
+def serve(questions: int, answers: int, limit_s: float) -> None:
     """Answer questions, in the subprocess, until the other end of the pipe is closed."""
     faulthandler.enable()
-    pipe = Connection(descriptor)
-    pipe.send_bytes(b"{}")
+    hear, say = os.fdopen(questions, "rb"), os.fdopen(answers, "wb", 0)
+    say.write(_line({}))
     while True:
         try:
-            request = json.loads(pipe.recv_bytes())
-            signal.alarm(
-                math.ceil(limit_s) + 10
-            )  # ends a plugin that hangs after its asker is gone
-            pipe.send_bytes(
-                json.dumps(_tried(PluginRef(**request["ref"]), request["verb"])).encode()
-            )
+            request = _parsed(hear.readline())
+            # ends a plugin that hangs after its asker is gone
+            signal.alarm(math.ceil(limit_s) + 10)
+            say.write(_line(_tried(PluginRef(**request["ref"]), request["verb"])))
             signal.alarm(0)
         except (EOFError, OSError):
             os._exit(0)  # whatever plugins left to be done at the end

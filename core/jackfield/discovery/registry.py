@@ -92,7 +92,7 @@ class PluginRegistry:
             self._kinds[name] = runtime_kind(
                 name,
                 (*(known.majors if known else ()), *majors),
-                (bases or {}).get(name) or (known.base if known else None),
+                (bases or {}).get(name) or (known.extends if known else None),
             )
 
     def serve_platform(self, ref: PluginRef) -> None:

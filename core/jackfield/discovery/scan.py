@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.failure import PluginFailure
@@ -34,25 +36,45 @@ class Scan:
 
 def scan_installed() -> Scan:
     """All entry points of our groups on sys.path; scanned once a process and path."""
-    return _scan(tuple(sys.path))
+    return _scan(_folders(tuple(sys.path)))
 
 
 def installed_version(name: str) -> str | None:
     """The version of a distribution, from its metadata."""
     found = find_distribution(name)
-    return found.version if found else None
+    return _header(found, "Version") if found else None
 
 
 def find_distribution(name: str) -> metadata.Distribution | None:
     """The installed distribution of that name: the first on the path, as the import system would have it."""
-    return _first_on(tuple(sys.path), name)
+    found = list(metadata.Distribution.discover(name=name, path=list(_folders(tuple(sys.path)))))
+    return _preferred(found) if found else None
 
 
-def _first_on(path: tuple[str, ...], name: str) -> metadata.Distribution | None:
-    """An editable install may show twice, in one folder and in whatever order that is listed: dist-info wins there."""
-    found = list(metadata.Distribution.discover(name=name, path=list(path)))
+@lru_cache(maxsize=4)
+def _folders(path: tuple[str, ...]) -> tuple[str, ...]:
+    """What there is of sys.path: a folder that is missing would be tried as a zip file each time."""
+    return tuple(entry for entry in path if Path(entry).exists())
+
+
+def _preferred(found: Sequence[metadata.Distribution]) -> metadata.Distribution:
+    """Of one name the first on the path. An editable install may show twice in one folder: dist-info wins there."""
+    if len(found) == 1:
+        return found[0]
     first = [one for one in found if one.locate_file("") == found[0].locate_file("")]
-    return next((one for one in first if one.read_text("METADATA")), next(iter(found), None))
+    return next((one for one in first if one.read_text("METADATA")), found[0])
+
+
+def _metadata(found: metadata.Distribution) -> str:
+    return found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+
+
+def _header(found: metadata.Distribution, name: str) -> str:
+    """One line of the metadata. A parser of whole messages would take longer than all else that a listing does."""
+    line = re.search(rf"^{name}: *(\S+)", _metadata(found), re.MULTILINE)
+    if line is None:
+        raise ValueError(f"its METADATA has no line {name!r}")
+    return line[1]
 
 
 def normalise(name: str) -> str:
@@ -64,23 +86,26 @@ def normalise(name: str) -> str:
 def _scan(path: tuple[str, ...]) -> Scan:
     found_refs: list[PluginRef] = []
     failures: list[PluginFailure] = []
-    seen: set[str] = set()
+    installed: dict[str, list[metadata.Distribution]] = {}
     for found in metadata.Distribution.discover(path=list(path)):
-        label = str(getattr(found, "_path", found))
+        installed.setdefault(_folder_name(found), []).append(found)
+    for label, same in installed.items():
         try:
-            text = found.read_text("entry_points.txt") or ""
-            if CORE not in text:
+            first = _preferred(same)
+            if CORE not in (first.read_text("entry_points.txt") or ""):
                 continue  # spares reading the metadata of everything that is installed
-            label = normalise(found.metadata["Name"])
-            if label in seen:
-                continue
-            seen.add(label)
-            _read(_first_on(path, label) or found, label, found_refs, failures)
+            _read(first, normalise(_header(first, "Name")), found_refs, failures)
         except Exception as error:  # whatever a broken distribution does, the others go on
             failures.append(_broken(label, error))
     plugins = tuple(ref for ref in found_refs if ref.kind != KITS)
     kits = tuple(ref for ref in found_refs if ref.kind == KITS)
     return Scan(plugins, tuple(failures), _first_party(path), kits)
+
+
+def _folder_name(found: metadata.Distribution) -> str:
+    """The name in "/somewhere/NAME-VERSION.dist-info"; of what lies nowhere, whatever tells it from others."""
+    path = getattr(found, "_path", None)
+    return normalise(re.split(r"-|\.(?:dist|egg)-info", path.name)[0]) if path else str(found)
 
 
 def _read(
@@ -91,7 +116,7 @@ def _read(
 ) -> None:
     """Each entry point by itself: what is wrong with one leaves the others."""
     found: dict[tuple[str, int, str], PluginRef] = {}
-    version = distribution.version  # read from its file each time
+    version = _header(distribution, "Version")
     for entry in distribution.entry_points:
         group = _GROUP.fullmatch(entry.group)
         wrong = _fault(entry, is_kind=bool(group))
@@ -159,7 +184,8 @@ def _broken(label: str, error: Exception) -> PluginFailure:
 def _first_party(path: tuple[str, ...]) -> frozenset[str]:
     """The core, and the distributions that its own extras name: packaging says it, no list in the code does."""
     for core in metadata.Distribution.discover(name=CORE, path=list(path)):
-        words = (re.match(r"[\w.-]+", line) for line in core.requires or ())
-        names = {normalise(word[0]) for word in words if word}
+        names = map(
+            normalise, re.findall(r"^Requires-Dist: *([\w.-]+)", _metadata(core), re.MULTILINE)
+        )
         return frozenset({CORE, *(name for name in names if name.startswith(f"{CORE}-"))})
     return frozenset({CORE})

@@ -12,8 +12,6 @@ from jackfield.cli.settings import (
     settings_words,
 )
 from jackfield.interfaces.command import Command
-from jackfield_bench.outputs import SCORER
-from jackfield_bench.report import build, emit, summarise
 
 
 class BenchCommand(Command):
@@ -23,6 +21,8 @@ class BenchCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments of each benchmark."""
+        from jackfield_bench.outputs import SCORER
+
         kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
         latency = _benchmark(
             kinds, "latency", "equal requests at once; decode rate and first token"
@@ -63,6 +63,8 @@ class BenchCommand(Command):
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Measure and print the report."""
+        from jackfield_bench.report import build, emit
+
         runs: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
             "latency": _model_figures,
             "throughput": _model_figures,
@@ -138,4 +140,6 @@ def _scheduler_figures(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _collect(samples: list[dict[str, float]]) -> dict[str, Any]:
+    from jackfield_bench.report import summarise
+
     return {key: summarise([sample[key] for sample in samples]) for key in samples[0]}

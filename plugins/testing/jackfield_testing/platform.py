@@ -10,7 +10,6 @@ from jackfield.interfaces.platform import ChoicePoint, Platform
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.model_spec import ModelSpec
 from jackfield_testing.options import ReferenceOptions
-from jackfield_testing.worker import ReferenceWorker
 
 
 class ReferencePlatform(Platform):
@@ -31,4 +30,6 @@ class ReferencePlatform(Platform):
 
     def create_worker(self, context: WorkerContext) -> Worker:
         """The worker of one rank."""
+        from jackfield_testing.worker import ReferenceWorker
+
         return ReferenceWorker(context)

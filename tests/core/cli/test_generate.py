@@ -1,4 +1,4 @@
-"""`jackfield generate`, `chat` and `bench` on the reference platform."""
+"""`jackfield generate` and `chat` on the reference platform."""
 
 import argparse
 import io
@@ -9,7 +9,7 @@ import pytest
 
 from jackfield.checkpoint.hub import HubSource
 from jackfield.cli.prompts import read_prompts
-from jackfield.cli.sampling import add_sampling_arguments, sampling_from, unescaped
+from jackfield.cli.sampling import add_sampling_arguments, given_fields, unescaped
 from jackfield.errors import RequestError
 from jackfield.sampling import OutputKind, SamplingParams, Structured
 from jackfield_testing.engine import REFERENCE_SETTINGS
@@ -101,36 +101,6 @@ def test_a_cleared_chat_begins_anew(jackfield, words, monkeypatch):
     assert done.status == 0, done.err
     assert len(done.out) > 2
     assert done.out[:half] == done.out[half:]
-
-
-@pytest.mark.parametrize(
-    ("benchmark", "figure"),
-    [
-        (("latency", "--input-tokens", 8, "--output-tokens", 8), "decode_tokens_per_s"),
-        (("throughput", "--requests", 4, "--low", 4, "--high", 8), "output_tokens_per_s"),
-        (("startup",), "first_token_s"),
-    ],
-)
-def test_a_benchmark_reports_machine_versions_and_figures(
-    jackfield, words, tmp_path, benchmark, figure
-):
-    kind, *sizes = benchmark
-    file = tmp_path / "report.json"
-
-    done = jackfield("bench", kind, *words, *sizes, "--repeats", 2, "--output", file)
-
-    assert done.status == 0, done.err
-    report = json.loads(file.read_text())
-    assert report["machine"]["cores"] >= 1
-    assert report["versions"]["jackfield"]
-    assert len(report["figures"][figure]["samples"]) == 2
-    assert report["figures"][figure]["median"] > 0
-
-
-def test_the_scheduler_benchmark_needs_no_model(jackfield, few_steps):
-    done = jackfield("bench", "scheduler", "--repeats", 1)
-
-    assert json.loads(done.out)["figures"]["one_group"]["step_us_at_256_rows"] > 0
 
 
 def test_a_file_of_json_lines_brings_sampling_fields_and_conversations(jackfield, words, tmp_path):
@@ -236,7 +206,7 @@ def test_every_sampling_field_can_be_given():
         'choice=["yes", "no"]',
     ]
 
-    params = sampling_from(parser.parse_args(words))
+    params = SamplingParams(**given_fields(parser.parse_args(words)))
 
     expected = {
         "max_tokens": None, "min_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 5, "min_p": 0.1,
@@ -254,7 +224,7 @@ def test_nothing_said_is_what_python_takes():
     parser = argparse.ArgumentParser()
     add_sampling_arguments(parser)
 
-    assert sampling_from(parser.parse_args([])) == SamplingParams()
+    assert SamplingParams(**given_fields(parser.parse_args([]))) == SamplingParams()
 
 
 @pytest.mark.parametrize(

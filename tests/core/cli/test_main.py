@@ -11,7 +11,7 @@ from jackfield import __version__
 from jackfield.discovery.registry import PluginRegistry
 
 COMMANDS = "jackfield.commands.v1"
-MAX_HELP_S = 0.5
+MAX_HELP_S = 0.3
 TRIES = 5
 SOURCE = """
     from jackfield.errors import ConfigError, WorkerError
@@ -151,11 +151,11 @@ def test_a_command_of_the_core_is_not_displaced_and_the_conflict_is_told(jackfie
 
 def test_a_command_of_the_core_gives_way_where_it_is_denied(jackfield, distributions, monkeypatch):
     distributions.add(
-        "acme", {COMMANDS: {"new": "acme_greet:Greet"}}, modules={"acme_greet": SOURCE}
+        "acme", {COMMANDS: {"models": "acme_greet:Greet"}}, modules={"acme_greet": SOURCE}
     )
-    monkeypatch.setenv("JACKFIELD_PLUGINS_DENY", "new@jackfield")
+    monkeypatch.setenv("JACKFIELD_PLUGINS_DENY", "models@jackfield")
 
-    assert jackfield("new", "world").out == "hello world\n"
+    assert jackfield("models", "world").out == "hello world\n"
 
 
 def test_a_command_of_another_major_is_not_run(jackfield, distributions):
@@ -199,7 +199,8 @@ def test_a_command_that_the_settings_leave_out_says_so(jackfield, greet, monkeyp
 
 def test_to_deny_all_of_the_core_is_told_as_what_it_is(jackfield, monkeypatch):
     monkeypatch.setenv(
-        "JACKFIELD_PLUGINS_DENY", "jackfield, jackfield-openai-server, jackfield-quantize"
+        "JACKFIELD_PLUGINS_DENY",
+        "jackfield, jackfield-bench, jackfield-openai-server, jackfield-quantize, jackfield-testing",
     )
 
     done = jackfield("plugins")

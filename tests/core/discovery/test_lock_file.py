@@ -38,7 +38,6 @@ def test_what_keeps_engines_from_starting_is_a_problem(file):
     (problem,) = lock_failures(str(file), [])
 
     assert lock_failures(str(file), [REF]) == ()
-    assert lock_failures(None, []) == ()
     assert (problem.code, problem.is_fault) == ("lock", True)
     assert "- acme 1.0: not installed" in str(problem)
 

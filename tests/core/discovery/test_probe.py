@@ -146,7 +146,7 @@ def test_a_module_that_hangs_is_waited_for_once(prober):
 
 def test_the_end_of_the_asker_ends_the_subprocess(prober):
     (process,) = {prober.probe(ref("sound"), Probing())["process"]}
-    prober._process._pipe.close()  # as the end of this process does
+    prober._process._questions.close()  # as the end of this process does
 
     for _ in range(100):
         if not Path(f"/proc/{process}/cmdline").read_bytes():  # a zombie
