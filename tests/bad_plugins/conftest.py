@@ -91,7 +91,6 @@ class Bad:
         allow = tuple(f"bad-{name.replace('_', '-')}" for name in (self.name, *self.others))
         return {
             "allow": allow,
-            "deny": ("jackfield-flash-attn",),  # its probe loads torch, which may take longer
             "import_timeout_s": TIMEOUT_S,
             "probe_timeout_s": TIMEOUT_S,
         }
@@ -104,7 +103,6 @@ class Bad:
     def command_line(self) -> list[str]:
         """The same settings for the `jackfield` program."""
         words = [f"plugins.allow={','.join(self.plugins['allow'])}"]
-        words.append(f"plugins.deny={','.join(self.plugins['deny'])}")
         words += [f"plugins.{verb}_timeout_s={TIMEOUT_S}" for verb in ("import", "probe")]
         return [word for setting in words for word in ("--set", setting)]
 

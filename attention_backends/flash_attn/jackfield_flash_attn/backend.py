@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
 from jackfield.decision import Reason
 from jackfield.interfaces.card import Facts
+from jackfield_flash_attn.chip import chip_capability
 from jackfield_flash_attn.variant import DTYPES, Ask, Variant
 from jackfield_flash_attn.variants import VARIANTS, choose, find_variants
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
@@ -31,8 +32,8 @@ class FlashAttnBackend(AttentionBackend):
     variants: ClassVar[Sequence[Variant]] = VARIANTS  # in the order of preference
 
     def probe(self) -> Facts:
-        """Which releases are here and can be imported, why the others cannot, and the chip's major capability."""
-        return {**find_variants(self.variants), "chip": _chip()}
+        """Which releases are here, why the others are not, and the chip's major capability; imports what is installed, not torch."""
+        return {**find_variants(self.variants), "chip": chip_capability()}
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses hosts, float32, and what no release that is here serves; then says of each one why."""
@@ -62,10 +63,3 @@ class FlashAttnBackend(AttentionBackend):
         from jackfield_flash_attn.attention import FlashAttention
 
         return FlashAttention(limits, layout.block_size, self.variants, self.probe())
-
-
-def _chip() -> int:
-    """The major compute capability of the first card; 0 where torch sees none."""
-    import torch
-
-    return torch.cuda.get_device_capability()[0] if torch.cuda.is_available() else 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import inspect
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 
 from jackfield.interfaces.card import Facts
 from jackfield_flash_attn import fa2, fa3, fa4, torch_varlen
@@ -15,8 +18,10 @@ VARIANTS = (fa3.VARIANT, fa4.VARIANT, fa2.VARIANT, torch_varlen.VARIANT)
 
 
 def missing(variant: Variant) -> str:
-    """Why a variant cannot be called here, in words; empty if it can. Imports it."""
-    if variant.distributions and not version(variant):
+    """Why a variant cannot be called here, in words; empty if it can. Imports it, unless it is torch's own."""
+    if variant.modules[-1].startswith("torch."):
+        return _missing_in_source(variant)
+    if not version(variant):
         return "is not installed"
     try:
         function = getattr(variant.load(), variant.function, None)
@@ -25,8 +30,30 @@ def missing(variant: Variant) -> str:
     if function is None:
         return f"has no {variant.function} in this release ({version(variant)})"
     if variant.parameter not in inspect.signature(function).parameters:
-        return f"reads no blocks in this release ({version(variant)}): {variant.function} has no {variant.parameter}"
+        return _reads_no_blocks(variant)
     return ""
+
+
+def _missing_in_source(variant: Variant) -> str:
+    """The same of what is always importable, read from its file: importing torch would take seconds."""
+    package, _, rest = variant.modules[-1].partition(".")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return "is not installed"
+    file = Path(spec.origin)
+    if rest:
+        file = (file.parent / rest.replace(".", "/")).with_suffix(".py")
+    tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
+    functions = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if variant.function not in functions:
+        return f"has no {variant.function} in this release ({version(variant)})"
+    arguments = functions[variant.function]
+    names = {one.arg for one in (*arguments.args, *arguments.kwonlyargs)}
+    return "" if variant.parameter in names else _reads_no_blocks(variant)
+
+
+def _reads_no_blocks(variant: Variant) -> str:
+    return f"reads no blocks in this release ({version(variant)}): {variant.function} has no {variant.parameter}"
 
 
 def version(variant: Variant) -> str:
