@@ -1,4 +1,4 @@
-# Part of: jackfield_torch 0.1
+# Part of: jackfield_torch.quantization.v1
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable

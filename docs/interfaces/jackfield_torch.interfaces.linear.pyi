@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 import torch
 from torch import Tensor
+from jackfield.config import EngineConfig
 from jackfield.model_spec import Transform
+from jackfield_torch.interfaces.kernels import NarrowProduct
 from jackfield_torch.interfaces.quantization import LinearPart
 class LinearShard(Protocol):
     rank: int
     num_ranks: int
     device: torch.device
     dtype: torch.dtype
+    config: EngineConfig
 
     def read(self, part: LinearPart, parameter: str) -> Tensor:
         ...
@@ -27,10 +30,18 @@ class LinearShard(Protocol):
 
     def cut(self, whole: Tensor, axis: int, copies: int=1) -> Tensor:
         ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    norm_weight_I: Tensor | None = None
+    norm_epsilon: float = 0.0
+    activation: str = ''
 class Linear(ABC):
 
     @abstractmethod
     def __call__(self, x_TI: Tensor) -> Tensor:
+        ...
+
+    def narrow(self, around: Around) -> NarrowProduct | None:
         ...
 @dataclass(frozen=True, slots=True)
 class ExpertRows:

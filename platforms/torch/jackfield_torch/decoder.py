@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from jackfield.config import EngineConfig
 from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import Experts, ModelSpec
@@ -105,6 +106,7 @@ def build_decoder(
         return assemble_decoder(
             context.spec, weights, device, dtype, schemes, group, length, kernels,
             whole_experts=context.config.executor.expert_parallel, dense=read_dense(context, device),
+            config=context.config,
         )  # fmt: skip
 
 
@@ -123,6 +125,7 @@ class DecoderBuilder:
         kernels: Kernels | None = None,
         *,
         whole_experts: bool = False,
+        config: EngineConfig | None = None,
     ) -> None:
         """`max_length` tokens are the longest row; `kernels` are torch's own operations unless given.
 
@@ -131,7 +134,7 @@ class DecoderBuilder:
         kernels = self._kernels = kernels or Kernels()
         self._spec, self._schemes, self._group = spec, schemes, group
         self._device, self._dtype, self._max_length = device, dtype, max_length
-        self._shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype)
+        self._shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype, config)
         self._norms = NormBuilder(weights, device, kernels)
         self._ropes = tuple(
             dict.fromkeys(layer.mixer.rope for layer in spec.layers if layer.mixer.rope)
@@ -189,15 +192,16 @@ def assemble_decoder(
     *,
     whole_experts: bool = False,
     dense: TensorFunction = identity,
+    config: EngineConfig | None = None,
 ) -> Decoder:
     """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see.
 
     `kernels` are torch's own operations unless given. `whole_experts`: see DecoderBuilder. `dense` are linears behind
-    pooling.
+    pooling. In `config` schemes find their options.
     """
     builder = DecoderBuilder(
         spec, weights, device, dtype, schemes, group, max_length, kernels,
-        whole_experts=whole_experts,
+        whole_experts=whole_experts, config=config,
     )  # fmt: skip
     embedding = builder.embedding()
     layers = tuple(builder.layer(index) for index in range(len(spec.layers)))

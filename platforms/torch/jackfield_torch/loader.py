@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jackfield.config import EngineConfig
 from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
 from jackfield.model_spec import Entry, ModelSpec, ModuleSource, Split, SplitGroups, Transform
@@ -245,10 +246,12 @@ class WeightShard:
         num_ranks: int,
         device: torch.device,
         dtype: torch.dtype,
+        config: EngineConfig | None = None,
     ) -> None:
         self._weights = weights
         self.rank, self.num_ranks = rank, num_ranks
         self.device, self.dtype = device, dtype
+        self.config = config or EngineConfig()
         self._tables: dict[str, Tensor] = {}
         self._stored_as: dict[str, str] = {}  # the module that holds what a linear shares
 

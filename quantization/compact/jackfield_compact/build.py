@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -55,8 +56,30 @@ def _bias(part: LinearPart, shard: LinearShard) -> Tensor | None:
     return bias_O
 
 
+def _device_linear(matrix: CompactMatrix, bias_O: Tensor | None, shard: LinearShard) -> Linear:
+    """A matrix that the kernels have no order for is dequantised by torch for each call."""
+    from jackfield_compact.device.blocks import block_order
+    from jackfield_compact.device.linear import DeviceLinear
+    from jackfield_compact.device.outliers import SparseWeights
+    from jackfield_compact.device.rounding import can_round
+
+    blocks = block_order(matrix, shard.device)
+    if blocks is None:
+        return ReferenceLinear(matrix, bias_O, shard.device, shard.dtype)
+    outliers = matrix.outliers
+    return DeviceLinear(
+        blocks,
+        bias_O,
+        shard.dtype,
+        sparse=None if outliers is None else SparseWeights(outliers, shard.device),
+        rounds=matrix.rounds_inputs and can_round(blocks, shard.dtype),
+    )
+
+
 def _linear(matrix: CompactMatrix, bias_O: Tensor | None, shard: LinearShard) -> Linear:
-    """On a processor the compiled kernel. Inputs are rounded only where activations are: never in float32."""
+    """On a processor the compiled kernel, on a card Triton's. Inputs are rounded only where activations are: never in float32."""
+    if shard.device.type == "cuda" and find_spec("triton") is not None:
+        return _device_linear(matrix, bias_O, shard)
     level = kernel_level() if shard.device.type == "cpu" else Level.TORCH
     if level == Level.TORCH:
         return ReferenceLinear(matrix, bias_O, shard.device, shard.dtype)

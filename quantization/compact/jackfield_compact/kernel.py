@@ -34,6 +34,12 @@ WORDS = {
 }
 
 
+WORDS_ON_CARDS = (
+    "kept compact, multiplied by Triton's kernels up to 128 tokens of a step (a vector kernel for one, tensor cores for "
+    "more), widened for the library's product beyond"
+)
+
+
 class Multiply(ctypes.Structure):
     """`struct Multiply` of native/multiply.h, which says what each field means."""
 

@@ -26,14 +26,14 @@ class Outliers:
 class CompactMatrix:
     """weight[o, i] = scale[o, g] * table[codes[o, i]] - offset[o, g], where g is the group of input i."""
 
-    codes_OI: Tensor  # uint8, below 2**bits, on the host
+    codes_OI: Tensor  # uint8, below 2**bits; it and its scales on the host, or on the device where weights were rounded there
     bits: int  # of a code, 1 to 8
     table: Tensor  # float32 [2**bits], or [O, 2**bits] where each output has its own
     scale_OG: Tensor  # float32, float16 or bfloat16, as stored
     offset_OG: Tensor | None = None  # a float; None: zero
     group_I: Tensor  # int64, which need not rise: act-order
     outliers: Outliers | None = None
-    # the producer meant inputs to be rounded to int8, a scale for each row; done where that is faster, see build.py
+    # inputs are meant to be rounded to eight bits as the weights are, a scale for each row; done where that is faster
     rounds_inputs: bool = False
 
     @property
@@ -44,10 +44,11 @@ class CompactMatrix:
 
     def dequantise(self) -> Tensor:
         """float32 [O, I]: what the stored numbers stand for."""
-        if self.table.ndim == 1:
-            values_OI = self.table[self.codes_OI.int()]
+        table = self.table.to(self.codes_OI.device)
+        if table.ndim == 1:
+            values_OI = table[self.codes_OI.int()]
         else:
-            values_OI = self.table.gather(1, self.codes_OI.long())
+            values_OI = table.gather(1, self.codes_OI.long())
         weight_OI = values_OI * self.scale_OG.float()[:, self.group_I]
         if self.offset_OG is not None:
             weight_OI -= self.offset_OG.float()[:, self.group_I]

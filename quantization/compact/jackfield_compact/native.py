@@ -113,6 +113,8 @@ def rounds(matrix: CompactMatrix) -> bool:
     return (
         matrix.rounds_inputs
         and matrix.bits == 8
+        and matrix.table.ndim == 1
+        and float(matrix.table[0]) == -128.0  # whole numbers
         and matrix.scale_OG.shape[1] == 1
         and matrix.offset_OG is None
         and matrix.outliers is None

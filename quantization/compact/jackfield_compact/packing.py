@@ -40,7 +40,7 @@ def pack(matrix: CompactMatrix) -> Packed:
     """In the order of the kernel; a tensor of its own memory each."""
     has_own = matrix.table.ndim == 2
     bits = 4 if has_own else next(n for n in _STEP if n >= matrix.bits)
-    order_K, starts = _order(matrix, _OWN_STEP if has_own else _STEP[bits])
+    order_K, starts = order_by_group(matrix, _OWN_STEP if has_own else _STEP[bits])
     codes_OK = _padded_codes(matrix.codes_OI, order_K)
     is_in_order = torch.equal(order_K, torch.arange(matrix.shape[1]))
     pack_codes = _own if has_own else {2: _two_bits, 4: _four_bits, 8: _eight_bits}[bits]
@@ -67,7 +67,7 @@ def pack_whole(codes_OI: Tensor) -> Tensor:
     return padded.view(-1, WIDTH, padded.shape[1] // 4, 4).permute(0, 2, 1, 3).contiguous()
 
 
-def _order(matrix: CompactMatrix, step: int) -> tuple[Tensor, Tensor]:
+def order_by_group(matrix: CompactMatrix, step: int) -> tuple[Tensor, Tensor]:
     """The input at each place of K, -1 for none, and where each group starts."""
     num_groups = matrix.scale_OG.shape[1]
     counts = torch.bincount(matrix.group_I, minlength=num_groups)

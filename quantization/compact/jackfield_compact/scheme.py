@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jackfield.decision import Reason
 from jackfield.interfaces.card import Facts
-from jackfield_compact.kernel import WORDS, Level, kernel_level
+from jackfield_compact.kernel import WORDS, WORDS_ON_CARDS, Level, kernel_level
 from jackfield_torch.interfaces.quantization import (
     LinearPart,
     QuantizationNeed,
@@ -46,13 +47,19 @@ class CompactScheme(QuantizationScheme):
         return tuple(self.check_settings(need.settings))
 
     def probe(self) -> Facts:
-        """How the compiled kernel multiplies here, a number of `kernel.Level`. Raises OSError if it does not load."""
-        return {"kernel_level": int(kernel_level())}
+        """How the compiled kernel multiplies here, a number of `kernel.Level`, and whether Triton is here.
+
+        Raises OSError if the kernel does not load.
+        """
+        has_triton = find_spec("triton") is not None
+        return {"kernel_level": int(kernel_level()), "triton": has_triton}
 
     def note(self, need: QuantizationNeed, facts: Facts) -> str:
         """How weights are kept and multiplied."""
+        if need.device == "cuda" and facts.get("triton"):
+            return f"weights are {WORDS_ON_CARDS}"
         if need.device != "cpu":
-            return f"weights are {WORDS[Level.TORCH]}"
+            return f"weights are {WORDS[Level.TORCH]} (pip install triton)"
         level = Level(int(facts["kernel_level"] or 0))
         if level == Level.TORCH:
             remedy = "install a C++ compiler, then reinstall jackfield-compact"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from jackfield.config.options import read_options
 from jackfield.decision import Reason
 from jackfield_compact.scheme import CompactScheme
+from jackfield_fp8.options import Fp8Options
 from jackfield_torch.interfaces.quantization import LinearPart
 
 if TYPE_CHECKING:  # a card is read where torch is not installed
@@ -19,9 +22,10 @@ _ALGORITHMS = ("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO")  # of ModelOpt
 class Fp8Scheme(CompactScheme):
     """Weights of eight bits in floating point; those of a plain checkpoint are rounded while they are read.
 
-    Inputs are not rounded: on a processor that would be slower, and the product with the stored weights is exact.
+    Inputs are not rounded unless an option says so, and then on cards alone: the product with the stored weights is exact.
     """
 
+    options = Fp8Options
     methods = ("fp8", "fbgemm_fp8", "modelopt", "none")
     features = frozenset(
         {
@@ -50,5 +54,8 @@ class Fp8Scheme(CompactScheme):
         from jackfield_fp8.reader import has_scale, round_to_fp8
 
         if part.settings or has_scale(part, shard):
-            return super().load(part, shard)
-        return round_to_fp8(shard.read(part, "weight"))
+            matrix = super().load(part, shard)
+        else:
+            matrix = round_to_fp8(shard.read(part, "weight").to(shard.device))
+        options = read_options(Fp8Options, "fp8", shard.config)
+        return replace(matrix, rounds_inputs=options.rounds_inputs)

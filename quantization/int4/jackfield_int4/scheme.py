@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jackfield.config.options import read_options
 from jackfield_compact.scheme import CompactScheme
+from jackfield_int4.options import Int4Options
 from jackfield_torch.interfaces.quantization import LinearPart
 
 if TYPE_CHECKING:  # a card is read where torch is not installed
@@ -13,9 +15,10 @@ if TYPE_CHECKING:  # a card is read where torch is not installed
 
 
 class Int4Scheme(CompactScheme):
-    """Plain weights in four bits, scale and offset for each 32 inputs of an output. Only where it is named."""
+    """Plain weights in four bits, scale and offset for each group of inputs of an output. Only where it is named."""
 
     only_named = True
+    options = Int4Options
     methods = ("none",)
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
@@ -26,4 +29,6 @@ class Int4Scheme(CompactScheme):
         """A plain weight, rounded."""
         from jackfield_int4.rounding import round_to_int4
 
-        return round_to_int4(shard.read(part, "weight"))
+        options = read_options(Int4Options, "int4", shard.config)
+        weight_OI = shard.read(part, "weight").to(shard.device)
+        return round_to_int4(weight_OI, options.group_size, symmetric=options.symmetric)

@@ -26,4 +26,4 @@ class Int8Scheme(CompactScheme):
         """A plain weight, rounded."""
         from jackfield_int8.rounding import round_to_int8
 
-        return round_to_int8(shard.read(part, "weight"))
+        return round_to_int8(shard.read(part, "weight").to(shard.device))

@@ -9,7 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from jackfield.config import EngineConfig
 from jackfield.model_spec import Transform
+from jackfield_torch.interfaces.kernels import NarrowProduct
 from jackfield_torch.interfaces.quantization import LinearPart
 
 
@@ -20,6 +22,7 @@ class LinearShard(Protocol):
     num_ranks: int  # that share each linear
     device: torch.device  # where parameters belong
     dtype: torch.dtype  # of activations
+    config: EngineConfig  # in which a scheme finds its own options
 
     def read(self, part: LinearPart, parameter: str) -> Tensor:
         """The parameter (`weight`, `bias`, `qweight`, ...) of a part, whole, as stored, on the host.
@@ -46,6 +49,15 @@ class LinearShard(Protocol):
         """This rank's equal share along `axis`, as a view; `copies` ranks in a row get the same one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What stands around a linear in a layer."""
+
+    norm_weight_I: Tensor | None = None  # float32, RMS norm of the input; None: none
+    norm_epsilon: float = 0.0
+    activation: str = ""  # the outputs are a gate and as many of up, joined by that activation; "": they are taken as they are
+
+
 class Linear(ABC):
     """A matrix multiplication with what belongs to it."""
 
@@ -56,6 +68,13 @@ class Linear(ABC):
         A row-parallel linear yields partial sums, which the runtime adds up over the ranks; its bias is added by
         rank 0 alone. The result is the caller's: a later call must not change it.
         """
+
+    def narrow(self, around: Around) -> NarrowProduct | None:
+        """The same for steps of few tokens on an accelerator, with what stands around it; None, the default: there is none.
+
+        Layers take such products where each of their linears has one.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True)

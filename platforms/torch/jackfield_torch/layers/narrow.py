@@ -1,4 +1,4 @@
-"""A layer as steps of few tokens take it: four products with plain weights that carry all that stands around them."""
+"""A layer as steps of few tokens take it: four products that carry all that stands around them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from jackfield_torch.interfaces.kernels import Kernels, NarrowProduct, ProductFacts
+from jackfield_torch.interfaces.linear import Around, Linear
 from jackfield_torch.layers.attention import AttentionMixer, FusedHeads, StepInputs
 from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.layers.feed_forward import DenseBranch, FeedForwardBranch
@@ -89,17 +90,20 @@ def narrow_product(
     activation: str = "",
     adds: bool = False,
 ) -> NarrowProduct | None:
-    """The kernels' product of a linear with plain weights behind an RMS norm or none; None: there is none."""
-    if not isinstance(linear, PlainLinear):
-        return None
+    """The kernels' product of a linear with plain weights, else the linear's own, behind an RMS norm or none; None: there is none."""
     if norm is not None and not isinstance(norm, (RmsNorm, NoNorm)):
         return None
+    weight_I = norm.weight_E if isinstance(norm, RmsNorm) else None
+    epsilon = norm.epsilon if isinstance(norm, RmsNorm) else 0.0
+    if not isinstance(linear, PlainLinear):
+        around = Around(norm_weight_I=weight_I, norm_epsilon=epsilon, activation=activation)
+        return linear.narrow(around) if isinstance(linear, Linear) else None
     return kernels.narrow_product(
         ProductFacts(
             weight_OI=linear.weight_OI,
             bias_O=linear.bias_O,
-            norm_weight_I=norm.weight_E if isinstance(norm, RmsNorm) else None,
-            norm_epsilon=norm.epsilon if isinstance(norm, RmsNorm) else 0.0,
+            norm_weight_I=weight_I,
+            norm_epsilon=epsilon,
             activation=activation,
             adds=adds,
         )

@@ -1,0 +1,1 @@
+"""Compact weights on cards that Triton compiles for: their order in memory, the kernels, and which one multiplies."""

@@ -1,0 +1,161 @@
+"""Compact linears on a card: words are read once for few tokens, and widened once for the library's product of many."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jackfield_compact.device.blocks import Blocks
+from jackfield_compact.device.choice import NUM_TOKENS, Choose, choose_tile
+from jackfield_compact.device.dense import multiply_dense, wide_rows
+from jackfield_compact.device.few import multiply_few
+from jackfield_compact.device.outliers import SparseWeights
+from jackfield_compact.device.rounding import LEAST_TOKENS, RoundedProduct
+from jackfield_compact.device.vector import VectorTile, multiply_vector
+from jackfield_torch.interfaces.kernels import NarrowProduct
+from jackfield_torch.interfaces.linear import Around, Linear
+from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
+from jackfield_torch.kernels.launch import next_power_of_two
+from jackfield_torch.kernels.norm import add_rms_norm
+from jackfield_torch.kernels.skinny import Scratch
+
+
+class DeviceLinear(Linear):
+    """y = x w' + bias. Nothing is read back from the device, and no address changes: steps can be recorded."""
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        bias_O: Tensor | None,
+        dtype: torch.dtype,
+        *,
+        sparse: SparseWeights | None = None,
+        rounds: bool = False,
+        choose: Choose = choose_tile,
+    ) -> None:
+        """`rounds`: many tokens are rounded to float8, where `rounding.can_round` says yes."""
+        device = blocks.words_OW.device
+        self.blocks = blocks
+        self.bias_O = None if bias_O is None else bias_O.to(device, dtype)
+        self.sparse = sparse
+        self.choose = choose
+        self.scratch = _scratch(device)
+        tiles = [choose(tokens, blocks, False) for tokens in NUM_TOKENS]
+        self._tiles = [tile for tile in tiles if tile is not None]
+        assert len(self._tiles) == len(NUM_TOKENS), "without a gate there is always a tile"
+        self._wide = _wide(device, dtype, wide_rows(blocks) * blocks.num_inputs)
+        many: Callable[[Tensor], Tensor] = self._dense
+        self._many, self._least_many = many, NUM_TOKENS[-1] + 1
+        if rounds:
+            self._many, self._least_many = RoundedProduct(blocks, self.bias_O), LEAST_TOKENS
+
+    def __call__(self, x_TI: Tensor) -> Tensor:
+        x_TK = self.ordered(x_TI)
+        num_tokens = len(x_TK)
+        if num_tokens >= self._least_many:
+            y_TO = self._many(x_TK)
+        else:
+            tile = self._tiles[bisect_left(NUM_TOKENS, num_tokens)]
+            if isinstance(tile, VectorTile):
+                y_TO = multiply_vector(x_TK, self.blocks, tile, bias_O=self.bias_O)
+            else:
+                y_TO = multiply_few(x_TK, self.blocks, tile, self.scratch, bias_O=self.bias_O)
+        if self.sparse is not None:
+            self.sparse.add(x_TI, y_TO)
+        return y_TO
+
+    def narrow(self, around: Around) -> NarrowProduct | None:
+        """None where inputs are reordered, weights stand beside the codes, or a gate has a bias."""
+        if self.blocks.order_K is not None or self.sparse is not None:
+            return None
+        if around.activation and (self.bias_O is not None or around.activation not in ACTIVATIONS):
+            return None
+        return NarrowCompact(self, around, min(NUM_TOKENS[-1], self._least_many - 1))
+
+    def ordered(self, x_TI: Tensor) -> Tensor:
+        """Inputs as the blocks have them; contiguous."""
+        order_K = self.blocks.order_K
+        if order_K is None:
+            return x_TI if x_TI.stride(1) == 1 else x_TI.contiguous()
+        if self.blocks.has_holes:
+            x_TI = F.pad(x_TI, (0, 1))
+        return x_TI.index_select(1, order_K)
+
+    def _dense(self, x_TK: Tensor) -> Tensor:
+        return multiply_dense(x_TK, self.blocks, self._wide, self.bias_O)
+
+
+class NarrowCompact(NarrowProduct):
+    """One launch of a compact linear with what stands around it; a norm before several tokens is a second one."""
+
+    def __init__(self, linear: DeviceLinear, around: Around, most_tokens: int) -> None:
+        self._linear, self._around = linear, around
+        self.most_tokens = most_tokens
+        gated = bool(around.activation)
+        self._tiles = [linear.choose(tokens, linear.blocks, gated) for tokens in NUM_TOKENS]
+
+    def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
+        """As the base says."""
+        linear, around = self._linear, self._around
+        place = bisect_left(NUM_TOKENS, len(x_TI))
+        tile = self._tiles[place] if len(x_TI) <= self.most_tokens else None
+        if tile is None:
+            return self._apart(x_TI, into_TO)
+        if isinstance(tile, VectorTile):
+            return multiply_vector(
+                x_TI,
+                linear.blocks,
+                tile,
+                norm_I=around.norm_weight_I,
+                epsilon=around.norm_epsilon,
+                activation=around.activation,
+                bias_O=linear.bias_O,
+                into_TO=into_TO,
+            )
+        return multiply_few(
+            self._normed(x_TI),
+            linear.blocks,
+            tile,
+            linear.scratch,
+            activation=around.activation,
+            bias_O=linear.bias_O,
+            into_TO=into_TO,
+        )
+
+    def _apart(self, x_TI: Tensor, into_TO: Tensor | None) -> Tensor:
+        y_TO = self._linear(self._normed(x_TI))
+        if self._around.activation:
+            y_TO = gated_activation(y_TO, self._around.activation)
+        return y_TO if into_TO is None else into_TO.add_(y_TO)
+
+    def _normed(self, x_TI: Tensor) -> Tensor:
+        around = self._around
+        if around.norm_weight_I is None:
+            return x_TI
+        return add_rms_norm(x_TI, None, around.norm_weight_I, around.norm_epsilon)
+
+
+_SCRATCHES: WeakValueDictionary[torch.device, Scratch] = WeakValueDictionary()
+_WIDE: WeakValueDictionary[tuple[torch.device, torch.dtype], Tensor] = WeakValueDictionary()
+
+
+def _scratch(device: torch.device) -> Scratch:
+    """One for all compact linears of a device: they run one after another."""
+    found = _SCRATCHES.get(device)
+    if found is None:
+        found = _SCRATCHES[device] = Scratch(device)
+    return found
+
+
+def _wide(device: torch.device, dtype: torch.dtype, num_elements: int) -> Tensor:
+    """Memory for widened weights that linears share. Who got a smaller one keeps it: recorded steps hold its address."""
+    found = _WIDE.get((device, dtype))
+    if found is None or len(found) < num_elements:
+        found = torch.empty(next_power_of_two(num_elements), dtype=dtype, device=device)
+        _WIDE[device, dtype] = found
+    return found

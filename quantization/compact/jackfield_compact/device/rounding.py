@@ -1,0 +1,138 @@
+"""Products with inputs rounded to float8, a scale for each token, by the library: weights of E4M3, a scale an output."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from jackfield_compact.device.blocks import E4M3, Blocks
+from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
+
+LEAST_TOKENS = 65  # up to 64 the reading of the weights decides, and inputs stay as they are
+_MOST_TENSOR_WISE = (
+    512  # tokens: up to so many one scale for all is faster in the library, with a pass behind it
+)
+_LARGEST = tl.constexpr(448.0)  # of E4M3
+
+
+@triton.jit
+def _round(
+    x_ptr, y_ptr, scale_ptr, x_stride, y_stride, size,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr,
+):  # fmt: skip
+    """One token. The inputs of a block are written in the order of its bytes: byte 4 * w + j is input j * WIDTH + w."""
+    begin(DEPENDENT)
+    token = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK)
+    inside = column < size
+    wait_for_inputs(DEPENDENT)
+    x = tl.load(x_ptr + token * x_stride + column, mask=inside, other=0.0).to(tl.float32)
+    scale = tl.maximum(tl.max(tl.abs(x), 0) / _LARGEST, 1e-12)
+    tl.store(scale_ptr + token, scale)
+    block, place = column // (4 * WIDTH), column % (4 * WIDTH)
+    at = block * (4 * WIDTH) + place % WIDTH * 4 + place // WIDTH
+    rounded = tl.minimum(tl.maximum(x / scale, -_LARGEST), _LARGEST).to(y_ptr.dtype.element_ty)
+    tl.store(y_ptr + token * y_stride + at, rounded, mask=inside)
+
+
+def round_inputs(x_TI: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """float8 [T, I] in the order of bytes of the blocks, and float32 [T, 1], by which they are multiplied."""
+    num_tokens, size = x_TI.shape
+    rounded_TI = torch.empty((num_tokens, size), dtype=torch.float8_e4m3fn, device=x_TI.device)
+    scale_T1 = torch.empty((num_tokens, 1), dtype=torch.float32, device=x_TI.device)
+    block = triton.next_power_of_2(size)
+    _round[(num_tokens,)](
+        x_TI, rounded_TI, scale_T1, x_TI.stride(0), rounded_TI.stride(0), size,
+        WIDTH=width, BLOCK=block, num_warps=4 if block <= 4096 else 8, **launch_options(x_TI.device),
+    )  # fmt: skip
+    return rounded_TI, scale_T1
+
+
+@triton.jit
+def _scale(
+    x_ptr, token_scale_ptr, scale_ptr, bias_ptr, y_ptr, x_stride, y_stride, size,
+    BIAS: tl.constexpr, ADD: tl.constexpr, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr,
+):  # fmt: skip
+    begin(DEPENDENT)
+    token = tl.program_id(0).to(tl.int64)
+    output = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = output < size
+    scale = tl.load(scale_ptr + output, mask=inside, other=0.0)
+    wait_for_inputs(DEPENDENT)
+    scale *= tl.load(token_scale_ptr + token)
+    y = tl.load(x_ptr + token * x_stride + output, mask=inside, other=0.0).to(tl.float32) * scale
+    if BIAS:
+        y += tl.load(bias_ptr + output, mask=inside, other=0.0).to(tl.float32)
+    target = y_ptr + token * y_stride + output
+    if ADD:
+        y = y.to(y_ptr.dtype.element_ty).to(tl.float32)
+        y += tl.load(target, mask=inside, other=0.0).to(tl.float32)
+    tl.store(target, y.to(y_ptr.dtype.element_ty), mask=inside)
+
+
+def apply_scales(
+    sums_TO: Tensor,
+    scale_T1: Tensor,
+    scale_O: Tensor,
+    bias_O: Tensor | None,
+    into_TO: Tensor | None = None,
+) -> Tensor:
+    """Scales of tokens and outputs, bias; added to `into_TO` in place where there is one, else in place of the sums."""
+    num_tokens, size = sums_TO.shape
+    y_TO = sums_TO if into_TO is None else into_TO
+    _scale[(num_tokens, triton.cdiv(size, 1024))](
+        sums_TO, scale_T1, scale_O, scale_O if bias_O is None else bias_O, y_TO, sums_TO.stride(0), y_TO.stride(0),
+        size, BIAS=bias_O is not None, ADD=into_TO is not None, BLOCK=1024, num_warps=4,
+        **launch_options(sums_TO.device),
+    )  # fmt: skip
+    return y_TO
+
+
+class RoundedProduct:
+    """y = (scale_t * x8) (scale_o * w8)' for steps of many tokens."""
+
+    def __init__(self, blocks: Blocks, bias_O: Tensor | None) -> None:
+        self._width = blocks.width
+        self._bias_O = bias_O
+        self._weight_OI = blocks.words_OW.view(torch.float8_e4m3fn)
+        self._scale_O = blocks.scales_GO.float().flatten().contiguous()
+        self._one = torch.ones((), dtype=torch.float32, device=blocks.words_OW.device)
+
+    def __call__(self, x_TI: Tensor) -> Tensor:
+        """y_TO in x's dtype, bfloat16."""
+        x8_TI, scale_T1 = round_inputs(x_TI, self._width)
+        weight_IO = self._weight_OI.t()
+        if len(x_TI) <= _MOST_TENSOR_WISE:
+            sums_TO = torch._scaled_mm(
+                x8_TI, weight_IO, self._one, self._one, out_dtype=x_TI.dtype, use_fast_accum=True
+            )
+            return apply_scales(sums_TO, scale_T1, self._scale_O, self._bias_O)
+        return torch._scaled_mm(
+            x8_TI,
+            weight_IO,
+            scale_T1,
+            self._scale_O.unsqueeze(0),
+            bias=self._bias_O,
+            out_dtype=x_TI.dtype,
+            use_fast_accum=True,
+        )
+
+
+def can_round(blocks: Blocks, dtype: torch.dtype) -> bool:
+    """True where the library multiplies float8 on this device, for this matrix."""
+    device = blocks.words_OW.device
+    return (
+        device.type == "cuda"
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(device) >= (8, 9)
+        and dtype == torch.bfloat16
+        and blocks.kind == E4M3
+        and blocks.group_size == 0
+        and blocks.zeros_GO is None
+        and blocks.order_K is None
+        and blocks.num_inputs == 4 * blocks.words_OW.shape[1]
+        and blocks.num_inputs % 16 == 0
+        and blocks.num_outputs % 16 == 0
+    )
