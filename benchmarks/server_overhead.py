@@ -7,12 +7,13 @@ process; the bare engine does the same work in a process of its own, which steps
 import argparse
 import asyncio
 import json
-import re
 import subprocess
 import sys
 import tempfile
 from itertools import repeat
 from pathlib import Path
+
+from server_process import num_writes, processor_s, server_process
 
 from jackfield_bench.report import build, emit, summarise
 from jackfield_openai_server.bench.http import Target
@@ -48,36 +49,24 @@ def bare_us(words: list[str], streams: int, tokens: int) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def processor_s(pid: int) -> float:
-    """What a process has used so far, in the system's ticks of 10 ms."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def served_us(words: list[str], streams: int, tokens: int, log: Path) -> tuple[float, float]:
-    """Processor time a streamed token of the server's process, and of its engine's."""
-    command = [sys.executable, "-m", "jackfield.cli.main", "serve", *words, "--port", "0"]
-    with log.open("w") as stream:
-        server = subprocess.Popen(command, stderr=stream)
-    try:
-        while not (found := re.search(r"serving .* on (http\S+)", log.read_text())):
-            if server.poll() is not None:
-                raise SystemExit(log.read_text())
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
-        pids = server.pid, int(children.split()[0])
+def served(words: list[str], streams: int, tokens: int) -> tuple[float, float, float]:
+    """Processor time of a streamed token (us) in the server's process and in its engine's, and writes for each."""
+    with server_process(words) as server:
         body = {"prompt": PROMPT, "max_tokens": tokens, "stream": True, "ignore_eos": True}
         bodies = [json.dumps(body).encode()] * streams
         for _ in range(2):  # the first is a warm-up
-            before = [processor_s(pid) for pid in pids]
-            sent = send_all(Target.of(found[1]), "/v1/completions", bodies, repeat(0.0), None, 600)
+            before = [processor_s(pid) for pid in server.pids]
+            written = num_writes(server.pid)
+            sent = send_all(
+                Target.of(server.url), "/v1/completions", bodies, repeat(0.0), None, 600
+            )
             traces, _ = asyncio.run(sent)
             if errors := {trace.error for trace in traces if trace.error}:
                 raise SystemExit(f"a request failed: {errors}")
-            used = [processor_s(pid) - s for pid, s in zip(pids, before, strict=True)]
-        return 1e6 * used[0] / streams / tokens, 1e6 * used[1] / streams / tokens
-    finally:
-        server.terminate()
-        server.wait(60)
+            used = [processor_s(pid) - s for pid, s in zip(server.pids, before, strict=True)]
+            written = num_writes(server.pid) - written
+        each = 1 / streams / tokens
+        return 1e6 * used[0] * each, 1e6 * used[1] * each, written * each
 
 
 def main() -> None:
@@ -88,21 +77,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output")
     arguments = parser.parse_args()
-    rows = []
+    work = (arguments.streams, arguments.tokens)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_model(folder / "tiny", max_length=1024)
-        words = [str(folder / "tiny"), *SETS]
-        for _ in range(arguments.repeats):
-            bare = bare_us(words, arguments.streams, arguments.tokens)
-            rows.append(
-                (bare, *served_us(words, arguments.streams, arguments.tokens, folder / "log"))
-            )
-    bare, server, engine = (list(column) for column in zip(*rows, strict=True))
+        model = Path(name) / "tiny"
+        write_model(model, max_length=1024)
+        words = [str(model), *SETS]
+        rows = [(bare_us(words, *work), *served(words, *work)) for _ in range(arguments.repeats)]
+    bare, server, engine, writes = (list(column) for column in zip(*rows, strict=True))
     figures = {
         "bare_engine_us_per_token": summarise(bare),
         "server_process_us_per_token": summarise(server),
         "engine_process_us_per_token": summarise(engine),
+        "writes_per_token": summarise(writes),
         "engine_process_over_bare": summarise([e / b for e, b in zip(engine, bare, strict=True)]),
     }
     emit(build("server_overhead", vars(arguments), figures), arguments.output)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, DType
@@ -79,7 +82,7 @@ def dequantize(data: Any, block: BlockFormat) -> Any:
     """float32 elements of `data`, a flat uint8 array of whole blocks; always a new array.
 
     The library works on sixteen rows at a time, which is slow for short rows: blocks know nothing of rows, so it
-    gets rows of our own length.
+    gets rows of our own length, on as many threads as there are processors: numpy works without the interpreter's lock.
     """
     import numpy as np
     from gguf import GGMLQuantizationType, quants
@@ -88,8 +91,18 @@ def dequantize(data: Any, block: BlockFormat) -> Any:
     num_blocks = data.size // block.bytes
     out = np.empty(num_blocks * block.elements, dtype=np.float32)
     step = max(1, _CHUNK // block.elements)
-    for first in range(0, num_blocks, step):
+
+    def fill(first: int) -> None:
         last = min(first + step, num_blocks)
         part = data[first * block.bytes : last * block.bytes].reshape(1, -1)
         out[first * block.elements : last * block.elements] = quants.dequantize(part, kind)[0]
+
+    starts = range(0, num_blocks, step)
+    for _ in _threads().map(fill, starts):
+        pass
     return out
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), "jackfield-dequantize")

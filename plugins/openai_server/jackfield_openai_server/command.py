@@ -25,6 +25,12 @@ class ServeCommand(Command):
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Serve until SIGTERM or Ctrl-C; requests under way are answered first."""
-        from jackfield_openai_server.run import serve
+        from jackfield_openai_server.engine.spawn import end_ahead, spawn_ahead
 
-        return serve(arguments)
+        spawn_ahead()
+        try:
+            from jackfield_openai_server.run import serve
+
+            return serve(arguments)
+        finally:
+            end_ahead()

@@ -41,9 +41,9 @@ class Residence:
         """The model of that name, which is loaded first where it is not. Raises ApiError 404, and 503 if that fails."""
         model = self._models.find(name)
         self._used_s[model] = time.monotonic()
-        if len(self._models.all) == 1 or model.is_loaded:
+        if len(self._models.all) == 1 or model.is_ready:
             return model
-        async with self._lock:
+        async with self._lock:  # also while another request has it loaded
             if not model.is_loaded:
                 await self._make_room(model)
                 try:

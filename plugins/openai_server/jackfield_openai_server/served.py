@@ -11,7 +11,7 @@ from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import EngineError
 from jackfield.interfaces.reasoning_parser import ChatFormat
 from jackfield_openai_server.engine.client import EngineClient
-from jackfield_openai_server.engine.messages import Open, Opened
+from jackfield_openai_server.engine.messages import Chosen, Open, Opened
 from jackfield_openai_server.engine.stream import RequestStream
 from jackfield_openai_server.errors import ApiError
 from jackfield_openai_server.options import ServeOptions
@@ -41,10 +41,11 @@ class ServedModel:
         self._text: TextService | None = None
 
     async def start(self) -> None:
-        """Start the engine, then open the tokenizer. Raises what kept the engine from being made."""
+        """Start the engine; open the tokenizer while it loads. Raises what kept the engine from being made."""
         self.is_loaded = True
-        opened = await self.engine.start()
-        text, self.parsers = await asyncio.to_thread(self._open_text, opened)
+        chosen = await self.engine.begin()
+        text, self.parsers = await asyncio.to_thread(self._open_text, chosen)
+        await self.engine.ready()
         self._text = text  # the last: from now on requests are taken
 
     async def close(self) -> None:
@@ -78,12 +79,16 @@ class ServedModel:
             raise self._not_ready()
         return self.engine.opened
 
-    def _open_text(self, opened: Opened) -> tuple[TextService, Parsers]:
+    def _open_text(self, chosen: Chosen) -> tuple[TextService, Parsers]:
         options = self._options
-        text = TextService(opened, options.chat_template, options.template_timeout_s)
-        found = ChatFormat(architecture=opened.architecture, template=text.template)
+        text = TextService(chosen, options.chat_template, options.template_timeout_s)
+        found = ChatFormat(architecture=chosen.architecture, template=text.template)
         words = (options.tool_parser, options.reasoning_parser)
-        return text, choose_parsers(self._registry(), found, *words)
+        registry = self._registry()
+        try:
+            return text, choose_parsers(registry, found, *words)
+        finally:
+            registry.end_probes()
 
     def cards(self) -> list[ModelCard]:
         """One for each name."""

@@ -16,7 +16,7 @@ from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield.sampling import SamplingParams
 from jackfield.text.output_text import OutputText
 from jackfield.text.pieces import Pieces
-from jackfield_openai_server.engine.messages import Opened
+from jackfield_openai_server.engine.messages import Chosen
 from jackfield_openai_server.engine.stream import MakeText
 from jackfield_openai_server.time_limit import OutOfTime, time_limit
 
@@ -27,12 +27,12 @@ class TextService:
     """Encodes on a thread of its own, one text at a time, so that a long prompt holds up no stream."""
 
     def __init__(
-        self, opened: Opened, template_file: str | None = None, template_timeout_s: float = 5.0
+        self, chosen: Chosen, template_file: str | None = None, template_timeout_s: float = 5.0
     ) -> None:
         self._timeout_s = template_timeout_s
-        self._missing = opened.missing_tokenizer
-        self._encoder = _open(opened)
-        self._decoder = _open(opened)  # a tokenizer is used from one thread at a time
+        self._missing = chosen.missing_tokenizer
+        self._encoder = _open(chosen)
+        self._decoder = _open(chosen)  # a tokenizer is used from one thread at a time
         self._pieces = None if self._decoder is None else Pieces(self._decoder)
         self._template = None if template_file is None else _read(template_file)
         self._thread = ThreadPoolExecutor(1, "jackfield-text")
@@ -111,12 +111,12 @@ class TextService:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _open(opened: Opened) -> Tokenizer | None:
-    if opened.tokenizer_plugin is None:
+def _open(chosen: Chosen) -> Tokenizer | None:
+    if chosen.tokenizer_plugin is None:
         return None
-    card: TokenizerFormat = load_target(PluginRef(**opened.tokenizer_plugin))
-    path = Path(opened.tokenizer_path)
-    return card.open(ModelFiles(reference=opened.tokenizer_reference, path=path))
+    card: TokenizerFormat = load_target(PluginRef(**chosen.tokenizer_plugin))
+    path = Path(chosen.tokenizer_path)
+    return card.open(ModelFiles(reference=chosen.tokenizer_reference, path=path))
 
 
 def _read(file: str) -> str:

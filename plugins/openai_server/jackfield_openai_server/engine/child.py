@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ import msgspec
 from jackfield.cli.settings import load_from_words
 from jackfield.discovery.kinds import TOKENIZERS
 from jackfield.engine.deltas import Delta as EngineDelta
-from jackfield.engine.deltas import OpenRequest
+from jackfield.engine.deltas import OpenOutput, OpenRequest
 from jackfield.engine.engine import Engine
 from jackfield.errors import JackfieldError
 from jackfield.request import EngineRequest, FinishReason
@@ -29,6 +30,8 @@ from jackfield.startup.blueprint import Blueprint, make_blueprint
 from jackfield_openai_server.engine.messages import (
     Abort,
     Begin,
+    Chosen,
+    Delta,
     Failed,
     Figures,
     FrameBuffer,
@@ -73,8 +76,11 @@ def _serve(
     opening: Open, commands: SimpleQueue[Command | None], send: Callable[[ToServer], None]
 ) -> None:
     blueprint = make_blueprint(load_from_words(opening.words))
+    send(_chosen(blueprint))
     with Engine(blueprint) as engine:
         send(_opened(blueprint, engine))
+        gc.collect()
+        gc.freeze()  # what stays for good is not looked at again
         EngineLoop(engine, commands, send).run()
 
 
@@ -101,6 +107,9 @@ class EngineLoop:
         self._send = send
         self._open: dict[int, OpenRequest] = {}
         self._untold: set[int] = set()  # requests without a token so far
+        self._plain: dict[
+            OpenOutput, int
+        ] = {}  # outputs of which a token says all, with their requests' ids
         self._refused: list[Refusal] = []
         # Grammars are compiled on these threads; the numbers are those of requests that wait for theirs.
         self._compiling = ThreadPoolExecutor(2, "jackfield-compile")
@@ -137,11 +146,21 @@ class EngineLoop:
                 if request_id in self._untold:
                     self._untold.discard(request_id)
                     begun.append(begin_of(request_id, delta))
+        others: list[Delta] = []
+        tokens: list[int] = []
+        plain = self._plain
         for delta in deltas:
-            if delta.ending is not None and delta.request.num_open == 0:
-                self._open.pop(int(delta.request.request_id), None)
+            output, start = delta.output, delta.start
+            if delta.ending is not None:
+                plain.pop(output, None)
+                if delta.request.num_open == 0:
+                    self._open.pop(int(delta.request.request_id), None)
+            elif delta.stop - start == 1 and (number := plain.get(output)) is not None:
+                tokens += number, output.token_ids[start]
+                continue
+            others.append(wire_delta(delta))
         refused, self._refused = self._refused, []
-        self._send(Moved([wire_delta(delta) for delta in deltas], begun, refused))
+        self._send(Moved(others, begun, refused, tokens))
         if self._text is not None:
             self._text.make(deltas)
 
@@ -166,7 +185,7 @@ class EngineLoop:
                 self._uncompiled.discard(command.submit.id)
                 self._add(command)
         elif isinstance(command, Abort):
-            self._open.pop(command.id, None)
+            self._forget(command.id)
             self._untold.discard(command.id)
             self._uncompiled.discard(command.id)
             deltas = self._engine.abort(str(command.id))
@@ -182,7 +201,12 @@ class EngineLoop:
         if request is not None:
             self._engine.finish(request.outputs[stop.index], FinishReason.STOP, stop.text)
             if request.num_open == 0:
-                del self._open[stop.id]
+                self._forget(stop.id)
+
+    def _forget(self, request_id: int) -> None:
+        request = self._open.pop(request_id, None)
+        if request is not None:
+            self._plain.pop(request.outputs[0], None)
 
     def _prepared(self, submit: Submit) -> Prepared:
         """The checked request, or what is wrong with it; on any thread."""
@@ -205,6 +229,8 @@ class EngineLoop:
                 opened = self._engine.add_request(prepared.request, stream=submit.stream)
                 self._open[submit.id] = opened
                 self._untold.add(submit.id)
+                if len(opened.outputs) == 1 and opened.outputs[0].logprobs is None:
+                    self._plain[opened.outputs[0]] = submit.id
         except Exception as refusal:
             error = refusal
         if error is not None:
@@ -263,18 +289,24 @@ def _write(connection: socket.socket, messages: SimpleQueue[ToServer | None]) ->
             return  # the server has gone; the reader sees it too
 
 
-def _opened(blueprint: Blueprint, engine: Engine) -> Opened:
-    config, files = blueprint.config, blueprint.tokenizer_files
-    assert config.model.max_length is not None, "a blueprint's config has its length resolved"
+def _chosen(blueprint: Blueprint) -> Chosen:
+    files = blueprint.tokenizer_files
     plugin = blueprint.plugin(TOKENIZERS) if blueprint.has_tokenizer else None
-    return Opened(
-        model=config.model.reference,
-        path=str(blueprint.files.path),
+    return Chosen(
+        architecture=blueprint.spec.architecture,
         tokenizer_reference=files.reference,
         tokenizer_path=str(files.path),
         tokenizer_plugin=None if plugin is None else asdict(plugin),
         missing_tokenizer=blueprint.model.missing_tokenizer,
-        architecture=blueprint.spec.architecture,
+    )
+
+
+def _opened(blueprint: Blueprint, engine: Engine) -> Opened:
+    config = blueprint.config
+    assert config.model.max_length is not None, "a blueprint's config has its length resolved"
+    return Opened(
+        model=config.model.reference,
+        path=str(blueprint.files.path),
         vocab_size=engine.vocab_size,
         max_length=config.model.max_length,
         num_blocks=list(engine.num_blocks),

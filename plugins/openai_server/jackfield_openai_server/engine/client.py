@@ -14,6 +14,8 @@ from jackfield.errors import EngineClosedError, EngineError, JackfieldError
 from jackfield.sampling import SamplingParams
 from jackfield_openai_server.engine.messages import (
     Abort,
+    Chosen,
+    Delta,
     Failed,
     Figures,
     Moved,
@@ -50,6 +52,7 @@ class EngineClient:
         self._process: EngineProcess | None = None
         self._streams: dict[int, RequestStream] = {}
         self._ids = itertools.count(1)
+        self._chosen: asyncio.Future[Chosen] | None = None
         self._ready: asyncio.Future[Opened] | None = None
         self._is_closing = False
         self._revival: asyncio.Task[None] | None = None
@@ -80,13 +83,18 @@ class EngineClient:
 
     # What it does
 
-    async def start(self) -> Opened:
-        """Start the engine and wait for it. Raises what kept it from being made."""
+    async def begin(self) -> Chosen:
+        """Start the engine; what it has chosen before it loads. Raises what keeps it from being made."""
         loop = asyncio.get_running_loop()
-        self._ready = loop.create_future()
+        self._chosen, self._ready = loop.create_future(), loop.create_future()
         self._process = EngineProcess(self._receive, self._lost)
         await self._process.start()
         self._process.send(self._opening)
+        return await self._chosen
+
+    async def ready(self) -> Opened:
+        """Wait for the engine that `begin` started. Raises what kept it from being made."""
+        assert self._ready is not None, "begin() comes first"
         return await self._ready
 
     def submit(
@@ -142,10 +150,12 @@ class EngineClient:
             self.figures = message
         elif isinstance(message, Opened):
             self._become_ready(message)
+        elif isinstance(message, Chosen):
+            if self._chosen is not None and not self._chosen.done():
+                self._chosen.set_result(message)
         else:
             self.error = _error_of(message)
-            if self._ready is not None and not self._ready.done():
-                self._ready.set_exception(self.error)
+            self._fail_start(self.error)
 
     def _distribute(self, moved: Moved) -> None:
         self._moved_s = time.monotonic()
@@ -154,21 +164,26 @@ class EngineClient:
             if (stream := streams.get(begin.id)) is not None:
                 stream.begin = begin
                 self._leave_queue(stream)
+        tokens = iter(moved.tokens)
+        for request_id, token_id in zip(tokens, tokens, strict=True):
+            if (stream := streams.get(request_id)) is not None:
+                self._give(stream, Delta(request_id, 0, [token_id]))
         for delta in moved.deltas:
-            stream = streams.get(delta.id)
-            if stream is None:
-                continue
-            stop = stream.put(delta)
-            if stop is not None and self._process is not None:
-                self._process.send(Stop(delta.id, delta.index, stop))
-            if not stream.is_open:
-                del streams[delta.id]
-                if stream.num_open and self._process is not None:  # it failed here
-                    self._process.send(Abort(delta.id))
+            if (stream := streams.get(delta.id)) is not None:
+                self._give(stream, delta)
         for refusal in moved.refused:
             if (stream := streams.pop(refusal.id, None)) is not None:
                 self._leave_queue(stream)
                 stream.fail(_error_of(Failed(refusal.error, refusal.message)))
+
+    def _give(self, stream: RequestStream, delta: Delta) -> None:
+        stop = stream.put(delta)
+        if stop is not None and self._process is not None:
+            self._process.send(Stop(delta.id, delta.index, stop))
+        if not stream.is_open:
+            del self._streams[delta.id]
+            if stream.num_open and self._process is not None:  # it failed here
+                self._process.send(Abort(delta.id))
 
     def _leave_queue(self, stream: RequestStream) -> None:
         """It got its first token, or never will."""
@@ -193,8 +208,7 @@ class EngineClient:
             return
         error = self.error or EngineError("the engine's process died")
         self.error = error
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(error)
+        self._fail_start(error)
         if self.opened is None:
             return  # it never ran: whoever started it is told
         text = f"the engine ended before the answer did: {_first_line(error)}"
@@ -208,6 +222,13 @@ class EngineClient:
         if self._revival is None or self._revival.done():
             self._revival = asyncio.get_running_loop().create_task(self._revive())
 
+    def _fail_start(self, error: Exception) -> None:
+        """Tell whoever waits for the engine: `begin`, or `ready` after it."""
+        for waiting in (self._chosen, self._ready):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error)
+                return
+
     async def _revive(self) -> None:
         """Start the engine until it is ready again."""
         pause_s = _FIRST_PAUSE_S
@@ -217,7 +238,8 @@ class EngineClient:
                 logger.error("the engine's process ended with status %s", status)
             self.num_restarts += 1
             try:
-                await self.start()
+                await self.begin()
+                await self.ready()
                 return
             except JackfieldError as error:
                 logger.error("the engine did not start again: %s", error)

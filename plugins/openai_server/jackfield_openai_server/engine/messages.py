@@ -42,16 +42,21 @@ class Stop(msgspec.Struct, array_like=True, tag=3):
     text: str  # the stop string
 
 
+class Chosen(msgspec.Struct, array_like=True, tag=4):
+    """To the server, before the weights are loaded: what text of the model is made with."""
+
+    architecture: str
+    tokenizer_reference: str
+    tokenizer_path: str
+    tokenizer_plugin: dict[str, Any] | None  # fields of PluginRef; None if there is no tokenizer
+    missing_tokenizer: str  # why there is none
+
+
 class Opened(msgspec.Struct, array_like=True, tag=0):
     """To the server: the engine is ready."""
 
     model: str  # the reference
     path: str  # of its files
-    tokenizer_reference: str
-    tokenizer_path: str
-    tokenizer_plugin: dict[str, Any] | None  # fields of PluginRef; None if there is no tokenizer
-    missing_tokenizer: str  # why there is none
-    architecture: str
     vocab_size: int
     max_length: int  # tokens of one request, prompt and output
     num_blocks: list[int]  # of each cache group
@@ -104,6 +109,8 @@ class Moved(msgspec.Struct, array_like=True, tag=2):
     deltas: list[Delta]
     begun: list[Begin]
     refused: list[Refusal]
+    # Of outputs that gained one token and nothing else, most of a step: id of the request, token, id, token, ...
+    tokens: list[int] = []
 
 
 class Figures(msgspec.Struct, array_like=True, tag=3):
@@ -120,7 +127,7 @@ class Figures(msgspec.Struct, array_like=True, tag=3):
 
 
 ToEngine: TypeAlias = Open | Submit | Abort | Stop
-ToServer: TypeAlias = Opened | Failed | Moved | Figures
+ToServer: TypeAlias = Chosen | Opened | Failed | Moved | Figures
 
 _encoder = msgspec.msgpack.Encoder()
 

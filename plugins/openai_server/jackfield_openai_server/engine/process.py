@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from jackfield_openai_server.engine.messages import FrameBuffer, ToEngine, ToServer, frame
-
-# A fresh interpreter with this one's import path, without the directory of a script in front.
-_BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from jackfield_openai_server.engine.child import main; main()"
-)
+from jackfield_openai_server.engine.spawn import take_child
 
 
 class EngineProcess(asyncio.Protocol):
@@ -34,20 +26,8 @@ class EngineProcess(asyncio.Protocol):
 
     async def start(self) -> None:
         """Start the child; it waits for its first message."""
-        ours = self._spawn()
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
-
-    def _spawn(self) -> socket.socket:
-        """Our end of the connection with a new child."""
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-c", _BOOTSTRAP, str(theirs.fileno()), json.dumps(sys.path)]
-        with theirs:
-            # A group of its own: Ctrl-C in a terminal reaches the server alone, which drains first.
-            self._child = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, process_group=0
-            )
-        ours.setblocking(False)
-        return ours
+        self._child, connection = take_child()
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=connection)
 
     @property
     def pid(self) -> int | None:

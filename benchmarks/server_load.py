@@ -1,0 +1,187 @@
+"""Load that does not let up: memory, requests that end, and tokens a second against the engine without a server.
+
+`python benchmarks/server_load.py [MODEL] [--minutes 10] [--streams 64] [--output FILE]` prints JSON. The engine alone
+works before and after the server does, with requests of the same lengths; prompts are never alike, so none is cached.
+Tokens are those that the engine computed, of prompts and answers, by its own count.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import repeat
+from multiprocessing.connection import Connection
+from typing import Any
+
+from server_process import ServerProcess, processor_s, resident_bytes, server_process
+from sides import side
+
+from jackfield.cli.settings import load_from_words
+from jackfield.engine.engine import Engine
+from jackfield.sampling import SamplingParams
+from jackfield.startup.blueprint import make_blueprint
+from jackfield_bench.report import build, emit, summarise
+from jackfield_openai_server.bench.http import Target, fetch
+from jackfield_openai_server.bench.load import Trace, send_all
+
+PROMPT_TOKENS, OUTPUT_TOKENS = (16, 256), (32, 256)  # of a request, least and most
+TOKEN_IDS = (1000, 40000)
+WARM_UP_S = 10.0  # until prompts and answers are mixed
+LOOK_S = 5.0  # between two looks at memory
+MIB = 1 << 20
+
+
+def requests(seed: int) -> Iterator[tuple[list[int], int]]:
+    """Prompts and lengths of answers without end."""
+    numbers = random.Random(seed)
+    while True:
+        prompt = [numbers.randint(*TOKEN_IDS) for _ in range(numbers.randint(*PROMPT_TOKENS))]
+        yield prompt, numbers.randint(*OUTPUT_TOKENS)
+
+
+def serve_offline(pipe: Connection, words: Sequence[str], streams: int, seconds: float) -> None:
+    """The engine alone, in its process: asked for a seed, it answers tokens a second."""
+    with Engine(make_blueprint(load_from_words(list(words)))) as engine:
+        pipe.send("ready")
+        while (question := pipe.recv()) is not None:
+            pipe.send(_offline_rate(engine, requests(question[1]), streams, seconds))
+
+
+def _offline_rate(
+    engine: Engine, work: Iterator[tuple[list[int], int]], streams: int, seconds: float
+) -> float:
+    for _ in range(streams):
+        _add(engine, *next(work))
+    began_s = time.monotonic()
+    first_s, first = began_s, 0
+    while (now_s := time.monotonic()) < began_s + WARM_UP_S + seconds:
+        if not first and now_s > began_s + WARM_UP_S:
+            first_s, first = now_s, engine.stats.num_tokens
+        for delta in engine.step():
+            if delta.ending is not None:
+                _add(engine, *next(work))
+    rate = (engine.stats.num_tokens - first) / (now_s - first_s)
+    while engine.has_unfinished or engine.num_in_flight:
+        engine.step()
+    return rate
+
+
+def _add(engine: Engine, prompt: list[int], max_tokens: int) -> None:
+    params = SamplingParams(max_tokens=max_tokens, ignore_eos=True)
+    engine.add_request(engine.input.process(prompt, params), stream=True)
+
+
+class Load:
+    """A number of clients, each of which sends its next request when the last one has ended."""
+
+    def __init__(self, server: ServerProcess, streams: int, seconds: float) -> None:
+        self._server = server
+        self._target = Target.of(server.url)
+        self._streams = streams
+        self._seconds = seconds
+        self.traces: list[Trace] = []
+        self.memory: list[tuple[int, ...]] = []  # bytes of both processes
+
+    async def run(self) -> dict[str, Any]:
+        """Figures of the server."""
+        end_s = time.monotonic() + WARM_UP_S + self._seconds
+        work = requests(seed=1)
+        clients = [asyncio.create_task(self._client(work, end_s)) for _ in range(self._streams)]
+        await asyncio.sleep(WARM_UP_S)
+        first_s, first = await self._count()
+        used = [processor_s(pid) for pid in self._server.pids]
+        watching = asyncio.create_task(self._watch())
+        await asyncio.sleep(max(0.0, end_s - time.monotonic()))
+        last_s, last = await self._count()
+        used = [processor_s(pid) - s for pid, s in zip(self._server.pids, used, strict=True)]
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await asyncio.gather(*clients)
+        await asyncio.sleep(1.0)  # for the last figures of the engine
+        errors = sorted({trace.error for trace in self.traces if trace.error})
+        return {
+            "tokens_per_s": round((last - first) / (last_s - first_s), 2),
+            "server_process_us_per_token": round(1e6 * used[0] / (last - first), 2),
+            "engine_process_us_per_token": round(1e6 * used[1] / (last - first), 2),
+            "requests": len(self.traces),
+            "errors": errors,
+            "output_tokens": sum(trace.num_tokens for trace in self.traces),
+            "left_in_engine": await self._left(),
+            "server_mib": _growth([each[0] for each in self.memory]),
+            "engine_mib": _growth([each[1] for each in self.memory]),
+        }
+
+    async def _client(self, work: Iterator[tuple[list[int], int]], end_s: float) -> None:
+        while time.monotonic() < end_s:
+            prompt, max_tokens = next(work)
+            body = {"prompt": prompt, "max_tokens": max_tokens, "ignore_eos": True, "stream": True}
+            body["stream_options"] = {"include_usage": True}
+            bodies = [json.dumps(body).encode()]
+            sent = send_all(self._target, "/v1/completions", bodies, repeat(0.0), 1, 600)
+            self.traces += (await sent)[0]
+
+    async def _count(self) -> tuple[float, float]:
+        """The moment at which the engine's count of tokens was renewed, and the count."""
+        last = await self._metric("engine_tokens_total")
+        while (now := await self._metric("engine_tokens_total")) == last:  # noqa: ASYNC110 - asks another process
+            await asyncio.sleep(0.02)
+        return time.monotonic(), now
+
+    async def _watch(self) -> None:
+        while True:
+            self.memory.append(tuple(map(resident_bytes, self._server.pids)))
+            await asyncio.sleep(LOOK_S)
+
+    async def _left(self) -> dict[str, float]:
+        names = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")
+        return {name: await self._metric(name) for name in names}
+
+    async def _metric(self, name: str) -> float:
+        _, body = await fetch(self._target, "GET", "/metrics")
+        found = re.search(rf"^jackfield_{name}\{{.*\}} (\S+)$", body.decode(), re.MULTILINE)
+        assert found, f"the server has a series {name}"
+        return float(found[1])
+
+
+def _growth(samples: Sequence[int]) -> dict[str, float]:
+    """Memory at the beginning, and the most in the first and in the last third of the time."""
+    third = max(1, len(samples) // 3)
+    return {
+        "first": round(samples[0] / MIB, 1),
+        "most_in_first_third": round(max(samples[:third]) / MIB, 1),
+        "most_in_last_third": round(max(samples[-third:]) / MIB, 1),
+    }
+
+
+def main() -> None:
+    """Measure and print the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", default="smollm2")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--offline-s", type=float, default=60.0, help="each time, of two")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--output")
+    arguments = parser.parse_args()
+    words = [arguments.model, *(word for each in arguments.set for word in ("--set", each))]
+    with side(serve_offline, words, arguments.streams, arguments.offline_s) as alone:
+        rates = [alone.measure("", 2)]
+        with server_process(words) as server:
+            load = Load(server, arguments.streams, 60 * arguments.minutes)
+            served = asyncio.run(load.run())
+        rates.append(alone.measure("", 3))
+    figures = {
+        "server": served,
+        "offline_tokens_per_s": summarise(rates),
+        "server_over_offline": round(2 * served["tokens_per_s"] / sum(rates), 4),
+    }
+    emit(build("server_load", vars(arguments), figures), arguments.output)
+
+
+if __name__ == "__main__":
+    main()
