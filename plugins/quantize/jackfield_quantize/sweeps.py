@@ -153,12 +153,18 @@ def sweep_backward(task: Task) -> None:
         squares, gradient_RLE = layer_gradients(stream, layer, kept[0]["x"], gradient_RLE)
         made = Made()
         with torch.no_grad():
+            seen = {
+                linear: Hessian(linear.weight_OI.shape[1], stream.device)
+                for linear in layer.linears
+            }
+            stream.inputs_of(layer, kept[0]["x"], {linear: h.add for linear, h in seen.items()})
             for linear, sensitivity_OI in zip(layer.linears, squares, strict=True):
                 matrix = quantise_squeezellm(
                     linear.weight_OI,
                     sensitivity_OI,
                     bits=task.recipe.bits,
                     sparse=task.recipe.sparse,
+                    hessian_II=seen[linear].mean(),
                 )
                 made.matrices.update({n: matrix.outputs(linear.rows(n)) for n in linear.names})
         task.write(index, made)

@@ -121,3 +121,15 @@ def test_sparse_weights_keep_their_value(weight):
 
     torch.testing.assert_close(found.dequantise()[3, 4], weight[3, 4])
     assert int((found.outliers_OI != 0).sum()) == round(0.01 * weight.numel())
+
+
+@pytest.mark.parametrize("sparse", [0.0, 0.01])
+def test_tables_whose_errors_are_made_good_leave_less_error_in_outputs(weight, inputs, sparse):
+    words = {"bits": 3, "sparse": sparse}
+    plain = quantise_squeezellm(weight, torch.ones_like(weight), **words).dequantise()
+
+    hessian = hessian_of(inputs).mean()
+    found = quantise_squeezellm(weight, torch.ones_like(weight), hessian_II=hessian, **words)
+
+    ours = output_error(weight, found.dequantise(), inputs)
+    assert ours < 0.8 * output_error(weight, plain, inputs)

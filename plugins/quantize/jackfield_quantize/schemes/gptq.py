@@ -7,6 +7,8 @@ O outputs, I inputs, G groups, T tokens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ from jackfield_quantize.schemes.grid import Grid, best_grid
 _BLOCK = 128  # columns whose errors are carried on at once (section 3.3 of the paper)
 _DAMPING = 0.01  # of the mean diagonal (section 3.3)
 _MOST_DAMPING = 10.0
+# of a column and what is left of its weights [O]: codes in float32, and what they stand for
+CodesOf = Callable[[int, Tensor], tuple[Tensor, Tensor]]
 
 
 class Hessian:
@@ -43,14 +47,20 @@ def quantise_gptq(
 
     Inputs that were always zero keep what rounding makes of their weights.
     """
-    weight_OI = weight_OI.float().clone()
+    weight_OI = weight_OI.float()
     diagonal_I = hessian_II.diagonal()
-    order_I = diagonal_I.argsort(descending=True, stable=True)
     groups_OGS = in_groups(weight_OI, group_size)
     importance_GS = in_groups(diagonal_I + _DAMPING * diagonal_I.mean(), group_size)
     grid = best_grid(groups_OGS, bits, symmetric=symmetric, importance_GS=importance_GS)
     scale_OG, zero_OG = grid.scale.squeeze(-1), grid.zero.squeeze(-1)
-    codes_OI = _rounded(weight_OI, hessian_II, order_I, scale_OG, zero_OG, bits, group_size)
+    grids = [Grid(scale_OG[:, g], zero_OG[:, g], bits) for g in range(scale_OG.shape[1])]
+
+    def codes_of(column: int, w_O: Tensor) -> tuple[Tensor, Tensor]:
+        grid = grids[column // group_size]
+        codes_O = grid.codes(w_O)
+        return codes_O, grid.values(codes_O)
+
+    codes_OI = compensated(weight_OI, hessian_II, codes_of)
     return Grouped(
         codes_OI=codes_OI.to(torch.uint8),
         scale_OG=scale_OG,
@@ -60,19 +70,16 @@ def quantise_gptq(
     )
 
 
-def _rounded(
-    weight_OI: Tensor,
-    hessian_II: Tensor,
-    order_I: Tensor,
-    scale_OG: Tensor,
-    zero_OG: Tensor,
-    bits: int,
-    group_size: int,
-) -> Tensor:
-    """Codes in float32, columns where they were. Algorithm 1 of the paper, with the columns of `order_I`."""
+def compensated(weight_OI: Tensor, hessian_II: Tensor, codes_of: CodesOf) -> Tensor:
+    """Codes in float32: column by column, each error made good by the columns that follow. Algorithm 1 of the paper.
+
+    The columns of large inputs come first, while many are left (*static act-order*). `weight_OI` is float32, and is
+    left as it is.
+    """
+    order_I = hessian_II.diagonal().argsort(descending=True, stable=True)
     w_OI = weight_OI[:, order_I]
     inverse_II = _inverse_factor(hessian_II[order_I][:, order_I])
-    group_I = (order_I // group_size).tolist()
+    columns = order_I.tolist()
     codes_OI = torch.empty_like(w_OI)
     num_inputs = w_OI.shape[1]
     for start in range(0, num_inputs, _BLOCK):
@@ -80,11 +87,9 @@ def _rounded(
         block_OB, errors_OB = w_OI[:, start:stop], torch.zeros_like(w_OI[:, start:stop])
         inverse_BB = inverse_II[start:stop, start:stop]
         for column in range(stop - start):
-            group = group_I[start + column]
-            grid = Grid(scale_OG[:, group], zero_OG[:, group], bits)
             w_O = block_OB[:, column]
-            codes_O = grid.codes(w_O)
-            error_O = (w_O - grid.values(codes_O)) / inverse_BB[column, column]
+            codes_O, values_O = codes_of(columns[start + column], w_O)
+            error_O = (w_O - values_O) / inverse_BB[column, column]
             block_OB[:, column:].addr_(error_O, inverse_BB[column, column:], alpha=-1.0)
             codes_OI[:, start + column], errors_OB[:, column] = codes_O, error_O
         w_OI[:, stop:] -= errors_OB @ inverse_II[start:stop, stop:]

@@ -11,15 +11,25 @@ import torch
 from torch import Tensor
 
 from jackfield_quantize.matrices import Tabled
+from jackfield_quantize.schemes.gptq import compensated
 
 _ROUNDS = 60
 _SENSITIVE = 0.1  # of the sparse weights: the most sensitive ones; the rest are the largest (section 4.2: 0.05 of 0.45 %)
 
 
 def quantise_squeezellm(
-    weight_OI: Tensor, sensitivity_OI: Tensor, *, bits: int, sparse: float = 0.0
+    weight_OI: Tensor,
+    sensitivity_OI: Tensor,
+    *,
+    bits: int,
+    sparse: float = 0.0,
+    hessian_II: Tensor | None = None,
 ) -> Tabled:
-    """A table of 2 ** bits values for each output. `sparse`: the share of weights that keep their value."""
+    """A table of 2 ** bits values for each output. `sparse`: the share of weights that keep their value.
+
+    With the Hessian of GPTQ codes are chosen one input after another, each error made good by the inputs that follow.
+    The paper takes the nearest entry for each weight; its tables and its format stay as they are.
+    """
     weight_OI, sensitivity_OI = weight_OI.float(), sensitivity_OI.float()
     is_outlier_OI = _outliers(weight_OI, sensitivity_OI, sparse) if sparse else None
     # a weight without any gradient counts a little: its output may have no other
@@ -28,18 +38,39 @@ def quantise_squeezellm(
     if is_outlier_OI is not None:
         importance_OI = importance_OI.masked_fill(is_outlier_OI, 0.0)
     table_OK = weighted_means(weight_OI, importance_OI, 2**bits)
-    codes_OI = nearest(weight_OI, table_OK)
+    if hessian_II is None:
+        codes_OI, kept_OI = nearest(weight_OI, table_OK), weight_OI
+    else:
+        table_OK = table_OK.half().float()  # as it is stored: errors are those of what is read back
+        codes_OI, kept_OI = _compensated(weight_OI, hessian_II, table_OK, is_outlier_OI)
     if is_outlier_OI is None:
         return Tabled(codes_OI=codes_OI.to(torch.uint8), table_OK=table_OK, bits=bits)
     of_zero_O1 = table_OK.abs().argmin(1, keepdim=True)
     codes_OI = torch.where(is_outlier_OI, of_zero_O1, codes_OI)
-    rest_OI = weight_OI - table_OK.gather(1, codes_OI)
+    rest_OI = kept_OI - table_OK.gather(1, codes_OI)
     return Tabled(
         codes_OI=codes_OI.to(torch.uint8),
         table_OK=table_OK,
         bits=bits,
         outliers_OI=torch.where(is_outlier_OI, rest_OI, 0.0),
     )
+
+
+def _compensated(
+    weight_OI: Tensor, hessian_II: Tensor, table_OK: Tensor, is_outlier_OI: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """int64 codes, and the weights when it was their turn: what an outlier keeps, at no error."""
+    kept_OI = torch.empty_like(weight_OI)
+
+    def codes_of(column: int, w_O: Tensor) -> tuple[Tensor, Tensor]:
+        kept_OI[:, column] = w_O
+        codes_O1 = nearest(w_O.unsqueeze(1), table_OK)
+        values_O = table_OK.gather(1, codes_O1).squeeze(1)
+        if is_outlier_OI is not None:
+            values_O = torch.where(is_outlier_OI[:, column], w_O, values_O)
+        return codes_O1.squeeze(1).float(), values_O
+
+    return compensated(weight_OI, hessian_II, codes_of).long(), kept_OI
 
 
 def weighted_means(value_OI: Tensor, importance_OI: Tensor, num_means: int) -> Tensor:
