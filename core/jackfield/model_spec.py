@@ -8,6 +8,7 @@ a checkpoint, are (`{i}` is the layer):
     layers.{i}.mixer_norm                 before the mixer         layers.{i}.mixer_post_norm      after it
     layers.{i}.mixer.q, .k, .v            column-parallel linears  layers.{i}.mixer.o              row-parallel
     layers.{i}.mixer.q_norm, .k_norm      over a head              layers.{i}.mixer.sinks          [heads]
+    layers.{i}.mixer.k_scale, .v_scale    [1], of cached float8; the core fills them in where a checkpoint has them
     layers.{i}.mixer.gate                 column-parallel, where `out_gate`
     layers.{i}.mixer.q, or .q_a, .q_norm, .q_b                     of latent attention, as .kv_a, .latent_norm, .kv_b, .o
     layers.{i}.mixer.z, .x, .b, .c, .dt   column-parallel, of Mamba-2, as .conv, .a_log, .d, .dt_bias, .norm, .o
@@ -25,8 +26,8 @@ a checkpoint, are (`{i}` is the layer):
     segments                              [texts, hidden], where `segments`
     classifier.dense, .norm, .out         of `classifier`
 
-No name ever means a fused tensor. `sinks`, `choice_bias`, `a_log`, `d` and `dt_bias` are themselves tensors: their source is a whole name, not a
-prefix. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the business of the linear's
+No name ever means a fused tensor. `sinks`, `choice_bias`, `a_log`, `d`, `dt_bias`, `k_scale` and `v_scale` are themselves tensors: their source is
+a whole name, not a prefix. Parameters inside a module (`weight`, `bias`, or `qweight`, `scales`, ...) are the business of the linear's
 quantization scheme.
 """
 
@@ -250,6 +251,8 @@ class Quantization:
     method: str  # "gptq"; schemes declare `quantization.method=gptq`
     # of the linears that are stored so, by logical module, the method's parameters; all others are stored plainly
     linears: Mapping[str, Mapping[str, Any]] = field(hash=False)
+    # that keys and values were calibrated for, where the config says so; `cache.dtype` set to auto means it
+    cache_dtype: DType | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

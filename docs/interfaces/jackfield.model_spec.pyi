@@ -126,6 +126,7 @@ class Quantization:
     FEATURE: ClassVar[str] = 'quantization'
     method: str
     linears: Mapping[str, Mapping[str, Any]] = field(hash=False)
+    cache_dtype: DType | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     FEATURE: ClassVar[str] = 'model'

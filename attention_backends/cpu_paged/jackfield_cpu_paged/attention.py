@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from jackfield.cache import CacheGroup
+from jackfield.dtypes import FLOAT8_E4M3
 from jackfield_cpu_paged.chunks import Chunk, plan_chunks
 from jackfield_cpu_paged.kernel import Decode, load_library, openmp_parallel
 from jackfield_torch.interfaces.attention import (
@@ -35,6 +36,7 @@ class CpuPagedAttention(GroupAttention):
             num_kv_heads=limits.num_kv_heads,
             head_size=limits.head_size,
             is_bf16=limits.dtype == torch.bfloat16,
+            is_float8=group.dtype == FLOAT8_E4M3,
         )
         self._by_reference = ctypes.byref(self._decode)
         self._rows = torch.empty(limits.max_rows, dtype=torch.int32)  # that decode

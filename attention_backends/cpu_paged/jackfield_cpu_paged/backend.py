@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float32", "bfloat16")
+_FLOAT8 = "float8_e4m3"
 
 
 class CpuPagedBackend(AttentionBackend):
     """Decode rows by a C++ kernel that reads the cache where it lies, prefill by torch's operator."""
 
     features = frozenset({"attention.window"})
-    layouts = LayoutSupport(orders=("KHBSD",), dtypes=_DTYPES)
+    layouts = LayoutSupport(orders=("KHBSD",), dtypes=(*_DTYPES, _FLOAT8))
 
     def probe(self) -> Facts:
         """Whether the kernel is there, and the largest head size that it takes. Raises OSError if it does not load."""
@@ -41,9 +42,12 @@ class CpuPagedBackend(AttentionBackend):
             remedy = "install a C++ compiler, then pip install --force-reinstall --no-deps jackfield-cpu-paged"
             return (Reason("kernel", text, remedy),)
         reasons = []
-        if need.dtype != need.cache_dtype or need.dtype not in _DTYPES:
-            text = f"computes in {' or '.join(_DTYPES)} with a cache of the same, not in {need.dtype} over {need.cache_dtype}"
-            reasons.append(Reason("dtype", text, "set model.dtype to one of them"))
+        if need.dtype not in _DTYPES or need.cache_dtype not in (need.dtype, _FLOAT8):
+            text = (
+                f"computes in {' or '.join(_DTYPES)} with a cache of the same or of {_FLOAT8}, not in {need.dtype} over "
+                f"{need.cache_dtype}"
+            )
+            reasons.append(Reason("dtype", text, "set model.dtype and cache.dtype to one of them"))
         most = facts["max_head_size"]
         if isinstance(most, int) and need.head_size > most:
             text = f"takes heads of {most} elements at most, not {need.head_size}"

@@ -30,8 +30,9 @@ class Chunk:
         q_KGQH = q_QNH.view(num_queries, num_kv_heads, -1, head_size).permute(1, 2, 0, 3)
         # The group's heads see the same keys, expanded with stride 0: SDPA's own enable_gqa is several times slower.
         shape = -1, q_KGQH.shape[1], -1, -1
-        k_KGWH = self._read(cache.key_BSHD).unsqueeze(1).expand(shape)
-        v_KGWH = self._read(cache.value_BSHD).unsqueeze(1).expand(shape)
+        dtype = q_TNH.dtype
+        k_KGWH = self._read(cache.key_BSHD, dtype).unsqueeze(1).expand(shape)
+        v_KGWH = self._read(cache.value_BSHD, dtype).unsqueeze(1).expand(shape)
         o_KGQH = functional.scaled_dot_product_attention(
             q_KGQH,
             k_KGWH,
@@ -42,14 +43,16 @@ class Chunk:
         )
         o_TNH[self.tokens] = o_KGQH.permute(2, 0, 1, 3).flatten(1, 2)
 
-    def _read(self, cache_BSHD: Tensor) -> Tensor:
-        """[kv heads, W, head size]."""
+    def _read(self, cache_BSHD: Tensor, dtype: torch.dtype) -> Tensor:
+        """[kv heads, W, head size] in `dtype`."""
         cache_HBSD = cache_BSHD.permute(2, 0, 1, 3)
+        if cache_BSHD.itemsize == 1:  # torch moves bytes, and only then makes numbers of them
+            cache_HBSD = cache_HBSD.view(torch.uint8)
         if isinstance(self.blocks, slice):
             found = cache_HBSD[:, self.blocks]
         else:
             found = cache_HBSD.index_select(1, self.blocks)
-        return found.flatten(1, 2)[:, self.slots]
+        return found.flatten(1, 2)[:, self.slots].view(cache_BSHD.dtype).to(dtype)
 
 
 def plan_chunks(

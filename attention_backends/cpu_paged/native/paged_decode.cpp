@@ -34,7 +34,8 @@ struct Decode {
     int64_t query_stride;  // of a token
     int64_t block_stride, slot_stride, head_stride;
     int64_t window;    // newest tokens that a query sees; 0: all
-    int64_t is_bf16;   // else float32
+    int64_t is_bf16;   // queries and outputs; else float32
+    int64_t is_float8;  // keys and values are E4M3; else like the queries
     int64_t num_threads;
     double scale;
 };
@@ -55,6 +56,22 @@ INLINE float widen(BFloat16 x) {
     float wide;
     std::memcpy(&wide, &bits, sizeof wide);
     return wide;
+}
+// E4M3 without infinities (Micikevicius et al. 2022): 4 bits of exponent with bias 7, 3 of mantissa. Numbers below 2^-6 are
+// counted in steps of 2^-9 instead of being made by their bits: a denormal float32 would cost the processor a trap.
+struct Float8 {
+    uint8_t bits;
+};
+
+INLINE float widen(Float8 x) {
+    const uint32_t size = x.bits & 0x7f;
+    const uint32_t wide_bits = (size << 20) + (uint32_t(127 - 7) << 23);
+    float normal;
+    std::memcpy(&normal, &wide_bits, sizeof normal);
+    const float small = float(int32_t(size)) * 0x1p-9f;
+    float found = size < 8 ? small : normal;
+    found = size == 0x7f ? std::numeric_limits<float>::quiet_NaN() : found;
+    return x.bits & 0x80 ? -found : found;
 }
 INLINE void narrow(float x, float &out) { out = x; }
 INLINE void narrow(float x, BFloat16 &out) {  // to nearest, ties to even; NaN stays NaN
@@ -130,7 +147,8 @@ struct Slots {
 };
 
 // GROUP query heads from `head` on, of one row. SIZE: the head size where it is known to the compiler, else 0.
-template <typename T, int GROUP, int SIZE>
+// T: of queries and outputs, C: of the cache.
+template <typename T, typename C, int GROUP, int SIZE>
 INLINE void attend(const Decode &d, int64_t row, int64_t head, std::vector<float> &scratch) {
     constexpr int MAX = SIZE ? SIZE : MAX_HEAD_SIZE;
     const int64_t size = SIZE ? SIZE : d.head_size;
@@ -139,8 +157,8 @@ INLINE void attend(const Decode &d, int64_t row, int64_t head, std::vector<float
     const int64_t first = d.window && length > d.window ? length - d.window : 0;
     const int64_t width = length - first;
     const int32_t *blocks = d.block_ids + row * d.table_stride;
-    const Slots<T> keys{d, static_cast<const T *>(d.key) + kv_head * d.head_stride, blocks, first, length};
-    const Slots<T> values{d, static_cast<const T *>(d.value) + kv_head * d.head_stride, blocks, first, length};
+    const Slots<C> keys{d, static_cast<const C *>(d.key) + kv_head * d.head_stride, blocks, first, length};
+    const Slots<C> values{d, static_cast<const C *>(d.value) + kv_head * d.head_stride, blocks, first, length};
     if (int64_t(scratch.size()) < GROUP * width) scratch.resize(2 * GROUP * width);
     float *scores = scratch.data();  // [GROUP, width]
 
@@ -149,7 +167,7 @@ INLINE void attend(const Decode &d, int64_t row, int64_t head, std::vector<float
     for (int g = 0; g < GROUP; ++g)
         for (int64_t i = 0; i < size; ++i) q[g][i] = widen(query[g * size + i]) * float(d.scale);
 
-    keys.each([&](const T *key, int64_t at) {
+    keys.each([&](const C *key, int64_t at) {
         float wide[MAX];
         for (int64_t i = 0; i < size; ++i) wide[i] = widen(key[i]);
         for (int g = 0; g < GROUP; ++g) {
@@ -172,7 +190,7 @@ INLINE void attend(const Decode &d, int64_t row, int64_t head, std::vector<float
     }
 
     float sums[GROUP][MAX] = {};
-    values.each([&](const T *value, int64_t at) {
+    values.each([&](const C *value, int64_t at) {
         float wide[MAX];
         for (int64_t i = 0; i < size; ++i) wide[i] = widen(value[i]);
         for (int g = 0; g < GROUP; ++g) {
@@ -186,16 +204,16 @@ INLINE void attend(const Decode &d, int64_t row, int64_t head, std::vector<float
         for (int64_t i = 0; i < size; ++i) narrow(sums[g][i] * share[g], out[g * size + i]);
 }
 
-template <typename T, int SIZE>
+template <typename T, typename C, int SIZE>
 INLINE void attend_group(const Decode &d, int64_t row, int64_t kv_head, std::vector<float> &scratch) {
     const int64_t group = d.num_heads / d.num_kv_heads;
     const int64_t end = (kv_head + 1) * group;
     for (int64_t head = kv_head * group; head < end; head += MAX_GROUP) {
         switch (std::min<int64_t>(end - head, MAX_GROUP)) {
-            case 1: attend<T, 1, SIZE>(d, row, head, scratch); break;
-            case 2: attend<T, 2, SIZE>(d, row, head, scratch); break;
-            case 3: attend<T, 3, SIZE>(d, row, head, scratch); break;
-            default: attend<T, 4, SIZE>(d, row, head, scratch);
+            case 1: attend<T, C, 1, SIZE>(d, row, head, scratch); break;
+            case 2: attend<T, C, 2, SIZE>(d, row, head, scratch); break;
+            case 3: attend<T, C, 3, SIZE>(d, row, head, scratch); break;
+            default: attend<T, C, 4, SIZE>(d, row, head, scratch);
         }
     }
 }
@@ -206,26 +224,31 @@ struct Team {
     std::atomic<int64_t> next{0};
 };
 
-template <typename T>
+template <typename T, typename C>
 INLINE void run_items(Team &team) {
     const Decode &d = team.d;
     static thread_local std::vector<float> scratch;
     for (int64_t item; (item = team.next.fetch_add(1)) < d.num_rows * d.num_kv_heads;) {
         const int64_t row = d.rows[item / d.num_kv_heads], kv_head = item % d.num_kv_heads;
         switch (d.head_size) {
-            case 64: attend_group<T, 64>(d, row, kv_head, scratch); break;
-            case 128: attend_group<T, 128>(d, row, kv_head, scratch); break;
-            default: attend_group<T, 0>(d, row, kv_head, scratch);
+            case 64: attend_group<T, C, 64>(d, row, kv_head, scratch); break;
+            case 128: attend_group<T, C, 128>(d, row, kv_head, scratch); break;
+            default: attend_group<T, C, 0>(d, row, kv_head, scratch);
         }
     }
 }
 
-VECTOR_CLONES void work_bf16(Team *team) { run_items<BFloat16>(*team); }
-VECTOR_CLONES void work_float(Team *team) { run_items<float>(*team); }
+VECTOR_CLONES void work_bf16(Team *team) { run_items<BFloat16, BFloat16>(*team); }
+VECTOR_CLONES void work_float(Team *team) { run_items<float, float>(*team); }
+VECTOR_CLONES void work_bf16_float8(Team *team) { run_items<BFloat16, Float8>(*team); }
+VECTOR_CLONES void work_float_float8(Team *team) { run_items<float, Float8>(*team); }
 
 void work(void *data) {
     Team *team = static_cast<Team *>(data);
-    team->d.is_bf16 ? work_bf16(team) : work_float(team);
+    if (team->d.is_float8)
+        team->d.is_bf16 ? work_bf16_float8(team) : work_float_float8(team);
+    else
+        team->d.is_bf16 ? work_bf16(team) : work_float(team);
 }
 
 // GOMP_parallel of the OpenMP library that torch runs on: the same threads do both works. Threads of our own would

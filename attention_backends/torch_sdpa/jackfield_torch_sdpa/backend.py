@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float64", "float32", "bfloat16", "float16")
+_CACHE_DTYPES = (*_DTYPES, "float8_e4m3", "float8_e5m2")  # the last are widened as they are read
 
 
 class TorchSdpaBackend(AttentionBackend):
@@ -27,15 +28,18 @@ class TorchSdpaBackend(AttentionBackend):
             "attention.cacheless",
         }
     )
-    layouts = LayoutSupport(orders=("KHBSD",), dtypes=_DTYPES)
+    layouts = LayoutSupport(orders=("KHBSD",), dtypes=_CACHE_DTYPES)
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses dtypes that torch's attention does not compute in."""
-        wrong = {need.dtype, need.cache_dtype}.difference(_DTYPES)
-        if not wrong:
-            return ()
-        text = f"computes in {', '.join(_DTYPES)}, not in {', '.join(sorted(wrong))}"
-        return (Reason("dtype", text, "set model.dtype or cache.dtype to one of them"),)
+        reasons = []
+        if need.dtype not in _DTYPES:
+            text = f"computes in {', '.join(_DTYPES)}, not in {need.dtype}"
+            reasons.append(Reason("dtype", text, "set model.dtype to one of them"))
+        if need.cache_dtype not in _CACHE_DTYPES:
+            text = f"reads a cache of {', '.join(_CACHE_DTYPES)}, not of {need.cache_dtype}"
+            reasons.append(Reason("cache_dtype", text, "set cache.dtype to one of them"))
+        return tuple(reasons)
 
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits

@@ -43,8 +43,8 @@ class BlockRead:
     def __call__(self, cache_HBSD: Tensor, dtype: torch.dtype) -> Tensor:
         """See Read."""
         num_heads, _, _, head_size = cache_HBSD.shape
-        found = cache_HBSD.flatten(0, 1).index_select(0, self.chunks)
-        slots = found.view(1, num_heads, -1, head_size)
+        found = _bytes(cache_HBSD.flatten(0, 1)).index_select(0, self.chunks)
+        slots = found.view(cache_HBSD.dtype).view(1, num_heads, -1, head_size)
         return slots[:, :, self.skip : self.skip + self.width].to(dtype)
 
 
@@ -78,9 +78,15 @@ class RowsRead:
     def __call__(self, cache_HBSD: Tensor, dtype: torch.dtype) -> Tensor:
         """See Read."""
         num_heads, _, block_size, head_size = cache_HBSD.shape
-        source = cache_HBSD.flatten(0, 1)
+        source = _bytes(cache_HBSD.flatten(0, 1))
         buffer = self.buffers.take(len(self.chunks) * block_size * head_size, source)
         found = buffer.view(-1, block_size, head_size)
         torch.index_select(source, 0, self.chunks, out=found)
         found.view(-1, head_size).index_fill_(0, self.unwritten, 0.0)
-        return found.view(self.num_rows, num_heads, -1, head_size).to(dtype)
+        slots = found.view(cache_HBSD.dtype).view(self.num_rows, num_heads, -1, head_size)
+        return slots.to(dtype)
+
+
+def _bytes(x: Tensor) -> Tensor:
+    """Numbers of 8 bits as bytes, which torch moves everywhere; others as they are."""
+    return x.view(torch.uint8) if x.itemsize == 1 else x

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jackfield.checkpoint.cache_scales import cache_dtype
 from jackfield.checkpoint.quantization_files import QUANTIZATION_KEYS
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.weights import TensorInfo
@@ -66,7 +67,7 @@ def read_quantization(
             "Correct it in config.json, or fetch that file again"
         ) from None
     linears = {module: settings for module, settings in found.items() if settings is not None}
-    return Quantization(method=method.lower(), linears=linears)
+    return Quantization(method=method.lower(), linears=linears, cache_dtype=cache_dtype(values))
 
 
 def _settings(

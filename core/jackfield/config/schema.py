@@ -53,7 +53,9 @@ class CacheSettings:
     memory_fraction: float = 0.9  # of what the weights leave free on an accelerator
     memory_bytes: int | None = None  # size of the cache on each rank, instead of a fraction
     prefix_caching: bool = True  # requests with equal beginnings share blocks
-    dtype: str = "auto"  # of keys and values; auto: the model's
+    dtype: str = (
+        "auto"  # of keys and values; auto: what the checkpoint was calibrated for, else the model's
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.memory_fraction <= 1:

@@ -251,8 +251,10 @@ def _resolved(loaded: LoadedConfig, spec: ModelSpec) -> LoadedConfig:
     if model.dtype == "auto":
         loaded = loaded.with_derived("dtype of the checkpoint", {"model.dtype": spec.dtype.name})
     if loaded.config.cache.dtype == "auto":
-        dtype = loaded.config.model.dtype
-        loaded = loaded.with_derived("dtype of the model", {"cache.dtype": dtype})
+        calibrated = spec.quantization and spec.quantization.cache_dtype
+        name = calibrated.name if calibrated else loaded.config.model.dtype
+        origin = "quantization_config of the checkpoint" if calibrated else "dtype of the model"
+        loaded = loaded.with_derived(origin, {"cache.dtype": name})
     if model.max_length is None:
         return loaded.with_derived("length of the model", {"model.max_length": spec.max_length})
     return loaded

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jackfield.activation import PluginRef
+from jackfield.checkpoint.cache_scales import scale_sources
 from jackfield.checkpoint.generation import sampling_defaults
 from jackfield.checkpoint.quantization import read_quantization
 from jackfield.checkpoint.sentence_transformers import read_pooling
@@ -198,7 +199,10 @@ def _spec(
     if model.is_backbone and tensors:
         spec = _without_head(spec, tensors)
     quantization = read_quantization(values, spec, tensors)
-    return replace(spec, quantization=quantization) if quantization else spec
+    scales = scale_sources(spec, tensors)
+    if quantization is None and not scales:
+        return spec
+    return replace(spec, quantization=quantization, modules={**spec.modules, **scales})
 
 
 def _with_pooling(spec: ModelSpec, files: ModelFiles, values: Mapping[str, Any]) -> ModelSpec:

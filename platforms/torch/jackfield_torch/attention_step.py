@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
@@ -17,7 +18,7 @@ from jackfield_torch.interfaces.attention import (
     LayerAttention,
     LayerCache,
 )
-from jackfield_torch.paged_cache import GroupCache, LayerStore, Places
+from jackfield_torch.paged_cache import CacheScales, GroupCache, LayerStore, Places
 from jackfield_torch.states import LayerStates, StateCache, StepStates, step_states
 
 
@@ -48,7 +49,7 @@ class AttentionStep(Protocol):
         """The rows of the step; None where each has one query, so that a graph may record the step."""
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:
-        """key_LKH of all tokens of a row, this step's included, in the dtype of the cache."""
+        """key_LKH of all tokens of a row, this step's included, in the dtype of the cache or in float32."""
 
     def states(self, layer: int) -> LayerStates:
         """What a recurrent layer keeps of each row."""
@@ -130,6 +131,7 @@ class _BoundLayer:
     views: LayerCache | None
     attention: GroupAttention
     facts: LayerAttention
+    out_scale: float  # of cached values
 
 
 class PagedAttention:
@@ -142,6 +144,7 @@ class PagedAttention:
         attentions: Sequence[BoundAttention],  # together they serve every layer that attends once
         sinks: Mapping[int, Tensor],  # of the layers that have them
         block_size: int = 1,  # tokens
+        scales: Mapping[int, CacheScales] = MappingProxyType({}),  # of layers calibrated for float8
     ) -> None:
         self._attentions = attentions
         self._paged = {n: cache for n, cache in enumerate(caches) if isinstance(cache, GroupCache)}
@@ -160,7 +163,7 @@ class PagedAttention:
         self._places: list[Places | None] = []
         of_layer = {layer: bound for bound in attentions for layer in bound.layers}
         self._layers = {
-            layer: _bind(spec, layer, self._paged.get(bound.cache_group), bound, sinks)
+            layer: _bind(spec, layer, self._paged.get(bound.cache_group), bound, sinks, scales)
             for layer, bound in of_layer.items()
         }
 
@@ -192,12 +195,17 @@ class PagedAttention:
             return bound.attention.attend_together(q_TNH, k_TKH, v_TKH, bound.facts)
         if k_TKH is not None:
             bound.store.write(k_TKH, v_TKH, self._places_of(bound.group))
-        return bound.attention.attend(q_TNH, bound.views, bound.facts)
+        o_TNH = bound.attention.attend(q_TNH, bound.views, bound.facts)
+        return o_TNH if bound.out_scale == 1.0 else o_TNH.mul_(bound.out_scale)
 
     def paged(self, layer: int) -> tuple[LayerCache, Tensor] | None:
         """As AttentionStep says."""
         bound = self._layers[layer]
-        return None if bound.views is None else (bound.views, self._slots[bound.group])
+        if bound.views is None or bound.store is None:
+            return None
+        if bound.store.scales != CacheScales():
+            return None  # such a kernel knows no scales
+        return bound.views, self._slots[bound.group]
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
         """As AttentionStep says."""
@@ -216,7 +224,12 @@ class PagedAttention:
         num_blocks = -(-span.length // self._block_size)
         blocks_B = self._batches[bound.group].block_ids_RB[span.row, :num_blocks]
         assert bound.views is not None, "a latent cache is there"
-        return bound.views.key_BSHD[blocks_B.long()].flatten(0, 1)[: span.length]
+        assert bound.store is not None, "likewise"
+        key_BSHD = bound.views.key_BSHD
+        if key_BSHD.itemsize > 1:
+            return key_BSHD[blocks_B.long()].flatten(0, 1)[: span.length]
+        found = key_BSHD.view(torch.uint8)[blocks_B.long()].flatten(0, 1)[: span.length]
+        return found.view(key_BSHD.dtype).float() * bound.store.scales.key
 
     def states(self, layer: int) -> LayerStates:
         """As AttentionStep says."""
@@ -255,6 +268,7 @@ def _bind(
     cache: GroupCache | None,
     bound: BoundAttention,
     sinks: Mapping[int, Tensor],
+    scales: Mapping[int, CacheScales],
 ) -> _BoundLayer:
     source = spec.layers[layer].cache_of_layer
     owner = layer if source is None else source
@@ -262,16 +276,18 @@ def _bind(
     mixer = whole.attention
     latent = whole.latent_size if isinstance(whole, LatentAttention) else None
     assert mixer is not None, "a backend is bound to layers that attend"
+    store = None if cache is None else cache.layers[owner].scaled(scales.get(owner))
+    key_scale = 1.0 if store is None else store.scales.key
     facts = LayerAttention(
-        scale=mixer.scale,
+        scale=mixer.scale * key_scale,  # so that no backend needs to know of scales
         window=mixer.window,
         soft_cap=mixer.soft_cap,
         sinks_N=sinks[layer] if mixer.sinks else None,
         causal=mixer.causal,
         latent=latent,
     )
-    if cache is None:
-        return _BoundLayer(bound.cache_group, None, None, bound.attention, facts)
-    store = cache.layers[owner]
+    if store is None:
+        return _BoundLayer(bound.cache_group, None, None, bound.attention, facts, 1.0)
     views = store.views if latent is None else store.latent_views(latent)
-    return _BoundLayer(bound.cache_group, store, views, bound.attention, facts)
+    out_scale = store.scales.value if latent is None else store.scales.key
+    return _BoundLayer(bound.cache_group, store, views, bound.attention, facts, out_scale)

@@ -20,7 +20,7 @@ from jackfield_torch.attention_step import BoundAttention, PagedAttention
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.attention import AttentionLimits
 from jackfield_torch.interfaces.attention_backend import KIND, AttentionBackend, AttentionNeed
-from jackfield_torch.paged_cache import GroupCache, choose_layout
+from jackfield_torch.paged_cache import CacheScales, GroupCache, choose_layout
 from jackfield_torch.rule_facts import layers_in_words
 from jackfield_torch.states import StateCache
 
@@ -89,11 +89,12 @@ class CacheBuilder:
         caches: Sequence[GroupCache | StateCache | None],
         num_blocks: Sequence[int],
         sinks: Mapping[int, Tensor],
+        scales: Mapping[int, CacheScales],
     ) -> PagedAttention:
         """The backends of all layers behind one face."""
         bound = [self._make_backend(served, num_blocks) for served in self._served]
         block_size = self._context.config.cache.block_size
-        return PagedAttention(self._context.spec, caches, bound, sinks, block_size)
+        return PagedAttention(self._context.spec, caches, bound, sinks, block_size, scales)
 
     def _choose_layout(self, group: CacheGroup) -> CacheLayout:
         """One that all backends which attend over the group's cache read; of no cache, any."""

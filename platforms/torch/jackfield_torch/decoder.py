@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ from jackfield_torch.loader import (
     RandomWeights,
     WeightShard,
 )
+from jackfield_torch.paged_cache import CacheScales
 from jackfield_torch.rope import RopeTable
 from jackfield_torch.settings import max_length
 from jackfield_torch.tensor_parallel import RankGroup
@@ -54,6 +56,7 @@ class Decoder:
         sinks: Mapping[int, Tensor],
         details: Mapping[str, str],
         can_capture: bool = True,
+        cache_scales: Mapping[int, CacheScales] = MappingProxyType({}),
     ) -> None:
         self._embedding = embedding
         self._ropes = ropes
@@ -61,6 +64,7 @@ class Decoder:
         self._logits = logits  # None: the model has no head
         self.vectors = vectors  # what stands behind pooling
         self.sinks = sinks  # by layer, for the attention: float32, of each head of this rank
+        self.cache_scales = cache_scales  # by layer, of those that were calibrated for float8
         self.can_capture = can_capture  # False: a forward pass asks the device which experts tokens take, or there is no head
         self.details = details  # how it was built, for `explain` and logs
 
@@ -167,6 +171,13 @@ class DecoderBuilder:
             return None
         return self._shard.sinks(f"layers.{index}.mixer.sinks", attention.num_heads)
 
+    def cache_scales(self, index: int) -> CacheScales | None:
+        """Of that layer, where the checkpoint has them."""
+        names = [f"layers.{index}.mixer.{letter}_scale" for letter in "kv"]
+        if not all(name in self._spec.modules for name in names):
+            return None
+        return CacheScales(*(self._shard.number(name) for name in names))
+
     def logits(self) -> Logits | None:
         """From hidden states to scores; None for a model that has no head."""
         if not self._spec.has_head:
@@ -208,6 +219,7 @@ def assemble_decoder(
     logits = builder.logits()
     vectors = builder.vectors(dense, logits)
     sinks = {index: builder.sinks(index) for index in range(len(spec.layers))}
+    scales = {index: builder.cache_scales(index) for index in range(len(spec.layers))}
     if group.rank == 0:
         weights.finish()
     return Decoder(
@@ -217,6 +229,7 @@ def assemble_decoder(
         logits=logits,
         vectors=vectors,
         sinks={index: found for index, found in sinks.items() if found is not None},
+        cache_scales={index: found for index, found in scales.items() if found is not None},
         details=_describe(spec, device, dtype),
         can_capture=spec.has_head
         and not any(isinstance(layer.feed_forward, Experts) for layer in spec.layers),

@@ -300,6 +300,16 @@ class WeightShard:
         """Another rank reads these modules."""
         self._weights.leave(modules)
 
+    def number(self, module: str) -> float:
+        """A module that is one number, whole on every rank. Raises CheckpointError for several."""
+        whole = self._weights.read(module, "")
+        if whole.numel() != 1:
+            raise CheckpointError(
+                f"{module} has {whole.numel()} numbers, shape {tuple(whole.shape)}; one is read, of the whole layer. "
+                "Set cache.dtype to the dtype of the model, which needs none"
+            )
+        return float(whole.float())
+
     def sinks(self, module: str, num_heads: int) -> Tensor:
         """The learned score of each head of this rank, in float32."""
         whole = self._weights.read(module, "", (num_heads,))

@@ -123,6 +123,7 @@ _CLASSIFIER = (
     "scoring=sigmoid",
     "scoring=none",
 )
+_QUANTIZATION = ("cache_dtype",)
 _WORDS = {
     "classifier": _CLASSIFIER,
     "latent_attention": _LATENT_ATTENTION,
@@ -137,6 +138,7 @@ _WORDS = {
     "experts": _EXPERTS,
     "layer": _LAYER,
     "model": _MODEL,
+    "quantization": _QUANTIZATION,
 }
 
 _SAMPLING = (

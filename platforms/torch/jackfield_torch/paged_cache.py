@@ -25,12 +25,30 @@ class Places:
     values: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class CacheScales:
+    """What numbers of a float8 cache are multiplied by to be the keys and values of a layer."""
+
+    key: float = 1.0
+    value: float = 1.0
+
+
 class LayerStore:
     """The cache of one layer: views for the backend, and the writer."""
 
-    def __init__(self, storage: Tensor, cache_KBSHD: Tensor) -> None:
+    def __init__(
+        self, storage: Tensor, cache_KBSHD: Tensor, scales: CacheScales = CacheScales()
+    ) -> None:
+        self._storage = storage
         self._heads = storage.view(-1, storage.shape[-1])
         self._cache_KBSHD = cache_KBSHD
+        self.scales = scales
+
+    def scaled(self, scales: CacheScales | None) -> LayerStore:
+        """One that divides what it writes, where the cache is of 8-bit floats; others need no scales."""
+        if scales is None or self._heads.itemsize != 1:
+            return self
+        return LayerStore(self._storage, self._cache_KBSHD, scales)
 
     @property
     def views(self) -> LayerCache:
@@ -44,15 +62,17 @@ class LayerStore:
 
     def write(self, k_TKH: Tensor, v_TKH: Tensor | None, places: Places) -> None:
         """Put the keys and values of T tokens into their places; None: values are part of the keys."""
-        self._copy(places.keys, k_TKH)
+        self._copy(places.keys, k_TKH, self.scales.key)
         if v_TKH is not None:
-            self._copy(places.values, v_TKH)
+            self._copy(places.values, v_TKH, self.scales.value)
 
-    def _copy(self, places: Tensor, x_TKH: Tensor) -> None:
-        heads, x = self._heads, x_TKH.flatten(0, 1).to(self._heads.dtype)
+    def _copy(self, places: Tensor, x_TKH: Tensor, scale: float) -> None:
+        heads, x = self._heads, x_TKH.flatten(0, 1)
         if heads.itemsize == 1:  # torch moves bytes everywhere, float8 not on every device
-            heads, x = heads.view(torch.uint8), x.view(torch.uint8)
-        heads.index_copy_(0, places, x)
+            x = _as_float8(x, scale, heads.dtype).view(torch.uint8)
+            heads.view(torch.uint8).index_copy_(0, places, x)
+        else:
+            heads.index_copy_(0, places, x.to(heads.dtype))
 
 
 class GroupCache:
@@ -135,6 +155,14 @@ def choose_layout(
         f"{what} with blocks of {block_size} tokens in {dtype}; {'; '.join(_reads(*reader) for reader in readers.items())}. "
         "Set cache.block_size and cache.dtype to what it reads, or select another backend with select.attention"
     )
+
+
+def _as_float8(x: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+    """Divided and rounded. What lies beyond the range becomes its end: torch makes NaN of it in e4m3."""
+    largest = torch.finfo(dtype).max
+    if scale != 1.0:
+        x = x / scale
+    return x.clamp(-largest, largest).to(dtype)
 
 
 def _reads(name: str, support: LayoutSupport) -> str:

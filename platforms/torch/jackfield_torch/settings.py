@@ -14,8 +14,9 @@ def model_dtype(config: EngineConfig, spec: ModelSpec) -> DType:
 
 def cache_dtype(config: EngineConfig, spec: ModelSpec) -> DType:
     """The dtype of cached keys and values."""
-    auto = config.cache.dtype == "auto"
-    return model_dtype(config, spec) if auto else parse_dtype(config.cache.dtype)
+    if config.cache.dtype != "auto":
+        return parse_dtype(config.cache.dtype)
+    return (spec.quantization and spec.quantization.cache_dtype) or model_dtype(config, spec)
 
 
 def max_length(config: EngineConfig, spec: ModelSpec) -> int:

@@ -127,7 +127,9 @@ class TorchWorker(Worker):
             torch_device=self._torch_device,
             kernels=kernels,
             decoder=decoder,
-            attention=self._builder.make_attention(caches, num_blocks, decoder.sinks),
+            attention=self._builder.make_attention(
+                caches, num_blocks, decoder.sinks, decoder.cache_scales
+            ),
             caches=caches,
             rows=rows,
             inbox=inbox,

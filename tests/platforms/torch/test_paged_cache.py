@@ -8,7 +8,7 @@ import torch
 from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport, key_and_value
 from jackfield.dtypes import BFLOAT16, FLOAT8_E4M3, FLOAT8_E5M2, FLOAT32
 from jackfield.errors import SelectionError
-from jackfield_torch.paged_cache import GroupCache, choose_layout
+from jackfield_torch.paged_cache import CacheScales, GroupCache, choose_layout
 
 GROUP = CacheGroup(index=0, kind="full", layers=(1, 3), tensors=key_and_value(2, 4, FLOAT32))
 ORDERS = ["KBSHD", "BKSHD", "KBHSD", "BSKHD", "KHBSD"]
@@ -136,3 +136,28 @@ def test_backends_of_a_group_without_a_common_layout_are_named():
 def test_a_backend_that_reads_no_such_layout_is_named(support):
     with pytest.raises(SelectionError, match=r"'acme' for layers 0-1 .* cache\.block_size"):
         choose_layout({"acme": support}, 16, FLOAT32, "layers 0-1")
+
+
+def make_float8_store():
+    layout = CacheLayout(block_size=3, dtype=FLOAT8_E4M3)
+    cache = GroupCache(GROUP, layout, 2, 2, torch.device("cpu"))
+    return cache.layers[1], cache.places(torch.tensor([5]))
+
+
+def test_what_float8_cannot_hold_becomes_its_largest_number():
+    store, places = make_float8_store()
+    k = torch.tensor([-1e4, 449.0, 1.0, 448.0]).expand(1, 2, 4)
+
+    store.write(k, k, places)
+
+    assert store.views.key_BSHD[1, 2, 0].float().tolist() == [-448.0, 448.0, 1.0, 448.0]
+
+
+def test_a_float8_cache_is_divided_by_its_scales():
+    store, places = make_float8_store()
+    scaled = store.scaled(CacheScales(key=2.0, value=4.0))
+
+    scaled.write(torch.full((1, 2, 4), 8.0), torch.full((1, 2, 4), 8.0), places)
+
+    assert store.views.key_BSHD[1, 2].float().unique().item() == 4.0
+    assert store.views.value_BSHD[1, 2].float().unique().item() == 2.0

@@ -228,7 +228,10 @@ class LayerBuilder:
             turn=turn,
             out=out,
             alibi=self._alibi(attention),
-            fused=self._fused_heads(attention, head_norms, num_heads, num_kv_heads),
+            # such a kernel writes keys and values itself, and knows no scales of a float8 cache
+            fused=None
+            if f"{module}.k_scale" in self._spec.modules
+            else self._fused_heads(attention, head_norms, num_heads, num_kv_heads),
             has_gate=attention.out_gate,
         )
 
