@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 
 class GrammarState(ABC):
@@ -27,6 +28,13 @@ class GrammarState(ABC):
 
         Never called while `is_finished`. An end token is allowed where the answer may end.
         """
+
+    def forced(self) -> Sequence[int]:
+        """Tokens that most likely follow since the text that must follow is written so; none where that is open.
+
+        They are guesses: a model may write the same text in other tokens. Must be quick, and change nothing.
+        """
+        return ()
 
 
 class Grammar(ABC):

@@ -1,6 +1,7 @@
 # Part of: jackfield.hooks.v1, jackfield.structured_output.v1
 from abc import ABC
 from abc import abstractmethod
+from collections.abc import Sequence
 class GrammarState(ABC):
 
     @property
@@ -18,6 +19,9 @@ class GrammarState(ABC):
 
     @abstractmethod
     def fill(self, mask: memoryview) -> None:
+        ...
+
+    def forced(self) -> Sequence[int]:
         ...
 class Grammar(ABC):
 

@@ -1,4 +1,4 @@
-"""Drafts of the rows that decode: who gets one, and what a request knows once a step with one is resolved."""
+"""Drafts of the rows that decode, by their grammar or a speculator: who gets one, and what a request knows once a step with one is resolved."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ class Drafting:
             return ()
         num_unknown = request.num_planned + 1 - len(request.token_ids)
         try:
-            if request.drafter is None:
-                request.drafter = self._make_drafter()
-            guesses = list(request.drafter.propose(request.token_ids, num_unknown, room))
+            guesses = _forced(request, num_unknown)
+            if not guesses:
+                if request.drafter is None:
+                    request.drafter = self._make_drafter()
+                guesses = list(request.drafter.propose(request.token_ids, num_unknown, room))
             if guesses and not 0 <= min(guesses) <= max(guesses) < self._vocab_size:
                 raise ValueError(f"guessed {guesses}; ids run from 0 to {self._vocab_size - 1}")
         except FAULTS:
@@ -50,6 +52,14 @@ class Drafting:
             logger.exception("%s failed; the engine goes on without drafts", self._name)
             return ()
         return guesses[:room]
+
+
+def _forced(request: Request, num_unknown: int) -> list[int]:
+    """What its grammar leaves no choice of, behind the tokens that are being computed."""
+    state = request.grammar
+    if state is None or state.is_finished:
+        return []
+    return list(state.forced())[num_unknown:]
 
 
 def open_draft(

@@ -124,6 +124,15 @@ class ChoiceState(GrammarState):
         if num_tokens:
             del self._path[-num_tokens:]
 
+    def forced(self) -> list[int]:
+        """The tokens up to the next fork or end."""
+        tokens: list[int] = []
+        node = self._path[-1]
+        while len(node.children) == 1:
+            ((token_id, node),) = node.children.items()
+            tokens.append(token_id)
+        return tokens
+
     def fill(self, mask: memoryview) -> None:
         """The tokens that lead on."""
         for token_id in self._path[-1].children:

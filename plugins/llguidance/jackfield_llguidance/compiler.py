@@ -110,6 +110,10 @@ class LlguidanceState(GrammarState):
         if num_tokens:
             self._matcher.rollback(num_tokens)
 
+    def forced(self) -> list[int]:
+        """As its tokenizer writes what must follow."""
+        return self._matcher.compute_ff_tokens()
+
     def fill(self, mask: memoryview) -> None:
         """Set the bits of what may come next."""
         found = self._matcher.compute_bitmask()[: mask.nbytes]  # it may end with a word too many

@@ -62,6 +62,16 @@ def test_texts_are_written_as_in_the_middle_of_a_text():
     assert state.is_finished
 
 
+def test_what_must_follow_is_told_up_to_the_next_fork():
+    state = compile_("the first", "the last")
+
+    assert bytes(state.forced()) == b"the "
+    assert follow(state, "the f")
+    assert bytes(state.forced()) == b"irst"
+    assert follow(state, "irst")
+    assert state.forced() == []
+
+
 @pytest.mark.parametrize("value", [(), ("",), "yes", (1,)], ids=repr)
 def test_what_is_no_list_of_texts_is_refused(value):
     vocabulary = Vocabulary(tokenizer=ByteTokenizer(), size=VOCAB_SIZE, end_token_ids=())

@@ -1,6 +1,7 @@
 """The page at /ui and what it draws. `pytest --optional` opens it in a browser, if Playwright is installed."""
 
 import re
+import shutil
 
 import pytest
 
@@ -32,19 +33,25 @@ def test_the_state_holds_figures_and_reasons(served):
 @pytest.mark.slow
 def test_a_browser_chats_and_draws(served, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    browser = shutil.which("chromium") or pytest.skip("no chromium")
+    served.openai().completions.create(model="tiny", prompt="a", max_tokens=3)
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch()
-        page = browser.new_page()
+        page = play.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page()
         errors, requests = [], []
-        page.on("pageerror", errors.append)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(f"{served.url}/ui")
         page.get_by_label("message").fill("Hello")
         page.keyboard.press("Enter")
-        page.wait_for_selector(".answer, .note")
-        page.wait_for_selector("dt")
+        page.wait_for_selector(".answer")
+        page.wait_for_selector("#rate-now:not(:empty)")
+        blocks = page.locator("#blocks-now").text_content()
+        page.get_by_text("platforms → reference").click()
+        why = page.locator("details[open]").text_content()
         page.screenshot(path=tmp_path / "ui.png")
-        browser.close()
 
     assert not errors
     assert all(url.startswith(served.url) for url in requests)
+    assert re.fullmatch(r"[\d,]+ of [\d,]+", blocks)
+    assert "decided by" in why
+    assert "chosen" in why
