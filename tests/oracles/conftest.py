@@ -34,6 +34,12 @@ from jackfield_torch.unquantized import UnquantizedScheme
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_model.py"
 SINKS = Path(__file__).with_name("granite_swa.py")
+# Families that no member knows, for engines that are opened on a folder.
+MODELS_OF_FILES = (
+    "models.StableLmForCausalLM=custom_model:stablelm",
+    "models.GraniteSWAForCausalLM=granite_swa:granite_swa",
+    "models.ExaoneMoeForCausalLM=custom_experts:exaone_moe",
+)
 EMPTY = torch.empty(0)
 LENGTH = 48  # tokens: three times the original context, several windows
 STD = 0.2
@@ -341,3 +347,11 @@ def _quiet() -> Iterator[None]:
     transformers.utils.logging.disable_progress_bar()
     yield
     transformers.utils.logging.enable_progress_bar()
+
+
+@pytest.fixture
+def models_of_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `plugins` of an engine must name for all cases; the files are on the path meanwhile."""
+    for folder in (SINKS.parent, EXAMPLE.parent):
+        monkeypatch.syspath_prepend(folder)
+    return list(MODELS_OF_FILES)

@@ -10,8 +10,7 @@ from jackfield import LLM, SamplingParams
 
 pytestmark = pytest.mark.cpu_model
 TOLERANCE = 2e-4  # relative to the largest logit; a log probability holds two of them
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 VOCAB_SIZE = 96
 SETTINGS = {
     "cache.block_size": 4,
@@ -21,13 +20,6 @@ SETTINGS = {
     "model.dtype": "float32",
     "model.max_length": 48,
 }
-
-
-MODELS = [
-    "models.StableLmForCausalLM=custom_model:stablelm",
-    "models.GraniteSWAForCausalLM=granite_swa:granite_swa",
-    "models.ExaoneMoeForCausalLM=custom_experts:exaone_moe",
-]
 # A backend by others, which serves sinks too.
 ONLINE = (
     "jackfield_torch.attention_backends.acme_online=jackfield_acme_attention.backend:OnlineBackend"
@@ -35,14 +27,13 @@ ONLINE = (
 
 
 @pytest.fixture(autouse=True)
-def _path(monkeypatch):
-    for folder in (HERE, EXAMPLES, EXAMPLES / "third_party" / "attention_backend"):
-        monkeypatch.syspath_prepend(folder)
+def _path(monkeypatch, models_of_files):
+    monkeypatch.syspath_prepend(EXAMPLES / "third_party" / "attention_backend")
 
 
 @pytest.fixture
-def llm(oracle):
-    with LLM(str(oracle.folder), settings=SETTINGS, plugins=MODELS) as llm:
+def llm(oracle, models_of_files):
+    with LLM(str(oracle.folder), settings=SETTINGS, plugins=models_of_files) as llm:
         yield llm
 
 
@@ -97,12 +88,14 @@ def test_requests_within_the_original_length_of_dynamic_ropes_run_unscaled(make_
 
 
 @pytest.mark.parametrize("backend", ["torch_sdpa", "acme_online"])
-def test_sinks_are_served_by_ours_and_by_a_package_by_others(make_oracle, backend):
+def test_sinks_are_served_by_ours_and_by_a_package_by_others(
+    make_oracle, models_of_files, backend
+):
     oracle = make_oracle("granite_swa")
     settings = {**SETTINGS, "select.attention": backend}
     prompt = oracle.token_ids.tolist()[:-1]
 
-    with LLM(str(oracle.folder), settings=settings, plugins=[*MODELS, ONLINE]) as llm:
+    with LLM(str(oracle.folder), settings=settings, plugins=[*models_of_files, ONLINE]) as llm:
         (output,) = llm.generate([prompt], SamplingParams(max_tokens=1, temperature=0.0))
 
     assert output.outputs[0].token_ids[0] == int(oracle.logits[-2].argmax())

@@ -20,8 +20,8 @@ SETTINGS = {
 
 
 @pytest.fixture
-def llm(oracle):
-    with LLM(str(oracle.folder), settings=SETTINGS) as llm:
+def llm(oracle, models_of_files):
+    with LLM(str(oracle.folder), settings=SETTINGS, plugins=models_of_files) as llm:
         yield llm
 
 
@@ -60,12 +60,13 @@ def test_recorded_steps_continue_as_prompts_are_scored(oracle, llm):
             assert abs(step.logprob - entry.logprob) < 1e-3
 
 
-def test_steps_that_are_recorded_and_those_that_are_not_draw_the_same(oracle):
+def test_steps_that_are_recorded_and_those_that_are_not_draw_the_same(oracle, models_of_files):
     prompts = [oracle.token_ids.tolist()[:size] for size in (3, 7, 12, 9, 5)]
     params = SamplingParams(max_tokens=16, temperature=0.8, seed=3, ignore_eos=True)
     found = []
     for graphs in (True, False):
-        with LLM(str(oracle.folder), settings={**SETTINGS, "options.cuda.graphs": graphs}) as llm:
+        settings = {**SETTINGS, "options.cuda.graphs": graphs}
+        with LLM(str(oracle.folder), settings=settings, plugins=models_of_files) as llm:
             found.append([out.outputs[0].token_ids for out in llm.generate(prompts, params)])
 
     assert found[0] == found[1]
