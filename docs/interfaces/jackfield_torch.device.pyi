@@ -36,10 +36,16 @@ class Device(ABC):
     def record(self) -> Event | None:
         ...
 
+    def compile_ahead(self, run: Callable[[], object]) -> None:
+        ...
+
     def capture(self, function: Callable[[], T]) -> Callable[[], T] | None:
         ...
 
     def details(self) -> dict[str, str]:
+        ...
+
+    def started(self) -> str:
         ...
 
     def close(self) -> None:

@@ -88,9 +88,7 @@ def test_requests_within_the_original_length_of_dynamic_ropes_run_unscaled(make_
 
 
 @pytest.mark.parametrize("backend", ["torch_sdpa", "acme_online"])
-def test_sinks_are_served_by_ours_and_by_a_package_by_others(
-    make_oracle, models_of_files, backend
-):
+def test_sinks_are_served_by_ours_and_by_a_package_by_others(make_oracle, models_of_files, backend):
     oracle = make_oracle("granite_swa")
     settings = {**SETTINGS, "select.attention": backend}
     prompt = oracle.token_ids.tolist()[:-1]

@@ -71,7 +71,7 @@ class CudaPlatform(TorchPlatform):
         sizes = ladder(options.most_graph_rows) if options.graphs else ()
         dtype = settings.model_dtype(context.config, context.spec)
         plan = plan_memory(context.spec, context.config, dtype.itemsize, len(sizes))
-        return CudaDevice(sizes, plan, index=context.rank)
+        return CudaDevice(sizes, plan, index=context.rank, compile_threads=options.compile_threads)
 
 
 def _check_build(facts: Facts) -> tuple[Reason, ...]:

@@ -15,7 +15,7 @@ class Chip:
     float8: str  # the kind that its matrix instructions multiply; "": none
 
 
-CHIPS: Mapping[str, Chip] = {  # that tools/compile_for_amd.py compiles Triton kernels for
+CHIPS: Mapping[str, Chip] = {  # that tools/compile_kernels.py compiles Triton kernels for
     "gfx90a": Chip(name="MI210, MI250", shared_bytes=64 << 10, float8=""),
     "gfx942": Chip(name="MI300, MI325", shared_bytes=64 << 10, float8="float8_e4m3fnuz"),
     "gfx950": Chip(name="MI350, MI355", shared_bytes=160 << 10, float8="float8_e4m3fn"),

@@ -13,10 +13,16 @@ class RocmOptions:
 
     graphs: bool = True  # replay recorded steps; False: launch each kernel, as for a debugger
     most_graph_rows: int = 256  # rows of the largest recorded step
+    # Kernels of all recorded sizes are compiled on so many threads before the first is recorded; 0: one after another.
+    compile_threads: int = 0
 
     def __post_init__(self) -> None:
         if self.most_graph_rows < 1:
             raise ConfigError(
                 f"options.rocm.most_graph_rows must be at least 1, got {self.most_graph_rows}; to do without graphs "
                 "set options.rocm.graphs = false"
+            )
+        if self.compile_threads < 0:
+            raise ConfigError(
+                f"options.rocm.compile_threads must be at least 0, got {self.compile_threads}"
             )

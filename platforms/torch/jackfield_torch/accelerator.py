@@ -26,8 +26,18 @@ class Accelerator(Device):
 
     collectives = "nccl"
 
-    def __init__(self, row_sizes: tuple[int, ...], plan: MemoryPlan, *, index: int) -> None:
-        """`row_sizes`: steps of so many rows are recorded; () records none."""
+    def __init__(
+        self,
+        row_sizes: tuple[int, ...],
+        plan: MemoryPlan,
+        *,
+        index: int,
+        compile_threads: int = 0,
+    ) -> None:
+        """`row_sizes`: steps of so many rows are recorded; () records none.
+
+        `compile_threads` compile kernels before the first step is recorded; 0: each compiles when it is launched.
+        """
         self.name = f"cuda:{index}"
         self._plan = plan
         self._index = index
@@ -35,6 +45,8 @@ class Accelerator(Device):
         self._pool: Any = None
         self._free_at_start = 0
         self._num_graphs = 0
+        self._compile_threads = compile_threads
+        self._free_before_graphs = 0
 
     def start(self) -> None:
         """Choose the card, and note what others have taken of its memory."""
@@ -68,6 +80,15 @@ class Accelerator(Device):
         event.record()
         return _CudaEvent(event)
 
+    def compile_ahead(self, run: Callable[[], object]) -> None:
+        """On threads, where an option asks for it."""
+        self._free_before_graphs, _ = torch.cuda.mem_get_info(self._index)
+        if self._compile_threads:
+            from jackfield_torch.kernels.ahead import compile_ahead
+
+            compile_ahead(run, self._compile_threads)
+            torch.cuda.synchronize()
+
     def capture(self, function: Callable[[], T]) -> Callable[[], T]:
         """Record a CUDA graph; all share one pool of memory, since one runs at a time."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -100,6 +121,11 @@ class Accelerator(Device):
             else "off",
             **self._plan.details(),
         }
+
+    def started(self) -> str:
+        """What recorded steps took beside the plan, and what is left."""
+        free, total = torch.cuda.mem_get_info(self._index)
+        return self._plan.compared(max(0, self._free_before_graphs - free), free, total)
 
     def close(self) -> None:
         """Give memory back to the driver."""

@@ -38,6 +38,14 @@ class MemoryPlan:
         self.cache = min(int(left * settings.memory_fraction), useful_bytes)
         return self.cache
 
+    def compared(self, graph_bytes: int, free_bytes: int, total_bytes: int) -> str:
+        """Predicted and real, once all steps were recorded."""
+        return (
+            f"memory: recorded steps took {graph_bytes / _MIB:.0f} MiB of {self.graph_bytes / _MIB:.0f} MiB planned; "
+            f"{free_bytes / _MIB:.0f} MiB of {total_bytes / _MIB:.0f} MiB of the card are free, "
+            f"{(self.step_bytes + _LIBRARIES) / _MIB:.0f} MiB of them for steps and libraries"
+        )
+
     def details(self) -> dict[str, str]:
         """For `explain` and logs."""
         return {

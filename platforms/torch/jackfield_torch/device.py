@@ -66,6 +66,12 @@ class Device(ABC):
         """The present point in the device's work; None if all work is done already."""
         return None
 
+    def compile_ahead(self, run: Callable[[], object]) -> None:
+        """Compile what `run` would launch, several kernels at once; nothing that it computes counts.
+
+        Called once, before steps are captured. The default leaves each kernel to its first launch.
+        """
+
     def capture(self, function: Callable[[], T]) -> Callable[[], T] | None:
         """Record the work of `function` as a graph; what is given back runs it again and returns the same tensors.
 
@@ -78,6 +84,10 @@ class Device(ABC):
     def details(self) -> dict[str, str]:
         """What `explain` and logs should say of it."""
         return {}
+
+    def started(self) -> str:
+        """What logs should say once all steps were captured, such as the memory that they took; empty: nothing."""
+        return ""
 
     def close(self) -> None:
         """Give back what `start` took."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -39,7 +39,9 @@ class Replays:
 
         `prepare` makes a batch of padding, ready to be computed.
         """
-        for size in sorted(sizes, reverse=True):
+        falling = sorted(sizes, reverse=True)
+        self._device.compile_ahead(lambda: self._run(map(prepare, falling)))
+        for size in falling:
             batch = prepare(size)
             forward = self._device.capture(lambda batch=batch: self._compute(batch))  # type: ignore[misc]
             if forward is None:
@@ -58,6 +60,12 @@ class Replays:
 
     def _of(self, batch: StepBatch) -> _Replay | None:
         return self._replays.get(len(batch.rows_P)) if batch.is_padded else None
+
+    def _run(self, batches: Iterable[StepBatch]) -> None:
+        for batch in batches:
+            logits_PV = self._compute(batch)
+            for facts in _PLAIN_DRAWS:
+                self._draw(logits_PV, batch, facts)
 
     def _capture_draws(self, logits_PV: Tensor, batch: StepBatch) -> Draws:
         captured = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -32,6 +33,8 @@ from jackfield_torch.step_batch import BatchBuilder
 from jackfield_torch.step_future import StepFuture
 from jackfield_torch.step_results import OpenStep
 from jackfield_torch.tensor_parallel import RankGroup, join_ranks
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -147,6 +150,8 @@ class TorchWorker(Worker):
         )
         self._results = StagingRing(device, depth + 1, 8 * max_rows)
         self._runner.capture(self._row_sizes)
+        if words := device.started():
+            _LOG.info("%s", words)
 
     def _processors(self, rows: Rows) -> RowProcessors:
         """The logits processors that requests may name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -98,7 +99,7 @@ class AcceleratorWork:
             unit=unit,
             value=round(statistics.median(samples), 4),
             samples=[round(sample, 4) for sample in samples],
-            peer=self._shape.peer[work],
+            peer=self._shape.peer.get(work, math.nan),
             floor=round(floor, 4),
         )
 

@@ -16,9 +16,9 @@ from jackfield.cli.settings import load_from_arguments, settings_words
 from jackfield.client import LLM
 from jackfield.errors import ConfigError
 from jackfield_bench.accelerator import AcceleratorWork, Figure
-from jackfield_bench.outputs import load_scorer
+from jackfield_bench.outputs import RoundedBy, load_scorer
 from jackfield_bench.serving import measure_startup
-from jackfield_bench.shapes import SHAPES, Shape
+from jackfield_bench.shapes import QUANTIZED, SHAPES, Shape
 
 _START = "start"
 _FIRST_PROMPT = tuple(range(16))  # token ids
@@ -37,7 +37,12 @@ _ALWAYS = {
 
 def measure_shapes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Figures by shape and work."""
-    return {shape.name: _measure(shape, arguments) for shape in _shapes(arguments.shape)}
+    shapes = _shapes(arguments.shape)
+    if scheme := arguments.quantization:
+        if scheme not in QUANTIZED:
+            raise ConfigError(f"no figures for {scheme!r}; allowed: {', '.join(QUANTIZED)}")
+        shapes = [shape.quantized(scheme) for shape in shapes]
+    return {shape.name: _measure(shape, arguments) for shape in shapes}
 
 
 def _shapes(names: list[str] | None) -> list[Shape]:
@@ -51,7 +56,8 @@ def _measure(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(shape.config), encoding="utf-8")
         named = [word.partition("=")[0] for word in arguments.set or ()]
-        words = [f"{key}={value}" for key, value in _ALWAYS.items() if key not in named]
+        settings = {**_ALWAYS, **_rounding(arguments.quantization)}
+        words = [f"{key}={value}" for key, value in settings.items() if key not in named]
         chosen = argparse.Namespace(
             **{**vars(arguments), "model": folder, "set": [*words, *(arguments.set or ())]}
         )
@@ -65,6 +71,14 @@ def _measure(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
         if lines := [name for name in names if name != _START]:
             found |= _measure_lines(shape, chosen, lines)
     return found
+
+
+def _rounding(scheme: str | None) -> dict[str, str]:
+    """Settings that round the linears of the layers, and leave the head as it is."""
+    if not scheme:
+        return {}
+    rule = f'[{{match={{module="head"}}, use="unquantized"}}, {{use="{scheme}"}}]'
+    return {"select.quantization": rule, **QUANTIZED[scheme].options}
 
 
 def _measure_start(shape: Shape, chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -103,6 +117,7 @@ def _measure_lines(
         config.model.seed,
         str(shape.config["dtype"]),
         chosen.platform or "cuda",
+        RoundedBy(chosen.quantization, config) if chosen.quantization else None,
     )
     for name, score in scores.items():
         found[name]["checked"] = {"passed": score.is_passed, **asdict(score)}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jackfield.config import EngineConfig
 from jackfield.errors import ConfigError
 
 SCORER = "jackfield_testing_torch.scoring"  # a module with a function `score`
@@ -54,9 +55,19 @@ class Score:
         return f"{verdict} ({self.num_tokens} tokens scored by {self.reference}: {found})"
 
 
-# Of the content of config.json, the texts of each line of the report, seed and dtype of the weights, and the platform.
+@dataclass(frozen=True, slots=True)
+class RoundedBy:
+    """Linears of the layers are rounded by a scheme, with the options of a config."""
+
+    scheme: str
+    config: EngineConfig
+
+
+# Of the content of config.json, the texts of each line of the report, seed and dtype of the weights, the platform, and
+# how linears are rounded.
 Scorer = Callable[
-    [Mapping[str, Any], Mapping[str, Sequence[ProducedText]], int, str, str], Mapping[str, Score]
+    [Mapping[str, Any], Mapping[str, Sequence[ProducedText]], int, str, str, RoundedBy | None],
+    Mapping[str, Score],
 ]
 
 

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 READ_BYTES_PER_S = 4.66e12  # measured on an H200: 8 GiB, a sum
 FLOP_PER_S = 700e12  # bfloat16 matrix product of libraries on the same card
 _ITEMSIZE = 2  # bytes, bfloat16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounding:
+    """How a scheme rounds in the benchmark, and what that costs at least."""
+
+    options: Mapping[str, str]  # settings, as on the command line
+    weight_bytes: float
+    flop_per_s: float
+
+
+QUANTIZED = {
+    "int4": Rounding(
+        options={"options.int4.group_size": "128", "options.int4.symmetric": "true"},
+        weight_bytes=0.5 + 2 / 128,
+        flop_per_s=FLOP_PER_S,
+    ),
+    "fp8": Rounding(
+        options={"options.fp8.rounds_inputs": "true"}, weight_bytes=1.0, flop_per_s=1_420e12
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +47,10 @@ class Shape:
     vocab_size: int
     extra: Mapping[str, Any]  # of config.json
     peer: Mapping[str, float]  # vLLM 0.23.0 on one H200: milliseconds, tokens a second
+    # The same with quantized linears, the best of its kernels a line; by the scheme that rounds.
+    quantized_peers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weight_bytes: float = _ITEMSIZE  # of a weight of the layers, scales included
+    flop_per_s: float = FLOP_PER_S  # of the layers' products
 
     @property
     def config(self) -> dict[str, Any]:
@@ -45,6 +70,17 @@ class Shape:
             **self.extra,
         }
 
+    def quantized(self, scheme: str) -> Shape:
+        """The same with linears of the layers rounded by a scheme of QUANTIZED."""
+        rounding = QUANTIZED[scheme]
+        return replace(
+            self,
+            name=f"{self.name} {scheme}",
+            peer=self.quantized_peers.get(scheme, {}),
+            weight_bytes=rounding.weight_bytes,
+            flop_per_s=rounding.flop_per_s,
+        )
+
     @property
     def cache_bytes(self) -> int:
         """Of one token: keys and values of all layers."""
@@ -55,14 +91,14 @@ class Shape:
 
         A matrix takes as long as its bytes or its operations do, whichever is more.
         """
-        matrices = [
-            (size, num_tokens) for size in self._matrix_sizes() for _ in range(self.num_layers)
-        ]
-        matrices.append((self.hidden_size * self.vocab_size, num_logits))
-        products = sum(
-            max(_ITEMSIZE * size / READ_BYTES_PER_S, 2 * size * count / FLOP_PER_S)
-            for size, count in matrices
+        products = self.num_layers * sum(
+            max(
+                self.weight_bytes * size / READ_BYTES_PER_S, 2 * size * num_tokens / self.flop_per_s
+            )
+            for size in self._matrix_sizes()
         )
+        head = self.hidden_size * self.vocab_size
+        products += max(_ITEMSIZE * head / READ_BYTES_PER_S, 2 * head * num_logits / FLOP_PER_S)
         return products + context * self.cache_bytes / READ_BYTES_PER_S
 
     def prompt_attention_s(self, num_tokens: int) -> float:
@@ -123,6 +159,22 @@ LLAMA_3_1_8B = Shape(
         "decode_bs32": 5.46,
         "decode_bs128": 7.28,
         "offline": 10_128.0,
+    },
+    quantized_peers={
+        "fp8": {
+            "decode_bs1": 3.49,
+            "ttft_4k": 64.8,
+            "decode_bs32": 4.54,
+            "decode_bs128": 5.95,
+            "offline": 12_303.0,
+        },
+        "int4": {
+            "decode_bs1": 3.29,
+            "ttft_4k": 106.2,
+            "decode_bs32": 4.32,
+            "decode_bs128": 7.43,
+            "offline": 9_647.0,
+        },
     },
 )
 SHAPES = {shape.name: shape for shape in (QWEN3_0_6B, LLAMA_3_1_8B)}

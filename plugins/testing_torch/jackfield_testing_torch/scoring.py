@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from jackfield.dtypes import parse_dtype
 from jackfield.errors import ConfigError
-from jackfield_bench.outputs import ProducedText, Score
+from jackfield_bench.outputs import ProducedText, RoundedBy, Score
 from jackfield_torch.dtypes import torch_dtype
-from jackfield_torch.loader import RandomWeights
+from jackfield_torch.interfaces.quantization import KIND, LinearPart
+from jackfield_torch.loader import RandomWeights, WeightShard
 
 # Logits of two implementations in bfloat16 differ by some hundredths of their standard deviation; those of a wrong token
 # lie four of them below the best one.
@@ -41,6 +43,7 @@ def score(
     seed: int,
     dtype: str,
     platform: str,
+    rounded: RoundedBy | None = None,
 ) -> Mapping[str, Score]:
     """The score of each line's texts. Greedy tokens must be as good as the best; random ones as likely as they should be.
 
@@ -49,12 +52,16 @@ def score(
     """
     device = torch.device("cpu" if platform == "cpu" else "cuda")
     with torch.inference_mode():
-        model = _reference(config, RandomWeights(seed, device), device, dtype)
+        model = _reference(config, RandomWeights(seed, device), device, dtype, rounded)
         return {work: _score(model, some) for work, some in texts.items()}
 
 
 def _reference(
-    config: Mapping[str, Any], weights: RandomWeights, device: torch.device, dtype: str
+    config: Mapping[str, Any],
+    weights: RandomWeights,
+    device: torch.device,
+    dtype: str,
+    rounded: RoundedBy | None,
 ) -> Any:
     model_class = getattr(transformers, config["architectures"][0])
     spelled = {key: value for key, value in config.items() if key != "dtype"}
@@ -70,8 +77,27 @@ def _reference(
         if module.endswith("norm"):
             parameter.fill_(1.0)
         else:
-            parameter.copy_(weights.read(_module(module), kind, tuple(parameter.shape)))
+            name = _module(module)
+            if rounded is not None and name.startswith("layers.") and kind == "weight":
+                parameter.copy_(_rounded(rounded, weights, name, tuple(parameter.shape), device))
+            else:
+                parameter.copy_(weights.read(name, kind, tuple(parameter.shape)))
     return made.to(device).eval()
+
+
+def _rounded(
+    rounded: RoundedBy,
+    weights: RandomWeights,
+    name: str,
+    shape: tuple[int, ...],
+    device: torch.device,
+) -> Tensor:
+    """What the codes of a compact scheme stand for."""
+    (entry,) = entry_points(group=f"{KIND}.v1", name=rounded.scheme)
+    part = LinearPart(name=name, in_size=shape[1], out_size=shape[0], split="none")
+    shard = WeightShard(weights, 0, 1, device, torch.float32, rounded.config)
+    weight_OI: Tensor = entry.load()().load(part, shard).dequantise()
+    return weight_OI
 
 
 def _module(name: str) -> str:

@@ -66,6 +66,20 @@ def test_replayed_steps_give_what_eager_ones_give(model, captures, depth):
     assert {1, 2, 4, 6} >= set(captures) >= {1, 2, 6}
 
 
+def test_steps_that_run_only_to_compile_change_no_answer(tiny_llama, captures, monkeypatch):
+    runs = []
+
+    def compile_ahead(self, run):
+        runs.append(run())
+
+    monkeypatch.setattr(LateDevice, "compile_ahead", compile_ahead)
+
+    late = answers(tiny_llama, LATE, **{"select.platform": "late"})
+
+    assert late == answers(tiny_llama, **{"select.platform": "cpu"})
+    assert len(runs) == 1
+
+
 def test_plain_draws_are_replayed_too(tiny_llama, captures, monkeypatch):
     replayed = []
     draws = Replays.draws

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from jackfield import LLM, SamplingParams
-from jackfield_bench.outputs import ProducedText
+from jackfield.config import EngineConfig
+from jackfield_bench.outputs import ProducedText, RoundedBy
 from jackfield_bench.shapes import LLAMA_3_1_8B, QWEN3_0_6B
 from jackfield_testing_torch.scoring import score
 
@@ -67,3 +68,27 @@ def test_random_tokens_in_another_order_do_not_pass(produced):
     }
 
     assert not score(config, wrong, 0, "bfloat16", "cpu")["offline"].is_passed
+
+
+def test_tokens_of_rounded_linears_are_scored_by_what_they_stand_for(tmp_path):
+    config = replace(LLAMA_3_1_8B, **SMALL).config
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    rule = [{"match": {"module": "head"}, "use": "unquantized"}, {"use": "int4"}]
+    settings = {
+        "select.platform": "cpu",
+        "select.weight_format": "dummy",
+        "select.quantization": rule,
+        "model.max_length": 256,
+        "options.int4.symmetric": True,
+    }
+    params = SamplingParams(max_tokens=120, temperature=0.0, ignore_eos=True)
+    with LLM(str(tmp_path), settings=settings) as llm:
+        (output,) = llm.generate([[3, 1, 4, 1, 5]], params)
+    text = ProducedText(prompt=[3, 1, 4, 1, 5], output=output.outputs[0].token_ids, temperature=0.0)
+    rounded = RoundedBy("int4", EngineConfig(options={"int4": {"symmetric": True}}))
+
+    (right,) = score(config, {"decode": [text]}, 0, "bfloat16", "cpu", rounded).values()
+    (plain,) = score(config, {"decode": [text]}, 0, "bfloat16", "cpu").values()
+
+    assert right.is_passed
+    assert right.margin < plain.margin

@@ -1,8 +1,8 @@
-"""Compile every Triton kernel for AMD's chips, without one: real machine code, and what it takes of a chip.
+"""Compile every Triton kernel for AMD's chips and NVIDIA's Hopper, without one: machine code, and what it takes of a chip.
 
-    PYTHONPATH=FOLDER_WITH_TRITON python tools/compile_for_amd.py [gfx942 ...]
+    PYTHONPATH=FOLDER_WITH_TRITON python tools/compile_kernels.py [gfx942 sm_90 ...] [compact ...]
 
-Triton's wheel from PyPI holds the AMD compiler and linker. What the runtime launches is called with tensors of the host; a
+Triton's wheel from PyPI holds the compilers and linkers of both. What the runtime launches is called with tensors of the host; a
 launch becomes a compilation. Fails where a kernel spills registers, takes more shared memory than the chip has, or
 multiplies matrices without matrix instructions.
 """
@@ -10,16 +10,27 @@ multiplies matrices without matrix instructions.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver, jit
 
+from jackfield_compact.device.blocks import block_order
+from jackfield_compact.device.choice import NUM_TOKENS
+from jackfield_compact.device.dense import widen
+from jackfield_compact.device.linear import DeviceLinear
+from jackfield_compact.device.rounding import apply_scales, round_inputs
+from jackfield_compact.matrix import CompactMatrix
+from jackfield_compact.tables import e2m1, float8, integers
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     AttentionLimits,
@@ -27,6 +38,7 @@ from jackfield_torch.interfaces.attention import (
     LayerCache,
 )
 from jackfield_torch.interfaces.kernels import HeadFacts
+from jackfield_torch.interfaces.linear import Around
 from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
 from jackfield_torch.kernels.heads import rotate_and_write
 from jackfield_torch.kernels.norm import add_rms_norm
@@ -34,9 +46,16 @@ from jackfield_torch.kernels.sampling import draw_tokens
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 from jackfield_triton_attn.attention import TritonAttention
 
-SHARED_BYTES = {"gfx90a": 64 << 10, "gfx942": 64 << 10, "gfx950": 160 << 10}  # of a compute unit
-_WAVE = 64  # lanes
-_MATRIX = re.compile(r"\bv_(?:s?mfma)c?_\w+")
+SHARED_BYTES = {  # of a compute unit
+    "gfx90a": 64 << 10,
+    "gfx942": 64 << 10,
+    "gfx950": 160 << 10,
+    "sm_90": 227 << 10,
+}
+_NVIDIA = "sm_"
+_WAVE, _WARP = 64, 32  # lanes
+_MATRIX = re.compile(r"\bv_(?:s?mfma)c?_\w+|\bwgmma\.mma_async\.\S+|\bmma\.sync\.\S+")
+_PTX_SPILLS = re.compile(r"(\d+) bytes spill stores")
 _VECTOR_SPILLS = re.compile(r"vgpr_spill_count:\s+(\d+)")  # to memory
 _SCALAR_SPILLS = re.compile(
     r"sgpr_spill_count:\s+(\d+)"
@@ -50,9 +69,9 @@ class Binary:
     chip: str
     name: str
     setting: str  # under which it was launched
-    hsaco_bytes: int
+    code_bytes: int
     shared_bytes: int
-    spills: int  # of vector registers
+    spills: int  # of vector registers; bytes on NVIDIA's chips
     scalar_spills: int
     matrix_instructions: tuple[str, ...]
     has_products: bool  # multiplies matrices
@@ -61,7 +80,7 @@ class Binary:
     def problems(self) -> list[str]:
         """What would make it slow or fail on the chip."""
         found = []
-        if not self.hsaco_bytes:
+        if not self.code_bytes:
             found.append("no machine code")
         if self.spills:
             found.append(f"{self.spills} vector registers spilled")
@@ -76,7 +95,11 @@ class _Chip:
     """Triton's driver of a device that is not here."""
 
     def __init__(self, name: str) -> None:
-        self._target = GPUTarget("hip", name, _WAVE)
+        is_nvidia = name.startswith(_NVIDIA)
+        number = int(name.removeprefix(_NVIDIA)) if is_nvidia else name
+        self._target = GPUTarget(
+            "cuda" if is_nvidia else "hip", number, _WARP if is_nvidia else _WAVE
+        )
 
     def get_current_target(self) -> GPUTarget:
         return self._target
@@ -113,18 +136,34 @@ def compile_all(chip: str) -> Iterator[Binary]:
 
 
 def _binary(chip: str, setting: str, name: str, kernel: Any) -> Binary:
-    text = kernel.asm["amdgcn"]
+    is_nvidia = chip.startswith(_NVIDIA)
+    text = kernel.asm["ptx" if is_nvidia else "amdgcn"]
+    if is_nvidia:
+        spills = _spilled_bytes(text, chip)
+    else:
+        spills = sum(map(int, _VECTOR_SPILLS.findall(text)))
     return Binary(
         chip=chip,
         name=name,
         setting=setting,
-        hsaco_bytes=len(kernel.asm["hsaco"]),
+        code_bytes=len(kernel.asm["cubin" if is_nvidia else "hsaco"]),
         shared_bytes=kernel.metadata.shared,
-        spills=sum(map(int, _VECTOR_SPILLS.findall(text))),
+        spills=spills,
         scalar_spills=sum(map(int, _SCALAR_SPILLS.findall(text))),
         matrix_instructions=tuple(sorted(set(_MATRIX.findall(text)))),
         has_products="tt.dot" in kernel.asm["ttgir"],
     )
+
+
+def _spilled_bytes(ptx: str, chip: str) -> int:
+    """What the assembler of the wheel says of registers that do not suffice."""
+    assembler = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+        file.write(ptx)
+        file.flush()
+        words = [str(assembler), "-v", f"-arch={chip}a", file.name, "-o", "/dev/null"]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return sum(map(int, _PTX_SPILLS.findall(done.stderr)))
 
 
 def _attention(
@@ -224,6 +263,51 @@ def _gates(dtype: torch.dtype) -> None:
         gated_activation(torch.zeros(4, 6144, dtype=dtype), activation)
 
 
+def _compact(make: Callable[[], CompactMatrix], dtype: torch.dtype) -> None:
+    """Every kernel that the choice names for a matrix as large as those of Llama-3.1-8B."""
+    blocks = block_order(make(), torch.device("cpu"))
+    assert blocks is not None
+    linear = DeviceLinear(blocks, None, dtype)
+    gated = linear.narrow(Around(norm_weight_I=torch.zeros(_SIZE), activation="silu"))
+    added = linear.narrow(Around())
+    assert gated is not None
+    assert added is not None
+    for count in NUM_TOKENS:
+        x = torch.zeros(count, _SIZE, dtype=dtype)
+        linear(x)
+        gated(x)
+        added(x, torch.zeros(count, _SIZE, dtype=dtype))
+    widen(blocks, torch.zeros(_SIZE * _SIZE, dtype=dtype), 0, _SIZE)
+
+
+def _codes(table: torch.Tensor, bits: int, group_size: int, zeros: bool) -> CompactMatrix:
+    groups = _SIZE // group_size
+    return CompactMatrix(
+        codes_OI=torch.zeros(_SIZE, _SIZE, dtype=torch.uint8),
+        bits=bits,
+        table=table,
+        scale_OG=torch.ones(_SIZE, groups, dtype=torch.float16),
+        offset_OG=torch.ones(_SIZE, groups) if zeros else None,
+        group_I=torch.arange(_SIZE) // group_size,
+    )
+
+
+def _rounded_inputs() -> None:
+    for size in (4096, 14_336):
+        x = torch.zeros(4, size, dtype=_BF16)
+        round_inputs(x, 32)
+        apply_scales(x, torch.ones(4, 1), torch.ones(size), None)
+
+
+_SIZE = 4096  # inputs and outputs
+_COMPACT: dict[str, Callable[[], CompactMatrix]] = {
+    "4 bits, groups of 128": lambda: _codes(integers(4, 8), 4, 128, zeros=False),
+    "4 bits, groups of 32, zeros": lambda: _codes(integers(4, 8), 4, 32, zeros=True),
+    "8 bits": lambda: _codes(integers(8, 128), 8, _SIZE, zeros=False),
+    "float8": lambda: _codes(float8(torch.float8_e4m3fn), 8, _SIZE, zeros=False),
+    "float4, groups of 16": lambda: _codes(e2m1(), 4, 16, zeros=False),
+    "own tables": lambda: _codes(torch.rand(_SIZE, 16), 4, _SIZE, zeros=False),
+}
 _BF16 = torch.bfloat16
 _DECODE, _PROMPT, _MIXED = [1] * 8, [64] * 4, [64, 64, 1]
 _FEATURES: dict[str, dict[str, Any]] = {
@@ -235,6 +319,8 @@ _FEATURES: dict[str, dict[str, Any]] = {
 }
 SETTINGS: dict[str, Callable[[], None]] = {
     "rows": _rows,
+    "rounded inputs": _rounded_inputs,
+    **{f"compact {name}": partial(_compact, make, _BF16) for name, make in _COMPACT.items()},
     "draws": _draws,
     **{f"norms {d}": partial(_norms, d) for d in (_BF16, torch.float32)},
     **{f"gates {d}": partial(_gates, d) for d in (_BF16, torch.float32)},
@@ -261,7 +347,12 @@ SETTINGS: dict[str, Callable[[], None]] = {
 def main() -> int:
     """Print a line a kernel; 1 if one of them would not do."""
     failed = 0
-    for chip in sys.argv[1:] or SHARED_BYTES:
+    words = sys.argv[1:]
+    names = [word for word in words if word not in SHARED_BYTES]  # beginnings of settings
+    for name in list(SETTINGS) if names else ():
+        if not name.startswith(tuple(names)):
+            del SETTINGS[name]
+    for chip in [word for word in words if word in SHARED_BYTES] or SHARED_BYTES:
         binaries: dict[Binary, None] = {}
         for one in compile_all(chip):
             if one in binaries:
@@ -270,7 +361,7 @@ def main() -> int:
             problems = one.problems
             failed += bool(problems)
             print(
-                f"{chip} {one.name} ({one.setting}): {one.hsaco_bytes} bytes, shared {one.shared_bytes}, "
+                f"{chip} {one.name} ({one.setting}): {one.code_bytes} bytes, shared {one.shared_bytes}, "
                 f"spills {one.spills} and {one.scalar_spills} scalar, {' '.join(one.matrix_instructions) or '-'}"
                 + "".join(f"  !! {problem}" for problem in problems),
                 flush=True,
