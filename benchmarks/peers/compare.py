@@ -1,0 +1,155 @@
+"""Jackfield's server beside vLLM's and llama.cpp's, over the same weights: time to first token, between tokens, tokens a second.
+
+`python benchmarks/peers/compare.py --peers FOLDER [--folder MODEL] [--gguf FILE] [--output FILE]` prints JSON. Each server is started
+for its turn alone, and asked by `jackfield bench serve`; README.md says how the peers are installed.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jackfield_bench.report import build, emit
+
+CONTEXT = 1024  # tokens of one request, prompt and answer
+READY_S = 600.0
+FIGURES = {
+    "ttft_p50_ms": ("ttft_ms", "p50"),
+    "ttft_p99_ms": ("ttft_ms", "p99"),
+    "itl_p50_ms": ("itl_ms", "p50"),
+    "itl_p99_ms": ("itl_ms", "p99"),
+}
+
+
+def commands(arguments: argparse.Namespace, port: int) -> dict[str, list[str]]:
+    """What starts each server that can be measured, by name."""
+    found: dict[str, list[str]] = {}
+    rows, threads = str(arguments.concurrency), str(arguments.threads)
+    ours = [sys.executable, "-m", "jackfield.cli.main", "serve"]
+    ours_rest = ["--port", str(port), "--max-num-seqs", rows, "--max-model-len", str(CONTEXT)]
+    if arguments.folder:
+        found["jackfield, safetensors"] = [*ours, arguments.folder, *ours_rest]
+        found["vllm, safetensors"] = [
+            f"{arguments.peers}/vllm/bin/vllm", "serve", arguments.folder, "--port", str(port),
+            "--max-num-seqs", rows, "--max-model-len", str(CONTEXT), "--disable-log-requests",
+        ]  # fmt: skip
+    if arguments.gguf:
+        found["jackfield, gguf"] = [*ours, arguments.gguf, *ours_rest]
+        found["llama.cpp, gguf"] = [
+            f"{arguments.peers}/llama_cpp/bin/python", str(Path(__file__).with_name("llama_cpp_server.py")),
+            arguments.gguf, str(port), rows, threads, str(CONTEXT),
+        ]  # fmt: skip
+    return {name: words for name, words in found.items() if Path(words[0]).exists()}
+
+
+@contextmanager
+def running(words: Sequence[str], port: int, threads: int) -> Iterator[None]:
+    """The server takes requests inside the block. Raises SystemExit with its log."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "VLLM_CPU_KVCACHE_SPACE": "2"}
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment
+        )
+        try:
+            end_s = time.monotonic() + READY_S
+            while not _is_ready(port):
+                if server.poll() is not None or time.monotonic() > end_s:
+                    log.seek(0)
+                    raise SystemExit(f"{words[0]} does not serve:\n{log.read()[-4000:]}")
+                time.sleep(0.2)
+            yield
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def _is_ready(port: int) -> bool:
+    ready = "/v1/models"
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{ready}", timeout=2) as answer:
+            return "data" in json.load(answer) and _completes(port)
+    except (OSError, ValueError):
+        return False
+
+
+def _completes(port: int) -> bool:
+    """True once one token comes: some servers list their models before they have them."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2) as answer:
+        name = json.load(answer)["data"][0]["id"]
+    body = json.dumps({"model": name, "prompt": "one", "max_tokens": 1}).encode()
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/completions", body, {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=120) as answer:
+        return answer.status == 200
+
+
+def measured(arguments: argparse.Namespace, port: int, seed: int) -> dict[str, float]:
+    """One run of `jackfield bench serve`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "run.json"
+        subprocess.run(
+            [
+                sys.executable, "-m", "jackfield.cli.main", "bench", "serve", "--url", f"http://127.0.0.1:{port}",
+                "--num-prompts", str(arguments.num_prompts), "--max-concurrency", str(arguments.concurrency),
+                "--input-len", str(arguments.input_len), "--output-len", str(arguments.output_len),
+                "--warmups", str(arguments.concurrency), "--seed", str(seed), "--timeout", "1800", "--output", str(file),
+            ],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        run: dict[str, Any] = json.loads(file.read_text())["figures"]["runs"][0]
+    if run["failed"]:
+        raise SystemExit(f"{run['failed']} requests failed")
+    figures = {name: float(run[group][part]) for name, (group, part) in FIGURES.items()}
+    return {**figures, "output_tokens_per_s": float(run["output_tokens_per_s"])}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def main() -> None:
+    """Measure in rounds, print the report: of each figure the median of all rounds, and all rounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=Path, required=True, help="made by install.sh")
+    parser.add_argument("--folder", help="the model with safetensors")
+    parser.add_argument("--gguf", help="the model as GGUF")
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--num-prompts", type=int, default=48)
+    parser.add_argument("--input-len", type=int, default=128)
+    parser.add_argument("--output-len", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output")
+    arguments = parser.parse_args()
+    port = _free_port()
+    rounds: dict[str, list[dict[str, float]]] = {}
+    for number in range(arguments.rounds):
+        for name, words in commands(arguments, port).items():
+            with running(words, port, arguments.threads):
+                rounds.setdefault(name, []).append(measured(arguments, port, number))
+            sys.stderr.write(f"{name}: {rounds[name][-1]}\n")
+    figures = {
+        name: {
+            "median": {key: statistics.median(one[key] for one in found) for key in found[0]},
+            "rounds": found,
+        }
+        for name, found in rounds.items()
+    }
+    settings = {name: str(value) for name, value in vars(arguments).items()}
+    emit(build("peers", settings, figures), arguments.output)
+
+
+if __name__ == "__main__":
+    main()
