@@ -101,6 +101,10 @@ class PoolingParams:
         for name in ("normalize", "activation"):
             if not isinstance(value := getattr(self, name), bool | None):
                 raise RequestError(f"{name} must be true or false, got {value!r}")
+        token_ids = tuple(self.token_ids)
+        if not all(type(token_id) is int for token_id in token_ids):
+            raise RequestError(f"token_ids must hold token ids, got {self.token_ids!r:.200}")
+        object.__setattr__(self, "token_ids", token_ids)  # JSON and msgpack give lists
         size = self.dimensions
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise RequestError(f"dimensions must be a whole number of at least 1, got {size!r}")

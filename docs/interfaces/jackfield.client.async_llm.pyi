@@ -1,5 +1,6 @@
 # Part of: jackfield 0.1
 from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 from jackfield.client.client import Client
@@ -9,6 +10,7 @@ from jackfield.engine.prompt import TextPair
 from jackfield.pooling import PoolingParams
 from jackfield.request import PoolingOutput
 from jackfield.request import RequestOutput
+from jackfield.request import ScoreOutput
 from jackfield.sampling import SamplingParams
 class AsyncLLM(Client):
 
@@ -19,6 +21,9 @@ class AsyncLLM(Client):
         ...
 
     async def embed(self, prompt: Prompt | TextPair, pooling_params: PoolingParams | None=None, *, prompt_name: str | None=None, request_id: str | None=None, priority: int=0, cache_salt: str='') -> PoolingOutput:
+        ...
+
+    async def score(self, query: str, documents: str | Sequence[str]) -> list[ScoreOutput]:
         ...
 
     async def aclose(self) -> None:

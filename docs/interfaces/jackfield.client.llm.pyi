@@ -8,6 +8,7 @@ from jackfield.engine.prompt import Prompts
 from jackfield.pooling import PoolingParams
 from jackfield.request import PoolingOutput
 from jackfield.request import RequestOutput
+from jackfield.request import ScoreOutput
 from jackfield.sampling import SamplingParams
 class LLM(Client):
 
@@ -24,6 +25,9 @@ class LLM(Client):
         ...
 
     def classify(self, prompts: Prompts, *, activation: bool=True, progress: bool=False) -> list[PoolingOutput]:
+        ...
+
+    def score(self, queries: str | Sequence[str], documents: str | Sequence[str], *, progress: bool=False) -> list[ScoreOutput]:
         ...
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:

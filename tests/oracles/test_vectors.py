@@ -1,9 +1,11 @@
 """Vectors of whole engines equal those of Sentence Transformers, from folders that it saved."""
 
+import asyncio
+
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
     Dense,
     Normalize,
@@ -13,15 +15,17 @@ from sentence_transformers.sentence_transformer.modules import (
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
+    BertForSequenceClassification,
     BertModel,
     ModernBertConfig,
     ModernBertModel,
     PreTrainedTokenizerFast,
     Qwen3Config,
+    Qwen3ForCausalLM,
     Qwen3Model,
 )
 
-from jackfield import LLM, PoolingParams, RequestError
+from jackfield import LLM, AsyncLLM, PoolingParams, RequestError
 
 pytestmark = pytest.mark.cpu_model
 TOLERANCE = 2e-6  # of numbers up to 1
@@ -99,6 +103,7 @@ def make_tokenizer(*, is_decoder):
         unk_token="[UNK]",
         cls_token="[CLS]",
         sep_token="[SEP]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
 
 
@@ -228,3 +233,64 @@ def test_a_backbone_without_a_head_gives_vectors(tmp_path):
     with torch.no_grad():
         expected = model(torch.tensor([[4, 5, 6]])).last_hidden_state[0, -1].numpy()
     assert abs(found - expected).max() < TOLERANCE * abs(expected).max()
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory):
+    """A cross-encoder of Sentence Transformers, and its folder."""
+    folder = tmp_path_factory.mktemp("reranker")
+    make_model(BertForSequenceClassification, BertConfig, {}, num_labels=1).save_pretrained(folder)
+    make_tokenizer(is_decoder=False).save_pretrained(folder)
+    return CrossEncoder(str(folder), device="cpu"), folder
+
+
+def test_scores_equal_those_of_a_cross_encoder(reranker):
+    reference, folder = reranker
+
+    with LLM(str(folder), settings=SETTINGS) as llm:
+        outputs = llm.score(TEXTS[0], TEXTS)
+
+    expected = reference.predict([(TEXTS[0], text) for text in TEXTS])
+    assert abs(np.array([output.score for output in outputs]) - expected).max() < TOLERANCE
+
+
+def test_scores_of_vectors_are_cosines_behind_the_prompts_of_both_sides(saved):
+    reference, folder = saved("encoder, first token")
+
+    with LLM(str(folder), settings=SETTINGS) as llm:
+        outputs = llm.score(TEXTS[0], TEXTS[1:])
+
+    query, documents = reference.encode_query(TEXTS[0]), reference.encode_document(TEXTS[1:])
+    found = np.array([output.score for output in outputs])
+    assert abs(found - documents @ query).max() < TOLERANCE
+
+
+def test_many_callers_of_an_event_loop_get_vectors_and_scores(saved, reranker):
+    reference, folder = saved("encoder, mean")
+
+    async def ask():
+        async with AsyncLLM(str(folder), settings=SETTINGS) as llm:
+            found = await asyncio.gather(*map(llm.embed, TEXTS))
+            with pytest.raises(RequestError, match="72 tokens"):
+                await llm.embed(list(range(4, 40)) * 2)
+        async with AsyncLLM(str(reranker[1]), settings=SETTINGS) as llm:
+            return found, await llm.score(TEXTS[0], TEXTS[1:])
+
+    outputs, scores = asyncio.run(ask())
+    assert abs(vectors(outputs) - reference.encode(TEXTS)).max() < TOLERANCE
+    expected = reranker[0].predict([(TEXTS[0], text) for text in TEXTS[1:]])
+    assert abs(np.array([score.score for score in scores]) - expected).max() < TOLERANCE
+
+
+def test_scores_of_tokens_are_those_of_the_next_one(tmp_path):
+    """Rerankers that answer yes or no."""
+    changes = {"num_key_value_heads": 2, "head_dim": 8}
+    model = make_model(Qwen3ForCausalLM, Qwen3Config, changes)
+    model.save_pretrained(tmp_path)
+
+    with LLM(str(tmp_path), settings=SETTINGS) as llm:
+        found = vectors(llm.embed([4, 5, 6], PoolingParams(token_ids=(7, 8))))[0]
+
+    with torch.no_grad():
+        expected = model(torch.tensor([[4, 5, 6]])).logits[0, -1, [7, 8]].softmax(-1).numpy()
+    assert abs(found - expected).max() < TOLERANCE

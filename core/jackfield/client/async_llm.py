@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-from jackfield.client.batch import pooling_output
+from jackfield.client.batch import pooling_output, score_output
 from jackfield.client.client import Client
 from jackfield.client.delta_stream import DeltaStream
 from jackfield.engine.answer import Answer
 from jackfield.engine.prompt import Prompt, TextPair
+from jackfield.engine.scoring import pairs_of
 from jackfield.errors import RequestError
 from jackfield.pooling import PoolingParams
-from jackfield.request import EngineRequest, PoolingOutput, RequestOutput
+from jackfield.request import EngineRequest, PoolingOutput, RequestOutput, ScoreOutput
 from jackfield.sampling import SamplingParams
 
 
@@ -129,6 +130,21 @@ class AsyncLLM(Client):
         finally:
             stream.close()
         raise AssertionError("a stream ends with the end of its request")
+
+    async def score(self, query: str, documents: str | Sequence[str]) -> list[ScoreOutput]:
+        """How well each document fits the query, as `LLM.score`. Raises RequestError if one of the texts is wrong."""
+        pairs = pairs_of(query, documents)
+        scoring = self.engine.input.vectors.scoring
+        outputs = await asyncio.gather(
+            *(
+                self.embed(text.prompt, text.params, prompt_name=text.prompt_name)
+                for text in scoring.texts(pairs)
+            )
+        )
+        return [
+            score_output([outputs[place] for place in places], scoring.in_words)
+            for places in scoring.places(pairs)
+        ]
 
     def _submit(
         self, stream: DeltaStream, make: Callable[[], EngineRequest], *, final_only: bool

@@ -6,6 +6,7 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import nan
 from queue import SimpleQueue
 from typing import Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from jackfield.client.own_copy import own_copy
 from jackfield.engine.answer import Answer
 from jackfield.engine.deltas import Delta, OpenRequest
 from jackfield.engine.prompt import KINDS, Prompt, Prompts, TextPair, is_single
+from jackfield.engine.scoring import Scoring
 from jackfield.errors import RequestError
 from jackfield.request import (
     CompletionOutput,
@@ -21,6 +23,7 @@ from jackfield.request import (
     PoolingOutput,
     RequestMetrics,
     RequestOutput,
+    ScoreOutput,
 )
 
 T = TypeVar("T")
@@ -156,6 +159,17 @@ def pooling_output(output: RequestOutput) -> PoolingOutput:
         pooling=output.details.get("pooling", ""),
         metrics=output.metrics,
         error="it was withdrawn" if is_cut else only.error,
+    )
+
+
+def score_output(outputs: Sequence[PoolingOutput], how: str) -> ScoreOutput:
+    """Of what was computed for one pair."""
+    error = next((output.error for output in outputs if output.error is not None), None)
+    return ScoreOutput(
+        score=nan if error else Scoring.score([output.vector for output in outputs]),
+        num_prompt_tokens=sum(len(output.prompt_token_ids) for output in outputs),
+        how=how,
+        error=error,
     )
 
 

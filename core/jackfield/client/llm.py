@@ -13,6 +13,7 @@ from jackfield.client.batch import (
     as_list,
     failed_output,
     pooling_output,
+    score_output,
     spread,
     spread_text,
 )
@@ -20,9 +21,10 @@ from jackfield.client.client import Client
 from jackfield.config import LoadedConfig
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.prompt import ChatMessage, Prompts, is_single
+from jackfield.engine.scoring import pairs_of
 from jackfield.errors import RequestError
 from jackfield.pooling import CLASSES, PoolingParams
-from jackfield.request import EngineRequest, PoolingOutput, RequestOutput
+from jackfield.request import EngineRequest, PoolingOutput, RequestOutput, ScoreOutput
 from jackfield.sampling import SamplingParams
 
 
@@ -139,6 +141,39 @@ class LLM(Client):
         """The scores of each prompt by the model's classification head: probabilities, or with `activation` False logits."""
         params = PoolingParams(output=CLASSES, activation=activation)
         return self.embed(prompts, params, prompt_name=None, progress=progress)
+
+    def score(
+        self,
+        queries: str | Sequence[str],
+        documents: str | Sequence[str],
+        *,
+        progress: bool = False,
+    ) -> list[ScoreOutput]:
+        """How well each document fits its query: one query for all documents, or one for each.
+
+        A model with a classification head of one class reads both texts at once (a reranker); of any other the vectors are
+        compared by their cosine, behind the prompts "query" and "document" where its files have such.
+        """
+        pairs = pairs_of(queries, documents)
+        scoring = self.engine.input.vectors.scoring
+        asked = [
+            Asked(
+                text.prompt,
+                partial(
+                    self.engine.input.pool,
+                    text.prompt,
+                    text.params,
+                    prompt_name=text.prompt_name,
+                ),
+            )
+            for text in scoring.texts(pairs)
+        ]
+        batch = self._answer(asked, is_alone=False, progress=progress)
+        outputs = [pooling_output(output) for output in batch.results]
+        return [
+            score_output([outputs[place] for place in places], scoring.in_words)
+            for places in scoring.places(pairs)
+        ]
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
         """The token ids of a conversation, to be given as a prompt; `values` go to the chat template."""

@@ -100,16 +100,20 @@ class InputProcessor:
         pooling: PoolingParams | None = None,
         *,
         prompt_name: str | None = None,
+        second_text: int | None = None,
         request_id: str | None = None,
         priority: int = 0,
         cache_salt: str = "",
     ) -> EngineRequest:
-        """The checked request for a vector, or for scores. Raises RequestError; `prompt_name`: see `Pooling.prompts`."""
+        """The checked request for a vector, or for scores. Raises RequestError.
+
+        `prompt_name`: see `Pooling.prompts`. `second_text` is where the second of two texts begins in token ids.
+        """
         vectors = self.vectors
         pooling = vectors.completed(PoolingParams() if pooling is None else pooling)
         self._refuse_features(vectors.features(pooling), "pooling")
         self._check_vocabulary("token_ids", pooling.token_ids)
-        text, second_text = None, None
+        text = None
         if isinstance(prompt, TextPair):
             token_ids, second_text = self._encode_pair(prompt)
         else:

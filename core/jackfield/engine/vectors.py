@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from jackfield.engine.prompt import Prompt
+from jackfield.engine.scoring import Scoring
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
 from jackfield.model_spec import ModelSpec
@@ -35,6 +36,14 @@ class Vectors:
             classifier=spec.classifier,
             size=size,
             is_told=spec.pooling is not None,
+        )
+
+    @property
+    def scoring(self) -> Scoring:
+        """How it tells how well two texts fit."""
+        return Scoring(
+            num_classes=self.classifier.num_classes if self.classifier else None,
+            prompts=self.pooling.prompts or {},
         )
 
     def completed(self, asked: PoolingParams) -> PoolingParams:

@@ -8,7 +8,7 @@ which may differ from null: the `default_` arguments say it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jackfield.dtypes import DType, parse_dtype
@@ -23,7 +23,7 @@ from jackfield.model_spec import (
     Rope,
     RopeScaling,
 )
-from jackfield.pooling import Classifier
+from jackfield.pooling import LAST, Classifier
 
 ACTIVATIONS: Mapping[str, str] = {
     "silu": "silu",
@@ -234,6 +234,20 @@ def read_classifier(config: ConfigReader, *, pooling: str, **changes: Any) -> Cl
     names = tuple(str(labels[key]) for key in sorted(labels, key=int))
     fields: dict[str, Any] = {"num_classes": num_classes, "labels": names, "scoring": scoring}
     return Classifier(pooling=pooling, **{**fields, **changes})
+
+
+def with_classifier(spec: ModelSpec, config: ConfigReader, source: str = "score") -> ModelSpec:
+    """A decoder with a linear over its last token in place of the head, as `...ForSequenceClassification` has it."""
+    modules = {name: found for name, found in spec.modules.items() if name != "head"}
+    return replace(
+        spec,
+        has_head=False,
+        tied_head=False,
+        head_bias=False,
+        classifier=read_classifier(config, pooling=LAST, bias=False),
+        modules={**modules, "classifier.out": ModuleSource(source)},
+        other_heads=("lm_head.",),
+    )
 
 
 _SCORINGS = {"Sigmoid": "sigmoid", "Identity": "none", "Softmax": "softmax"}

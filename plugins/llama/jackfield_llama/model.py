@@ -12,6 +12,7 @@ from jackfield.interfaces.model_config import (
     read_rope,
     read_shape,
     read_windows,
+    with_classifier,
 )
 from jackfield.model_spec import ModelSpec
 from jackfield_llama.layers import build, read_norm
@@ -21,6 +22,11 @@ def llama(config: ConfigReader) -> ModelSpec:
     """Touvron et al. 2023; the scalings of rope by which later ones read longer texts included."""
     config = config.filled(max_position_embeddings=2048)
     return _llama(config, read_shape(config))
+
+
+def llama_classifier(config: ConfigReader) -> ModelSpec:
+    """Llama with scores of whole texts."""
+    return with_classifier(llama(config), config)
 
 
 def internlm3(config: ConfigReader) -> ModelSpec:

@@ -30,6 +30,7 @@ from jackfield_openai_server.endpoints.responses import (
     show_response,
 )
 from jackfield_openai_server.endpoints.tokens import detokenize, tokenize
+from jackfield_openai_server.endpoints.vectors import classify, embed, rerank, score
 from jackfield_openai_server.protocol.chat import ChatChunk, ChatCompletion, ChatRequest
 from jackfield_openai_server.protocol.common import ErrorResponse, ModelCard, ModelList
 from jackfield_openai_server.protocol.completions import Completion, CompletionRequest
@@ -52,6 +53,16 @@ from jackfield_openai_server.protocol.tokens import (
     TokenizeResponse,
     Version,
 )
+from jackfield_openai_server.protocol.vectors import (
+    ClassifyList,
+    ClassifyRequest,
+    EmbeddingList,
+    EmbeddingRequest,
+    RerankRequest,
+    RerankResponse,
+    ScoreList,
+    ScoreRequest,
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -68,11 +79,12 @@ class Operation:
     streams: type | None = None  # of each event, where the answer can be streamed
     statuses: tuple[int, ...] = ()  # of errors, beside those of all
     is_open: bool = False  # needs no key
+    alias: str = ""  # its name in the document, where an endpoint has several paths
 
     @property
     def id(self) -> str:
         """Its name in the document."""
-        name: str = getattr(self.endpoint, "__name__", self.path)
+        name: str = self.alias or getattr(self.endpoint, "__name__", self.path)
         return name
 
     @property
@@ -148,6 +160,33 @@ OPERATIONS = (
         takes=CountRequest,
         gives=TokenCount,
         statuses=(400, 404, 413, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/embeddings",
+        endpoint=embed,
+        takes=EmbeddingRequest,
+        gives=EmbeddingList,
+        statuses=(404, *_BUSY),
+    ),
+    *(
+        Operation(
+            method="POST",
+            path=path,
+            endpoint=endpoint,
+            takes=takes,
+            gives=gives,
+            statuses=(404, *_BUSY),
+            alias=path.strip("/").replace("/", "_"),
+        )
+        for path, endpoint, takes, gives in (
+            ("/score", score, ScoreRequest, ScoreList),
+            ("/v1/score", score, ScoreRequest, ScoreList),
+            ("/rerank", rerank, RerankRequest, RerankResponse),
+            ("/v1/rerank", rerank, RerankRequest, RerankResponse),
+            ("/v2/rerank", rerank, RerankRequest, RerankResponse),
+            ("/classify", classify, ClassifyRequest, ClassifyList),
+        )
     ),
     Operation(
         method="POST",

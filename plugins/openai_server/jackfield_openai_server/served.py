@@ -121,6 +121,23 @@ class ServedModel:
         except EngineError:
             raise self._not_ready() from None
 
+    def submit_pooling(
+        self,
+        prompt: list[int],
+        pooling: Mapping[str, Any],
+        *,
+        second_text: int | None,
+        priority: int,
+        salt: str,
+    ) -> RequestStream:
+        """Ask the engine for a vector. Raises ApiError 503 where there is none."""
+        try:
+            return self.engine.submit_pooling(
+                prompt, pooling, second_text=second_text, priority=priority, cache_salt=salt
+            )
+        except EngineError:
+            raise self._not_ready() from None
+
     def _truncated(self, prompt: list[int], limit: int | None) -> list[int]:
         """The last tokens of a prompt that may not be longer; -1 means what the model allows."""
         if limit is None:

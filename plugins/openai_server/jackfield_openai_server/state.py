@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 
+from jackfield_openai_server.engine.stream import RequestStream
 from jackfield_openai_server.errors import ApiError
 from jackfield_openai_server.generation import Generation
 from jackfield_openai_server.metrics import Metrics, RequestTimer
 from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.protocol.common import SamplingFields
+from jackfield_openai_server.protocol.vectors import PoolingFields
 from jackfield_openai_server.residence import Residence
 from jackfield_openai_server.response_store import ResponseStore
 from jackfield_openai_server.served import ServedModel, ServedModels
@@ -46,18 +48,49 @@ class ServerState:
         request: SamplingFields,
     ) -> Generation:
         """Let a request in. Raises ApiError if it has to stay out."""
+
+        def submit(priority: int, salt: str) -> RequestStream:
+            return model.submit(prompt, sampling, request, priority=priority, salt=salt)
+
+        return self._enter(http, model, len(prompt), request.priority, submit)
+
+    def pool(
+        self,
+        http: Request,
+        model: ServedModel,
+        prompt: list[int],
+        pooling: Mapping[str, Any],
+        request: PoolingFields,
+        second_text: int | None = None,
+    ) -> Generation:
+        """Let a request for a vector in. Raises ApiError if it has to stay out."""
+
+        def submit(priority: int, salt: str) -> RequestStream:
+            return model.submit_pooling(
+                prompt, pooling, second_text=second_text, priority=priority, salt=salt
+            )
+
+        return self._enter(http, model, len(prompt), request.priority, submit)
+
+    def _enter(
+        self,
+        http: Request,
+        model: ServedModel,
+        num_tokens: int,
+        priority: int | None,
+        submit: Callable[[int, str], RequestStream],
+    ) -> Generation:
         tenant: Tenant = http.scope["tenant"]
-        self._check_queue(model, len(prompt))
+        self._check_queue(model, num_tokens)
         deadline_s = self._deadline_s(http)
         tenant.enter()
         try:
-            priority = (request.priority or 0) + tenant.limits.priority
             salt = f"{tenant.name}/" if self.tenants.are_asked else ""
-            stream = model.submit(prompt, sampling, request, priority=priority, salt=salt)
+            stream = submit((priority or 0) + tenant.limits.priority, salt)
         except BaseException:
             tenant.leave()
             raise
-        timer = RequestTimer(self.metrics, model.names[0], len(prompt))
+        timer = RequestTimer(self.metrics, model.names[0], num_tokens)
         return Generation(model, stream, timer, deadline_s, tenant.leave)
 
     def _check_queue(self, model: ServedModel, num_tokens: int) -> None:

@@ -48,6 +48,10 @@ class TextService:
             lambda tokenizer: tokenizer.encode(text, add_special_tokens=add_special_tokens)
         )
 
+    async def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:
+        """The token ids of two texts that are read together, and where the second begins."""
+        return await self._run(lambda tokenizer: tokenizer.encode_pair(first, second))
+
     async def render(self, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]) -> str:
         """The prompt of a conversation, as the chat template writes it."""
         if self._template is not None:

@@ -11,6 +11,7 @@ from jackfield.interfaces.model_config import (
     read_rope,
     read_shape,
     read_windows,
+    with_classifier,
 )
 from jackfield.model_spec import Attention, Layer, ModelSpec, Norm
 
@@ -39,6 +40,16 @@ def qwen3(config: ConfigReader) -> ModelSpec:
         out_bias=bias,
     )
     return _build(config, attention)
+
+
+def qwen2_classifier(config: ConfigReader) -> ModelSpec:
+    """Qwen2 with scores of whole texts."""
+    return with_classifier(qwen2(config), config)
+
+
+def qwen3_classifier(config: ConfigReader) -> ModelSpec:
+    """Qwen3 with scores of whole texts (rerankers)."""
+    return with_classifier(qwen3(config), config)
 
 
 def _norm(config: ConfigReader) -> Norm:

@@ -28,6 +28,29 @@ class TestGenerate(OnAModel):
     )
 
 
+@pytest.mark.cpu_model
+class TestEmbed(OnAModel):
+    """The reference platform makes no vectors."""
+
+    name = "embed"
+    good_calls = (
+        (
+            "model",
+            "--set",
+            "select.platform=cpu",
+            "--set",
+            "select.weight_format=dummy",
+            "--prompt",
+            "a",
+        ),
+    )
+    bad_calls = (
+        ("nowhere", "--prompt", "a"),
+        (*ON_THE_MODEL, "--prompts-file", "nothing.txt"),
+        (*ON_THE_MODEL, "--prompt", "a", "--dimensions", "0"),
+    )
+
+
 class TestChat(OnAModel):
     name = "chat"
     good_calls = (ON_THE_MODEL,)  # there is nothing to read: it ends at once

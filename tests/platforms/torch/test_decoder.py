@@ -79,10 +79,10 @@ def test_heads_that_ranks_cannot_share_are_refused_with_the_setting():
         decoder_of(group=ThirdOf())
 
 
-def test_a_mixer_that_the_runtime_lacks_is_refused():
-    layer = replace(SPEC.layers[0], mixer=replace(SPEC.layers[0].mixer, causal=False))
+def test_norms_after_the_sums_of_parallel_branches_are_refused():
+    layer = replace(SPEC.layers[0], norm_after_sum=True, parallel=True)
 
-    with pytest.raises(UnsupportedModelError, match="layer 0 is not causal"):
+    with pytest.raises(UnsupportedModelError, match="layer 0 has norms after its sums"):
         decoder_of(replace(SPEC, layers=(layer,)))
 
 

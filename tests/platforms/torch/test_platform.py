@@ -64,10 +64,10 @@ def with_mixers(**changes):
     return dataclasses.replace(spec, layers=layers)
 
 
-def test_a_mixer_that_looks_ahead_is_refused_by_name():
-    need = PlatformNeed(model=with_mixers(causal=False), dtype="float32")
+def test_mixers_that_look_ahead_ask_for_a_backend_that_needs_no_cache():
+    _, attention = CpuPlatform().choices(with_mixers(causal=False), make_config(), {})
 
-    assert features_in_use(need) - CpuPlatform.features == {"attention.causal"}
+    assert features_in_use(attention.need) == {"attention.cacheless"}
 
 
 def test_sinks_are_asked_of_the_attention_backend():

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import pytest
 
+from jackfield_testing_torch.conformance.encoder import EncoderKit
 from jackfield_testing_torch.conformance.model import ModelKit
 
 pytestmark = pytest.mark.cpu_model
@@ -16,6 +17,10 @@ SCALED = {
     "residual_multiplier": 0.5,
     "attention_multiplier": 0.3,
 }
+
+
+class TestLlamaForSequenceClassification(EncoderKit):
+    name = "LlamaForSequenceClassification"
 
 
 class TestLlama(ModelKit):

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import pytest
 
+from jackfield_testing_torch.conformance.encoder import EncoderKit
 from jackfield_testing_torch.conformance.model import ModelKit
 
 LINEAR = "linear_attention"
@@ -34,6 +35,15 @@ class TestQwen3(ModelKit):
         "windows": WINDOWS,
         "windows off": WINDOWS_OFF,
     }
+
+
+class TestQwen2ForSequenceClassification(EncoderKit):
+    name = "Qwen2ForSequenceClassification"
+
+
+class TestQwen3ForSequenceClassification(EncoderKit):
+    name = "Qwen3ForSequenceClassification"
+    configs: ClassVar = {"one": {"num_labels": 1, "tie_word_embeddings": True}}
 
 
 class TestQwen2Moe(ModelKit):

@@ -24,6 +24,7 @@ from jackfield.engine.deltas import Delta as EngineDelta
 from jackfield.engine.deltas import OpenOutput, OpenRequest
 from jackfield.engine.engine import Engine
 from jackfield.errors import JackfieldError
+from jackfield.pooling import PoolingParams
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import SamplingParams
 from jackfield.startup.blueprint import Blueprint, make_blueprint
@@ -211,16 +212,29 @@ class EngineLoop:
     def _prepared(self, submit: Submit) -> Prepared:
         """The checked request, or what is wrong with it; on any thread."""
         try:
-            request = self._engine.input.process(
+            request = self._request_of(submit)
+        except Exception as error:  # of this request alone
+            return Prepared(submit, error=error)
+        return Prepared(submit, request)
+
+    def _request_of(self, submit: Submit) -> EngineRequest:
+        make = self._engine.input
+        if submit.pooling is not None:
+            return make.pool(
                 submit.prompt,
-                SamplingParams.from_mapping(submit.sampling),
+                PoolingParams.from_mapping(submit.pooling),
+                second_text=submit.second_text,
                 request_id=str(submit.id),
                 priority=submit.priority,
                 cache_salt=submit.cache_salt,
             )
-        except Exception as error:  # of this request alone
-            return Prepared(submit, error=error)
-        return Prepared(submit, request)
+        return make.process(
+            submit.prompt,
+            SamplingParams.from_mapping(submit.sampling),
+            request_id=str(submit.id),
+            priority=submit.priority,
+            cache_salt=submit.cache_salt,
+        )
 
     def _add(self, prepared: Prepared) -> None:
         submit, error = prepared.submit, prepared.error
@@ -302,7 +316,7 @@ def _chosen(blueprint: Blueprint) -> Chosen:
 
 
 def _opened(blueprint: Blueprint, engine: Engine) -> Opened:
-    config = blueprint.config
+    config, vectors = blueprint.config, engine.input.vectors
     assert config.model.max_length is not None, "a blueprint's config has its length resolved"
     return Opened(
         model=config.model.reference,
@@ -312,6 +326,9 @@ def _opened(blueprint: Blueprint, engine: Engine) -> Opened:
         num_blocks=list(engine.num_blocks),
         block_size=config.cache.block_size,
         explanation=msgspec.to_builtins(engine.explanation(), enc_hook=str),
+        prompts=dict(vectors.pooling.prompts or {}),
+        default_prompt=vectors.pooling.default_prompt,
+        num_classes=vectors.scoring.num_classes,
     )
 
 

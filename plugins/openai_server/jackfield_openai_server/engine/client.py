@@ -108,18 +108,42 @@ class EngineClient:
         stream: bool = True,
     ) -> RequestStream:
         """Ask for a request. Raises RequestError if it is wrong, EngineError while there is no engine."""
+        self._check_ready()
+        params = SamplingParams.from_mapping(sampling)
+        request = Submit(next(self._ids), prompt, dict(sampling), priority, cache_salt, stream)
+        found = RequestStream(request, make_text(params), includes_stop=params.include_stop)
+        return self._send(found)
+
+    def submit_pooling(
+        self,
+        prompt: list[int],
+        pooling: Mapping[str, Any],
+        *,
+        second_text: int | None = None,
+        priority: int = 0,
+        cache_salt: str = "",
+    ) -> RequestStream:
+        """Ask for a vector. Raises as `submit`."""
+        self._check_ready()
+        request = Submit(
+            next(self._ids), prompt, {}, priority, cache_salt, False, dict(pooling), second_text
+        )
+        return self._send(RequestStream(request, lambda: None, includes_stop=False))
+
+    def _check_ready(self) -> None:
         if self._is_closing:
             raise EngineClosedError("the server is shutting down")
         if self._process is None or not self._is_ready:
             raise EngineError(f"the engine is not ready: {self.error or 'it is loading'}")
-        params = SamplingParams.from_mapping(sampling)
-        request = Submit(next(self._ids), prompt, dict(sampling), priority, cache_salt, stream)
-        found = RequestStream(request, make_text(params), includes_stop=params.include_stop)
+
+    def _send(self, found: RequestStream) -> RequestStream:
+        assert self._process is not None, "it was checked"
+        request = found.submit
         if not self._streams:
             self._moved_s = time.monotonic()
         self._streams[request.id] = found
         self.num_queued += 1
-        self.num_queued_tokens += len(prompt)
+        self.num_queued_tokens += len(request.prompt)
         self._process.send(request)
         return found
 

@@ -26,6 +26,10 @@ class Submit(msgspec.Struct, array_like=True, tag=1):
     priority: int = 0
     cache_salt: str = ""
     stream: bool = True  # False: one message, at the end
+    pooling: dict[str, Any] | None = (
+        None  # fields of PoolingParams: a vector is wanted, and no tokens
+    )
+    second_text: int | None = None  # where the second of two texts begins in the prompt
 
 
 class Abort(msgspec.Struct, array_like=True, tag=2):
@@ -62,6 +66,9 @@ class Opened(msgspec.Struct, array_like=True, tag=0):
     num_blocks: list[int]  # of each cache group
     block_size: int
     explanation: dict[str, Any]  # as `jackfield explain --json` writes it
+    prompts: dict[str, str] = {}  # texts that stand before a text whose vector is wanted, by name
+    default_prompt: str | None = None  # of those
+    num_classes: int | None = None  # of the classification head; None: there is none
 
 
 class Failed(msgspec.Struct, array_like=True, tag=1):
@@ -84,6 +91,7 @@ class Delta(msgspec.Struct, array_like=True):
     logprobs: list[tuple[int, float, int, list[int], list[float]]] | None = None
     ends_with_stop: bool = False  # the last token is the one that stopped it, which is no text
     text: str = ""  # filled in by the server
+    vector: bytes | None = None  # float32, little-endian
 
 
 class Begin(msgspec.Struct, array_like=True):

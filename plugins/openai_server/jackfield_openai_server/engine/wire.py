@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Sequence
 
 from jackfield.engine.deltas import Delta as EngineDelta
@@ -29,6 +31,7 @@ def wire_delta(delta: EngineDelta) -> Delta:
         delta.error,
         None if logprobs is None else [_entry(entry) for entry in logprobs],
         is_stopped and token_ids[-1] in output.stop_ids,
+        vector=None if output.vector is None else _bytes(output.vector),
     )
 
 
@@ -46,6 +49,13 @@ def begin_of(request_id: int, delta: EngineDelta) -> Begin:
         first_token_s - request.arrived_s,
         None if found is None else [None if entry is None else _entry(entry) for entry in found],
     )
+
+
+def _bytes(vector: array[float]) -> bytes:
+    if sys.byteorder == "big":
+        vector = vector[:]
+        vector.byteswap()
+    return vector.tobytes()
 
 
 def _entry(entry: TokenLogprobs) -> Entry:
