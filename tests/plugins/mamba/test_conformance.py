@@ -22,9 +22,6 @@ STATES = {
 
 class TestMamba2(ModelKit):
     name = "Mamba2ForCausalLM"
-    expected_failures: ClassVar = {
-        "test_a_key_that_is_not_read_changes_no_answer": "time_step_floor is of weights before training: the reference draws its own anew",
-    }
     configs: ClassVar = {
         "tiny": {
             "num_heads": 8, "head_dim": 16, "expand": 2, "state_size": 12, "n_groups": 2, "chunk_size": 8,

@@ -16,6 +16,7 @@ from jackfield.errors import JackfieldError
 from jackfield_testing.conformance.card import CardKit
 from jackfield_testing_torch.conformance.attention_cases import (
     CORE_AXES,
+    LATENT_SHAPES,
     STEPS,
     AttentionCase,
     Claims,
@@ -146,6 +147,14 @@ class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
     ) -> None:
         """Those after it too."""
         attend(claims, replace(base, rows=rows, causal=False))
+
+    @pytest.mark.parametrize("shape", LATENT_SHAPES)
+    @pytest.mark.parametrize("rows", STEPS)
+    def test_the_value_of_a_latent_cache_is_part_of_its_key(
+        self, claims: Claims, base: AttentionCase, rows: str, shape: str
+    ) -> None:
+        """One head of keys that all queries read; outputs have the size of values. DeepSeek-AI 2024 (V2), section 2.1."""
+        attend(claims, replace(base, rows=rows, **LATENT_SHAPES[shape]))
 
     @pytest.mark.parametrize("sharpness", [0.25, 1.0, 3.0])
     def test_scores_are_multiplied_with_the_scale_of_the_layer(

@@ -47,6 +47,7 @@ class AttentionCase:
     causal: bool = True
     soft_cap: float | None = None
     sinks: bool = False
+    latent: int | None = None  # the first so many elements of the one key are the value
     sharpness: float = 1.0  # the scale times the root of the head size
     tables: str = "permuted"  # or "ascending", or "shared": rows begin with the same blocks
 
@@ -77,6 +78,7 @@ class AttentionCase:
             soft_cap=self.soft_cap is not None,
             sinks=self.sinks,
             non_causal=not self.causal,
+            latent=self.latent,
         )
 
 
@@ -85,6 +87,10 @@ CORE_AXES: Mapping[str, tuple[Any, ...]] = {  # every backend claims something o
     "block_size": (16, 1, 3, 32, 64, 256),
     "heads": ((6, 2), (4, 4), (4, 2), (8, 2), (16, 2), (8, 1), (1, 1)),
     "head_size": (64, 128, 16, 80, 96, 256),
+}
+LATENT_SHAPES: Mapping[str, Mapping[str, Any]] = {  # of a cache that holds one vector of a token
+    "deepseek": {"heads": (16, 1), "head_size": 576, "latent": 512},
+    "small": {"heads": (4, 1), "head_size": 48, "latent": 32},
 }
 FEATURES: Mapping[str, Mapping[str, Any]] = {  # what a layer may add, one by one
     "plain": {},

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jackfield.cache import FULL, WINDOW, CacheGroup, key_and_value
+from jackfield.cache import FULL, LATENT, WINDOW, CacheGroup, key_and_value
 from jackfield.dtypes import parse_dtype
 from jackfield_testing_torch.conformance.attention_cases import STEPS, AttentionCase, Claims
 from jackfield_testing_torch.conformance.attention_oracle import plain_attention
@@ -120,12 +120,14 @@ class PagedRows:
             soft_cap=case.soft_cap,
             sinks_N=sinks,
             causal=case.causal,
+            latent=case.latent,
         )
         self._write_past()
 
     def views(self, layer: int = 0) -> LayerCache:
         """The cache of a layer as a backend sees it."""
-        return self._cache.layers[layer].views
+        store, latent = self._cache.layers[layer], self.case.latent
+        return store.views if latent is None else store.latent_views(latent)
 
     def create(self, **changes: int) -> GroupAttention:
         """The backend's object, with limits that the rows just reach."""
@@ -189,9 +191,7 @@ class PagedRows:
 
     def write(self, step: Step, layer: int = 0) -> None:
         """Put a step's keys and values into the cache of a layer."""
-        keys, values = self.tokens(step, layer)
-        places = self._cache.places(step.batch.slots_T)
-        self._cache.layers[layer].write(keys, values, places)
+        self._write(layer, self.tokens(step, layer), step.batch.slots_T)
 
     def tokens(self, step: Step, layer: int = 0) -> Tensor:
         """The keys and values of a step, [2, T, K, H]."""
@@ -204,6 +204,7 @@ class PagedRows:
         sums, start = [], 0
         for row, (first, stop) in zip(step.rows, step.spans, strict=True):
             k_LKH, v_LKH = self._contents[layer][row][:, :stop]
+            v_LKH = v_LKH if self.case.latent is None else k_LKH[..., : self.case.latent]
             q_TNH = step.q_TNH[start : start + stop - first]
             sums.append(plain_attention(q_TNH, k_LKH, v_LKH, facts or self.facts))
             start += stop - first
@@ -227,13 +228,14 @@ class PagedRows:
 
     def _make_group(self, num_layers: int, keeps_window: bool) -> CacheGroup:
         window = None if keeps_window else self.case.window
+        heads, size, dtype = self.case.heads[1], self.case.head_size, self.case.dtypes[1]
+        both = key_and_value(heads, size, parse_dtype(dtype))
+        kind = FULL if window is None else WINDOW
         return CacheGroup(
             index=0,
-            kind=FULL if window is None else WINDOW,
+            kind=kind if self.case.latent is None else LATENT,
             layers=tuple(range(num_layers)),
-            tensors=key_and_value(
-                self.case.heads[1], self.case.head_size, parse_dtype(self.case.dtypes[1])
-            ),
+            tensors=both if self.case.latent is None else both[:1],
             window=window,
         )
 
@@ -287,9 +289,14 @@ class PagedRows:
         for layer in self.group.layers:
             for row, (count, length) in enumerate(self.rows):
                 position = torch.arange(self._first_kept(length - count), length - count)
-                places = self._cache.places(self._slots(row, position).to(self.device))
-                keys, values = self._contents[layer][row][:, position]
-                self._cache.layers[layer].write(keys, values, places)
+                slots = self._slots(row, position).to(self.device)
+                self._write(layer, self._contents[layer][row][:, position], slots)
+
+    def _write(self, layer: int, contents: Tensor, slots_T: Tensor) -> None:
+        keys, values = contents
+        places = self._cache.places(slots_T)
+        is_latent = self.case.latent is not None
+        self._cache.layers[layer].write(keys, None if is_latent else values, places)
 
     def _first_kept(self, first_query: int) -> int:
         window = self.group.window

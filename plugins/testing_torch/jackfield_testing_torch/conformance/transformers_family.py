@@ -63,7 +63,11 @@ def logits_of(model: Any, token_ids_T: Tensor) -> Tensor:
 
 
 def _make_noise(name: str, parameter: Tensor, std: float) -> None:
-    """Gains of norms stay around what they are at first: 1, or 0 where the family stores them minus one."""
-    mean = float(parameter.detach().mean().round()) if parameter.ndim == 1 else 0.0
+    """Gains of norms stay around what they are at first: 1, or 0 where the family stores them minus one.
+
+    So does nothing else: other first values are drawn by keys of the config that a trained model has no use for.
+    """
+    is_gain = parameter.ndim == 1 and bool((parameter.detach() == 1).all())
+    mean = 1.0 if is_gain else 0.0
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     torch.nn.init.normal_(parameter, mean, std, generator=generator)

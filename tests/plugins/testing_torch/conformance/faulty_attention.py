@@ -23,7 +23,7 @@ class Sound(GroupAttention):
         return batch.lengths_R.tolist()
 
     def attend(self, q_TNH, cache, layer):
-        o_TNH = torch.empty_like(q_TNH, memory_format=torch.contiguous_format)
+        o_TNH = q_TNH.new_empty(*q_TNH.shape[:2], cache.value_BSHD.shape[-1])
         for tokens, length, blocks in self.rows:
             o_TNH[tokens] = self.attend_row(q_TNH[tokens], cache, blocks, length, layer)
         return o_TNH
@@ -101,6 +101,12 @@ class SoftCapBeforeScale(Sound):
 class SinksIgnored(Sound):
     def probabilities(self, scores_NTL, layer):
         return scores_NTL.softmax(-1)
+
+
+class ValuesBehindTheLatent(Sound):
+    def read(self, cache, blocks, key_L):
+        keys, values = super().read(cache, blocks, key_L)
+        return keys, keys[..., -values.shape[-1] :]
 
 
 class InterleavedHeads(Sound):

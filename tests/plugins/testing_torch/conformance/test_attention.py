@@ -21,6 +21,9 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "SoftCapIgnored": "test_a_soft_cap_bends_the_scores[bfloat16-chunk]",
     "SoftCapBeforeScale": "test_a_soft_cap_bends_the_scores[float32-prompt]",
     "SinksIgnored": "test_sinks_take_their_share[float16-decode]",
+    "ValuesBehindTheLatent": (
+        "test_the_value_of_a_latent_cache_is_part_of_its_key[float32-mixed-small]"
+    ),
     "InterleavedHeads": "test_query_heads_read_their_kv_head[float32-6x2]",
     "WholeBlocks": "test_what_lies_in_unwritten_slots_does_not_matter[float32-mixed-nan]",
     "CausalFromTheStart": "test_chunks_of_a_prompt_give_what_the_whole_gives[float32-16]",
