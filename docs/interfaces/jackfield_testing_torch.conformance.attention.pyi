@@ -7,6 +7,7 @@ import pytest
 import torch
 from jackfield_testing.conformance.card import CardKit
 from jackfield_testing_torch.conformance.attention_cases import CORE_AXES
+from jackfield_testing_torch.conformance.attention_cases import LATENT_SHAPES
 from jackfield_testing_torch.conformance.attention_cases import STEPS
 from jackfield_testing_torch.conformance.attention_cases import AttentionCase
 from jackfield_testing_torch.conformance.attention_cases import Claims
@@ -62,6 +63,11 @@ class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
 
     @pytest.mark.parametrize('rows', STEPS)
     def test_without_causality_a_query_sees_all_tokens(self, claims: Claims, base: AttentionCase, rows: str) -> None:
+        ...
+
+    @pytest.mark.parametrize('shape', LATENT_SHAPES)
+    @pytest.mark.parametrize('rows', STEPS)
+    def test_the_value_of_a_latent_cache_is_part_of_its_key(self, claims: Claims, base: AttentionCase, rows: str, shape: str) -> None:
         ...
 
     @pytest.mark.parametrize('sharpness', [0.25, 1.0, 3.0])
