@@ -1,8 +1,12 @@
-"""Where a request ends at the latest, and whether it can run at all."""
+"""Where a request ends at the latest, whether it can run at all, and how its prompt is cut."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jackfield.errors import RequestError
+from jackfield.kv_cache import cut_at_stop
+from jackfield.scheduler.plan_builder import PlanBuilder
 from jackfield.scheduler.request import Request
 
 
@@ -56,3 +60,24 @@ def _set_prompt_only(request: Request, longest_cached: int, name: str) -> None:
         )
     request.max_tokens = request.check_at = num_prompt + 1  # never reached
     request.last_computed = num_prompt
+
+
+class PromptChunks:
+    """How many tokens of a prompt a step computes."""
+
+    def __init__(self, max_chunk: int, longest_prompt: int | None) -> None:
+        self.max_chunk = max_chunk
+        self._longest_prompt = (
+            longest_prompt  # of a model that sees all of a prompt at once; None: it may be cut
+        )
+
+    def may_begin(self, plan: PlanBuilder, request: Request) -> bool:
+        """True if prompts may be cut, or if this one fits into what is left of the step."""
+        return self._longest_prompt is None or len(request.token_ids) <= plan.budget
+
+    def next(self, plan: PlanBuilder, request: Request, start: int, stops: Sequence[int]) -> int:
+        """How many tokens of a prompt from `start` on a step computes."""
+        missing = len(request.token_ids) - start
+        if self._longest_prompt is not None:
+            return missing
+        return cut_at_stop(stops, start, min(missing, plan.budget, self.max_chunk))

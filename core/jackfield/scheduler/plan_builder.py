@@ -43,10 +43,12 @@ class PlanBuilder:
         "prefills",
         "searching",
         "stalled",
+        "step_id",
     )
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, step_id: int) -> None:
         self.budget = budget  # tokens left
+        self.step_id = step_id
         self.prefills: list[Prefill] = []
         self.drafts: list[OpenDraft] = []  # in the order of the rows that decode
         self.new_rows: list[NewRow] = []
@@ -94,9 +96,7 @@ class PlanBuilder:
         self.drafts = [draft for draft in self.drafts if draft.request is not request]
         self.new_blocks = [append for append in self.new_blocks if append.row != request.row]
 
-    def build(
-        self, step_id: int, removed_rows: Sequence[int], decoding: Sequence[Request]
-    ) -> StepInFlight:
+    def build(self, removed_rows: Sequence[int], decoding: Sequence[Request]) -> StepInFlight:
         """The finished plan with its record."""
         requests = [*decoding]
         rows = [request.row for request in decoding]
@@ -114,7 +114,7 @@ class PlanBuilder:
             samples.append(has_caught_up and request.pooling is None)
         drafts = self._place_drafts(decoding, num_tokens) if self.drafts else ()
         plan = StepPlan(
-            step_id=step_id,
+            step_id=self.step_id,
             removed_rows=removed_rows,
             new_rows=self.new_rows,
             copies=self.copies,

@@ -14,7 +14,7 @@ def make_full(make_engine, **values):
 
 def preempt(engine, request):
     """Preempt at a moment at which no other request would ask for it."""
-    engine.scheduler._preempt(PlanBuilder(0), request)
+    engine.scheduler._preemption.preempt(PlanBuilder(0, engine.scheduler._next_step_id), request)
 
 
 def test_a_full_pool_preempts_the_newest_request(make_engine):

@@ -197,9 +197,11 @@ def test_a_preemption_at_any_event_leaves_all_right(make_loop, windows):
     preempted = []
 
     def preempt(loop):
-        leaders = list(loop.scheduler._searches.leaders(PlanBuilder(0)))
+        leaders = list(loop.scheduler._searches.leaders(PlanBuilder(0, 0)))
         if leaders:
-            loop.scheduler._preempt(PlanBuilder(0), leaders[0])
+            loop.scheduler._preemption.preempt(
+                PlanBuilder(0, loop.scheduler._next_step_id), leaders[0]
+            )
             preempted.append(loop)
 
     for loop, before_event in at_every_event(make_loop, windows, preempt):

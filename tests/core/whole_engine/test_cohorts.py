@@ -64,7 +64,7 @@ def test_requests_that_come_and_go_leave_cohorts_of_even_size(make_loop):
     def before_event(event):
         if event % 7 == 0 and event < 200:
             loop_of[0].ask([event % 250, 5], ignore_eos=True, max_tokens=draw.randint(1, 40))
-        lengths.append([len(cohort) for cohort in loop_of[0].scheduler._cohorts._cohorts])
+        lengths.append([len(cohort) for cohort in loop_of[0].scheduler._running.cohorts._cohorts])
 
     loop_of = []
     original = make_loop

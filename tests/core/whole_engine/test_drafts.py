@@ -132,7 +132,9 @@ def test_a_preemption_at_any_event_leaves_all_right(make, victim):
 
         def preempt(loop=loop, request=request):
             if request.stage in (Stage.PREFILLING, Stage.DECODING):
-                loop.scheduler._preempt(PlanBuilder(0), request)
+                loop.scheduler._preemption.preempt(
+                    PlanBuilder(0, loop.scheduler._next_step_id), request
+                )
 
         run_and(loop, event, preempt)
 

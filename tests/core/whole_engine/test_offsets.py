@@ -103,7 +103,9 @@ def test_a_preemption_at_any_event_leaves_all_right(make, victim):
         def preempt(loop=loop, request=request):
             # What the scheduler does with a victim, but at a moment of our choice.
             if request.stage in (Stage.PREFILLING, Stage.DECODING):
-                loop.scheduler._preempt(PlanBuilder(0), request)
+                loop.scheduler._preemption.preempt(
+                    PlanBuilder(0, loop.scheduler._next_step_id), request
+                )
 
         run_and(loop, event, preempt)
 

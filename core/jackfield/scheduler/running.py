@@ -1,0 +1,90 @@
+"""The requests that have a row: how they get one, from prompt to answer, and how they leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jackfield.kv_cache import BlockManager, BlockTable
+from jackfield.scheduler.cohorts import Cohorts
+from jackfield.scheduler.request import Request, Stage
+from jackfield.scheduler.row_numbers import RowNumbers
+
+
+class RunningRequests:
+    """A request computes its prompt in chunks, then decodes in a cohort, and drains once all its tokens are planned."""
+
+    def __init__(self, blocks: BlockManager, max_rows: int, num_cohorts: int) -> None:
+        self._blocks = blocks
+        self._max_rows = max_rows
+        self.rows = RowNumbers(max_rows)
+        self.prefilling: list[Request] = []  # the oldest first
+        self.cohorts = Cohorts(num_cohorts)
+        self.num_draining = 0
+
+    def __len__(self) -> int:
+        return self._max_rows - self.rows.num_free
+
+    def __iter__(self) -> Iterator[Request]:
+        """Those that have more to compute than was planned."""
+        yield from self.cohorts
+        yield from self.prefilling
+
+    def admit(self, request: Request, table: BlockTable, num_computed: int) -> None:
+        """Give a request its rows, with a table whose first `num_computed` tokens need not be computed."""
+        request.row, *request.spare_rows = self.rows.take(request.num_rows)
+        request.table = table
+        request.num_planned = num_computed
+        request.stage = Stage.PREFILLING
+        self.prefilling.append(request)
+
+    def start_decoding(self, request: Request, step_id: int) -> None:
+        """All known tokens are planned up to this step: from now on the request goes token by token, if it draws any."""
+        self.prefilling.remove(request)
+        if request.pooling is not None:
+            request.stage = Stage.DRAINING
+            self.num_draining += 1
+            return
+        self.cohorts.add(request, step_id)
+        request.stage = Stage.DECODING
+        self.set_next_event(request)
+
+    def drain(self, request: Request) -> None:
+        """All tokens of a request that decodes are planned: only results are awaited."""
+        self.cohorts.remove(request)
+        request.stage = Stage.DRAINING
+        self.num_draining += 1
+
+    def return_to_decoding(self, request: Request, step_id: int) -> None:
+        """The last tokens of a request were planned, but some of the guesses before them were wrong."""
+        if request.stage is Stage.DRAINING and request.num_planned < request.last_computed:
+            self.num_draining -= 1
+            request.stage = Stage.DECODING
+            self.cohorts.add(request, step_id)
+
+    def stop_decoding(self, request: Request) -> None:
+        """The last token of a request is there: it keeps row and blocks, and is planned by another rule."""
+        if request.stage is Stage.DECODING:
+            self.cohorts.remove(request)
+        else:
+            self.num_draining -= 1
+
+    def set_next_event(self, request: Request) -> None:
+        """When a row that decodes needs a closer look: it is out of blocks, or its last token is planned."""
+        assert request.table is not None
+        capacity = min(map(len, request.table.block_ids)) * self._blocks.block_size
+        request.next_event = min(capacity, request.last_computed)
+
+    def leave(self, request: Request) -> None:
+        """Take a request out of its row and give its blocks back."""
+        if request.stage is Stage.PREFILLING:
+            self.prefilling.remove(request)
+        else:
+            self.stop_decoding(request)
+        assert request.table is not None
+        self._blocks.give_back(request.table)
+        request.table = None
+        request.num_guessed = 0
+        request.open_drafts.clear()
+        self.rows.leave(request.row)
+        self.rows.leave(*request.spare_rows, is_told=False)
+        request.row = -1
