@@ -18,7 +18,7 @@ from jackfield.config import PluginSettings
 from jackfield.discovery.kinds import MODELS
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.features import features_in_use
-from jackfield.interfaces.model import ConfigReader
+from jackfield.interfaces.model import ConfigReader, is_taking_any
 
 ROOT = Path(__file__).resolve().parent.parent
 # Sizes of a small model under every name that families have for them; what else a config says has the family's default.
@@ -45,6 +45,11 @@ where the architecture's defaults depart from a plain Llama's layers; a checkpoi
 | architecture | plugin | lines | features of its defaults |
 |---|---|---|---|
 """
+_FOREIGN = """
+## Run by Transformers' own code
+With `jackfield-transformers` decoders without a spec run by Transformers' code over our paged attention, slower. Compared with Transformers alone are {names}
+(`tests/plugins/transformers`). What cannot run so is refused by name; `jackfield explain MODEL` says which.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +68,16 @@ class _Row:
 def page() -> str:
     """The whole page, in Markdown."""
     rows = sorted(_rows(), key=lambda row: (row.plugin, row.architecture))
-    return _INTRODUCTION.format(count=len(rows)) + "".join(f"{row}\n" for row in rows)
+    table = "".join(f"{row}\n" for row in rows)
+    foreign = ", ".join(f"`{name}`" for name in sorted(_run_by_transformers()))
+    return _INTRODUCTION.format(count=len(rows)) + table + _FOREIGN.format(names=foreign)
 
 
 def _rows() -> Iterator[_Row]:
     registry = PluginRegistry.scan(PluginSettings())
     compared = dict(_compared())
     for ref in registry.refs(MODELS):
-        if ref.name not in compared:
+        if ref.name not in compared or is_taking_any(registry.card(ref)):
             continue  # of the reference platform's models, or a package by others
         build = registry.card(ref)
         spec = build(ConfigReader({**_CONFIG, "architectures": [ref.name]}))
@@ -91,6 +98,17 @@ def _compared() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.ClassDef) and _is_kit(node):
                 values = dict(_assigned(node))
                 yield values["name"], values.get("transformers_class", values["name"])
+
+
+def _run_by_transformers() -> list[str]:
+    """Keys of FAMILIES in the tests of that plugin."""
+    file = ROOT / "tests" / "plugins" / "transformers" / "test_families.py"
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            return [
+                ast.literal_eval(key) for key in node.value.keys if isinstance(key, ast.Constant)
+            ]
+    raise SystemExit(f"{file} has no table of families")
 
 
 def _is_kit(node: ast.ClassDef) -> bool:

@@ -40,6 +40,7 @@ from typing import Any, ClassVar
 
 from jackfield.cache import KINDS, CacheGroup, CacheUse
 from jackfield.dtypes import DType
+from jackfield.foreign import ForeignCode as ForeignCode
 from jackfield.mixers import ALIBI_SIZE as ALIBI_SIZE
 from jackfield.mixers import Attention as Attention
 from jackfield.mixers import GatedDeltaNet as GatedDeltaNet
@@ -286,6 +287,8 @@ class ModelSpec:
     other_heads: tuple[str, ...] = ()  # prefixes of tensors that are there for other tasks
     pooling: Pooling | None = None  # how its authors want vectors to be made; None: they do not say
     quantization: Quantization | None = None  # the core fills it in; a model plugin leaves it
+    # code of another library computes the layers; they say how each attends and nothing else
+    foreign: ForeignCode | None = None
 
     @property
     def unscaled_length(self) -> int | None:
@@ -297,6 +300,8 @@ class ModelSpec:
     @property
     def linears(self) -> tuple[str, ...]:
         """Every linear as a logical module, in the order in which they run."""
+        if self.foreign is not None:
+            return self.foreign.linears
         found = []
         for index, layer in enumerate(self.layers):
             names = layer.mixer.linears(shares_cache=layer.cache_of_layer is not None)
@@ -306,9 +311,14 @@ class ModelSpec:
         return (*found, "head") if self.has_head else tuple(found)
 
     def source(self, module: str) -> ModuleSource:
-        """Where the logical module, e.g. `layers.3.mixer.q`, stands in the checkpoint. KeyError if unmapped."""
+        """Where the logical module, e.g. `layers.3.mixer.q`, stands in the checkpoint. KeyError if unmapped.
+
+        Modules of foreign code that are not in the table have their own names there.
+        """
         if module in self.modules:
             return self.modules[module]
+        if self.foreign is not None:
+            return ModuleSource(module)
         head, _, rest = module.partition(".")
         index, _, rest = rest.partition(".")
         expert = _EXPERT.search(rest)

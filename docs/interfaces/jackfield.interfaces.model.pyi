@@ -11,6 +11,10 @@ class ModelBuilder(Protocol):
 
     def __call__(self, config: ConfigReader) -> ModelSpec:
         ...
+def takes_any(build: ModelBuilder) -> ModelBuilder:
+    ...
+def is_taking_any(build: object) -> bool:
+    ...
 class ConfigReader:
 
     def __init__(self, values: Mapping[str, Any]) -> None:

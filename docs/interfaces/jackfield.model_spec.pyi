@@ -6,6 +6,7 @@ from typing import Any
 from typing import ClassVar
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import DType
+from jackfield.foreign import ForeignCode as ForeignCode
 from jackfield.mixers import ALIBI_SIZE as ALIBI_SIZE
 from jackfield.mixers import Attention as Attention
 from jackfield.mixers import GatedDeltaNet as GatedDeltaNet
@@ -154,6 +155,7 @@ class ModelSpec:
     other_heads: tuple[str, ...] = ()
     pooling: Pooling | None = None
     quantization: Quantization | None = None
+    foreign: ForeignCode | None = None
 
     @property
     def unscaled_length(self) -> int | None:

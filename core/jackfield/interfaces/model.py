@@ -12,10 +12,24 @@ T = TypeVar("T")
 
 
 class ModelBuilder(Protocol):
-    """The target of a `jackfield.models.v1` entry point, named as in the config's `architectures`."""
+    """The target of a `jackfield.models.v1` entry point, named as in the config's `architectures`.
+
+    One that is marked with `takes_any` is also asked for architectures that no other is named after.
+    """
 
     def __call__(self, config: ConfigReader) -> ModelSpec:
         """The spec of this config. Raises UnsupportedModelError for what the spec cannot say."""
+
+
+def takes_any(build: ModelBuilder) -> ModelBuilder:
+    """Marks a builder that may take any architecture that has none of its own name; it refuses what it cannot take."""
+    build.takes_any = True  # type: ignore[attr-defined]
+    return build
+
+
+def is_taking_any(build: object) -> bool:
+    """True of a builder that is marked so."""
+    return getattr(build, "takes_any", False) is True
 
 
 class _Watched(dict[str, Any]):

@@ -140,6 +140,8 @@ def _most_tokens(
 
 def num_parameters(spec: ModelSpec) -> int:
     """Elements of all matrices of a model; norms and biases are too small to count."""
+    if spec.foreign is not None:
+        return spec.foreign.num_parameters
     size = spec.hidden_size
     tables = (2 if spec.has_head and not spec.tied_head else 1) * spec.vocab_size
     tables += (spec.learned_positions or 0) + (spec.segments or 0)
@@ -151,6 +153,8 @@ def num_parameters(spec: ModelSpec) -> int:
 
 def num_active_parameters(spec: ModelSpec) -> int:
     """Those that one token is multiplied with: of experts the chosen ones, and of the tables the head."""
+    if spec.foreign is not None:
+        return spec.foreign.num_parameters  # which of them, only its code knows
     size = spec.hidden_size
     forward = sum(
         layer.feed_forward.num_active_parameters(size)

@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jackfield.activation import PluginRef
 from jackfield.checkpoint.cache_scales import scale_sources
 from jackfield.checkpoint.generation import sampling_defaults
 from jackfield.checkpoint.quantization import read_quantization
 from jackfield.checkpoint.sentence_transformers import read_pooling
 from jackfield.config import EngineConfig
-from jackfield.decision import Candidate, Decision, Reason, Verdict
+from jackfield.decision import Decision
 from jackfield.discovery.kinds import (
     MODEL_SOURCES,
     MODELS,
     TOKENIZERS,
     WEIGHT_FORMATS,
-    short_name,
 )
 from jackfield.discovery.loading import calling, describe, returned
-from jackfield.discovery.rules import Word
-from jackfield.discovery.selection import (
-    NOTHING_FITS,
-    UNDECIDED,
-    candidate_of,
-    check_named,
-    conflict_of,
-    in_order,
-    incompatible_of,
-    not_named,
-)
 from jackfield.environment import cache_folder
 from jackfield.errors import (
     CheckpointError,
     ConfigError,
-    JackfieldError,
     ModelError,
     ModelNotFound,
-    PluginNotFound,
     SelectionError,
-    UnsupportedModelError,
 )
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
 from jackfield.interfaces.platform import ChoicePoint
 from jackfield.interfaces.weights import Checkpoint, TensorInfo, WeightFormat
-from jackfield.model_spec import Layer, ModelSpec, ModuleSource
-from jackfield.startup.architecture import family, with_architectures
+from jackfield.model_spec import ModelSpec
+from jackfield.startup.architecture import with_architectures
 from jackfield.startup.chooser import Chooser
-from jackfield.startup.nearest import nearest
 from jackfield.startup.no_model import known_models, no_source, no_tokenizer, no_weights
+from jackfield.startup.spec_choice import build_spec
 from jackfield.startup.unread import tell_unread, tell_unused_files
 
 _ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
@@ -177,26 +161,9 @@ def _spec(
 ) -> ModelSpec:
     tensors = model.tensors
     reader = ConfigReader(values)
-    architectures = _architectures(values)
-    word = None
-    try:
-        word = chooser.rules.word("model", {"architecture": reader.architecture})
-        check_named(chooser.registry, chooser.rules, "model", MODELS)
-        if word:
-            plugin = chooser.registry.ref(MODELS, word.name)
-        else:
-            plugin = _model_for(chooser, values, tensors, reference)
-    except JackfieldError as error:
-        decision = error.decision = _model_decision(chooser, None, architectures, word)
-        chooser.add("model", None, decision)
-        raise
-    chooser.add("model", plugin, _model_decision(chooser, plugin, architectures, word))
-    build = chooser.registry.card(plugin)
-    with calling(plugin, "build a spec with"):
-        spec: ModelSpec = returned(build(reader), ModelSpec, plugin.target.partition(":")[2])
-        _check_spec(spec)
+    spec = build_spec(chooser, reader, tensors, reference)
     tell_unread(reference, reader.unread)
-    if model.is_backbone and tensors:
+    if model.is_backbone and tensors and spec.foreign is None:
         spec = _without_head(spec, tensors)
     quantization = read_quantization(values, spec, tensors)
     scales = scale_sources(spec, tensors)
@@ -218,85 +185,8 @@ def _without_head(spec: ModelSpec, tensors: Mapping[str, TensorInfo]) -> ModelSp
     return replace(spec, has_head=False)
 
 
-def _check_spec(spec: ModelSpec) -> None:
-    """Raise TypeError for parts that nothing could use, before they are met in a worker."""
-    if not isinstance(spec.layers, tuple) or not all(isinstance(x, Layer) for x in spec.layers):
-        raise TypeError(f"ModelSpec.layers must be a tuple of Layer, got {spec.layers!r:.200}")
-    for name, source in dict(spec.modules).items():
-        if not isinstance(source, ModuleSource):
-            raise TypeError(f"ModelSpec.modules[{name!r}] must be a ModuleSource, got {source!r}")
-    for name in ("vocab_size", "hidden_size", "max_length"):
-        if not isinstance(value := getattr(spec, name), int) or value < 1:
-            raise TypeError(f"ModelSpec.{name} must be a number from 1, got {value!r}")
-
-
-def _model_decision(
-    chooser: Chooser, plugin: PluginRef | None, architectures: tuple[str, ...], word: Word | None
-) -> Decision:
-    registry = chooser.registry
-    other = Reason(
-        "architecture",
-        "is for another architecture than the checkpoint's",
-        "name it with select.model if it reads this one too",
-    )
-    named = (not_named(word, "model"),) if word else ()
-
-    def candidate(ref: PluginRef) -> Candidate:
-        if ref == plugin:
-            return candidate_of(ref, Verdict.CHOSEN)
-        if ref.name in architectures:
-            clash = () if plugin else conflict_of(ref, refs, "model")
-            return candidate_of(ref, Verdict.ACCEPTED, *named, *clash)
-        return candidate_of(ref, Verdict.REFUSED, *named, other)
-
-    refs = in_order(registry.refs(MODELS), (plugin.name,) if plugin else architectures)
-    decided_by = "architectures of the checkpoint"
-    if plugin is None:
-        is_known = any(ref.name in architectures for ref in refs)
-        decided_by = UNDECIDED if is_known else NOTHING_FITS
-    return Decision(
-        kind=short_name(MODELS),
-        subject="model",
-        chosen=plugin.name if plugin else None,
-        decided_by=word.where if word else decided_by,
-        candidates=(*map(candidate, refs), *incompatible_of(registry, MODELS)),
-        match={"architecture": architectures[0] if architectures else None},
-    )
-
-
 def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, config.get("architectures") or ()))
-
-
-def _model_for(
-    chooser: Chooser, values: Mapping[str, Any], tensors: Iterable[str], reference: str
-) -> PluginRef:
-    architectures = _architectures(values)
-    for name in architectures:
-        try:
-            return chooser.registry.ref(MODELS, name)
-        except PluginNotFound:
-            continue
-    known = sorted({ref.name for ref in chooser.registry.refs(MODELS)})
-    near = nearest(chooser.registry, values, tensors)
-    there = f"{near}" if near else f"Installed: {', '.join(known) or 'none'}"
-    raise UnsupportedModelError(
-        f"no plugin for the architecture {' or '.join(map(repr, architectures))} of {reference!r}. {there}. "
-        + _way_out(architectures[0], known)
-        + (f", or say select.model={near.architecture} if it computes the same" if near else "")
-    )
-
-
-def _way_out(architecture: str, known: list[str]) -> str:
-    """What to do about an architecture that no plugin has; to install what is there already would not help."""
-    write = f"jackfield new model {architecture}"
-    name = family(architecture)
-    if any(family(other) == name for other in known):
-        return (
-            f"Its family is installed, but what is served is text by a language model; to serve another kind write a "
-            f"plugin: {write}"
-        )
-    return f"Try: pip install jackfield-{name}, or write one, which is short: {write}"
 
 
 def _choose_tokenizer(chooser: Chooser, files: ModelFiles) -> str:

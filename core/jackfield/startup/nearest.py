@@ -10,7 +10,7 @@ from typing import Any
 
 from jackfield.discovery.kinds import MODELS
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.interfaces.model import ConfigReader
+from jackfield.interfaces.model import ConfigReader, is_taking_any
 from jackfield.model_spec import ModelSpec
 from jackfield.startup.unread import without_idle
 
@@ -61,7 +61,8 @@ def nearest(
 def _spec_of(registry: PluginRegistry, ref: Any, reader: ConfigReader) -> ModelSpec | None:
     """What this architecture makes of a config that is not its own; None if it refuses."""
     try:
-        spec = registry.card(ref)(reader)
+        build = registry.card(ref)
+        spec = None if is_taking_any(build) else build(reader)
     except Exception:  # a stranger's config may break a plugin in any way
         return None
     return spec if isinstance(spec, ModelSpec) else None

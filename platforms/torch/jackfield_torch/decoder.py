@@ -13,6 +13,7 @@ from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import Experts, ModelSpec
 from jackfield_torch.attention_step import AttentionStep
+from jackfield_torch.foreign import RunningForeign, assemble_foreign, shown_checkpoint
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.attention import StepInputs
@@ -98,14 +99,14 @@ def build_decoder(
     schemes: SchemeOf,
     group: RankGroup,
     kernels: Kernels,
-) -> Decoder:
+) -> Decoder | RunningForeign:
     """Load the model of `context` onto `device`. Raises ModelError."""
     length = max_length(context.config, context.spec)
     with open_checkpoint(context) as checkpoint:
         weights: ModelWeights = (
             RandomWeights(context.config.model.seed, device)
             if checkpoint.is_synthetic
-            else CheckpointWeights(checkpoint, context.spec)
+            else CheckpointWeights(shown_checkpoint(checkpoint, context.spec), context.spec)
         )
         return assemble_decoder(
             context.spec, weights, device, dtype, schemes, group, length, kernels,
@@ -204,12 +205,16 @@ def assemble_decoder(
     whole_experts: bool = False,
     dense: TensorFunction = identity,
     config: EngineConfig | None = None,
-) -> Decoder:
+) -> Decoder | RunningForeign:
     """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see.
 
     `kernels` are torch's own operations unless given. `whole_experts`: see DecoderBuilder. `dense` are linears behind
     pooling. In `config` schemes find their options.
     """
+    if spec.foreign is not None:
+        return assemble_foreign(
+            spec, weights, device, dtype, schemes, group, max_length, dense, config
+        )
     builder = DecoderBuilder(
         spec, weights, device, dtype, schemes, group, max_length, kernels,
         whole_experts=whole_experts, config=config,

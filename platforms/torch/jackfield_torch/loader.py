@@ -74,6 +74,7 @@ class CheckpointWeights(ModelWeights):
     """Parameters from an open checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, spec: ModelSpec) -> None:
+        """`checkpoint` has the names of the spec; see `shown_checkpoint` for those of foreign code."""
         self._checkpoint = checkpoint
         self._spec = spec
         self._used: set[str] = set()
@@ -291,6 +292,10 @@ class WeightShard:
             self._tables[shared_as] = table
             self._stored_as[shared_as] = module
         return table
+
+    def share(self, linear: str, table: Tensor) -> None:
+        """Let that linear read a table in its final form, which somebody else holds too."""
+        self._tables[linear] = table
 
     def whole(self, module: str, parameter: str, shape: tuple[int, ...]) -> Tensor:
         """A parameter that every rank holds whole, in float32."""

@@ -94,7 +94,9 @@ _MODEL = (
     "segments",
     "classifier",
     "quantization",
+    "foreign",
 )
+_FOREIGN = ("runtime=jackfield_torch",)
 _LATENT_ATTENTION = ("query_latent_size", "query_norm", "bias")
 _MAMBA2 = (
     "conv_bias",
@@ -139,6 +141,7 @@ _WORDS = {
     "layer": _LAYER,
     "model": _MODEL,
     "quantization": _QUANTIZATION,
+    "foreign": _FOREIGN,
 }
 
 _SAMPLING = (

@@ -13,6 +13,7 @@ from jackfield_torch.attention_step import PagedAttention
 from jackfield_torch.decoder import Decoder
 from jackfield_torch.device import Device, Event
 from jackfield_torch.drafts import Corrections
+from jackfield_torch.foreign import RunningForeign
 from jackfield_torch.inbox import Inbox
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.logprobs import LogprobArrays, compute_logprobs
@@ -47,7 +48,7 @@ class ModelRunner:
         device: Device,
         torch_device: torch.device,
         kernels: Kernels,
-        decoder: Decoder,
+        decoder: Decoder | RunningForeign,
         attention: PagedAttention,
         caches: tuple[GroupCache | StateCache | None, ...],
         rows: Rows,

@@ -18,6 +18,7 @@ from jackfield_torch.cache_builder import CacheBuilder
 from jackfield_torch.decoder import Decoder, build_decoder
 from jackfield_torch.device import Device
 from jackfield_torch.dtypes import torch_dtype
+from jackfield_torch.foreign import RunningForeign
 from jackfield_torch.inbox import Inbox
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.logits_processor import KIND as PROCESSORS
@@ -55,7 +56,7 @@ class TorchWorker(Worker):
         self._device = device
         self._torch_device = torch.device(device.name)
         self._ranks: RankGroup | None = None
-        self._loaded: tuple[Decoder, Rows, Kernels] | None = None
+        self._loaded: tuple[Decoder | RunningForeign, Rows, Kernels] | None = None
         self._builder = CacheBuilder(context, self._torch_device)
         self._runner: ModelRunner | None = None
         self._results: StagingRing | None = None

@@ -19,6 +19,7 @@ from jackfield.sampling import SamplingParams
 from jackfield_testing_torch.conformance.known_model import LENGTH
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import Decoder, assemble_decoder
+from jackfield_torch.foreign import RunningForeign, shown_checkpoint
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -34,12 +35,12 @@ _SETTINGS: Mapping[str, Any] = {
 }
 
 
-def build(spec: ModelSpec, checkpoint: Checkpoint) -> Decoder:
+def build(spec: ModelSpec, checkpoint: Checkpoint) -> Decoder | RunningForeign:
     """The decoder of a spec on the host, in float32. Raises JackfieldError for a checkpoint that does not fit."""
     scheme = UnquantizedScheme()
     return assemble_decoder(
         spec,
-        CheckpointWeights(checkpoint, spec),
+        CheckpointWeights(shown_checkpoint(checkpoint, spec), spec),
         torch.device("cpu"),
         torch.float32,
         lambda part: scheme,

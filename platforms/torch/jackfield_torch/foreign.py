@@ -1,0 +1,108 @@
+"""The runtime's side of models that code of another library computes (`ModelSpec.foreign`)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from jackfield.config import EngineConfig
+from jackfield.errors import UnsupportedModelError
+from jackfield.interfaces.weights import Checkpoint
+from jackfield.model_spec import ModelSpec
+from jackfield_torch.attention_step import AttentionStep
+from jackfield_torch.interfaces.foreign import ForeignContext, ForeignDecoder, ForeignModel
+from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.interfaces.quantization import LinearPart
+from jackfield_torch.layers.compose import TensorFunction
+from jackfield_torch.layers.linear_builder import SchemeOf
+from jackfield_torch.layers.norm import NormBuilder
+from jackfield_torch.layers.vectors import VectorHead, build_vector_head
+from jackfield_torch.loader import ModelWeights, WeightShard
+from jackfield_torch.paged_cache import CacheScales
+from jackfield_torch.tensor_parallel import RankGroup
+
+
+class RunningForeign:
+    """What steps are run through: foreign code where a decoder of ours would stand."""
+
+    def __init__(self, decoder: ForeignDecoder, vectors: VectorHead) -> None:
+        self._decoder = decoder
+        self.vectors = vectors  # what stands behind pooling
+        self.sinks = decoder.sinks
+        self.cache_scales: Mapping[int, CacheScales] = {}  # its checkpoints have none
+        self.can_capture = decoder.can_capture
+        self.details = decoder.details
+
+    def forward(
+        self,
+        token_ids_T: Tensor,
+        positions_T: Tensor,
+        attention: AttentionStep,
+        second_T: Tensor | None = None,
+    ) -> Tensor:
+        """As Decoder; `second_T` is for encoders alone."""
+        return self._decoder.forward(token_ids_T, positions_T, attention)
+
+    def logits(self, hidden_SE: Tensor) -> Tensor:
+        """As Decoder."""
+        return self._decoder.logits(hidden_SE)
+
+
+def shown_checkpoint(stored: Checkpoint, spec: ModelSpec) -> Checkpoint:
+    """The checkpoint as the code that computes the model names its tensors."""
+    return stored if spec.foreign is None else _model_of(spec).checkpoint(stored, spec)
+
+
+def assemble_foreign(
+    spec: ModelSpec,
+    weights: ModelWeights,
+    device: torch.device,
+    dtype: torch.dtype,
+    schemes: SchemeOf,
+    group: RankGroup,
+    max_length: int,
+    dense: TensorFunction,
+    config: EngineConfig | None = None,
+) -> RunningForeign:
+    """This rank's share of a model that foreign code computes. Raises ModelError."""
+    shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype, config)
+
+    def linear(part: LinearPart, table: Tensor | None) -> Linear:
+        if table is not None:
+            shard.share(part.name, table)
+        return schemes(part).create([part], shard)
+
+    decoder = _model_of(spec).create(
+        ForeignContext(
+            spec=spec,
+            device=device,
+            dtype=dtype,
+            max_length=max_length,
+            ranks=group,
+            parameters=weights,
+            linear=linear,
+        )
+    )
+    norms = NormBuilder(weights, device, Kernels())
+    vectors = build_vector_head(spec, norms, shard, dense, decoder.logits)
+    if group.rank == 0:
+        weights.finish()
+    return RunningForeign(decoder, vectors)
+
+
+def _model_of(spec: ModelSpec) -> ForeignModel:
+    assert spec.foreign is not None, "asked only of foreign code"
+    module, _, name = spec.foreign.target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UnsupportedModelError(
+            f"{spec.foreign.target}, which computes {spec.architecture}, cannot be imported here: {error}. "
+            "Install the same plugins where workers run"
+        ) from error
+    model: ForeignModel = found()
+    return model

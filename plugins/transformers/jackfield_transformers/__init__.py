@@ -1,0 +1,1 @@
+"""Any decoder that Transformers' own code runs, over Jackfield's paged attention."""

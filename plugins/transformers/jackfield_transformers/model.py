@@ -1,0 +1,52 @@
+"""From the config of an architecture that Transformers know to a spec. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jackfield.dtypes import parse_dtype
+from jackfield.foreign import ForeignCode
+from jackfield.interfaces.model import ConfigReader, takes_any
+from jackfield.model_spec import Attention, Layer, ModelSpec, ModuleSource
+from jackfield_transformers.facts import find_facts
+
+
+@takes_any
+def any_decoder(config: ConfigReader) -> ModelSpec:
+    """A spec whose layers say what Transformers' code asks of attention. Raises UnsupportedModelError."""
+    values = {key: config.values[key] for key in config.values}  # all of them are read
+    facts = find_facts(config.architecture, values)
+    return ModelSpec(
+        architecture=config.architecture,
+        vocab_size=facts["vocab_size"],
+        hidden_size=facts["hidden_size"],
+        max_length=facts["max_length"],
+        layers=tuple(_layer(call) for call in facts["calls"]),
+        final_norm=None,
+        modules={name: ModuleSource(path) for name, path in facts["linears"].items()},
+        dtype=parse_dtype(facts["dtype"]),
+        end_token_ids=tuple(facts["end_token_ids"]),
+        tied_head=facts["tied_head"],
+        foreign=ForeignCode(
+            runtime="jackfield_torch",
+            target="jackfield_transformers.foreign:TransformersModel",
+            linears=tuple(facts["linears"]),
+            facts=facts["config"],
+            num_parameters=facts["num_parameters"],
+            note=f"the code of Transformers {facts['version']} runs it; a spec of it would be faster",
+        ),
+    )
+
+
+def _layer(call: Mapping[str, Any]) -> Layer:
+    mixer = Attention(
+        num_heads=call["num_heads"],
+        num_kv_heads=call["num_kv_heads"],
+        head_size=call["head_size"],
+        scale=call["scale"],
+        window=call["window"],
+        soft_cap=call["soft_cap"],
+        sinks=call["sinks"],
+    )
+    return Layer(mixer=mixer, feed_forward=None, mixer_norm=None, feed_forward_norm=None)
