@@ -7,12 +7,13 @@ import pytest
 from jackfield.step import LateInputs, NewRow, StepPlan
 
 # What every platform of v1 was written for. A field that comes later is asked of the platform first, by a field of
-# PlatformNeed (docs/compatibility.md), and then listed here
-# with the feature that asks for it: platform.num_drafts for `drafts`.
+# PlatformNeed (docs/compatibility.md) or a feature of the request, and then listed here with what asks for it:
+# platform.num_drafts for `drafts`; pooling for `pools`, `pooling` and `second_text`.
 KNOWN = {
-    StepPlan: "step_id removed_rows new_rows copies replaced_blocks new_blocks rows num_tokens samples drafts "
-    "awaits_late sections",
-    NewRow: "row token_ids num_prompt_tokens num_computed block_ids sampling seed end_token_ids",
+    StepPlan: "step_id removed_rows new_rows copies replaced_blocks new_blocks rows num_tokens samples pools "
+    "drafts awaits_late sections",
+    NewRow: "row token_ids num_prompt_tokens num_computed block_ids sampling seed end_token_ids "
+    "pooling second_text",
     LateInputs: "masks sections",
 }
 

@@ -36,18 +36,19 @@ class XformersBackend(AttentionBackend):
 
     def probe(self) -> Facts:
         """Which release is installed, which of the two operators are there, and why its own extension does not load."""
-        import torch
-
         facts: dict[str, str | int] = {
             "xformers": _version(),
-            "torch": str(torch.__version__),
+            "torch": "",
             "problem": "",
             "extension": "",
             "split": "",
             "flash": "",
-            "capability": _capability(),
+            "capability": 0,
         }
         if facts["xformers"]:
+            import torch
+
+            facts |= {"torch": str(torch.__version__), "capability": _capability()}
             try:
                 facts |= _operators(self.module)
             except Exception as error:  # it raises what its parts raise
