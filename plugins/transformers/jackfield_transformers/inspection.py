@@ -55,6 +55,10 @@ def _facts(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
     model_class, config = make_config(architecture, values)
     _check(model_class, config)
     text: Any = config.get_text_config()
+    dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
+    whole = config.to_json_string(
+        use_diff=False
+    )  # as it is before a model of another dtype is made
     with torch.device("meta"):
         model: Any = model_class._from_config(  # type: ignore[attr-defined]
             config, attn_implementation=NAME, dtype=torch.bfloat16
@@ -71,13 +75,13 @@ def _facts(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
     tied = bool(getattr(model, "all_tied_weights_keys", None))
     return {
         "version": transformers.__version__,
-        "config": config.to_json_string(use_diff=False),
+        "config": whole,
         "calls": as_facts(calls),
         "linears": linears,
         "vocab_size": logits.shape[-1],
         "hidden_size": hidden.shape[-1],
         "max_length": _length(text),
-        "dtype": str(getattr(config, "dtype", None) or "float32").removeprefix("torch."),
+        "dtype": dtype,
         "end_token_ids": _end_tokens(text, config),
         "tied_head": tied,
         "num_parameters": num_parameters,
