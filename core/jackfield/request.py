@@ -48,6 +48,7 @@ class EngineRequest:
     priority: int = 0  # lower runs first
     # what else must be equal to share cached blocks
     prefix_key: PrefixKey = field(default_factory=PrefixKey)
+    trace_parent: str | None = None  # of whoever asked, as in the W3C's header `traceparent`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class RequestMetrics:
     """Times of one request, in seconds of time.monotonic()."""
 
     arrived_s: float  # taken in by the engine
+    admitted_s: float | None = None  # got a row for the first time; until then it waited
     first_token_s: float | None = None  # of the first output that had one
     finished_s: float | None = None  # None while it is open
     num_cached_tokens: int = 0  # prompt tokens served from the prefix cache
@@ -89,6 +91,7 @@ class RequestOutput:
     metrics: RequestMetrics  # times and counts
     # one entry a prompt token, None for the first
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
+    trace_parent: str | None = None  # as the request had it
     details: Mapping[str, str] = field(default_factory=dict)  # for people; may grow in any release
 
 

@@ -31,9 +31,11 @@ class EngineRequest:
     prompt: str | None = None
     priority: int = 0
     prefix_key: PrefixKey = field(default_factory=PrefixKey)
+    trace_parent: str | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestMetrics:
     arrived_s: float
+    admitted_s: float | None = None
     first_token_s: float | None = None
     finished_s: float | None = None
     num_cached_tokens: int = 0
@@ -59,6 +61,7 @@ class RequestOutput:
     finished: bool
     metrics: RequestMetrics
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
+    trace_parent: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolingOutput:

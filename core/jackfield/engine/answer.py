@@ -156,11 +156,13 @@ def _request_output(open_request: OpenRequest, states: list[CompletionOutput]) -
         finished=is_finished,
         metrics=RequestMetrics(
             arrived_s=open_request.arrived_s,
+            admitted_s=first.admitted_s,
             first_token_s=open_request.first_token_s,
             finished_s=ended_s if is_finished else None,
             num_cached_tokens=first.num_cached_tokens,
             num_preemptions=sum(output.num_preemptions for output in outputs),
         ),
         prompt_logprobs=prompt_logprobs,
+        trace_parent=request.trace_parent,
         details=request.details,
     )

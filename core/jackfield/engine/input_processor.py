@@ -69,6 +69,7 @@ class InputProcessor:
         request_id: str | None = None,
         priority: int = 0,
         cache_salt: str = "",
+        trace_parent: str | None = None,
     ) -> EngineRequest:
         """The checked request for tokens. Raises RequestError; `request_id` None takes a running number."""
         if not self._has_head:
@@ -92,6 +93,7 @@ class InputProcessor:
             prompt=text,
             priority=priority,
             prefix_key=PrefixKey(salt=cache_salt, is_scaled=self._is_scaled(sampling, token_ids)),
+            trace_parent=trace_parent,
         )
 
     def pool(

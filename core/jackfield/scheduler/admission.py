@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from jackfield.kv_cache import BlockManager, PrefixHit
 from jackfield.scheduler.lengths import PromptChunks
 from jackfield.scheduler.plan_builder import PlanBuilder
@@ -66,6 +68,7 @@ class Admission:
         self._turns.admitted(request)
         self._keys.set_preemption(request)
         if request.num_preemptions == 0:
+            request.admitted_s = time.monotonic()
             request.num_cached_tokens = hit.num_tokens
             self.num_prompt_tokens += request.num_prompt_tokens
             self.num_cached_tokens += hit.num_tokens

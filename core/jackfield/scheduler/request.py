@@ -51,6 +51,7 @@ class Request:
 
     __slots__ = (
         "admission_key",
+        "admitted_s",
         "arrival",
         "check_at",
         "cohort",
@@ -136,6 +137,7 @@ class Request:
         self.vector: array[float] | None = None
         self.num_cached_tokens = 0  # prompt tokens that did not have to be computed
         self.num_preemptions = 0
+        self.admitted_s: float | None = None  # of time.monotonic(), the first time
 
         # The scheduler's own.
         self.stage = Stage.WAITING

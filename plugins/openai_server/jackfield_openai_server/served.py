@@ -107,6 +107,7 @@ class ServedModel:
         *,
         priority: int,
         salt: str,  # in front of the request's own
+        trace_parent: str | None = None,
     ) -> RequestStream:
         """Ask the engine. Raises ApiError 503 where there is none."""
         try:
@@ -117,6 +118,7 @@ class ServedModel:
                 priority=priority,
                 cache_salt=salt + (request.cache_salt or ""),
                 stream=bool(request.stream),
+                trace_parent=trace_parent,
             )
         except EngineError:
             raise self._not_ready() from None

@@ -50,7 +50,14 @@ class ServerState:
         """Let a request in. Raises ApiError if it has to stay out."""
 
         def submit(priority: int, salt: str) -> RequestStream:
-            return model.submit(prompt, sampling, request, priority=priority, salt=salt)
+            return model.submit(
+                prompt,
+                sampling,
+                request,
+                priority=priority,
+                salt=salt,
+                trace_parent=http.headers.get("traceparent"),
+            )
 
         return self._enter(http, model, len(prompt), request.priority, submit)
 

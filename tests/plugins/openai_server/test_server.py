@@ -102,3 +102,27 @@ def test_keys_are_asked_for_and_limit_what_they_may(start, tmp_path):
             alice.completions.create(model="tiny", prompt="a", max_tokens=1)
         assert int(caught.value.response.headers["retry-after"]) > 1
         assert server.openai("sesame").completions.create(model="tiny", prompt="a", max_tokens=1)
+
+
+TELL = """
+import os
+from pathlib import Path
+from jackfield.interfaces.hooks import hookimpl
+
+class Tell:
+    @hookimpl
+    def request_finished(self, output):
+        Path(os.environ["TOLD"]).write_text(str(output.trace_parent))
+"""
+
+
+def test_observers_know_the_trace_of_whoever_asked(start, tmp_path):
+    (tmp_path / "tell.py").write_text(TELL)
+    told, parent = tmp_path / "told", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    environment = {"PYTHONPATH": str(tmp_path), "TOLD": str(told)}
+    with start("--set", "plugins.local=hooks.tell=tell:Tell", env=environment) as server:
+        body = {"prompt": [257, 97], "max_tokens": 2}
+        server.http.post("/v1/completions", json=body, headers={"traceparent": parent})
+        server.wait_for(told.exists)
+
+        assert told.read_text() == parent

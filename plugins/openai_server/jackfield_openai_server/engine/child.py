@@ -227,6 +227,7 @@ class EngineLoop:
                 request_id=str(submit.id),
                 priority=submit.priority,
                 cache_salt=submit.cache_salt,
+                trace_parent=submit.trace_parent,
             )
         return make.process(
             submit.prompt,

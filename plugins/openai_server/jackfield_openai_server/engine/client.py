@@ -106,11 +106,14 @@ class EngineClient:
         priority: int = 0,
         cache_salt: str = "",
         stream: bool = True,
+        trace_parent: str | None = None,
     ) -> RequestStream:
         """Ask for a request. Raises RequestError if it is wrong, EngineError while there is no engine."""
         self._check_ready()
         params = SamplingParams.from_mapping(sampling)
-        request = Submit(next(self._ids), prompt, dict(sampling), priority, cache_salt, stream)
+        fields = dict(sampling)
+        request = Submit(next(self._ids), prompt, fields, priority, cache_salt, stream)
+        request.trace_parent = trace_parent
         found = RequestStream(request, make_text(params), includes_stop=params.include_stop)
         return self._send(found)
 

@@ -30,6 +30,7 @@ class Submit(msgspec.Struct, array_like=True, tag=1):
         None  # fields of PoolingParams: a vector is wanted, and no tokens
     )
     second_text: int | None = None  # where the second of two texts begins in the prompt
+    trace_parent: str | None = None  # of the HTTP request
 
 
 class Abort(msgspec.Struct, array_like=True, tag=2):
