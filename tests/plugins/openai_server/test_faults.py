@@ -121,6 +121,23 @@ def test_a_server_that_is_ended_answers_what_is_under_way_first(start):
         assert server.process.wait(30) == 0
 
 
+def test_a_server_that_is_ended_under_load_loses_nothing(start):
+    with start("--max-num-seqs", "4", max_length=4000) as server, ThreadPoolExecutor(12) as pool:
+
+        def ask(_):
+            stream = server.openai().completions.create(**PROMPT, max_tokens=300, stream=True)
+            return [chunk.choices[0] for chunk in stream]
+
+        asked = [pool.submit(ask, number) for number in range(12)]
+        server.wait_for(lambda: load(server) == 12 or any(done.done() for done in asked))
+        server.process.send_signal(signal.SIGTERM)
+        answers = [done.result(60) for done in asked]
+
+        assert {chunks[-1].finish_reason for chunks in answers} == {"length"}
+        assert len({"".join(chunk.text for chunk in chunks) for chunks in answers}) == 1
+        assert server.process.wait(30) == 0
+
+
 def test_a_server_does_not_wait_for_ever_for_what_is_under_way(start):
     with start("--set", "options.serve.drain_s=1", max_length=LONG) as server:
         opened_stream(server)
@@ -154,7 +171,7 @@ def test_steps_that_stop_while_a_request_waits_are_no_health(start):
 def test_connections_that_are_opened_and_dropped_leave_nothing(start):
     with start() as server:
         address = httpx2.URL(server.url)
-        for _ in range(2000):
+        for _ in range(10_000):
             with socket.create_connection((address.host, address.port)) as dropped:
                 dropped.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Le")
         assert server.openai().completions.create(**PROMPT, max_tokens=3).choices[0].text == "abc"
