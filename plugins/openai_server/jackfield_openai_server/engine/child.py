@@ -227,7 +227,6 @@ class EngineLoop:
                 request_id=str(submit.id),
                 priority=submit.priority,
                 cache_salt=submit.cache_salt,
-                trace_parent=submit.trace_parent,
             )
         return make.process(
             submit.prompt,
@@ -235,6 +234,7 @@ class EngineLoop:
             request_id=str(submit.id),
             priority=submit.priority,
             cache_salt=submit.cache_salt,
+            trace_parent=submit.trace_parent,
         )
 
     def _add(self, prepared: Prepared) -> None:
