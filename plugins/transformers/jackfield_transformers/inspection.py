@@ -56,9 +56,8 @@ def _facts(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
     _check(model_class, config)
     text: Any = config.get_text_config()
     dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
-    whole = config.to_json_string(
-        use_diff=False
-    )  # as it is before a model of another dtype is made
+    whole = json.loads(config.to_json_string(use_diff=False))
+    whole.pop("dtype", None)  # the worker says in which it makes the model
     with torch.device("meta"):
         model: Any = model_class._from_config(  # type: ignore[attr-defined]
             config, attn_implementation=NAME, dtype=torch.bfloat16
@@ -75,7 +74,7 @@ def _facts(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
     tied = bool(getattr(model, "all_tied_weights_keys", None))
     return {
         "version": transformers.__version__,
-        "config": whole,
+        "config": json.dumps(whole),
         "calls": as_facts(calls),
         "linears": linears,
         "vocab_size": logits.shape[-1],

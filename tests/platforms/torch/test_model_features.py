@@ -24,6 +24,7 @@ WORDS = {
     "router.group_score": {"top2"},
     "classifier.activation": {*_FUNCTIONS, "tanh"},
     "classifier.scoring": {"sigmoid", "none"},
+    "foreign.runtime": {"jackfield_torch"},
 }
 
 
