@@ -142,23 +142,32 @@ class _KeysOfLayer0(DenseAttention):
 # Whatever these families have, the kit of models compares with Transformers: tests/plugins/NAME/test_conformance.py
 OF_FAMILIES = {
     "attention.alibi",  # gpt
+    "attention.causal",  # encoders
     "attention.head_weights",  # cohere
     "attention.joint_norms",  # olmo
     "attention.norm_after_rope",  # llama (HunYuan)
     "attention.out_gate",  # qwen (Qwen3-Next)
     "attention.qkv_clip",  # olmo, gpt
+    "classifier.*",  # encoders, llama, qwen
     "experts.*",  # qwen, glm, llama
     "feed_forward.activation=gelu_sigmoid",  # gpt_oss
     "feed_forward.clip",  # gpt_oss
     "feed_forward.*_scale",  # mamba (Falcon-H1)
     "feed_forward.up_offset",  # gpt_oss
+    "foreign.*",  # transformers
     "latent_attention.*",  # deepseek
     "layer.feed_forward=experts",
     "layer.mixer=*",  # deepseek, mamba, qwen
+    "layer.norm_after_sum",  # encoders
     "layer.parallel",  # gpt, phi, cohere
     "mamba2.*",  # mamba
+    "model.classifier",  # encoders, llama, qwen
+    "model.foreign",  # transformers
+    "model.has_head",  # encoders
+    "model.segments",  # encoders
     "norm.weight",  # olmo
     "parallel_mixers.*",  # mamba (Falcon-H1)
+    "quantization.cache_dtype",  # tests/oracles/test_float8_cache.py
     "rope_scaling.kind=longrope",  # phi, with its factors
     "rope_scaling.*_factors",
     "rope_scaling.mscale*",  # deepseek

@@ -73,7 +73,7 @@ class Vectors:
     def features(self, completed: PoolingParams) -> frozenset[str]:
         """What a platform must declare to serve such a request."""
         dense = features_in_use(self.pooling) if completed.output != CLASSES else frozenset()
-        return frozenset({"pooling"}) | features_in_use(completed) | dense
+        return frozenset({"request.pooling"}) | features_in_use(completed) | dense
 
     def in_words(self, completed: PoolingParams) -> str:
         """How such a vector is made, and who said so."""

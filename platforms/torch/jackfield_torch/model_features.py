@@ -172,7 +172,7 @@ _POOLING = (
     "dense",
 )
 POOLING_FEATURES: frozenset[str] = frozenset(
-    {"pooling", *(f"pooling.{name}" for name in _POOLING)}
+    {"request.pooling", *(f"pooling.{name}" for name in _POOLING)}
     | {"dense.bias", "dense.activation=tanh"}
     | {f"dense.{name}" for name in _CLASSIFIER if name.startswith("activation=")}
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from jackfield.pooling import PoolingParams
 from jackfield.sampling import OutputKind, SamplingParams
 from jackfield.step import (
     BlockAppend,
@@ -58,6 +60,8 @@ def whole_plan(step_id: int) -> StepPlan:
         sampling=sampling,
         seed=2**62,
         end_token_ids=(5,),
+        pooling=PoolingParams(kind="mean", normalize=False, dimensions=2),
+        second_text=2,
     )
     return StepPlan(
         step_id=step_id,
@@ -69,6 +73,7 @@ def whole_plan(step_id: int) -> StepPlan:
         rows=[0, 3],
         num_tokens=[1, 2],
         samples=[True, False],
+        pools=[1],
         drafts=[Draft(0, 9, [])],
         awaits_late=True,
         sections={"adapters": {"names": ["x"], "data": b"\x00\xff"}},
@@ -91,6 +96,7 @@ def whole_result(
         counts=[1] * len(token_ids),
         logprobs={0: [TokenLogprobs(1, -0.5, 2, (7, 1), (-0.25, -0.5))]},
         prompt_logprobs={1: [TokenLogprobs(2, -0.75, 1)]},
+        vectors={1: array("f", [0.5, -1.0])},
         errors={3: "told"},
         sections=sections or {"none": 0},
     )
