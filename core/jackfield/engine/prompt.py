@@ -41,7 +41,8 @@ def is_single(prompts: Prompts) -> TypeGuard[Prompt]:
         return False
     if num_axes := getattr(prompts, "ndim", 0):
         return bool(num_axes == 1)
-    if not isinstance(prompts, Sequence):
+    given: Any = prompts
+    if not isinstance(given, Sequence):
         return True  # which `plain_prompt` refuses
     if len(prompts) == 0:
         return False
