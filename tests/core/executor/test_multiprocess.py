@@ -46,8 +46,11 @@ def wait_until(holds, timeout_s=10.0):
 
 def is_running(pid):
     """False for processes that ended, zombies included."""
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the second if it ends while it is read
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def assert_all_ended(executor):
