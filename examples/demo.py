@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from jackfield import LLM, RequestOutput, SamplingParams
+from jackfield.cli.tables import print_table
 
 QUESTIONS = (
     "What is a jackfield in a recording studio?",
@@ -37,7 +38,8 @@ def main() -> int:
             console, llm, prompts, SamplingParams(max_tokens=arguments.max_tokens, temperature=0.0)
         )
         seconds = time.perf_counter() - began
-        console.print(choices(llm))
+        console.print()
+        print_choices(llm)
     tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
     console.print(
         f"\n{len(outputs)} answers, {tokens} tokens in {seconds:.1f} s: {tokens / seconds:.0f} tokens/s"
@@ -67,12 +69,10 @@ def answers(outputs: list[RequestOutput]) -> Table:
     return table
 
 
-def choices(llm: LLM) -> Table:
+def print_choices(llm: LLM) -> None:
     """What was chosen for this engine, and what decided."""
-    table = Table("what", "for", "chosen", "because", title="chosen", title_justify="left")
-    for decision in llm.decisions:
-        table.add_row(decision.kind, decision.subject, decision.chosen, decision.decided_by)
-    return table
+    rows = [[d.kind, d.subject, d.chosen or "", d.decided_by or ""] for d in llm.decisions]
+    print_table(["what", "for", "chosen", "because"], rows, title="chosen")
 
 
 if __name__ == "__main__":
