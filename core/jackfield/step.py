@@ -42,7 +42,7 @@ class NewRow:
     second_text: int | None = None  # where the second of two texts begins in token_ids
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BlockAppend:
     """Blocks appended to the table of one row in one cache group."""
 
@@ -51,7 +51,7 @@ class BlockAppend:
     block_ids: Sequence[int]  # in the order of positions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BlockReplace:
     """One entry of a row's table changes (a shared tail was copied before a write)."""
 
@@ -61,7 +61,7 @@ class BlockReplace:
     block_id: int  # the new entry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BlockCopy:
     """Copy a whole block of one cache group, in all its layers, before this step writes."""
 
@@ -70,7 +70,7 @@ class BlockCopy:
     target: int  # block id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
     """Guesses of the next tokens of one row that samples. Sent to platforms that declare `platform.num_drafts`.
 

@@ -77,14 +77,18 @@ class PluginFailure:
         return f"{who}: {error}; {self.fix}"
 
 
-def check_conflict(refs: Iterable[PluginRef]) -> None:
-    """Raise PluginConflict if two distributions own one name."""
+def owned_twice(refs: Iterable[PluginRef]) -> list[list[PluginRef]]:
+    """Plugins whose name several distributions own, by name."""
     owners: dict[str, list[PluginRef]] = {}
     for ref in refs:
         owners.setdefault(ref.name, []).append(ref)
-    for same in owners.values():
-        if len(same) > 1:
-            raise PluginConflict(". ".join(conflict(same)))
+    return [same for same in owners.values() if len(same) > 1]
+
+
+def check_conflict(refs: Iterable[PluginRef]) -> None:
+    """Raise PluginConflict if two distributions own one name."""
+    for same in owned_twice(refs):
+        raise PluginConflict(". ".join(conflict(same)))
 
 
 def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:

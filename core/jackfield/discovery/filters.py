@@ -100,21 +100,15 @@ _LIKENESS = 0.75  # of two words of which one is a slip of the other, as difflib
 def _is_slip(word: str, known: str) -> bool:
     """True if `known` was meant. Case, dashes and the `jackfield-` in front do not count; digits do (qwen2, qwen3)."""
     ours, theirs = _plain(word), _plain(known)
-    if ours == theirs:
-        return True
-    if min(len(ours), len(theirs)) < _MIN_LETTERS or _digits(ours) != _digits(theirs):
-        return False
-    return SequenceMatcher(None, ours, theirs).ratio() >= _LIKENESS
+    is_telling = min(len(ours), len(theirs)) >= _MIN_LETTERS
+    is_alike = is_telling and SequenceMatcher(None, ours, theirs).ratio() >= _LIKENESS
+    return ours == theirs or (is_alike and re.findall(r"\d", ours) == re.findall(r"\d", theirs))
 
 
 def _plain(word: str) -> str:
     return "@".join(
         re.sub(r"[-_.]", "", part.lower().removeprefix("jackfield-")) for part in word.split("@")
     )
-
-
-def _digits(word: str) -> str:
-    return "".join(letter for letter in word if letter.isdigit())
 
 
 def _idle(word: str) -> PluginFailure:

@@ -11,7 +11,13 @@ from jackfield.activation import PluginRef
 from jackfield.config.schema import PluginSettings, Scalar
 from jackfield.config.settings import did_you_mean
 from jackfield.decision import Reason
-from jackfield.discovery.failure import PluginFailure, check_conflict, conflict, incompatibility
+from jackfield.discovery.failure import (
+    PluginFailure,
+    check_conflict,
+    conflict,
+    incompatibility,
+    owned_twice,
+)
 from jackfield.discovery.filters import PluginFilter, is_named, owned_elsewhere
 from jackfield.discovery.kinds import CORE_KINDS, PLATFORMS, Kind, full_name, runtime_kind
 from jackfield.discovery.loading import FAULTS, calling, fault_of, load_error, load_target
@@ -206,8 +212,7 @@ class PluginRegistry:
         """Load all that `words` of plugins.required mean. Raises PluginIncompatible or PluginLoadError."""
         for word in words:
             for ref in (ref for ref in self.all if is_named(ref, word) and ref.kind in self._kinds):
-                if ref in self.incompatible(ref.kind):
-                    raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
+                self._check_major(ref)
                 self.card(ref)
 
     def check_local(self) -> None:
@@ -218,14 +223,17 @@ class PluginRegistry:
         elsewhere = {ref.kind for ref in self.all if ref.distribution != LOCAL}
         for ref in (ref for ref in self.all if ref.distribution == LOCAL):
             if ref.kind in self._kinds:
-                if ref in self.incompatible(ref.kind):
-                    raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
+                self._check_major(ref)
             elif ref.kind not in elsewhere:
                 kinds = sorted({*self._kinds, *elsewhere})
                 raise ConfigError(
                     f"plugins.local has {ref.name!r} of the kind {ref.kind!r}, which nothing here serves"
                     f"{did_you_mean(ref.kind, kinds)} Kinds: {', '.join(kinds)}"
                 )
+
+    def _check_major(self, ref: PluginRef) -> None:
+        if ref in self.incompatible(ref.kind):
+            raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
 
     def required_failures(self, words: Iterable[str]) -> tuple[PluginFailure, ...]:
         """The words of plugins.required for which no engine would start."""
@@ -263,7 +271,11 @@ class PluginRegistry:
                 for kind in self.kinds
                 for ref in self.incompatible(kind.name)
             ),
-            *(failure for kind in self.kinds for failure in self._conflicts(kind)),
+            *(
+                PluginFailure.of("conflict", same[0], *conflict(same))
+                for kind in self.kinds
+                for same in owned_twice(self.refs(kind.name))
+            ),
             *(failure for _, failure in self._failed.values()),
         )
 
@@ -315,14 +327,6 @@ class PluginRegistry:
         return PluginFailure.of(
             "kind", ref, error, "Install a platform of that runtime, or ignore it"
         )
-
-    def _conflicts(self, kind: Kind) -> Iterable[PluginFailure]:
-        by_name: dict[str, list[PluginRef]] = {}
-        for ref in self.refs(kind.name):
-            by_name.setdefault(ref.name, []).append(ref)
-        for refs in by_name.values():
-            if len(refs) > 1:
-                yield PluginFailure.of("conflict", refs[0], *conflict(refs))
 
 
 def _reasons(found: Any) -> tuple[Reason, ...]:

@@ -77,6 +77,13 @@ class OpenOutput(Request):
         self.num_reported = self.num_prompt_tokens  # of token_ids
         self.transcript: Transcript | None = None  # of the maker of text
 
+    def end(
+        self, reason: FinishReason, stop_reason: str | int | None = None, error: str | None = None
+    ) -> None:
+        """As of any request; an end is reported, whoever follows it."""
+        super().end(reason, stop_reason, error)
+        self.is_followed = True
+
 
 class Delta:
     """What one output of a request got since it was last reported.
@@ -147,7 +154,7 @@ def deltas_of(moved: Sequence[OpenOutput], now_s: float) -> list[Delta]:
     """What to report of outputs that moved in one step: all that is followed, and every end."""
     deltas = []
     has_siblings = False
-    for output in [o for o in moved if o.is_followed or o.finish_reason is not None]:
+    for output in [o for o in moved if o.is_followed]:
         if output.num_reported == output.num_prompt_tokens:
             _note_first_token(output, now_s)
             if not output.is_followed and output.finish_reason is None:

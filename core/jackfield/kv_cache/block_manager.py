@@ -33,6 +33,9 @@ class BlockManager:
             MANAGERS[group.kind](group, count, block_size)
             for group, count in zip(self.groups, num_blocks, strict=True)
         )
+        self._dropping = [
+            (index, manager) for index, manager in enumerate(self._managers) if manager.drops_behind
+        ]
         self.prefix_caching = prefix_caching and not self.whole_prompts
         self.pools = tuple(manager.pool for manager in self._managers)
         self._newest_step = -1
@@ -187,12 +190,15 @@ class BlockManager:
         Returns (group, new blocks) for each group that grew, or None, with nothing taken, if blocks are lacking.
         Blocks that no query from `start` on sees are given back first.
         """
-        self._drop_behind(table, start)
+        if self._dropping:
+            self._drop_behind(table, start)
         count = -(-stop // self.block_size)
         managers, tables = self._managers, table.block_ids
-        for manager, ids in zip(managers, tables, strict=True):
-            if manager.num_lacking(ids, count) > manager.pool.num_free:
-                return None
+        for index, ids in enumerate(tables):
+            if len(ids) < count:
+                manager = managers[index]
+                if manager.num_lacking(ids, count) > manager.pool.num_free:
+                    return None
         grown = []
         for index, ids in enumerate(tables):
             if len(ids) < count:
@@ -249,7 +255,7 @@ class BlockManager:
                 pool.release(block)
 
     def _drop_behind(self, table: BlockTable, position: int) -> None:
-        for index, manager in enumerate(self._managers):
+        for index, manager in self._dropping:
             held, first = table.first_held[index], manager.first_needed(position)
             if first > held:
                 blocks = manager.behind(table.block_ids[index], held, first)

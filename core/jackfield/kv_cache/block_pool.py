@@ -38,13 +38,22 @@ class BlockPool:
 
     def take(self) -> int:
         """A free block for one owner; what it held is forgotten. The caller has checked `num_free`."""
-        block = self._next[self.num_blocks]
-        assert block != self.num_blocks, "take() from a pool without free blocks"
-        self._unlink(block)
-        self.ref_counts[block] = 1
-        if self._hash_of[block] is not None:
-            self.forget(block)
-        return block
+        return self.take_many(1)[0]
+
+    def take_many(self, count: int) -> list[int]:
+        """So many free blocks, as `take` gives them."""
+        assert count <= self.num_free, "take() from a pool without free blocks"
+        sentinel, following, taken = self.num_blocks, self._next, []
+        block = following[sentinel]
+        for _ in range(count):
+            taken.append(block)
+            self.ref_counts[block] = 1
+            if self._hash_of[block] is not None:
+                self.forget(block)
+            block = following[block]
+        following[sentinel], self._previous[block] = block, sentinel
+        self.num_free -= count
+        return taken
 
     def share(self, block: int) -> None:
         """Add a reference to a used or cached block."""

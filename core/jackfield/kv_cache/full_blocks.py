@@ -11,6 +11,8 @@ from jackfield.kv_cache.group_manager import GroupManager
 class FullBlocks(GroupManager):
     """Every token reads all blocks before it, so a request holds all of its blocks from the start."""
 
+    drops_behind = False
+
     @classmethod
     def least(cls, group: CacheGroup, num_tokens: int, block_size: int) -> int:
         return -(-num_tokens // block_size)

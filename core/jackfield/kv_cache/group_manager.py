@@ -18,6 +18,7 @@ class GroupManager(ABC):
     """
 
     keeps_states = False  # True: a prefix can be hit only where a state was kept
+    drops_behind = True  # False: a request keeps all blocks that it was given
     whole_prompts = False  # True: a step computes all of a prompt or nothing
 
     def __init__(self, group: CacheGroup, num_blocks: int, block_size: int) -> None:
@@ -105,8 +106,7 @@ class GroupManager(ABC):
 
         The request computes from `start` on. `stops` are positions at which somebody else may want to go on.
         """
-        take = self.pool.take
-        new = [take() for _ in range(count - len(block_ids))]
+        new = self.pool.take_many(count - len(block_ids))
         block_ids += new
         return new
 

@@ -44,10 +44,11 @@ class BlockHashes:
         `block_size` is the same in all calls.
         """
         hashes = self._hashes
-        if len(hashes) < num_blocks:
+        known = len(hashes)
+        if known < num_blocks:
             pack = _token_packer(block_size).pack
             parent = hashes[-1] if hashes else self._root
-            for start in range(len(hashes) * block_size, num_blocks * block_size, block_size):
+            for start in range(known * block_size, num_blocks * block_size, block_size):
                 parent = sha256(parent + pack(*token_ids[start : start + block_size])).digest()
                 hashes.append(parent)
         return hashes

@@ -106,7 +106,7 @@ class Search:
     def leave(self, blocks: BlockManager, rows: RowNumbers) -> None:
         """Give back the rows and blocks of all answers; what steps in flight bring for them is void."""
         for beam in (*self.beams, *self._idle):
-            beam.finish_reason = FinishReason.ABORT
+            beam.end(FinishReason.ABORT)
             if beam.table is not None:
                 blocks.give_back(beam.table)
             rows.leave(beam.row, is_told=beam.row in self._told)
@@ -159,16 +159,15 @@ class Search:
         for output, found in zip_longest(self.outputs, self._finished[: len(self.outputs)]):
             output.stage = Stage.FINISHED
             if found is None:
-                output.finish_reason = FinishReason.ERROR
-                output.error = f"the search found {len(self._finished)} answers only"
+                told = f"the search found {len(self._finished)} answers only"
+                output.end(FinishReason.ERROR, error=told)
                 continue
             output.token_ids += found.token_ids
             if output.logprobs is not None:
                 output.logprobs += found.logprobs
-            output.score, output.finish_reason = found.score, found.finish_reason
-            last = found.token_ids[-1]
-            if last in output.sampling.stop_token_ids:
-                output.stop_reason = last
+            output.score, last = found.score, found.token_ids[-1]
+            named = last in output.sampling.stop_token_ids
+            output.end(found.finish_reason, last if named else None)
 
     def _hypothesis(self, candidate: Candidate, reason: FinishReason, num_new: int) -> Hypothesis:
         beam = self.beams[candidate.beam]

@@ -46,7 +46,8 @@ def set_lengths(
             f"{max_tokens - num_prompt} new); the whole cache holds {longest_cached}. To go on, {remedy}, "
             "or raise cache.memory_bytes or cache.num_blocks"
         )
-    request.max_tokens = request.check_at = max_tokens
+    request.max_tokens = max_tokens
+    request.check_at = max_tokens - 1
     request.last_computed = last_computed
 
 

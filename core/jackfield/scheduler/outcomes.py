@@ -44,17 +44,23 @@ class Outcomes:
         if step.drafts or step.plan.awaits_late:
             moved += self._confirm(step, result)
         else:
-            for request, token_id in zip(
-                compress(step.requests, step.plan.samples), result.token_ids, strict=True
-            ):
-                if request.finish_reason is not None:
-                    continue  # it ended while this step was in flight
-                token_ids = request.token_ids
-                token_ids.append(token_id)
-                moved.append(request)
-                if len(token_ids) >= request.check_at or token_id in request.stop_ids:
-                    self._check(request, token_id)
+            moved += self._append(step, result)
         return moved
+
+    def _append(self, step: StepInFlight, result: StepResult) -> list[Request]:
+        """One token for each row that drew; only those with an event need a closer look."""
+        drawn = list(compress(step.requests, step.plan.samples))
+        void = []  # of requests that ended while this step was in flight
+        for request, token_id in zip(drawn, result.token_ids, strict=True):
+            token_ids = request.token_ids
+            if len(token_ids) < request.check_at and token_id not in request.stop_ids:
+                token_ids.append(token_id)
+            elif request.finish_reason is None:
+                token_ids.append(token_id)
+                self._check(request, token_id)
+            else:
+                void.append(request)
+        return [request for request in drawn if request not in void] if void else drawn
 
     def _confirm(self, step: StepInFlight, result: StepResult) -> list[Request]:
         """Keep what rows drew, up to a token that ends them; whoever drew less than was planned goes on from there."""
@@ -76,7 +82,7 @@ class Outcomes:
     def _keep(self, request: Request, tokens: Sequence[int]) -> None:
         for token_id in tokens:
             request.token_ids.append(token_id)
-            if len(request.token_ids) >= request.check_at or token_id in request.stop_ids:
+            if len(request.token_ids) > request.check_at or token_id in request.stop_ids:
                 self._check(request, token_id)
             if request.grammar is not None and not request.is_finished:
                 self._follow(request, request.grammar, token_id)
@@ -101,7 +107,7 @@ class Outcomes:
     def _check(self, request: Request, token_id: int) -> None:
         """A token that filled a block or may be the last one."""
         num_tokens = len(request.token_ids)
-        if num_tokens >= request.check_at and request.table is not None:
+        if num_tokens > request.check_at and request.table is not None:
             self._remember(request, request.table, num_tokens - 1)  # the new token is not computed
         sampling = request.sampling
         if token_id in request.stop_ids and request.num_output_tokens >= sampling.min_tokens:
@@ -117,7 +123,7 @@ class Outcomes:
         self._blocks.remember(table, request.hashes, request.token_ids, num_computed)
         if request.table is table:
             next_full = (table.num_remembered + 1) * self._blocks.block_size
-            request.check_at = min(request.max_tokens, next_full + 1)
+            request.check_at = min(request.max_tokens - 1, next_full)
 
     def _end_failed(self, step: StepInFlight, errors: Mapping[int, str]) -> list[Request]:
         failed = []

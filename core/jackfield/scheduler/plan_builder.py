@@ -88,7 +88,8 @@ class PlanBuilder:
 
     def append_blocks(self, row: int, grown: Sequence[tuple[int, Sequence[int]]]) -> None:
         """Tell the worker what was appended to the tables of `row`."""
-        self.new_blocks += [BlockAppend(row, group, block_ids) for group, block_ids in grown]
+        for group, block_ids in grown:
+            self.new_blocks.append(BlockAppend(row, group, block_ids))
 
     def withdraw(self, request: Request) -> None:
         """Take out all of a request that has lost its row."""

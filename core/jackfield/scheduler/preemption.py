@@ -32,7 +32,9 @@ class Preemption:
         assert request.table is not None
         stop = request.num_planned + num_tokens
         while True:
-            grown = self._blocks.extend(request.table, request.num_sure, stop)
+            grown = self._blocks.extend(
+                request.table, request.num_planned - request.num_guessed, stop
+            )
             if grown is not None:
                 plan.append_blocks(request.row, grown)
                 self._running.set_next_event(request)
@@ -63,7 +65,7 @@ class Preemption:
             self._running.leave(request)
         request.num_planned = 0
         request.num_preemptions += 1
-        request.check_at = request.max_tokens
+        request.check_at = request.max_tokens - 1
         request.waits_for_step = plan.step_id - 1
         self.count += 1
         self._waiting.put_back(request)

@@ -165,7 +165,8 @@ class Request:
         self.max_tokens = 0  # of token_ids: there it ends
         self.last_computed = 0  # num_planned from which on all its tokens are planned
         self.next_event = 0  # num_planned from which on its blocks are full or all is planned
-        self.check_at = 0  # len(token_ids) from which on a block is full or the request ends
+        # len(token_ids) from which on the next token fills a block or ends the request; 0 once it has ended.
+        self.check_at = 0
 
     @classmethod
     def from_engine_request(
@@ -208,6 +209,13 @@ class Request:
     def is_finished(self) -> bool:
         """True once it has a reason to finish."""
         return self.finish_reason is not None
+
+    def end(
+        self, reason: FinishReason, stop_reason: str | int | None = None, error: str | None = None
+    ) -> None:
+        """Keep how it ended. Whatever steps in flight bring for it is void."""
+        self.finish_reason, self.stop_reason, self.error = reason, stop_reason, error
+        self.check_at = 0
 
     def __repr__(self) -> str:
         return (

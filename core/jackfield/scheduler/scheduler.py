@@ -178,7 +178,7 @@ class Scheduler:
         if search := self._searches.of(request):
             self._searches.end(search, reason, stop_reason, error)
             return
-        request.finish_reason, request.stop_reason, request.error = reason, stop_reason, error
+        request.end(reason, stop_reason, error)
         self._num_grammars -= request.grammar is not None
         self._turns.ended(request)
         if request.stage in (Stage.WAITING, Stage.HELD):

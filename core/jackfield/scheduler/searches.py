@@ -102,7 +102,7 @@ class Searches:
         """End all outputs of a search, wherever it stands."""
         self._leave(search)
         for output in search.outputs:
-            output.finish_reason, output.stop_reason, output.error = reason, stop_reason, error
+            output.end(reason, stop_reason, error)
             output.stage = Stage.FINISHED
         self._forget(search)
 
@@ -112,7 +112,7 @@ class Searches:
         if search.beams:
             search.leave(self._blocks, self._rows)
             return
-        leader.finish_reason = FinishReason.ABORT
+        leader.end(FinishReason.ABORT)
         if leader.stage is Stage.WAITING:
             self._waiting.withdraw(leader)
         else:

@@ -40,7 +40,7 @@ class Desk:
         """As the engine: the first reason stays."""
         self.ended.append(output.index)
         if output.finish_reason is None:
-            output.finish_reason, output.stop_reason = reason, stop_reason
+            output.end(reason, stop_reason)
 
     def token(self, *token_ids, index=0, reason=None, stop_reason=None):
         """Tokens come in one step; the outputs that are reported."""
