@@ -35,6 +35,9 @@ class OpenOutput(Request):
 
     def follow(self, open_request: OpenRequest) -> None:
         ...
+
+    def end(self, reason: FinishReason, stop_reason: str | int | None=None, error: str | None=None) -> None:
+        ...
 class Delta:
 
     def __init__(self, output: OpenOutput, start: int, stop: int) -> None:

@@ -20,23 +20,23 @@ class NewRow:
     end_token_ids: tuple[int, ...] = ()
     pooling: PoolingParams | None = None
     second_text: int | None = None
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BlockAppend:
     row: int
     group: int
     block_ids: Sequence[int]
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BlockReplace:
     row: int
     group: int
     index: int
     block_id: int
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BlockCopy:
     group: int
     source: int
     target: int
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
     place: int
     start: int
