@@ -14,6 +14,8 @@ from jackfield.checkpoint.decoders import joins_texts
 from jackfield.errors import RequestError
 from jackfield.interfaces.tokenizer import Tokenizer
 
+# Characters from which on a text is encoded as a batch of one: only that leaves Python's lock to other threads.
+_LONG = 4096
 _REPLACEMENT = "\ufffd"  # what bytes decode to that are no whole character
 
 
@@ -59,7 +61,13 @@ class FastTokenizer(Tokenizer):
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of `text`."""
         with _encoding():
-            ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+            if len(text) < _LONG:
+                found = self._backend.encode(text, add_special_tokens=add_special_tokens)
+            else:
+                (found,) = self._backend.encode_batch_fast(
+                    [text], add_special_tokens=add_special_tokens
+                )
+            ids: list[int] = found.ids
         return ids
 
     def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:

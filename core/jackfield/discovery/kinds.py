@@ -19,6 +19,7 @@ HOOKS = "jackfield.hooks"
 COMMANDS = "jackfield.commands"
 TOOL_PARSERS = "jackfield.tool_parsers"
 REASONING_PARSERS = "jackfield.reasoning_parsers"
+ENDPOINTS = "jackfield.endpoints"
 
 
 _CARD = "jackfield.interfaces.card:Card"
@@ -98,11 +99,9 @@ _SERVED = (
         extends="jackfield.interfaces.reasoning_parser:ReasoningParser",
         by_check=True,
     ),
+    Kind(name=ENDPOINTS, word="endpoint", extends="jackfield.interfaces.endpoint:Endpoint"),
 )
-_RESERVED = (
-    Kind(name="jackfield.kv_stores", word="cache store", majors=()),
-    Kind(name="jackfield.endpoints", word="endpoint", majors=()),
-)
+_RESERVED = (Kind(name="jackfield.kv_stores", word="cache store", majors=()),)
 CORE_KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_SERVED, *_RESERVED)}
 
 

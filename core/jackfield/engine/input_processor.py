@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from operator import index
 from typing import Any
@@ -14,6 +15,7 @@ from jackfield.engine.bad_words import bad_words_as_ids
 from jackfield.engine.grammars import Grammars
 from jackfield.engine.processors import Processors
 from jackfield.engine.prompt import ChatMessage, Prompt, TextPair, is_chat, plain_prompt
+from jackfield.engine.prompt_length import check_prompt_length, check_text_length
 from jackfield.engine.vectors import Vectors
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
@@ -81,7 +83,7 @@ class InputProcessor:
         sampling = self._with_bad_words(self._completed(sampling))
         self._check_sampling(sampling)
         text, token_ids = self._tokenized(prompt)
-        self._check_length(len(token_ids), self._max_length - 1)
+        self._check_length(len(token_ids))
         structured = sampling.structured
         assert not isinstance(structured, Mapping), "SamplingParams keeps it as Structured"
         number = next(self._numbers)
@@ -120,7 +122,7 @@ class InputProcessor:
             token_ids, second_text = self._encode_pair(prompt)
         else:
             text, token_ids = self._tokenized(vectors.with_prompt(prompt, prompt_name))
-        self._check_length(len(token_ids), self._max_length)
+        self._check_length(len(token_ids), has_output=False)
         number = next(self._numbers)
         return EngineRequest(
             request_id=str(number) if request_id is None else request_id,
@@ -138,14 +140,14 @@ class InputProcessor:
 
     def _encode_pair(self, pair: TextPair) -> tuple[list[int], int | None]:
         tokenizer = self._needed("text")
-        second: int | None = None
+        second_text: int | None = None
 
-        def encode() -> list[int]:
-            nonlocal second
-            token_ids, second = tokenizer.encode_pair(pair.first, pair.second)
+        def encode(first: str, second: str) -> list[int]:
+            nonlocal second_text
+            token_ids, second_text = tokenizer.encode_pair(first, second)
             return token_ids
 
-        return self._encoded(encode), second
+        return self._encoded(encode, pair.first, pair.second), second_text
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
         """The token ids of a conversation; `values` go to the chat template."""
@@ -161,7 +163,7 @@ class InputProcessor:
             if not prompt:
                 raise _empty()
             tokenizer = self._needed("text")
-            return prompt, self._encoded(lambda: tokenizer.encode(prompt))
+            return prompt, self._encoded(tokenizer.encode, prompt)
         if is_chat(prompt):
             return self._encode_chat(prompt)
         return None, self._checked_ids(prompt)
@@ -171,12 +173,14 @@ class InputProcessor:
         with self._calling("apply the chat template"):
             text = tokenizer.apply_chat_template(messages, **values)
         # The template itself writes the special tokens that the model wants.
-        return text, self._encoded(lambda: tokenizer.encode(text, add_special_tokens=False))
+        return text, self._encoded(partial(tokenizer.encode, add_special_tokens=False), text)
 
-    def _encoded(self, encode: Callable[[], list[int]]) -> list[int]:
+    def _encoded(self, encode: Callable[..., list[int]], *texts: str) -> list[int]:
         """Token ids that the model knows: what a tokenizer does wrong ends no more than its request."""
         with self._calling("encode the prompt"):
-            found = encode()
+            for text in texts:
+                check_text_length(self._needed("text").encode, text, self._max_length)
+            found = encode(*texts)
             if not isinstance(found, list):
                 raise TypeError(f"encode() must return a list, got {found!r:.200}")
             token_ids = [index(token_id) for token_id in found]
@@ -220,16 +224,10 @@ class InputProcessor:
             "Was it made with another model's tokenizer?"
         )
 
-    def _check_length(self, num_tokens: int, most: int) -> None:
+    def _check_length(self, num_tokens: int, *, has_output: bool = True) -> None:
         if num_tokens == 0:
             raise _empty()
-        if num_tokens > most:
-            what = "tokens" if most == self._max_length else "tokens, prompt and output"
-            raise RequestError(
-                f"the prompt has {num_tokens} tokens; model.max_length = {self._max_length} {what}, "
-                f"so a prompt can have at most {most}. Shorten it, or raise model.max_length if the "
-                "model allows more"
-            )
+        check_prompt_length(num_tokens, self._max_length, has_output=has_output)
 
     def _completed(self, sampling: SamplingParams) -> SamplingParams:
         """With what the model's authors want where the request leaves a field open."""

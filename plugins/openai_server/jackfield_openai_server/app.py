@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from jackfield.errors import JackfieldError
 from jackfield_openai_server.endpoints.admin import list_model_states, load_model, unload_model
@@ -29,8 +29,10 @@ ADMIN_ROUTES = (
 Life = Callable[[ServerState], Awaitable[None]]
 
 
-def make_app(state: ServerState, begin: Life, end: Life) -> Starlette:
-    """The application. `begin` and `end` start and close what it serves."""
+def make_app(
+    state: ServerState, begin: Life, end: Life, more_routes: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """The application. `begin` and `end` start and close what it serves; more routes are those of plugins."""
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncGenerator[None, None]:
@@ -60,7 +62,7 @@ def make_app(state: ServerState, begin: Life, end: Life) -> Starlette:
             ),
         )
     app = Starlette(
-        routes=[*routes, Route("/openapi.json", _openapi)],
+        routes=[*routes, Route("/openapi.json", _openapi), *more_routes],
         middleware=middleware,
         exception_handlers={
             HTTPException: _answer_http,

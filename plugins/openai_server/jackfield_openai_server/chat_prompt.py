@@ -64,7 +64,12 @@ async def chat_prompt(
         values["tools"] = tools
     text = await model.text.render(messages, values)
     last_content = str(messages[-1].get("content")) if request.continue_final_message else ""
-    token_ids = await model.text.encode(text, add_special_tokens=bool(request.add_special_tokens))
+    token_ids = await model.text.encode(
+        text,
+        add_special_tokens=bool(request.add_special_tokens),
+        max_length=model.facts.max_length,
+        last=model.num_kept(request.truncate_prompt_tokens),
+    )
     choice = request.tool_choice
     return ChatPrompt(
         token_ids=token_ids,

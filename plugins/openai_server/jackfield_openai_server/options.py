@@ -42,6 +42,7 @@ class ServeOptions:
     models_memory_bytes: int | None = None  # of the engines' processes together
     admin: bool = False  # /admin/models loads and unloads
     ui: bool = False  # a page at /ui
+    endpoints: tuple[str, ...] = ()  # plugins that add paths; installed is not enough
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:

@@ -10,11 +10,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import uvicorn
+from starlette.routing import BaseRoute
 
 from jackfield.cli.settings import load_from_arguments, settings_words
 from jackfield.config import LoadedConfig, load_config
@@ -24,6 +26,7 @@ from jackfield.environment import api_key
 from jackfield.errors import ConfigError
 from jackfield_openai_server.app import make_app
 from jackfield_openai_server.arguments import settings_of
+from jackfield_openai_server.endpoints.by_plugins import plugin_routes
 from jackfield_openai_server.engine.messages import Open
 from jackfield_openai_server.log import set_up
 from jackfield_openai_server.options import ServeOptions
@@ -44,8 +47,9 @@ def serve(arguments: argparse.Namespace) -> int:
     options = read_options(ServeOptions, "serve", loaded.config, loaded.provenance)
     set_up(options.log_format, with_requests=options.log_requests)
     state = _state(arguments, loaded, options)
+    routes = plugin_routes(state, loaded.config)
     listener = _listen(options)
-    return _Server(state, listener, began_s).serve_until_signal()
+    return _Server(state, listener, began_s, routes).serve_until_signal()
 
 
 def _state(
@@ -106,7 +110,13 @@ def _listen(options: ServeOptions) -> socket.socket:
 class _Server:
     """Uvicorn with our state."""
 
-    def __init__(self, state: ServerState, listener: socket.socket, began_s: float) -> None:
+    def __init__(
+        self,
+        state: ServerState,
+        listener: socket.socket,
+        began_s: float,
+        routes: Sequence[BaseRoute],  # of plugins
+    ) -> None:
         self._state = state
         self._listener = listener
         self._began_s = began_s
@@ -115,7 +125,7 @@ class _Server:
         options = state.options
         self._server = uvicorn.Server(
             uvicorn.Config(
-                make_app(state, self._begin, self._end),
+                make_app(state, self._begin, self._end, routes),
                 log_config=None,
                 access_log=False,
                 lifespan="on",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jackfield.discovery.registry import PluginRegistry
+from jackfield.engine.prompt_length import check_prompt_length
 from jackfield.errors import EngineError
 from jackfield.interfaces.reasoning_parser import ChatFormat
 from jackfield_openai_server.engine.client import EngineClient
@@ -109,10 +110,13 @@ class ServedModel:
         salt: str,  # in front of the request's own
         trace_parent: str | None = None,
     ) -> RequestStream:
-        """Ask the engine. Raises ApiError 503 where there is none."""
+        """Ask the engine. Raises ApiError 503 where there is none, RequestError for a prompt that is too long."""
+        if (num_kept := self.num_kept(request.truncate_prompt_tokens)) is not None:
+            prompt = prompt[-num_kept:]
+        check_prompt_length(len(prompt), self.facts.max_length)
         try:
             return self.engine.submit(
-                self._truncated(prompt, request.truncate_prompt_tokens),
+                prompt,
                 sampling,
                 lambda params: self.text.maker(prompt, params),
                 priority=priority,
@@ -132,7 +136,8 @@ class ServedModel:
         priority: int,
         salt: str,
     ) -> RequestStream:
-        """Ask the engine for a vector. Raises ApiError 503 where there is none."""
+        """Ask the engine for a vector. Raises as `submit`."""
+        check_prompt_length(len(prompt), self.facts.max_length, has_output=False)
         try:
             return self.engine.submit_pooling(
                 prompt, pooling, second_text=second_text, priority=priority, cache_salt=salt
@@ -140,11 +145,11 @@ class ServedModel:
         except EngineError:
             raise self._not_ready() from None
 
-    def _truncated(self, prompt: list[int], limit: int | None) -> list[int]:
-        """The last tokens of a prompt that may not be longer; -1 means what the model allows."""
+    def num_kept(self, limit: int | None) -> int | None:
+        """How many of its last tokens a prompt keeps that may have so many; -1 means what the model allows, None all."""
         if limit is None:
-            return prompt
-        return prompt[-(self.facts.max_length - 1 if limit < 1 else limit) :]
+            return None
+        return self.facts.max_length - 1 if limit < 1 else limit
 
     def _not_ready(self) -> ApiError:
         why = self.engine.error

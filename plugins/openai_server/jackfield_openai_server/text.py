@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.loading import FAULTS, load_target
+from jackfield.engine.prompt_length import check_text_length, encode_end
 from jackfield.errors import ConfigError, RequestError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
@@ -21,36 +23,62 @@ from jackfield_openai_server.engine.stream import MakeText
 from jackfield_openai_server.time_limit import OutOfTime, time_limit
 
 T = TypeVar("T")
+_LONG = 1 << 18  # characters, or tokens, from which on a text is a long one
 
 
 class TextService:
-    """Encodes on a thread of its own, one text at a time, so that a long prompt holds up no stream."""
+    """Encodes on threads of its own, so that a prompt holds up no stream: short texts on one, long ones on another."""
 
     def __init__(
         self, chosen: Chosen, template_file: str | None = None, template_timeout_s: float = 5.0
     ) -> None:
         self._timeout_s = template_timeout_s
         self._missing = chosen.missing_tokenizer
-        self._encoder = _open(chosen)
-        self._decoder = _open(chosen)  # a tokenizer is used from one thread at a time
-        self._pieces = None if self._decoder is None else Pieces(self._decoder)
+        self._tokenizer = _open(chosen)
+        self._pieces = None if self._tokenizer is None else Pieces(self._tokenizer)
         self._template = None if template_file is None else _read(template_file)
         self._thread = ThreadPoolExecutor(1, "jackfield-text")
+        self._long_thread = ThreadPoolExecutor(1, "jackfield-long-text")
 
     @property
     def has_tokenizer(self) -> bool:
         """False if prompts must be token ids."""
-        return self._encoder is not None
+        return self._tokenizer is not None
 
-    async def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """The token ids of a text."""
-        return await self._run(
-            lambda tokenizer: tokenizer.encode(text, add_special_tokens=add_special_tokens)
-        )
+    async def encode(
+        self,
+        text: str,
+        *,
+        add_special_tokens: bool = True,
+        max_length: int | None = None,
+        last: int | None = None,
+    ) -> list[int]:
+        """The token ids of a text, its `last` ones where only these are of use.
 
-    async def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:
-        """The token ids of two texts that are read together, and where the second begins."""
-        return await self._run(lambda tokenizer: tokenizer.encode_pair(first, second))
+        Raises RequestError where it has far more than `max_length` tokens, before all of it is encoded.
+        """
+
+        def encode(tokenizer: Tokenizer) -> list[int]:
+            encode = partial(tokenizer.encode, add_special_tokens=add_special_tokens)
+            if last is not None:
+                return encode_end(encode, text, last)
+            if max_length is not None:
+                check_text_length(encode, text, max_length)
+            return encode(text)
+
+        return await self._run(encode, len(text))
+
+    async def encode_pair(
+        self, first: str, second: str, max_length: int
+    ) -> tuple[list[int], int | None]:
+        """The token ids of two texts that are read together, and where the second begins. Raises as `encode`."""
+
+        def encode(tokenizer: Tokenizer) -> tuple[list[int], int | None]:
+            for text in (first, second):
+                check_text_length(tokenizer.encode, text, max_length)
+            return tokenizer.encode_pair(first, second)
+
+        return await self._run(encode, len(first) + len(second))
 
     async def render(self, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]) -> str:
         """The prompt of a conversation, as the chat template writes it."""
@@ -72,38 +100,40 @@ class TextService:
     async def decode(self, token_ids: Sequence[int]) -> str:
         """The text of token ids, special ones included."""
         return await self._run(
-            lambda tokenizer: tokenizer.decode(token_ids, skip_special_tokens=False)
+            lambda tokenizer: tokenizer.decode(token_ids, skip_special_tokens=False), len(token_ids)
         )
 
     def token(self, token_id: int) -> str:
         """The text of one token; used in the event loop only."""
-        if self._decoder is None:
+        if self._tokenizer is None:
             return f"token_id:{token_id}"
-        return self._decoder.decode([token_id], skip_special_tokens=False)
+        return self._tokenizer.decode([token_id], skip_special_tokens=False)
 
     def maker(self, prompt: Sequence[int], sampling: SamplingParams) -> MakeText:
         """Makes the texts of the outputs of one request; used in the event loop only."""
-        decoder, pieces = self._decoder, self._pieces
-        if decoder is None or pieces is None:
+        tokenizer, pieces = self._tokenizer, self._pieces
+        if tokenizer is None or pieces is None:
             return lambda: None
-        return lambda: OutputText(decoder, prompt, sampling, pieces)
+        return lambda: OutputText(tokenizer, prompt, sampling, pieces)
 
     @property
     def template(self) -> str:
         """The source of the chat template; empty if there is none."""
-        own = None if self._encoder is None else self._encoder.chat_template
+        own = None if self._tokenizer is None else self._tokenizer.chat_template
         return self._template or own or ""
 
-    async def _run(self, call: Callable[[Tokenizer], T]) -> T:
-        tokenizer = self._encoder
+    async def _run(self, call: Callable[[Tokenizer], T], size: int = 0) -> T:
+        """What a call gives; `size` is what its work grows with, in characters or tokens."""
+        tokenizer = self._tokenizer
         if tokenizer is None:
             raise RequestError(
                 f"a text prompt needs a tokenizer, and there is none ({self._missing}). Give token ids, or name a "
                 "model that has a tokenizer with model.tokenizer"
             )
         loop = asyncio.get_running_loop()
+        thread = self._thread if size < _LONG else self._long_thread
         try:
-            return await loop.run_in_executor(self._thread, call, tokenizer)
+            return await loop.run_in_executor(thread, call, tokenizer)
         except RequestError:
             raise
         except FAULTS as error:
@@ -111,8 +141,9 @@ class TextService:
             raise RequestError(text) from error
 
     def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """End the threads."""
+        for thread in (self._thread, self._long_thread):
+            thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _open(chosen: Chosen) -> Tokenizer | None:

@@ -180,6 +180,32 @@ def test_connections_that_are_opened_and_dropped_leave_nothing(start):
         )
 
 
+def test_a_prompt_of_50_mb_is_refused_at_once_and_holds_up_nobody(start):
+    room = ("--set", "options.serve.max_body_bytes=67108864")
+    with start(*room, max_length=LONG) as server, ThreadPoolExecutor(1) as pool:
+        body = b'{"prompt": "%s"}' % (b"word " * 10_000_000)
+
+        def ask():
+            began_s = time.monotonic()
+            answer = httpx2.post(f"{server.url}/v1/completions", content=body, timeout=60)
+            return answer, time.monotonic() - began_s
+
+        asked, waits_s = pool.submit(ask), [0.0]
+        while not asked.done():
+            began_s = time.monotonic()
+            server.http.get("/health")
+            waits_s.append(time.monotonic() - began_s)
+        answer, took_s = asked.result()
+
+        assert (answer.status_code, answer.json()["error"]["code"]) == (
+            400,
+            "context_length_exceeded",
+        )
+        assert took_s < 5  # half a second where nothing else runs
+        assert max(waits_s) < 2  # of these 0.1
+        assert all_returned(server)
+
+
 def test_a_template_that_loops_is_ended(start):
     template = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     with start("--set", "options.serve.template_timeout_s=1") as server:

@@ -67,7 +67,10 @@ async def _encoded(
     if not isinstance(prompt, str):
         return prompt
     return await model.text.encode(
-        prompt, add_special_tokens=request.add_special_tokens is not False
+        prompt,
+        add_special_tokens=request.add_special_tokens is not False,
+        max_length=model.facts.max_length,
+        last=model.num_kept(request.truncate_prompt_tokens),
     )
 
 

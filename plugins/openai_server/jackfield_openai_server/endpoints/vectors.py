@@ -106,7 +106,8 @@ async def classify(http: Request) -> Response:
     model = await state_of(http).take(request.model)
     params = PoolingParams(output=CLASSES)
     texts = [request.input] if isinstance(request.input, str) else request.input
-    prompts = [await model.text.encode(text) for text in texts]
+    length = model.facts.max_length
+    prompts = [await model.text.encode(text, max_length=length) for text in texts]
     found = await _computed(http, model, request, [_Prompt(ids, params) for ids in prompts])
     data = [
         ClassifyObject(index, list(probabilities), len(probabilities))
@@ -132,7 +133,9 @@ async def _scored(
     prompts: list[_Prompt] = []
     for text in scoring.texts(pairs):
         if isinstance(text.prompt, TextPair):
-            ids, second = await model.text.encode_pair(text.prompt.first, text.prompt.second)
+            ids, second = await model.text.encode_pair(
+                text.prompt.first, text.prompt.second, facts.max_length
+            )
             prompts.append(_Prompt(ids, text.params, second))
         else:
             ids = await _encoded(model, text.prompt, text.prompt_name)
@@ -194,7 +197,9 @@ async def _encoded(
         text = f"no prompt is called {name!r}; this model's files have {known}"
         raise ApiError(400, text, param="prompt_name")
     before = prompts[name] if name is not None else ""
-    return await model.text.encode(before + prompt, add_special_tokens=adds_special)
+    return await model.text.encode(
+        before + prompt, add_special_tokens=adds_special, max_length=model.facts.max_length
+    )
 
 
 def _inputs(given: str | list[int | str | list[int]]) -> list[str | list[int]]:

@@ -17,6 +17,7 @@ class PackageKind:
     beyond_contracts: bool = False  # stands on modules that may change with a minor release
     runs_models: bool = True  # is of use beside a platform and models only
     runtime: bool = False  # handles tensors: requires jackfield-torch, and a CPU to be tested on
+    requires: tuple[str, ...] = ()  # beside the packages of Jackfield
     reference: str = ""  # that its kit compares it with, on a CPU: a requirement of its tests
 
     @property
@@ -115,6 +116,13 @@ _ALL = (
         group="jackfield.reasoning_parsers.v1",
         target="parser:${Name}Parser",
         summary="Tells thoughts from answers of $name models, for Jackfield.",
+    ),
+    PackageKind(
+        word="endpoint",
+        group="jackfield.endpoints.v1",
+        target="endpoint:${Name}Endpoint",
+        summary="Serves /$name beside OpenAI's paths, for Jackfield.",
+        requires=("starlette>=0.40",),
     ),
     PackageKind(
         word="platform",

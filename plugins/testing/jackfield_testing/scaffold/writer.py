@@ -57,6 +57,7 @@ def _values(kind: PackageKind, names: Names) -> dict[str, str]:
     test_requirements = ["pytest>=8", f"{kits}{siblings}"]
     if kind.runtime:
         requirements.append(f"jackfield-torch{siblings}")
+    requirements += kind.requires
     if kind.needs_cpu:
         test_requirements.append(f"jackfield[cpu]{siblings}")
     if kind.reference:

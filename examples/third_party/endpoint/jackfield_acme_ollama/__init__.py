@@ -1,0 +1,1 @@
+"""Ollama's API on a server of Jackfield."""
