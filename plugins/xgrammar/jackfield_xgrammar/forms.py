@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from xgrammar import CompiledGrammar, GrammarCompiler
 
 from jackfield.errors import RequestError
+from jackfield.interfaces.structural_tags import read_structural_tags
 from jackfield.sampling import Structured
 from jackfield_xgrammar.output import XgrammarOptions
 from jackfield_xgrammar.schema_rules import settle_schema
@@ -95,40 +95,24 @@ def _of_schema(text: str, options: XgrammarOptions) -> str:
 
 
 def _of_tags(text: str, options: XgrammarOptions) -> str:
-    """XGrammar's own words for {"structures": [{"begin", "schema", "end"}], "triggers": [...]}, as vLLM's users write it."""
-    try:
-        given: Any = json.loads(text)
-        triggers, structures = given["triggers"], given["structures"]
-        tags = [_tag(structure, triggers, options) for structure in structures]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RequestError(
-            'structured.structural_tag must be {"structures": [{"begin": TEXT, "schema": {...}, "end": TEXT}], '
-            f'"triggers": [TEXT]}}, got {text:.200}: {type(error).__name__}: {error}'
-        ) from None
-    if not tags:
-        raise RequestError("structured.structural_tag has no structures; give at least one")
-    tagged = {"type": "triggered_tags", "triggers": triggers, "tags": tags}
-    return json.dumps({"type": "structural_tag", "format": tagged})
-
-
-def _tag(
-    structure: Mapping[str, Any], triggers: list[str], options: XgrammarOptions
-) -> dict[str, Any]:
-    begin, schema = structure["begin"], structure["schema"]
-    if not any(trigger and begin.startswith(trigger) for trigger in triggers):
-        raise RequestError(
-            f"structured.structural_tag: {begin!r} begins with none of its triggers {triggers!r}"
-        )
-    schema = {} if schema is True else schema
-    if not isinstance(schema, dict):
-        raise RequestError(f"structured.structural_tag: the schema of {begin!r} must be an object")
-    where = f"structured.structural_tag, the schema of {begin!r}"
-    settle_schema(schema, where, options.max_parts, check_expression)
-    return {
-        "begin": begin,
-        "content": {"type": "json_schema", "json_schema": schema},
-        "end": structure["end"],
+    """The same in XGrammar's own words."""
+    tags = read_structural_tags(text)
+    for tag in tags:
+        where = f"structured.structural_tag, the schema of {tag.begin!r}"
+        settle_schema(tag.schema, where, options.max_parts, check_expression)
+    tagged = {
+        "type": "triggered_tags",
+        "triggers": list(dict.fromkeys(tag.trigger for tag in tags)),
+        "tags": [
+            {
+                "begin": tag.begin,
+                "content": {"type": "json_schema", "json_schema": tag.schema},
+                "end": tag.end,
+            }
+            for tag in tags
+        ],
     }
+    return json.dumps({"type": "structural_tag", "format": tagged})
 
 
 def _words(error: RuntimeError) -> str:
