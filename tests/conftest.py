@@ -1,5 +1,6 @@
 """What all tests share: which are skipped by default and how to ask for them, distributions, environments of wheels, the program."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ OPTIONAL = {
     "gpu": "needs an accelerator",
     "slow": "takes minutes or a large download",
     "wheels": "builds wheels for environments of their own",
+    "thorough": "many cases, or faults that are planted in kits",
 }
 
 
@@ -51,6 +53,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in OPTIONAL.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"{marker}: {reason}; run with --optional"))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected is there to stay: the garbage collector need not look through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:

@@ -9,6 +9,8 @@ from jackfield.errors import PluginLoadError, WorkerError
 from jackfield.request import FinishReason
 from jackfield.sampling import SamplingParams
 
+pytestmark = pytest.mark.thorough
+
 FOUR = SamplingParams(max_tokens=4, ignore_eos=True)
 PROCESS = {"select.executor": "multiprocess"}
 

@@ -9,6 +9,9 @@ from jackfield.cli.main import main
 from jackfield_testing.engine import REFERENCE_SETTINGS
 from jackfield_testing.models import write_model
 
+pytestmark = pytest.mark.thorough
+
+
 FINE, FAULT = 0, 1
 STATUS = {
     "sound": FINE,

@@ -145,6 +145,7 @@ def test_a_command_that_is_not_run_takes_its_arguments(page, monkeypatch, capsys
             assert status == 0, f"{block}: {shlex.join(words)}\n{capsys.readouterr().err}"
 
 
+@pytest.mark.thorough
 @pytest.mark.cpu_model
 @pytest.mark.parametrize("block", OF_MEMBERS, ids=str)
 def test_the_python_of_a_members_page_runs(block, tmp_path):
@@ -178,6 +179,7 @@ def place(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
+@pytest.mark.thorough
 @pytest.mark.cpu_model
 @pytest.mark.parametrize("page", RUNNABLE, ids=_name)
 def test_what_a_page_says_it_runs_runs(page, place):

@@ -315,6 +315,7 @@ def test_a_closed_llm_says_so(llm):
         llm.generate("a")
 
 
+@pytest.mark.thorough
 def test_ten_llms_one_after_the_other_leave_memory_and_threads_flat(model):
     def use():
         with LLM(model, settings=REFERENCE_SETTINGS) as llm:

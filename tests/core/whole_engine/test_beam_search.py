@@ -51,6 +51,7 @@ loops = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(values=loops, plan=st.lists(requests, min_size=3, max_size=7))
 def test_searches_find_the_best_answers_in_every_schedule(make_loop, values, plan):

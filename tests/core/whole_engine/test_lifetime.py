@@ -34,6 +34,7 @@ def wait_for_threads(count):
     return threading.active_count()
 
 
+@pytest.mark.thorough
 def test_ten_engines_leave_memory_and_threads_flat(tmp_path):
     def use_one():
         with make_engine(tmp_path, SETTINGS) as engine:

@@ -67,6 +67,7 @@ def test_explain_offers_it_after_our_own_and_takes_it_where_it_is_named(environm
     )
 
 
+@pytest.mark.thorough
 def test_its_own_tests_pass_there(environment, copy_of):
     said = environment.run("pytest -q -p no:cacheprovider", copy_of(PACKAGE, "tests"))
 

@@ -43,6 +43,7 @@ def test_a_model_of_the_family_answers_as_transformers_do(environment, tmp_path)
     assert said.splitlines()[-1] == str(expected[len(PROMPT) :])
 
 
+@pytest.mark.thorough
 def test_its_own_tests_pass_there(environment, copy_of):
     said = environment.run("pytest -q -p no:cacheprovider", copy_of(PACKAGE, "tests"))
 

@@ -106,6 +106,7 @@ def test_a_real_model_answers_as_it_does_on_torch(environment, tmp_path):
     assert [line["text"] for line in lines] == expected
 
 
+@pytest.mark.thorough
 def test_its_own_tests_pass_there(environment, copy_of):
     folder = copy_of(PACKAGE, "tests")
 

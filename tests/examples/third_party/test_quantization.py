@@ -164,6 +164,7 @@ def test_a_matrix_that_is_stored_transposed_is_refused_when_it_is_loaded(environ
     assert "weight_scale of layers.1.feed_forward.down is torch.float32 of shape (1, 64)" in said
 
 
+@pytest.mark.thorough
 def test_its_own_tests_pass_there(environment, copy_of):
     said = environment.run("pytest -q -p no:cacheprovider", copy_of(PACKAGE, "tests"))
 

@@ -141,6 +141,7 @@ def test_an_answer_may_fill_the_model_to_its_last_position(tiny_llama):
     assert output.outputs[0].finish_reason is FinishReason.LENGTH
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="reads the memory from /proc")
 def test_engines_opened_and_closed_leave_memory_flat(tiny_llama):
     def run():

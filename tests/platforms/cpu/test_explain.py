@@ -63,6 +63,7 @@ def test_every_selection_is_there_with_its_candidates_in_order(explain):
     assert subjects == KINDS
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "words",
     [

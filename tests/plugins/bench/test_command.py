@@ -42,6 +42,7 @@ def test_a_benchmark_reports_machine_versions_and_figures(
     assert report["figures"][figure]["median"] > 0
 
 
+@pytest.mark.thorough
 def test_the_scheduler_benchmark_needs_no_model(jackfield, few_steps):
     done = jackfield("bench", "scheduler", "--repeats", 1)
 

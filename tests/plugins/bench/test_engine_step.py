@@ -1,6 +1,9 @@
+import pytest
+
 from jackfield_bench import engine_step
 
 
+@pytest.mark.thorough
 def test_a_step_of_the_engine_is_measured_in_each_way_of_reading(few_steps):
     figures = engine_step.measure_engine(repeats=2, tokenizer=None)
 

@@ -69,6 +69,7 @@ def test_a_client_that_leaves_frees_its_blocks(start):
         server.wait_for(lambda: all_returned(server), timeout_s=5)
 
 
+@pytest.mark.thorough
 def test_a_client_that_never_reads_counts_as_gone(start):
     with start("--set", "options.serve.write_timeout_s=1", max_length=LONG) as server:
         body = b'{"prompt": [257, 97], "max_tokens": 59000, "stream": true}'

@@ -14,15 +14,16 @@ T = TypeVar("T")
 
 def made_with_bytes(make: Callable[[], T]) -> tuple[T, int]:
     """What `make` returns, and the bytes of the tensors that came with it and stay: views of one memory count once."""
+    before = _tensors()  # held, so that no other tensor gets the id of one of them
+    known = set(map(id, before))
+    made = make()
     gc.collect()
-    gc.freeze()  # what was there before is then no object that the collector tells of
-    try:
-        made = make()
-        gc.collect()
-        tensors = [x for x in gc.get_objects() if issubclass(type(x), Tensor)]
-        return made, sum(dict(map(_storage, tensors)).values())
-    finally:
-        gc.unfreeze()
+    new = [tensor for tensor in _tensors() if id(tensor) not in known]
+    return made, sum(dict(map(_storage, new)).values())
+
+
+def _tensors() -> list[Tensor]:
+    return [x for x in gc.get_objects() if issubclass(type(x), Tensor)]
 
 
 def _storage(tensor: Tensor) -> tuple[tuple[str, int], int]:

@@ -70,6 +70,7 @@ def test_paths_that_are_no_batch_and_lines_that_are_no_requests_are_told(batch, 
     assert "line 2" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_an_engine_of_its_own_answers_and_what_was_answered_outlives_an_interrupt(tmp_path):
     write_model(tmp_path / "tiny", max_length=40_000)
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"

@@ -7,6 +7,8 @@ import pytest
 from jackfield_testing.conformance.run import run_kit
 from jackfield_testing.conformance.scheduling_policy import SchedulingPolicyKit
 
+pytestmark = pytest.mark.thorough
+
 MUTANTS = {  # the fault: the test that is there to notice it
     "OpaqueFacts": "test_facts_are_plain_and_can_be_saved",
     "RestlessFacts": "test_a_second_probe_finds_the_same_facts",

@@ -7,6 +7,8 @@ import pytest
 from jackfield_testing.conformance.command import CommandKit
 from jackfield_testing.conformance.run import run_kit
 
+pytestmark = pytest.mark.thorough
+
 CALLS = {"good_calls": (("world",),), "bad_calls": (("nobody",), ())}
 MUTANTS = {  # the fault: the test that is there to notice it
     "Meddling": "test_declaring_arguments_changes_nothing",

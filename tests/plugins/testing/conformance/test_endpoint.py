@@ -5,6 +5,8 @@ import pytest
 from jackfield_testing.conformance.endpoint import EndpointKit
 from jackfield_testing.conformance.run import run_kit
 
+pytestmark = pytest.mark.thorough
+
 ASKED = {
     "good_requests": (("POST", "/say", {"text": "Hi"}),),
     "bad_requests": (("POST", "/say", {"text": 3}),),

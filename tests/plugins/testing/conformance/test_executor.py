@@ -20,7 +20,7 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Losing": "test_an_error_that_cannot_be_carried_is_told",
     "Shortsighted": "test_another_rank_that_is_killed_ends_all",
 }
-pytestmark = pytest.mark.core_model
+pytestmark = [pytest.mark.core_model, pytest.mark.thorough]
 
 
 @pytest.mark.parametrize(("fault", "noticed_by"), MUTANTS.items(), ids=MUTANTS)

@@ -9,6 +9,8 @@ from jackfield.activation import PluginRef
 from jackfield.interfaces.model_source import ModelReference
 from jackfield_testing.conformance.fetching import Fetch, contents, digests
 
+pytestmark = pytest.mark.thorough
+
 MODULE = "model_source_mutants"
 
 

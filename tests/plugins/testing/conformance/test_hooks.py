@@ -14,7 +14,7 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Haunted": "test_it_leaves_no_thread",
     "Silencing": "test_it_leaves_logging_alone",
 }
-pytestmark = pytest.mark.core_model
+pytestmark = [pytest.mark.core_model, pytest.mark.thorough]
 
 
 def test_a_sound_one_passes(kit_of):

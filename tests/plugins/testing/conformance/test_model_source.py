@@ -5,6 +5,8 @@ import pytest
 from jackfield_testing.conformance.model_source import ModelSourceKit, SampleModel
 from jackfield_testing.conformance.run import run_kit
 
+pytestmark = pytest.mark.thorough
+
 MUTANTS = {  # the fault: the test that is there to notice it
     "TakesAll": "test_another_form_is_left_to_other_sources",
     "Fragile": "test_check_answers_whatever_a_user_writes[zero]",

@@ -28,7 +28,7 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Overtaking": "test_results_resolve_in_order[3]",
     "Remembering": "test_requests_leave_no_memory",
 }
-pytestmark = pytest.mark.core_model
+pytestmark = [pytest.mark.core_model, pytest.mark.thorough]
 
 
 class TestReference(PlatformKit):

@@ -14,7 +14,7 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "Clock": "test_keys_do_not_move_with_the_clock[admission_key]",
     "EvictsOldest": "test_the_oldest_of_a_sort_does_not_make_room_for_all_that_come",
 }
-pytestmark = pytest.mark.core_model
+pytestmark = [pytest.mark.core_model, pytest.mark.thorough]
 
 
 class TestFcfs(SchedulingPolicyKit):

@@ -5,6 +5,8 @@ import pytest
 from jackfield_testing.conformance.run import run_kit
 from jackfield_testing.conformance.tokenizer import ASCII_TEXTS, TokenizerKit
 
+pytestmark = pytest.mark.thorough
+
 MUTANTS = {  # the fault: the test that is there to notice it
     "FoldingFormat": "test_text_comes_back_as_it_went_in",
     "QuestioningFormat": "test_streamed_text_is_the_whole_text",

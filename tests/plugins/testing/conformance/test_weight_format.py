@@ -6,6 +6,8 @@ from jackfield_testing.conformance.run import run_kit
 from jackfield_testing.conformance.samples import safetensors_forms
 from jackfield_testing.conformance.weight_format import WeightFormatKit
 
+pytestmark = pytest.mark.thorough
+
 MUTANTS = {  # the fault: the test that is there to notice it
     "SharedBufferFormat": "test_reads_do_not_disturb_each_other",
     "OwnCacheFormat": "test_writing_into_a_buffer_does_not_change_the_checkpoint",

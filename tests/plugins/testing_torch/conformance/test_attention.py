@@ -14,6 +14,8 @@ from jackfield_testing_torch.conformance.attention_cases import (
     AttentionCase,
 )
 
+pytestmark = pytest.mark.thorough
+
 LARGE = "test_steps_may_be_larger_than_a_tile"
 MUTANTS = {  # the fault: the test that is there to notice it
     "WindowOffByOne": "test_a_window_hides_exactly_what_is_behind_it[float32-5-decodes]",

@@ -13,7 +13,7 @@ from jackfield_testing_torch.conformance.known_model import KnownModel
 from jackfield_testing_torch.conformance.model import ModelKit
 from jackfield_torch.decoder import Decoder
 
-pytestmark = pytest.mark.cpu_model
+pytestmark = [pytest.mark.cpu_model, pytest.mark.thorough]
 FORWARD, LOGITS_OF, FIND = Decoder.forward, Decoder.logits, BlockPool.find
 LOGITS = "test_logits_equal_those_of_the_reference"
 MUTANTS = {  # the fault: the test that is there to notice it

@@ -8,6 +8,8 @@ import torch
 from jackfield_testing.conformance.run import run_kit
 from jackfield_testing_torch.conformance.quantization import QuantizationKit
 
+pytestmark = pytest.mark.thorough
+
 PRODUCT = "test_a_linear_equals_the_product_in_float64"
 SIDE_BY_SIDE = "test_linears_of_one_shape_have_weights_and_results_of_their_own"
 UNLIKE = "test_weights_of_parts_and_outputs_may_differ_in_size"
