@@ -40,6 +40,7 @@ from jackfield_torch.loader import (
 from jackfield_torch.paged_cache import CacheScales
 from jackfield_torch.rope import RopeTable
 from jackfield_torch.settings import max_length
+from jackfield_torch.side_by_side import build_side_by_side
 from jackfield_torch.tensor_parallel import RankGroup
 
 
@@ -220,7 +221,7 @@ def assemble_decoder(
         whole_experts=whole_experts, config=config,
     )  # fmt: skip
     embedding = builder.embedding()
-    layers = tuple(builder.layer(index) for index in range(len(spec.layers)))
+    layers = build_side_by_side(builder.layer, range(len(spec.layers)), device)
     logits = builder.logits()
     vectors = builder.vectors(dense, logits)
     sinks = {index: builder.sinks(index) for index in range(len(spec.layers))}

@@ -183,9 +183,10 @@ class CheckpointWeights(ModelWeights):
         count = info.shape[0] if info.shape else 0
         if entry.index >= count or entry.count not in (None, count):
             raise ValueError(f"that holds {count} entries, not {entry.count or entry.index + 1}")
-        if self._stacked is None or self._stacked[0] != info.name:
-            self._stacked = info.name, self._view(info)  # formats may unpack what they read
-        view = self._stacked[1].cast("B")
+        stacked = self._stacked  # of this thread: several build layers
+        if stacked is None or stacked[0] != info.name:
+            stacked = self._stacked = info.name, self._view(info)  # formats may unpack it
+        view = stacked[1].cast("B")
         size = view.nbytes // count
         part = view[entry.index * size : (entry.index + 1) * size]
         return tensor_of(part, info, info.shape[1:], copy=True)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from jackfield.dtypes import BFLOAT16, FLOAT16, FLOAT32, DType
+from jackfield_gguf.plain_blocks import PLAIN_BLOCKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +88,19 @@ def dequantize(data: Any, block: BlockFormat) -> Any:
     import numpy as np
     from gguf import GGMLQuantizationType, quants
 
-    kind = GGMLQuantizationType(block.number)
+    kind, fill_plain = GGMLQuantizationType(block.number), PLAIN_BLOCKS.get(block.name)
     num_blocks = data.size // block.bytes
     out = np.empty(num_blocks * block.elements, dtype=np.float32)
     step = max(1, _CHUNK // block.elements)
 
     def fill(first: int) -> None:
         last = min(first + step, num_blocks)
-        part = data[first * block.bytes : last * block.bytes].reshape(1, -1)
-        out[first * block.elements : last * block.elements] = quants.dequantize(part, kind)[0]
+        part = data[first * block.bytes : last * block.bytes]
+        place = out[first * block.elements : last * block.elements]
+        if fill_plain is not None:
+            fill_plain(part.reshape(-1, block.bytes), place.reshape(-1, block.elements))
+        else:
+            place[:] = quants.dequantize(part.reshape(1, -1), kind)[0]
 
     starts = range(0, num_blocks, step)
     for _ in _threads().map(fill, starts):
