@@ -14,7 +14,7 @@ class CudaOptions:
     graphs: bool = True  # replay recorded steps; False: launch each kernel, as for a debugger
     most_graph_rows: int = 512  # rows of the largest recorded step
     # Kernels of all recorded sizes are compiled on so many threads before the first is recorded; 0: one after another.
-    compile_threads: int = 0
+    compile_threads: int = 8
 
     def __post_init__(self) -> None:
         if self.most_graph_rows < 1:

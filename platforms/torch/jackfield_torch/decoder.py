@@ -11,7 +11,7 @@ from torch import Tensor
 from jackfield.config import EngineConfig
 from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
-from jackfield.model_spec import Experts, ModelSpec
+from jackfield.model_spec import ModelSpec
 from jackfield_torch.attention_step import AttentionStep
 from jackfield_torch.foreign import RunningForeign, assemble_foreign, shown_checkpoint
 from jackfield_torch.interfaces.kernels import Kernels
@@ -67,7 +67,7 @@ class Decoder:
         self.vectors = vectors  # what stands behind pooling
         self.sinks = sinks  # by layer, for the attention: float32, of each head of this rank
         self.cache_scales = cache_scales  # by layer, of those that were calibrated for float8
-        self.can_capture = can_capture  # False: a forward pass asks the device which experts tokens take, or there is no head
+        self.can_capture = can_capture  # False: there is no head
         self.details = details  # how it was built, for `explain` and logs
 
     def forward(
@@ -237,8 +237,7 @@ def assemble_decoder(
         sinks={index: found for index, found in sinks.items() if found is not None},
         cache_scales={index: found for index, found in scales.items() if found is not None},
         details=_describe(spec, device, dtype),
-        can_capture=spec.has_head
-        and not any(isinstance(layer.feed_forward, Experts) for layer in spec.layers),
+        can_capture=spec.has_head,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from jackfield.dtypes import parse_dtype
 from jackfield.errors import ConfigError
@@ -18,11 +20,15 @@ from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import KIND, LinearPart
 from jackfield_torch.loader import RandomWeights, WeightShard
 
-# Logits of two implementations in bfloat16 differ by some hundredths of their standard deviation; those of a wrong token
-# lie four of them below the best one.
-_MARGIN = 0.15  # standard deviations of the logits
+# Tokens are judged by logits that are computed in float32. How far they may lie from the best ones is measured: by the
+# same model computed as the engine computes, in its dtype, with inputs rounded where its scheme rounds them.
+_LEAST_MARGIN, _LEAST_MEAN = 0.15, 0.01  # standard deviations of the logits, always allowed
+_MARGIN = 8.0  # standard deviations of the error of a logit
+_MEAN = 2.0  # times the mean margin of what such a model would choose
 _DEVIATION = 4.0  # standard deviations of the mean
+_SHIFT = 0.5  # of what errors alone shift the mean by
 _CHUNK = 256  # positions whose logits exist at once
+_LARGEST_E4M3 = 448.0
 
 _MODULES = {
     "embed_tokens": "embedding",
@@ -48,12 +54,13 @@ def score(
     """The score of each line's texts. Greedy tokens must be as good as the best; random ones as likely as they should be.
 
     The reference scores each text in one forward pass over all of it, so it shares neither cache, kernels, batches nor
-    steps with the engine. The head is computed in float32.
+    steps with the engine.
     """
     device = torch.device("cpu" if platform == "cpu" else "cuda")
-    with torch.inference_mode():
+    with torch.inference_mode(), _products_in("high"):
         model = _reference(config, RandomWeights(seed, device), device, dtype, rounded)
-        return {work: _score(model, some) for work, some in texts.items()}
+        like = _Rounded() if rounded is not None and _rounds_inputs(rounded) else nullcontext()
+        return {work: _score(model, like, some) for work, some in texts.items()}
 
 
 def _reference(
@@ -110,55 +117,133 @@ def _module(name: str) -> str:
     return f"layers.{index}.{known}" if rest else known
 
 
-def _score(model: Any, texts: Sequence[ProducedText]) -> Score:
-    margins: list[Tensor] = []
-    surprises: list[Tensor] = []
-    spread = []
+@contextmanager
+def _products_in(precision: str) -> Iterator[None]:
+    """Of float32, as torch.set_float32_matmul_precision says: "high" keeps three bits more than bfloat16, and is quick."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _rounds_inputs(rounded: RoundedBy) -> bool:
+    """Whether the scheme multiplies inputs in float8 too."""
+    options = rounded.config.options.get(rounded.scheme, {})
+    return bool(options.get("rounds_inputs", False))
+
+
+class _Wide(TorchFunctionMode):
+    """Linears take activations in float32, their weights as they are stored."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is not torch.nn.functional.linear:
+            return func(*args, **(kwargs or {}))
+        x, *weights = args
+        return func(x, *(w if w is None else w.to(x.dtype) for w in weights), **(kwargs or {}))
+
+
+class _Rounded(TorchFunctionMode):
+    """The inputs of linears are rounded to E4M3, with a scale for each token."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is not torch.nn.functional.linear:
+            return func(*args, **(kwargs or {}))
+        x, *weights = args
+        wide = x.float()
+        scale = (wide.abs().amax(-1, keepdim=True) / _LARGEST_E4M3).clamp_min(1e-12)
+        codes = (wide / scale).clamp(-_LARGEST_E4M3, _LARGEST_E4M3).to(torch.float8_e4m3fn)
+        return func((codes.float() * scale).to(x.dtype), *weights, **(kwargs or {}))
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is summed up over the texts of a line, by position."""
+
+    margins: list[Tensor] = field(default_factory=list)  # of greedy tokens
+    like_margins: list[Tensor] = field(default_factory=list)  # of what the model chooses
+    surprises: list[Tensor] = field(default_factory=list)  # of random tokens
+    shifts: list[Tensor] = field(default_factory=list)  # that errors alone make of them
+    errors: list[Tensor] = field(default_factory=list)  # standard deviation of a logit's
+    spreads: list[Tensor] = field(default_factory=list)  # standard deviation of logits
+
+
+def _score(model: Any, like: Any, texts: Sequence[ProducedText]) -> Score:
+    found = _Found()
     for text in texts:
-        for logits_PV, token_ids_P in _logits(model, text):
-            own_P = logits_PV.gather(-1, token_ids_P[:, None])[:, 0]
+        for exact_PV, like_PV, token_ids_P in _logits(model, like, text):
+            found.spreads.append(exact_PV.std(-1))
+            found.errors.append((like_PV - exact_PV).std(-1))
             if text.temperature > 0:
-                surprises.append(_surprise(logits_PV / text.temperature, token_ids_P))
+                exact_PV, like_PV = exact_PV / text.temperature, like_PV / text.temperature
+                found.surprises.append(_surprise(exact_PV, token_ids_P))
+                found.shifts.append(_shift(exact_PV, like_PV))
             else:
-                margins.append(logits_PV.amax(-1) - own_P)
-                spread.append(logits_PV.std().item())
+                best_P = exact_PV.amax(-1)
+                found.margins.append(best_P - _of(exact_PV, token_ids_P))
+                found.like_margins.append(best_P - _of(exact_PV, like_PV.argmax(-1)))
     reference = f"transformers {transformers.__version__}"
     counts = {"num_texts": len(texts), "num_tokens": sum(len(text.output) for text in texts)}
-    if margins:
-        margin_P = torch.cat(margins)
+    if found.margins:
+        margin_P, spread = torch.cat(found.margins), torch.cat(found.spreads).mean().item()
+        error = torch.cat(found.errors).mean().item()
+        like = torch.cat(found.like_margins).mean().item()
         return Score(
             reference=reference,
             **counts,
             margin=round(margin_P.amax().item(), 5),
-            margin_limit=round(_MARGIN * statistics.mean(spread), 5),
+            margin_limit=round(max(_LEAST_MARGIN * spread, _MARGIN * error), 5),
+            mean_margin=round(margin_P.mean().item(), 6),
+            mean_limit=round(_LEAST_MEAN * spread + _MEAN * like, 6),
             exact=round((margin_P == 0).double().mean().item(), 5),
         )
-    surprise_P = torch.cat(surprises).double()
-    deviation = surprise_P.mean() / surprise_P.std() * len(surprise_P) ** 0.5
+    surprise_P = torch.cat(found.surprises).double()
+    shift = torch.cat(found.shifts).double().mean()
+    in_deviations = len(surprise_P) ** 0.5 / surprise_P.std()
     return Score(
         reference=reference,
         **counts,
-        deviation=round(deviation.item(), 3),
-        deviation_limit=_DEVIATION,
+        deviation=round(((surprise_P.mean() - shift) * in_deviations).item(), 3),
+        deviation_limit=round(max(_DEVIATION, _SHIFT * (shift.abs() * in_deviations).item()), 3),
     )
 
 
-def _logits(model: Any, text: ProducedText) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits in float32 and the token that was drawn from each."""
+def _logits(model: Any, like: Any, text: ProducedText) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Logits, those of a model that computes as the engine does, and the token that was drawn from each."""
     head_VE = model.get_output_embeddings().weight
     tokens = torch.tensor([*text.prompt, *text.output], device=head_VE.device)
-    hidden_TE = model.model(tokens[None, :-1], use_cache=False).last_hidden_state[0]
-    hidden_PE = hidden_TE[len(text.prompt) - 1 :].float()
+    first = len(text.prompt) - 1
+    with like:
+        like_PE = model.model(tokens[None, :-1], use_cache=False).last_hidden_state[0, first:]
+    inputs = model.get_input_embeddings()(tokens[None, :-1]).float()
+    with _Wide():
+        exact_PE = model.model(inputs_embeds=inputs, use_cache=False).last_hidden_state[0, first:]
     wide_VE = head_VE.float()
-    drawn_P = tokens[len(text.prompt) :]
-    for hidden, drawn in zip(
-        torch.split(hidden_PE, _CHUNK), torch.split(drawn_P, _CHUNK), strict=True
+    for exact, other, drawn in zip(
+        torch.split(exact_PE, _CHUNK),
+        torch.split(like_PE.float(), _CHUNK),
+        torch.split(tokens[first + 1 :], _CHUNK),
+        strict=True,
     ):
-        yield hidden @ wide_VE.T, drawn
+        yield exact @ wide_VE.T, other @ wide_VE.T, drawn
+
+
+def _of(values_PV: Tensor, token_ids_P: Tensor) -> Tensor:
+    return values_PV.gather(-1, token_ids_P[:, None])[:, 0]
 
 
 def _surprise(logits_PV: Tensor, token_ids_P: Tensor) -> Tensor:
     """Log probability of each drawn token less its expectation, which is 0 in the mean for right draws."""
     logprobs_PV = logits_PV.log_softmax(-1)
-    own_P = logprobs_PV.gather(-1, token_ids_P[:, None])[:, 0]
-    return own_P - (logprobs_PV.exp() * logprobs_PV).sum(-1)
+    return _of(logprobs_PV, token_ids_P) - (logprobs_PV.exp() * logprobs_PV).sum(-1)
+
+
+def _shift(logits_PV: Tensor, like_PV: Tensor) -> Tensor:
+    """How much less likely, in the mean, the draws of the other logits are than those of these."""
+    logprobs_PV = logits_PV.log_softmax(-1)
+    return ((like_PV.softmax(-1) - logprobs_PV.exp()) * logprobs_PV).sum(-1)
