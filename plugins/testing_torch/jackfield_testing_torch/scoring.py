@@ -142,8 +142,9 @@ class _Wide(TorchFunctionMode):
     ) -> Any:
         if func is not torch.nn.functional.linear:
             return func(*args, **(kwargs or {}))
+        linear: Any = func
         x, *weights = args
-        return func(x, *(w if w is None else w.to(x.dtype) for w in weights), **(kwargs or {}))
+        return linear(x, *(w if w is None else w.to(x.dtype) for w in weights), **(kwargs or {}))
 
 
 class _Rounded(TorchFunctionMode):
@@ -158,7 +159,8 @@ class _Rounded(TorchFunctionMode):
         wide = x.float()
         scale = (wide.abs().amax(-1, keepdim=True) / _LARGEST_E4M3).clamp_min(1e-12)
         codes = (wide / scale).clamp(-_LARGEST_E4M3, _LARGEST_E4M3).to(torch.float8_e4m3fn)
-        return func((codes.float() * scale).to(x.dtype), *weights, **(kwargs or {}))
+        linear: Any = func
+        return linear((codes.float() * scale).to(x.dtype), *weights, **(kwargs or {}))
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ DEVICES = [
         "cpu", marks=pytest.mark.skipif(not INTERPRETED, reason="TRITON_INTERPRET is not 1")
     ),
 ]
-BOUND = {torch.float32: 1e-6, torch.bfloat16: 6e-3}  # relative, of the norm of all outputs
+BOUND = {torch.float32: 4e-6, torch.bfloat16: 6e-3}  # relative, of the norm of all outputs
 NUM_TOKENS = (1, 2, 20, 130)  # a vector, tiles of two sizes, widened weights
 INPUTS, OUTPUTS = 320, 72
 

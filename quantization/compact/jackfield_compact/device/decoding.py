@@ -7,7 +7,7 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from jackfield_compact.device.blocks import Blocks
+from jackfield_compact.device.blocks import E4M3, INTEGER, Blocks
 
 
 @triton.jit
@@ -26,6 +26,34 @@ def decode(words, place: tl.constexpr, table_ptr, row, KIND: tl.constexpr, BITS:
         return tl.load(table_ptr + code)
     else:
         return tl.load(table_ptr + row.to(tl.int64) * (1 << BITS) + code)
+
+
+@triton.jit
+def shifted(words, place: tl.constexpr, table_ptr, row, KIND: tl.constexpr, BITS: tl.constexpr):
+    """float32 u of each word [ROWS, BLOCKS, WIDTH] such that its code `place` stands for grown * slope * (u - offset).
+
+    These are what `shift_of` says. Two or three operations: the bits of a code are moved behind the exponent of 1, those of
+    a float8 to where a float32 has its own (exponents differ by a factor of 2**120). `row` [ROWS] chooses tables.
+    """
+    if KIND == "integer":
+        shift: tl.constexpr = BITS * place - (23 - BITS)
+        mask: tl.constexpr = ((1 << BITS) - 1) << (23 - BITS)
+        moved = words >> shift if shift > 0 else words << (-shift)
+        return ((moved & mask) | 0x3F800000).to(tl.float32, bitcast=True)
+    elif KIND == "e4m3":
+        top = words << (24 - 8 * place)
+        return ((top >> 4) & -0x78100000).to(tl.float32, bitcast=True)
+    else:
+        return decode(words, place, table_ptr, row[:, None, None], KIND, BITS)
+
+
+def shift_of(kind: str, bits: int) -> dict[str, float]:
+    """Constants of kernels that multiply by what `shifted` gives; the inputs are multiplied by GROWN before."""
+    if kind == INTEGER:
+        return {"SLOPE": float(2**bits), "OFFSET": 1.0, "GROWN": 1.0}
+    if kind == E4M3:
+        return {"SLOPE": 2.0**60, "OFFSET": 0.0, "GROWN": 2.0**60}
+    return {"SLOPE": 1.0, "OFFSET": 0.0, "GROWN": 1.0}
 
 
 def tensors_of(blocks: Blocks) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from jackfield_compact.device.blocks import Blocks
-from jackfield_compact.device.decoding import decode, form_of, tensors_of
+from jackfield_compact.device.decoding import form_of, shift_of, shifted, tensors_of
 from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
 
@@ -27,22 +27,31 @@ class VectorTile:
 
 @triton.jit
 def _sums(
-    total, words, x_ptr, norm_ptr, scales_ptr, zeros_ptr, table_ptr, row, first_word, num_rows, num_inputs,
+    total, words, x_ptr, norm_ptr, scales_ptr, zeros_ptr, table_ptr, row, first_block, num_rows, num_inputs, num_groups,
     NORM: tl.constexpr, KIND: tl.constexpr, BITS: tl.constexpr, WIDTH: tl.constexpr, GROUP: tl.constexpr,
-    ZERO: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, WORDS: tl.constexpr,
+    ZERO: tl.constexpr, HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, SLOPE: tl.constexpr, OFFSET: tl.constexpr,
+    GROWN: tl.constexpr, BLOCKS: tl.constexpr,
 ):  # fmt: skip
-    """`total` [OUTPUTS, WORDS] with these words added, scaled."""
+    """`total` [OUTPUTS, BLOCKS, WIDTH] with these words added, scaled."""
     codes: tl.constexpr = 32 // BITS
-    word = first_word + tl.arange(0, WORDS)
-    first_input = word // WIDTH * (WIDTH * codes) + word % WIDTH
+    offset: tl.constexpr = OFFSET + ZERO / SLOPE
+    block = first_block + tl.arange(0, BLOCKS)
+    lane = tl.arange(0, WIDTH)
     part = tl.zeros_like(total)
-    x_sum = tl.zeros([WORDS], tl.float32)
+    x_sum = tl.zeros([BLOCKS, WIDTH], tl.float32)
     for place in tl.static_range(codes):
-        column = first_input + place * WIDTH
-        x = tl.load(x_ptr + column, mask=column < num_inputs, other=0.0).to(tl.float32)
+        start = block * (WIDTH * codes) + place * WIDTH
+        column = start[:, None] + lane[None, :]
+        if EVEN:
+            inside = (start < num_inputs)[:, None]
+        else:
+            inside = column < num_inputs
+        x = tl.load(x_ptr + column, mask=inside, other=0.0).to(tl.float32)
         if NORM:
-            x = x * tl.load(norm_ptr + column, mask=column < num_inputs, other=0.0)
-        part += decode(words, place, table_ptr, row[:, None], KIND, BITS) * x[None, :]
+            x = x * tl.load(norm_ptr + column, mask=inside, other=0.0)
+        if GROWN != 1:
+            x = x * GROWN
+        part += shifted(words, place, table_ptr, row, KIND, BITS) * x[None, :, :]
         x_sum += x
         ends = place == codes - 1
         if GROUP != 0:
@@ -50,30 +59,32 @@ def _sums(
         if ends:
             if GROUP == 0:
                 if HAS_ZEROS:
-                    part -= tl.load(zeros_ptr + row).to(tl.float32)[:, None] * x_sum[None, :]
-                elif ZERO != 0:
-                    part -= ZERO * x_sum[None, :]
+                    zeros = tl.load(zeros_ptr + row).to(tl.float32)[:, None, None]
+                    part -= (offset + zeros / SLOPE) * x_sum[None, :, :]
+                elif offset != 0:
+                    part -= offset * x_sum[None, :, :]
                 total += part
             else:
-                of_group = tl.minimum(column, num_inputs - 1) // GROUP
-                at = of_group.to(tl.int64)[None, :] * num_rows + row[:, None]
+                group = tl.minimum(start // GROUP, num_groups - 1)
+                at = group.to(tl.int64)[None, :] * num_rows + row[:, None]
                 if HAS_ZEROS:
-                    part -= tl.load(zeros_ptr + at).to(tl.float32) * x_sum[None, :]
-                elif ZERO != 0:
-                    part -= ZERO * x_sum[None, :]
-                total += part * tl.load(scales_ptr + at).to(tl.float32)
+                    zeros = tl.load(zeros_ptr + at).to(tl.float32)[:, :, None]
+                    part -= (offset + zeros / SLOPE) * x_sum[None, :, :]
+                elif offset != 0:
+                    part -= offset * x_sum[None, :, :]
+                total += part * (SLOPE * tl.load(scales_ptr + at).to(tl.float32))[:, :, None]
             part = tl.zeros_like(total)
-            x_sum = tl.zeros([WORDS], tl.float32)
+            x_sum = tl.zeros([BLOCKS, WIDTH], tl.float32)
     return total
 
 
 @triton.jit
 def _vector(
     words_ptr, scales_ptr, zeros_ptr, table_ptr, x_ptr, norm_ptr, bias_ptr, residual_ptr, y_ptr,
-    num_words, num_rows, num_outputs, num_inputs, epsilon, x_stride, residual_stride, y_stride,
+    num_words, num_rows, num_outputs, num_inputs, num_groups, epsilon, x_stride, residual_stride, y_stride,
     KIND: tl.constexpr, BITS: tl.constexpr, WIDTH: tl.constexpr, GROUP: tl.constexpr, ZERO: tl.constexpr,
-    HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, BIAS: tl.constexpr,
-    ADD: tl.constexpr, OUTPUTS: tl.constexpr, WORDS: tl.constexpr, SQUARES: tl.constexpr, STAGES: tl.constexpr,
+    HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr, SLOPE: tl.constexpr, OFFSET: tl.constexpr, GROWN: tl.constexpr, NORM: tl.constexpr, ACTIVATION: tl.constexpr, BIAS: tl.constexpr,
+    ADD: tl.constexpr, OUTPUTS: tl.constexpr, BLOCKS: tl.constexpr, SQUARES: tl.constexpr, STAGES: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):  # fmt: skip
     """OUTPUTS outputs of one token. The first words are on their way before the input is ready."""
@@ -82,41 +93,43 @@ def _vector(
     output = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
     is_output = output < num_outputs
     row = tl.minimum(output, num_outputs - 1)
-    lane = tl.arange(0, WORDS)
-    words = words_ptr + row.to(tl.int64)[:, None] * num_words + lane[None, :]
+    block = tl.arange(0, BLOCKS)
+    lane = block[:, None] * WIDTH + tl.arange(0, WIDTH)[None, :]
+    num_blocks = num_words // WIDTH
+    words = words_ptr + row.to(tl.int64)[:, None, None] * num_words + lane[None, :, :]
     up_distance = num_outputs.to(tl.int64) * num_words
-    inside = (lane < num_words)[None, :]
+    inside = (block < num_blocks)[None, :, None]
     first = tl.load(words, mask=inside, other=0)
     if ACTIVATION != "":
         first_up = tl.load(words + up_distance, mask=inside, other=0)
     wait_for_inputs(DEPENDENT)
     x = x_ptr + token * x_stride
-    total = tl.zeros([OUTPUTS, WORDS], tl.float32)
+    total = tl.zeros([OUTPUTS, BLOCKS, WIDTH], tl.float32)
     total = _sums(
-        total, first, x, norm_ptr, scales_ptr, zeros_ptr, table_ptr, row, 0, num_rows, num_inputs,
-        NORM, KIND, BITS, WIDTH, GROUP, ZERO, HAS_ZEROS, EVEN, WORDS,
+        total, first, x, norm_ptr, scales_ptr, zeros_ptr, table_ptr, row, 0, num_rows, num_inputs, num_groups,
+        NORM, KIND, BITS, WIDTH, GROUP, ZERO, HAS_ZEROS, EVEN, SLOPE, OFFSET, GROWN, BLOCKS,
     )  # fmt: skip
     if ACTIVATION != "":
-        up_total = tl.zeros([OUTPUTS, WORDS], tl.float32)
+        up_total = tl.zeros([OUTPUTS, BLOCKS, WIDTH], tl.float32)
         up_total = _sums(
             up_total, first_up, x, norm_ptr, scales_ptr, zeros_ptr, table_ptr, row + num_outputs, 0, num_rows,
-            num_inputs, NORM, KIND, BITS, WIDTH, GROUP, ZERO, HAS_ZEROS, EVEN, WORDS,
+            num_inputs, num_groups, NORM, KIND, BITS, WIDTH, GROUP, ZERO, HAS_ZEROS, EVEN, SLOPE, OFFSET, GROWN, BLOCKS,
         )  # fmt: skip
-    for start in tl.range(WORDS, num_words, WORDS, num_stages=STAGES):
-        inside = (start + lane < num_words)[None, :]
+    for start in tl.range(BLOCKS, num_blocks, BLOCKS, num_stages=STAGES):
+        inside = (start + block < num_blocks)[None, :, None]
         total = _sums(
-            total, tl.load(words + start, mask=inside, other=0), x, norm_ptr, scales_ptr, zeros_ptr, table_ptr, row,
-            start, num_rows, num_inputs, NORM, KIND, BITS, WIDTH, GROUP, ZERO, HAS_ZEROS, EVEN, WORDS,
+            total, tl.load(words + start * WIDTH, mask=inside, other=0), x, norm_ptr, scales_ptr, zeros_ptr, table_ptr,
+            row, start, num_rows, num_inputs, num_groups, NORM, KIND, BITS, WIDTH, GROUP, ZERO, HAS_ZEROS, EVEN, SLOPE, OFFSET, GROWN, BLOCKS,
         )  # fmt: skip
         if ACTIVATION != "":
             up_total = _sums(
-                up_total, tl.load(words + up_distance + start, mask=inside, other=0), x, norm_ptr, scales_ptr,
-                zeros_ptr, table_ptr, row + num_outputs, start, num_rows, num_inputs, NORM, KIND, BITS, WIDTH,
-                GROUP, ZERO, HAS_ZEROS, EVEN, WORDS,
+                up_total, tl.load(words + up_distance + start * WIDTH, mask=inside, other=0), x, norm_ptr, scales_ptr,
+                zeros_ptr, table_ptr, row + num_outputs, start, num_rows, num_inputs, num_groups, NORM, KIND, BITS, WIDTH,
+                GROUP, ZERO, HAS_ZEROS, EVEN, SLOPE, OFFSET, GROWN, BLOCKS,
             )  # fmt: skip
-    y = tl.sum(total, 1)
+    y = tl.sum(tl.sum(total, 2), 1)
     if GROUP == 0:
-        y *= tl.load(scales_ptr + row).to(tl.float32)
+        y *= SLOPE * tl.load(scales_ptr + row).to(tl.float32)
     if NORM:
         element = tl.arange(0, SQUARES)
         whole = tl.load(x + element, mask=element < num_inputs, other=0.0).to(tl.float32)
@@ -125,9 +138,9 @@ def _vector(
     if BIAS:
         y += tl.load(bias_ptr + row).to(tl.float32)
     if ACTIVATION != "":
-        up = tl.sum(up_total, 1)
+        up = tl.sum(tl.sum(up_total, 2), 1)
         if GROUP == 0:
-            up *= tl.load(scales_ptr + num_outputs + row).to(tl.float32)
+            up *= SLOPE * tl.load(scales_ptr + num_outputs + row).to(tl.float32)
         if NORM:
             up *= scale
         y = activate(y, ACTIVATION) * up
@@ -159,13 +172,14 @@ def multiply_vector(
     y_TO = into_TO
     if y_TO is None:
         y_TO = torch.empty((num_tokens, num_outputs), dtype=x_TI.dtype, device=x_TI.device)
-    words = max(blocks.width, min(tile.words, triton.next_power_of_2(blocks.words_OW.shape[1])))
+    num_blocks = blocks.words_OW.shape[1] // blocks.width
+    at_once = max(1, min(tile.words // blocks.width, triton.next_power_of_2(num_blocks)))
     _vector[(triton.cdiv(num_outputs, tile.outputs), num_tokens)](
         *tensors_of(blocks), x_TI, x_TI if norm_I is None else norm_I, x_TI if bias_O is None else bias_O, y_TO, y_TO,
-        blocks.words_OW.shape[1], blocks.num_outputs, num_outputs, blocks.num_inputs, epsilon,
+        blocks.words_OW.shape[1], blocks.num_outputs, num_outputs, blocks.num_inputs, len(blocks.scales_GO), epsilon,
         x_TI.stride(0), y_TO.stride(0), y_TO.stride(0),
-        **form_of(blocks), NORM=norm_I is not None, ACTIVATION=activation, BIAS=bias_O is not None,
-        ADD=into_TO is not None, OUTPUTS=tile.outputs, WORDS=words,
+        **form_of(blocks), **shift_of(blocks.kind, blocks.bits), NORM=norm_I is not None, ACTIVATION=activation, BIAS=bias_O is not None,
+        ADD=into_TO is not None, OUTPUTS=tile.outputs, BLOCKS=at_once,
         SQUARES=triton.next_power_of_2(blocks.num_inputs), STAGES=tile.stages, num_warps=tile.warps,
         **launch_options(x_TI.device),
     )  # fmt: skip
