@@ -34,7 +34,7 @@ def _sums(
 ):  # fmt: skip
     """`total` [OUTPUTS, BLOCKS, WIDTH] with these words added, scaled."""
     codes: tl.constexpr = 32 // BITS
-    offset: tl.constexpr = OFFSET + ZERO / SLOPE
+    offset: tl.constexpr = OFFSET if HAS_ZEROS else OFFSET + ZERO / SLOPE
     block = first_block + tl.arange(0, BLOCKS)
     lane = tl.arange(0, WIDTH)
     part = tl.zeros_like(total)
