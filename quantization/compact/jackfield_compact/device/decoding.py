@@ -30,30 +30,36 @@ def decode(words, place: tl.constexpr, table_ptr, row, KIND: tl.constexpr, BITS:
 
 @triton.jit
 def shifted(words, place: tl.constexpr, table_ptr, row, KIND: tl.constexpr, BITS: tl.constexpr):
-    """float32 u of each word [ROWS, BLOCKS, WIDTH] such that its code `place` stands for grown * slope * (u - offset).
+    """float32 u of each word [BLOCKS, ROWS, WIDTH] for its code `place`; see `scale_inputs` for what it lacks.
 
-    These are what `shift_of` says. Two or three operations: the bits of a code are moved behind the exponent of 1, those of
-    a float8 to where a float32 has its own (exponents differ by a factor of 2**120). `row` [ROWS] chooses tables.
+    One or two operations: the bits of a whole number stay where they are and count as a float below all normal ones, those
+    of a float8 go to where a float32 has its own (exponents differ by a factor of 2**120). `row` [ROWS] chooses tables.
     """
     if KIND == "integer":
-        shift: tl.constexpr = BITS * place - (23 - BITS)
-        mask: tl.constexpr = ((1 << BITS) - 1) << (23 - BITS)
-        moved = words >> shift if shift > 0 else words << (-shift)
-        return ((moved & mask) | 0x3F800000).to(tl.float32, bitcast=True)
+        half = words >> 16 if BITS * place >= 16 else words
+        mask: tl.constexpr = ((1 << BITS) - 1) << (BITS * place % 16)
+        return (half & mask).to(tl.float32, bitcast=True)
     elif KIND == "e4m3":
         top = words << (24 - 8 * place)
         return ((top >> 4) & -0x78100000).to(tl.float32, bitcast=True)
     else:
-        return decode(words, place, table_ptr, row[:, None, None], KIND, BITS)
+        return decode(words, place, table_ptr, row[None, :, None], KIND, BITS)
 
 
-def shift_of(kind: str, bits: int) -> dict[str, float]:
-    """Constants of kernels that multiply by what `shifted` gives; the inputs are multiplied by GROWN before."""
-    if kind == INTEGER:
-        return {"SLOPE": float(2**bits), "OFFSET": 1.0, "GROWN": 1.0}
-    if kind == E4M3:
-        return {"SLOPE": 2.0**60, "OFFSET": 0.0, "GROWN": 2.0**60}
-    return {"SLOPE": 1.0, "OFFSET": 0.0, "GROWN": 1.0}
+@triton.jit
+def scale_inputs(x, place: tl.constexpr, KIND: tl.constexpr, BITS: tl.constexpr):
+    """Inputs times what `shifted` leaves out, so far that nothing of a product is lost: see `slope_of`."""
+    if KIND == "integer":
+        return x * (2.0 ** (100 - BITS * place % 16))
+    elif KIND == "e4m3":
+        return x * 2.0**60
+    else:
+        return x
+
+
+def slope_of(kind: str) -> float:
+    """What products of `shifted` and `scale_inputs` are multiplied by."""
+    return {INTEGER: 2.0**49, E4M3: 2.0**60}.get(kind, 1.0)
 
 
 def tensors_of(blocks: Blocks) -> tuple[Any, ...]:
