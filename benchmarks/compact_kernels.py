@@ -39,7 +39,7 @@ SHAPES = {
     "gate_up": (28_672, 4096),
     "down": (4096, 14_336),
 }
-TOKENS = (1, 32, 128, 4096)
+TOKENS = (1, 16, 32, 64, 128, 4096)
 KINDS: dict[str, Callable[[Tensor], CompactMatrix]] = {
     "int4 g128": lambda weight_OI: round_to_int4(weight_OI, 128, symmetric=True),
     "int4 g32 zeros": round_to_int4,
@@ -91,20 +91,20 @@ def copies_of(blocks: Blocks, tile: Tile | None = None) -> list[DeviceLinear]:
 def tiles(num_tokens: int) -> Iterator[Tile]:
     """What may be worth a try."""
     if num_tokens == 1:
-        for outputs in (2, 4, 8, 16):
-            for words in (64, 128, 256, 512):
-                for warps in (4, 8):
-                    yield VectorTile(outputs, words, warps)
-    for outputs in (64, 128):
-        for splits in (1, 2, 4, 8):
-            for stages in (2, 3, 4, 5):
-                for warps in (4, 8):
-                    yield FewTile(outputs, splits, warps, stages)
+        for outputs, words, warps in (
+            (4, 512, 4), (8, 512, 4), (8, 256, 2), (4, 256, 2), (8, 1024, 8), (16, 256, 4), (8, 256, 4), (4, 128, 1), (2, 512, 4),
+        ):  # fmt: skip
+            for stages in (1, 2):
+                yield VectorTile(outputs, words, warps, stages)
+        return
+    for outputs, warps in ((64, 4), (128, 4), (128, 8), (64, 8)):
+        for splits, stages in ((1, 3), (2, 3), (4, 3), (8, 2), (2, 2), (4, 4)):
+            yield FewTile(outputs, splits, warps, stages)
 
 
 def tune(blocks: Blocks, x: Tensor) -> tuple[float, str]:
     """The fastest tile; what does not compile or fit is passed over."""
-    found = []
+    found: list[tuple[float, str]] = []
     for tile in tiles(len(x)):
         try:
             linears = copies_of(blocks, tile)
@@ -145,7 +145,7 @@ def measure(name: str, kind: str, tuned: bool) -> Iterator[dict[str, object]]:
                 f"{((linears[0](x)[:64].float() - wanted).norm() / wanted.norm()).item():.2g}"
             ),
         }
-        if count > 64 and can_round(blocks, BF16):
+        if can_round(blocks, BF16):
             rounded = RoundedProduct(blocks, None)
             line["rounded_us"] = round(time_us([lambda x=x, rounded=rounded: rounded(x)] * 2), 1)
         if tuned and count <= NUM_TOKENS[-1]:

@@ -178,6 +178,26 @@ def test_inputs_are_rounded_in_the_order_of_the_bytes_of_the_weights(device):
     assert distance(found, x.double() @ weights.dequantise().double().T) < bound
 
 
+def test_norm_and_gate_stand_around_rounded_inputs(device):
+    from jackfield_compact.device.blocks import block_order
+    from jackfield_compact.device.rounding import apply_scales, round_inputs
+
+    weights = float8_numbers()
+    weights = replace(weights, scale_OG=0.01 * weights.scale_OG.float())
+    x, norm_I = torch.randn(3, INPUTS), torch.rand(INPUTS) + 0.5
+
+    blocks = block_order(weights, device)
+    rounded, scale_T1 = round_inputs(x.to(device), blocks.width, norm_I.to(device), 1e-6)
+    sums = rounded.float() @ blocks.words_OW.view(torch.float8_e4m3fn).float().T
+    scale_O = blocks.scales_GO.float().flatten()
+    found = apply_scales(sums, scale_T1, scale_O, None, activation="silu")
+
+    wide = x.double()
+    normed = wide * torch.rsqrt((wide * wide).mean(-1, keepdim=True) + 1e-6) * norm_I.double()
+    gate, up = (normed @ weights.dequantise().double().T).chunk(2, -1)
+    assert distance(found, torch.nn.functional.silu(gate) * up) < (0.14 if INTERPRETED else 0.08)
+
+
 @pytest.mark.gpu
 def test_float8_products_of_the_library_are_those_of_the_dequantised_weights():
     from jackfield_compact.device.blocks import block_order

@@ -18,7 +18,7 @@ from jackfield_torch.kernels.launch import (
 )
 
 LEAST_TOKENS = 16  # of a tile: what a tensor core takes at once
-_MOST_PARTS = (
+MOST_PARTS = (
     132 * 2 * 128 * 64
 )  # elements: what programs that run at once hold, on the largest chips
 _MOST_QUEUES = 1 << 14
@@ -148,7 +148,7 @@ class Scratch:
     """Where the parts of a product meet; one for all products of a device, since they run one after another."""
 
     def __init__(self, device: torch.device) -> None:
-        self.parts = torch.empty(_MOST_PARTS, dtype=torch.float32, device=device)
+        self.parts = torch.empty(MOST_PARTS, dtype=torch.float32, device=device)
         self.counters = torch.zeros(_MOST_QUEUES, dtype=torch.int32, device=device)
 
     def holds(self, num_programs: int, num_elements: int) -> bool:

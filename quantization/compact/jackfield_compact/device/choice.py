@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jackfield_compact.device.blocks import Blocks
-from jackfield_compact.device.few import FewTile
+from jackfield_compact.device.few import MOST_TOKENS, FewTile
 from jackfield_compact.device.vector import VectorTile
+from jackfield_torch.kernels.skinny import MOST_PARTS
 
 NUM_TOKENS = (
     1,
@@ -29,15 +30,19 @@ def choose_tile(num_tokens: int, blocks: Blocks, gated: bool) -> Tile | None:
     num_outputs = blocks.num_outputs // (2 if gated else 1)
     if num_tokens == 1:
         outputs = 8 if num_outputs >= 8 * 8 * _PROCESSORS and not gated else 4
-        return VectorTile(outputs, words=128, warps=4)
+        return VectorTile(outputs, words=512, warps=4, stages=2)
     if gated and num_tokens > _MOST_GATED:
         return None
     outputs = 64 if num_tokens <= 64 else 128
     tiles = -(-num_outputs // outputs)
     num_blocks = blocks.words_OW.shape[1] // blocks.width
     splits = 1
+    most = MOST_PARTS // (tiles * outputs * min(MOST_TOKENS, num_tokens))
     while (
-        not gated and splits < 8 and tiles * splits < 2 * _PROCESSORS and num_blocks >= 8 * splits
+        not gated
+        and 2 * splits <= min(8, most)
+        and tiles * splits < 2 * _PROCESSORS
+        and num_blocks >= 8 * splits
     ):
         splits *= 2
     return FewTile(

@@ -11,13 +11,15 @@ from jackfield_compact.device.blocks import E4M3, INTEGER, Blocks
 
 
 @triton.jit
-def decode(words, place: tl.constexpr, table_ptr, row, KIND: tl.constexpr, BITS: tl.constexpr):
-    """float32, what code `place` of each word [ROWS, WORDS] stands for; `row` [ROWS, 1] chooses tables."""
+def decode(
+    words, place: tl.constexpr, table_ptr, row, KIND: tl.constexpr, BITS: tl.constexpr, ZERO: tl.constexpr
+):  # fmt: skip
+    """float32, what code `place` of each word [ROWS, WORDS] stands for less ZERO; `row` [ROWS, 1] chooses tables."""
     code = (words >> (BITS * place)) & ((1 << BITS) - 1)
     if (
         KIND == "integer"
     ):  # exact below 2**23: the bits of 2**23 + code are those of the code behind an exponent
-        return (code | 0x4B000000).to(tl.float32, bitcast=True) - 8388608.0
+        return (code | 0x4B000000).to(tl.float32, bitcast=True) - (8388608.0 + ZERO)
     elif KIND == "e4m3":
         return code.to(tl.uint8).to(tl.float8e4nv, bitcast=True).to(tl.float32)
     elif KIND == "e5m2":
@@ -43,7 +45,7 @@ def shifted(words, place: tl.constexpr, table_ptr, row, KIND: tl.constexpr, BITS
         top = words << (24 - 8 * place)
         return ((top >> 4) & -0x78100000).to(tl.float32, bitcast=True)
     else:
-        return decode(words, place, table_ptr, row[None, :, None], KIND, BITS)
+        return decode(words, place, table_ptr, row[None, :, None], KIND, BITS, 0)
 
 
 @triton.jit

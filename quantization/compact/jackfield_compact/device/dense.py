@@ -41,11 +41,11 @@ def _widen(
         if GROUP != 0:
             group = tl.minimum(column, num_inputs - 1) // GROUP
         at = group.to(tl.int64)[None, :] * num_rows + safe_row[:, None]
-        value = decode(words, place, table_ptr, safe_row[:, None], KIND, BITS)
         if HAS_ZEROS:
+            value = decode(words, place, table_ptr, safe_row[:, None], KIND, BITS, 0)
             value -= tl.load(zeros_ptr + at).to(tl.float32)
-        elif ZERO != 0:
-            value -= ZERO
+        else:
+            value = decode(words, place, table_ptr, safe_row[:, None], KIND, BITS, ZERO)
         value *= tl.load(scales_ptr + at).to(tl.float32)
         tl.store(
             target + column[None, :],

@@ -48,14 +48,14 @@ def _block_sums(
             inputs = tl.load(x + first)
         else:
             inputs = tl.load(x + first, mask=(first + lane < num_inputs)[:, None], other=0.0)
-        weight = decode(words, place, table_ptr, row[:, None], KIND, BITS)
         group = 0
         if GROUP != 0:
             group = first // GROUP
         if HAS_ZEROS:
+            weight = decode(words, place, table_ptr, row[:, None], KIND, BITS, 0)
             weight -= tl.load(zeros_ptr + group * num_rows + row).to(tl.float32)[:, None]
-        elif ZERO != 0:
-            weight -= ZERO
+        else:
+            weight = decode(words, place, table_ptr, row[:, None], KIND, BITS, ZERO)
         weight = weight.to(inputs.dtype)
         if GROUP == 0:
             total = tl.dot(weight, inputs, total, input_precision="ieee")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 import torch
@@ -15,7 +14,7 @@ from jackfield_compact.device.choice import NUM_TOKENS, Choose, choose_tile
 from jackfield_compact.device.dense import multiply_dense, wide_rows
 from jackfield_compact.device.few import multiply_few
 from jackfield_compact.device.outliers import SparseWeights
-from jackfield_compact.device.rounding import LEAST_TOKENS, RoundedProduct
+from jackfield_compact.device.rounding import NarrowRounded, RoundedProduct
 from jackfield_compact.device.vector import VectorTile, multiply_vector
 from jackfield_torch.interfaces.kernels import NarrowProduct
 from jackfield_torch.interfaces.linear import Around, Linear
@@ -38,7 +37,7 @@ class DeviceLinear(Linear):
         rounds: bool = False,
         choose: Choose = choose_tile,
     ) -> None:
-        """`rounds`: many tokens are rounded to float8, where `rounding.can_round` says yes."""
+        """`rounds`: inputs of several tokens are rounded to float8, where `rounding.can_round` says yes."""
         device = blocks.words_OW.device
         self.blocks = blocks
         self.bias_O = None if bias_O is None else bias_O.to(device, dtype)
@@ -48,17 +47,16 @@ class DeviceLinear(Linear):
         tiles = [choose(tokens, blocks, False) for tokens in NUM_TOKENS]
         self._tiles = [tile for tile in tiles if tile is not None]
         assert len(self._tiles) == len(NUM_TOKENS), "without a gate there is always a tile"
-        self._wide = _wide(device, dtype, wide_rows(blocks) * blocks.num_inputs)
-        many: Callable[[Tensor], Tensor] = self._dense
-        self._many, self._least_many = many, NUM_TOKENS[-1] + 1
-        if rounds:
-            self._many, self._least_many = RoundedProduct(blocks, self.bias_O), LEAST_TOKENS
+        self._wide = _wide(device, dtype, 1 if rounds else wide_rows(blocks) * blocks.num_inputs)
+        self.rounded = RoundedProduct(blocks, self.bias_O) if rounds else None
 
     def __call__(self, x_TI: Tensor) -> Tensor:
         x_TK = self.ordered(x_TI)
         num_tokens = len(x_TK)
-        if num_tokens >= self._least_many:
-            y_TO = self._many(x_TK)
+        if self.rounded is not None and num_tokens > 1:
+            y_TO = self.rounded(x_TK)
+        elif num_tokens > NUM_TOKENS[-1]:
+            y_TO = multiply_dense(x_TK, self.blocks, self._wide, self.bias_O)
         else:
             tile = self._tiles[bisect_left(NUM_TOKENS, num_tokens)]
             if isinstance(tile, VectorTile):
@@ -75,7 +73,9 @@ class DeviceLinear(Linear):
             return None
         if around.activation and (self.bias_O is not None or around.activation not in ACTIVATIONS):
             return None
-        return NarrowCompact(self, around, min(NUM_TOKENS[-1], self._least_many - 1))
+        if self.rounded is not None:
+            return NarrowRounded(self.rounded, around, NarrowCompact(self, around))
+        return NarrowCompact(self, around)
 
     def ordered(self, x_TI: Tensor) -> Tensor:
         """Inputs as the blocks have them; contiguous."""
@@ -86,16 +86,14 @@ class DeviceLinear(Linear):
             x_TI = F.pad(x_TI, (0, 1))
         return x_TI.index_select(1, order_K)
 
-    def _dense(self, x_TK: Tensor) -> Tensor:
-        return multiply_dense(x_TK, self.blocks, self._wide, self.bias_O)
-
 
 class NarrowCompact(NarrowProduct):
     """One launch of a compact linear with what stands around it; a norm before several tokens is a second one."""
 
-    def __init__(self, linear: DeviceLinear, around: Around, most_tokens: int) -> None:
+    most_tokens = NUM_TOKENS[-1]
+
+    def __init__(self, linear: DeviceLinear, around: Around) -> None:
         self._linear, self._around = linear, around
-        self.most_tokens = most_tokens
         gated = bool(around.activation)
         self._tiles = [linear.choose(tokens, linear.blocks, gated) for tokens in NUM_TOKENS]
 

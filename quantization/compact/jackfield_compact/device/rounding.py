@@ -8,27 +8,32 @@ import triton.language as tl
 from torch import Tensor
 
 from jackfield_compact.device.blocks import E4M3, Blocks
+from jackfield_torch.interfaces.kernels import NarrowProduct
+from jackfield_torch.interfaces.linear import Around
+from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
 
-LEAST_TOKENS = 65  # up to 64 the reading of the weights decides, and inputs stay as they are
-_MOST_TENSOR_WISE = (
-    512  # tokens: up to so many one scale for all is faster in the library, with a pass behind it
-)
+# Tokens. Up to so many one scale for all is faster in the library, with a pass behind it.
+MOST_TENSOR_WISE = 512
 _LARGEST = tl.constexpr(448.0)  # of E4M3
 
 
 @triton.jit
 def _round(
-    x_ptr, y_ptr, scale_ptr, x_stride, y_stride, size,
-    WIDTH: tl.constexpr, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr,
+    x_ptr, norm_ptr, y_ptr, scale_ptr, x_stride, y_stride, size, epsilon,
+    NORM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr,
 ):  # fmt: skip
     """One token. The inputs of a block are written in the order of its bytes: byte 4 * w + j is input j * WIDTH + w."""
     begin(DEPENDENT)
     token = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     inside = column < size
+    if NORM:
+        norm = tl.load(norm_ptr + column, mask=inside, other=0.0)
     wait_for_inputs(DEPENDENT)
     x = tl.load(x_ptr + token * x_stride + column, mask=inside, other=0.0).to(tl.float32)
+    if NORM:
+        x = x * tl.rsqrt(tl.sum(x * x, 0) / size + epsilon) * norm
     scale = tl.maximum(tl.max(tl.abs(x), 0) / _LARGEST, 1e-12)
     tl.store(scale_ptr + token, scale)
     block, place = column // (4 * WIDTH), column % (4 * WIDTH)
@@ -37,15 +42,20 @@ def _round(
     tl.store(y_ptr + token * y_stride + at, rounded, mask=inside)
 
 
-def round_inputs(x_TI: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """float8 [T, I] in the order of bytes of the blocks, and float32 [T, 1], by which they are multiplied."""
+def round_inputs(
+    x_TI: Tensor, width: int, norm_I: Tensor | None = None, epsilon: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """float8 [T, I] in the order of bytes of the blocks, and float32 [T, 1], by which they are multiplied.
+
+    Of the RMS norm of x where `norm_I` is given.
+    """
     num_tokens, size = x_TI.shape
     rounded_TI = torch.empty((num_tokens, size), dtype=torch.float8_e4m3fn, device=x_TI.device)
     scale_T1 = torch.empty((num_tokens, 1), dtype=torch.float32, device=x_TI.device)
     block = triton.next_power_of_2(size)
     _round[(num_tokens,)](
-        x_TI, rounded_TI, scale_T1, x_TI.stride(0), rounded_TI.stride(0), size,
-        WIDTH=width, BLOCK=block, num_warps=4 if block <= 4096 else 8, **launch_options(x_TI.device),
+        x_TI, x_TI if norm_I is None else norm_I, rounded_TI, scale_T1, x_TI.stride(0), rounded_TI.stride(0), size, epsilon,
+        NORM=norm_I is not None, WIDTH=width, BLOCK=block, num_warps=4 if block <= 4096 else 8, **launch_options(x_TI.device),
     )  # fmt: skip
     return rounded_TI, scale_T1
 
@@ -53,16 +63,23 @@ def round_inputs(x_TI: Tensor, width: int) -> tuple[Tensor, Tensor]:
 @triton.jit
 def _scale(
     x_ptr, token_scale_ptr, scale_ptr, bias_ptr, y_ptr, x_stride, y_stride, size,
-    BIAS: tl.constexpr, ADD: tl.constexpr, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr,
+    ACTIVATION: tl.constexpr, BIAS: tl.constexpr, ADD: tl.constexpr, BLOCK: tl.constexpr, DEPENDENT: tl.constexpr,
 ):  # fmt: skip
+    """BLOCK outputs of one token. With an activation up stands `size` outputs behind the gate."""
     begin(DEPENDENT)
     token = tl.program_id(0).to(tl.int64)
     output = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = output < size
     scale = tl.load(scale_ptr + output, mask=inside, other=0.0)
+    if ACTIVATION != "":
+        up_scale = tl.load(scale_ptr + size + output, mask=inside, other=0.0)
     wait_for_inputs(DEPENDENT)
-    scale *= tl.load(token_scale_ptr + token)
-    y = tl.load(x_ptr + token * x_stride + output, mask=inside, other=0.0).to(tl.float32) * scale
+    of_token = tl.load(token_scale_ptr + token)
+    x = x_ptr + token * x_stride + output
+    y = tl.load(x, mask=inside, other=0.0).to(tl.float32) * (scale * of_token)
+    if ACTIVATION != "":
+        up = tl.load(x + size, mask=inside, other=0.0).to(tl.float32) * (up_scale * of_token)
+        y = activate(y, ACTIVATION) * up
     if BIAS:
         y += tl.load(bias_ptr + output, mask=inside, other=0.0).to(tl.float32)
     target = y_ptr + token * y_stride + output
@@ -78,13 +95,20 @@ def apply_scales(
     scale_O: Tensor,
     bias_O: Tensor | None,
     into_TO: Tensor | None = None,
+    activation: str = "",
 ) -> Tensor:
-    """Scales of tokens and outputs, bias; added to `into_TO` in place where there is one, else in place of the sums."""
+    """Scales of tokens and outputs, bias; added to `into_TO` in place where there is one, else in place of the sums.
+
+    With an activation the sums are a gate and as many of up, which it joins; there is no bias then.
+    """
     num_tokens, size = sums_TO.shape
     y_TO = sums_TO if into_TO is None else into_TO
+    if activation:
+        size //= 2
+        y_TO = sums_TO.new_empty(num_tokens, size)
     _scale[(num_tokens, triton.cdiv(size, 1024))](
         sums_TO, scale_T1, scale_O, scale_O if bias_O is None else bias_O, y_TO, sums_TO.stride(0), y_TO.stride(0),
-        size, BIAS=bias_O is not None, ADD=into_TO is not None, BLOCK=1024, num_warps=4,
+        size, ACTIVATION=activation, BIAS=bias_O is not None, ADD=into_TO is not None, BLOCK=1024, num_warps=4,
         **launch_options(sums_TO.device),
     )  # fmt: skip
     return y_TO
@@ -102,22 +126,49 @@ class RoundedProduct:
 
     def __call__(self, x_TI: Tensor) -> Tensor:
         """y_TO in x's dtype, bfloat16."""
+        if len(x_TI) <= MOST_TENSOR_WISE:
+            return self.around(x_TI, Around())
         x8_TI, scale_T1 = round_inputs(x_TI, self._width)
-        weight_IO = self._weight_OI.t()
-        if len(x_TI) <= _MOST_TENSOR_WISE:
-            sums_TO = torch._scaled_mm(
-                x8_TI, weight_IO, self._one, self._one, out_dtype=x_TI.dtype, use_fast_accum=True
-            )
-            return apply_scales(sums_TO, scale_T1, self._scale_O, self._bias_O)
         return torch._scaled_mm(
             x8_TI,
-            weight_IO,
+            self._weight_OI.t(),
             scale_T1,
             self._scale_O.unsqueeze(0),
             bias=self._bias_O,
             out_dtype=x_TI.dtype,
             use_fast_accum=True,
         )
+
+    def around(self, x_TI: Tensor, around: Around, into_TO: Tensor | None = None) -> Tensor:
+        """With what stands around it in a layer; of up to MOST_TENSOR_WISE tokens."""
+        x8_TI, scale_T1 = round_inputs(x_TI, self._width, around.norm_weight_I, around.norm_epsilon)
+        sums_TO = torch._scaled_mm(
+            x8_TI,
+            self._weight_OI.t(),
+            self._one,
+            self._one,
+            out_dtype=x_TI.dtype,
+            use_fast_accum=True,
+        )
+        return apply_scales(
+            sums_TO, scale_T1, self._scale_O, self._bias_O, into_TO, around.activation
+        )
+
+
+class NarrowRounded(NarrowProduct):
+    """A product of rounded inputs as steps of few tokens take it: norm, rounding, product, and all that is behind it."""
+
+    most_tokens = MOST_TENSOR_WISE
+
+    def __init__(self, product: RoundedProduct, around: Around, single: NarrowProduct) -> None:
+        """`single` serves one token, whose inputs need no rounding: all time goes into reading the weights."""
+        self._product, self._around, self._single = product, around, single
+
+    def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
+        """As the base says."""
+        if len(x_TI) == 1:
+            return self._single(x_TI, into_TO)
+        return self._product.around(x_TI, self._around, into_TO)
 
 
 def can_round(blocks: Blocks, dtype: torch.dtype) -> bool:
