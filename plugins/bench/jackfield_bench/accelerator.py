@@ -17,7 +17,6 @@ from jackfield_bench.shapes import Shape
 _NUM_PROMPT, _NUM_OUTPUTS = 128, 256  # tokens of the decode work
 _LONG_PROMPT = 4000  # tokens
 _NUM_OFFLINE, _SHORTEST, _LONGEST = 256, 100, 1024  # requests and tokens of the offline work
-_CHECKED = 32  # requests of a line whose outputs are scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +122,6 @@ class AcceleratorWork:
             ProducedText(
                 prompt=prompt, output=list(output.outputs[0].token_ids), temperature=temperature
             )
-            for prompt, output in zip(prompts[:_CHECKED], outputs, strict=False)
+            for prompt, output in zip(prompts[: self._shape.num_checked], outputs, strict=False)
         ]
         return texts, seconds

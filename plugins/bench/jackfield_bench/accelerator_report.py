@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from jackfield.errors import ConfigError
 from jackfield_bench.accelerator import AcceleratorWork, Figure
 from jackfield_bench.outputs import RoundedBy, load_scorer
 from jackfield_bench.serving import measure_startup
-from jackfield_bench.shapes import QUANTIZED, SHAPES, Shape
+from jackfield_bench.shapes import DEFAULT_SHAPES, QUANTIZED, SHAPES, Shape
 
 _START = "start"
 _FIRST_PROMPT = tuple(range(16))  # token ids
@@ -49,7 +50,7 @@ def _shapes(names: list[str] | None) -> list[Shape]:
     unknown = sorted(set(names or ()) - SHAPES.keys())
     if unknown:
         raise ConfigError(f"no shape {unknown[0]!r}; allowed: {', '.join(SHAPES)}")
-    return [SHAPES[name] for name in names or SHAPES]
+    return [SHAPES[name] for name in names or DEFAULT_SHAPES]
 
 
 def _measure(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -126,9 +127,10 @@ def _measure_lines(
 
 
 def _line(shape: Shape, figure: Figure) -> str:
+    peer = "" if math.isnan(figure.peer) else f"vLLM {figure.peer:,.2f}, "
     return (
         f"{shape.name} {figure.work}: {figure.value:,.3f} {figure.unit} "
-        f"(vLLM {figure.peer:,.2f}, floor {figure.floor:,.3f})"
+        f"({peer}floor {figure.floor:,.3f})"
     )
 
 

@@ -1,8 +1,8 @@
-"""The two shapes that accelerators are measured on, what they cost at least, and what vLLM needed for the same work."""
+"""The shapes that accelerators are measured on, what they cost at least, and what vLLM needed for the same work."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ QUANTIZED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A dense decoder with grouped heads and a gated feed-forward block."""
+    """A decoder with grouped heads and a gated feed-forward block, or as many of them as there are experts."""
 
     name: str
     architecture: str
@@ -49,6 +49,9 @@ class Shape:
     peer: Mapping[str, float]  # vLLM 0.23.0 on one H200: milliseconds, tokens a second
     # The same with quantized linears, the best of its kernels a line; by the scheme that rounds.
     quantized_peers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    num_checked: int = 32  # requests of a line whose outputs are scored
+    num_experts: int = 0  # of each layer, `feed_forward_size` is that of each; 0: no mixture
+    experts_of_token: int = 1
     weight_bytes: float = _ITEMSIZE  # of a weight of the layers, scales included
     flop_per_s: float = FLOP_PER_S  # of the layers' products
 
@@ -89,13 +92,15 @@ class Shape:
     def step_floor_s(self, num_tokens: int, num_logits: int, context: float) -> float:
         """The least seconds of a step: weights are read once, and `context` tokens of the cache in all.
 
-        A matrix takes as long as its bytes or its operations do, whichever is more.
+        A matrix takes as long as its bytes or its operations do, whichever is more. Of experts, as many are read as
+        tokens that choose at random hit.
         """
         products = self.num_layers * sum(
             max(
-                self.weight_bytes * size / READ_BYTES_PER_S, 2 * size * num_tokens / self.flop_per_s
+                self.weight_bytes * size * read / READ_BYTES_PER_S,
+                2 * size * used * num_tokens / self.flop_per_s,
             )
-            for size in self._matrix_sizes()
+            for size, read, used in self._matrices(num_tokens)
         )
         head = self.hidden_size * self.vocab_size
         products += max(_ITEMSIZE * head / READ_BYTES_PER_S, 2 * head * num_logits / FLOP_PER_S)
@@ -106,11 +111,18 @@ class Shape:
         flop = 2 * num_tokens**2 * self.num_heads * self.head_size * self.num_layers
         return flop / FLOP_PER_S
 
-    def _matrix_sizes(self) -> Sequence[int]:
+    def _matrices(self, num_tokens: int) -> Iterator[tuple[int, float, int]]:
+        """Elements of each matrix of a layer, how many of its kind are read, and how many each token is multiplied with."""
         heads = self.num_heads * self.head_size
-        qkv = self.hidden_size * (self.num_heads + 2 * self.num_kv_heads) * self.head_size
-        up = self.hidden_size * self.feed_forward_size
-        return qkv, heads * self.hidden_size, 2 * up, up
+        yield self.hidden_size * (self.num_heads + 2 * self.num_kv_heads) * self.head_size, 1, 1
+        yield heads * self.hidden_size, 1, 1
+        up, read, used = self.hidden_size * self.feed_forward_size, 1.0, 1
+        if self.num_experts:
+            used = self.experts_of_token
+            missed = (1 - used / self.num_experts) ** num_tokens
+            read = self.num_experts * (1 - missed)
+        yield 2 * up, read, used
+        yield up, read, used
 
 
 QWEN3_0_6B = Shape(
@@ -177,4 +189,30 @@ LLAMA_3_1_8B = Shape(
         },
     },
 )
-SHAPES = {shape.name: shape for shape in (QWEN3_0_6B, LLAMA_3_1_8B)}
+QWEN3_30B_A3B = Shape(
+    name="qwen3-30b-a3b",
+    architecture="Qwen3MoeForCausalLM",
+    hidden_size=2048,
+    num_layers=48,
+    num_heads=32,
+    num_kv_heads=4,
+    head_size=128,
+    feed_forward_size=768,
+    num_experts=128,
+    experts_of_token=8,
+    num_checked=4,  # the reference runs expert after expert
+    vocab_size=151_936,
+    extra={
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1_000_000.0,
+        "max_position_embeddings": 40_960,
+        "tie_word_embeddings": False,
+        "moe_intermediate_size": 768,
+        "num_experts": 128,
+        "num_experts_per_tok": 8,
+        "norm_topk_prob": True,
+    },
+    peer={},
+)
+SHAPES = {shape.name: shape for shape in (QWEN3_0_6B, LLAMA_3_1_8B, QWEN3_30B_A3B)}
+DEFAULT_SHAPES = (QWEN3_0_6B.name, LLAMA_3_1_8B.name)

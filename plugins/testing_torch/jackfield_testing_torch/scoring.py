@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
@@ -39,6 +39,8 @@ _MODULES = {
     "mlp.gate_proj": "feed_forward.gate",
     "mlp.up_proj": "feed_forward.up",
     "mlp.down_proj": "feed_forward.down",
+    "mlp.gate": "feed_forward.router",
+    "mlp.experts": "feed_forward.experts",
     "lm_head": "head",
 }
 
@@ -59,7 +61,7 @@ def score(
     device = torch.device("cpu" if platform == "cpu" else "cuda")
     with torch.inference_mode(), _products_in("high"):
         model = _reference(config, RandomWeights(seed, device), device, dtype, rounded)
-        like = _Rounded() if rounded is not None and _rounds_inputs(rounded) else nullcontext()
+        like = _Products(rounds=rounded is not None and _rounds_inputs(rounded))
         return {work: _score(model, like, some) for work, some in texts.items()}
 
 
@@ -72,10 +74,12 @@ def _reference(
 ) -> Any:
     model_class = getattr(transformers, config["architectures"][0])
     spelled = {key: value for key, value in config.items() if key != "dtype"}
+    made_of = model_class.config_class(**spelled)
+    made_of._experts_implementation = "eager"  # one that multiplies in any dtype
     with device:
         make: Any = transformers.AutoModelForCausalLM.from_config
         made = make(
-            model_class.config_class(**spelled),
+            made_of,
             dtype=torch_dtype(parse_dtype(dtype)),
             attn_implementation="sdpa",
         )
@@ -85,11 +89,23 @@ def _reference(
             parameter.fill_(1.0)
         else:
             name = _module(module)
-            if rounded is not None and name.startswith("layers.") and kind == "weight":
+            if name.endswith("experts"):
+                _fill_experts(parameter, weights, name, kind)
+            elif name.endswith("router"):  # which the engine has in float32
+                parameter.data = weights.read(name, kind, tuple(parameter.shape))
+            elif rounded is not None and name.startswith("layers.") and kind == "weight":
                 parameter.copy_(_rounded(rounded, weights, name, tuple(parameter.shape), device))
             else:
                 parameter.copy_(weights.read(name, kind, tuple(parameter.shape)))
     return made.to(device).eval()
+
+
+def _fill_experts(parameter: Tensor, weights: RandomWeights, name: str, kind: str) -> None:
+    """All experts of a layer: [experts, outputs, inputs], gate and up one after the other."""
+    parts = kind.removesuffix("_proj").split("_")
+    for expert, matrix_OI in enumerate(parameter):
+        for part, piece_OI in zip(parts, matrix_OI.chunk(len(parts)), strict=True):
+            piece_OI.copy_(weights.read(f"{name}.{expert}.{part}", "weight", tuple(piece_OI.shape)))
 
 
 def _rounded(
@@ -134,8 +150,12 @@ def _rounds_inputs(rounded: RoundedBy) -> bool:
     return bool(options.get("rounds_inputs", False))
 
 
-class _Wide(TorchFunctionMode):
-    """Linears take activations in float32, their weights as they are stored."""
+class _Products(TorchFunctionMode):
+    """How linears multiply: in the wider of the two dtypes, and with inputs rounded to E4M3, a scale a token, or as they are."""
+
+    def __init__(self, *, rounds: bool = False) -> None:
+        super().__init__()
+        self._rounds = rounds
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -143,24 +163,14 @@ class _Wide(TorchFunctionMode):
         if func is not torch.nn.functional.linear:
             return func(*args, **(kwargs or {}))
         linear: Any = func
-        x, *weights = args
-        return linear(x, *(w if w is None else w.to(x.dtype) for w in weights), **(kwargs or {}))
-
-
-class _Rounded(TorchFunctionMode):
-    """The inputs of linears are rounded to E4M3, with a scale for each token."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func is not torch.nn.functional.linear:
-            return func(*args, **(kwargs or {}))
-        x, *weights = args
-        wide = x.float()
-        scale = (wide.abs().amax(-1, keepdim=True) / _LARGEST_E4M3).clamp_min(1e-12)
-        codes = (wide / scale).clamp(-_LARGEST_E4M3, _LARGEST_E4M3).to(torch.float8_e4m3fn)
-        linear: Any = func
-        return linear((codes.float() * scale).to(x.dtype), *weights, **(kwargs or {}))
+        x, weight, *bias = args
+        dtype = torch.promote_types(x.dtype, weight.dtype)
+        if self._rounds:
+            wide = x.float()
+            scale = (wide.abs().amax(-1, keepdim=True) / _LARGEST_E4M3).clamp_min(1e-12)
+            codes = (wide / scale).clamp(-_LARGEST_E4M3, _LARGEST_E4M3).to(torch.float8_e4m3fn)
+            x = codes.float() * scale
+        return linear(x.to(dtype), weight.to(dtype), *bias, **(kwargs or {}))
 
 
 @dataclass(slots=True)
@@ -175,7 +185,7 @@ class _Found:
     spreads: list[Tensor] = field(default_factory=list)  # standard deviation of logits
 
 
-def _score(model: Any, like: Any, texts: Sequence[ProducedText]) -> Score:
+def _score(model: Any, like: _Products, texts: Sequence[ProducedText]) -> Score:
     found = _Found()
     for text in texts:
         for exact_PV, like_PV, token_ids_P in _logits(model, like, text):
@@ -194,14 +204,14 @@ def _score(model: Any, like: Any, texts: Sequence[ProducedText]) -> Score:
     if found.margins:
         margin_P, spread = torch.cat(found.margins), torch.cat(found.spreads).mean().item()
         error = torch.cat(found.errors).mean().item()
-        like = torch.cat(found.like_margins).mean().item()
+        chosen = torch.cat(found.like_margins).mean().item()
         return Score(
             reference=reference,
             **counts,
             margin=round(margin_P.amax().item(), 5),
             margin_limit=round(max(_LEAST_MARGIN * spread, _MARGIN * error), 5),
             mean_margin=round(margin_P.mean().item(), 6),
-            mean_limit=round(_LEAST_MEAN * spread + _MEAN * like, 6),
+            mean_limit=round(_LEAST_MEAN * spread + _MEAN * chosen, 6),
             exact=round((margin_P == 0).double().mean().item(), 5),
         )
     surprise_P = torch.cat(found.surprises).double()
@@ -215,7 +225,9 @@ def _score(model: Any, like: Any, texts: Sequence[ProducedText]) -> Score:
     )
 
 
-def _logits(model: Any, like: Any, text: ProducedText) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _logits(
+    model: Any, like: _Products, text: ProducedText
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Logits, those of a model that computes as the engine does, and the token that was drawn from each."""
     head_VE = model.get_output_embeddings().weight
     tokens = torch.tensor([*text.prompt, *text.output], device=head_VE.device)
@@ -223,7 +235,7 @@ def _logits(model: Any, like: Any, text: ProducedText) -> Iterator[tuple[Tensor,
     with like:
         like_PE = model.model(tokens[None, :-1], use_cache=False).last_hidden_state[0, first:]
     inputs = model.get_input_embeddings()(tokens[None, :-1]).float()
-    with _Wide():
+    with _Products():
         exact_PE = model.model(inputs_embeds=inputs, use_cache=False).last_hidden_state[0, first:]
     wide_VE = head_VE.float()
     for exact, other, drawn in zip(

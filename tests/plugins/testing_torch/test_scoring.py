@@ -8,7 +8,7 @@ import pytest
 from jackfield import LLM, SamplingParams
 from jackfield.config import EngineConfig
 from jackfield_bench.outputs import ProducedText, RoundedBy
-from jackfield_bench.shapes import LLAMA_3_1_8B, QWEN3_0_6B
+from jackfield_bench.shapes import LLAMA_3_1_8B, QWEN3_0_6B, QWEN3_30B_A3B
 from jackfield_testing_torch.scoring import score
 
 pytestmark = pytest.mark.cpu_model
@@ -18,10 +18,16 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=[QWEN3_0_6B, LLAMA_3_1_8B], ids=lambda shape: shape.name)
+@pytest.fixture(
+    scope="module",
+    params=[QWEN3_0_6B, LLAMA_3_1_8B, QWEN3_30B_A3B],
+    ids=lambda shape: shape.name,
+)
 def produced(request, tmp_path_factory):
     """A config, and texts of an engine in bfloat16 by line of the report."""
     config, folder = replace(request.param, **SMALL).config, tmp_path_factory.mktemp("shape")
+    if "num_experts" in config:
+        config |= {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
     (folder / "config.json").write_text(json.dumps(config))
     settings = {"select.platform": "cpu", "select.weight_format": "dummy", "model.max_length": 256}
     prompts = [[3, 1, 4, 1, 5], [9, 2, 6], [5, 3, 5, 8, 9, 7]]
