@@ -145,10 +145,11 @@ def measure(name: str, kind: str, tuned: bool) -> Iterator[dict[str, object]]:
                 f"{((linears[0](x)[:64].float() - wanted).norm() / wanted.norm()).item():.2g}"
             ),
         }
-        if can_round(blocks, BF16):
+        rounds = can_round(blocks, BF16)
+        if rounds:
             rounded = RoundedProduct(blocks, None)
             line["rounded_us"] = round(time_us([lambda x=x, rounded=rounded: rounded(x)] * 2), 1)
-        if tuned and count <= NUM_TOKENS[-1]:
+        if tuned and count <= NUM_TOKENS[-1] and (count == 1 or not rounds):
             line["best_us"], line["best"] = tune(blocks, x)
         yield line
 
