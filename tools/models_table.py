@@ -80,7 +80,7 @@ def _rows() -> Iterator[_Row]:
         if ref.name not in compared or is_taking_any(registry.card(ref)):
             continue  # of the reference platform's models, or a package by others
         build = registry.card(ref)
-        spec = build(ConfigReader({**_CONFIG, "architectures": [ref.name]}))
+        spec = build(ConfigReader({**_CONFIG, "text_config": _CONFIG, "architectures": [ref.name]}))
         other = compared[ref.name]
         yield _Row(
             ref.name,

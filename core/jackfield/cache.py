@@ -11,9 +11,10 @@ from jackfield.dtypes import DType
 FULL = "full"  # keys and values of every token
 LATENT = "latent"  # one vector of every token, from which its keys and values follow
 WINDOW = "window"  # keys and values of the last `window` tokens
+CHUNKED = "chunked"  # keys and values of the chunk of positions that the next token is in
 RECURRENT = "recurrent"  # a state of each request, whatever its length
 NONE = "none"  # nothing: each token sees later ones too, so a prompt is computed in one step
-KINDS = (FULL, LATENT, WINDOW, RECURRENT, NONE)
+KINDS = (FULL, LATENT, WINDOW, CHUNKED, RECURRENT, NONE)
 """In the order of their groups. What each of them keeps is a class of `jackfield.kv_cache`."""
 
 
@@ -43,6 +44,7 @@ class CacheUse:
     kind: str  # one of KINDS
     tensors: tuple[CacheTensor, ...]
     window: int | None = None  # tokens that a query sees, itself included
+    chunk_size: int | None = None  # tokens; a query sees those of its own chunk
 
 
 def key_and_value(num_kv_heads: int, head_size: int, dtype: DType) -> tuple[CacheTensor, ...]:
@@ -60,6 +62,7 @@ class CacheGroup:
     layers: tuple[int, ...]  # that own a cache, ascending
     tensors: tuple[CacheTensor, ...]  # of each layer
     window: int | None = None  # tokens that a query sees, itself included
+    chunk_size: int | None = None  # tokens; a query sees those of its own chunk
 
     @property
     def num_kv_heads(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jackfield.cache import (
+    CHUNKED,
     FULL,
     LATENT,
     NONE,
@@ -16,7 +17,7 @@ from jackfield.cache import (
     key_and_value,
 )
 from jackfield.dtypes import FLOAT32, DType
-from jackfield.spec_parts import Norm, Rope
+from jackfield.spec_parts import Norm, Rope, Temperature
 
 ALIBI_SIZE = 8
 """Elements by which heads in the cache are longer where positions enter as linear biases (`Attention.alibi`)."""
@@ -35,6 +36,8 @@ class Attention:
     rope: Rope | None = None  # None: positions enter elsewhere
     # tokens seen by a query, itself included; where not `causal`, so many on each side, itself included
     window: int | None = None
+    # positions are cut into chunks of so many tokens, and a query sees those of its own chunk (Llama 4)
+    chunk_size: int | None = None
     soft_cap: float | None = None  # c * tanh(logits / c)
     qkv_bias: bool = False  # of the three projections
     out_bias: bool = False  # of the projection of the output
@@ -49,6 +52,7 @@ class Attention:
     out_gate: bool = (
         False  # a sigmoid of a projection of the input multiplies what is attended (Qwen3-Next)
     )
+    temperature: Temperature | None = None  # queries are multiplied by a number of their position
     causal: bool = True  # False: a token sees later ones too, so that nothing is cached
 
     @property
@@ -74,6 +78,8 @@ class Attention:
         tensors = key_and_value(self.num_kv_heads, self.cached_head_size, dtype)
         if not self.causal:
             return (CacheUse(kind=NONE, tensors=tensors),)
+        if self.chunk_size is not None:
+            return (CacheUse(kind=CHUNKED, tensors=tensors, chunk_size=self.chunk_size),)
         kind = FULL if self.window is None else WINDOW
         return (CacheUse(kind=kind, tensors=tensors, window=self.window),)
 

@@ -52,6 +52,7 @@ from jackfield.pooling import Classifier, Pooling
 from jackfield.spec_parts import Norm as Norm
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
+from jackfield.spec_parts import Temperature as Temperature
 
 _EXPERT = re.compile(r"(?<=^feed_forward\.experts\.)\d+")
 
@@ -108,6 +109,9 @@ class Router:
     choice_bias: bool = False  # a learned bias decides who is chosen, and is no part of the weight
     bias: bool = False  # of the router's linear
     scale: float = 1.0  # multiplies weights
+    scales_inputs: bool = (
+        False  # weights multiply what an expert is given, not what it gives (Llama 4)
+    )
     num_groups: int = 1  # equal parts of the experts
     top_groups: int = 1  # parts that can be chosen from
     group_score: str = "max"  # of a part: its best expert, or "top2": the sum of its two best
@@ -352,6 +356,7 @@ class ModelSpec:
                 layers=tuple(layers),
                 tensors=use.tensors,
                 window=use.window,
+                chunk_size=use.chunk_size,
             )
             for number, (use, layers) in enumerate(sorted(found.items(), key=_order))
         )
@@ -359,4 +364,5 @@ class ModelSpec:
 
 def _order(found: tuple[CacheUse, list[int]]) -> tuple[Any, ...]:
     use = found[0]
-    return KINDS.index(use.kind), use.window or 0, [tensor.shape for tensor in use.tensors]
+    reach = use.window or use.chunk_size or 0
+    return KINDS.index(use.kind), reach, [tensor.shape for tensor in use.tensors]

@@ -1,4 +1,4 @@
-"""Parts of a model spec that mixers and layers share: norms and rotary positions."""
+"""Parts of a model spec that mixers and layers share: norms, rotary positions and temperatures."""
 
 from __future__ import annotations
 
@@ -58,3 +58,16 @@ class Rope:
     rotary_size: int  # leading elements of a head that rotate
     scaling: RopeScaling | None = None  # for longer contexts
     interleaved: bool = False  # pairs (0, 1), (2, 3), ... instead of halves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Temperature:
+    """Sharpens attention over long contexts: the query of position p is multiplied by 1 + factor ln(1 + floor((p + 1) / step)).
+
+    Nakanishi 2025, scalable softmax, as Llama 4 has it.
+    """
+
+    FEATURE: ClassVar[str] = "temperature"
+
+    step: int  # tokens
+    factor: float

@@ -5,6 +5,7 @@ from jackfield.dtypes import DType
 FULL = 'full'
 LATENT = 'latent'
 WINDOW = 'window'
+CHUNKED = 'chunked'
 RECURRENT = 'recurrent'
 NONE = 'none'
 KINDS = ...
@@ -24,6 +25,7 @@ class CacheUse:
     kind: str
     tensors: tuple[CacheTensor, ...]
     window: int | None = None
+    chunk_size: int | None = None
 def key_and_value(num_kv_heads: int, head_size: int, dtype: DType) -> tuple[CacheTensor, ...]:
     ...
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class CacheGroup:
     layers: tuple[int, ...]
     tensors: tuple[CacheTensor, ...]
     window: int | None = None
+    chunk_size: int | None = None
 
     @property
     def num_kv_heads(self) -> int:

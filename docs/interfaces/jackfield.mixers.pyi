@@ -5,6 +5,7 @@ from jackfield.cache import CacheUse
 from jackfield.dtypes import DType
 from jackfield.spec_parts import Norm
 from jackfield.spec_parts import Rope
+from jackfield.spec_parts import Temperature
 ALIBI_SIZE = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
@@ -15,6 +16,7 @@ class Attention:
     scale: float
     rope: Rope | None = None
     window: int | None = None
+    chunk_size: int | None = None
     soft_cap: float | None = None
     qkv_bias: bool = False
     out_bias: bool = False
@@ -27,6 +29,7 @@ class Attention:
     alibi: bool = False
     sinks: bool = False
     out_gate: bool = False
+    temperature: Temperature | None = None
     causal: bool = True
 
     @property

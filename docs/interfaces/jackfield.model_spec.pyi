@@ -19,6 +19,7 @@ from jackfield.pooling import Pooling
 from jackfield.spec_parts import Norm as Norm
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
+from jackfield.spec_parts import Temperature as Temperature
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedForward:
     FEATURE: ClassVar[str] = 'feed_forward'
@@ -53,6 +54,7 @@ class Router:
     choice_bias: bool = False
     bias: bool = False
     scale: float = 1.0
+    scales_inputs: bool = False
     num_groups: int = 1
     top_groups: int = 1
     group_score: str = 'max'

@@ -32,3 +32,8 @@ class Rope:
     rotary_size: int
     scaling: RopeScaling | None = None
     interleaved: bool = False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Temperature:
+    FEATURE: ClassVar[str] = 'temperature'
+    step: int
+    factor: float

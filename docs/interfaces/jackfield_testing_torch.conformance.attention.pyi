@@ -54,6 +54,11 @@ class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
         ...
 
     @pytest.mark.parametrize('rows', STEPS)
+    @pytest.mark.parametrize('chunk_size', [1, 24])
+    def test_a_query_sees_the_chunk_that_it_is_in(self, claims: Claims, base: AttentionCase, rows: str, chunk_size: int) -> None:
+        ...
+
+    @pytest.mark.parametrize('rows', STEPS)
     def test_a_soft_cap_bends_the_scores(self, claims: Claims, base: AttentionCase, rows: str) -> None:
         ...
 

@@ -20,10 +20,17 @@ class AttentionLimits:
 class LayerAttention:
     scale: float
     window: int | None = None
+    chunk_size: int | None = None
     soft_cap: float | None = None
     sinks_N: Tensor | None = None
     causal: bool = True
     latent: int | None = None
+
+    def first_seen(self, position: int) -> int:
+        ...
+
+    def are_behind(self, query_Q1: Tensor, key_W: Tensor) -> Tensor | None:
+        ...
 @dataclass(slots=True, kw_only=True)
 class AttentionBatch:
     query_lengths: Sequence[int]

@@ -20,6 +20,7 @@ class AttentionNeed:
     head_size: int
     block_size: int
     window: bool = False
+    chunked: bool = False
     soft_cap: bool = False
     sinks: bool = False
     non_causal: bool = False

@@ -143,11 +143,13 @@ class _KeysOfLayer0(DenseAttention):
 OF_FAMILIES = {
     "attention.alibi",  # gpt
     "attention.causal",  # encoders
+    "attention.chunk_size",  # llama (Llama 4)
     "attention.head_weights",  # cohere
     "attention.joint_norms",  # olmo
     "attention.norm_after_rope",  # llama (HunYuan)
     "attention.out_gate",  # qwen (Qwen3-Next)
     "attention.qkv_clip",  # olmo, gpt
+    "attention.temperature",  # llama (Llama 4)
     "classifier.*",  # encoders, llama, qwen
     "experts.*",  # qwen, glm, llama
     "feed_forward.activation=gelu_sigmoid",  # gpt_oss

@@ -13,6 +13,14 @@ KINDS = {
         "Qwen3MoeForCausalLM",
         {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 48},
     ),
+    "chunks of positions": (
+        "Llama4ForCausalLM",
+        {
+            "num_hidden_layers": 4, "no_rope_layer_interval": 3, "attention_chunk_size": 10, "floor_scale": 8,
+            "attn_scale": 0.5, "intermediate_size_mlp": 72, "num_local_experts": 4, "interleave_moe_layer_step": 2,
+            "pad_token_id": 0,
+        },
+    ),
     "latent attention": (
         "DeepseekV3ForCausalLM",
         {

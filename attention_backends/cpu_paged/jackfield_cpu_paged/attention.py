@@ -19,6 +19,8 @@ from jackfield_torch.interfaces.attention import (
     LayerCache,
 )
 
+Sight = tuple[int | None, int | None]  # window and size of chunks of positions
+
 
 class CpuPagedAttention(GroupAttention):
     """One call of the kernel a layer for all rows that decode: nothing is gathered, padded or masked.
@@ -41,10 +43,10 @@ class CpuPagedAttention(GroupAttention):
         self._by_reference = ctypes.byref(self._decode)
         self._rows = torch.empty(limits.max_rows, dtype=torch.int32)  # that decode
         self._batch: AttentionBatch | None = None
-        self._chunks: dict[int | None, list[Chunk]] = {}  # by window
+        self._chunks: dict[Sight, list[Chunk]] = {}
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Point the kernel at the step's rows; a window's chunks are planned when its first layer runs."""
+        """Point the kernel at the step's rows; chunks are planned when the first layer that sees so far runs."""
         self._batch = batch  # what the kernel is pointed at stays alive with it
         self._chunks.clear()
         rows = [row for row, count in enumerate(batch.query_lengths) if count == 1]
@@ -64,7 +66,7 @@ class CpuPagedAttention(GroupAttention):
         if self._decode.num_rows:
             self._attend_decode(q_TNH, cache, layer, o_TNH)
         if self._decode.num_rows < q_TNH.shape[0]:
-            for chunk in self._planned(cache, layer.window):
+            for chunk in self._planned(cache, layer):
                 chunk.attend(q_TNH, cache, layer.scale, o_TNH)
         return o_TNH
 
@@ -86,14 +88,15 @@ class CpuPagedAttention(GroupAttention):
         decode.out = o_TNH.data_ptr()
         decode.block_size = key.shape[1]
         decode.block_stride, decode.slot_stride, decode.head_stride, _ = key.stride()
-        decode.window = layer.window or 0
+        decode.window, decode.chunk_size = layer.window or 0, layer.chunk_size or 0
         decode.scale = layer.scale
         self._kernel(self._by_reference, self._parallel)
 
-    def _planned(self, cache: LayerCache, window: int | None) -> list[Chunk]:
-        chunks = self._chunks.get(window)
+    def _planned(self, cache: LayerCache, layer: LayerAttention) -> list[Chunk]:
+        sight = layer.window, layer.chunk_size
+        chunks = self._chunks.get(sight)
         if chunks is None:
             assert self._batch is not None, "prepare() comes first"
-            chunks = plan_chunks(self._batch, cache.key_BSHD.shape[1], window, self._dtype)
-            self._chunks[window] = chunks
+            chunks = plan_chunks(self._batch, cache.key_BSHD.shape[1], layer, self._dtype)
+            self._chunks[sight] = chunks
         return chunks

@@ -20,7 +20,7 @@ _FLOAT8 = "float8_e4m3"
 class CpuPagedBackend(AttentionBackend):
     """Decode rows by a C++ kernel that reads the cache where it lies, prefill by torch's operator."""
 
-    features = frozenset({"attention.window"})
+    features = frozenset({"attention.window", "attention.chunked"})
     layouts = LayoutSupport(orders=("KHBSD",), dtypes=(*_DTYPES, _FLOAT8))
 
     def probe(self) -> Facts:

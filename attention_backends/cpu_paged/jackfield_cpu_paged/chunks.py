@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jackfield_torch.interfaces.attention import AttentionBatch, LayerCache
+from jackfield_torch.interfaces.attention import AttentionBatch, LayerAttention, LayerCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +56,21 @@ class Chunk:
 
 
 def plan_chunks(
-    batch: AttentionBatch, block_size: int, window: int | None, dtype: torch.dtype
+    batch: AttentionBatch, block_size: int, layer: LayerAttention, dtype: torch.dtype
 ) -> list[Chunk]:
-    """A chunk for each row of more than one query, for layers that see `window` tokens."""
+    """A chunk for each row of more than one query, for layers that see as far as this one."""
     chunks = []
     token = 0
     rows = zip(batch.query_lengths, batch.lengths, batch.block_ids_RB, strict=True)
     for num_queries, length, table_B in rows:
         if num_queries > 1:
-            first = 0 if window is None else max(0, length - num_queries - window + 1)
+            first = layer.first_seen(length - num_queries)
             start = first // block_size * block_size
             chunk = Chunk(
                 tokens=slice(token, token + num_queries),
                 blocks=_blocks(table_B[first // block_size : (length - 1) // block_size + 1]),
                 slots=slice(first - start, length - start),
-                mask_QW=_mask(num_queries, first, length, window, dtype),
+                mask_QW=_mask(num_queries, first, length, layer, dtype),
             )
             chunks.append(chunk)
         token += num_queries
@@ -85,15 +85,16 @@ def _blocks(ids_B: Tensor) -> slice | Tensor:
 
 
 def _mask(
-    num_queries: int, first: int, length: int, window: int | None, dtype: torch.dtype
+    num_queries: int, first: int, length: int, layer: LayerAttention, dtype: torch.dtype
 ) -> Tensor | None:
     """Of the last `num_queries` of `length` tokens over positions [first, length)."""
-    if num_queries == length and (window is None or length <= window):
+    if num_queries == length - first and layer.first_seen(length - 1) == first:
         return None
     query_Q1 = torch.arange(length - num_queries, length).unsqueeze(1)
     key_W = torch.arange(first, length)
     is_hidden_QW = key_W > query_Q1
-    if window is not None:
-        is_hidden_QW |= key_W <= query_Q1 - window
+    behind_QW = layer.are_behind(query_Q1, key_W)
+    if behind_QW is not None:
+        is_hidden_QW |= behind_QW
     mask_QW = torch.zeros(is_hidden_QW.shape, dtype=dtype)
     return mask_QW.masked_fill_(is_hidden_QW, float("-inf"))

@@ -10,7 +10,7 @@ _POINTERS = ("query", "key", "value", "out", "rows", "tokens", "lengths", "block
 _INTS = (
     *("num_rows", "num_heads", "num_kv_heads", "head_size", "block_size", "table_stride"),
     *("query_stride", "block_stride", "slot_stride", "head_stride"),
-    *("window", "is_bf16", "is_float8", "num_threads"),
+    *("window", "chunk_size", "is_bf16", "is_float8", "num_threads"),
 )
 
 

@@ -34,6 +34,7 @@ struct Decode {
     int64_t query_stride;  // of a token
     int64_t block_stride, slot_stride, head_stride;
     int64_t window;    // newest tokens that a query sees; 0: all
+    int64_t chunk_size;  // of positions, a query sees those of its own chunk; 0: all, or the window
     int64_t is_bf16;   // queries and outputs; else float32
     int64_t is_float8;  // keys and values are E4M3; else like the queries
     int64_t num_threads;
@@ -154,7 +155,8 @@ INLINE void attend(const Decode &d, int64_t row, int64_t head, std::vector<float
     const int64_t size = SIZE ? SIZE : d.head_size;
     const int64_t kv_head = head / (d.num_heads / d.num_kv_heads);
     const int64_t length = d.lengths[row];
-    const int64_t first = d.window && length > d.window ? length - d.window : 0;
+    const int64_t first = d.chunk_size ? (length - 1) / d.chunk_size * d.chunk_size
+                          : d.window && length > d.window ? length - d.window : 0;
     const int64_t width = length - first;
     const int32_t *blocks = d.block_ids + row * d.table_stride;
     const Slots<C> keys{d, static_cast<const C *>(d.key) + kv_head * d.head_stride, blocks, first, length};

@@ -18,6 +18,8 @@ from jackfield_torch_sdpa.reads import Buffers
 from jackfield_torch_sdpa.segments import CacheFacts, Segment, plan_segments
 from jackfield_torch_sdpa.together import TogetherPlan
 
+Sight = tuple[int | None, int | None]  # window and size of chunks
+
 
 class TorchSdpaAttention(GroupAttention):
     """Plans once a step; every layer of the group then runs the same segments.
@@ -34,20 +36,20 @@ class TorchSdpaAttention(GroupAttention):
         self._batch: AttentionBatch | None = None
         self._buffers = Buffers()
         self._is_host = limits.device.type == "cpu"
-        self._segments: dict[int | None, list[Segment]] = {}  # by window
+        self._segments: dict[Sight, list[Segment]] = {}
         self._together: TogetherPlan | None = None
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Forget the last step; a window's segments are planned when its first layer runs."""
+        """Forget the last step; segments are planned when the first layer that sees so far runs."""
         self._batch = batch
         self._segments.clear()
         self._together = None
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
         """As the interface says."""
-        segments = self._segments.get(layer.window)
+        segments = self._segments.get((layer.window, layer.chunk_size))
         if segments is None:
-            segments = self._plan(cache, layer.window)
+            segments = self._plan(cache, layer)
         keys_HBSD = cache.key_BSHD.permute(2, 0, 1, 3)
         values_HBSD = cache.value_BSHD.permute(2, 0, 1, 3)
         if len(segments) == 1:
@@ -77,12 +79,12 @@ class TorchSdpaAttention(GroupAttention):
         self._buffers = Buffers()
         self._segments.clear()
 
-    def _plan(self, cache: LayerCache, window: int | None) -> list[Segment]:
+    def _plan(self, cache: LayerCache, layer: LayerAttention) -> list[Segment]:
         assert self._batch is not None, "prepare() comes first"
         num_blocks, block_size, num_kv_heads, _ = cache.key_BSHD.shape
         facts = CacheFacts(num_blocks, block_size, num_kv_heads, self._buffers)
-        planned = plan_segments(self._batch, facts, window, self._dtype)
-        self._segments[window] = planned
+        planned = plan_segments(self._batch, facts, layer, self._dtype)
+        self._segments[layer.window, layer.chunk_size] = planned
         return planned
 
     def _attend(

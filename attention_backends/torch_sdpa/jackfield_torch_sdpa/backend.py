@@ -22,6 +22,7 @@ class TorchSdpaBackend(AttentionBackend):
     features = frozenset(
         {
             "attention.window",
+            "attention.chunked",
             "attention.soft_cap",
             "attention.sinks",
             "attention.latent",

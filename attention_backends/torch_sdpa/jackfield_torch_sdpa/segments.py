@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jackfield_torch.interfaces.attention import AttentionBatch
+from jackfield_torch.interfaces.attention import AttentionBatch, LayerAttention
 from jackfield_torch_sdpa.reads import BlockRead, Buffers, Read, RowsRead, RunRead
 
 # Rows of one query run together although their lengths differ. The padding of such a bucket stays below a fixed
@@ -58,12 +58,12 @@ class Span:
 
 
 def plan_segments(
-    batch: AttentionBatch, cache: CacheFacts, window: int | None, dtype: torch.dtype
+    batch: AttentionBatch, cache: CacheFacts, layer: LayerAttention, dtype: torch.dtype
 ) -> list[Segment]:
-    """The segments of a step, for layers that see `window` tokens."""
-    spans = list(_spans(batch, window))
+    """The segments of a step, for layers that see as far as this one."""
+    spans = list(_spans(batch, layer))
     single = [span for span in spans if span.num_queries == 1]
-    planner = _Planner(batch.block_ids_RB, cache, window, dtype)
+    planner = _Planner(batch.block_ids_RB, cache, layer, dtype)
     return [
         *(planner.decode_segment(bucket) for bucket in make_buckets(single)),
         *(planner.row_segment(span) for span in spans if span.num_queries > 1),
@@ -85,24 +85,23 @@ def make_buckets(spans: Sequence[Span]) -> Iterator[list[Span]]:
         yield bucket
 
 
-def _spans(batch: AttentionBatch, window: int | None) -> Iterator[Span]:
+def _spans(batch: AttentionBatch, layer: LayerAttention) -> Iterator[Span]:
     token = 0
     for row, (num_queries, length) in enumerate(
         zip(batch.query_lengths, batch.lengths, strict=True)
     ):
-        first = 0 if window is None else max(0, length - num_queries - window + 1)
-        yield Span(row, token, num_queries, first, length)
+        yield Span(row, token, num_queries, layer.first_seen(length - num_queries), length)
         token += num_queries
 
 
 class _Planner:
     def __init__(
-        self, table_RB: Tensor, cache: CacheFacts, window: int | None, dtype: torch.dtype
+        self, table_RB: Tensor, cache: CacheFacts, layer: LayerAttention, dtype: torch.dtype
     ) -> None:
         self._table_RB = table_RB
         self._device = table_RB.device
         self._cache = cache
-        self._window = window
+        self._layer = layer
         self._dtype = dtype
 
     def decode_segment(self, bucket: list[Span]) -> Segment:
@@ -140,16 +139,17 @@ class _Planner:
         """One row of many queries."""
         tokens = slice(span.token, span.token + span.num_queries)
         read = self._read_row(span)
-        sees_all = self._window is None or span.length <= self._window
-        if sees_all and span.num_queries == span.length:
+        sees_all = self._layer.first_seen(span.length - 1) == span.first
+        if sees_all and span.num_queries == span.width:
             return Segment(tokens=tokens, num_rows=1, read=read, is_causal=True)
         query_Q1 = torch.arange(
             span.length - span.num_queries, span.length, device=self._device
         ).unsqueeze(1)
         key_W = torch.arange(span.first, span.length, device=self._device)
         hidden_QW = key_W > query_Q1
-        if self._window is not None:
-            hidden_QW |= key_W <= query_Q1 - self._window
+        behind_QW = self._layer.are_behind(query_Q1, key_W)
+        if behind_QW is not None:
+            hidden_QW |= behind_QW
         return Segment(
             tokens=tokens, num_rows=1, read=read, mask=self._mask(hidden_QW).unsqueeze(0)
         )

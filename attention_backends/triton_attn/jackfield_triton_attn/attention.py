@@ -81,14 +81,14 @@ class TritonAttention(GroupAttention):
         decode[(num_rows, limits.num_kv_heads, splits)](
             q, cache.key_BSHD, cache.value_BSHD, o, self._parts, self._sums, self._counters,
             batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, _sinks(layer, q), layer.scale,
-            layer.window or 0, layer.soft_cap or 0.0, splits, tiles_of_split(splits),
+            layer.window or layer.chunk_size or 0, layer.soft_cap or 0.0, splits, tiles_of_split(splits),
             q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
             *cache.key_BSHD.stride()[:3], *cache.value_BSHD.stride()[:3],
             GROUP=self._group, GROUP_PADDED=tiles.lines,
             HEAD=limits.head_size, HEAD_PADDED=self._head_padded, TILE=tiles.keys,
-            BLOCK_SIZE=cache.key_BSHD.shape[1], HAS_WINDOW=layer.window is not None,
-            HAS_CAP=layer.soft_cap is not None, SINKS=layer.sinks_N is not None, PRECISION=self._precision,
-            STAGES=tiles.stages, num_warps=tiles.warps, **self._options,
+            BLOCK_SIZE=cache.key_BSHD.shape[1], HAS_WINDOW=_is_local(layer),
+            CHUNKED=layer.chunk_size is not None, HAS_CAP=layer.soft_cap is not None,
+            SINKS=layer.sinks_N is not None, PRECISION=self._precision, STAGES=tiles.stages, num_warps=tiles.warps, **self._options,
         )  # fmt: skip
 
     def _prefill(self, q: Tensor, cache: LayerCache, layer: LayerAttention, o: Tensor) -> None:
@@ -104,12 +104,13 @@ class TritonAttention(GroupAttention):
         prefill[(num_tiles, limits.num_kv_heads)](
             q, keys, values, *boxes, o,
             batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, _sinks(layer, q), layer.scale,
-            layer.window or 0, layer.soft_cap or 0.0, num_rows,
+            layer.window or layer.chunk_size or 0, layer.soft_cap or 0.0, num_rows,
             q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
             *cache.key_BSHD.stride()[:3], *cache.value_BSHD.stride()[:3],
             GROUP=self._group, HEAD=limits.head_size, HEAD_PADDED=self._head_padded, QUERIES=queries,
             LINES=tiles.lines, TILE=tiles.keys, BLOCK_SIZE=cache.key_BSHD.shape[1], DESCRIBED=described,
-            CAUSAL=layer.causal, HAS_WINDOW=layer.window is not None, HAS_CAP=layer.soft_cap is not None,
+            CAUSAL=layer.causal, HAS_WINDOW=_is_local(layer), CHUNKED=layer.chunk_size is not None,
+            HAS_CAP=layer.soft_cap is not None,
             SINKS=layer.sinks_N is not None, SKIP_SINGLE=self._has_single and layer.causal,
             PRECISION=self._precision, STAGES=tiles.stages,
             num_warps=tiles.warps, **self._options,
@@ -154,3 +155,8 @@ def describe(cache_BSHD: Tensor, tile: int) -> TensorDescriptor:
 
 def _sinks(layer: LayerAttention, q: Tensor) -> Tensor:
     return q if layer.sinks_N is None else layer.sinks_N
+
+
+def _is_local(layer: LayerAttention) -> bool:
+    """True if a query does not see all that comes before it."""
+    return layer.window is not None or layer.chunk_size is not None

@@ -24,7 +24,13 @@ class TritonAttnBackend(AttentionBackend):
     """Kernels of our own over the paged cache: any block size, grouped heads, windows, soft caps and sinks."""
 
     features = frozenset(
-        {"attention.window", "attention.soft_cap", "attention.sinks", "attention.non_causal"}
+        {
+            "attention.window",
+            "attention.chunked",
+            "attention.soft_cap",
+            "attention.sinks",
+            "attention.non_causal",
+        }
     )
     layouts = LayoutSupport(orders=("KBSHD", "KBHSD", "BKSHD"), dtypes=_DTYPES)
     capture = "uniform"

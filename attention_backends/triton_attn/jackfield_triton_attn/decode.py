@@ -17,13 +17,23 @@ def capped(scores, cap):
     return cap * (1.0 - 2.0 / (1.0 + tl.exp(2.0 * scores / cap)))
 
 
+@triton.jit
+def first_in_sight(position, window, CHUNKED: tl.constexpr):
+    """The first position that a query sees: of the last `window`, or of its chunk of so many; may be negative."""
+    if CHUNKED:
+        first = position // window * window
+    else:
+        first = position - window + 1
+    return first
+
+
 @triton.jit(do_not_specialize=["window"])
 def decode(
     q_ptr, key_ptr, value_ptr, o_ptr, part_ptr, sums_ptr, counters_ptr, starts_ptr, lengths_ptr,
     blocks_ptr, sinks_ptr, scale, window, cap, num_splits, tiles_of_split, q_stride, q_head_stride, o_stride, blocks_stride,
     key_block, key_slot, key_head, value_block, value_slot, value_head,
     GROUP: tl.constexpr, GROUP_PADDED: tl.constexpr, HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr,
-    TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, HAS_WINDOW: tl.constexpr,
+    TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, HAS_WINDOW: tl.constexpr, CHUNKED: tl.constexpr,
     HAS_CAP: tl.constexpr, SINKS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):  # fmt: skip
@@ -37,7 +47,8 @@ def decode(
     length = tl.load(lengths_ptr + row)
     first = 0
     if HAS_WINDOW:
-        first = tl.maximum(length - window, 0) // TILE * TILE
+        first_seen = tl.maximum(first_in_sight(length - 1, window, CHUNKED), 0)
+        first = first_seen // TILE * TILE
     used_splits = tl.minimum(tl.cdiv(length - first, TILE * tiles_of_split), num_splits)
     wait_for_inputs(DEPENDENT)
     if num_queries != 1:
@@ -63,7 +74,7 @@ def decode(
         position = start + lane
         seen = position < length
         if HAS_WINDOW:
-            seen = seen & (position >= length - window)
+            seen = seen & (position >= first_seen)
         if BLOCK_SIZE % TILE == 0:  # one block holds the tile
             block = tl.load(table + start // BLOCK_SIZE).to(tl.int64)
             offset = start % BLOCK_SIZE

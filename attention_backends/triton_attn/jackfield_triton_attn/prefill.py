@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 from jackfield_torch.kernels.launch import begin, wait_for_inputs
-from jackfield_triton_attn.decode import capped
+from jackfield_triton_attn.decode import capped, first_in_sight
 
 
 @triton.jit
@@ -27,8 +27,8 @@ def _row_of_tile(starts_ptr, num_rows, tile, QUERIES: tl.constexpr):
 
 @triton.jit
 def _attend_tiles(
-    o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query, length,
-    low, high, scale, window, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
+    o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query, first_of_query,
+    length, low, high, scale, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
     HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr, TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr,
     DESCRIBED: tl.constexpr, MASKED: tl.constexpr, CAUSAL: tl.constexpr, HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr,
     PRECISION: tl.constexpr, STAGES: tl.constexpr,
@@ -62,8 +62,8 @@ def _attend_tiles(
             key = keys_described.load([place, kv_head * HEAD]).T
             value = values_described.load([place, kv_head * HEAD])
         elif MASKED:
-            if HAS_WINDOW:  # what lies behind the window of all queries may hold anything
-                exists = exists & (position > tl.min(position_of_query, 0) - window)
+            if HAS_WINDOW:  # what no query sees may hold anything
+                exists = exists & (position >= tl.min(first_of_query, 0))
             key = tl.load(keys, mask=exists[None, :] & (element < HEAD)[:, None], other=0.0)
             value = tl.load(values, mask=exists[:, None] & (element < HEAD)[None, :], other=0.0)
         elif HEAD == HEAD_PADDED:
@@ -80,7 +80,7 @@ def _attend_tiles(
             if CAUSAL:
                 seen = seen & (position[None, :] <= position_of_query[:, None])
             if HAS_WINDOW:
-                seen = seen & (position[None, :] > position_of_query[:, None] - window)
+                seen = seen & (position[None, :] >= first_of_query[:, None])
             scores = tl.where(seen, scores, float("-inf"))
         new_peak = tl.maximum(peak, tl.max(scores, 1) * factor)
         safe_peak = new_peak
@@ -102,7 +102,7 @@ def prefill(
     key_block, key_slot, key_head, value_block, value_slot, value_head,
     GROUP: tl.constexpr, HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr, QUERIES: tl.constexpr,
     LINES: tl.constexpr, TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, DESCRIBED: tl.constexpr, CAUSAL: tl.constexpr,
-    HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr, SINKS: tl.constexpr, SKIP_SINGLE: tl.constexpr,
+    HAS_WINDOW: tl.constexpr, CHUNKED: tl.constexpr, HAS_CAP: tl.constexpr, SINKS: tl.constexpr, SKIP_SINGLE: tl.constexpr,
     PRECISION: tl.constexpr, STAGES: tl.constexpr, DEPENDENT: tl.constexpr,
 ):  # fmt: skip
     """QUERIES queries of one row times the GROUP heads of a kv head, in LINES lines."""
@@ -140,8 +140,10 @@ def prefill(
         high = context + last_query + 1
         full = (context + first_query + 1) // TILE * TILE
     low = 0
+    first_of_query = position_of_query  # is not read
     if HAS_WINDOW:
-        low = tl.maximum(context + first_query + 1 - window, 0) // TILE * TILE
+        first_of_query = first_in_sight(position_of_query, window, CHUNKED)
+        low = tl.maximum(first_in_sight(context + first_query, window, CHUNKED), 0) // TILE * TILE
         full = low
     table = blocks_ptr + row.to(tl.int64) * blocks_stride
     peak = tl.full([LINES], float("-inf"), tl.float32)
@@ -149,13 +151,13 @@ def prefill(
     o = tl.zeros([LINES, HEAD_PADDED], tl.float32)
     if not HAS_WINDOW:
         o, peak, total = _attend_tiles(
-            o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query, length,
-            low, full, scale, window, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
+            o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query,
+            first_of_query, length, low, full, scale, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
             HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, DESCRIBED, False, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
         )  # fmt: skip
     o, peak, total = _attend_tiles(
-        o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query, length,
-        full, high, scale, window, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
+        o, peak, total, q, key_ptr, value_ptr, keys_described, values_described, table, kv_head, position_of_query,
+        first_of_query, length, full, high, scale, cap, key_block, key_slot, key_head, value_block, value_slot, value_head,
         HEAD, HEAD_PADDED, TILE, BLOCK_SIZE, DESCRIBED, True, CAUSAL, HAS_WINDOW, HAS_CAP, PRECISION, STAGES,
     )  # fmt: skip
     if SINKS:

@@ -267,7 +267,7 @@ def check_fits(search: Search, blocks: BlockManager, max_rows: int) -> None:
         )
     num_new = search.rules.max_tokens
     for group, pool in zip(blocks.groups, blocks.pools, strict=True):
-        window = group.window or sys.maxsize
+        window = group.window or group.chunk_size or sys.maxsize
         # The prompt is shared. Of the rest each answer has its own, and one more while it is copied.
         own = -(-min(num_new, window) // size) + 2
         needed = -(-min(output.num_prompt_tokens, window + size) // size) + width * own

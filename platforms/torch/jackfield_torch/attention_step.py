@@ -281,6 +281,7 @@ def _bind(
     facts = LayerAttention(
         scale=mixer.scale * key_scale,  # so that no backend needs to know of scales
         window=mixer.window,
+        chunk_size=mixer.chunk_size,
         soft_cap=mixer.soft_cap,
         sinks_N=sinks[layer] if mixer.sinks else None,
         causal=mixer.causal,

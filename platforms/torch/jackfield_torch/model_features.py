@@ -28,6 +28,8 @@ _ROPE_SCALING = (
 _ATTENTION = (
     "rope",
     "window",
+    "chunk_size",
+    "temperature",
     "soft_cap",
     "qkv_bias",
     "out_bias",
@@ -62,6 +64,7 @@ _ROUTER = (
     "choice_bias",
     "bias",
     "scale",
+    "scales_inputs",
     "num_groups",
     "top_groups",
     "group_score=top2",

@@ -143,15 +143,18 @@ def _dynamic(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor,
 def _llama3(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, float]:
     """Long waves are divided by the factor, short ones kept, those between are blended."""
     low, high = scaling.low_frequency, scaling.high_frequency
-    if low is None or high is None or high <= low:
+    if low is None or high is None or high < low:
         raise UnsupportedModelError(
-            f"rope scaling llama3 has low_frequency={low}, high_frequency={high}; needs low < high"
+            f"rope scaling llama3 has low_frequency={low}, high_frequency={high}; needs low <= high"
         )
     frequencies_P = _plain(rope.theta, rope.rotary_size)
     turns_P = (
         _original_length(scaling) * frequencies_P / (2 * math.pi)
     )  # within the original length
-    share_P = ((turns_P - low) / (high - low)).clamp(0, 1)
+    # Llama 4 has nothing between long and short
+    share_P = (
+        ((turns_P - low) / (high - low)).clamp(0, 1) if high > low else (turns_P >= low).float()
+    )
     return torch.lerp(frequencies_P / scaling.factor, frequencies_P, share_P), 1.0
 
 

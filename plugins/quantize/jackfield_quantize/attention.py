@@ -48,7 +48,8 @@ class RowsAttention(KeysAndValuesOnly):
         if mixer.sinks or mixer.soft_cap:
             o = self._written_out(q, k, v, mixer, self.sinks.get(layer))
         else:
-            mask = None if mixer.window is None else self._mask(mixer, q.device)
+            is_local = mixer.window is not None or mixer.chunk_size is not None
+            mask = self._mask(mixer, q.device) if is_local else None
             o = F.scaled_dot_product_attention(
                 q, k, v, mask, is_causal=mask is None, scale=mixer.scale, enable_gqa=True
             )
@@ -61,7 +62,11 @@ class RowsAttention(KeysAndValuesOnly):
         """bool [L, L], true for the keys that a query sees."""
         position_L = torch.arange(self._row_length, device=device)
         distance = position_L.unsqueeze(1) - position_L
-        return (distance >= 0) & (distance < (mixer.window or self._row_length))
+        seen = (distance >= 0) & (distance < (mixer.window or self._row_length))
+        if mixer.chunk_size is not None:
+            chunk_L = position_L // mixer.chunk_size
+            seen &= chunk_L.unsqueeze(1) == chunk_L
+        return seen
 
     def _written_out(
         self, q: Tensor, k: Tensor, v: Tensor, mixer: Attention, sinks_N: Tensor | None

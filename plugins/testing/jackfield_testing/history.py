@@ -26,6 +26,8 @@ def digest(values: Sequence[int]) -> int:
 
 def first_visible(group: CacheGroup, position: int) -> int:
     """The first position that a query at `position` sees in `group`."""
+    if group.chunk_size is not None:
+        return position // group.chunk_size * group.chunk_size
     return 0 if group.window is None else max(0, position - group.window + 1)
 
 

@@ -17,16 +17,19 @@ from jackfield_testing.tokenizer import END_TOKEN_ID, VOCAB_SIZE, write_byte_tok
 ARCHITECTURE = "ReferenceForCausalLM"
 _HEAD_SIZE = 8
 
+Sight = int | str | None
+"""How far a layer sees: all tokens, the last so many, or those of its chunk of so many, as "chunk 8"."""
+
 
 def tiny_spec(
     num_layers: int = 2,
     *,
-    windows: Sequence[int | None] = (None,),
+    windows: Sequence[Sight] = (None,),
     max_length: int = 512,
     vocab_size: int = VOCAB_SIZE,
     end_token_ids: tuple[int, ...] = (END_TOKEN_ID,),
 ) -> ModelSpec:
-    """A decoder whose layers take the `windows` in turn: (None,) and (8,) give one cache group, (None, 8) two."""
+    """A decoder whose layers take the `windows` in turn: (None,) and (8,) give one cache group, (None, "chunk 8") two."""
     return ModelSpec(
         architecture=ARCHITECTURE,
         vocab_size=vocab_size,
@@ -41,7 +44,14 @@ def tiny_spec(
     )
 
 
-def _layer(window: int | None) -> Layer:
+def sight_of(window: Sight) -> dict[str, Any]:
+    """The fields of attention, or of a cache group, that say so: `window`, or `chunk_size` of "chunk 8"."""
+    if isinstance(window, str):
+        return {"chunk_size": int(window.removeprefix("chunk "))}
+    return {"window": window}
+
+
+def _layer(window: Sight) -> Layer:
     norm = Norm(epsilon=1e-5)
     mixer = Attention(
         num_heads=2,
@@ -49,7 +59,7 @@ def _layer(window: int | None) -> Layer:
         head_size=_HEAD_SIZE,
         scale=_HEAD_SIZE**-0.5,
         rope=Rope(theta=10_000.0, rotary_size=_HEAD_SIZE),
-        window=window,
+        **sight_of(window),
     )
     feed_forward = FeedForward(size=4 * _HEAD_SIZE)
     return Layer(mixer=mixer, feed_forward=feed_forward, mixer_norm=norm, feed_forward_norm=norm)
@@ -71,7 +81,7 @@ def write_model(
     folder: Path,
     *,
     num_layers: int = 2,
-    windows: Sequence[int | None] = (None,),
+    windows: Sequence[Sight] = (None,),
     max_length: int = 512,
 ) -> Path:
     """Write config.json and a byte tokenizer into `folder`, which is made; returns it.

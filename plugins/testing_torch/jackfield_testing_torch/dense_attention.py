@@ -101,6 +101,9 @@ def dense_attention(
     hidden_TL = distance_TL < 0
     if mixer.window is not None:
         hidden_TL = hidden_TL | (distance_TL >= mixer.window)
+    if mixer.chunk_size is not None:
+        chunk_L = torch.arange(length) // mixer.chunk_size
+        hidden_TL = hidden_TL | (chunk_L < query_T // mixer.chunk_size)
     scores_NTL = scores_NTL.masked_fill(hidden_TL, -torch.inf)
     if sinks_N is not None:
         sinks_NT1 = sinks_N.float().view(-1, 1, 1).expand(-1, num_queries, 1)

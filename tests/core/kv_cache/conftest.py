@@ -1,27 +1,34 @@
-"""Cache groups by their windows; a word stands for a recurrent group."""
+"""Cache groups by their windows; "state" stands for a recurrent group, "chunk 6" for one of chunks of 6 positions."""
 
 from collections.abc import Callable
 
 import pytest
 
-from jackfield.cache import FULL, RECURRENT, WINDOW, CacheGroup, key_and_value
+from jackfield.cache import CHUNKED, FULL, RECURRENT, WINDOW, CacheGroup, key_and_value
 from jackfield.dtypes import FLOAT32
 from jackfield.kv_cache import BlockHashes, BlockManager, BlockTable, CacheBudget
 from jackfield.request import PrefixKey
 from jackfield.step import BlockCopy
+from jackfield_testing.models import sight_of
 
 
 def groups_of(windows: tuple[int | str | None, ...]) -> tuple[CacheGroup, ...]:
     return tuple(
         CacheGroup(
             index=index,
-            kind={type(None): FULL, int: WINDOW, str: RECURRENT}[type(window)],
+            kind=kind_of(window),
             layers=(index,),
             tensors=key_and_value(1, 1, FLOAT32),
-            window=window if isinstance(window, int) else None,
+            **({} if window == "state" else sight_of(window)),
         )
         for index, window in enumerate(windows)
     )
+
+
+def kind_of(window: int | str | None) -> str:
+    if isinstance(window, str):
+        return RECURRENT if window == "state" else CHUNKED
+    return FULL if window is None else WINDOW
 
 
 class Books:

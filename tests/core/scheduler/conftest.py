@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jackfield.cache import FULL, NONE, RECURRENT, WINDOW, CacheGroup, key_and_value
+from jackfield.cache import CHUNKED, FULL, NONE, RECURRENT, WINDOW, CacheGroup, key_and_value
 from jackfield.config import SchedulerSettings
 from jackfield.dtypes import FLOAT32
 from jackfield.kv_cache import BlockManager
@@ -21,6 +21,8 @@ from jackfield.sampling import SamplingParams
 from jackfield.scheduler import Request, Scheduler
 from jackfield.scheduler.policies import FcfsPolicy
 from jackfield.step import NewRow, StepLimits, StepPlan, StepResult
+from jackfield_testing.history import first_visible
+from jackfield_testing.models import sight_of
 
 VOCAB_SIZE = 50
 
@@ -39,13 +41,19 @@ def make_groups(windows: Iterable[int | str | None]) -> tuple[CacheGroup, ...]:
     return tuple(
         CacheGroup(
             index=index,
-            kind=WINDOW if isinstance(window, int) else _KINDS[window],
+            kind=_kind(window),
             layers=(index,),
             tensors=key_and_value(1, 1, FLOAT32),
-            window=window if isinstance(window, int) else None,
+            **({} if window in (STATE, NOTHING) else sight_of(window)),
         )
         for index, window in enumerate(windows)
     )
+
+
+def _kind(window: int | str | None) -> str:
+    if isinstance(window, int):
+        return WINDOW
+    return _KINDS.get(window, CHUNKED)
 
 
 class FakeRow:
@@ -140,8 +148,7 @@ class FakeWorker:
     def _first_seen(self, group: int, position: int) -> int:
         if self.groups[group].kind == RECURRENT:
             return max(0, position - 1)
-        window = self.groups[group].window
-        return 0 if window is None else max(0, position - window + 1)
+        return first_visible(self.groups[group], position)
 
 
 class Engine:

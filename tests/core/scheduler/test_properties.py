@@ -56,6 +56,8 @@ def engines(draw):
                 (None, 3),
                 (None, 1, 6),
                 (5,),
+                ("chunk 5",),
+                (None, "chunk 6", 3),
                 (STATE,),
                 (None, STATE),
                 (None, 3, STATE),

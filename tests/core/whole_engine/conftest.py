@@ -14,8 +14,14 @@ from jackfield_testing.options import ReferenceOptions
 from jackfield_testing.oracle import reference_answer
 from jackfield_testing.tokenizer import ECHO_TOKEN_ID, ByteTokenizer
 
-# The cache groups of a model: one of full attention, one of windows, or both.
-GROUPS = {"full": (None,), "window": (6,), "full+window": (None, 6), "two windows": (3, 9)}
+# The cache groups of a model: one of full attention, one of windows or chunks, or both.
+GROUPS = {
+    "full": (None,),
+    "window": (6,),
+    "full+window": (None, 6),
+    "two windows": (3, 9),
+    "full+chunks": (None, "chunk 6"),
+}
 _ANSWERS = {}  # tests that act at every event ask the same again and again
 
 

@@ -51,7 +51,7 @@ requests = st.fixed_dictionaries(
 )
 engines = st.fixed_dictionaries(
     {
-        "windows": st.sampled_from([(None,), (6,), (None, 6), (3, 9)]),
+        "windows": st.sampled_from([(None,), (6,), (None, 6), (3, 9), (None, "chunk 7")]),
         "block_size": st.sampled_from(sorted(NUM_BLOCKS)),
         "more_blocks": st.sampled_from([0, 0, 3, 40]),
         "scheduler.max_step_tokens": st.sampled_from([1, 3, 16, 64]),

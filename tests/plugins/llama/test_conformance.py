@@ -1,10 +1,12 @@
 """Llama, Mistral and their relatives pass the kit of models."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 
 from jackfield_testing_torch.conformance.encoder import EncoderKit
+from jackfield_testing_torch.conformance.known_model import TINY
 from jackfield_testing_torch.conformance.model import ModelKit
 
 pytestmark = pytest.mark.cpu_model
@@ -16,6 +18,17 @@ SCALED = {
     "logits_scaling": 2.0,
     "residual_multiplier": 0.5,
     "attention_multiplier": 0.3,
+}
+
+TINY_TEXT = {key: value for key, value in TINY.items() if "norm" not in key or "rms" in key}
+LLAMA4 = {
+    "num_hidden_layers": 4,
+    "no_rope_layer_interval": 3,
+    "attention_chunk_size": 10,
+    "floor_scale": 8,
+    "attn_scale": 0.5,
+    "intermediate_size_mlp": 72,
+    "num_local_experts": 4,
 }
 
 
@@ -53,6 +66,65 @@ class TestMistral(ModelKit):
 class TestMixtral(ModelKit):
     name = "MixtralForCausalLM"
     configs: ClassVar = {"window": {"sliding_window": 7, "num_local_experts": 4}}
+
+
+class TestLlama4(ModelKit):
+    name = "Llama4ForCausalLM"
+    configs: ClassVar = {
+        "interleaved": {
+            **LLAMA4,
+            "attention_bias": True,
+            "interleave_moe_layer_step": 2,
+            "num_experts_per_tok": 2,
+        },
+        "listed": {
+            **LLAMA4,
+            "no_rope_layers": [0, 1, 1, 0],
+            "layer_types": ["chunked_attention", "full_attention"] * 2,
+            "moe_layers": [0],
+            "use_qk_norm": False,
+        },
+        "scout": {
+            **LLAMA4,
+            "attn_temperature_tuning": False,
+            "rope_parameters": {
+                **LONG,
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 1.0,
+            },
+        },
+    }
+
+
+class TestLlama4ThatSees(ModelKit):
+    """Its text alone: what belongs to images has no place in the spec."""
+
+    name = "Llama4ForConditionalGeneration"
+    configs: ClassVar = {
+        "text": {
+            "text_config": {**TINY_TEXT, **LLAMA4},
+            "vision_config": {
+                "hidden_size": 16,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "intermediate_size": 64,
+                "vision_output_dim": 16,
+                "projector_input_dim": 16,
+                "projector_output_dim": 16,
+                "image_size": 28,
+            },
+            "dtype": "float32",
+        }
+    }
+
+    @classmethod
+    def reference(cls, changes):
+        known = super().reference(changes)
+        of_text = {n: t for n, t in known.tensors.items() if n.startswith("language_model.")}
+        assert len(of_text) < len(known.tensors)
+        return replace(known, tensors=of_text)
 
 
 class TestMiniMaxM2(ModelKit):

@@ -1,4 +1,4 @@
-"""Mamba-2, Bamba and Falcon-H1 pass the kit of models."""
+"""Mamba-2, Bamba, Granite 4 and Falcon-H1 pass the kit of models."""
 
 from typing import ClassVar
 
@@ -19,6 +19,17 @@ STATES = {
     "pad_token_id": 0,
 }
 
+GRANITE = {
+    **STATES,
+    "num_hidden_layers": 3,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+    "shared_intermediate_size": 48,
+    "embedding_multiplier": 3.0,
+    "logits_scaling": 2.0,
+    "residual_multiplier": 0.5,
+    "attention_multiplier": 0.3,
+}
+
 
 class TestMamba2(ModelKit):
     name = "Mamba2ForCausalLM"
@@ -34,6 +45,19 @@ class TestBamba(ModelKit):
     name = "BambaForCausalLM"
     configs: ClassVar = {
         "tiny": {**STATES, "num_hidden_layers": 3, "attn_layer_indices": [1], "mamba_expand": 2}
+    }
+
+
+class TestGraniteHybrid(ModelKit):
+    name = "GraniteMoeHybridForCausalLM"
+    configs: ClassVar = {
+        "experts": {**GRANITE, "num_local_experts": 4},
+        "dense with rope": {
+            **GRANITE,
+            "num_local_experts": 0,
+            "position_embedding_type": "rope",
+            "attention_bias": True,
+        },
     }
 
 

@@ -31,12 +31,26 @@ class LayerAttention:
 
     scale: float  # multiplies q.k before the softmax
     window: int | None = None  # tokens seen by a query, itself included; None: all
+    # positions are cut into chunks of so many tokens, and a query sees those of its own chunk; None: all, or the window
+    chunk_size: int | None = None
     soft_cap: float | None = None  # c * tanh(scores / c); None: none
     sinks_N: Tensor | None = None  # float32; of each head one more score, of a key without a value
     # False: a token sees later ones of its row too; `window` then counts to both sides
     causal: bool = True
     # the value of a token is the first so many elements of its one key, of which `LayerCache.value_BSHD` is a view
     latent: int | None = None
+
+    def first_seen(self, position: int) -> int:
+        """The first position that a query at `position` sees, where it is causal."""
+        if self.chunk_size is not None:
+            return position // self.chunk_size * self.chunk_size
+        return 0 if self.window is None else max(0, position - self.window + 1)
+
+    def are_behind(self, query_Q1: Tensor, key_W: Tensor) -> Tensor | None:
+        """bool [Q, W], True where a causal query at a position does not see an earlier one; None: it sees all of them."""
+        if self.chunk_size is not None:
+            return key_W < query_Q1 // self.chunk_size * self.chunk_size
+        return None if self.window is None else key_W <= query_Q1 - self.window
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,8 +62,8 @@ class AttentionBatch:
 
     The queries of row r are tokens query_starts[r] : query_starts[r + 1]; they are the last of its `lengths[r]`
     tokens, all of which are in the cache when `attend` runs (the runtime has written this step's keys and values).
-    Slots that hold no token of a row, or in a window group one behind the window, can hold anything, NaN included; numbers
-    only where the card says `needs_finite_slots`.
+    Slots that hold no token of a row, or one that no query of the step sees (behind its window, before its chunk), can hold
+    anything, NaN included; numbers only where the card says `needs_finite_slots`.
     """
 
     query_lengths: Sequence[int]  # host, of each row; at least 1
@@ -81,7 +95,7 @@ class GroupAttention(ABC):
         """Attention of this step's queries over the paged cache; returns o_TNH in q's dtype, with the size of values.
 
         T tokens of all rows, N query heads, H head size. Query head n reads kv head n // (N // kv heads). The query
-        of position p sees keys p - window + 1 to p. Raises nothing for a batch within `AttentionLimits`: what cannot
+        of position p sees keys `first_seen(p)` to p. Raises nothing for a batch within `AttentionLimits`: what cannot
         be served is refused by the card's `check`. Source: Vaswani et al. 2017, section 3.2.1; paged as in Kwon et
         al. 2023, section 4; sinks as in Xiao et al. 2024 with a learned score.
         """

@@ -29,6 +29,7 @@ class AttentionNeed:
     head_size: int  # elements
     block_size: int  # tokens
     window: bool = False  # queries see the last so many keys only
+    chunked: bool = False  # queries see the keys of their own chunk of positions only
     soft_cap: bool = False  # scores are capped
     sinks: bool = False  # each head has one more score, of a key without a value
     non_causal: bool = False  # tokens see later ones of their row, over a cache

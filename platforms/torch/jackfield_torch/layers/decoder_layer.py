@@ -44,6 +44,7 @@ from jackfield_torch.layers.mixers import (
 from jackfield_torch.layers.narrow import NarrowLayer, narrow_layer
 from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
 from jackfield_torch.layers.post_norm import PostNormLayer
+from jackfield_torch.layers.temperature import Tempered
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import WeightShard
 from jackfield_torch.rope import build_rotate
@@ -208,6 +209,8 @@ class LayerBuilder:
         head_norms = self._norms.head_norms(attention, module, num_heads, num_kv_heads)
         rotate = self._rotate(attention)
         turn = in_order(head_norms, rotate, norms_last=attention.norm_after_rope)
+        if attention.temperature is not None:
+            turn = Tempered(turn, attention.temperature, num_heads)
         out = self._linears.row(
             f"{module}.o", attention.num_heads * attention.head_size, attention.out_bias
         )
@@ -241,6 +244,7 @@ class LayerBuilder:
         norms = head_norms if isinstance(head_norms, HeadNorms) else None
         is_plain = norms is not None or head_norms is identity
         is_plain = is_plain and not (attention.norm_after_rope or attention.alibi)
+        is_plain = is_plain and attention.temperature is None
         if attention.rope is None or not is_plain or attention.out_gate:
             return None
         kernel = self._kernels.head_kernel(

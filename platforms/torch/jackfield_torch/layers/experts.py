@@ -52,6 +52,20 @@ class _Rows:
     bounds: list[int]  # where each expert's begin, and the end
 
 
+class ScaledInputs:
+    """Experts that are given a token times its weight, so that what they give is only added (Llama 4)."""
+
+    def __init__(self, experts: ChosenExperts) -> None:
+        self._experts = experts
+
+    def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """The sum of the experts of each token, every choice a token of its own."""
+        x_SE = (x_TE.unsqueeze(1) * weight_TK.to(x_TE.dtype).unsqueeze(2)).flatten(0, 1)
+        expert_S1 = expert_TK.reshape(-1, 1)
+        y_SE = self._experts(x_SE, expert_S1, torch.ones_like(weight_TK).view(-1, 1))
+        return y_SE.view(*expert_TK.shape, -1).sum(1)
+
+
 class SeparateExperts:
     """Each expert is a pair of linears of its own, of any scheme. Experts that nobody chose are not touched.
 

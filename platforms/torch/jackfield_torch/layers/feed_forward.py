@@ -18,6 +18,7 @@ from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, iden
 from jackfield_torch.layers.experts import (
     ChosenExperts,
     ExpertBranch,
+    ScaledInputs,
     SeparateExperts,
     SharedExpert,
 )
@@ -96,9 +97,10 @@ class FeedForwardBuilder:
         ]
         # the weights of a token multiply what its experts give
         router = replace(experts.router, scale=experts.router.scale * forward.out_scale)
+        chosen = self._chosen(experts, held, into, out)
         return ExpertBranch(
             Routing(router, module, self._linears.hidden_size, self._shard),
-            self._chosen(experts, held, into, out),
+            ScaledInputs(chosen) if router.scales_inputs else chosen,
             self._shared(experts, module),
         )
 

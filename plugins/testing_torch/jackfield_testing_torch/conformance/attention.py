@@ -130,6 +130,14 @@ class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
         attend(claims, replace(base, rows=rows, window=window))
 
     @pytest.mark.parametrize("rows", STEPS)
+    @pytest.mark.parametrize("chunk_size", [1, 24])
+    def test_a_query_sees_the_chunk_that_it_is_in(
+        self, claims: Claims, base: AttentionCase, rows: str, chunk_size: int
+    ) -> None:
+        """Positions p with p // `chunk_size` as its own; slots before may be poisoned. Chunks begin anywhere in a block."""
+        attend(claims, replace(base, rows=rows, chunk_size=chunk_size))
+
+    @pytest.mark.parametrize("rows", STEPS)
     def test_a_soft_cap_bends_the_scores(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:

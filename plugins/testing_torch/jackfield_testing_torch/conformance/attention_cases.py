@@ -44,6 +44,7 @@ class AttentionCase:
     heads: tuple[int, int] = (6, 2)  # of queries, of keys and values
     head_size: int = 64
     window: int | None = None
+    chunk_size: int | None = None
     causal: bool = True
     soft_cap: float | None = None
     sinks: bool = False
@@ -75,6 +76,7 @@ class AttentionCase:
             head_size=self.head_size,
             block_size=self.block_size,
             window=self.window is not None,
+            chunked=self.chunk_size is not None,
             soft_cap=self.soft_cap is not None,
             sinks=self.sinks,
             non_causal=not self.causal,
@@ -97,6 +99,8 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {  # what a layer may add, one by on
     "window_5": {"window": 5},
     "window_200": {"window": 200},
     "window_1500": {"window": 1500},
+    "chunks_24": {"chunk_size": 24},
+    "chunks_1500": {"chunk_size": 1500},
     "soft_cap": {"soft_cap": 0.7},
     "sinks": {"sinks": True},
     "non_causal": {"causal": False},
@@ -106,6 +110,7 @@ AXES: Mapping[str, tuple[Any, ...]] = {
     **CORE_AXES,
     "cache_dtype": ("", "bfloat16", "float16", "float32", "float8_e4m3"),
     "window": (None, 1, 5, 32),
+    "chunk_size": (None, 7, 32),
     "soft_cap": (None, 0.8),
     "sinks": (False, True),
     "sharpness": (1.0, 2.5),
@@ -116,6 +121,7 @@ ASKED_AXES = tuple(axis for axis in AXES if axis not in ("rows", "sharpness", "t
 _UNASKED: Mapping[str, Any] = {
     "cache_dtype": "",
     "window": None,
+    "chunk_size": None,
     "soft_cap": None,
     "sinks": False,
     "causal": True,
@@ -145,8 +151,10 @@ class Claims:
 
     def refusal(self, case: AttentionCase) -> str:
         """Why the backend does not serve a case, in its own words; empty if it does."""
-        if case.window is not None and not case.causal:
-            return "a window without causality is defined nowhere"
+        if (case.window or case.chunk_size) and not case.causal:
+            return "a window or chunks without causality are defined nowhere"
+        if case.window and case.chunk_size:
+            return "a window within chunks is defined nowhere"
         if refusal := self._kit.refusal(case.need(self.device.type)):
             return refusal
         try:

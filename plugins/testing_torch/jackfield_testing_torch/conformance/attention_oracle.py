@@ -42,4 +42,7 @@ def _is_hidden(num_queries: int, length: int, layer: LayerAttention) -> Tensor:
         hidden_TL |= distance_TL < 0
     if layer.window is not None:
         hidden_TL |= distance_TL >= layer.window
+    if layer.chunk_size is not None:
+        chunk_L = torch.arange(length) // layer.chunk_size
+        hidden_TL |= chunk_L < query_T1 // layer.chunk_size
     return hidden_TL

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jackfield.cache import FULL, LATENT, WINDOW, CacheGroup, key_and_value
+from jackfield.cache import CHUNKED, FULL, LATENT, WINDOW, CacheGroup, key_and_value
 from jackfield.dtypes import parse_dtype
+from jackfield_testing.history import first_visible
 from jackfield_testing_torch.conformance.attention_cases import STEPS, AttentionCase, Claims
 from jackfield_testing_torch.conformance.attention_oracle import plain_attention
 from jackfield_testing_torch.conformance.tolerances import ExactSum, check_attention, join
@@ -117,6 +118,7 @@ class PagedRows:
         self.facts = LayerAttention(
             scale=case.scale,
             window=case.window,
+            chunk_size=case.chunk_size,
             soft_cap=case.soft_cap,
             sinks_N=sinks,
             causal=case.causal,
@@ -231,12 +233,14 @@ class PagedRows:
         heads, size, dtype = self.case.heads[1], self.case.head_size, self.case.dtypes[1]
         both = key_and_value(heads, size, parse_dtype(dtype))
         kind = FULL if window is None else WINDOW
+        kind = kind if self.case.chunk_size is None else CHUNKED
         return CacheGroup(
             index=0,
             kind=kind if self.case.latent is None else LATENT,
             layers=tuple(range(num_layers)),
             tensors=both if self.case.latent is None else both[:1],
             window=window,
+            chunk_size=self.case.chunk_size,
         )
 
     def _make_tables(self) -> list[Tensor]:
@@ -299,8 +303,7 @@ class PagedRows:
         self._cache.layers[layer].write(keys, None if is_latent else values, places)
 
     def _first_kept(self, first_query: int) -> int:
-        window = self.group.window
-        return 0 if window is None else max(0, first_query - window + 1)
+        return first_visible(self.group, first_query)
 
     def _shown(self, row: int, width: int, first_query: int) -> Tensor:
         """The row's block table; entries of no use name blocks of nobody."""

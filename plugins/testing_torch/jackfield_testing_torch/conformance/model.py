@@ -135,7 +135,7 @@ class ModelKit(OneThread, ConformanceKit):
     @pytest.fixture
     def text(self, model: KnownModel) -> list[int]:
         """LENGTH token ids."""
-        ids: list[int] = random_text(int(model.config["vocab_size"])).tolist()
+        ids: list[int] = random_text(int(_of_text(model.config)["vocab_size"])).tolist()
         return ids
 
     def test_a_spec_is_built_without_a_tensor_library(self, config: Mapping[str, Any]) -> None:
@@ -182,10 +182,11 @@ class ModelKit(OneThread, ConformanceKit):
         self, builder: ModelBuilder, config: Mapping[str, Any]
     ) -> None:
         """Tokens; where a rope is scaled it may be longer, by the factor at most."""
-        key = next((key for key in _LENGTH_KEYS if key in config), None)
+        text = _of_text(config)
+        key = next((key for key in _LENGTH_KEYS if key in text), None)
         if key is None:
             pytest.skip(f"the config has none of {', '.join(_LENGTH_KEYS)}")
-        spec, length = builder(ConfigReader(config)), config[key]
+        spec, length = builder(ConfigReader(config)), text[key]
         scalings = [layer.mixer.rope and layer.mixer.rope.scaling for layer in spec.layers]
         factor = max(scaling.factor if scaling else 1.0 for scaling in scalings)
         assert length <= spec.max_length <= length * factor, (
@@ -320,6 +321,12 @@ class ModelKit(OneThread, ConformanceKit):
     def _engine(cls, folder: Path, **settings: Any) -> LLM:
         chosen = {"select.model": cls.name, **settings, **cls.settings}
         return open_engine(folder, cls.plugins, chosen)
+
+
+def _of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where models that see images too keep what a decoder says of itself."""
+    found: Mapping[str, Any] = config.get("text_config") or config
+    return found
 
 
 def _prompts(text: Sequence[int]) -> list[Sequence[int]]:

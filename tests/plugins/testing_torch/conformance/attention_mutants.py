@@ -7,7 +7,8 @@ from jackfield_torch.interfaces.attention_backend import AttentionBackend
 
 class Sound(AttentionBackend):
     features = frozenset(
-        f"attention.{name}" for name in ("window", "soft_cap", "sinks", "non_causal", "latent")
+        f"attention.{name}"
+        for name in ("window", "chunked", "soft_cap", "sinks", "non_causal", "latent")
     )
     layouts = LayoutSupport(orders=("KHBSD", "KBSHD"))
     needs_host_lengths = False

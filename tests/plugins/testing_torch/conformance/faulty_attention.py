@@ -30,7 +30,7 @@ class Sound(GroupAttention):
 
     def attend_row(self, q_TNH, cache, blocks, length, layer):
         num_queries, num_heads, _ = q_TNH.shape
-        first = max(0, length - num_queries - layer.window + 1) if layer.window else 0
+        first = layer.first_seen(length - num_queries) if layer.causal else 0
         key_L = torch.arange(first, self.end(length), device=q_TNH.device)
         k_LKH, v_LKH = self.read(cache, blocks, key_L)
         head_N = self.kv_head(num_heads, k_LKH.shape[1])
@@ -59,7 +59,8 @@ class Sound(GroupAttention):
     def is_hidden(self, query_T1, key_L, layer):
         distance_TL = query_T1 - key_L
         hidden_TL = distance_TL < 0 if layer.causal else torch.zeros_like(distance_TL).bool()
-        return hidden_TL | (distance_TL >= layer.window) if layer.window else hidden_TL
+        behind_TL = layer.are_behind(query_T1, key_L) if layer.causal else None
+        return hidden_TL if behind_TL is None else hidden_TL | behind_TL
 
     def probabilities(self, scores_NTL, layer):
         if layer.sinks_N is None:
@@ -81,6 +82,16 @@ class WindowOffByOne(Sound):
     def attend_row(self, q_TNH, cache, blocks, length, layer):
         wider = changed(layer, window=layer.window and layer.window + 1)
         return super().attend_row(q_TNH, cache, blocks, length, wider)
+
+
+class ChunksAsWindows(Sound):
+    """Sees as many tokens as the chunk has."""
+
+    def attend_row(self, q_TNH, cache, blocks, length, layer):
+        window = layer.window or layer.chunk_size
+        return super().attend_row(
+            q_TNH, cache, blocks, length, changed(layer, window=window, chunk_size=None)
+        )
 
 
 class OwnScale(Sound):
@@ -294,7 +305,8 @@ class Recordable(Sound):
         return torch.arange(len(counts_R), device=counts_R.device).repeat_interleave(counts_R)
 
     def attend(self, q_TNH, cache, layer):
-        if not layer.causal or layer.window or layer.soft_cap or layer.sinks_N is not None:
+        is_local = layer.window or layer.chunk_size
+        if not layer.causal or is_local or layer.soft_cap or layer.sinks_N is not None:
             return super().attend(q_TNH, cache, layer)
         tokens, offset_L = slice(len(q_TNH)), self.key_L % self.block_size
         blocks_TL = self.table_TB[tokens, self.key_L // self.block_size]

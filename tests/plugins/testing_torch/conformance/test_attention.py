@@ -19,6 +19,7 @@ pytestmark = pytest.mark.thorough
 LARGE = "test_steps_may_be_larger_than_a_tile"
 MUTANTS = {  # the fault: the test that is there to notice it
     "WindowOffByOne": "test_a_window_hides_exactly_what_is_behind_it[float32-5-decodes]",
+    "ChunksAsWindows": "test_a_query_sees_the_chunk_that_it_is_in[float32-24-decodes]",
     "OwnScale": "test_scores_are_multiplied_with_the_scale_of_the_layer[float32-3.0]",
     "SoftCapIgnored": "test_a_soft_cap_bends_the_scores[bfloat16-chunk]",
     "SoftCapBeforeScale": "test_a_soft_cap_bends_the_scores[float32-prompt]",
@@ -148,6 +149,7 @@ def test_a_case_without_causality_has_no_window(kit_of):
     cases = kit_of("Sound").claimed().cases(2)
 
     assert {case.window for case in cases if not case.causal} == {None}
+    assert {case.chunk_size for case in cases if not case.causal} == {None}
 
 
 def test_higher_strength_means_more_cases(kit_of):
