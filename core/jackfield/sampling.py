@@ -18,27 +18,27 @@ _NO_PROCESSORS: Mapping[str, Mapping[str, Any]] = {}
 
 
 class OpenFloat(float):
-    """A default that nobody asked for: what a model's files say comes before it."""
+    """A default that the user did not ask for: if the model's files give a value, that value takes its place."""
 
 
 class OpenInt(int):
-    """Likewise, of whole numbers."""
+    """As OpenFloat, for whole numbers."""
 
 
 class OpenTexts(tuple[str, ...]):
-    """Likewise, of texts."""
+    """As OpenFloat, for texts."""
 
     __slots__ = ()
 
 
-MAX_TOKENS: int = OpenInt(128)  # new tokens where nobody says how many
+MAX_TOKENS: int = OpenInt(128)  # new tokens if neither user nor model gives a number
 OPEN_STOP: tuple[str, ...] = OpenTexts()
 
 
 class OutputKind(StrEnum):
     """What each `RequestOutput` of a stream holds, and when there is one."""
 
-    CUMULATIVE = "cumulative"  # all so far, each time that the request moved
+    CUMULATIVE = "cumulative"  # everything so far, each time the request moves
     DELTA = "delta"  # what is new since the last one: text, token ids, log probabilities
     FINAL = "final"  # everything, once, when the whole request has ended
 
@@ -47,7 +47,7 @@ class OutputKind(StrEnum):
 class Structured:
     """What an output must look like: a form, which a plugin compiles, and a value in the language of that form.
 
-    Wherever one is wanted a mapping with one entry serves as well: `{"choice": ["yes", "no"]}`.
+    A mapping with one entry, such as `{"choice": ["yes", "no"]}`, can stand in place of a Structured.
     """
 
     form: str  # "choice": one of several texts
@@ -55,7 +55,7 @@ class Structured:
 
     @classmethod
     def of(cls, given: Any) -> Structured:
-        """From a mapping with one entry. Raises RequestError."""
+        """Make one from a mapping with one entry. Raises RequestError."""
         if isinstance(given, Structured):
             return given
         if not isinstance(given, Mapping) or len(given) != 1:
@@ -77,13 +77,14 @@ class Structured:
 class BeamSearch:
     """Search for the likeliest answers instead of drawing one: beam search as Transformers computes it.
 
-    A finished answer is worth the sum of its log probabilities divided by its length ** length_penalty. Wherever one
-    is wanted a mapping serves as well, or the width alone: `{"width": 4}`, `4`. Raises RequestError.
+    The score of a finished answer is the sum of its log probabilities divided by its length ** length_penalty. A
+    mapping, or the width alone, can stand in place of a BeamSearch: `{"width": 4}`, `4`. Raises RequestError.
     """
 
-    width: int  # answers that are followed at once
+    width: int  # number of answers that are followed at once
     length_penalty: float = 1.0  # above 0 favours long answers
-    # True: stop once `width` answers have ended. False: once no better one is likely. "never": once none is possible
+    # When to stop. True: when `width` answers have ended. False: when no better answer is likely. "never": when none is
+    # possible.
     early_stopping: bool | Literal["never"] = False
 
     def __post_init__(self) -> None:
@@ -103,7 +104,7 @@ class BeamSearch:
 
     @classmethod
     def of(cls, given: Any) -> BeamSearch:
-        """From a mapping of its fields, or from a width. Raises RequestError."""
+        """Make one from a mapping of its fields, or from a width. Raises RequestError."""
         if isinstance(given, BeamSearch):
             return given
         if isinstance(given, int):
@@ -120,15 +121,16 @@ class BeamSearch:
 class SamplingParams:
     """How the tokens of one request are drawn and when it stops.
 
-    None means the default of a field (as it is where it is left out), numbers of NumPy are numbers, and a field that is left
-    out takes what the model's generation_config.json says, if it says something. `with_defaults` does that.
+    None means the default of a field, as if the field were left out. Numbers of NumPy are accepted as numbers. If a
+    field is left out and the model's generation_config.json has a value for it, that value holds; see
+    `with_defaults`.
 
-    Raises RequestError if a value is not allowed; `from_mapping` also for unknown names. What a worker must know
-    is a named feature (`sampling.top_k`): a platform that does not declare it never sees such a request.
+    Raises RequestError if a value is not allowed; `from_mapping` also for unknown names. Each field that a worker
+    must know is a named feature (`sampling.top_k`): a platform that does not declare it never gets such a request.
     """
 
     FEATURE: ClassVar[str] = "sampling"
-    # read by the core alone, or by every worker
+    # Fields that the core reads alone, or that every worker reads.
     PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset(
         {
             "n",
@@ -145,40 +147,40 @@ class SamplingParams:
         }
     )
 
-    n: int = 1  # outputs for the one prompt
-    max_tokens: int | None = (
-        MAX_TOKENS  # new tokens at most; None: as many as the model's length allows
-    )
+    n: int = 1  # outputs for one prompt
+    # The most new tokens. None: as many as the model's length allows.
+    max_tokens: int | None = MAX_TOKENS
     min_tokens: int = OpenInt(0)  # end tokens and stop tokens are masked before this many
     temperature: float = OpenFloat(1.0)  # 0 is greedy
-    # of the most likely tokens as many as have this much probability together; 1: all
+    # The most likely tokens that have this much probability together may be drawn. 1: all tokens.
     top_p: float = OpenFloat(1.0)
-    top_k: int = OpenInt(0)  # 0: all
-    min_p: float = OpenFloat(0.0)  # relative to the most likely token
-    repetition_penalty: float = OpenFloat(1.0)  # over prompt and output
-    presence_penalty: float = 0.0  # over the output
-    frequency_penalty: float = 0.0  # over the output
-    logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)  # by token id
-    allowed_token_ids: tuple[int, ...] | None = None  # no other token is drawn; None: all
-    # Never said: texts, in the middle of a text and at the beginning of a word, or token ids. A word of several
-    # tokens loses its last one where the output ends with those before it.
+    top_k: int = OpenInt(0)  # this many most likely tokens may be drawn; 0: all
+    min_p: float = OpenFloat(0.0)  # least probability, relative to the most likely token
+    repetition_penalty: float = OpenFloat(1.0)  # applies to prompt and output
+    presence_penalty: float = 0.0  # applies to the output
+    frequency_penalty: float = 0.0  # applies to the output
+    logit_bias: Mapping[int, float] = field(default_factory=lambda: _NO_BIAS)  # token id -> number
+    allowed_token_ids: tuple[int, ...] | None = None  # only these tokens may be drawn; None: all
+    # What is never said. A text is forbidden in the middle of a text and at the beginning of a word; token ids are also
+    # allowed. If the output ends with all tokens of a bad word but the last, that last token cannot be drawn.
     bad_words: tuple[str | tuple[int, ...], ...] = ()
-    # installed plugins that change logits, by name, each with its arguments
+    # Installed plugins that change logits, by name, each with its arguments.
     logits_processors: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: _NO_PROCESSORS
     )
-    # equal seeds draw equal tokens; None: from model.seed and the number of the request
+    # Equal seeds draw equal tokens. None: the seed follows from model.seed and the number of the request.
     seed: int | None = None
     stop: str | tuple[str, ...] = OPEN_STOP  # kept as a tuple
-    include_stop: bool = False  # keep the stop string in the text
-    stop_token_ids: tuple[int, ...] = ()  # end the output, beside the end tokens
-    ignore_eos: bool = False  # go on past end tokens
-    logprobs: int | None = None  # this many most likely tokens beside the drawn one
-    prompt_logprobs: int | None = None  # likewise at each position of the prompt
-    skip_special_tokens: bool = True  # leave them out of the text
-    # what the output must look like; kept as Structured
+    include_stop: bool = False  # True: the text keeps the stop string
+    stop_token_ids: tuple[int, ...] = ()  # they end the output, as the end tokens do
+    ignore_eos: bool = False  # True: the output goes on past end tokens
+    logprobs: int | None = None  # number of most likely tokens to report beside the drawn one
+    prompt_logprobs: int | None = None  # the same at each position of the prompt
+    skip_special_tokens: bool = True  # True: the text leaves them out
+    # What the output must look like; kept as Structured.
     structured: Structured | Mapping[str, Any] | None = None
-    # the n likeliest answers of a search; nothing is drawn then, so temperature, filters and seed say nothing
+    # Search for the likeliest answers; `n` of them are returned. Nothing is drawn then, so temperature, filters and
+    # seed have no effect.
     beam_search: BeamSearch | Mapping[str, Any] | int | None = None
     output_kind: OutputKind = OutputKind.CUMULATIVE  # what each output of a stream holds
 
@@ -192,7 +194,7 @@ class SamplingParams:
             check(self)
 
     def with_defaults(self, values: Mapping[str, Any]) -> SamplingParams:
-        """These parameters with `values` for those fields that were left open, as a model's files ask for it."""
+        """These parameters, with `values` from a model's files for the fields that the user left open."""
         left = {name: value for name, value in values.items() if _is_open(getattr(self, name))}
         if "max_tokens" in left:
             left["max_tokens"] = max(left["max_tokens"], self.min_tokens)
@@ -204,7 +206,7 @@ class SamplingParams:
         return self.temperature == 0.0
 
     def computes_within(self, num_prompt_tokens: int, length: int) -> bool:
-        """True if a request computes `length` tokens at most; the last one that it draws is never computed."""
+        """True if a request computes at most `length` tokens. The last token that it draws is never computed."""
         return self.max_tokens is not None and num_prompt_tokens + self.max_tokens - 1 <= length
 
     @classmethod
@@ -268,12 +270,12 @@ def _as_bad_word(value: Any) -> Any:
 
 
 def _as_id(value: Any) -> Any:
-    """A token id, which is a text where it was the key of a JSON object."""
+    """A token id. As a key of a JSON object it comes as a text."""
     return int(value) if isinstance(value, str) and value.isdecimal() else _as_number(value)
 
 
 def _as_number(value: Any) -> Any:
-    """A number of Python where `value` is one of another library, else the value itself."""
+    """`value` as a number of Python if it is a number of another library, else `value` itself."""
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, numbers.Integral):
@@ -383,7 +385,7 @@ def _check_beam_search(params: SamplingParams) -> None:
             )
 
 
-# What a search does not look at; asked for with one it is refused.
+# Fields that have no effect on a search. A request that sets one of them beside beam_search is refused.
 _NOT_SEARCHED: Mapping[str, Any] = {
     "repetition_penalty": 1.0,
     "presence_penalty": 0.0,

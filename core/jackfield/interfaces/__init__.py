@@ -1,1 +1,1 @@
-"""What a plugin implements: read this folder and you can write a plugin."""
+"""The interfaces that plugins implement. Reading this folder is enough to write a plugin."""

@@ -9,28 +9,29 @@ from typing import Any, ClassVar
 from jackfield.decision import Reason
 
 Facts = Mapping[str, str | int | float | bool | None]
-"""What a probe found on a machine: serialisable, so that a file of them stands in for hardware."""
+"""What a probe found on a machine. Facts are serialisable, so that a file of facts stands in for hardware."""
 
 
 class Card(ABC):
     """The target of an entry point. Its module imports nothing heavy; only `probe` and `create*` may.
 
-    Cards are made without arguments and hold no state. A selection runs in three stages: the features in use must
-    be declared here, else the candidate is refused unasked; `probe` finds facts, which are kept until the machine or what
-    is installed on it changes; `check` compares a need with the facts and can only refuse more.
+    Cards are made without arguments and hold no state. A selection runs in three stages. First, the features in use
+    must be declared on the card; otherwise the candidate is refused and its code is not asked. Then `probe` finds
+    facts, which are kept until the machine or the installed distributions change. Last, `check` compares a need with
+    the facts; `check` can only refuse more.
     """
 
-    # Names from `features_in_use(need)` that it serves. "*" means all: it ignores what they say.
+    # The names from `features_in_use(need)` that this plugin serves. "*" means all: the plugin ignores the names.
     features: ClassVar[frozenset[str]] = frozenset()
-    # A frozen dataclass of its settings, which are [options.NAME] in the config.
+    # A frozen dataclass of the plugin's settings, which stand in [options.NAME] of the config.
     options: ClassVar[type | None] = None
-    # False says that what `probe` finds changes for other reasons than what is installed, drivers, devices and the
-    # variables that choose devices (free memory, say). It runs in every process then, and must be light.
+    # False says that the facts of `probe` depend on more than what is installed, drivers, devices and the variables
+    # that choose devices, for example on free memory. Then `probe` runs in every process and must be light.
     facts_last: ClassVar[bool] = True
-    only_named: ClassVar[bool] = False  # True: never chosen unless the user names it
+    only_named: ClassVar[bool] = False  # True: chosen only if the user names it
 
     def probe(self) -> Facts:
-        """Find out what is there; may import the real thing. Raises to say that it does not work here."""
+        """Find out what is there; may import the real thing. Raises an error if the plugin does not work here."""
         return {}
 
     def check(self, need: Any, facts: Facts) -> tuple[Reason, ...]:
@@ -38,7 +39,9 @@ class Card(ABC):
         return ()
 
     def note(self, need: Any, facts: Facts) -> str:
-        """How it would serve a need that `check` allows, where that depends on both; for `explain`. Pure."""
+        """How the plugin would serve a need that `check` allows, if that depends on need and facts; for `explain`.
+        Pure.
+        """
         return ""
 
 

@@ -20,4 +20,4 @@ class Command(Card):
 
     @abstractmethod
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do it; the exit status. JackfieldError is printed as one clear message by the caller."""
+        """Run the command and return its exit status. The caller prints a JackfieldError as one clear message."""

@@ -13,19 +13,19 @@ from jackfield.interfaces.card import Card
 Prompt = str | Sequence[int] | Sequence[Mapping[str, Any]]
 """A text, token ids, or a conversation: messages such as {"role": "user", "content": "Hello"}."""
 Scope = MutableMapping[str, Any]
-"""Of one HTTP request, as ASGI defines it."""
+"""The ASGI scope of one HTTP request."""
 Message = MutableMapping[str, Any]
 AsgiApp = Callable[
     [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
-"""An ASGI application: what Starlette, FastAPI and others make, or a coroutine function of three arguments."""
+"""An ASGI application: an application of Starlette or FastAPI, or a coroutine function of three arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """What one output of a request gained."""
+    """New text and tokens of one output of a request."""
 
-    index: int  # of the output, from 0
+    index: int  # index of the output, from 0
     text: str
     token_ids: Sequence[int]
     finish_reason: str | None  # "stop" or "length" with the last piece of an output, else None
@@ -33,12 +33,12 @@ class Piece:
 
 
 class Serving(ABC):
-    """The models of a server, as an endpoint asks them; used in the server's event loop."""
+    """The models of a server, as an endpoint sees them. Endpoints use it in the server's event loop."""
 
     @property
     @abstractmethod
     def models(self) -> tuple[str, ...]:
-        """The names that clients may call them by; the first is the default."""
+        """The names by which clients may call the models; the first is the default."""
 
     @abstractmethod
     def generate(
@@ -51,18 +51,22 @@ class Serving(ABC):
     ) -> AsyncGenerator[Piece, None]:
         """Answer a prompt; `sampling` has fields of SamplingParams.
 
-        `scope` is that of the HTTP request: what holds for its key, its deadline and the queue holds here, and raises
-        at the first piece. The request leaves the engine when the generator is closed or its task is cancelled. Raises
-        JackfieldError, which the server answers in OpenAI's shape where the endpoint lets it pass.
+        `scope` is the scope of the HTTP request. The limits of the request's key, its deadline and the queue hold here
+        too; if one is exceeded, the first piece raises. The request leaves the engine when the generator is closed or
+        its task is cancelled. Raises JackfieldError; if the endpoint does not catch it, the server answers in
+        OpenAI's shape.
         """
 
 
 class Endpoint(Card):
-    """Serves paths below `path`. It is active where `options.serve.endpoints` names it: installed is not enough."""
+    """Serves paths below `path`. An installed endpoint is active only if `options.serve.endpoints` names it."""
 
     only_named: ClassVar[bool] = True
-    path: ClassVar[str] = ""  # in front of all its paths: "/api". Keys are asked for as elsewhere
+    # Prefix of all paths of this endpoint, such as "/api". The server asks for keys here as for its own paths.
+    path: ClassVar[str] = ""
 
     @abstractmethod
     def create(self, serving: Serving, config: EngineConfig) -> AsgiApp:
-        """The application; it sees the rest of the path. Heavy imports happen here. Called once, before models load."""
+        """Make the application, which sees the rest of the path. Heavy imports happen here. Called once, before
+        models load.
+        """

@@ -14,28 +14,29 @@ from jackfield.step import LateInputs, StepPlan, StepResult
 
 
 class Executor(ABC):
-    """The ranks of one engine behind one face. The methods are called in the order they stand here.
+    """All ranks of one engine as one object. The methods are called in the order they stand here.
 
-    A worker that raises or dies resolves every open future, and every later one, with a WorkerError that carries
-    the worker's own traceback. Nothing hangs: `start` and `allocate` give up after executor.start_timeout_s, `close`
-    after executor.close_timeout_s. Plans, late inputs and results arrive as they were sent, in all their fields.
+    If a worker raises or dies, every open future and every later one gets a WorkerError that carries the worker's own
+    traceback. Nothing hangs: `start` and `allocate` give up after executor.start_timeout_s, `close` after
+    executor.close_timeout_s. Plans, late inputs and results arrive with all their fields unchanged.
     """
 
     @property
     @abstractmethod
     def depth(self) -> int:
-        """Steps that may be in flight at once; at least 1."""
+        """Number of steps that may be in flight at once; at least 1."""
 
     def launch(self) -> None:
-        """Start the processes of ranks, if they have some. Nothing else of the engine runs in threads yet."""
+        """Start the processes of the ranks, if there are any. No other thread of the engine runs yet."""
 
     @abstractmethod
     def start(self) -> WorkerReport:
-        """Make the worker of each rank and load; the report that holds for all of them.
+        """Make the worker of each rank, load the weights, and return one report that holds for all ranks.
 
-        That is the least `cache_bytes`, the largest `block_bytes` and the tightest limits. Several ranks are given one
-        `WorkerContext.rendezvous`. Raises what a worker raised on purpose, else WorkerError. Ranks in processes of
-        their own refuse an activation plan whose digest is not the engine's.
+        The report has the least `cache_bytes`, the largest `block_bytes` and the tightest limits of all ranks. If
+        there are several ranks, all get the same `WorkerContext.rendezvous`. An error that a worker raised on purpose
+        is raised again; any other failure raises WorkerError. A rank in a process of its own refuses an activation
+        plan whose digest differs from the engine's.
         """
 
     @abstractmethod
@@ -44,34 +45,36 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, plan: StepPlan) -> Future[StepResult]:
-        """Send one step to all ranks and return at once; resolves when all ranks are done, with the output rank's.
+        """Send one step to all ranks and return at once. The future resolves with the result of the output rank when
+        all ranks are done.
 
-        Raises nothing: an executor that has failed or was closed returns a future with the error.
+        Raises nothing: an executor that has failed or was closed returns a future that holds the error.
         """
 
     @abstractmethod
     def sample(self, step_id: int, late: LateInputs) -> None:
-        """Send late inputs of a step whose plan says `awaits_late` to all ranks."""
+        """Send the late inputs of a step whose plan says `awaits_late` to all ranks."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close every worker once, on its own thread, end all ranks and free everything; may be called twice.
+        """Close every worker once, on the worker's own thread, end all ranks and free everything. May be called twice.
 
-        A step that hangs is killed, or left behind, after executor.close_timeout_s. Then every open step is an error.
+        A step that hangs is killed, or left behind, after executor.close_timeout_s. Then every open step gets an error.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorNeed:
-    """What an engine asks of an executor. Whoever serves several workers declares `executor.num_ranks`."""
+    """What an engine asks of an executor. An executor that serves several workers declares `executor.num_ranks`."""
 
     FEATURE: ClassVar[str] = "executor"
     PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({"devices", "resource"})
 
-    num_ranks: int = 1  # workers in all: RankShape.processes times executor.pipeline_parallel
-    devices: int = 1  # that each worker drives (RankShape)
-    resource: str = ""  # what these are called if devices are shared out (RankShape)
-    platform: str  # its entry-point name
+    num_ranks: int = 1  # all workers: RankShape.processes * executor.pipeline_parallel
+    devices: int = 1  # devices that each worker drives (RankShape)
+    # The name of these devices, if a scheduler shares devices out (RankShape).
+    resource: str = ""
+    platform: str  # entry-point name of the platform
 
 
 class ExecutorFactory(Card):
@@ -79,7 +82,7 @@ class ExecutorFactory(Card):
 
     @abstractmethod
     def create(self, context: WorkerContext) -> Executor:
-        """An executor that makes its workers from `context`, each with its own `rank`, `stage` and `local_rank`.
+        """Make an executor. It makes its workers from `context`, each with its own `rank`, `stage` and `local_rank`.
 
-        There are `context.num_ranks * context.num_stages` of them. Starts nothing yet.
+        There are `context.num_ranks * context.num_stages` workers. This method starts nothing yet.
         """

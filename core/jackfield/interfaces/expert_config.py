@@ -22,7 +22,7 @@ def expert_modules(
     up: str = "up_proj",
     down: str = "down_proj",
 ) -> dict[str, ModuleSource]:
-    """STANDARD_MODULES, and experts that stand one by one in `block` of a layer, under the names that most use."""
+    """STANDARD_MODULES, and experts that are stored one by one in `block` of a layer, under their most common names."""
     here = f"model.layers.{{i}}.{block}"
     parts = {"gate": gate, "up": up, "down": down}
     experts = {
@@ -43,7 +43,8 @@ def expert_modules(
 
 
 def read_grouped_experts(config: ConfigReader, defaults: Mapping[str, Any]) -> Experts:
-    """Experts as DeepSeek-V3 has them, whose keys others took over: sigmoid, groups, a bias for balance, shared experts.
+    """Experts as in DeepSeek-V3: sigmoid scores, groups, a bias for balance, and shared experts. Others use the same
+    keys.
 
     `defaults` are the values of keys that the config leaves out. DeepSeek-AI 2024 (V3), section 2.1.2.
     """

@@ -1,4 +1,4 @@
-"""Hooks: what observers may be told, through pluggy. At most a few calls a step; none per token or layer."""
+"""Hooks: events that observers are told through pluggy. At most a few calls a step; none per token or layer."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Hooks:
-    """Implement any of these in a class, mark it with `hookimpl`, name it in `jackfield.hooks.v1`.
+    """Implement any of these methods in a class, mark them with `hookimpl`, and name the class in `jackfield.hooks.v1`.
 
-    An observer that raises is reported once and no longer called; requests are not affected.
+    If an observer raises, the error is reported once and the observer is no longer called; requests are not affected.
     """
 
     @hookspec
@@ -31,8 +31,10 @@ class Hooks:
 
     @hookspec
     def request_finished(self, output: RequestOutput) -> None:
-        """A request ended, for whatever reason. Told before its reader gets the last output, on the thread that makes text."""
+        """A request ended, for whatever reason. Called on the thread that makes text, before the reader gets the last
+        output.
+        """
 
     @hookspec
     def engine_stopped(self, error: BaseException | None) -> None:
-        """The engine was closed; `error` is what ended it, if anything did."""
+        """The engine was closed; `error` is the error that ended the engine, or None."""

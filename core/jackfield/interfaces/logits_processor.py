@@ -1,4 +1,4 @@
-"""Logits processors: installed code that a request names, with arguments that are data. No code comes with a request."""
+"""Logits processors: a request names an installed plugin and its arguments. No code comes with a request."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from jackfield.interfaces.card import Card
 
 
 class LogitsProcessor(Card):
-    """The card, as the core sees it. What runs belongs to a runtime: cards extend the class that theirs names.
+    """The card, as the core sees it. The code that runs belongs to a runtime; a card extends the class that its
+    runtime names.
 
-    Every one that is installed and allowed serves; a request names it in `SamplingParams.logits_processors`.
+    Every installed and allowed processor serves; a request names it in `SamplingParams.logits_processors`.
     """
 
-    # A frozen dataclass of what a request may say: numbers, texts, and tuples of them. Its __post_init__ raises
-    # ValueError for what makes no sense.
+    # A frozen dataclass of the arguments that a request may give: numbers, texts, and tuples of them. Its __post_init__
+    # raises ValueError for values that make no sense.
     arguments: ClassVar[type]
 
     def read(self, name: str, values: Mapping[str, Any]) -> Any:
-        """The arguments of a request as an instance of `arguments`. Raises RequestError."""
+        """The arguments of a request as an instance of `arguments`. Raises RequestError if they are not allowed."""
         known = [item.name for item in fields(self.arguments)]
         for word in values:
             if word not in known:

@@ -12,28 +12,28 @@ T = TypeVar("T")
 
 
 class ModelBuilder(Protocol):
-    """The target of a `jackfield.models.v1` entry point, named as in the config's `architectures`.
+    """The target of a `jackfield.models.v1` entry point. The entry point is named as in the config's `architectures`.
 
-    One that is marked with `takes_any` is also asked for architectures that no other is named after.
+    A builder marked with `takes_any` is also asked for architectures that no entry point is named after.
     """
 
     def __call__(self, config: ConfigReader) -> ModelSpec:
-        """The spec of this config. Raises UnsupportedModelError for what the spec cannot say."""
+        """The spec of this config. Raises UnsupportedModelError for features that a spec cannot express."""
 
 
 def takes_any(build: ModelBuilder) -> ModelBuilder:
-    """Marks a builder that may take any architecture that has none of its own name; it refuses what it cannot take."""
+    """Mark a builder that may take any architecture without a builder of its own. It refuses what it cannot take."""
     build.takes_any = True  # type: ignore[attr-defined]
     return build
 
 
 def is_taking_any(build: object) -> bool:
-    """True of a builder that is marked so."""
+    """True if the builder is marked with `takes_any`."""
     return getattr(build, "takes_any", False) is True
 
 
 class _Watched(dict[str, Any]):
-    """A config that notes which of its keys were asked for."""
+    """A config that records which of its keys were read."""
 
     def __init__(self, values: Mapping[str, Any], asked: set[str]) -> None:
         super().__init__(values)
@@ -53,7 +53,7 @@ class _Watched(dict[str, Any]):
 
 
 class ConfigReader:
-    """A checkpoint's config with errors that name the key, the value and the architecture."""
+    """A checkpoint's config. Its errors name the key, the value and the architecture."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         asked = values.asked if isinstance(values, _Watched) else set()
@@ -62,7 +62,7 @@ class ConfigReader:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Keys with a value that nobody has asked for, by this reader or those that were made of it."""
+        """Keys with a value that were never read, through this reader or a reader made from it."""
         left = ((key, value) for key, value in self.values.items() if key not in self._asked)
         return tuple(sorted(key for key, value in left if value or isinstance(value, float)))
 
@@ -79,7 +79,7 @@ class ConfigReader:
         return str(names[0])
 
     def require(self, key: str, kind: type[T]) -> T:
-        """The value of `key`, which must be there and of `kind` (whole numbers pass as float)."""
+        """The value of `key`, which must be present and of type `kind`. A whole number passes as a float."""
         value = self.values.get(key)
         if value is None:
             raise UnsupportedModelError(f"the config of {self.architecture} lacks {key!r}")
@@ -95,15 +95,15 @@ class ConfigReader:
         return default if value is None else self._checked(key, value, kind)
 
     def nullable(self, key: str, kind: type[T], default: T | None) -> T | None:
-        """The value of `key`: None if it is null, `default` if it is absent, which often differ."""
+        """The value of `key`: None if the value is null, `default` if the key is absent. The two often differ."""
         return self.get(key, kind) if key in self.values else default
 
     def filled(self, **defaults: Any) -> ConfigReader:
-        """This config with `defaults` for keys that are absent, as the family's class in Transformers has them."""
+        """This config with `defaults` for absent keys. The defaults are those of the family's class in Transformers."""
         return ConfigReader(_Watched({**defaults, **self.values}, self._asked))
 
     def refuse(self, key: str, value: Any, allowed: str) -> UnsupportedModelError:
-        """The error for a value that the spec cannot say; the caller raises it."""
+        """Make the error for a value that a spec cannot express; the caller raises it."""
         return UnsupportedModelError(
             f"the config of {self.architecture} has {key}={value!r}; supported: {allowed}"
         )

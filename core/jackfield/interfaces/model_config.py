@@ -1,8 +1,8 @@
 """Reading what the configs of most decoders share, so that a model plugin is short: shape, rope, windows, names.
 
-Every key is read as Transformers reads it, the older spelling (`rope_theta`, `rope_scaling`, `torch_dtype`) beside
-that of Transformers 5 (`rope_parameters`, `dtype`). A key that is absent means the default of the family's class there,
-which may differ from null: the `default_` arguments say it.
+Every key is read as Transformers reads it. The older spelling (`rope_theta`, `rope_scaling`, `torch_dtype`) is accepted
+beside that of Transformers 5 (`rope_parameters`, `dtype`). If a key is absent, the default of the family's class in
+Transformers holds, which may differ from null; the `default_` arguments give this default.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ACTIVATIONS: Mapping[str, str] = {
     "relu": "relu",
     "relu2": "relu_squared",
 }
-"""The activations of a config, and what a spec calls them."""
+"""Activations as configs name them, and the names that a spec uses for them."""
 
 STANDARD_MODULES: Mapping[str, ModuleSource] = {
     "embedding": ModuleSource("model.embed_tokens"),
@@ -86,10 +86,10 @@ def read_shape(
     default_kv_heads: int | None = None,
     default_head_size: int | None = None,
 ) -> Shape:
-    """The sizes of a decoder; heads without a size of their own share the hidden size.
+    """The sizes of a decoder. If the head size is not given, the heads share the hidden size.
 
-    `default_kv_heads` is what holds if the config has no `num_key_value_heads`; null, and None here, is one for each head.
-    `default_head_size` is what holds if the config has no `head_dim`; null, and None here, shares the hidden size.
+    `default_kv_heads` holds if the config has no `num_key_value_heads`; null, or None here, means one for each head.
+    `default_head_size` holds if the config has no `head_dim`; null, or None here, means hidden size / number of heads.
     """
     hidden_size = config.require("hidden_size", int)
     num_heads = config.require("num_attention_heads", int)
@@ -113,7 +113,7 @@ def read_shape(
 
 
 def read_activation(config: ConfigReader, key: str = "hidden_act", default: str = "silu") -> str:
-    """What a spec calls the activation that `key` names."""
+    """The name that a spec uses for the activation in the config's `key`."""
     name = config.get(key, str, default)
     if name not in ACTIVATIONS:
         raise config.refuse(key, name, ", ".join(sorted(ACTIVATIONS)))
@@ -123,9 +123,9 @@ def read_activation(config: ConfigReader, key: str = "hidden_act", default: str 
 def read_feed_forward(
     config: ConfigReader, *, activation: str = "silu", key: str = "hidden_act", **changes: Any
 ) -> FeedForward:
-    """As wide as `intermediate_size`; `changes` are fields of FeedForward.
+    """A feed-forward as wide as `intermediate_size`; `changes` are fields of FeedForward.
 
-    `activation`, in the words of a config, is what holds if the config has no `key`.
+    `activation`, named as in a config, holds if the config has no `key`.
     """
     fields: dict[str, Any] = {
         "size": config.require("intermediate_size", int),
@@ -137,7 +137,7 @@ def read_feed_forward(
 def read_windows(
     config: ConfigReader, num_layers: int, window: int | None, is_window: Callable[[int], bool]
 ) -> tuple[int | None, ...]:
-    """The window of each layer: by `layer_types` if the config has it, else if `is_window(layer)`."""
+    """The window of each layer: from `layer_types` if the config has it, else by `is_window(layer)`."""
     kinds = config.get("layer_types", list)
     if kinds is None:
         kinds = [_SLIDING if window and is_window(layer) else _FULL for layer in range(num_layers)]
@@ -160,8 +160,8 @@ def read_rope(
 ) -> Rope:
     """The one rope of all layers, from the new keys or the old.
 
-    `default_share` is the part of a head that rotates unless the config says another one. None: the architecture
-    rotates whole heads, and a `partial_rotary_factor` is left unread, as Transformers does with it.
+    `default_share` is the part of a head that rotates if the config does not say. None: the architecture rotates whole
+    heads, and `partial_rotary_factor` is not read; Transformers ignores it too.
     """
     parameters = config.get("rope_scaling", dict) or config.get("rope_parameters", dict, {})
     table = {"rope_theta": config.get("rope_theta", float, default_theta), **parameters}
@@ -191,7 +191,9 @@ def make_rope(config: ConfigReader, head_size: int, parameters: Mapping[str, Any
 
 
 def read_max_length(config: ConfigReader, rope: Rope) -> int:
-    """Tokens that the model may see. Linear and dynamic scaling multiply what the config says, yarn its original."""
+    """Number of tokens that the model may see. Linear and dynamic scaling multiply the config's length, yarn its
+    original.
+    """
     length = config.require("max_position_embeddings", int)
     scaling = rope.scaling
     if scaling is None or scaling.kind in ("llama3", "longrope"):
@@ -202,7 +204,7 @@ def read_max_length(config: ConfigReader, rope: Rope) -> int:
 
 
 def read_end_token_ids(config: ConfigReader, default: int | None = None) -> tuple[int, ...]:
-    """`eos_token_id`, which is a number, a list, null (none) or absent: then it is `default`."""
+    """`eos_token_id`: a number, a list, or null for none. If the key is absent, `default` holds."""
     value = config.values.get("eos_token_id", default)
     if value is None:
         return ()
@@ -214,7 +216,7 @@ def read_end_token_ids(config: ConfigReader, default: int | None = None) -> tupl
 
 
 def read_dtype(config: ConfigReader) -> DType:
-    """The element type of the checkpoint; float32 if the config does not say, or says "auto"."""
+    """The dtype of the checkpoint; float32 if the config gives none, or gives "auto"."""
     name = config.get("dtype", str) or config.get("torch_dtype", str, "float32")
     return parse_dtype("float32" if name == "auto" else name)
 
@@ -222,8 +224,9 @@ def read_dtype(config: ConfigReader) -> DType:
 def read_classifier(config: ConfigReader, *, pooling: str, **changes: Any) -> Classifier:
     """The classification head; `changes` are fields of Classifier.
 
-    Classes are counted as Transformers counts them, and scored as the config's own word for Sentence Transformers says, else
-    by sigmoid where there is one, or where several can hold (`problem_type`), else by softmax.
+    Classes are counted as in Transformers. The activation that the config names for Sentence Transformers, if any,
+    decides the scoring. Otherwise it is sigmoid for one class or for several that can hold at once (`problem_type`),
+    else softmax.
     """
     labels = config.get("id2label", dict) or {}
     num_classes = len(labels) or config.get("num_labels", int, 2)
@@ -237,7 +240,7 @@ def read_classifier(config: ConfigReader, *, pooling: str, **changes: Any) -> Cl
 
 
 def with_classifier(spec: ModelSpec, config: ConfigReader, source: str = "score") -> ModelSpec:
-    """A decoder with a linear over its last token in place of the head, as `...ForSequenceClassification` has it."""
+    """A decoder with a linear over its last token instead of the head, as in `...ForSequenceClassification`."""
     modules = {name: found for name, found in spec.modules.items() if name != "head"}
     return replace(
         spec,
@@ -263,10 +266,10 @@ def make_spec(
     end_token_id: int | None = None,
     **changes: Any,
 ) -> ModelSpec:
-    """A spec whose remaining facts stand in the config under the usual keys; `changes` are fields of ModelSpec.
+    """A spec whose other facts stand in the config under the usual keys; `changes` are fields of ModelSpec.
 
-    `tied_head` is what holds if the config has no `tie_word_embeddings`, `end_token_id` if it has no `eos_token_id`.
-    The length counts what the scaling of a rope adds, if all layers share that rope.
+    `tied_head` holds if the config has no `tie_word_embeddings`, `end_token_id` if it has no `eos_token_id`.
+    If all layers share one rope, the length includes what the scaling of that rope adds.
     """
     is_tied = config.get("tie_word_embeddings", bool, tied_head)
     kept = {name: source for name, source in modules.items() if not (is_tied and name == "head")}

@@ -11,18 +11,18 @@ from jackfield.interfaces.card import Card
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReference:
-    """What the user asked for."""
+    """A model as the user named it, and where downloads go."""
 
     text: str  # "smollm2", "./model.gguf", "org/name", "pypi:name==version"
-    revision: str | None = None  # branch, tag or commit, if the form knows them
-    cache_folder: Path = field(default_factory=Path)  # where downloads are kept
+    revision: str | None = None  # branch, tag or commit, for sources that have revisions
+    cache_folder: Path = field(default_factory=Path)  # downloads are kept here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
     """A model on this machine: a folder as hubs lay it out, or a single file."""
 
-    reference: str  # that led here
+    reference: str  # the user's reference to this model
     path: Path  # a folder, or the single file
 
     def find(self, name: str) -> Path | None:
@@ -39,27 +39,29 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
-    """A model that a source can name without asking anybody: an alias, or what its cache holds."""
+    """A model that a source can name without asking the network: an alias, or a model in its cache."""
 
-    name: str  # as a user writes it
-    path: Path | None = None  # where it is on this machine; None: it would be fetched
-    num_bytes: int | None = None  # that it takes, or would take
+    name: str  # name as a user writes it
+    # The place on this machine; None: `resolve` would fetch the model.
+    path: Path | None = None
+    num_bytes: int | None = None  # size on disk, also for a model that is not here yet
 
 
 class ModelSource(Card):
-    """Turns references of one form into files. `check(reference, facts)` refuses what has another form."""
+    """Turns references of one form into files. `check(reference, facts)` refuses references of another form."""
 
     def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
-        """Models by name, for lists and for slips; touches no network."""
+        """Models that can be listed or proposed for a mistyped name. Does not use the network."""
         return ()
 
     def describe(self, reference: ModelReference) -> ModelFiles | None:
-        """Fetch what describes the model without its weights: configs, tokenizer, chat templates. Raises ModelNotFound.
+        """Fetch the files that describe the model, without its weights: configs, tokenizer, chat templates. Raises
+        ModelNotFound.
 
-        None if weights and descriptions come together, as in one file: then only `resolve` can tell.
+        Returns None if weights and descriptions come in one file; then the caller has to call `resolve`.
         """
         return None
 
     @abstractmethod
     def resolve(self, reference: ModelReference) -> ModelFiles:
-        """Fetch what is missing and return the files. Raises ModelNotFound."""
+        """Fetch the files that are missing and return all files. Raises ModelNotFound."""

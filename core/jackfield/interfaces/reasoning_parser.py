@@ -1,4 +1,4 @@
-"""Reasoning parsers: what a model thinks and what it answers, told apart while the text comes."""
+"""Reasoning parsers: they separate what a model thinks from what it answers, while the text arrives."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ from jackfield.interfaces.card import Card
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatFormat:
-    """What is known of the way a model writes: what parsers are checked with."""
+    """What is known of how a model writes. Parsers are checked with it."""
 
-    architecture: str = ""  # of the model's config
-    template: str = ""  # source of its chat template; empty if it has none
+    architecture: str = ""  # architecture in the model's config
+    template: str = ""  # source of the chat template; empty if there is none
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """What became clear with a piece of text."""
+    """What a piece of text turned out to be: thought, answer, or both."""
 
     reasoning: str = ""  # thought
     content: str = ""  # answer
 
 
 class ReasoningStream(ABC):
-    """Follows one output. However the text is cut, all deltas together are the same."""
+    """Follows one output. All deltas together are the same, however the text is cut into pieces."""
 
     @abstractmethod
     def push(self, text: str) -> ReasoningDelta:
-        """The next piece. What may be the beginning of a mark is held back."""
+        """Read the next piece. Text that may be the beginning of a mark is held back."""
 
     @abstractmethod
     def finish(self) -> ReasoningDelta:
-        """The rest: nothing follows."""
+        """Give out the rest; no more text follows."""
 
 
 class ReasoningParser(Card):
-    """Knows the marks around the thoughts of some models. `check(ChatFormat, facts)` refuses the others."""
+    """Knows the marks around the thoughts of some models. `check(ChatFormat, facts)` refuses other models."""
 
     @abstractmethod
     def open(self, prompt: str) -> ReasoningStream:
-        """A stream for one output to `prompt`, the text of the chat template: some end inside the thought."""
+        """Make a stream for one output to `prompt`, the text of the chat template. Some prompts end inside the
+        thought.
+        """

@@ -1,4 +1,4 @@
-"""Speculators: guesses of the tokens that come next, which a worker confirms or not."""
+"""Speculators: they guess the tokens that come next; a worker confirms the guesses or rejects them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ class SpeculatorNeed:
 
     FEATURE: ClassVar[str] = "speculator"
 
-    num_tokens: int  # speculation.num_tokens: guesses a row and step
+    num_tokens: int  # speculation.num_tokens: guesses for each row and step
 
 
 class Drafter(ABC):
-    """Guesses the tokens of one request. Used by the thread that steps, so it must be quick: microseconds."""
+    """Guesses the tokens of one request. Runs on the thread that steps, so it must be quick: microseconds."""
 
     @abstractmethod
     def propose(self, token_ids: Sequence[int], num_unknown: int, num_tokens: int) -> Sequence[int]:
-        """At most `num_tokens` guesses of what follows `num_unknown` tokens that follow `token_ids`; empty: no guess.
+        """At most `num_tokens` guesses; empty means no guess.
 
-        `token_ids` are the prompt and all tokens that are known; from call to call they only grow, and must not be
-        changed or kept. `num_unknown` tokens behind them are being computed by steps in flight: at least 0, and more
-        than 1 where such a step has a draft itself. A wrong guess costs time and never changes an answer.
+        `token_ids` are the prompt and all known tokens. They only grow from call to call, and must not be changed or
+        kept. Steps in flight are computing `num_unknown` tokens behind them: at least 0, and more than 1 if such a
+        step has a draft. The guesses are for the tokens behind those. A wrong guess costs time and never changes an
+        answer.
         """
 
 
@@ -38,4 +39,4 @@ class Speculator(Card):
 
     @abstractmethod
     def create(self, config: EngineConfig) -> Callable[[], Drafter]:
-        """What makes the drafter of each request; called once an engine. Reads its options from `config`."""
+        """A function that makes the drafter of each request. Called once an engine. Reads its options from `config`."""

@@ -1,6 +1,6 @@
-"""Structural tags as requests write them: free text, in which some beginnings must be followed by what a schema says.
+"""Structural tags as requests write them: free text in which some beginnings must be followed by JSON of a schema.
 
-Plugins of structured output whose forms have `structural_tag` read them with this.
+Plugins of structured output whose forms include `structural_tag` read the tags with this module.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from jackfield.errors import RequestError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructuralTag:
-    """One beginning, and what follows it."""
+    """One beginning, and the schema and ending that follow it."""
 
-    trigger: str  # what `begin` begins with: from here on the text is held to a tag
+    # Beginning of `begin`. When a text contains the trigger, the text must go on as a tag.
+    trigger: str
     begin: str
-    schema: dict[str, Any]  # of the JSON behind it
+    schema: dict[str, Any]  # schema of the JSON behind `begin`
     end: str
 
 
 def read_structural_tags(text: str) -> Sequence[StructuralTag]:
-    """The tags of {"structures": [{"begin", "schema", "end"}], "triggers": [...]}, at least one. Raises RequestError."""
+    """Read {"structures": [{"begin", "schema", "end"}], "triggers": [...]}, at least one tag. Raises RequestError."""
     try:
         given: Any = json.loads(text)
         triggers, structures = given["triggers"], given["structures"]

@@ -1,4 +1,4 @@
-"""Structured output: grammars that say which tokens may come next, whatever language they are written in."""
+"""Structured output: grammars that say which tokens may come next. The language of a grammar is the plugin's choice."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from jackfield.sampling import Structured
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructuredOutputNeed:
-    """What an engine asks of plugins for structured output, once for each form that one of them compiles."""
+    """What an engine asks of plugins for structured output, once for each form that a plugin compiles."""
 
     FEATURE: ClassVar[str] = "structured_output"
 
-    form: str  # of SamplingParams.structured: "choice"
+    form: str  # a form of SamplingParams.structured, such as "choice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,22 +28,23 @@ class Vocabulary:
     """The tokens of a model as a grammar needs them."""
 
     tokenizer: Tokenizer
-    size: int  # bits of a mask: ids that the model can draw
-    end_token_ids: tuple[int, ...]  # one of them ends an answer; none: the grammar alone does
+    size: int  # number of ids that the model can draw, which is the number of bits of a mask
+    # One of these ids ends an answer. If there are none, the grammar alone ends it.
+    end_token_ids: tuple[int, ...]
 
 
 class GrammarCompiler(ABC):
-    """Makes grammars for one model. Called by several threads, never by the one that steps."""
+    """Makes grammars for one model. Called by several threads, but never by the thread that steps."""
 
     @abstractmethod
     def compile(self, structured: Structured) -> Grammar:
-        """The grammar of a value of one of the card's forms. Raises RequestError if it makes no sense."""
+        """The grammar for a value of one of the card's forms. Raises RequestError if the value makes no sense."""
 
 
 class StructuredOutput(Card):
-    """The card. Every installed plugin may serve: for each form the core selects one of those that compile it."""
+    """The card. Every installed plugin may serve: for each form the core selects one of the plugins that compile it."""
 
-    forms: ClassVar[frozenset[str]] = frozenset()  # words of SamplingParams.structured
+    forms: ClassVar[frozenset[str]] = frozenset()  # forms of SamplingParams.structured
 
     def check(self, need: StructuredOutputNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses forms that are not in `forms`."""
@@ -54,4 +55,4 @@ class StructuredOutput(Card):
 
     @abstractmethod
     def create(self, vocabulary: Vocabulary, config: EngineConfig) -> GrammarCompiler:
-        """The compiler for one model; heavy imports happen here. Called when a request first asks for it."""
+        """Make the compiler for one model; heavy imports happen here. Called when a request first needs it."""

@@ -12,7 +12,9 @@ from jackfield.interfaces.model_source import ModelFiles
 
 
 class Tokenizer(ABC):
-    """Used from several threads at once: one encodes prompts while another decodes answers."""
+    """Text to token ids and back. Used from several threads at once: one encodes prompts while another decodes
+    answers.
+    """
 
     @property
     @abstractmethod
@@ -22,37 +24,41 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def end_token_ids(self) -> tuple[int, ...]:
-        """Ids that end a generation, by the tokenizer's own files."""
+        """Ids that end a generation, according to the tokenizer's own files."""
 
     @abstractmethod
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of `text`."""
 
     def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:
-        """Token ids of two texts that a model reads together, special tokens included, and where the second begins.
+        """Token ids of two texts that a model reads together, special tokens included, and the index where the second
+        begins.
 
-        That is None for models that tell texts apart by special tokens alone. Raises RequestError where pairs are not served.
+        The index is None for models that tell the texts apart by special tokens alone. Raises RequestError if the
+        tokenizer does not encode pairs.
         """
         raise RequestError("this tokenizer does not encode pairs of texts")
 
     @abstractmethod
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """Text of `token_ids`, which stay as they are; bytes that are no whole character become U+FFFD.
+        """Text of `token_ids`. Does not change `token_ids`. Bytes that are no whole character become U+FFFD.
 
-        An id that the vocabulary lacks has no text and is no error: a model whose embedding is padded may draw it.
+        An id that is not in the vocabulary gives no text and no error: a model whose embedding is padded may draw
+        such an id.
         """
 
     @property
     def chat_template(self) -> str | None:
-        """The source of the template that conversations are written with by default; None if there is none."""
+        """Source of the template for conversations, if a request gives no other; None if there is none."""
         return None
 
     def piece(self, token_id: int) -> str | None:
-        """What this token adds behind any finished text, or None if that depends on what stands before it.
+        """The text that this token adds after any finished text, or None if that depends on what stands before the
+        token.
 
-        None is right for bytes that are no whole character, for special tokens, and as the answer to all; a piece is
-        the same for each text: `decode([*ids, token_id])` is `decode(ids)` and the piece, if `decode(ids)` is not
-        empty and ends in a whole character. Asked once for each id: with pieces a streamed token costs a tenth.
+        None is right for bytes that are no whole character and for special tokens; a tokenizer may also always return
+        None. If `decode(ids)` is not empty and ends in a whole character, `decode([*ids, token_id])` must be
+        `decode(ids)` followed by the piece. Called once for each id. With pieces, streaming a token costs a tenth.
         """
         return None
 
@@ -63,10 +69,10 @@ class Tokenizer(ABC):
         add_generation_prompt: bool = True,
         **values: Any,
     ) -> str:
-        """The prompt text of a conversation, which stays as it is.
+        """The prompt text of a conversation. Does not change `messages`.
 
-        Raises RequestError, and nothing else, if there is no template or it makes nothing of what a user sent: no
-        messages, one without role or content (`[{}]`), an unknown role.
+        Raises RequestError, and no other error, if there is no template or the template refuses what a user sent: no
+        messages, a message without role or content (`[{}]`), or an unknown role.
         """
         raise RequestError("this tokenizer has no chat template; give a plain prompt instead")
 

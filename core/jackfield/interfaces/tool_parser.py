@@ -1,4 +1,4 @@
-"""Tool parsers: calls of tools in what a model writes, told apart while the text comes."""
+"""Tool parsers: they find the calls of tools in the text that a model writes, while the text arrives."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ from jackfield.interfaces.card import Card
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """What a call gained."""
+    """New parts of one call of a tool."""
 
-    index: int  # from 0, of the calls of this output
-    name: str | None = None  # of the tool, with the first delta of a call
-    arguments: str = ""  # JSON; the pieces of a call together are one object
+    index: int  # index of the call in this output, from 0
+    name: str | None = None  # name of the tool, with the first delta of a call
+    arguments: str = ""  # JSON; all pieces of a call together are one object
 
 
 @dataclass(frozen=True, slots=True)
 class ToolDelta:
-    """What became clear with a piece of text."""
+    """What a piece of text turned out to be: content, calls, or both."""
 
-    content: str = ""  # text that is no call
+    content: str = ""  # text that is not part of a call
     calls: tuple[ToolCallDelta, ...] = ()
 
 
 class ToolStream(ABC):
-    """Follows one output. However the text is cut, all deltas together are the same.
+    """Follows one output. All deltas together are the same, however the text is cut into pieces.
 
-    What looks like a call and is none is content, as it was written, unless its name was given out already.
+    Text that looks like a call but is none becomes content, unchanged, unless the name of the call was already given
+    out.
     """
 
     @abstractmethod
     def push(self, text: str) -> ToolDelta:
-        """The next piece. What may be the beginning of a mark is held back."""
+        """Read the next piece. Text that may be the beginning of a mark is held back."""
 
     @abstractmethod
     def finish(self) -> ToolDelta:
-        """The rest: nothing follows."""
+        """Give out the rest; no more text follows."""
 
 
 class ToolParser(Card):
-    """Knows how some models write calls. `check(ChatFormat, facts)` refuses the others."""
+    """Knows how some models write calls. `check(ChatFormat, facts)` refuses other models."""
 
-    # True: the marks are special tokens, which the text must keep
+    # True: the marks are special tokens, so the text must keep special tokens.
     keeps_special_tokens: ClassVar[bool] = False
 
     @abstractmethod
     def open(self, tools: Sequence[Mapping[str, Any]]) -> ToolStream:
-        """A stream for one output. `tools` are those of the request, as OpenAI's API writes them."""
+        """Make a stream for one output. `tools` are the tools of the request, in the form of OpenAI's API."""
