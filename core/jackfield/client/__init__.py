@@ -1,4 +1,4 @@
-"""What a user calls: `LLM` waits for its answers, `AsyncLLM` gives them as they come to many callers at once."""
+"""The clients: `LLM` waits for its answers, `AsyncLLM` streams them to many callers at once."""
 
 from jackfield.client.async_llm import AsyncLLM
 from jackfield.client.llm import LLM

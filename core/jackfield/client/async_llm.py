@@ -21,11 +21,11 @@ from jackfield.sampling import SamplingParams
 
 
 class AsyncLLM(Client):
-    """A model that answers many callers at once, each through an async iterator; any number of event loops.
+    """A model that answers many callers at once, each through an async iterator, in any number of event loops.
 
-    Prompts are tokenized on a thread, in the order in which they come; the engine and the making of text have threads of
-    their own. Making an AsyncLLM loads the model and so takes as long as that: do it before the event loop starts, or
-    with `asyncio.to_thread`.
+    Prompts are tokenized on a thread, in the order of their arrival. The engine and the making of text have threads
+    of their own. Making an AsyncLLM loads the model, which takes time: make it before the event loop starts, or with
+    `asyncio.to_thread`.
     """
 
     def deltas(
@@ -38,10 +38,10 @@ class AsyncLLM(Client):
         cache_salt: str = "",
         final_only: bool = False,
     ) -> DeltaStream:
-        """What is new of one prompt's outputs, each time that one moved: the cheapest way to stream.
+        """What is new of one prompt's outputs, each time one of them moves. This is the cheapest way to stream.
 
-        With `final_only` each of the outputs is given once, at its end. Iterating raises RequestError if the
-        request is wrong, and what ended the engine, if that happens.
+        With `final_only` each output is given once, at its end. Iterating raises RequestError if the request is
+        wrong, and the engine's error if the engine ends.
         """
         stream = DeltaStream(self.engine_thread)
         make = partial(
@@ -65,12 +65,12 @@ class AsyncLLM(Client):
         cache_salt: str = "",
         final_only: bool = False,
     ) -> AsyncGenerator[RequestOutput, None]:
-        """Outputs of one prompt, each time that it moved, or with `final_only` one at its end.
+        """Outputs of one prompt, each time the request moves; with `final_only` a single output at the end.
 
         `SamplingParams.output_kind` says what an output holds; "final" is the same as `final_only`.
-        Raises RequestError if the request is wrong, and what ended the engine, if that happens. Cancelling the
-        task or closing the iterator withdraws the request: it leaves the scheduler before the next step, and its
-        blocks are free once the steps in flight are done.
+        Raises RequestError if the request is wrong, and the engine's error if the engine ends. Cancelling the task or
+        closing the iterator withdraws the request: it leaves the scheduler before the next step, and its blocks are
+        free when the steps in flight are done.
         """
         stream = DeltaStream(self.engine_thread, merges=False)
         answer: Answer | None = None
@@ -103,10 +103,10 @@ class AsyncLLM(Client):
         priority: int = 0,
         cache_salt: str = "",
     ) -> PoolingOutput:
-        """The vector of one prompt, or its scores, as `LLM.embed` gives it.
+        """The vector of one prompt, or its scores; see `LLM.embed`.
 
-        Raises RequestError if the request is wrong or fails, and what ended the engine, if that happens. Cancelling the task
-        withdraws the request.
+        Raises RequestError if the request is wrong or fails, and the engine's error if the engine ends. Cancelling
+        the task withdraws the request.
         """
         make = partial(
             self.engine.input.pool,
@@ -132,7 +132,7 @@ class AsyncLLM(Client):
         raise AssertionError("a stream ends with the end of its request")
 
     async def score(self, query: str, documents: str | Sequence[str]) -> list[ScoreOutput]:
-        """How well each document fits the query, as `LLM.score`. Raises RequestError if one of the texts is wrong."""
+        """How well each document fits the query; see `LLM.score`. Raises RequestError if one of the texts is wrong."""
         pairs = pairs_of(query, documents)
         scoring = self.engine.input.vectors.scoring
         outputs = await asyncio.gather(
@@ -154,7 +154,7 @@ class AsyncLLM(Client):
         def tokenize() -> None:
             try:
                 inbox.submit(make(), stream=not final_only)
-            except Exception as error:  # this request's own
+            except Exception as error:  # an error of this request only
                 inbox.fail(error)
 
         self.engine_thread.tokenize(tokenize)

@@ -1,4 +1,4 @@
-"""The prompts of one call, with what belongs to each, and their outputs in the same order."""
+"""The prompts of one call and their outputs, in the same order."""
 
 from __future__ import annotations
 
@@ -45,26 +45,27 @@ class Asked:
 
 
 class Batch:
-    """Receives the deltas of one call's requests, and makes outputs of them when its caller waits."""
+    """Receives the deltas of one call's requests, and makes outputs from them while its caller waits."""
 
     def __init__(self) -> None:
         self._steps: SimpleQueue[Sequence[Delta] | Exception] = SimpleQueue()
         self._answers: dict[OpenRequest, Answer] = {}
-        self._last: dict[str, RequestOutput | None] = {}  # by request id, in the order of prompts
+        # By request id, in the order of the prompts.
+        self._last: dict[str, RequestOutput | None] = {}
         self.num_open = 0  # requests that have not ended
 
-    # For other threads
+    # Called by other threads
 
     @property
     def home(self) -> Batch:
-        """All requests of a batch are served at once."""
+        """The batch itself: all its requests are served at once."""
         return self
 
     def taken(self, request: OpenRequest) -> None:
         """The engine has taken a request in."""
 
     def hand_over(self, deltas: Sequence[Delta]) -> bool:
-        """What one step brought."""
+        """Take the deltas of one step."""
         self._steps.put(deltas)
         return True
 
@@ -72,11 +73,11 @@ class Batch:
         """The engine has ended."""
         self._steps.put(own_copy(error))
 
-    # For the caller
+    # Called by the caller
 
     @property
     def num_expected(self) -> int:
-        """Requests in all."""
+        """Number of all requests."""
         return len(self._last)
 
     @property
@@ -90,18 +91,18 @@ class Batch:
         return [output for output in self._last.values() if output is not None]
 
     def expect(self, request_id: str) -> None:
-        """A request that is about to be made."""
+        """Add a request that is about to be made."""
         self._last[request_id] = None
         self.num_open += 1
 
     def refuse(self, output: RequestOutput) -> RequestOutput:
-        """A request that failed before it began."""
+        """Add the output of a request that failed before it began."""
         self._last[output.request_id] = output
         self.num_open -= 1
         return output
 
     def wait(self) -> list[RequestOutput]:
-        """What the next step brought. Raises what ended the engine."""
+        """The outputs of the next step. Raises the error that ended the engine."""
         step = self._steps.get()
         if isinstance(step, Exception):
             raise step
@@ -122,7 +123,7 @@ class Batch:
 
 
 def as_list(prompts: Prompts) -> list[Prompt]:
-    """All prompts of a call. Raises RequestError if this is no prompt at all."""
+    """All prompts of a call as a list. Raises RequestError if `prompts` is neither a prompt nor prompts."""
     try:
         return [prompts] if is_single(prompts) else list(prompts)  # type: ignore[arg-type]
     except (TypeError, KeyError):
@@ -132,7 +133,7 @@ def as_list(prompts: Prompts) -> list[Prompt]:
 
 
 def spread(what: str, values: T | Sequence[T], count: int) -> Iterator[T]:
-    """One value for each of `count` prompts: the same for all, or a list of as many."""
+    """One value for each of `count` prompts: the same for all, or a list with one for each."""
     if not isinstance(values, Sequence):
         return iter([values] * count)
     if len(values) != count:
@@ -143,12 +144,12 @@ def spread(what: str, values: T | Sequence[T], count: int) -> Iterator[T]:
 
 
 def spread_text(what: str, values: str | Sequence[str], count: int) -> Iterator[str]:
-    """As `spread`, for text, which is a sequence itself."""
+    """As `spread`, for text, which is itself a sequence."""
     return iter([values] * count) if isinstance(values, str) else spread(what, values, count)
 
 
 def pooling_output(output: RequestOutput) -> PoolingOutput:
-    """What a request with pooling gave."""
+    """The PoolingOutput of a request with pooling."""
     (only,) = output.outputs
     is_cut = only.error is None and only.finish_reason is not FinishReason.STOP
     return PoolingOutput(
@@ -163,7 +164,7 @@ def pooling_output(output: RequestOutput) -> PoolingOutput:
 
 
 def score_output(outputs: Sequence[PoolingOutput], how: str) -> ScoreOutput:
-    """Of what was computed for one pair."""
+    """The ScoreOutput of one pair, from what was computed for the pair."""
     error = next((output.error for output in outputs if output.error is not None), None)
     return ScoreOutput(
         score=nan if error else Scoring.score([output.vector for output in outputs]),
@@ -176,7 +177,7 @@ def score_output(outputs: Sequence[PoolingOutput], how: str) -> ScoreOutput:
 def failed_output(
     request_id: str, prompt: Prompt | TextPair | None, error: RequestError
 ) -> RequestOutput:
-    """The output of a prompt that was refused."""
+    """The output of a refused prompt."""
     now_s = time.monotonic()
     completion = CompletionOutput(
         index=0, text="", token_ids=[], finish_reason=FinishReason.ERROR, error=str(error)

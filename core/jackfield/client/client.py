@@ -1,4 +1,4 @@
-"""What both clients are: an engine on its own thread, opened from settings, closed once."""
+"""What both clients share: an engine on its own thread, opened from settings, closed once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jackfield.startup.blueprint import make_blueprint
 
 
 class Client:
-    """A model, open. The engine steps on a thread of its own, and text is made on another."""
+    """An open model. The engine steps on a thread of its own, and text is made on another thread."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Client:
         """`model`: folder, file, hub name, pypi:NAME==VERSION or alias. `settings`: "section.key" to value.
 
         `plugins`: one-file plugins, "kind.name=module:attribute". Raises ConfigError, PluginError, ModelError or
-        EngineError; nothing is left running then.
+        EngineError; after an error nothing is left running.
         """
         self._open(
             load_settings(
@@ -45,7 +45,7 @@ class Client:
 
     @classmethod
     def from_config(cls, loaded: LoadedConfig, registry: PluginRegistry | None = None) -> Self:
-        """A client of settings that are loaded already."""
+        """Make a client from loaded settings."""
         client = cls.__new__(cls)
         client._open(loaded, registry)
         return client
@@ -62,13 +62,13 @@ class Client:
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """What was chosen, and why."""
+        """The plugins that were chosen, and why."""
         return self.engine.decisions
 
     def explanation(self) -> dict[str, Any]:
-        """The same with settings, facts and memory, as `jackfield explain --json` writes it.
+        """The decisions with settings, facts and memory, as `jackfield explain --json` writes them.
 
-        Saved as JSON it can be compared with another one: `jackfield explain --diff`.
+        Saved as JSON, it can be compared with another explanation: `jackfield explain --diff`.
         """
         return self.engine.explanation()
 
@@ -89,7 +89,7 @@ class Client:
 
     @property
     def stats(self) -> EngineStats:
-        """Figures of this moment, roughly: the engine works meanwhile."""
+        """Figures of this moment. They are approximate, because the engine goes on working."""
         return self.engine.stats
 
     @property
@@ -98,7 +98,7 @@ class Client:
         return self.engine.is_closed
 
     def close(self) -> None:
-        """End the engine and free everything; whoever waits for an answer gets an EngineClosedError.
+        """End the engine and free everything. Callers that wait for an answer get an EngineClosedError.
 
         May be called twice.
         """

@@ -16,10 +16,10 @@ from jackfield.request import EngineRequest
 
 
 class DeltaStream:
-    """An async iterator, made and read in one event loop. A reader that is slow gets fewer, longer deltas.
+    """An async iterator, made and read in one event loop. A slow reader gets fewer, longer deltas.
 
-    It ends after the delta with `is_last`. Cancelling the task that waits, closing the stream or dropping it withdraws
-    the request: it leaves the scheduler before the next step, and its blocks are free once the steps in flight are done.
+    It ends after the delta with `is_last`. Cancelling the waiting task, closing the stream or dropping it withdraws the
+    request: it leaves the scheduler before the next step, and its blocks are free when the steps in flight are done.
     """
 
     __slots__ = ("_merges", "inbox")
@@ -46,7 +46,7 @@ class DeltaStream:
         return delta
 
     def close(self) -> None:
-        """Withdraw the request if it has not ended. Returns at once; may be called twice, from any thread."""
+        """Withdraw the request if it has not ended. Returns at once. May be called twice, and from any thread."""
         self.inbox.close()
 
     async def aclose(self) -> None:
@@ -69,7 +69,7 @@ class DeltaStream:
 
 
 class Inbox:
-    """What a stream has not read yet. The engine holds it; whether somebody reads is seen by the stream."""
+    """The deltas that a stream has not read yet. The engine holds this object; the stream tells it if the reader leaves."""
 
     __slots__ = ("_error", "_request", "_thread", "_waiter", "deltas", "home", "is_over")
 
@@ -82,7 +82,7 @@ class Inbox:
         self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
 
-    # For other threads
+    # Called by other threads
 
     def submit(self, request: EngineRequest, *, stream: bool) -> None:
         """Ask the engine for this request, unless its reader has left."""
@@ -92,11 +92,13 @@ class Inbox:
     def taken(self, request: OpenRequest) -> None:
         """The engine has taken the request in; called on its thread."""
         self._request = request
-        if self.is_over:  # its reader left meanwhile
+        if self.is_over:  # the reader left in the meantime
             self._thread.withdraw(request)
 
     def hand_over(self, deltas: Sequence[Delta]) -> bool:
-        """Deltas for all of this event loop; False if it is gone: then their requests are withdrawn."""
+        """Take the deltas for all streams of this event loop. False if the loop is gone; then their requests are
+        withdrawn.
+        """
         try:
             self.home.call_soon_threadsafe(_distribute, deltas)
         except RuntimeError:
@@ -106,25 +108,25 @@ class Inbox:
         return True
 
     def fail(self, error: BaseException) -> None:
-        """The request is wrong, or the engine has ended."""
+        """Note that the request is wrong, or that the engine has ended."""
         mine = error if isinstance(error, RequestError) else own_copy(error)
         try:
             self.home.call_soon_threadsafe(self._raise, mine)
         except RuntimeError:
-            return  # nobody is there who could be told
+            return  # the event loop is closed
 
     def close(self) -> None:
-        """Nobody reads any more."""
+        """Note that nobody reads any more."""
         if not self.is_over:
             self.is_over = True
             self.deltas.clear()
             if self._request is not None:
                 self._thread.withdraw(self._request)
 
-    # In the event loop
+    # Called in the event loop
 
     async def wait(self) -> None:
-        """Until there is a delta. Raises what went wrong."""
+        """Wait until there is a delta. Raises the error of the request or of the engine."""
         if self._error is None:
             self._waiter = self.home.create_future()
             try:
@@ -139,7 +141,7 @@ class Inbox:
             raise self._error
 
     def put(self, delta: Delta) -> None:
-        """A delta has come."""
+        """Take one delta."""
         if not self.is_over:
             self.deltas.append(delta)
             self._wake()
@@ -154,8 +156,8 @@ class Inbox:
 
 
 def _distribute(deltas: Sequence[Delta]) -> None:
-    """Called in the event loop."""
+    """Give each inbox its deltas. Called in the event loop."""
     for delta in deltas:
         inbox = delta.output.open_request.receiver
-        if isinstance(inbox, Inbox):  # else it left meanwhile
+        if isinstance(inbox, Inbox):  # otherwise its reader left
             inbox.put(delta)

@@ -1,4 +1,4 @@
-"""An engine on a thread of its own. It steps there and does nothing else: tokens in, tokens out."""
+"""An engine on a thread of its own. The thread only steps: tokens in, tokens out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from jackfield.errors import EngineClosedError, RequestError
 from jackfield.request import EngineRequest, FinishReason
 
 T = TypeVar("T")
-_CLOSE_S = 30.0  # for the step that runs to end
-_WITHDRAW_S = 1.0  # likewise, for a caller that leaves
+_CLOSE_S = 30.0  # time for the running step to end
+_WITHDRAW_S = 1.0  # the same, for a caller that leaves
 
 
 class EngineThread:
     """Steps the engine while there is work, and carries out commands between steps.
 
-    Callers make requests of prompts on their own threads; another thread makes text of what comes out (TextThread).
+    Callers make requests from prompts on their own threads. Another thread makes text of the new tokens (TextThread).
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -33,7 +33,8 @@ class EngineThread:
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._is_closing = False
         self._has_ended = False
-        # Around _has_ended: no command may get lost. A garbage collection may withdraw a request at any moment.
+        # Guards _has_ended: no command may get lost. Reentrant, since a garbage collection may withdraw a request at
+        # any moment.
         self._lock = threading.RLock()
         self._own_threads = {self._text.thread}
         self._process_id = os.getpid()
@@ -44,12 +45,12 @@ class EngineThread:
         self._own_threads.add(self._thread)
         self._thread.start()
 
-    # For callers on any thread
+    # Called by any thread
 
     def add_all(
         self, requests: Sequence[EngineRequest], receiver: Receiver, *, stream: bool
     ) -> list[tuple[EngineRequest, RequestError]]:
-        """Take requests in between two steps, all before the same one; those that are refused, with the reason."""
+        """Take requests in between two steps, all before the same step. Returns the refused ones with the reasons."""
 
         def add() -> list[tuple[EngineRequest, RequestError]]:
             refused = []
@@ -63,12 +64,12 @@ class EngineThread:
         return self._ask(add)
 
     def add(self, request: EngineRequest, receiver: Receiver, *, stream: bool) -> None:
-        """Take a request in before the next step. Returns at once; what is wrong with it goes to the receiver."""
+        """Take a request in before the next step. Returns at once. If the request is wrong, the receiver gets the error."""
 
         def add() -> None:
             try:
                 self._add(request, receiver, stream=stream)
-            except Exception as error:  # this request's own
+            except Exception as error:  # an error of this request only
                 receiver.fail(error)
 
         self.put(add)
@@ -78,29 +79,29 @@ class EngineThread:
         self.put(lambda: self._abort([request]))
 
     def withdraw_all(self, receiver: Receiver) -> None:
-        """Abort all requests of a receiver; waits for the step that runs, for at most a second."""
+        """Abort all requests of a receiver. Waits for the running step, but at most a second."""
         with suppress(EngineClosedError, TimeoutError):
             self._ask(lambda: self._abort(self._text.open_requests_of(receiver)), _WITHDRAW_S)
 
     def tokenize(self, work: Callable[[], None]) -> None:
-        """Do this, which takes its time, on a thread for such, in the order of the calls."""
+        """Run `work`, which may take long, on the thread for such work, in the order of the calls."""
         self.check_process()
         try:
             self._tokenizing.submit(work)
-        except RuntimeError:  # it was shut down
+        except RuntimeError:  # the thread pool was shut down
             raise EngineClosedError("the engine was closed; make a new one") from None
 
     def put(self, command: Callable[[], None]) -> None:
-        """Let the engine's thread do this between two steps."""
+        """Let the engine's thread run `command` between two steps."""
         self.check_process()
         with self._lock:
             if not self._has_ended:
                 self._commands.put(command)
                 return
-        command()  # which finds the engine closed and says so
+        command()  # it finds the engine closed and reports that
 
     def check_process(self) -> None:
-        """Raise EngineClosedError in a fork of the process that has the engine: there are no threads there."""
+        """Raise EngineClosedError in a fork of the engine's process: the fork has none of the threads."""
         if os.getpid() != self._process_id:
             raise EngineClosedError(
                 f"this engine runs in process {self._process_id}; its fork {os.getpid()} cannot use it. Make a new one "
@@ -108,21 +109,21 @@ class EngineThread:
             )
 
     def close(self) -> None:
-        """End the threads and the engine; requests that are open get an EngineClosedError. May be called twice."""
+        """End the threads and the engine. Open requests get an EngineClosedError. May be called twice."""
         if os.getpid() != self._process_id:
             return
         is_own_thread = threading.current_thread() in self._own_threads
         self._tokenizing.shutdown(wait=not is_own_thread)
         self.put(self._stop)
-        if is_own_thread:  # a garbage collection may close it anywhere
+        if is_own_thread:  # a garbage collection may call `close` on any thread
             return
         self._thread.join(_CLOSE_S)
-        if self._thread.is_alive():  # a step hangs, or takes that long
+        if self._thread.is_alive():  # a step hangs, or takes longer than that
             self._engine.end_workers()
             self._thread.join()
 
     def _ask(self, question: Callable[[], T], timeout_s: float | None = None) -> T:
-        """What the engine's thread answers between two steps."""
+        """The answer of the engine's thread, given between two steps."""
         if threading.current_thread() in self._own_threads:
             timeout_s = 0.0  # it is done later
         answer: Future[T] = Future()
@@ -136,7 +137,7 @@ class EngineThread:
         self.put(reply)
         return answer.result(timeout_s)
 
-    # On the thread
+    # Called on the engine's thread
 
     def _run(self) -> None:
         error: BaseException = EngineClosedError("the engine was closed; make a new one")
@@ -162,7 +163,7 @@ class EngineThread:
                 self._text.put(deltas)
 
     def _carry_out(self, *, wait: bool) -> None:
-        """All commands that have come; `wait` for one if there is none."""
+        """Carry out all commands that have come. If `wait` and there is none, wait for one."""
         commands = self._commands
         if wait:
             commands.get()()

@@ -29,14 +29,14 @@ from jackfield.sampling import SamplingParams
 
 
 class LLM(Client):
-    """A model that answers prompts; calls return when the answers are there.
+    """A model that answers prompts. Calls return when the answers are complete.
 
-    A prompt is text, a list of token ids, or a conversation (a list of messages with role and content). A prompt
-    given alone, not in a list, raises RequestError if it is wrong; in a list only that prompt fails: its output
-    has finish_reason "error" and says why in `outputs[0].error`. The `request_id`s of an LLM count its prompts
-    from 0, so within one call they rise in the order of the prompts.
+    A prompt is text, a list of token ids, or a conversation (a list of messages with role and content). If a single
+    prompt, not in a list, is wrong, RequestError is raised. In a list only the wrong prompt fails: its output has
+    finish_reason "error", and `outputs[0].error` says why. The `request_id`s of an LLM count its prompts from 0, so
+    within one call they rise in the order of the prompts.
 
-    A worker that fails raises WorkerError with the worker's own traceback, and ends this LLM.
+    If a worker fails, WorkerError is raised with the worker's own traceback, and this LLM is closed.
     """
 
     def _open(self, loaded: LoadedConfig, registry: PluginRegistry | None = None) -> None:
@@ -52,10 +52,10 @@ class LLM(Client):
         priority: int | Sequence[int] = 0,
         cache_salt: str | Sequence[str] = "",
     ) -> list[RequestOutput]:
-        """Answer all prompts; the outputs are in their order, also for a prompt given alone.
+        """Answer all prompts. Returns a list of outputs in the order of the prompts, also for a single prompt.
 
-        `sampling_params`, `priority` (lower runs first, with select.scheduler = "priority") and `cache_salt`
-        (prompts share cached prefixes only under one salt) are one for all, or a list of one for each.
+        `sampling_params`, `priority` (lower runs first, if select.scheduler = "priority") and `cache_salt` (prompts
+        share cached prefixes only under equal salts) are one value for all prompts, or a list with one for each.
         `progress` shows a bar on standard error. An interrupt withdraws all requests of this call.
         """
         asked = self._generations(prompts, sampling_params, priority, cache_salt)
@@ -79,11 +79,11 @@ class LLM(Client):
         priority: int | Sequence[int] = 0,
         cache_salt: str | Sequence[str] = "",
     ) -> Iterator[RequestOutput]:
-        """Answer all prompts, with an output each time that one of them moved; `delta` is what is new.
+        """Answer all prompts, with an output each time a request moves; its `delta` is the new text.
 
-        `SamplingParams.output_kind` says what an output holds: all so far, what is new, or everything once, at the end.
-        Nothing happens before the first output is asked for; then the engine does not wait for the reader. Closing
-        the iterator withdraws what is open.
+        `SamplingParams.output_kind` says what an output holds: all so far, what is new, or everything once, at the
+        end. The requests begin when the first output is asked for; after that the engine does not wait for the
+        reader. Closing the iterator withdraws the open requests.
         """
         batch = Batch()
         try:
@@ -104,11 +104,13 @@ class LLM(Client):
         priority: int | Sequence[int] = 0,
         cache_salt: str | Sequence[str] = "",
     ) -> list[PoolingOutput]:
-        """The vector of each prompt, in their order, as the model's authors want it where `pooling_params` leave it open.
+        """The vector of each prompt, in order. Fields that `pooling_params` leave open are as the model's authors
+        want them.
 
-        `prompt_name` names one of the texts that the model's files say to put before a text, such as "query". What is not
-        said anywhere is the mean of all tokens for an encoder and the last token for a decoder, normalised;
-        `PoolingOutput.pooling` says what was done. In a list a prompt that is wrong fails alone: `error` says why.
+        `prompt_name` is the name of a text that the model's files say to put before an input, such as "query". If the
+        files do not say how to pool, an encoder takes the mean of all tokens and a decoder the last token,
+        normalised; `PoolingOutput.pooling` says what was done. In a list only a wrong prompt fails: its `error` says
+        why.
         """
         entries = as_list(prompts)
         size = len(entries)
@@ -138,7 +140,9 @@ class LLM(Client):
     def classify(
         self, prompts: Prompts, *, activation: bool = True, progress: bool = False
     ) -> list[PoolingOutput]:
-        """The scores of each prompt by the model's classification head: probabilities, or with `activation` False logits."""
+        """The scores of each prompt by the model's classification head: probabilities, or logits if `activation` is
+        False.
+        """
         params = PoolingParams(output=CLASSES, activation=activation)
         return self.embed(prompts, params, prompt_name=None, progress=progress)
 
@@ -149,10 +153,11 @@ class LLM(Client):
         *,
         progress: bool = False,
     ) -> list[ScoreOutput]:
-        """How well each document fits its query: one query for all documents, or one for each.
+        """How well each document fits its query. Give one query for all documents, or one for each.
 
-        A model with a classification head of one class reads both texts at once (a reranker); of any other the vectors are
-        compared by their cosine, behind the prompts "query" and "document" where its files have such.
+        A model with a classification head of one class reads both texts at once (a reranker). For any other model the
+        vectors of the texts are compared by their cosine; its prompts "query" and "document" stand before the texts
+        if it has them.
         """
         pairs = pairs_of(queries, documents)
         scoring = self.engine.input.vectors.scoring
@@ -176,7 +181,7 @@ class LLM(Client):
         ]
 
     def chat_prompt(self, messages: Sequence[ChatMessage], **values: Any) -> list[int]:
-        """The token ids of a conversation, to be given as a prompt; `values` go to the chat template."""
+        """The token ids of a conversation, to be used as a prompt; `values` go to the chat template."""
         return self.engine.input.chat_prompt(messages, **values)
 
     # Parts
@@ -188,7 +193,7 @@ class LLM(Client):
         priority: int | Sequence[int],
         cache_salt: str | Sequence[str],
     ) -> Iterator[Asked]:
-        """What makes a request of each prompt, once it has an id."""
+        """For each prompt, the function that makes its request, which needs an id."""
         entries = as_list(prompts)
         size = len(entries)
         for prompt, params, prio, salt in zip(
@@ -206,7 +211,9 @@ class LLM(Client):
     def _submit(
         self, batch: Batch, asked: Iterable[Asked], *, is_alone: bool, stream: bool
     ) -> list[RequestOutput]:
-        """Make requests of prompts on this thread, then let the engine take all of them; outputs of those that failed."""
+        """Make requests from prompts on this thread, then let the engine take them all. Returns outputs of failed
+        prompts.
+        """
         requests: list[EngineRequest] = []
         failed: list[RequestOutput] = []
         for one in asked:
@@ -225,7 +232,7 @@ class LLM(Client):
         return failed
 
     def _answer(self, asked: Iterable[Asked], *, is_alone: bool, progress: bool) -> Batch:
-        """Wait for all of them. An interrupt withdraws what is open."""
+        """Wait for all answers. An interrupt withdraws the open requests."""
         batch = Batch()
         try:
             self._submit(batch, asked, is_alone=is_alone, stream=False)
@@ -238,7 +245,7 @@ class LLM(Client):
         return batch
 
     def _leave(self, batch: Batch) -> None:
-        """Forget what is still open, after an interrupt or an error, or where a stream was closed."""
+        """Forget the open requests, after an interrupt or an error, or when a stream was closed."""
         if batch.num_open:
             self.engine_thread.withdraw_all(batch)
 

@@ -1,4 +1,4 @@
-"""From the arguments of a client to its settings."""
+"""Makes settings from the arguments of a client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load_settings(
     settings: Mapping[str, Any] | None,
     plugins: Sequence[str],
 ) -> LoadedConfig:
-    """File, environment, then what was given in code."""
+    """The settings of the file, then of the environment, then those given in code."""
     code = {"model.reference": model, **(settings or {})}
     if dtype != "auto":
         code["model.dtype"] = dtype

@@ -1,4 +1,4 @@
-"""An error of the engine, for several callers."""
+"""An error of the engine, copied for several callers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jackfield.errors import EngineError, JackfieldError
 
 
 def own_copy(error: BaseException) -> Exception:
-    """An error for one caller, so that several can raise it without mixing their tracebacks."""
+    """A copy of an error for one caller, so that several can raise it without mixing their tracebacks."""
     if not isinstance(error, JackfieldError):
         error = EngineError(f"the engine has ended: {type(error).__name__}: {error}")
     mine = copy.copy(error)

@@ -15,7 +15,7 @@ from jackfield.request import RequestOutput
 
 
 class ProgressBar:
-    """Requests that have ended, and output tokens a second over them; on standard error."""
+    """Shows on standard error how many requests have ended, and their output tokens a second."""
 
     def __init__(self, num_requests: int) -> None:
         self._bar = Progress(
@@ -43,7 +43,7 @@ class ProgressBar:
         self._bar.stop()
 
     def update(self, batch: Batch, outputs: Iterable[RequestOutput]) -> None:
-        """Show where `batch` stands after these outputs of requests that ended."""
+        """Show the state of `batch` after these outputs of ended requests."""
         for output in outputs:
             self._num_tokens += sum(len(completion.token_ids) for completion in output.outputs)
         rate = self._num_tokens / max(1e-9, time.monotonic() - self._began_s)

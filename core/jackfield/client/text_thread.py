@@ -1,4 +1,4 @@
-"""The thread that makes text: takes the deltas of each step from the engine's thread, hands them to their receivers."""
+"""The thread that makes text: it takes the deltas of each step from the engine's thread and hands them to receivers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from queue import SimpleQueue
 from jackfield.engine.deltas import Delta, OpenRequest, Receiver
 from jackfield.engine.text_maker import TextMaker
 
-_MAX_BEHIND = 8  # steps whose text is not made yet; then the engine waits
+# Most steps whose text is not made yet. If there are more, the engine waits.
+_MAX_BEHIND = 8
 
 
 class TextThread:
-    """Deltas of one step after the other; at the end an error for all requests that are open then."""
+    """Takes the deltas of one step after the other. When the engine ends, it gives open requests the error."""
 
     def __init__(self, maker: TextMaker) -> None:
         self._maker = maker
@@ -25,27 +26,27 @@ class TextThread:
         self.thread.start()
 
     def begin(self, request: OpenRequest) -> None:
-        """A request was taken in: from now on its receiver is told how it goes on."""
+        """Note that a request was taken in. From now on its receiver gets its deltas."""
         self._open.add(request)
 
     def leave(self, request: OpenRequest) -> None:
-        """Nobody waits for this request any more."""
+        """Note that nobody waits for this request any more."""
         request.receiver = None
         self._open.discard(request)
 
     def put(self, deltas: Sequence[Delta]) -> None:
-        """The deltas of a step. Waits where text is far behind, so that it cannot pile up."""
+        """Take the deltas of a step. If the text thread is far behind, this waits, so that deltas cannot pile up."""
         self._room.acquire()
         if self._fault is not None:
             raise self._fault
         self._steps.put(deltas)
 
     def open_requests_of(self, receiver: Receiver) -> list[OpenRequest]:
-        """Those that have not ended."""
+        """The open requests of a receiver."""
         return [request for request in tuple(self._open) if request.receiver is receiver]
 
     def end(self, error: BaseException) -> None:
-        """Make what text there is to make, tell all who still wait of the error, and end the thread."""
+        """Make the text of all deltas that are left, give the error to all open requests, and end the thread."""
         self._steps.put(error)
         self.thread.join()
 
@@ -54,7 +55,8 @@ class TextThread:
             while not isinstance(step := self._steps.get(), BaseException):
                 self._room.release()
                 self._hand_over(self._maker.make(step))
-        except BaseException as fault:  # of this program: the engine must not wait for it
+        # A fault of this program must not let the engine wait.
+        except BaseException as fault:
             self._fault = step = fault
             self._room.release()
         for request in tuple(self._open):
@@ -62,7 +64,7 @@ class TextThread:
                 request.receiver.fail(step)
 
     def _hand_over(self, deltas: Sequence[Delta]) -> None:
-        """One call for each home, however many deltas there are."""
+        """Hand deltas over, with one call for each home."""
         by_home: dict[Hashable, list[Delta]] = {}
         home: Hashable = None
         mine: list[Delta] = []

@@ -1,1 +1,1 @@
-"""The engine and its loop: requests in, steps in flight, outputs out."""
+"""The engine and its loop: requests go in, steps are in flight, outputs come out."""

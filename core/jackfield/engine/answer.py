@@ -1,4 +1,4 @@
-"""From deltas to the `RequestOutput` that a user reads; made on the thread of the reader."""
+"""From deltas to the `RequestOutput` that a user reads. Runs on the reader's thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jackfield.sampling import OutputKind
 
 
 class Answer:
-    """What the reader of one request has seen of it. The lists are those of the transcripts: nothing is copied."""
+    """What the reader of one request has seen of it. The lists are those of the transcripts, without a copy."""
 
     def __init__(self, request: OpenRequest) -> None:
         self._request = request
@@ -23,7 +23,7 @@ class Answer:
         return self._num_open == 0
 
     def add(self, delta: Delta) -> RequestOutput | None:
-        """Take a delta; what to report where it is the last one of its request in this step.
+        """Take a delta. If it is the last delta of its request in this step, return what to report.
 
         A request that is not streamed is reported once, at its end.
         """
@@ -36,7 +36,7 @@ class Answer:
 
 
 def whole_answer(request: OpenRequest, last: Delta) -> RequestOutput:
-    """All of a request that has ended with this delta."""
+    """The whole output of a request that has ended with this delta."""
     return _request_output(
         request,
         [
@@ -53,7 +53,7 @@ class _Seen:
         self._output = output
         self._num_tokens = 0
         self._num_pieces = 0
-        self._delta = ""  # since the last report
+        self._delta = ""  # text since the last report
         self._is_ended = False
         self._finished: CompletionOutput | None = None
 
@@ -65,7 +65,7 @@ class _Seen:
         self._is_ended = delta.ending is not None
 
     def state(self) -> CompletionOutput:
-        """What to report of it now."""
+        """What to report of this output now."""
         delta, self._delta = self._delta, ""
         if not self._is_ended:
             return self._streamed(delta)
@@ -90,14 +90,14 @@ class _Seen:
 
 
 class _New(_Seen):
-    """One output of which each report holds what is new."""
+    """One output whose reports hold only what is new."""
 
     def __init__(self, output: OpenOutput) -> None:
         super().__init__(output)
-        self._num_told = 0  # tokens
+        self._num_told = 0  # tokens reported so far
 
     def state(self) -> CompletionOutput:
-        """What came since the last report."""
+        """What is new since the last report."""
         delta, self._delta = self._delta, ""
         output, start = self._output, self._num_told
         stop = self._num_told = self._num_tokens
@@ -118,7 +118,7 @@ class _New(_Seen):
 
 
 def _finished(output: OpenOutput, delta: str) -> CompletionOutput:
-    """The final state; the tokens are copied, so that nothing of the request is kept."""
+    """The final state of an output. The tokens are copied, so that nothing keeps the request alive."""
     transcript = output.transcript
     assert transcript is not None, "the output has ended"
     ending = transcript.ending
@@ -145,7 +145,7 @@ def _request_output(open_request: OpenRequest, states: list[CompletionOutput]) -
     is_finished = all(state.finish_reason is not None for state in states)
     prompt_logprobs = first.prompt_logprobs
     if prompt_logprobs is not None and len(prompt_logprobs) < first.num_prompt_tokens:
-        prompt_logprobs = None  # not complete
+        prompt_logprobs = None  # they are not complete yet
     endings = [output.transcript.ending for output in outputs if output.transcript is not None]
     ended_s = max((ending.time_s for ending in endings if ending is not None), default=None)
     return RequestOutput(

@@ -11,10 +11,10 @@ from jackfield.interfaces.tokenizer import Tokenizer
 def bad_words_as_ids(
     words: Sequence[str | tuple[int, ...]], tokenizer: Tokenizer
 ) -> tuple[tuple[int, ...], ...]:
-    """Each word as token ids; a text also as it stands behind a space, if that is another spelling.
+    """Each word as token ids. A text also gives the ids of its spelling behind a space, if these differ.
 
-    As in vLLM: the spelling with a space counts where it has as many tokens and another first one. Raises
-    RequestError for a text that the tokenizer writes without any token.
+    As in vLLM, the spelling with a space counts if it has as many tokens and another first token. Raises RequestError
+    for a text that the tokenizer encodes to no token.
     """
     found: dict[tuple[int, ...], None] = {}
     for word in words:

@@ -1,4 +1,4 @@
-"""What the engine gives: for each output that moved in a step the tokens that are new, and how it ended."""
+"""What the engine reports: for each output that moved in a step, its new tokens and how it ended."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from jackfield.step import TokenLogprobs
 
 
 class Receiver(Protocol):
-    """Where the deltas of a request go: the client's own. It is called by the thread that makes text."""
+    """Takes the deltas of a request for a client. The thread that makes text calls it."""
 
     @property
     def home(self) -> Hashable:
-        """Deltas of all receivers with equal homes are handed over in one call."""
+        """The deltas of all receivers with equal homes are handed over in one call."""
 
     def taken(self, request: OpenRequest) -> None:
-        """The engine has taken a request in; called by its thread. Returns at once."""
+        """The engine has taken a request in. Called by the engine's thread. Returns at once."""
 
     def hand_over(self, deltas: Sequence[Delta]) -> bool:
-        """Deltas of one step for all receivers of this home; False if nobody is there any more. Returns at once."""
+        """Take the deltas of one step for all receivers of this home; False if the home is gone. Returns at once."""
 
     def fail(self, error: BaseException) -> None:
         """The request ends with an error of the engine. Returns at once."""
 
 
 class OpenRequest:
-    """A request with its n outputs, from the moment it was taken in. Compared by identity."""
+    """A request with its n outputs, from the moment the engine took it in. Compared by identity."""
 
     __slots__ = (
         "arrived_s",
@@ -48,55 +48,56 @@ class OpenRequest:
         self, request: EngineRequest, *, is_streamed: bool, receiver: Receiver | None, now_s: float
     ) -> None:
         self.request = request
-        # Somebody wants to know of each step.
+        # True: each step of this request is reported to its receiver.
         self.is_streamed = is_streamed and request.sampling.output_kind is not OutputKind.FINAL
-        # Each step is reported: somebody wants it, or a stop string may end it.
+        # True: text is made after each step, because steps are reported or a stop string may end the request.
         self.is_followed = self.is_streamed or bool(request.sampling.stop)
-        self.receiver = receiver  # None: nobody waits for it (any more)
+        self.receiver = receiver  # None: nobody waits for the request, or not any more
         self.outputs: list[OpenOutput] = []
         self.num_open = request.sampling.n  # outputs that the engine has not ended
-        self.num_untold = request.sampling.n  # outputs whose end the maker of text has not seen
-        self.arrived_s = now_s  # of time.monotonic(), as all times
+        self.num_untold = request.sampling.n  # outputs whose end the text maker has not seen
+        self.arrived_s = now_s  # in the time of time.monotonic(), as all times here
         self.first_token_s: float | None = None
 
     @property
     def request_id(self) -> str:
-        """As given, or made by the client."""
+        """As the user gave it, or made by the client."""
         return self.request.request_id
 
 
 class OpenOutput(Request):
-    """One output as the scheduler works on it, and what those who follow it keep."""
+    """One output as the scheduler works on it, and what its followers keep."""
 
     __slots__ = ("is_followed", "num_reported", "open_request", "transcript")
 
     def follow(self, open_request: OpenRequest) -> None:
-        """Belong to a request; called once, before the scheduler gets it."""
+        """Set the request of this output. Called once, before the scheduler gets the output."""
         self.open_request = open_request
-        self.is_followed = True  # until its first token at least
-        self.num_reported = self.num_prompt_tokens  # of token_ids
-        self.transcript: Transcript | None = None  # of the maker of text
+        self.is_followed = True  # at least until its first token
+        # How many of token_ids were reported or belong to the prompt.
+        self.num_reported = self.num_prompt_tokens
+        self.transcript: Transcript | None = None  # set by the text maker
 
     def end(
         self, reason: FinishReason, stop_reason: str | int | None = None, error: str | None = None
     ) -> None:
-        """As of any request; an end is reported, whoever follows it."""
+        """End the output as any request. An end is always reported, even if no step of the request is."""
         super().end(reason, stop_reason, error)
         self.is_followed = True
 
 
 class Delta:
-    """What one output of a request got since it was last reported.
+    """What one output of a request got since its last report.
 
-    The engine says which tokens are new; `text` is made later, on another thread. One is made for each row and step:
-    it holds no more than differs from step to step, and tokens stay where they are until somebody reads them.
+    The engine gives the new tokens; `text` is made later, on another thread. One delta is made for each row and step,
+    so it holds only what differs from step to step, and the tokens stay in their list until someone reads them.
     """
 
     __slots__ = ("ending", "is_last", "more_follow", "output", "start", "stop", "text")
 
     def __init__(self, output: OpenOutput, start: int, stop: int) -> None:
         self.output = output
-        self.start = start  # of the new tokens, in output.token_ids
+        self.start = start  # index in output.token_ids of the first new token
         self.stop = stop
         self.text = ""  # new text; never half a character
         self.ending: Ending | None = None  # None while the output goes on
@@ -105,12 +106,12 @@ class Delta:
 
     @property
     def token_ids(self) -> list[int]:
-        """The new tokens, in their order."""
+        """The new tokens, in order."""
         return self.output.token_ids[self.start : self.stop]
 
     @property
     def logprobs(self) -> list[TokenLogprobs] | None:
-        """Log probabilities of the new tokens, where asked for."""
+        """Log probabilities of the new tokens, if the request asked for them."""
         output = self.output
         if output.logprobs is None:
             return None
@@ -118,7 +119,7 @@ class Delta:
         return output.logprobs[self.start - num_prompt : self.stop - num_prompt]
 
     def append(self, later: Delta) -> None:
-        """Take up the next delta of the same output."""
+        """Add the next delta of the same output to this one."""
         self.stop = later.stop
         self.text += later.text
         self.ending, self.is_last = later.ending, later.is_last
@@ -131,12 +132,12 @@ class Delta:
 
     @property
     def index(self) -> int:
-        """Of the n outputs."""
+        """Index among the n outputs."""
         return self.output.index
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        """Why the output ended, None while it goes on."""
+        """Why the output ended; None while it goes on."""
         return None if self.ending is None else self.ending.finish_reason
 
     @property
@@ -146,12 +147,12 @@ class Delta:
 
     @property
     def error(self) -> str | None:
-        """Of FinishReason.ERROR: what failed."""
+        """What failed, for FinishReason.ERROR."""
         return None if self.ending is None else self.ending.error
 
 
 def deltas_of(moved: Sequence[OpenOutput], now_s: float) -> list[Delta]:
-    """What to report of outputs that moved in one step: all that is followed, and every end."""
+    """What to report of outputs that moved in one step: each followed output, and every end."""
     deltas = []
     has_siblings = False
     for output in [o for o in moved if o.is_followed]:
@@ -167,7 +168,7 @@ def deltas_of(moved: Sequence[OpenOutput], now_s: float) -> list[Delta]:
 
 
 def delta_of(output: OpenOutput, now_s: float) -> Delta:
-    """What came since the last report of this output."""
+    """What is new since the last report of this output."""
     start, stop = output.num_reported, len(output.token_ids)
     output.num_reported = stop
     delta = Delta(output, start, stop)
@@ -178,7 +179,7 @@ def delta_of(output: OpenOutput, now_s: float) -> Delta:
 
 
 def _note_first_token(output: OpenOutput, now_s: float) -> None:
-    """The time of the request's first token; from then on an output is followed only where somebody wants that."""
+    """Note the time of the request's first token. From then on an output is followed only if its request is."""
     request = output.open_request
     output.is_followed = request.is_followed
     if request.first_token_s is None and len(output.token_ids) > output.num_prompt_tokens:

@@ -1,4 +1,4 @@
-"""The engine: takes checked requests, keeps steps in flight, gives deltas. Used by one thread at a time."""
+"""The engine: it takes checked requests, keeps steps in flight, and gives deltas. Used by one thread at a time."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """One model, ready to answer. A worker that fails ends the engine: `step` raises why, all later calls
-    raise EngineClosedError from it. Use it as a context manager, or call `close`.
+    """One model, ready to answer. Use it as a context manager, or call `close`.
+
+    If a worker fails, the engine ends: `step` raises the cause, and all later calls raise EngineClosedError from it.
     """
 
     def __init__(self, blueprint: Blueprint) -> None:
@@ -64,7 +65,7 @@ class Engine:
         return self._blueprint.decisions
 
     def explanation(self) -> dict[str, Any]:
-        """What the engine is made of and why, as `jackfield explain` writes it."""
+        """The parts of the engine and the reasons for them, as `jackfield explain` writes them."""
         return explain(self._blueprint)
 
     @property
@@ -79,7 +80,7 @@ class Engine:
 
     @property
     def report(self) -> WorkerReport:
-        """What the workers said after loading."""
+        """The report of the workers after loading."""
         return self._running.parts.report
 
     @property
@@ -94,7 +95,7 @@ class Engine:
 
     @property
     def input(self) -> InputProcessor:
-        """Makes requests of prompts."""
+        """Makes requests from prompts."""
         return self._running.input
 
     @property
@@ -104,7 +105,7 @@ class Engine:
 
     @property
     def num_in_flight(self) -> int:
-        """Steps in flight; some can be left when no request is open, their results are void."""
+        """Steps in flight. When no request is open some steps can still be in flight; their results are void."""
         return self._running.loop.num_in_flight
 
     @property
@@ -122,38 +123,40 @@ class Engine:
     def add_request(
         self, request: EngineRequest, *, stream: bool = False, receiver: Receiver | None = None
     ) -> OpenRequest:
-        """Take a request in. `stream`: `step` reports it each time it moved, else once, at its end.
+        """Take a request in. If `stream`, each `step` that moves the request reports it; otherwise its end is
+        reported once.
 
-        `receiver` is passed on with its deltas. Raises RequestError if it can never run, its id is in use, or the
-        queue is full.
+        `receiver` is passed on with the request's deltas. Raises RequestError if the request can never run, its id is
+        in use, or the queue is full.
         """
         return self._running.add(request, stream=stream, receiver=receiver)
 
     def abort(self, request_id: str) -> list[Delta]:
-        """Withdraw a request; its last deltas, none if there is no such request any more.
+        """Withdraw a request and return its last deltas; no deltas if it is not open any more.
 
-        Its blocks return once the steps in flight that name them are resolved.
+        Its blocks become free when the steps in flight that name them are resolved.
         """
         return self._running.abort(request_id)
 
     def finish(self, output: OpenOutput, reason: FinishReason, stop_reason: str | None) -> None:
-        """End one output for a reason that its text gave: a stop string, or a tokenizer that failed.
+        """End one output because of its text: a stop string came, or the tokenizer failed.
 
-        No delta comes of it. Nothing happens where the output has ended by now.
+        This makes no delta. If the output has ended already, nothing happens.
         """
         if self._run is not None:
             self._run.finish(output, reason, stop_reason)
 
     def step(self) -> list[Delta]:
-        """Submit what can be planned, wait for the oldest step, report what moved. No text is made here.
+        """Submit what can be planned, wait for the oldest step, and report what moved. Text is made elsewhere.
 
-        Raises WorkerError, or what else ended the engine. An interrupt while it waits does no harm.
+        Raises WorkerError, or another error that ended the engine. An interrupt during the wait does no harm.
         """
         run = self._running
         try:
             if not run.loop.launch():
                 return []
-        except BaseException as error:  # an interrupt here leaves the books in an unknown state
+        # An interrupt at this point leaves the state of the engine unknown.
+        except BaseException as error:
             self._die(error)
             raise
         try:
@@ -171,18 +174,20 @@ class Engine:
         return deltas
 
     def text_maker(self, finish: Finish) -> TextMaker:
-        """What makes text of this engine's deltas. `finish` calls `Engine.finish` on the thread that steps."""
+        """Make the object that makes text of this engine's deltas. `finish` must call `Engine.finish` on the stepping
+        thread.
+        """
         run = self._running
         return TextMaker(run.parts.tokenizer, finish, lambda: self.observers, run.tokenizer_name)
 
     def end_workers(self) -> None:
-        """End the workers, from any thread: a `step` that waits for one that hangs raises then."""
+        """End the workers, from any thread. A `step` that waits for a hanging worker then raises."""
         run = self._run
         if run is not None:
             close_executor(run.parts.executor, self._blueprint.plugin(EXECUTORS))
 
     def close(self) -> None:
-        """End the workers and free everything; may be called twice. Open requests are lost."""
+        """End the workers and free everything. May be called twice. Open requests are lost."""
         self._end(None)
 
     def __enter__(self) -> Self:
@@ -233,7 +238,7 @@ class Engine:
 
 
 def _observers(blueprint: Blueprint) -> tuple[Observers, dict[PluginRef, PluginLoadError]]:
-    """Those that load; the others are reported."""
+    """The observers that load, and the errors of the others."""
     found = Observers()
     failed: dict[PluginRef, PluginLoadError] = {}
     for ref in blueprint.hooks:
@@ -247,7 +252,7 @@ def _observers(blueprint: Blueprint) -> tuple[Observers, dict[PluginRef, PluginL
 
 
 def _with_failed(blueprint: Blueprint, failed: Mapping[PluginRef, PluginLoadError]) -> Blueprint:
-    """The blueprint whose decisions say which hooks do not observe."""
+    """The blueprint, with decisions that say which hooks failed to load."""
     registry = blueprint.registry
     told = {
         hook_decision(registry, ref): hook_decision(registry, ref, error)

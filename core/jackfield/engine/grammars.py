@@ -1,4 +1,4 @@
-"""Grammars of requests: which plugin compiles a form, and those that were compiled lately."""
+"""Grammars of requests: which plugin compiles a form, and a store of recently compiled grammars."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ Create = Callable[[Vocabulary], GrammarCompiler]
 
 
 class Grammars:
-    """Compiles on the thread of whoever brings a request. A compiler is made when it is first needed."""
+    """Compiles grammars, on the thread that brings the request. A compiler is made when it is first needed."""
 
     def __init__(
         self,
-        makers: Mapping[
-            str, tuple[str, Create]
-        ],  # of each form: the plugin in words, what makes it
+        # For each form: a description of the plugin, and the function that makes its compiler.
+        makers: Mapping[str, tuple[str, Create]],
         vocabulary: Vocabulary | None,  # None: there is no tokenizer
         missing_tokenizer: str = "",
     ) -> None:

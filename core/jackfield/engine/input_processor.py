@@ -1,4 +1,4 @@
-"""From what a user gives to a request that the engine can run. Every error of a user ends here."""
+"""From a user's input to a request that the engine can run. Every mistake of a user is found here."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ from jackfield.request import EngineRequest, PrefixKey
 from jackfield.sampling import SamplingParams
 from jackfield.scheduler.beam_search import row_sampling
 
-_NO_SAMPLING = SamplingParams(max_tokens=1, temperature=0.0)  # of requests that draw no token
+_NO_SAMPLING = SamplingParams(max_tokens=1, temperature=0.0)  # for requests that draw no token
 
 
 class InputProcessor:
-    """Checks and tokenizes prompts, on any thread; `tokenizer` None takes token ids only."""
+    """Checks and tokenizes prompts, on any thread. If `tokenizer` is None, prompts must be token ids."""
 
     def __init__(
         self,
         tokenizer: Tokenizer | None,
         *,
         vocab_size: int,
-        max_length: int,  # tokens of one request, prompt and output
-        defaults: Mapping[str, Any] | None = None,  # of sampling, where a request leaves them open
-        unscaled_length: int | None = None,  # as `ModelSpec.unscaled_length`
+        max_length: int,  # most tokens of one request, prompt and output together
+        defaults: Mapping[str, Any]
+        | None = None,  # sampling values for fields that a request leaves open
+        unscaled_length: int | None = None,  # see `ModelSpec.unscaled_length`
         missing_tokenizer: str = "",  # why there is no tokenizer
-        platform: str = "",  # in words, for messages
-        features: frozenset[str] = frozenset({"*"}),  # that the platform declares
+        platform: str = "",  # name of the platform, for messages
+        features: frozenset[str] = frozenset({"*"}),  # features that the platform declares
         tokenizer_name: str = "the tokenizer",  # with its distribution
-        grammars: Grammars | None = None,  # None: no structured output
-        processors: Processors | None = None,  # that requests may name
-        vectors: Vectors | None = None,  # what the model makes beside tokens; None: nothing
-        has_head: bool = True,  # False: it gives no tokens
+        grammars: Grammars | None = None,  # None: structured output is not available
+        processors: Processors | None = None,  # processors that requests may name
+        vectors: Vectors | None = None,  # how the model makes vectors and scores; None: not at all
+        has_head: bool = True,  # False: the model draws no tokens
     ) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
@@ -61,7 +62,7 @@ class InputProcessor:
         self._processors = processors or Processors({})
         self.vectors = vectors or Vectors()
         self._has_head = has_head
-        self._numbers = count()  # of requests
+        self._numbers = count()  # running numbers of requests
 
     def process(
         self,
@@ -73,7 +74,7 @@ class InputProcessor:
         cache_salt: str = "",
         trace_parent: str | None = None,
     ) -> EngineRequest:
-        """The checked request for tokens. Raises RequestError; `request_id` None takes a running number."""
+        """The checked request for tokens. Raises RequestError. If `request_id` is None, it is a running number."""
         if not self._has_head:
             raise RequestError(
                 "this model gives no tokens: it was made for vectors or scores. Use embed(), score() or classify(), or the "
@@ -111,7 +112,8 @@ class InputProcessor:
     ) -> EngineRequest:
         """The checked request for a vector, or for scores. Raises RequestError.
 
-        `prompt_name`: see `Pooling.prompts`. `second_text` is where the second of two texts begins in token ids.
+        `prompt_name`: see `Pooling.prompts`. `second_text` is the index in the token ids where the second of two
+        texts begins.
         """
         vectors = self.vectors
         pooling = vectors.completed(PoolingParams() if pooling is None else pooling)
@@ -172,11 +174,11 @@ class InputProcessor:
         tokenizer = self._needed("chat")
         with self._calling("apply the chat template"):
             text = tokenizer.apply_chat_template(messages, **values)
-        # The template itself writes the special tokens that the model wants.
+        # The chat template itself writes the special tokens that the model wants.
         return text, self._encoded(partial(tokenizer.encode, add_special_tokens=False), text)
 
     def _encoded(self, encode: Callable[..., list[int]], *texts: str) -> list[int]:
-        """Token ids that the model knows: what a tokenizer does wrong ends no more than its request."""
+        """Token ids that are in the vocabulary. A fault of a tokenizer ends only the request that met it."""
         with self._calling("encode the prompt"):
             for text in texts:
                 check_text_length(self._needed("text").encode, text, self._max_length)
@@ -230,7 +232,7 @@ class InputProcessor:
         check_prompt_length(num_tokens, self._max_length, has_output=has_output)
 
     def _completed(self, sampling: SamplingParams) -> SamplingParams:
-        """With what the model's authors want where the request leaves a field open."""
+        """These parameters, with the wishes of the model's authors for fields that the request left open."""
         if not isinstance(sampling, SamplingParams):
             raise RequestError(
                 f"sampling parameters must be a SamplingParams, got {type(sampling).__name__}; "
@@ -239,7 +241,7 @@ class InputProcessor:
         return sampling.with_defaults(self._defaults)
 
     def _with_bad_words(self, sampling: SamplingParams) -> SamplingParams:
-        """With words that must not be said as token ids, which is what a worker takes."""
+        """These parameters with bad words as token ids, which is the form that a worker takes."""
         words = sampling.bad_words
         if not any(isinstance(word, str) for word in words):
             return sampling
@@ -275,7 +277,7 @@ class InputProcessor:
         self._refuse_features(features_in_use(sampling), "sampling")
 
     def _refuse_features(self, asked: frozenset[str], word: str) -> None:
-        """Raise RequestError for what the platform does not declare."""
+        """Raise RequestError for features that the platform does not declare."""
         missing = sorted(asked - self._features)
         if missing and "*" not in self._features:
             names = ", ".join(feature.removeprefix(f"{word}.") for feature in missing)

@@ -1,6 +1,7 @@
-"""Tells observers (plugins of the kind `hooks`) what happens; one that raises is reported once and dropped.
+"""Tells observers (plugins of the kind `hooks`) what happens. If an observer raises, that is reported once, and the
+observer is dropped.
 
-They get copies, made only where somebody listens: what an observer does to them reaches nobody else.
+Observers get copies, so that they can change nothing of the engine. Copies are made only if there is an observer.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ logger = logging.getLogger(__name__)
 
 
 class Observers:
-    """False if there are none: then nobody need gather what they would be told.
+    """All observers of an engine. The truth value is False if there are none; then callers need not gather facts.
 
-    pluggy checks what observers implement; their methods are then bound once, since telling one through pluggy takes
-    twenty times as long as calling it.
+    pluggy checks which hooks an observer implements. Their methods are then bound once, because a call through pluggy
+    takes twenty times as long as a direct call.
     """
 
     def __init__(self, observers: Iterable[object] = ()) -> None:
-        self._calls: dict[str, tuple[_Call, ...]] = {}  # by hook, those that implement it
+        self._calls: dict[
+            str, tuple[_Call, ...]
+        ] = {}  # by hook: calls of the observers that implement it
         self._observers: list[object] = []
         for observer in observers:
             self.add(observer)
@@ -39,10 +42,11 @@ class Observers:
         return bool(self._observers)
 
     def add(self, observer: object, plugin: PluginRef | None = None) -> None:
-        """Register an object with methods marked `hookimpl`; `plugin` is where it comes from."""
+        """Register an object with methods marked `hookimpl`; `plugin` is the plugin that it comes from."""
         name = describe(plugin) if plugin else _name(observer)
         fix = f". {fix_for(plugin)}" if plugin else ""
-        manager = pluggy.PluginManager(PROJECT)  # one each, so that they fail one by one
+        # Each observer has a manager of its own, so that observers fail one by one.
+        manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(Hooks)
         try:
             manager.register(observer)
@@ -66,11 +70,11 @@ class Observers:
 
     @property
     def wants_requests(self) -> bool:
-        """True if somebody is told of requests that ended: only then their outputs need be made."""
+        """True if an observer wants to know of ended requests; only then their outputs must be made."""
         return bool(self._calls.get("request_finished"))
 
     def request_finished(self, output: RequestOutput) -> None:
-        """A request ended. Told by the thread that makes text, all else by the one that steps."""
+        """A request ended. Called on the thread that makes text; all other hooks are called on the thread that steps."""
         if "request_finished" in self._calls:
             self._tell("request_finished", _copy_of(output))
 
@@ -98,15 +102,16 @@ class _Call:
     observer: object
     call: Callable[..., object]  # takes the values of the hook, in the order of its parameters
     name: str
-    fix: str  # what a user can do where it raises
+    fix: str  # what a user can do if the call raises
 
 
 def _bound(caller: pluggy.HookCaller) -> Iterator[Callable[..., object]]:
-    """What tells the one observer of a caller."""
+    """Calls of the one observer of a caller."""
     assert caller.spec is not None, "hooks without a specification do not pass check_pending"
     names = caller.spec.argnames
     impls = caller.get_hookimpls()
-    if any(impl.wrapper or impl.hookwrapper for impl in impls):  # a generator: pluggy runs it
+    # A wrapper is a generator, which pluggy must run.
+    if any(impl.wrapper or impl.hookwrapper for impl in impls):
         yield lambda *values: caller(**dict(zip(names, values, strict=True)))
         return
     for impl in impls:
@@ -114,7 +119,7 @@ def _bound(caller: pluggy.HookCaller) -> Iterator[Callable[..., object]]:
 
 
 def _copy_of(output: RequestOutput) -> RequestOutput:
-    """One that shares nothing with `output` that can be changed."""
+    """A copy that shares no mutable object with `output`."""
     prompt_logprobs = output.prompt_logprobs
     return replace(
         output,
@@ -134,7 +139,7 @@ def _copy_of(output: RequestOutput) -> RequestOutput:
 
 
 def _picking(impl: pluggy.HookImpl, names: Sequence[str]) -> Callable[..., object]:
-    """A call with those values alone that the method has parameters for."""
+    """A call that passes only the values for which the method has parameters."""
     places = [names.index(name) for name in impl.argnames]
     return lambda *values: impl.function(*[values[place] for place in places])
 

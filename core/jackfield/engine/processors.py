@@ -11,13 +11,13 @@ from jackfield.interfaces.logits_processor import LogitsProcessor
 
 
 class Processors:
-    """Checks what requests ask of them, by their cards."""
+    """Checks with the cards of processors what requests ask of them."""
 
     def __init__(self, cards: Mapping[str, LogitsProcessor]) -> None:
         self._cards = cards
 
     def check(self, asked: Mapping[str, Mapping[str, Any]]) -> None:
-        """Raise RequestError for a processor that is not there, or arguments that it does not take."""
+        """Raise RequestError for an unknown processor, or for arguments that it does not take."""
         for name, arguments in asked.items():
             if name not in self._cards:
                 raise RequestError(

@@ -1,4 +1,4 @@
-"""What a user may give as a prompt, and how one prompt is told from several."""
+"""What a user may give as a prompt, and how to tell one prompt from several."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, TypeGuard
 from jackfield.errors import RequestError
 
 ChatMessage = Mapping[str, Any]  # {"role": ..., "content": ...}
-# Text, token ids (a list, or an array of one axis), a conversation, or a mapping with one of these under its name.
+# A text, token ids (a list, or an array of one axis), a conversation, or a mapping with one of these under its name.
 Prompt = str | Sequence[int] | Sequence[ChatMessage] | Mapping[str, Any]
 Prompts = Prompt | Sequence[Prompt] | Iterator[Prompt]
 
 
 @dataclass(frozen=True, slots=True)
 class TextPair:
-    """Two texts that a model reads together, to say how well they fit each other."""
+    """Two texts that a model reads together to score how well they fit each other."""
 
     first: str
     second: str
@@ -26,15 +26,12 @@ KINDS = (
     'text, a list of token ids, or a list of chat messages such as {"role": "user", "content": "Hello"}; each also as '
     '{"prompt": ...}, {"prompt_token_ids": ...} or {"messages": ...}'
 )
-_NAMES = (
-    "messages",
-    "prompt_token_ids",
-    "prompt",
-)  # keys of a prompt that is a mapping, as vLLM calls them too
+# Keys of a prompt that is a mapping, as in vLLM.
+_NAMES = ("messages", "prompt_token_ids", "prompt")
 
 
 def is_single(prompts: Prompts) -> TypeGuard[Prompt]:
-    """True if this is one prompt; an empty list is a batch of none."""
+    """True if this is one prompt. An empty list is an empty batch of prompts."""
     if isinstance(prompts, str | Mapping):
         return True
     if isinstance(prompts, Iterator):
@@ -43,7 +40,7 @@ def is_single(prompts: Prompts) -> TypeGuard[Prompt]:
         return bool(num_axes == 1)
     given: Any = prompts
     if not isinstance(given, Sequence):
-        return True  # which `plain_prompt` refuses
+        return True  # `plain_prompt` refuses it
     if len(prompts) == 0:
         return False
     first: Any = prompts[0]
@@ -58,14 +55,14 @@ def is_chat(prompt: Sequence[Any]) -> TypeGuard[Sequence[ChatMessage]]:
 
 
 def plain_prompt(prompt: Any) -> str | Sequence[Any]:
-    """The text, ids or messages of a prompt: taken out of a mapping, and from arrays into lists.
+    """The text, token ids or messages of a prompt: taken out of a mapping, and arrays turned into lists.
 
-    Raises RequestError for what is no prompt.
+    Raises RequestError if it is no prompt.
     """
     if isinstance(prompt, Mapping):
         prompt = _named(prompt)
     if hasattr(prompt, "tolist") and not isinstance(prompt, str):
-        prompt = prompt.tolist()  # of NumPy and torch
+        prompt = prompt.tolist()  # an array of NumPy or torch
     if not isinstance(prompt, Sequence) or isinstance(prompt, bytes | bytearray):
         raise RequestError(f"a prompt must be {KINDS}; got {type(prompt).__name__}")
     return prompt
@@ -80,9 +77,8 @@ def _named(prompt: Mapping[str, Any]) -> Any:
         keys = ", ".join(map(repr, prompt)) or "none"
         raise RequestError(f"a prompt must be {KINDS}; got a mapping with the keys {keys}")
     name = next(name for name in _NAMES if name in prompt)
-    also = (
-        {name, "prompt"} if name == "prompt_token_ids" else {name}
-    )  # the text that the ids were made of
+    # The text that the token ids were made of may stand beside them.
+    also = {name, "prompt"} if name == "prompt_token_ids" else {name}
     others = sorted(key for key in prompt.keys() - also if prompt[key] is not None)
     if others:
         raise RequestError(

@@ -1,4 +1,4 @@
-"""How long a prompt may be, and how one that is far too long is found out before all of it is encoded."""
+"""How long a prompt may be, and how a prompt that is far too long is refused before all of it is encoded."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 from jackfield.errors import RequestError
 
-_FIRST_CHARACTERS = 1 << 16  # that are always encoded at once, a few milliseconds of work
-_CHARACTERS_PER_TOKEN = 8  # about twice what prose has
-_GROWTH = 4  # of the part that is encoded, from one try to the next: all tries cost a third more than the last
-_SLACK = 64  # tokens that may be other ones where a text is cut
+_FIRST_CHARACTERS = 1 << 16  # texts up to this length are encoded at once, in a few milliseconds
+_CHARACTERS_PER_TOKEN = 8  # about twice the figure of prose
+# Each part that is tried is so many times longer than the last: all tries together cost a third more than the last one.
+_GROWTH = 4
+_SLACK = 64  # tokens that may differ because the text is cut
 
 
 def check_prompt_length(num_tokens: int, max_length: int, *, has_output: bool = True) -> None:
-    """Raise RequestError for a prompt that leaves no place for an output, where there is one, or is too long by itself."""
+    """Raise RequestError for a prompt that is too long, or that leaves no place for an output if there must be one."""
     most = max_length - 1 if has_output else max_length
     if num_tokens > most:
         what = "tokens, prompt and output" if has_output else "tokens"
@@ -25,10 +26,10 @@ def check_prompt_length(num_tokens: int, max_length: int, *, has_output: bool = 
 
 
 def check_text_length(encode: Callable[[str], list[int]], text: str, max_length: int) -> None:
-    """Raise RequestError for a text of which a part has twice the tokens that the whole may have.
+    """Raise RequestError for a text if one of its parts already has twice the tokens that the whole text may have.
 
-    Short texts are not looked at. What this takes grows with `max_length` and not with the text: a prompt of 50 MB is
-    refused in a fraction of a second.
+    Short texts are not checked. The time grows with `max_length` and not with the text: a prompt of 50 MB is refused
+    in a fraction of a second.
     """
     for size in _parts(text, max_length):
         if len(found := encode(text[:size])) > 2 * max_length + _SLACK:
@@ -40,7 +41,7 @@ def check_text_length(encode: Callable[[str], list[int]], text: str, max_length:
 
 
 def encode_end(encode: Callable[[str], list[int]], text: str, num_tokens: int) -> list[int]:
-    """The last `num_tokens` token ids of a text, at most, without encoding much more than that."""
+    """At most the last `num_tokens` token ids of a text, without encoding much more of it."""
     for size in _parts(text, num_tokens):
         if len(found := encode(text[-size:])) > 2 * num_tokens + _SLACK:
             return found[-num_tokens:]
@@ -48,7 +49,7 @@ def encode_end(encode: Callable[[str], list[int]], text: str, num_tokens: int) -
 
 
 def _parts(text: str, num_tokens: int) -> list[int]:
-    """Sizes of parts of a text that are tried before all of it, in characters."""
+    """Sizes, in characters, of the parts of a text that are tried before the whole text."""
     sizes, size = [], max(_FIRST_CHARACTERS, _CHARACTERS_PER_TOKEN * num_tokens)
     while size < len(text):
         sizes.append(size)

@@ -31,13 +31,13 @@ class EngineStats:
     """Totals since the engine was made, and the scheduler's figures of this moment."""
 
     num_steps: int
-    num_tokens: int  # computed, of prompts and outputs
+    num_tokens: int  # tokens computed, of prompts and outputs
     num_finished: int  # requests
     scheduler: SchedulerStats
 
 
 class Running:
-    """The parts of an engine and what it works on."""
+    """The parts of an open engine, and the state that they work on."""
 
     def __init__(self, blueprint: Blueprint) -> None:
         config = blueprint.config
@@ -77,7 +77,8 @@ class Running:
         tokenizer, vocabulary = self.parts.tokenizer, None
         if tokenizer is not None:
             size = blueprint.spec.vocab_size
-            ends = tuple(t for t in self._end_token_ids if t < size)  # a tokenizer may know more
+            # A tokenizer may know more ids than the model.
+            ends = tuple(t for t in self._end_token_ids if t < size)
             vocabulary = Vocabulary(tokenizer=tokenizer, size=size, end_token_ids=ends)
         makers = blueprint.grammar_makers
         return Grammars(makers, vocabulary, blueprint.model.missing_tokenizer)
@@ -108,7 +109,7 @@ class Running:
         return opened
 
     def abort(self, request_id: str) -> list[Delta]:
-        """End an open request; the last deltas of its outputs that were open."""
+        """End an open request and return the last deltas of its open outputs."""
         request = self._open.get(request_id)
         if request is None:
             return []
@@ -123,7 +124,7 @@ class Running:
         return deltas
 
     def finish(self, output: OpenOutput, reason: FinishReason, stop_reason: str | None) -> None:
-        """End one output for a reason that its text gave. Nothing happens where it has ended by now."""
+        """End one output because of its text. If the output has ended already, nothing happens."""
         if output.finish_reason is None:
             self.parts.scheduler.finish(output, reason, stop_reason)
             output.open_request.num_open -= 1
@@ -131,7 +132,7 @@ class Running:
                 self._forget(output.open_request)
 
     def resolve(self, result: StepResult) -> tuple[list[Delta], StepPlan, float]:
-        """Apply the result of the oldest step: what to report, its plan, and the seconds that it took."""
+        """Apply the result of the oldest step. Returns what to report, the step's plan, and the seconds that it took."""
         moved, plan, seconds = self.loop.resolve(result)
         deltas = deltas_of(cast("Sequence[OpenOutput]", moved), time.monotonic())
         for delta in deltas:
@@ -142,7 +143,7 @@ class Running:
         return deltas, plan, seconds
 
     def _forget(self, request: OpenRequest) -> None:
-        """A request of which all outputs have ended."""
+        """Remove a request whose outputs have all ended."""
         if self._open.pop(request.request_id, None) is not None:
             self._num_finished += 1
 

@@ -1,4 +1,4 @@
-"""How well two texts fit: by a model that reads both at once, or by the vectors of each."""
+"""How well two texts fit each other: by a model that reads both at once, or by the vectors of each."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from jackfield.engine.prompt import TextPair
 from jackfield.errors import RequestError
 from jackfield.pooling import CLASSES, PoolingParams
 
-_QUERY = ("query",)  # names of the texts that stand before a query, as models' files call them
-_DOCUMENT = ("document", "passage", "corpus")  # likewise, before a document
+# Names of the prompts for a query and for a document in models' files.
+_QUERY = ("query",)
+_DOCUMENT = ("document", "passage", "corpus")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """What is computed for one side, or for both: a prompt, and its own text in front."""
+    """A text to compute, for one side of a pair or for both, and the name of the prompt before it."""
 
     prompt: Any  # a text, or a TextPair
     prompt_name: str | None = None
@@ -26,14 +27,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
-    """What of a model decides how it scores."""
+    """The facts of a model that decide how it scores."""
 
-    num_classes: int | None  # of its classification head; None: it has none
-    prompts: Mapping[str, str]  # texts that stand before a text, by name
+    num_classes: int | None  # of its classification head; None: the model has none
+    prompts: Mapping[str, str]  # texts to put before an input, by name
 
     @property
     def reads_pairs(self) -> bool:
-        """True for a model that reads both texts at once (a cross-encoder). Raises RequestError for one with several classes."""
+        """True if the model reads both texts at once (a cross-encoder). Raises RequestError if it has several
+        classes.
+        """
         if self.num_classes is None:
             return False
         if self.num_classes != 1:
@@ -45,13 +48,15 @@ class Scoring:
 
     @property
     def in_words(self) -> str:
-        """For people."""
+        """A description for people."""
         if self.reads_pairs:
             return "a model that reads both texts"
         return "the cosine between the vectors of both texts"
 
     def texts(self, pairs: Sequence[tuple[str, str]]) -> list[Text]:
-        """What to compute: a pair each, or each different text once. `scores` takes the vectors in this order."""
+        """The texts to compute: one for each pair, or each different text once. `scores` takes the vectors in this
+        order.
+        """
         if self.reads_pairs:
             params = PoolingParams(output=CLASSES)
             return [Text(prompt=TextPair(*pair), params=params) for pair in pairs]
@@ -62,7 +67,7 @@ class Scoring:
         ]
 
     def places(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """Of each pair, the places in `texts` of what its score is made of."""
+        """For each pair, the indices in `texts` of the vectors that make its score."""
         if self.reads_pairs:
             return [(place,) for place in range(len(pairs))]
         at = {side: place for place, side in enumerate(dict.fromkeys(self._sides(pairs)))}
@@ -70,7 +75,7 @@ class Scoring:
 
     @staticmethod
     def score(vectors: Sequence[Sequence[float]]) -> float:
-        """Of the vectors of one pair: the one score, or the cosine of vectors of length one."""
+        """The score of a pair from its vectors: the one score, or the cosine of vectors of length one."""
         if len(vectors) == 1:
             return vectors[0][0]
         first, second = vectors

@@ -1,4 +1,4 @@
-"""Steps in flight: plan and submit until the executor is full, then resolve the oldest."""
+"""Steps in flight: plan and submit steps until the executor is full, then resolve the oldest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jackfield.step import StepPlan, StepResult
 
 
 class StepLoop:
-    """Keeps up to `executor.depth` steps in flight. Waits for nothing but the oldest of them."""
+    """Keeps up to `executor.depth` steps in flight. Waits only for the oldest of them."""
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class StepLoop:
         self._executor_name = executor_name
         self._patience_s = patience_s
         self._in_flight: deque[tuple[StepPlan, Future[StepResult], float]] = deque()
-        self._resolved_s = 0.0  # of time.monotonic()
+        self._resolved_s = 0.0  # in the time of time.monotonic()
 
     @property
     def num_in_flight(self) -> int:
-        """Steps that were submitted and not resolved."""
+        """Steps that were submitted and not yet resolved."""
         return len(self._in_flight)
 
     def launch(self) -> bool:
-        """Submit what can be planned; True if a step is in flight then."""
+        """Submit what can be planned; True if a step is in flight afterwards."""
         while len(self._in_flight) < self._depth:
             plan = self._scheduler.schedule()
             if plan is None:
@@ -58,7 +58,9 @@ class StepLoop:
         return bool(self._in_flight)
 
     def wait(self) -> StepResult:
-        """The result of the oldest step. Raises what ended the executor; may be interrupted and called again."""
+        """The result of the oldest step. Raises the error that ended the executor. May be interrupted and called
+        again.
+        """
         plan, future, _ = self._in_flight[0]
         try:
             result = self._awaited(plan, future)
@@ -73,7 +75,9 @@ class StepLoop:
         return result
 
     def resolve(self, result: StepResult) -> tuple[Sequence[Request], StepPlan, float]:
-        """Apply the result of the oldest step: what moved, its plan, and the seconds that it took alone."""
+        """Apply the result of the oldest step. Returns what moved, the step's plan, and the seconds that it took
+        alone.
+        """
         plan, _, submitted_s = self._in_flight.popleft()
         moved = self._scheduler.update(plan, result)
         if self._scheduler.awaits_late:
@@ -84,7 +88,7 @@ class StepLoop:
         return moved, plan, self._resolved_s - began_s
 
     def _send_late(self) -> None:
-        """Send late inputs that can be made by now; the steps that await them run meanwhile."""
+        """Send the late inputs that can be made now. The steps that await them are running meanwhile."""
         for step_id, late in self._scheduler.late_inputs():
             try:
                 self._executor.sample(step_id, late)
@@ -105,7 +109,9 @@ class StepLoop:
         return future
 
     def _awaited(self, plan: StepPlan, future: Future[StepResult]) -> StepResult:
-        """The result, with a line in the log each time that patience ends. Raises what the future holds."""
+        """The result of a step. Each time patience runs out, a line is logged. Raises the error that the future
+        holds.
+        """
         began_s, waited_s = time.monotonic(), 0.0
         while True:
             left_s = self._patience_s
@@ -115,7 +121,7 @@ class StepLoop:
                 return future.result(left_s)
             except TimeoutError:
                 if future.done():
-                    raise  # it is the worker's own
+                    raise  # the TimeoutError is the worker's own
             waited_s = time.monotonic() - began_s
             if self._timeout_s is not None and waited_s >= self._timeout_s:
                 raise WorkerError(

@@ -1,4 +1,4 @@
-"""From deltas of tokens to deltas with text: detokenizing and stop strings, away from the thread that steps."""
+"""From deltas of tokens to deltas with text: detokenizing and stop strings, on another thread than the stepping one."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from jackfield.text.output_text import CONTEXT, OutputText
 from jackfield.text.pieces import Pieces
 
 logger = logging.getLogger(__name__)
-Finish = Callable[[OpenOutput, FinishReason, str | None], None]  # Engine.finish, or who calls it
+# Engine.finish, or a function that calls it.
+Finish = Callable[[OpenOutput, FinishReason, str | None], None]
 
 
 class TextMaker:
-    """Takes all deltas of an engine, in their order, on one thread.
+    """Takes all deltas of an engine, in order, on one thread.
 
-    An output that a stop string ends may have drawn more tokens by then, since steps are in flight: `finish` tells the
-    engine, and whatever still comes of that output is dropped. Text that nobody follows is made once, at its end.
+    When a stop string ends an output, steps in flight may have drawn more of its tokens: `finish` tells the engine, and
+    later deltas of that output are dropped. If nobody follows an output, its text is made once, at its end.
     """
 
     def __init__(
         self,
         tokenizer: Tokenizer | None,
         finish: Finish,
-        observers: Callable[[], Observers],  # those of this moment
+        observers: Callable[[], Observers],  # gives the current observers
         tokenizer_name: str = "the tokenizer",  # with its distribution
     ) -> None:
         self._tokenizer = tokenizer
@@ -41,7 +42,7 @@ class TextMaker:
         self._pieces = Pieces(tokenizer)
 
     def make(self, deltas: Sequence[Delta]) -> list[Delta]:
-        """The deltas to be handed over, with their text; observers are told of requests that ended."""
+        """Make the text of the deltas and return those to hand over. Observers are told of ended requests."""
         made = []
         known = self._pieces.get
         has_siblings = False
@@ -53,7 +54,7 @@ class TextMaker:
                 and delta.ending is None
                 and delta.stop - delta.start == 1
                 and (piece := known(delta.output.token_ids[delta.start])) is not None
-            ):  # most tokens of an answer
+            ):  # true of most tokens of an answer
                 delta.text = piece
                 transcript.pieces.append(piece)
             elif not self._write(delta):
@@ -65,7 +66,7 @@ class TextMaker:
         return made
 
     def _write(self, delta: Delta) -> bool:
-        """Make the text of any delta; True if it is to be handed over."""
+        """Make the text of a delta; True if the delta is to be handed over."""
         transcript = delta.output.transcript
         if transcript is None:
             transcript = self._begin(delta.output)
@@ -94,7 +95,7 @@ class TextMaker:
             return transcript.advance(token_ids)
         if transcript.is_plain:
             if delta.ending is None and len(token_ids) == 1:
-                piece = self._pieces[token_ids[0]]  # known from now on
+                piece = self._pieces[token_ids[0]]  # the call above has filled it in
                 if piece is not None:
                     return piece
             text.resume(delta.output.token_ids[max(0, delta.start - CONTEXT) : delta.start])
@@ -114,13 +115,13 @@ class TextMaker:
         return transcript
 
     def _stop(self, delta: Delta, text: OutputText) -> None:
-        """A stop string stands in the text: it counts before any other reason, and ends the output with its token."""
+        """Handle a stop string in the text. It counts before any other reason, and its token ends the output."""
         if text.num_tokens is not None:
             delta.stop = delta.output.num_prompt_tokens + text.num_tokens
         self._finish_output(delta, FinishReason.STOP, text.stop, None)
 
     def _fail(self, delta: Delta, error: BaseException) -> None:
-        """End one output whose tokens have no text, also where it had just ended otherwise; the others go on."""
+        """End one output whose tokens cannot be decoded, even if it had just ended otherwise. Other outputs go on."""
         text = f"{self._tokenizer_name} cannot decode tokens: {type(error).__name__}: {error}"
         logger.error("request %s: %s", delta.request.request_id, text, exc_info=error)
         self._finish_output(delta, FinishReason.ERROR, None, text)
@@ -133,7 +134,7 @@ class TextMaker:
         delta.ending = Ending(reason, stop_reason, error, time.monotonic())
 
     def _end(self, delta: Delta, transcript: Transcript) -> None:
-        """The last delta of an output; that of one that was not streamed holds all of it."""
+        """Make the last delta of an output. If the output was not streamed, the delta holds all of it."""
         output, request = delta.output, delta.request
         transcript.num_tokens = delta.stop - output.num_prompt_tokens
         transcript.ending = delta.ending
@@ -147,7 +148,7 @@ class TextMaker:
 
 
 def _shown(delta: Delta) -> Sequence[int]:
-    """The tokens that are text: not the one that stopped the output, unless that was asked for."""
+    """The tokens that appear as text. The stop token is left out, unless the request wants it."""
     output, token_ids = delta.output, delta.token_ids
     is_hidden = (
         delta.finish_reason is FinishReason.STOP
@@ -159,7 +160,7 @@ def _shown(delta: Delta) -> Sequence[int]:
 
 
 def _raiser(error: BaseException) -> Callable[[Sequence[int]], str]:
-    """For an output whose text could not be begun."""
+    """A detokenizer that raises `error`, for an output whose text could not be begun."""
 
     def fail(token_ids: Sequence[int]) -> str:
         raise error

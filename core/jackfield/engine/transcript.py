@@ -1,4 +1,4 @@
-"""What one output has said so far: its pieces of text, its number of tokens, and how it ended."""
+"""The text and tokens of one output so far, and how it ended."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ class Ending:
     ) -> None:
         self.finish_reason = finish_reason
         self.stop_reason = stop_reason  # the stop string or token id
-        self.error = error  # of FinishReason.ERROR: what failed
-        self.time_s = time_s  # of time.monotonic()
+        self.error = error  # what failed, for FinishReason.ERROR
+        self.time_s = time_s  # in the time of time.monotonic()
 
 
 class Transcript:
-    """Written by the maker of text alone. Readers on other threads count what they have seen of it: lists only grow."""
+    """Written only by the text maker. Readers on other threads keep their own positions; the lists only grow."""
 
     __slots__ = ("advance", "ending", "is_plain", "num_tokens", "pieces", "text")
 
     def __init__(self, text: OutputText | None) -> None:
         self.text = text  # None: the model has no tokenizer
-        # The text to be shown for the tokens that come next.
+        # Returns the text to show for the next tokens.
         self.advance: Callable[[Sequence[int]], str] = _no_text if text is None else text.advance
         self.is_plain = False  # True: `text` need not be asked about a token with a piece
-        self.pieces: list[str] = []  # of the text; none is empty
+        self.pieces: list[str] = []  # pieces of the text; none is empty
         self.ending: Ending | None = None
-        self.num_tokens = 0  # once it ended; behind a stop string the engine may have drawn more
+        # Set when the output has ended. Behind a stop string the engine may have drawn more tokens.
+        self.num_tokens = 0
 
 
 def _no_text(token_ids: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""What a model makes of whole prompts beside tokens: how vectors are pooled, which scores there are, in which words."""
+"""How a model pools vectors, which scores it gives, and how both are described in words."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Vectors:
-    """Facts of one model that requests for vectors and scores are checked by."""
+    """Facts of one model by which requests for vectors and scores are checked."""
 
     pooling: Pooling = field(default_factory=partial(Pooling, kind=LAST))
     classifier: Classifier | None = None
     size: int = 1  # elements of a vector
-    is_told_of_cuts: bool = False  # likewise, that they do not say whether vectors may be cut
-    is_told: bool = True  # False: nobody was told yet that the model's files do not say how to pool
+    # True: the user was told that the model's files do not say whether vectors may be cut.
+    is_told_of_cuts: bool = False
+    # False: the user was not yet told that the model's files do not say how to pool.
+    is_told: bool = True
 
     @classmethod
     def of(cls, spec: ModelSpec) -> Vectors:
-        """Where the files say nothing an encoder takes the mean of all tokens, a decoder the last one."""
+        """Make them from a spec. If the files say nothing, an encoder takes the mean of all tokens, a decoder the
+        last token.
+        """
         pooling = spec.pooling or default_pooling(spec)
         size = pooling.dense[-1].out_size if pooling.dense else spec.hidden_size
         return cls(
@@ -40,14 +44,14 @@ class Vectors:
 
     @property
     def scoring(self) -> Scoring:
-        """How it tells how well two texts fit."""
+        """How the model scores how well two texts fit."""
         return Scoring(
             num_classes=self.classifier.num_classes if self.classifier else None,
             prompts=self.pooling.prompts or {},
         )
 
     def completed(self, asked: PoolingParams) -> PoolingParams:
-        """With the model's own pooling where the request leaves it open. Raises RequestError."""
+        """These parameters, with the model's own pooling for fields left open. Raises RequestError."""
         if not isinstance(asked, PoolingParams):
             raise RequestError(
                 f"pooling parameters must be PoolingParams, got {type(asked).__name__}"
@@ -71,12 +75,12 @@ class Vectors:
         return asked.completed(self.pooling)
 
     def features(self, completed: PoolingParams) -> frozenset[str]:
-        """What a platform must declare to serve such a request."""
+        """Features that a platform must declare to serve such a request."""
         dense = features_in_use(self.pooling) if completed.output != CLASSES else frozenset()
         return frozenset({"request.pooling"}) | features_in_use(completed) | dense
 
     def in_words(self, completed: PoolingParams) -> str:
-        """How such a vector is made, and who said so."""
+        """How such a vector is made, and where that is stated."""
         if completed.token_ids:
             return "probabilities of tokens that may come next"
         if completed.output == CLASSES:
@@ -90,7 +94,7 @@ class Vectors:
         return f"{asked.in_words()}{cut} ({own.source if same else 'the request'})"
 
     def with_prompt(self, prompt: Prompt, name: str | None) -> Prompt:
-        """The text behind the one that the model's authors want before it. Raises RequestError for a name that there is not."""
+        """`prompt` behind the text that the model's authors want before it. Raises RequestError for an unknown name."""
         prompts = self.pooling.prompts or {}
         if name is None and isinstance(prompt, str):
             name = self.pooling.default_prompt
@@ -123,7 +127,7 @@ class Vectors:
 
 
 def default_pooling(spec: ModelSpec) -> Pooling:
-    """Of a model whose files do not say."""
+    """Pooling for a model whose files do not say how to pool."""
     is_encoder = not spec.has_head and any(
         attention is not None and not attention.causal
         for attention in (layer.mixer.attention for layer in spec.layers)

@@ -1,6 +1,6 @@
-"""Parts of lists that only grow, without a copy; and an output whose text is joined when it is read.
+"""Parts of growing lists without a copy, and an output whose text is joined when it is read.
 
-With these an output for each step costs the same at the end of a long answer as at its beginning.
+With these, an output for a step costs the same at the end of a long answer as at its beginning.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class StreamedOutput(CompletionOutput):
         *,
         index: int,
         pieces: list[str],
-        num_pieces: int,  # that belong to this state; more may follow
+        num_pieces: int,  # pieces that belong to this state; more may follow
         token_ids: Sequence[int],
         delta: str,
         logprobs: Sequence[TokenLogprobs] | None,

@@ -1,4 +1,4 @@
-"""Who runs next: requests, the queue, policies, and the scheduler that makes one step plan after the other."""
+"""Scheduling: requests, the queue, policies, and the scheduler that makes one step plan after the other."""
 
 from jackfield.scheduler.request import Request
 from jackfield.scheduler.scheduler import Scheduler

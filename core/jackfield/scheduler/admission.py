@@ -1,4 +1,4 @@
-"""From the queue to a row: who comes next, what the cache has of it, and whether its blocks are there."""
+"""From the queue to a row: which request is next, which of its tokens are cached, and whether its blocks are free."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield.scheduler.waiting_queue import WaitingQueue
 
 
 class Admission:
-    """Requests from the queue, strictly in its order: one that does not fit is not overtaken."""
+    """Takes requests from the queue strictly in its order: if one does not fit, no other overtakes it."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Admission:
         keys: PolicyKeys,
         turns: Turns,
         chunks: PromptChunks,
-        watermark: float,  # share of the blocks that stay free while others run
+        watermark: float,  # share of the blocks that stays free while other requests run
     ) -> None:
         self._blocks = blocks
         self._running = running
@@ -35,13 +35,14 @@ class Admission:
         self._chunks = chunks
         self._spare = [int(watermark * pool.num_blocks) for pool in blocks.pools]
         self._no_spare = [0] * len(self._spare)
-        self._refused: Request | None = None  # did not fit when so many blocks were free
+        # The request that did not fit, and how many blocks were free then.
+        self._refused: Request | None = None
         self._refused_with = 0
         self.num_prompt_tokens = 0
         self.num_cached_tokens = 0
 
     def admit_waiting(self, plan: PlanBuilder, resolved_step: int) -> None:
-        """Give rows to waiting requests as long as budget, rows and blocks allow."""
+        """Give rows to waiting requests as long as budget, rows and blocks last."""
         rows = self._running.rows
         while plan.budget and rows.num_free:
             request = self._waiting.first()
@@ -57,7 +58,7 @@ class Admission:
             self._waiting.remove_first()
 
     def _admit(self, plan: PlanBuilder, request: Request) -> bool:
-        """Give a waiting request a row, what the cache has of it, and blocks for all of its tokens, if they fit."""
+        """Give a waiting request a row, its cached tokens, and blocks for all of its tokens, if they fit."""
         hit = self._find_hit(request)
         chunk = self._chunks.next(plan, request, hit.num_tokens, hit.stops)
         spare = self._spare if len(self._running) else self._no_spare
@@ -77,16 +78,17 @@ class Admission:
         return True
 
     def _still_refused(self, request: Request) -> bool:
-        """True if no block came free since `request` did not fit: that spares another search for hits."""
+        """True if no block became free since `request` did not fit. Then no search for prefix hits is needed."""
         return request is self._refused and self._blocks.num_free <= self._refused_with
 
     def _find_hit(self, request: Request) -> PrefixHit:
-        """What need not be computed: the prompt of a sibling that runs, or what the prefix cache has."""
+        """Tokens that need not be computed: the prompt of a running sibling, or a hit in the prefix cache."""
         if request.pooling is not None and request.pooling.needs_all_tokens:
             return self._blocks.no_prefix()
         if request.prompt_logprobs is not None:
             if len(request.prompt_logprobs) < request.num_prompt_tokens:
-                request.prompt_logprobs = [None]  # of a preempted prompt: it starts again
+                # The log probabilities of a preempted prompt start again.
+                request.prompt_logprobs = [None]
                 return self._blocks.no_prefix()
         hit = self._blocks.find_prefix(request.hashes, request.token_ids)
         parent = request.parent

@@ -1,9 +1,9 @@
-"""A beam search in rows of the worker: its answers share blocks of the cache until one of them writes.
+"""A beam search in rows of the worker. Its answers share blocks of the cache until one of them writes.
 
-The prompt is computed as that of any request, by the search's leader. From then on each answer that is followed has a row.
-After a step the best continuations are chosen (`hypotheses.py`). One that continues an answer alone stays in its row with
-its blocks; each further one gets a row whose table shares them, and a copy of the last one if that is not full.
-Rows and blocks of answers that nobody continues are free again.
+The search's leader computes the prompt as any request does. From then on each answer that the search follows has a row.
+After each step the best continuations are chosen (`hypotheses.py`). If an answer has one continuation, that stays in
+the answer's row with its blocks. Each further continuation gets a row whose table shares the blocks, and a copy of
+the last block if that is not full. Rows and blocks of answers without a continuation become free.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from jackfield.scheduler.row_numbers import RowNumbers
 
 
 def row_sampling(sampling: SamplingParams, num_logprobs: int) -> SamplingParams:
-    """What the worker is told of the rows of a search: that it wants so many log probabilities."""
+    """Sampling parameters for the rows of a search; they ask the worker for `num_logprobs` log probabilities."""
     return replace(
         sampling, beam_search=None, n=1, temperature=0.0, min_tokens=0, logprobs=num_logprobs
     )
 
 
 class Beam(Request):
-    """An answer that a search follows; before that, as its leader, the prompt."""
+    """An answer that a search follows. The leader is the prompt, before there are answers."""
 
     __slots__ = ("search",)
     search: Search
@@ -40,14 +40,14 @@ class Beam(Request):
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """An answer that gets a row of its own, with the blocks of another one."""
+    """An answer that gets a row of its own, with the blocks of another answer."""
 
     beam: Beam
     source: Beam
 
 
 class Search:
-    """One beam search. `outputs` are what the user waits for, `beams` the answers that are followed, the best first."""
+    """One beam search. `outputs` are the user's outputs, `beams` the answers that are followed, the best first."""
 
     def __init__(self, outputs: Sequence[Request], vocab_size: int) -> None:
         first = outputs[0]
@@ -68,16 +68,16 @@ class Search:
 
     def _forget(self) -> None:
         self.beams: list[Beam] = []  # empty until the prompt is computed
-        self.is_ready = False  # its next step can be planned
-        self._idle: list[Beam] = []  # rows without an answer
+        self.is_ready = False  # True: its next step can be planned
+        self._idle: list[Beam] = []  # beams that have a row but no answer
         self._scores = [0.0]  # of the beams
         self._finished: list[Hypothesis] = []
-        self._forks: list[Fork] = []  # that have no table yet
-        self._changed: set[Beam] = set()  # in whose row the worker has another last token
+        self._forks: list[Fork] = []  # forks that have no table yet
+        self._changed: set[Beam] = set()  # beams whose last token on the worker is another one
         self._told: set[int] = set()  # rows that the worker knows
 
     def _make_leader(self) -> Beam:
-        """Planned as a request of one new token, which never ends by itself."""
+        """The leader is planned as a request of one new token, and never ends by itself."""
         leader = self._make_beam()
         leader.last_computed = leader.num_prompt_tokens
         leader.num_rows = self.width
@@ -104,7 +104,7 @@ class Search:
         return self.outputs[0].is_finished
 
     def leave(self, blocks: BlockManager, rows: RowNumbers) -> None:
-        """Give back the rows and blocks of all answers; what steps in flight bring for them is void."""
+        """Give back the rows and blocks of all answers. What steps in flight bring for them is void."""
         for beam in (*self.beams, *self._idle):
             beam.end(FinishReason.ABORT)
             if beam.table is not None:
@@ -113,7 +113,9 @@ class Search:
         self._forget()
 
     def again(self) -> Beam:
-        """Begin anew, since its blocks were needed: the leader to be queued, in the place of the last one."""
+        """Start the search again, because its blocks were needed. Returns a new leader to queue in the place of the
+        old one.
+        """
         old = self.leader
         leader = self.leader = self._make_leader()
         leader.arrival, leader.admission_key = old.arrival, old.admission_key
@@ -124,7 +126,7 @@ class Search:
     # After a step
 
     def begin(self) -> None:
-        """The prompt is computed, and the leader is the one answer."""
+        """Start the search itself: the prompt is computed, and the leader is the only answer."""
         leader = self.leader
         leader.stage, leader.check_at = Stage.SEARCHING, sys.maxsize
         if leader.num_preemptions == 0:
@@ -136,7 +138,7 @@ class Search:
             self._idle.append(beam)
 
     def advance(self, blocks: BlockManager, rows: RowNumbers) -> bool:
-        """Choose what to follow, now that the results of all rows are there; False if the search is over."""
+        """Choose which answers to follow. The results of all rows must be there. False if the search is over."""
         rules = self.rules
         num_new = self.beams[0].num_output_tokens
         found = [beam.logprobs[-1] for beam in self.beams if beam.logprobs]
@@ -155,7 +157,7 @@ class Search:
         return True
 
     def finish(self) -> None:
-        """Give the outputs the best answers."""
+        """Give the best answers to the outputs."""
         for output, found in zip_longest(self.outputs, self._finished[: len(self.outputs)]):
             output.stage = Stage.FINISHED
             if found is None:
@@ -179,16 +181,15 @@ class Search:
         )
 
     def _follow(self, chosen: Sequence[Candidate], blocks: BlockManager, rows: RowNumbers) -> None:
-        """Give each continuation a row. The first one of an answer stays where that is."""
+        """Give each continuation a row. The first continuation of an answer stays in the answer's row."""
         beams, idle = self.beams, self._idle
         continued = {candidate.beam for candidate in chosen}
         for index, beam in enumerate(beams):
             if index not in continued and beam.table is not None:
                 blocks.give_back(beam.table)
                 beam.table = None
-                rows.empty(
-                    beam.row
-                )  # others may get its blocks before this row has an answer again
+                # Other requests may get its blocks before this row has an answer again.
+                rows.empty(beam.row)
                 self._told.remove(beam.row)
                 idle.append(beam)
         heirs: dict[int, Candidate] = {}
@@ -213,12 +214,12 @@ class Search:
     # Before a step
 
     def num_missing(self, block_size: int) -> int:
-        """Blocks of each cache group that its next step takes."""
+        """Blocks of each cache group that the search's next step takes."""
         is_full = (len(self.beams[0].token_ids) - 1) % block_size == 0
         return len(self.beams) if is_full else len(self._forks)
 
     def plan(self, plan: PlanBuilder, blocks: BlockManager, rows: RowNumbers) -> None:
-        """Put the next step of all answers into `plan`; the blocks that it takes are free."""
+        """Put the next step of all answers into `plan`. The blocks that it takes must be free."""
         num_computed = len(self.beams[0].token_ids) - 1
         no_spare = [0] * len(blocks.pools)
         for fork in self._forks:
@@ -268,7 +269,7 @@ def check_fits(search: Search, blocks: BlockManager, max_rows: int) -> None:
     num_new = search.rules.max_tokens
     for group, pool in zip(blocks.groups, blocks.pools, strict=True):
         window = group.window or group.chunk_size or sys.maxsize
-        # The prompt is shared. Of the rest each answer has its own, and one more while it is copied.
+        # The answers share the prompt. Each has blocks of its own for the rest, and one more while it is copied.
         own = -(-min(num_new, window) // size) + 2
         needed = -(-min(output.num_prompt_tokens, window + size) // size) + width * own
         if needed > pool.num_blocks:

@@ -1,4 +1,4 @@
-"""The rows that decode, in cohorts that take turns, so that steps in flight do not depend on each other."""
+"""The decoding rows, in cohorts that take turns, so that steps in flight do not depend on each other."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from jackfield.scheduler.request import Request
 
 
 class Cohorts:
-    """With one cohort every step holds all rows, and the next one may be planned before it is resolved.
+    """With one cohort every step holds all rows, and the next step may be planned before it is resolved.
 
-    With several, a cohort has at most one step in flight. A request that begins to decode joins the smallest cohort
-    when the step that draws its first token is resolved; before that it would depend on this step.
+    With several cohorts, each has at most one step in flight. A request that begins to decode joins the smallest
+    cohort when the step that draws its first token is resolved; before that, it would depend on this step.
     """
 
     def __init__(self, num_cohorts: int) -> None:
         self._cohorts: list[list[Request]] = [[] for _ in range(num_cohorts)]
-        self._last_steps = [-1] * num_cohorts  # of each cohort: its newest step
+        self._last_steps = [-1] * num_cohorts  # for each cohort: its newest step
         self._joining: list[Request] = []
-        self._joining_steps: list[int] = []  # of each that joins: the step to wait for
+        self._joining_steps: list[int] = []  # for each joining request: the step to wait for
         self._turn = 0
 
     def __iter__(self) -> Iterator[Request]:
@@ -27,7 +27,7 @@ class Cohorts:
         yield from self._joining
 
     def next(self, resolved_step: int) -> list[Request]:
-        """The cohort to plan now, perhaps empty. It is changed by `add` and `remove`."""
+        """The cohort to plan now, which may be empty. `add` and `remove` change it."""
         cohorts = self._cohorts
         if len(cohorts) == 1:
             return cohorts[0]
@@ -40,13 +40,13 @@ class Cohorts:
         return []
 
     def planned(self, cohort: list[Request], step_id: int) -> None:
-        """The rows of `cohort` are in this step."""
+        """Note that the rows of `cohort` are in this step."""
         for index, own in enumerate(self._cohorts):
             if own is cohort:
                 self._last_steps[index] = step_id
 
     def resolved(self, step_id: int) -> None:
-        """The step was resolved; who waited for it joins."""
+        """Note that the step was resolved. Requests that waited for it join a cohort."""
         if self._joining:
             waiting = [
                 (r, s)
@@ -60,7 +60,7 @@ class Cohorts:
             self._joining_steps[:] = [last for _, last in waiting]
 
     def add(self, request: Request, step_id: int) -> None:
-        """A request decodes once `step_id`, the newest one with its row, is resolved; or at once if there is one cohort."""
+        """Let a request decode when `step_id`, the newest step with its row, is resolved; with one cohort at once."""
         if len(self._cohorts) == 1:
             self._join(request)
         else:
@@ -69,7 +69,7 @@ class Cohorts:
             self._joining_steps.append(step_id)
 
     def remove(self, request: Request) -> None:
-        """A request no longer decodes."""
+        """Take out a request that no longer decodes."""
         cohort = request.cohort
         assert cohort is not None
         if cohort is self._joining:
@@ -82,7 +82,7 @@ class Cohorts:
         request.cohort.append(request)
 
     def _share_out(self, cohort: list[Request]) -> None:
-        """Let a cohort that has grown too large give rows, none of which is in flight now, to the smallest."""
+        """If a cohort has grown too large, move rows from it to the smallest cohort. None of its rows is in flight."""
         smallest = min(self._cohorts, key=len)
         while len(cohort) > len(smallest) + 1:
             request = cohort.pop()

@@ -1,4 +1,4 @@
-"""Drafts of the rows that decode, by their grammar or a speculator: who gets one, and what a request knows once a step with one is resolved."""
+"""Drafts of the decoding rows, by their grammar or a speculator: which rows get one, and how its result is counted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class Drafting:
-    """Asks drafters. One that fails is left alone from then on: answers do not need it.
+    """Asks drafters for guesses. A drafter that fails is not asked again: answers do not need it.
 
     Rows with steps in flight get drafts too. Such a draft begins where the row will be if all drafts before it are
-    confirmed, and is void if one is not.
+    confirmed. If one of them is not, the draft is void.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Drafting:
         make_drafter: Callable[[], Drafter],
         num_tokens: int,
         vocab_size: int,
-        name: str = "the speculator",  # for messages, with its distribution
+        name: str = "the speculator",  # name of the speculator with its distribution, for messages
     ) -> None:
         self._make_drafter = make_drafter
         self._num_tokens = num_tokens
@@ -34,7 +34,7 @@ class Drafting:
         self._has_failed = False
 
     def draft(self, request: Request, budget: int) -> Sequence[int]:
-        """Guesses for the next step of a row, at most as many as `budget` tokens and its end allow."""
+        """Guesses for the next step of a row, at most as many as `budget` tokens and the request's end allow."""
         room = min(self._num_tokens, budget, request.last_computed - request.num_planned - 1)
         if room <= 0 or self._has_failed:
             return ()
@@ -55,7 +55,7 @@ class Drafting:
 
 
 def _forced(request: Request, num_unknown: int) -> list[int]:
-    """What its grammar leaves no choice of, behind the tokens that are being computed."""
+    """Tokens that the grammar prescribes behind the tokens that are being computed."""
     state = request.grammar
     if state is None or state.is_finished:
         return []
@@ -65,7 +65,7 @@ def _forced(request: Request, num_unknown: int) -> list[int]:
 def open_draft(
     blocks: BlockManager, request: Request, token_ids: Sequence[int]
 ) -> tuple[OpenDraft, Sequence[tuple[int, list[int]]]] | None:
-    """The draft with the blocks that its tokens need, group by group; None if they are not free."""
+    """The draft, with the blocks that its tokens need, by group. None if these blocks are not free."""
     table = request.table
     assert table is not None
     start = request.num_planned
@@ -74,13 +74,13 @@ def open_draft(
 
 
 def settle_draft(draft: OpenDraft, num_drawn: int) -> bool:
-    """Count what a draft came to; True if its request is behind what was planned for it.
+    """Count the confirmed tokens of a draft. True if its request is behind what was planned for it.
 
     If a guess was wrong, the drafts that this request has in later steps are void.
     """
     request = draft.request
     if request.table is not draft.table:
-        return False  # it ended, or made room
+        return False  # the request ended or was preempted
     num_missed = draft.num_open + 1 - num_drawn
     request.open_drafts.remove(draft)
     request.num_guessed -= draft.num_open

@@ -1,7 +1,7 @@
 """Beam search as a rule on numbers: which answers end, which are followed, and when the search is over.
 
-The same as Transformers' `GenerationMixin._beam_search` for one prompt (Vaswani et al. 2017, with the length penalty of
-Wu et al. 2016 as an exponent of the length).
+The rule is that of Transformers' `GenerationMixin._beam_search` for one prompt (Vaswani et al. 2017, with the length
+penalty of Wu et al. 2016 as an exponent of the length).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from jackfield.step import TokenLogprobs
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One more token behind an answer that is followed."""
+    """One more token behind a followed answer."""
 
     score: float  # sum of all log probabilities
-    beam: int  # index of the answer that it continues
+    beam: int  # index of the answer that the token continues
     token_id: int
-    logprobs: TokenLogprobs  # at this place, as a request gets them
+    logprobs: TokenLogprobs  # at this token, in the form that requests report
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,23 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRules:
-    """What one search is after."""
+    """What a request asks of one search."""
 
     search: BeamSearch
     end_token_ids: Set[int]
-    min_tokens: int  # before so many new ones no end token counts
-    max_tokens: int  # new ones
-    num_logprobs: int  # most likely tokens that the user wants with each one
+    min_tokens: int  # fewer new tokens than this cannot end an answer
+    max_tokens: int  # most new tokens
+    num_logprobs: int  # number of most likely tokens that the user wants with each token
 
     @property
     def num_kept(self) -> int:
-        """Candidates of a step: so many that `width` are left if all others end."""
+        """Number of candidates of a step: so many that `width` are left if all others end."""
         return max(2, 1 + len(self.end_token_ids)) * self.search.width
 
     def candidates(
         self, scores: Sequence[float], found: Sequence[TokenLogprobs], num_new: int
     ) -> list[Candidate]:
-        """The best continuations of all answers, the best first; `num_new`: tokens of each then."""
+        """The best continuations of all answers, the best first. With them each answer has `num_new` new tokens."""
         every = (
             candidate
             for beam, (score, entry) in enumerate(zip(scores, found, strict=True))
@@ -73,19 +73,19 @@ class SearchRules:
             yield Candidate(score + logprob, beam, token_id, own)
 
     def reason(self, candidate: Candidate, num_new: int) -> FinishReason | None:
-        """Why an answer ends with this token; None if it goes on."""
+        """Why an answer ends with this token; None if the answer goes on."""
         if candidate.token_id in self.end_token_ids:
             return FinishReason.STOP
         return FinishReason.LENGTH if num_new == self.max_tokens else None
 
     def final(self, score: float, num_new: int) -> float:
-        """What an answer of this length is worth."""
+        """The final score of an answer of this length."""
         return float(score / num_new**self.search.length_penalty)
 
     def is_over(self, finished: Sequence[float], best: float, num_new: int) -> bool:
-        """True if answers of `num_new` tokens need not be followed on.
+        """True if answers of `num_new` tokens need not be followed any further.
 
-        `finished`: what the best that have ended are worth; `best`: the sum of the best that has not.
+        `finished`: final scores of the best answers that have ended. `best`: the sum of the best answer that has not.
         """
         search = self.search
         if len(finished) < search.width:
@@ -98,5 +98,5 @@ class SearchRules:
 
 
 def best_of(finished: Sequence[Hypothesis], width: int) -> list[Hypothesis]:
-    """The best ones, the best first; of equals those that came first."""
+    """The best hypotheses, the best first; among equals the earlier one."""
     return sorted(finished, key=attrgetter("score"), reverse=True)[:width]

@@ -1,4 +1,4 @@
-"""Where a request ends at the latest, whether it can run at all, and how its prompt is cut."""
+"""The latest end of a request, whether it can run at all, and how its prompt is cut."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from jackfield.scheduler.request import Request
 def set_lengths(
     request: Request, max_length: int, longest_cached: int, longest_prompt: int | None = None
 ) -> None:
-    """Set where `request` ends at the latest. Raises RequestError if it can never run.
+    """Set the latest end of `request`. Raises RequestError if it can never run.
 
-    `max_length`: tokens of one request, prompt and output. `longest_cached`: tokens of one request that the cache
-    can hold. `longest_prompt`: tokens of a step, where prompts are not cut.
+    `max_length`: most tokens of one request, prompt and output together. `longest_cached`: most tokens of one request
+    that the cache can hold. `longest_prompt`: tokens of a step, if prompts are not cut.
     """
     num_prompt, wanted = request.num_prompt_tokens, request.sampling.max_tokens
     name = f"request {request.request_id!r}"
@@ -52,7 +52,7 @@ def set_lengths(
 
 
 def _set_prompt_only(request: Request, longest_cached: int, name: str) -> None:
-    """Of a request that draws no token."""
+    """Set the lengths of a request that draws no token."""
     num_prompt = request.num_prompt_tokens
     if num_prompt > longest_cached:
         raise RequestError(
@@ -64,20 +64,19 @@ def _set_prompt_only(request: Request, longest_cached: int, name: str) -> None:
 
 
 class PromptChunks:
-    """How many tokens of a prompt a step computes."""
+    """Decides how many tokens of a prompt a step computes."""
 
     def __init__(self, max_chunk: int, longest_prompt: int | None) -> None:
         self.max_chunk = max_chunk
-        self._longest_prompt = (
-            longest_prompt  # of a model that sees all of a prompt at once; None: it may be cut
-        )
+        # For a model that sees all tokens of a prompt at once. None: prompts may be cut.
+        self._longest_prompt = longest_prompt
 
     def may_begin(self, plan: PlanBuilder, request: Request) -> bool:
-        """True if prompts may be cut, or if this one fits into what is left of the step."""
+        """True if prompts may be cut, or if this prompt fits into the rest of the step."""
         return self._longest_prompt is None or len(request.token_ids) <= plan.budget
 
     def next(self, plan: PlanBuilder, request: Request, start: int, stops: Sequence[int]) -> int:
-        """How many tokens of a prompt from `start` on a step computes."""
+        """Number of prompt tokens, from `start` on, that a step computes."""
         missing = len(request.token_ids) - start
         if self._longest_prompt is not None:
             return missing

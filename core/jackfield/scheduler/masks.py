@@ -1,4 +1,4 @@
-"""The masks of rows whose output has a grammar: one packed buffer for each step that draws a token of theirs."""
+"""The masks of rows whose output has a grammar: one packed buffer for each step that draws tokens of such rows."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class AwaitingStep:
     """A step in flight whose masks are not made yet."""
 
     plan: StepPlan
-    places: Sequence[int]  # of rows with a grammar, in plan.rows
-    requests: Sequence[Request]  # of these places
-    waits_for_step: int  # the newest step before it that draws for one of them
+    places: Sequence[int]  # indices in plan.rows of the rows with a grammar
+    requests: Sequence[Request]  # the request of each of these rows
+    waits_for_step: int  # the newest earlier step that draws for one of them
 
 
 class Masks:
-    """Makes masks while the device runs: those of a step as soon as all tokens before it are known."""
+    """Makes masks while the device runs. The masks of a step are made as soon as all tokens before it are known."""
 
     def __init__(self, vocab_size: int, fail: Callable[[Request, str], None]) -> None:
-        self._num_bytes = -(-vocab_size // 32) * 4  # of one mask
+        self._num_bytes = -(-vocab_size // 32) * 4  # bytes of one mask
         self._all = b"\xff" * self._num_bytes
         self._fail = fail
         self._awaiting: deque[AwaitingStep] = deque()
@@ -40,7 +40,7 @@ class Masks:
         return len(self._awaiting)
 
     def expect(self, plan: StepPlan, places: Sequence[int], requests: Sequence[Request]) -> None:
-        """A step that draws tokens of rows with a grammar was planned."""
+        """Note that a step was planned that draws tokens of rows with a grammar."""
         plan.awaits_late = True
         newest = max(request.newest_draw for request in requests)
         self._awaiting.append(AwaitingStep(plan, places, requests, newest))
@@ -48,7 +48,7 @@ class Masks:
             request.newest_draw = plan.step_id
 
     def ready(self, resolved_step: int) -> Iterator[tuple[int, LateInputs]]:
-        """Steps whose late inputs can be made now, with these, in order; each once."""
+        """Steps whose late inputs can be made now, with the inputs; in order, each step once."""
         while self._awaiting and self._awaiting[0].waits_for_step <= resolved_step:
             step = self._awaiting.popleft()
             yield step.plan.step_id, LateInputs(masks=self._make(step))
@@ -68,7 +68,7 @@ class Masks:
         return TokenMasks(places, bits)
 
     def _fill(self, request: Request, masks: Sequence[memoryview], guesses: Sequence[int]) -> None:
-        """The mask at each position that a row may draw at. Where it cannot come to, all is allowed."""
+        """Fill the mask of each position at which a row may draw. A position that cannot be reached allows all tokens."""
         num_filled = 0
         state = request.grammar
         if state is not None and not request.is_finished:
@@ -82,7 +82,7 @@ class Masks:
 
 
 def _fill_from(state: GrammarState, masks: Sequence[memoryview], guesses: Sequence[int]) -> int:
-    """Fill masks as far as the guesses come true; how many."""
+    """Fill masks as long as the grammar accepts the guesses. Returns how many were filled."""
     num_accepted = 0
     for mask in masks:
         if state.is_finished:

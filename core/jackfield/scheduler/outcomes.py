@@ -1,4 +1,4 @@
-"""What the result of a step does to its requests: tokens are kept, ends are found, blocks are offered for hits."""
+"""Applies the result of a step to its requests: keeps tokens, finds ends, and offers blocks for prefix hits."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ logger = logging.getLogger(__name__)
 
 
 class Outcomes:
-    """Applies results, in the order of the plans. A request that ended while a step was in flight takes nothing of it."""
+    """Applies results, in the order of the plans. A request that ended while a step was in flight ignores that step."""
 
     def __init__(
         self, blocks: BlockManager, running: RunningRequests, finish: Callable[..., None]
     ) -> None:
         self._blocks = blocks
         self._running = running
-        self._finish = finish  # as Scheduler.finish
+        self._finish = finish  # Scheduler.finish
 
     def apply(self, step: StepInFlight, result: StepResult) -> list[Request]:
-        """The requests that got a token or ended."""
+        """Apply a result. Returns the requests that got a token or ended."""
         moved = self._end_failed(step, result.errors) if result.errors else []
         if result.logprobs or result.prompt_logprobs:
             keep_logprobs(step, result)
@@ -48,9 +48,9 @@ class Outcomes:
         return moved
 
     def _append(self, step: StepInFlight, result: StepResult) -> list[Request]:
-        """One token for each row that drew; only those with an event need a closer look."""
+        """Append one token for each row that drew. Only rows with an event need a closer look."""
         drawn = list(compress(step.requests, step.plan.samples))
-        void = []  # of requests that ended while this step was in flight
+        void = []  # places of requests that ended while this step was in flight
         for request, token_id in zip(drawn, result.token_ids, strict=True):
             token_ids = request.token_ids
             if len(token_ids) < request.check_at and token_id not in request.stop_ids:
@@ -63,7 +63,7 @@ class Outcomes:
         return [request for request in drawn if request not in void] if void else drawn
 
     def _confirm(self, step: StepInFlight, result: StepResult) -> list[Request]:
-        """Keep what rows drew, up to a token that ends them; whoever drew less than was planned goes on from there."""
+        """Keep what rows drew, up to a token that ends them. A row that drew less than was planned goes on from there."""
         counts = result.counts or [1] * len(result.token_ids)
         drawn = zip(compress(step.requests, step.plan.samples), counts, strict=True)
         counted = dict(drawn)
@@ -92,7 +92,7 @@ class Outcomes:
             del request.logprobs[request.num_output_tokens :]
 
     def _follow(self, request: Request, grammar: GrammarState, token_id: int) -> None:
-        """Move on in the grammar of an output; where nothing may follow, it ends."""
+        """Move on in the grammar of an output. If no token may follow, the output ends."""
         try:
             is_allowed, is_finished = grammar.accept(token_id), grammar.is_finished
         except FAULTS as error:
@@ -105,7 +105,7 @@ class Outcomes:
             self._finish(request, FinishReason.STOP)
 
     def _check(self, request: Request, token_id: int) -> None:
-        """A token that filled a block or may be the last one."""
+        """Handle a token that filled a block or may be the last one."""
         num_tokens = len(request.token_ids)
         if num_tokens > request.check_at and request.table is not None:
             self._remember(request, request.table, num_tokens - 1)  # the new token is not computed
@@ -117,7 +117,7 @@ class Outcomes:
             self._finish(request, FinishReason.LENGTH)
 
     def _remember(self, request: Request, table: BlockTable, num_computed: int) -> None:
-        """Offer full blocks for prefix hits, those of an aborted or preempted request too."""
+        """Offer full blocks for prefix hits, also the blocks of an aborted or preempted request."""
         if request.finish_reason is FinishReason.ERROR or not self._blocks.prefix_caching:
             return
         self._blocks.remember(table, request.hashes, request.token_ids, num_computed)

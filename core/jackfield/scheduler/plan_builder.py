@@ -1,4 +1,4 @@
-"""The step that is being put together, and the record of a step that is in flight."""
+"""The step that is being planned, and the record of a step in flight."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from jackfield.step import BlockAppend, BlockCopy, Draft, NewRow, StepPlan
 
 @dataclass(slots=True)
 class Prefill:
-    """A chunk of a prompt in a step. The table is kept: a preempted request no longer has it."""
+    """A chunk of a prompt in a step. It keeps the table, because a preempted request no longer has it."""
 
     request: Request
     table: BlockTable
-    num_tokens: int  # of this chunk
-    num_computed: int  # of the request after this chunk
+    num_tokens: int  # tokens of this chunk
+    num_computed: int  # computed tokens of the request after this chunk
 
 
 @dataclass(slots=True)
@@ -25,13 +25,13 @@ class StepInFlight:
     """What the scheduler must know to apply the result of a step."""
 
     plan: StepPlan
-    requests: Sequence[Request]  # of plan.rows
+    requests: Sequence[Request]  # in the order of plan.rows
     prefills: Sequence[Prefill]
     drafts: Sequence[OpenDraft]  # in the order of plan.drafts
 
 
 class PlanBuilder:
-    """Collects one step: first rows that decode (one token each), then chunks."""
+    """Collects one step: first the decoding rows (one token each), then chunks of prompts."""
 
     __slots__ = (
         "budget",
@@ -50,13 +50,13 @@ class PlanBuilder:
         self.budget = budget  # tokens left
         self.step_id = step_id
         self.prefills: list[Prefill] = []
-        self.drafts: list[OpenDraft] = []  # in the order of the rows that decode
+        self.drafts: list[OpenDraft] = []  # in the order of the decoding rows
         self.new_rows: list[NewRow] = []
         self.new_blocks: list[BlockAppend] = []
         self.copies: list[BlockCopy] = []
         self.searching: list[Request] = []  # answers of beam searches, one token each
-        self.stalled: set[Request] = set()  # running, but without a block in this step
-        self.is_short_of_blocks = False  # then nobody is admitted
+        self.stalled: set[Request] = set()  # running requests that have no block for this step
+        self.is_short_of_blocks = False  # True: no request is admitted in this step
 
     def add_prefill(self, request: Request, table: BlockTable, num_tokens: int) -> None:
         """Let `request` compute `num_tokens` in this step."""
@@ -65,12 +65,12 @@ class PlanBuilder:
         self.budget -= num_tokens
 
     def add_draft(self, draft: OpenDraft) -> None:
-        """Let a row that decodes compute guesses in this step."""
+        """Let a decoding row compute guesses in this step."""
         self.drafts.append(draft)
         self.budget -= len(draft.token_ids)
 
     def add_row(self, request: Request, table: BlockTable) -> None:
-        """Tell the worker all about a request that was given a row."""
+        """Send the worker all facts of a request that was given a row."""
         self.new_rows.append(
             NewRow(
                 row=request.row,
@@ -87,18 +87,18 @@ class PlanBuilder:
         )
 
     def append_blocks(self, row: int, grown: Sequence[tuple[int, Sequence[int]]]) -> None:
-        """Tell the worker what was appended to the tables of `row`."""
+        """Send the worker the blocks that were appended to the tables of `row`."""
         for group, block_ids in grown:
             self.new_blocks.append(BlockAppend(row, group, block_ids))
 
     def withdraw(self, request: Request) -> None:
-        """Take out all of a request that has lost its row."""
+        """Take everything of a request that has lost its row out of the plan."""
         self.prefills = [prefill for prefill in self.prefills if prefill.request is not request]
         self.drafts = [draft for draft in self.drafts if draft.request is not request]
         self.new_blocks = [append for append in self.new_blocks if append.row != request.row]
 
     def build(self, removed_rows: Sequence[int], decoding: Sequence[Request]) -> StepInFlight:
-        """The finished plan with its record."""
+        """The finished plan and its record."""
         requests = [*decoding]
         rows = [request.row for request in decoding]
         num_tokens = [1] * len(rows)
@@ -129,7 +129,7 @@ class PlanBuilder:
         return StepInFlight(plan, requests, self.prefills, self.drafts)
 
     def _place_drafts(self, decoding: Sequence[Request], num_tokens: list[int]) -> list[Draft]:
-        """The drafts of rows that decode, with their places; their tokens are counted."""
+        """The drafts of decoding rows, with their places. Adds the guesses to `num_tokens`."""
         placed = []
         place = 0
         for draft in self.drafts:

@@ -6,7 +6,7 @@ from jackfield.interfaces.policy import QueuedRequest, SchedulingPolicy
 
 
 class FcfsPolicy(SchedulingPolicy):
-    """First come, first served; the newest request makes room."""
+    """First come, first served; the newest request is preempted first."""
 
     def admission_key(self, request: QueuedRequest) -> tuple[float, ...]:
         """By arrival."""
@@ -14,7 +14,7 @@ class FcfsPolicy(SchedulingPolicy):
 
 
 class PriorityPolicy(SchedulingPolicy):
-    """Lower priority numbers first, by arrival among equals; the least urgent request makes room."""
+    """Lower priority numbers first, equal ones by arrival; the least urgent request is preempted first."""
 
     def admission_key(self, request: QueuedRequest) -> tuple[float, ...]:
         """By priority, then by arrival."""
@@ -25,5 +25,5 @@ class FairPolicy(SchedulingPolicy):
     """Tenants get equal numbers of tokens while they wait for each other; priorities do not count."""
 
     def admission_key(self, request: QueuedRequest) -> tuple[float, ...]:
-        """By what the tenant had before, then by arrival."""
+        """By the tokens that the tenant had before, then by arrival."""
         return (request.turn, request.arrival)

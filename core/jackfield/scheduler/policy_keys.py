@@ -1,4 +1,4 @@
-"""The keys that a policy gives to requests, and what becomes of a policy that fails to give one."""
+"""The keys that a policy gives to requests, and what happens if a policy fails to give one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Key = tuple[float, ...]
 
 
 class PolicyKeys:
-    """Asks a policy. A request for which it has no key is refused when it arrives; one that is known already keeps
-    the key that it has, since by then its failure must not cost an answer.
+    """Asks a policy for keys. If it fails for a new request, the request is refused. If it fails for a known request, that
+    keeps its last key, because the failure must not cost an answer.
     """
 
     def __init__(self, policy: SchedulingPolicy, name: str = "") -> None:
@@ -27,7 +27,7 @@ class PolicyKeys:
         self._has_failed = False
 
     def set_first(self, request: Request) -> None:
-        """Give a request that arrives its key. Raises RequestError."""
+        """Give a new request its key. Raises RequestError."""
         try:
             request.admission_key = _key(self._policy.admission_key, request)
         except FAULTS as error:
@@ -37,11 +37,11 @@ class PolicyKeys:
             ) from error
 
     def renew(self, request: Request) -> None:
-        """Give a request that returns to the queue the key that it has now."""
+        """Give a request that returns to the queue a new key."""
         request.admission_key = self._or(request.admission_key, self._policy.admission_key, request)
 
     def set_preemption(self, request: Request) -> None:
-        """Give a request that begins to run the key by which it makes room."""
+        """Give a request that begins to run its preemption key."""
         request.preemption_key = self._or(
             request.admission_key, self._policy.preemption_key, request
         )
@@ -50,16 +50,16 @@ class PolicyKeys:
         try:
             return _key(ask, request)
         except FAULTS:
-            if not self._has_failed:  # once is enough: the next one fails in the same way
+            if not self._has_failed:  # reported once: the next failure would be the same
                 self._has_failed = True
                 logger.exception("%s failed; requests keep the keys that they have", self._name)
             return known
 
 
 def _key(ask: Callable[[QueuedRequest], Key], request: Request) -> Key:
-    """Raises TypeError for what cannot be compared with other keys."""
+    """Ask for a key. Raises TypeError if the key cannot be compared with other keys."""
     key: Any = ask(request)
-    # a number that is not equal to itself has no place in an order
+    # NaN is not equal to itself and cannot be ordered.
     if not isinstance(key, tuple) or not all(isinstance(x, Real) and x == x for x in key):
         raise TypeError(f"a key must be a tuple of numbers, got {key!r:.200}")
     return tuple(key)

@@ -1,4 +1,4 @@
-"""Blocks for running requests; if there are none, the one that comes last gives back its own."""
+"""Blocks for running requests. If none is free, a running request is preempted and gives back its blocks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jackfield.scheduler.waiting_queue import WaitingQueue
 
 
 class Preemption:
-    """The victim is the running request with the largest preemption key. It is computed again later."""
+    """Preempts the running request with the largest preemption key. It is computed again later."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Preemption:
         self.count = 0
 
     def hold_blocks(self, plan: PlanBuilder, request: Request, num_tokens: int) -> bool:
-        """Get the blocks for the next `num_tokens` of a running request; False if it cannot run in this step."""
+        """Get the blocks for the next `num_tokens` of a running request. False if it cannot run in this step."""
         assert request.table is not None
         stop = request.num_planned + num_tokens
         while True:
@@ -40,14 +40,14 @@ class Preemption:
                 self._running.set_next_event(request)
                 return True
             victim = self.make_room(plan)
-            if victim is None:  # rather wait than compute again
+            if victim is None:  # waiting costs less than computing again
                 plan.stalled.add(request)
                 return False
             if victim is request:
                 return False
 
     def make_room(self, plan: PlanBuilder) -> Request | None:
-        """Preempt whoever comes last by the policy; None, and nothing happens, if blocks are about to return."""
+        """Preempt the request that the policy names. If blocks are about to become free, do nothing and return None."""
         plan.is_short_of_blocks = True
         if self._blocks.has_returning or self._running.num_draining:
             return None
@@ -57,7 +57,7 @@ class Preemption:
         return victim
 
     def preempt(self, plan: PlanBuilder, request: Request) -> None:
-        """Give back all of a running request and queue it again. Tokens in flight are still kept when they arrive."""
+        """Give back all of a running request and queue it again. Its tokens in flight are still kept when they arrive."""
         if isinstance(request, Beam):
             request = self._searches.begin_again(plan, request)
         else:

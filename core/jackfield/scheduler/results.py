@@ -1,4 +1,4 @@
-"""What comes back with a step beside token ids: whether it fits the plan, and log probabilities."""
+"""Checks that a result fits its plan, and hands out what comes with it beside token ids."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_result(step: StepInFlight, plan: StepPlan, result: StepResult) -> None
 
 
 def _are_allowed(plan: StepPlan, counts: Sequence[int]) -> bool:
-    """True if no row drew nothing, or more than its draft and one token."""
+    """True if each row drew at least one token, and at most one more than its draft has."""
     allowed = compress(plan.num_tokens, plan.samples) if plan.drafts else [1] * len(counts)
     drafted = {draft.place for draft in plan.drafts}
     places = compress(range(len(plan.rows)), plan.samples)
@@ -54,7 +54,7 @@ def _are_allowed(plan: StepPlan, counts: Sequence[int]) -> bool:
 
 
 def keep_vectors(step: StepInFlight, result: StepResult) -> list[Request]:
-    """Hand vectors to the requests that have not ended; these requests."""
+    """Give vectors to the requests that have not ended. Returns these requests."""
     open_requests = []
     for position, vector in result.vectors.items():
         request = step.requests[position]
@@ -65,7 +65,7 @@ def keep_vectors(step: StepInFlight, result: StepResult) -> list[Request]:
 
 
 def keep_logprobs(step: StepInFlight, result: StepResult) -> None:
-    """Hand log probabilities to the requests that asked for them and have not ended."""
+    """Give log probabilities to the requests that asked for them and have not ended."""
     for position, logprobs in result.logprobs.items():
         request = step.requests[position]
         if request.logprobs is not None and not request.is_finished:
@@ -73,6 +73,6 @@ def keep_logprobs(step: StepInFlight, result: StepResult) -> None:
     for position, logprobs in result.prompt_logprobs.items():
         request = step.requests[position]
         if request.prompt_logprobs is not None and not request.is_finished:
-            # A prompt that was complete before a preemption is not collected again.
+            # If the prompt was complete before a preemption, its log probabilities are not collected again.
             missing = request.num_prompt_tokens - len(request.prompt_logprobs)
             request.prompt_logprobs += logprobs[:missing]

@@ -1,4 +1,4 @@
-"""The numbers of a worker's rows: which are free, and which the worker must be told that they are."""
+"""The numbers of a worker's rows: which rows are free, and which the worker must remove."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class RowNumbers:
         return len(self._free)
 
     def take(self, count: int) -> list[int]:
-        """So many free rows; the caller has checked `num_free`."""
+        """Take `count` free rows. The caller has checked `num_free`."""
         return [self._free.pop() for _ in range(count)]
 
     def leave(self, *rows: int, is_told: bool = True) -> None:
-        """Give rows back. `is_told`: a plan that was sent names them, so that the worker must remove them."""
+        """Give rows back. `is_told`: a plan that was sent names the rows, so the worker must remove them."""
         self._free += rows
         if is_told:
             self._removed += rows
 
     def empty(self, row: int) -> None:
-        """Let the worker remove a row that keeps its owner; a later plan, or the same one, makes it anew."""
+        """Let the worker remove a row that keeps its owner. A later plan, or the same plan, makes the row anew."""
         self._removed.append(row)
 
     def take_removed(self) -> Sequence[int]:
-        """What the next plan must say."""
+        """Rows that the next plan must list as removed."""
         removed, self._removed = self._removed, []
         return removed

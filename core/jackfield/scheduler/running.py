@@ -1,4 +1,4 @@
-"""The requests that have a row: how they get one, from prompt to answer, and how they leave it."""
+"""The requests that have a row: how they get it, how they go from prompt to answer, and how they leave it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jackfield.scheduler.row_numbers import RowNumbers
 
 
 class RunningRequests:
-    """A request computes its prompt in chunks, then decodes in a cohort, and drains once all its tokens are planned."""
+    """A request computes its prompt in chunks, then decodes in a cohort, and drains when all its tokens are planned."""
 
     def __init__(self, blocks: BlockManager, max_rows: int, num_cohorts: int) -> None:
         self._blocks = blocks
@@ -25,7 +25,7 @@ class RunningRequests:
         return self._max_rows - self.rows.num_free
 
     def __iter__(self) -> Iterator[Request]:
-        """Those that have more to compute than was planned."""
+        """Running requests that have more to compute than is planned."""
         yield from self.cohorts
         yield from self.prefilling
 
@@ -38,7 +38,9 @@ class RunningRequests:
         self.prefilling.append(request)
 
     def start_decoding(self, request: Request, step_id: int) -> None:
-        """All known tokens are planned up to this step: from now on the request goes token by token, if it draws any."""
+        """All known tokens are planned up to this step. From now on the request computes one token a step, if it
+        draws any.
+        """
         self.prefilling.remove(request)
         if request.pooling is not None:
             request.stage = Stage.DRAINING
@@ -49,27 +51,27 @@ class RunningRequests:
         self.set_next_event(request)
 
     def drain(self, request: Request) -> None:
-        """All tokens of a request that decodes are planned: only results are awaited."""
+        """All tokens of a decoding request are planned: only results are awaited."""
         self.cohorts.remove(request)
         request.stage = Stage.DRAINING
         self.num_draining += 1
 
     def return_to_decoding(self, request: Request, step_id: int) -> None:
-        """The last tokens of a request were planned, but some of the guesses before them were wrong."""
+        """The last tokens of a request were planned, but some guesses before them were wrong, so that it decodes again."""
         if request.stage is Stage.DRAINING and request.num_planned < request.last_computed:
             self.num_draining -= 1
             request.stage = Stage.DECODING
             self.cohorts.add(request, step_id)
 
     def stop_decoding(self, request: Request) -> None:
-        """The last token of a request is there: it keeps row and blocks, and is planned by another rule."""
+        """The last token of a request is drawn. It keeps its row and blocks; a beam search plans it from now on."""
         if request.stage is Stage.DECODING:
             self.cohorts.remove(request)
         else:
             self.num_draining -= 1
 
     def set_next_event(self, request: Request) -> None:
-        """When a row that decodes needs a closer look: it is out of blocks, or its last token is planned."""
+        """Set when a decoding row needs a closer look: its blocks are full, or its last token is planned."""
         assert request.table is not None
         capacity = min(map(len, request.table.block_ids)) * self._blocks.block_size
         request.next_event = min(capacity, request.last_computed)

@@ -1,4 +1,4 @@
-"""The scheduler: from waiting and running requests to one step plan after the other, and from results to tokens."""
+"""The scheduler: it makes step plans from waiting and running requests, and tokens from results."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Scheduler:
     `schedule` may be called several times before `update`; results are applied in the order of the plans. The rules:
 
     - There is no prefill phase. In each step a request's computed tokens catch up with its tokens within the budget.
-    - A token that is still on the worker is planned like any other; a stop that is found late voids later results.
+    - A token that only the worker knows is planned like any other. If a stop is found late, later results are void.
     - A row is reused at once: a worker applies plans strictly in order, and `removed_rows` before `new_rows`.
-      Blocks return only when the last step that names them was resolved (see BlockManager).
-    - Running requests come first. If one lacks a block and none is about to return, the running request with the
-      largest preemption key gives its blocks back and is computed again later, from prefix hits where possible.
+      Blocks become free only when the last step that names them is resolved (see BlockManager).
+    - Running requests come first. If one lacks a block and none is about to become free, the running request with the
+      largest preemption key gives its blocks back and is computed again later, from prefix hits if possible.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Scheduler:
         policy: SchedulingPolicy,
         *,
         max_length: int,
-        policy_name: str = "",  # for messages, with its distribution
+        policy_name: str = "",  # name with distribution, for messages
         drafting: Drafting | None = None,  # None: no speculation
         num_cohorts: int = 1,
         vocab_size: int = 0,  # bits of a mask
@@ -59,14 +59,15 @@ class Scheduler:
         self._turns = Turns()
         self._drafting = drafting
         self._masks = Masks(vocab_size, self._lose)
-        self._lost: list[Request] = []  # whose grammar failed, and that nobody was told of
-        self._num_grammars = 0  # requests that are neither finished nor free in what they say
-        self._max_length = max_length  # tokens of one request, prompt and output
+        # Requests whose grammar failed and whose end was not reported yet.
+        self._lost: list[Request] = []
+        self._num_grammars = 0  # open requests with a grammar
+        self._max_length = max_length  # most tokens of one request, prompt and output together
         self._max_waiting = settings.max_waiting
         self._max_step_tokens = min(settings.max_step_tokens, limits.max_step_tokens)
-        # Each running row can get a token in each step.
+        # Each running row can compute a token in each step.
         self._max_rows = min(settings.max_rows, limits.max_rows, self._max_step_tokens)
-        # Of a model that sees all tokens of a prompt at once; None: prompts may be cut.
+        # Limit for a model that sees all tokens of a prompt at once. None: prompts may be cut.
         self._longest_prompt = self._max_step_tokens if blocks.whole_prompts else None
         chunks = (self._max_step_tokens, settings.long_prefill_tokens, blocks.longest_chunk)
         self._chunks = PromptChunks(
@@ -103,7 +104,7 @@ class Scheduler:
 
     @property
     def has_unfinished(self) -> bool:
-        """True while a request waits or runs. Steps can be in flight beyond that; their results are void."""
+        """True while a request waits or runs. Later steps can still be in flight; their results are void."""
         return self.num_running > 0 or self.num_waiting > 0
 
     @property
@@ -113,7 +114,7 @@ class Scheduler:
 
     @property
     def num_waiting(self) -> int:
-        """Requests in the queue, preempted ones included."""
+        """Requests in the queue, including preempted ones."""
         return len(self._waiting)
 
     @property
@@ -137,8 +138,8 @@ class Scheduler:
     # From outside
 
     def add(self, *requests: Request) -> None:
-        """Queue all of these requests, or none: RequestError where one can never run, the queue is full, or the
-        policy fails.
+        """Queue all of these requests, or none. Raises RequestError if one of them can never run, the queue is full, or
+        the policy fails.
 
         Siblings of one prompt are added together, the parent first.
         """
@@ -172,7 +173,7 @@ class Scheduler:
         stop_reason: str | int | None = None,
         error: str | None = None,
     ) -> None:
-        """End a request at any moment: an abort, a stop string, an error. Its results in flight are void."""
+        """End a request at any moment, after an abort, a stop string or an error. Its results in flight are void."""
         if request.is_finished:
             return
         if search := self._searches.of(request):
@@ -191,7 +192,7 @@ class Scheduler:
     # Planning
 
     def schedule(self) -> StepPlan | None:
-        """The next step, or None if nothing can run before a result arrives or a request is added."""
+        """The next step. None if nothing can run before a result arrives or a request is added."""
         plan = PlanBuilder(self._max_step_tokens, self._next_step_id)
         decoding = self._running.cohorts.next(self._resolved_step)
         self._continue_decoding(plan, decoding)
@@ -204,21 +205,21 @@ class Scheduler:
         return self._launch(plan, decoding)
 
     def _continue_decoding(self, plan: PlanBuilder, decoding: list[Request]) -> None:
-        """One token for each row that has caught up; only rows with an event need a closer look."""
+        """Plan one token for each row that has caught up. Only rows with an event need a closer look."""
         due = [r for r in decoding if r.num_planned >= r.next_event]
-        # First those that are all planned: they are no victims, and their blocks will return.
+        # Requests whose tokens are all planned go first: they cannot be preempted, and their blocks will become free.
         for request in due:
             if request.num_planned >= request.last_computed:
                 self._running.drain(request)
         for request in due:
-            if request.stage is Stage.DECODING:  # neither drained nor preempted
+            if request.stage is Stage.DECODING:  # it was neither drained nor preempted
                 self._preemption.hold_blocks(plan, request, 1)
         plan.budget -= len(decoding)
 
     def _add_drafts(
         self, plan: PlanBuilder, decoding: Sequence[Request], drafting: Drafting
     ) -> None:
-        """Guesses for rows that decode, as far as budget and free blocks allow."""
+        """Plan guesses for decoding rows, as far as budget and free blocks allow."""
         for request in decoding:
             if plan.budget <= 0 or plan.is_short_of_blocks:
                 return
@@ -232,7 +233,7 @@ class Scheduler:
                 self._running.set_next_event(request)
 
     def _continue_prefills(self, plan: PlanBuilder) -> None:
-        """The next chunk of each prompt that has begun, the oldest first."""
+        """Plan the next chunk of each prompt that has begun, the oldest first."""
         for request in tuple(self._running.prefilling):
             if plan.budget == 0:
                 return
@@ -244,7 +245,7 @@ class Scheduler:
                 plan.add_prefill(request, table, num_tokens)
 
     def _launch(self, plan: PlanBuilder, cohort: list[Request]) -> StepPlan | None:
-        """Number the step and count as planned what it will compute."""
+        """Number the step, and count the tokens that it will compute as planned."""
         decoding: Sequence[Request] = cohort
         if plan.stalled:
             decoding = [request for request in decoding if request not in plan.stalled]
@@ -266,7 +267,7 @@ class Scheduler:
             if prefill.num_computed == len(request.token_ids):
                 self._running.start_decoding(request, plan.step_id)
                 if request.stage is Stage.DECODING:
-                    # Not before: a copy of the prompt's tail is made at the start of a step.
+                    # Siblings wait until now: the prompt's last block is copied at the start of a step.
                     self._waiting.release_siblings(request)
         if self._num_grammars:
             self._expect_masks(step)
@@ -289,7 +290,7 @@ class Scheduler:
     # Results
 
     def update(self, plan: StepPlan, result: StepResult) -> Sequence[Request]:
-        """Apply the result of the oldest step in flight; the requests that got a token or ended."""
+        """Apply the result of the oldest step in flight. Returns the requests that got a token or ended."""
         step = self._in_flight.popleft()
         check_result(step, plan, result)
         has_searches = bool(self._searches)
@@ -303,11 +304,11 @@ class Scheduler:
 
     @property
     def awaits_late(self) -> bool:
-        """True if a step in flight awaits late inputs that were not made yet."""
+        """True if a step in flight awaits late inputs that are not made yet."""
         return self._masks.num_awaiting > 0
 
     def late_inputs(self) -> Iterator[tuple[int, LateInputs]]:
-        """Steps whose late inputs can be made now, with these, in order; each once."""
+        """Steps whose late inputs can be made now, with the inputs; in order, each step once."""
         return self._masks.ready(self._resolved_step)
 
     def take_lost(self) -> list[Request]:

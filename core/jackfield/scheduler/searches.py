@@ -1,4 +1,4 @@
-"""All beam searches of a scheduler: how they wait, get rows and blocks, make room, and end."""
+"""All beam searches of a scheduler: how they wait, get rows and blocks, are preempted, and end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jackfield.scheduler.waiting_queue import WaitingQueue
 
 
 class Searches:
-    """A search waits and computes its prompt as one request, its leader, that brings a row for each beam.
+    """A search waits and computes its prompt as one request, the leader, which is given a row for each beam.
 
-    Then it is planned here, a step at a time: the next one when the results of the last one are there. One that must make
-    room begins again with its prompt.
+    Then the search is planned here, one step at a time: the next step when the results of the last one are there. A
+    preempted search starts again with its prompt.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Searches:
         self._blocks, self._rows, self._waiting = blocks, rows, waiting
         self._leave_row, self._stop_decoding = leave_row, stop_decoding
         self._vocab_size = vocab_size
-        self._of: dict[Request, Search] = {}  # by each output that waits for one
+        self._of: dict[Request, Search] = {}  # search of each output that waits for one
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -43,24 +43,24 @@ class Searches:
         return request.search if isinstance(request, Beam) else self._of.get(request)
 
     def make_leader(self, outputs: Sequence[Request], max_rows: int) -> Beam:
-        """What is to be queued for these outputs. Raises RequestError if the search can never run."""
+        """The leader to queue for these outputs. Raises RequestError if the search can never run."""
         search = Search(outputs, self._vocab_size)
         check_fits(search, self._blocks, max_rows)
         return search.leader
 
     def add(self, outputs: Sequence[Request], leader: Request) -> None:
-        """The leader is queued, if it is one."""
+        """Register the search of `leader`, if it leads one, after it was queued."""
         if isinstance(leader, Beam):
             self._of.update(dict.fromkeys(outputs, leader.search))
 
     def leaders(self, plan: PlanBuilder) -> Iterator[Request]:
-        """Those of searches that could make room: they follow answers and are not in this plan."""
+        """Leaders of searches that can be preempted: they follow answers and are not in this plan."""
         for search in dict.fromkeys(self._of.values()):
             if search.beams and search.beams[0] not in plan.searching:
                 yield search.leader
 
     def plan(self, plan: PlanBuilder, make_room: Callable[[PlanBuilder], Request | None]) -> None:
-        """One token for each answer of the searches that are ready."""
+        """Plan one token for each answer of the searches that are ready."""
         for search in tuple(dict.fromkeys(self._of.values())):
             while search.is_ready:
                 num_missing = search.num_missing(self._blocks.block_size)
@@ -70,7 +70,7 @@ class Searches:
                     return
 
     def resolve(self, moved: Sequence[Request]) -> list[Request]:
-        """Go on with each search whose results are among what moved in a step; what to report of it."""
+        """Continue each search whose results are among what moved in a step. Returns what to report."""
         told = [request for request in moved if not isinstance(request, Beam)]
         for search in dict.fromkeys(beam.search for beam in moved if isinstance(beam, Beam)):
             if not search.is_ended:
@@ -89,7 +89,7 @@ class Searches:
             self._forget(search)
 
     def begin_again(self, plan: PlanBuilder, beam: Beam) -> Beam:
-        """Let a search give back all that it has; its new leader, which is in no row."""
+        """Let a search give back everything. Returns its new leader, which is in no row."""
         search = beam.search
         if not search.beams:
             plan.withdraw(search.leader)
@@ -99,7 +99,7 @@ class Searches:
     def end(
         self, search: Search, reason: FinishReason, stop_reason: str | int | None, error: str | None
     ) -> None:
-        """End all outputs of a search, wherever it stands."""
+        """End all outputs of a search, whatever its stage."""
         self._leave(search)
         for output in search.outputs:
             output.end(reason, stop_reason, error)

@@ -1,20 +1,20 @@
-"""Whose turn it is: the books of tenants, by which a policy can share the engine among them."""
+"""Accounts of tenants, with which a policy can share the engine fairly among them."""
 
 from __future__ import annotations
 
 from jackfield.scheduler.request import Request
 
-_FIRST_GUESS = 128.0  # tokens of an answer, while none has ended
-_SHARE = 0.05  # of the newest answer in the mean length of answers
-_NUM_KEPT = 1024  # tenants, beyond which some are forgotten
+_FIRST_GUESS = 128.0  # assumed tokens of an answer until one has ended
+_SHARE = 0.05  # weight of the newest answer in the mean length of answers
+_NUM_KEPT = 1024  # tenants; if there are more, some are forgotten
 
 
 class Turns:
     """Start tags of start-time fair queuing: Goyal, Vin and Cheng 1996, section 2, with tokens as the service.
 
-    A request's turn is the number of tokens that its tenant was given or promised before, but never less than the turn
-    of the request that was admitted last: who was away saves nothing up. A promise is the prompt and as many tokens as answers
-    have in the mean; what the answer really had is settled when it ends.
+    A request's turn is the number of tokens that its tenant was given or promised before, but never less than the
+    turn of the request that was admitted last: an idle tenant saves nothing up. A promise is the prompt plus the mean
+    length of answers. It is replaced by the answer's true length when the answer ends.
     """
 
     def __init__(self) -> None:
@@ -34,21 +34,21 @@ class Turns:
             self._forget()
 
     def admitted(self, request: Request) -> None:
-        """A request begins to run, or runs again."""
+        """Note that a request begins to run, or runs again."""
         self._now = max(self._now, request.turn)
 
     def ended(self, request: Request) -> None:
-        """Settle what was promised."""
+        """Replace the promise by the true length."""
         tenant, num_tokens = tenant_of(request.salt), request.num_output_tokens
         self._mean_output += _SHARE * (num_tokens - self._mean_output)
         if tenant in self._next:
             self._next[tenant] += num_tokens - request.promised
 
     def _forget(self) -> None:
-        """Tenants that have had no more than others: for them it is as if they had never come."""
+        """Forget tenants that have had no more than others: a new account would be equal."""
         self._next = {tenant: turn for tenant, turn in self._next.items() if turn > self._now}
 
 
 def tenant_of(salt: str) -> str:
-    """What stands before the first slash of a salt; behind it a tenant may keep prompts of its own apart."""
+    """The part of a salt before its first slash. Behind the slash a tenant may keep its own prompts apart."""
     return salt.partition("/")[0]

@@ -9,10 +9,10 @@ from jackfield.scheduler.request import Request, Stage
 
 
 class WaitingQueue:
-    """A heap by admission key, then arrival. Requests that were withdrawn are dropped when they come up.
+    """A heap by admission key, then arrival. Withdrawn requests are dropped when they come to the top.
 
-    A request that shares its parent's prompt is held with the parent until that prompt is planned; the parent
-    stands before it in the queue or in a row, so it is never held for good.
+    A request that shares its parent's prompt is held with the parent until that prompt is planned. The parent stands
+    before it in the queue or has a row, so the request is never held for good.
     """
 
     def __init__(self, keys: PolicyKeys) -> None:
@@ -34,13 +34,13 @@ class WaitingQueue:
             self._push(request)
 
     def put_back(self, request: Request) -> None:
-        """Queue a request that was preempted, by the key that it has now."""
+        """Queue a preempted request by its new key."""
         self._num_waiting += 1
         self._keys.renew(request)
         self._push(request)
 
     def first(self) -> Request | None:
-        """The request to be admitted next; it stays in the queue."""
+        """The request to admit next. It stays in the queue."""
         heap = self._heap
         while heap and heap[0][2].is_finished:
             heapq.heappop(heap)
@@ -52,13 +52,13 @@ class WaitingQueue:
         self._num_waiting -= 1
 
     def withdraw(self, request: Request) -> None:
-        """Forget a waiting or held request, which has a reason to finish."""
+        """Forget a waiting or held request that has ended."""
         self._num_waiting -= 1
         if request.stage is Stage.HELD and request.parent is not None:
             request.parent.held_siblings.remove(request)
 
     def release_siblings(self, parent: Request) -> None:
-        """Queue what was held with `parent`."""
+        """Queue the requests that were held with `parent`."""
         for sibling in parent.held_siblings:
             self._push(sibling)
         parent.held_siblings = []
