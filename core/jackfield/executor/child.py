@@ -1,6 +1,6 @@
-"""What runs in the process of a rank: the worker on the main thread, the pipe from the parent on another.
+"""The program of a rank's process: the worker on the main thread, the pipe from the parent on another thread.
 
-The process ends with its parent: the reading thread sees the pipe close at once, whatever the worker is doing.
+The process ends with its parent: the reading thread sees at once that the pipe closed, whatever the worker does.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from jackfield.executor.messages import Command, Failed, Reply, Start, WhereAreY
 from jackfield.executor.serve import failure, serve
 from jackfield.interfaces.worker import Worker, WorkerContext
 
-PARENT_GONE = 97  # exit status of a rank whose parent ended
+PARENT_GONE = 97  # exit status of a rank whose parent has ended
 
 
 def main(connection: Connection) -> None:
-    """Run the rank that is driven through this end of a pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    """Run the rank that the parent drives through this end of a pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     faulthandler.enable()
     _print_to_stderr()
     pipe = _Pipe(connection)
@@ -44,9 +44,9 @@ def main(connection: Connection) -> None:
 
 
 def _print_to_stderr() -> None:
-    """Standard output is the parent's, for its answer."""
+    """Send standard output to standard error: standard output belongs to the parent, for its answer."""
     sys.stdout = sys.stderr
-    with contextlib.suppress(OSError):  # there is no standard error
+    with contextlib.suppress(OSError):  # there may be no standard error
         os.dup2(2, 1)
 
 
@@ -67,7 +67,7 @@ def _read(pipe: _Pipe, commands: SimpleQueue[Command]) -> None:
     while True:
         try:
             message = pipe.receive()
-        except Exception as error:  # of a class that cannot be imported here
+        except Exception as error:  # its class cannot be imported here
             pipe.send(failure(error))
             return
         if isinstance(message, WhereAreYou):
@@ -78,7 +78,7 @@ def _read(pipe: _Pipe, commands: SimpleQueue[Command]) -> None:
 
 
 class _Pipe:
-    """The child's end; the parent going away ends the process."""
+    """The child's end of the pipe. If the parent is gone, the process ends."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -103,6 +103,6 @@ def _pickled(reply: Reply | WhereIAm) -> bytes:
     try:
         return pickle.dumps(reply, 5)
     except Exception as error:
-        if isinstance(reply, Failed):  # with an exception that cannot be carried
+        if isinstance(reply, Failed):  # its exception cannot be pickled
             return pickle.dumps(Failed(reply.summary, reply.traceback), 5)
         return pickle.dumps(failure(error), 5)

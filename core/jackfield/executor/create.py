@@ -1,4 +1,4 @@
-"""How a worker is made where it runs: from the activation plan and nothing else."""
+"""Makes a worker in the place where it runs, from the activation plan alone."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ _DEVICE_NODES = ("/dev/nvidia", "/dev/kfd", "/dev/accel", "/dev/neuron", "/dev/d
 
 
 def taken_devices() -> list[str]:
-    """Device files that it opened, and what torch says if it is here."""
+    """Device files that this process has opened, and devices that torch reports if it was imported."""
     found = set()
     for link in Path("/proc/self/fd").glob("*"):
         try:
             target = str(link.readlink())
         except OSError:
-            continue  # closed meanwhile
+            continue  # closed in the meantime
         if target.startswith(_DEVICE_NODES):
             found.add(target)
     torch = sys.modules.get("torch")

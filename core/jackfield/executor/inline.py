@@ -34,22 +34,22 @@ from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepPlan, StepResult
 
 logger = logging.getLogger(__name__)
-CLOSE_TIMEOUT_S = 30.0  # what executor.close_timeout_s is unless it is set
+CLOSE_TIMEOUT_S = 30.0  # default of executor.close_timeout_s
 
 
 class InlineExecutorFactory(ExecutorFactory):
     """One rank, in this process."""
 
     def create(self, context: WorkerContext) -> Executor:
-        """The executor; the worker is made by `start`."""
+        """Make the executor; `start` makes the worker."""
         return InlineExecutor(context)
 
 
 class InlineExecutor(Executor):
     """Runs a worker on one dedicated thread, so that `submit` returns at once.
 
-    The worker is made, loaded, used and closed on that thread and no other. An executor that is dropped without
-    `close()` ends its thread too.
+    Only that thread makes, loads, uses and closes the worker. If an executor is dropped without `close()`, its thread
+    ends too.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class InlineExecutor(Executor):
         return self._context.config.executor.depth
 
     def start(self) -> WorkerReport:
-        """Start the thread and load; errors that the worker raises on purpose come out as they are."""
+        """Start the thread and load the worker. Errors that the worker raises on purpose are raised unchanged."""
         self._thread.start()
         self._channel.commands.put(Load())
         answer = self._wait("load its weights")
@@ -103,7 +103,7 @@ class InlineExecutor(Executor):
         self._channel.commands.put(Sample(step_id, late))
 
     def close(self) -> None:
-        """Let the running step end, close the worker, end the thread."""
+        """Wait for the running step, close the worker, and end the thread."""
         self._end()
 
     def _wait(self, doing: str) -> Reply:
@@ -124,7 +124,7 @@ class InlineExecutor(Executor):
 
 
 class _Channel:
-    """What the executor and its thread share; holds no reference to the executor."""
+    """The objects that the executor and its thread share. It holds no reference to the executor."""
 
     def __init__(self) -> None:
         self.commands: SimpleQueue[Command] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""What passes between an executor and the loop that runs a worker: commands one way, replies the other."""
+"""Messages between an executor and the loop that runs a worker: commands one way, replies the other."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jackfield.step import LateInputs, StepPlan, StepResult
 class Start:
     """The first message to a process."""
 
-    context: bytes  # a pickled WorkerContext: what fails to unpickle is reported like all else
-    digest: str  # of the activation plan, as the parent knows it
-    platform: PluginRef | None = None  # whose worker it is, for messages
+    context: bytes  # a pickled WorkerContext; bytes, so that a failure to unpickle is reported
+    digest: str  # digest of the activation plan in the parent
+    platform: PluginRef | None = None  # the platform of the worker, for messages
 
 
 @dataclass(frozen=True, slots=True)
 class WhereAreYou:
-    """Asks a process for WhereIAm, which comes even while its worker hangs in Python code."""
+    """Asks a process for WhereIAm. The answer comes even if its worker hangs in Python code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Not answered by itself."""
+    """Has no answer of its own."""
 
     step_id: int
     late: LateInputs
@@ -70,14 +70,14 @@ Command = Load | Allocate | Submit | Sample | Close
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The weights are there."""
+    """The weights are loaded."""
 
     report: WorkerReport
 
 
 @dataclass(frozen=True, slots=True)
 class Allocated:
-    """The cache is there."""
+    """The cache is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +90,20 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker raised, or its process died; nothing follows."""
+    """The worker raised, or its process died. No other reply follows."""
 
     summary: str
     traceback: str = ""
-    error: BaseException | None = None  # what it raised, if it can be carried
+    error: BaseException | None = None  # the worker's error, if it can be pickled
 
     def as_error(self) -> WorkerError:
-        """The error for everything that waits on the worker."""
+        """The error for all callers that wait on the worker."""
         failure = WorkerError(self.summary, self.traceback)
         failure.__cause__ = self.error
         return failure
 
     def as_start_error(self) -> JackfieldError:
-        """The error for start-up, if a deliberate one of the worker (a broken checkpoint) says it best."""
+        """The error for start-up. An error that the worker raised on purpose (a broken checkpoint) is taken itself."""
         return self.error if isinstance(self.error, JackfieldError) else self.as_error()
 
 

@@ -26,15 +26,15 @@ class MultiprocessExecutorFactory(ExecutorFactory):
     features: ClassVar[frozenset[str]] = frozenset({"executor.num_ranks"})
 
     def create(self, context: WorkerContext) -> Executor:
-        """The executor; processes are started by `start`."""
+        """Make the executor; `launch` or `start` starts the processes."""
         return MultiprocessExecutor(context)
 
 
 class MultiprocessExecutor(Executor):
-    """Sends each plan to all ranks over pipes; a step is done when all have answered.
+    """Sends each plan to all ranks over pipes. A step is done when all ranks have answered.
 
-    A rank that raises, exits, is killed or does not start in time ends the engine, with its own traceback or exit
-    status as the cause; the others are ended too. Ranks end with this process, however it ends.
+    If a rank raises, exits, is killed or does not start in time, the engine ends; the rank's traceback or exit status
+    is the cause. The other ranks are ended too. Ranks end with this process, however it ends.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -55,7 +55,7 @@ class MultiprocessExecutor(Executor):
 
     @property
     def process_ids(self) -> tuple[int, ...]:
-        """Of the ranks, in their order."""
+        """Process ids of the ranks, in order."""
         return tuple(rank.process.pid for rank in self._group.ranks)
 
     def launch(self) -> None:
@@ -67,7 +67,7 @@ class MultiprocessExecutor(Executor):
             raise
 
     def start(self) -> WorkerReport:
-        """Have all ranks load; errors that a worker raises on purpose come out as they are."""
+        """Let all ranks load. Errors that a worker raises on purpose are raised unchanged."""
         self.launch()
         try:
             return self._start()
@@ -111,7 +111,7 @@ class MultiprocessExecutor(Executor):
         self._group.broadcast(Sample(step_id, late))
 
     def close(self) -> None:
-        """Let the steps in flight end, then end and reap all processes; those that do not end are killed."""
+        """Let the steps in flight end, then end and reap all processes. Processes that do not end are killed."""
         self._end()
 
     @property
@@ -120,7 +120,7 @@ class MultiprocessExecutor(Executor):
 
 
 def _pickled(context: WorkerContext) -> bytes:
-    """Raises PluginLoadError naming who made what cannot go to another process."""
+    """The pickled context. Raises PluginLoadError that names the plugin whose object cannot be pickled."""
     try:
         return pickle.dumps(context, 5)
     except Exception:

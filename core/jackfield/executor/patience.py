@@ -1,4 +1,4 @@
-"""Says what a program waits for, if it takes long: a plugin that hangs must not look like an engine that hangs."""
+"""Logs what a program waits for if it takes long, so that a hanging plugin does not look like a hanging engine."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 logger = logging.getLogger(__name__)
-PATIENCE_S = 30.0  # between two lines
+PATIENCE_S = 30.0  # time between two lines in the log
 
 
 def tell_waiting(waited_s: float, what: str) -> None:
-    """One line."""
+    """Log one line."""
     logger.warning("waiting %.0f s for %s", waited_s, what)
 
 
 @contextmanager
 def patience(what: str, every_s: float = PATIENCE_S) -> Iterator[None]:
-    """Log a line every so often while what happens here takes its time. Costs a thread: not for steps."""
+    """Log a line every `every_s` while the body runs. Costs a thread, so it is not for steps."""
     is_over = Event()
 
     def watch() -> None:

@@ -11,9 +11,9 @@ from jackfield.step import StepResult
 
 
 class PendingSteps:
-    """Open steps in the order of submission; each resolves when all ranks have answered.
+    """Open steps in the order of submission. A step resolves when all ranks have answered.
 
-    Used by the thread that submits and the one that hears from workers. Ranks answer in order, so the futures
+    Used by the thread that submits and the thread that receives from workers. Ranks answer in order, so the futures
     resolve in order too.
     """
 
@@ -24,7 +24,7 @@ class PendingSteps:
         self._lock = Lock()
 
     def open(self, step_id: int) -> Future[StepResult]:
-        """The future of a step that is about to be sent; already failed, once anything has failed."""
+        """The future of a step that is about to be sent. If anything has failed, the future fails at once."""
         step = _OpenStep(step_id, self._num_ranks)
         with self._lock:
             error = self._error
@@ -35,11 +35,11 @@ class PendingSteps:
         return step.future
 
     def complete(self, step_id: int, result: StepResult | None) -> None:
-        """One rank is done with the step; `result` if it is the output rank."""
+        """Note that one rank is done with the step. `result` is given by the output rank."""
         with self._lock:
             step = next((step for step in self._open if step.step_id == step_id), None)
             if step is None:
-                return  # it failed meanwhile
+                return  # it failed in the meantime
             step.num_awaited -= 1
             step.result = result if result is not None else step.result
             if step.num_awaited:
@@ -52,7 +52,7 @@ class PendingSteps:
             step.future.set_result(step.result)
 
     def fail(self, error: EngineError) -> None:
-        """Resolve all open steps, and every later one, with `error`. The first failure stands."""
+        """Resolve all open steps, and every later one, with `error`. The first failure counts."""
         with self._lock:
             if self._error is not None:
                 return
@@ -71,4 +71,4 @@ class _OpenStep:
         self.num_awaited = num_ranks
         self.result: StepResult | None = None
         self.future: Future[StepResult] = Future()
-        self.future.set_running_or_notify_cancel()  # a step on its way cannot be called back
+        self.future.set_running_or_notify_cancel()  # a submitted step cannot be cancelled

@@ -22,30 +22,30 @@ from jackfield.errors import WorkerError
 from jackfield.executor.child import main
 from jackfield.executor.devices import taken_devices
 
-# A fresh interpreter with this one's import path. Unlike multiprocessing's "spawn" it does not run the caller's main
-# module again, so that scripts need no `if __name__ == "__main__"`, and notebooks and `python -c` work.
+# Starts a fresh interpreter with the import path of this one. Unlike "spawn" of multiprocessing it does not run the
+# caller's main module again, so scripts need no `if __name__ == "__main__"`, and notebooks and `python -c` work.
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from multiprocessing.connection import Connection; "
     "from jackfield.executor.child import main; main(Connection(int(sys.argv[1])))"
 )
-_SETTLE_S = 0.5  # a thread that was joined may be known to the system a little longer
-# Ends of pipes that belong to this process. A fork closes its copies: a rank whose pipe another rank holds open would
-# not see its parent go.
+_SETTLE_S = 0.5  # the system may still count a joined thread for this time
+# Ends of pipes that belong to this process. A fork closes its copies of them. Otherwise a rank would hold the pipe of
+# another rank open, which then would not see its parent end.
 _parents_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
 class Process(ABC):
-    """A child of this process. `wait` must be called until it says how it ended, so that it is reaped."""
+    """A child of this process. `wait` must be called until it returns the exit status, so that the child is reaped."""
 
     @property
     @abstractmethod
     def pid(self) -> int:
-        """Its number."""
+        """Process id."""
 
     @abstractmethod
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """How it ended: exit status, negative for a signal; None if it has not within the time."""
+        """The exit status, negative for a signal; None if the process has not ended within the time."""
 
     @abstractmethod
     def terminate(self) -> None:
@@ -55,14 +55,14 @@ class Process(ABC):
     def kill(self) -> None:
         """End it (SIGKILL)."""
 
-    def forget(self) -> None:  # most have nothing
-        """Close what is still open for it, once it has ended; its number and how it ended stay known."""
+    def forget(self) -> None:  # most have nothing to close
+        """Close what is still open for an ended process. Its id and exit status stay known."""
 
 
 def start_process(start_method: str, ours: Connection, theirs: Connection) -> Process:
-    """A process that serves one rank through `theirs`; the caller closes its own copy of that end.
+    """Start a process that serves one rank through `theirs`. The caller closes its own copy of that end.
 
-    Raises WorkerError if a process cannot be started so.
+    Raises WorkerError if no process can be started in this way.
     """
     return _STARTS[start_method](ours, theirs)
 
@@ -123,7 +123,7 @@ class _Forked(Process):
         return self._status
 
     def forget(self) -> None:
-        self._process.close()  # multiprocessing keeps a pipe that shows the end
+        self._process.close()  # multiprocessing keeps a pipe that shows the end of the process
 
     def terminate(self) -> None:
         self._process.terminate()
@@ -136,7 +136,7 @@ _STARTS: dict[str, Callable[[Connection, Connection], Process]] = {SPAWN: _Spawn
 
 
 def _why_not_fork() -> str | None:
-    """Locks that other threads hold would stay locked in the child, and devices cannot be used in both processes."""
+    """Why this process must not fork: locks of other threads would stay locked, devices cannot be used in two processes."""
     if not hasattr(os, "fork"):
         return f"this system ({sys.platform}) has none"
     if devices := taken_devices():
@@ -152,15 +152,15 @@ def _why_not_fork() -> str | None:
 
 
 def _num_threads() -> int:
-    """Of this process, those of libraries included if the system tells."""
+    """Number of threads of this process, including those of libraries if the system tells."""
     tasks = Path("/proc/self/task")
     return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
 
 
 def _run_fork(theirs: Connection) -> None:
-    gc.freeze()  # what belongs to the parent is not finalised here
+    gc.freeze()  # objects of the parent must not be finalised here
     for end in _parents_ends:
         end.close()
-    signal.set_wakeup_fd(-1)  # the parent's event loop hears of its own signals only
+    signal.set_wakeup_fd(-1)  # the wakeup pipe belongs to the parent's event loop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     main(theirs)

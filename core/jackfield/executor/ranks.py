@@ -1,4 +1,4 @@
-"""All ranks of a multiprocess engine: a thread that listens to them, and what happens when one fails."""
+"""All ranks of a multiprocess engine: a thread that listens to them, and what happens if one fails."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from jackfield.executor.messages import Close, Completed, Failed, Reply, WhereAr
 from jackfield.executor.pending import PendingSteps
 from jackfield.executor.rank_process import RankProcess, end_all
 
-_SETTLE_S = 0.3  # after a first failure: time for others to show, one of which may be the cause
-# What a communication library does to its process when a peer is gone, and so never the cause.
+# After a first failure: time for other failures to show. One of them may be the cause.
+_SETTLE_S = 0.3
+# How a communication library ends its process when a peer is gone. Such an end is never the cause.
 _FOLLOWS = {-signal.SIGABRT, -signal.SIGTERM}
 
 
 class RankProcesses:
-    """Processes in the order of their ranks. Knows nothing of the executor that holds it."""
+    """Processes in the order of their ranks. They know nothing of the executor that holds them."""
 
     def __init__(
         self, num_ranks: int, start_method: str, close_timeout_s: float, platform: str = ""
@@ -45,7 +46,7 @@ class RankProcesses:
             self.ranks.append(RankProcess(rank, self._start_method, self._platform))
 
     def listen(self) -> None:
-        """Hear what the processes say from now on."""
+        """Start to receive the replies of the processes."""
         self._listener.start()
 
     def broadcast(self, message: object) -> None:
@@ -55,9 +56,9 @@ class RankProcesses:
             rank.send(payload)
 
     def gather(self, doing: str, timeout_s: float) -> list[Reply]:
-        """One answer of each rank, in their order, to what was asked for last.
+        """The answer of each rank, in order, to the last question.
 
-        Raises what ended the rank that failed, or WorkerError when the time is over.
+        Raises the error that ended a failed rank, or WorkerError when the time is over.
         """
         deadline_s = time.monotonic() + timeout_s
         found: dict[int, Reply] = {}
@@ -76,13 +77,13 @@ class RankProcesses:
     def close(self, *, at_once: bool = False) -> None:
         """End and reap all processes within a bounded time. Open steps end first, unless `at_once`."""
         if os.getpid() != self._owner_pid:
-            return  # a fork's copy of another engine: its processes are not ours to end
+            return  # this is a fork: the processes belong to the parent's engine
         self._closing.set()
         if not at_once:
             self.broadcast(Close())
         end_all(self.ranks, time.monotonic() + (0.0 if at_once else self._close_timeout_s))
         if self._listener.is_alive() and self._listener is not threading.current_thread():
-            self._listener.join()  # all pipes are closed at their other ends, so it ends too
+            self._listener.join()  # all pipes are closed at their other ends, so the listener ends
         self.steps.fail(EngineClosedError("the engine was closed; make a new one"))
         for rank in self.ranks:
             rank.close()
@@ -105,7 +106,7 @@ class RankProcesses:
                     self._answers.put((rank.rank, reply))
 
     def _fail(self, listening: set[RankProcess], first: RankProcess, reply: Failed | None) -> None:
-        """Find the failure that caused the others, resolve everything with it, end all ranks."""
+        """Find the failure that caused the others, resolve all steps with it, and end all ranks."""
         failures = {first: first.failure(reply)}
         listening.discard(first)
         deadline_s = time.monotonic() + _SETTLE_S
@@ -125,7 +126,7 @@ class RankProcesses:
     # On the calling thread
 
     def _hang(self, missing: list[RankProcess], doing: str, timeout_s: float) -> WorkerError:
-        """The error for ranks that did not answer, with the stack of the first."""
+        """The error for ranks that did not answer, with the stack of the first one."""
         names = ", ".join(rank.name for rank in missing)
         missing[0].send(pickle.dumps(WhereAreYou(), 5))
         stack = ""
@@ -143,7 +144,7 @@ class RankProcesses:
 def _ready(
     ranks: Iterable[RankProcess], timeout_s: float | None = None
 ) -> Iterator[tuple[RankProcess, object]]:
-    """The ranks that have said something or ended, each once, and by what it shows."""
+    """The ranks that have replied or ended, each once, with the source that shows it."""
     owners = {source: rank for rank in ranks for source in rank.sources}
     found: dict[RankProcess, object] = {}
     for source in wait(list(owners), timeout_s):
@@ -153,7 +154,7 @@ def _ready(
 
 
 def _cause(failures: dict[RankProcess, Failed]) -> Failed:
-    """The failure to report: a process that was killed without a word, else the one that came first."""
+    """The failure to report: a process that was killed without a reply, else the first failure."""
 
     def follows(rank: RankProcess) -> bool:
         status = rank.status(0.0)

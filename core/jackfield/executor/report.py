@@ -12,7 +12,7 @@ from jackfield.step import StepLimits
 
 
 def output_rank(reports: Sequence[WorkerReport]) -> int:
-    """The rank whose results count: the first that says so."""
+    """The rank whose results count: the first one whose report says so."""
     for rank, report in enumerate(reports):
         if report.is_output_rank:
             return rank
@@ -20,9 +20,9 @@ def output_rank(reports: Sequence[WorkerReport]) -> int:
 
 
 def merge_reports(reports: Sequence[WorkerReport]) -> WorkerReport:
-    """What holds for all ranks: least memory, largest blocks, tightest limits.
+    """A report that holds for all ranks: least memory, largest blocks, tightest limits.
 
-    Raises EngineError if ranks disagree on the cache groups: they would read one block table differently.
+    Raises EngineError if ranks disagree on the cache groups: they would read block tables differently.
     """
     first = reports[output_rank(reports)]
     for rank, report in enumerate(reports):

@@ -31,7 +31,7 @@ from jackfield.interfaces.worker import Worker
 from jackfield.step import StepResult
 
 logger = logging.getLogger(__name__)
-_END_TIMEOUT_S = 1.0  # a worker may leave a future open, though it should not
+_END_TIMEOUT_S = 1.0  # for a worker that leaves a future open, though it should not
 
 
 def serve(
@@ -40,10 +40,9 @@ def serve(
     reply: Callable[[Reply], None],
     platform: PluginRef | None = None,
 ) -> None:
-    """Make a worker and carry out commands until Close, or until it raises.
+    """Make a worker and carry out commands until Close, or until the worker raises.
 
-    Whatever it raises goes out as Failed, naming the `platform` it is of. `reply` may be called from the worker's
-    own threads.
+    An error is sent as Failed, which names the `platform`. Threads of the worker may call `reply` too.
     """
     worker: Worker | None = None
     waiter = _Waiter()
@@ -56,24 +55,24 @@ def serve(
         if worker is not None:
             _close(worker)
         waiter.end()
-        del worker  # a traceback may outlive this frame
+        del worker  # an error's traceback may outlive this frame
 
 
 def failure(error: BaseException, platform: PluginRef | None = None) -> Failed:
-    """What goes out when the worker raised `error`. One raised on purpose says itself what helps."""
+    """The reply after the worker raised `error`. An error that was raised on purpose says itself what to do."""
     name, text = type(error).__qualname__, str(error)
     if platform is not None and not isinstance(error, JackfieldError):
         text += f"\nIt is the worker of {describe(platform)}. {fix_for(platform, error)}"
     lines = traceback.format_exception(error)
     link: BaseException | None = error
-    while link is not None:  # else the error would keep the worker's tensors alive
+    while link is not None:  # otherwise the error would keep the worker's tensors alive
         traceback.clear_frames(link.__traceback__)
         link = link.__cause__ or link.__context__
     return Failed(f"the worker raised {name}: {text}", "".join(lines), error)
 
 
 class _Session:
-    """A worker between its creation and its end."""
+    """A worker from its creation to its end."""
 
     def __init__(
         self,
@@ -118,9 +117,9 @@ class _Session:
 
 
 class _Waiter:
-    """Waits for steps in their order, on a thread of its own: the worker's thread starts the next one meanwhile.
+    """Waits for steps in order, on a thread of its own. Meanwhile the worker's thread starts the next step.
 
-    A worker may resolve a future only while somebody waits for it, who then waits for the device.
+    A worker may resolve a future only when its `result()` is called, by waiting for the device on this thread.
     """
 
     def __init__(self) -> None:
@@ -128,21 +127,21 @@ class _Waiter:
         self._thread: threading.Thread | None = None
 
     def wait_for(self, future: Future[StepResult]) -> None:
-        """Ask for its result when those before it have come."""
+        """Queue a future to wait for."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="jackfield-waiter", daemon=True)
             self._thread.start()
         self._steps.put(future)
 
     def end(self) -> None:
-        """End the thread; the worker was closed, so there is nothing left to wait for."""
+        """End the thread. The worker was closed, so no step is left."""
         self._steps.put(None)
         if self._thread is not None:
             self._thread.join(_END_TIMEOUT_S)
 
     def _run(self) -> None:
         while (future := self._steps.get()) is not None:
-            with contextlib.suppress(BaseException):  # what it holds goes to its callbacks
+            with contextlib.suppress(BaseException):  # the error goes to the future's callbacks
                 future.result()
 
 

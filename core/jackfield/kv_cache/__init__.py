@@ -1,4 +1,4 @@
-"""The books of the paged cache: which block belongs to whom, what is shared, what is free."""
+"""Bookkeeping of the paged cache: which request holds which block, which blocks are shared, and which are free."""
 
 from jackfield.kv_cache.block_manager import BlockManager
 from jackfield.kv_cache.block_pool import BlockPool

@@ -14,10 +14,10 @@ from jackfield.step import BlockCopy
 
 
 class BlockManager:
-    """Who owns which block. Block ids of a group run from 0 to num_blocks - 1; each group has a manager of its kind.
+    """Tracks which request holds which block. Block ids of a group run from 0 to num_blocks - 1; each group has a manager.
 
-    A block that is given back can be named by steps that are in flight. It returns to its pool when the newest step
-    at that moment was resolved; results arrive in order, so every earlier step was resolved too.
+    A block that is given back may still be named by steps in flight. It returns to its pool when the newest step at
+    that moment is resolved; results arrive in order, so every earlier step is resolved by then.
     """
 
     def __init__(
@@ -40,25 +40,25 @@ class BlockManager:
         self.pools = tuple(manager.pool for manager in self._managers)
         self._newest_step = -1
         self._resolved_step = -1
-        # Of each step in flight: what returns to which pool when it is resolved, in the order of release.
+        # For each step in flight: the blocks that return to each pool when it is resolved, in the order of release.
         self._returning: dict[int, list[tuple[BlockPool, Sequence[int]]]] = {}
 
     # What fits
 
     @property
     def longest_request(self) -> int:
-        """Computed tokens with which one request fits when it runs alone."""
+        """Most computed tokens of a request that runs alone."""
         return min(manager.longest_request for manager in self._managers)
 
     @property
     def longest_chunk(self) -> int | None:
-        """Tokens of one request in a step with which it fits when it runs alone; None: any number."""
+        """Most tokens of one request in a step if it runs alone; None: any number."""
         chunks = [manager.longest_chunk for manager in self._managers]
         return min((chunk for chunk in chunks if chunk is not None), default=None)
 
     @property
     def whole_prompts(self) -> bool:
-        """True if a step computes all of a prompt or nothing of it."""
+        """True if a step computes all of a prompt or none of it."""
         return any(manager.whole_prompts for manager in self._managers)
 
     @property
@@ -73,13 +73,13 @@ class BlockManager:
 
     @property
     def has_returning(self) -> bool:
-        """True if steps in flight hold back blocks that were given back."""
+        """True if there are blocks that were given back but are held by steps in flight."""
         return bool(self._returning)
 
     # Prefix hits
 
     def find_prefix(self, hashes: BlockHashes, token_ids: Sequence[int]) -> PrefixHit:
-        """The longest prefix of `token_ids` that all groups can serve; the last token is always left to compute."""
+        """The longest prefix of `token_ids` that all groups can serve. The last token is always left to compute."""
         size, num_tokens = self.block_size, len(token_ids)
         if not self.prefix_caching:
             return self.no_prefix()
@@ -103,13 +103,13 @@ class BlockManager:
 
     @property
     def can_fork(self) -> bool:
-        """True if `fork_prefix` serves at every position: no group keeps states of some positions alone."""
+        """True if `fork_prefix` works at every position. It does not if a group keeps states of some positions only."""
         return not any(manager.keeps_states for manager in self._managers)
 
     def fork_prefix(self, table: BlockTable, num_tokens: int) -> PrefixHit | None:
-        """A hit on at most the first `num_tokens` of a running request, a partial tail included.
+        """A hit on at most the first `num_tokens` of a running request. The hit may end inside a block.
 
-        None if the running request has moved on too far in some group.
+        Returns None if the running request has moved on too far in some group.
         """
         num_tokens = _settle(
             num_tokens,
@@ -127,11 +127,11 @@ class BlockManager:
         return PrefixHit(num_tokens, [ids[:num_blocks] for ids in table.block_ids], first_held)
 
     def no_prefix(self) -> PrefixHit:
-        """The hit of a request that must compute everything."""
+        """The hit of a request that must compute all its tokens."""
         return PrefixHit(0, [[] for _ in self.groups], [0] * len(self.groups))
 
     def _stops(self, chain: Sequence[bytes], num_hit: int, num_tokens: int) -> Sequence[int]:
-        """Where states are to be kept: as far as the other groups have seen these tokens, and behind the last block."""
+        """Positions at which to keep states: as far as the other groups know these tokens, and after the last block."""
         if not any(manager.keeps_states for manager in self._managers):
             return ()
         last = (num_tokens - 1) // self.block_size
@@ -156,11 +156,11 @@ class BlockManager:
         spare: Sequence[int],
         copies: list[BlockCopy],
     ) -> BlockTable | None:
-        """A table for a request of `num_tokens` that computes `chunk` of them first; None if it does not fit.
+        """A table for a request of `num_tokens` that computes `chunk` of them first. None if it does not fit.
 
-        Full groups get blocks for all tokens, others for the first chunk. Afterwards `spare` blocks of each
-        group must be free. What was hit is shared, but a hit that ends inside a block makes that block the
-        request's own: if others use it a copy is appended to `copies`, which belong to the next step.
+        Full groups get blocks for all tokens, other groups for the first chunk. Afterwards `spare` blocks of each
+        group must be free. The blocks of the hit are shared. If the hit ends inside a block, the request gets that
+        block for itself: if others use the block, a copy is appended to `copies`, which the next step must make.
         """
         planned, has_tail = hit.num_tokens + chunk, hit.num_tokens % self.block_size != 0
         counts = [manager.first_count(num_tokens, planned) for manager in self._managers]
@@ -187,7 +187,7 @@ class BlockManager:
     ) -> Sequence[tuple[int, list[int]]] | None:
         """Make `table` hold the positions from `start` to `stop` - 1, which the next step computes.
 
-        Returns (group, new blocks) for each group that grew, or None, with nothing taken, if blocks are lacking.
+        Returns (group, new blocks) for each group that grew, or None if blocks are lacking; then nothing is taken.
         Blocks that no query from `start` on sees are given back first.
         """
         if self._dropping:
@@ -206,7 +206,7 @@ class BlockManager:
         return grown
 
     def _own_tail(self, index: int, block: int, copies: list[BlockCopy]) -> int:
-        """The block that takes the place of a hit's partial last one: itself if nobody else uses it."""
+        """The last block of a hit that ends inside it, or a copy of that block if another request uses it."""
         pool = self.pools[index]
         if not pool.is_shared(block):
             pool.forget(block)
@@ -221,10 +221,10 @@ class BlockManager:
     def remember(
         self, table: BlockTable, hashes: BlockHashes, token_ids: Sequence[int], num_computed: int
     ) -> None:
-        """Make the full blocks of the first `num_computed` tokens known for prefix hits.
+        """Offer the full blocks of the first `num_computed` tokens for prefix hits.
 
-        The step that computed them was resolved. Window blocks that were dropped since are still held back by it
-        or by a later step, so that their ids in the table are still true.
+        The step that computed them must be resolved. Window blocks that were dropped since are still held back by
+        this step or a later one, so their ids in the table are still valid.
         """
         count = num_computed // self.block_size
         if not self.prefix_caching or count <= table.num_remembered:
@@ -237,18 +237,18 @@ class BlockManager:
     # Giving back
 
     def give_back(self, table: BlockTable) -> None:
-        """Give back all blocks of a request; its tail will be evicted first."""
+        """Give back all blocks of a request; its last block will be evicted first."""
         for manager, ids, first in zip(
             self._managers, table.block_ids, table.first_held, strict=True
         ):
             self._give_back(manager.pool, manager.behind(ids, first, len(ids)))
 
     def step_planned(self, step_id: int) -> None:
-        """The step is in flight; what is given back from now on waits for it."""
+        """Note that the step is in flight. Blocks that are given back from now on wait for it."""
         self._newest_step = step_id
 
     def step_resolved(self, step_id: int) -> None:
-        """The result of the step was applied; what waited for it returns to the pools."""
+        """Note that the result of the step was applied. Blocks that waited for it return to the pools."""
         self._resolved_step = step_id
         for pool, blocks in self._returning.pop(step_id, ()):
             for block in blocks:
@@ -271,8 +271,9 @@ class BlockManager:
 
 
 def _settle(most: int, shorten: Sequence[Callable[[int], int]]) -> int:
-    """The largest number up to `most` that none of the functions makes smaller."""
-    settled = index = 0  # functions in a row that left it as it is; the next one
+    """The largest number up to `most` that no function reduces."""
+    # How many functions in a row kept the number, and the index of the next function.
+    settled = index = 0
     while settled < len(shorten):
         fewer = shorten[index](most)
         settled = settled + 1 if fewer == most else 1

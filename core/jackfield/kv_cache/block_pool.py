@@ -1,4 +1,4 @@
-"""The blocks of one cache group: how often each is used, what it holds, and which goes next."""
+"""The blocks of one cache group: their reference counts, their contents, and the order of eviction."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from __future__ import annotations
 class BlockPool:
     """Blocks 0 to num_blocks - 1. All operations take constant time.
 
-    A block is *used* (its reference count is above 0) or *free*. A free block that has a hash is *cached*: it keeps
-    its content, and can be shared again, until it is taken for something else. Free blocks are taken in this order:
-    those without content, then the cached one that was released first (LRU).
+    A block is *used* (its reference count is above 0) or *free*. A free block that has a hash is *cached*: it keeps its
+    content and can be shared again until it is taken for other content. Free blocks are taken in this order: blocks
+    without content, then the cached block that was released first (LRU).
     """
 
     __slots__ = (
@@ -37,11 +37,11 @@ class BlockPool:
         return self.num_blocks - self.num_free
 
     def take(self) -> int:
-        """A free block for one owner; what it held is forgotten. The caller has checked `num_free`."""
+        """Take a free block for one owner; its old content is forgotten. The caller has checked `num_free`."""
         return self.take_many(1)[0]
 
     def take_many(self, count: int) -> list[int]:
-        """So many free blocks, as `take` gives them."""
+        """Take `count` free blocks, in the order of `take`."""
         assert count <= self.num_free, "take() from a pool without free blocks"
         sentinel, following, taken = self.num_blocks, self._next, []
         block = following[sentinel]
@@ -62,7 +62,7 @@ class BlockPool:
         self.ref_counts[block] += 1
 
     def release(self, block: int) -> None:
-        """Give one reference back; with the last one the block is free."""
+        """Give one reference back. Without references the block is free."""
         count = self.ref_counts[block] - 1
         assert count >= 0, f"block {block} was released more often than it was taken"
         self.ref_counts[block] = count
@@ -74,20 +74,20 @@ class BlockPool:
         return self._block_of.get(block_hash)
 
     def is_shared(self, block: int) -> bool:
-        """True if a write would be seen by another owner."""
+        """True if a write would change the block of another owner."""
         return self.ref_counts[block] > 1
 
     def is_known(self, block: int) -> bool:
-        """True if the block can be found by what it holds."""
+        """True if the block can be found by its content."""
         return self._hash_of[block] is not None
 
     def remember(self, block: int, block_hash: bytes) -> None:
-        """Say what a used block holds. Of two blocks with one content the first is the one to be found."""
+        """Set the content of a used block. If two blocks have the same content, the first one is found."""
         if self._block_of.setdefault(block_hash, block) == block:
             self._hash_of[block] = block_hash
 
     def forget(self, block: int) -> None:
-        """Withdraw what the block holds, because it is about to change."""
+        """Withdraw the content of a block, because it is about to change."""
         block_hash = self._hash_of[block]
         if block_hash is not None:
             del self._block_of[block_hash]
@@ -100,7 +100,7 @@ class BlockPool:
         self.num_free -= 1
 
     def _link(self, block: int) -> None:
-        """Behind all others if the block has content to keep, else in front of all."""
+        """Put a free block behind all others if it has content to keep, else in front of all."""
         sentinel = self.num_blocks
         if self._hash_of[block] is None:
             before, after = sentinel, self._next[sentinel]

@@ -1,4 +1,4 @@
-"""The blocks of one cache group: what every kind of group is asked, and the answers that most kinds share."""
+"""The blocks of one cache group: the interface of every kind of group, and code that most kinds share."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from jackfield.kv_cache.block_pool import BlockPool
 
 
 class GroupManager(ABC):
-    """What of a group a request holds, which prefixes the group can serve, and what is behind a request.
+    """Decides which blocks of a group a request holds, which prefixes it can reuse, and which blocks it no longer needs.
 
     A request has one list of block ids in each group, indexed by position // block_size. Entries before `held`, the
     first index that the request still holds, are arbitrary. Positions, lengths and chunks are in tokens.
     """
 
-    keeps_states = False  # True: a prefix can be hit only where a state was kept
+    keeps_states = False  # True: a prefix can be hit only at the end of a kept state
     drops_behind = True  # False: a request keeps all blocks that it was given
-    whole_prompts = False  # True: a step computes all of a prompt or nothing
+    whole_prompts = False  # True: a step computes all of a prompt or none of it
 
     def __init__(self, group: CacheGroup, num_blocks: int, block_size: int) -> None:
         self.group = group
@@ -31,50 +31,50 @@ class GroupManager(ABC):
     @classmethod
     @abstractmethod
     def least(cls, group: CacheGroup, num_tokens: int, block_size: int) -> int:
-        """Blocks that one request of `num_tokens` holds at once at least."""
+        """Least number of blocks that one request of `num_tokens` holds at once."""
 
     @classmethod
     def most(cls, least: int, max_rows: int, chunk_blocks: int) -> int | None:
-        """Blocks beyond which more are of no use; None: any number is useful.
+        """Number of blocks beyond which more have no use; None: any number is useful.
 
-        `least` are those of the longest request, `chunk_blocks` what the steps in flight and the next one compute.
+        `least` is the need of the longest request, `chunk_blocks` that of the steps in flight and the next step.
         """
         return None
 
     @classmethod
     def share(cls, level: int, block_size: int) -> int:
-        """Blocks that keep up with `level` blocks of a group that holds every token."""
+        """Number of blocks that serve the same tokens as `level` blocks of a group that holds every token."""
         return level
 
     # What fits
 
     @property
     def longest_request(self) -> int:
-        """Tokens of the longest request that fits when it runs alone."""
+        """Tokens of the longest request that fits if it runs alone."""
         if self.pool.num_blocks < self.least(self.group, sys.maxsize, self.block_size):
             return self.pool.num_blocks * self.block_size
         return sys.maxsize
 
     @property
     def longest_chunk(self) -> int | None:
-        """Tokens of one request in a step with which it fits when it runs alone; None: any number."""
+        """Most tokens of one request in a step if it runs alone; None: any number."""
         return None
 
     # Prefixes
 
     @abstractmethod
     def first_needed(self, position: int) -> int:
-        """The first block that the token at `position`, or any later one, reads."""
+        """Index of the first block that the token at `position`, or any later token, reads."""
 
     @abstractmethod
     def longest_hit(self, chain: Sequence[bytes], num_blocks: int, num_tokens: int) -> int:
-        """The most blocks, up to `num_blocks`, behind which a request of `num_tokens` could go on.
+        """The most blocks, up to `num_blocks`, after which a request of `num_tokens` could continue.
 
-        `chain` are the hashes of its blocks. Its last token is always left to compute.
+        `chain` are the hashes of the request's blocks. Its last token is always left to compute.
         """
 
     def longest_fork(self, block_ids: Sequence[int], held: int, num_tokens: int) -> int:
-        """The most tokens, up to `num_tokens`, behind which another request could go on with these blocks."""
+        """The most tokens, up to `num_tokens`, after which another request could continue with these blocks."""
         return num_tokens if self.first_needed(num_tokens) >= held else 0
 
     def find(self, chain: Sequence[bytes], first: int, stop: int) -> list[int]:
@@ -85,11 +85,12 @@ class GroupManager(ABC):
     # Taking
 
     def first_count(self, num_tokens: int, num_planned: int) -> int:
-        """Entries that a request of `num_tokens` gets when it is admitted, with `num_planned` planned by then."""
+        """Number of entries that a request of `num_tokens` gets at admission, when `num_planned` tokens are planned."""
         return -(-num_planned // self.block_size)
 
     def num_taken(self, block_ids: Sequence[int], held: int, count: int, *, has_tail: bool) -> int:
-        """Free blocks that a request with this hit and `count` entries takes: new ones, cached ones, the copy of a tail.
+        """Free blocks that a request with this hit and `count` entries takes: new ones, cached ones, and a copied
+        last block.
 
         `has_tail`: the hit ends inside its last block.
         """
@@ -98,13 +99,13 @@ class GroupManager(ABC):
         return count - len(block_ids) + cached + (has_tail and counts[block_ids[-1]] > 0)
 
     def num_lacking(self, block_ids: Sequence[int], count: int) -> int:
-        """Free blocks that it takes to make the list `count` entries long."""
+        """Free blocks needed to make the list `count` entries long."""
         return count - len(block_ids)
 
     def grow(self, block_ids: list[int], count: int, start: int, stops: Sequence[int]) -> list[int]:
-        """Make the list `count` entries long; the new ones. There are `num_lacking` free blocks.
+        """Make the list `count` entries long and return the new entries. At least `num_lacking` blocks are free.
 
-        The request computes from `start` on. `stops` are positions at which somebody else may want to go on.
+        The request computes from `start` on. `stops` are positions at which other requests may want to continue.
         """
         new = self.pool.take_many(count - len(block_ids))
         block_ids += new
@@ -118,7 +119,7 @@ class GroupManager(ABC):
         count: int,
         stops: Sequence[int],
     ) -> None:
-        """The blocks `first` to `count` - 1 were computed: make them known for prefix hits."""
+        """Offer the blocks `first` to `count` - 1, which were computed, for prefix hits."""
         remember = self.pool.remember
         for index in range(first, count):
             remember(block_ids[index], chain[index])
@@ -126,8 +127,8 @@ class GroupManager(ABC):
     # Giving back
 
     def behind(self, block_ids: Sequence[int], first: int, stop: int) -> Sequence[int]:
-        """What a request gives back that holds its entries from `first` on and will hold those from `stop` on.
+        """Blocks that a request gives back if it holds its entries from `first` on and keeps those from `stop` on.
 
-        What should be evicted first comes first.
+        The block to evict first comes first.
         """
         return block_ids[first:stop][::-1]

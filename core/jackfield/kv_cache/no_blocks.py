@@ -1,4 +1,4 @@
-"""Groups that keep nothing: every token sees all others of its prompt, which is computed in one step."""
+"""Groups that keep nothing: every token sees all other tokens of its prompt, which is computed in one step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jackfield.kv_cache.group_manager import GroupManager
 
 
 class NoBlocks(GroupManager):
-    """No request holds a block, and no prefix can be hit: what a token gives depends on those behind it."""
+    """No request holds a block, and no prefix can be hit: the output at a token depends on the tokens behind it."""
 
     whole_prompts = True
 
@@ -52,4 +52,4 @@ class NoBlocks(GroupManager):
         count: int,
         stops: Sequence[int],
     ) -> None:
-        """There is nothing to be known."""
+        """Do nothing: there are no blocks."""

@@ -1,4 +1,4 @@
-"""Hashes of blocks that stand for all tokens up to their end: equal in every process and on every machine."""
+"""Hashes of blocks. A hash stands for all tokens up to the block's end, and is equal in every process and machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jackfield.request import PrefixKey
 
 @lru_cache(maxsize=1024)
 def root_hash(key: PrefixKey) -> bytes:
-    """What the hash of a first block is chained to: all that must be equal beside the tokens."""
+    """The hash before the first block. It covers everything beside the tokens that must be equal."""
     parts: list[Any] = [key.salt, key.adapter, list(key.media)]
     if key.is_scaled:
         parts.append("scaled")
@@ -27,7 +27,7 @@ def _token_packer(block_size: int) -> Struct:
 
 
 class BlockHashes:
-    """The chain of hashes of one request's full blocks; grows with its tokens and survives a preemption.
+    """The chain of hashes of one request's full blocks. It grows with the tokens and survives a preemption.
 
     hash[i] = sha256(hash[i - 1] + tokens of block i as little-endian uint32), hash[-1] = `root_hash`.
     """
@@ -39,7 +39,7 @@ class BlockHashes:
         self._hashes: list[bytes] = []
 
     def first(self, num_blocks: int, token_ids: Sequence[int], block_size: int) -> list[bytes]:
-        """The hashes of at least the first `num_blocks` blocks of `token_ids`. Not to be changed.
+        """The hashes of at least the first `num_blocks` blocks of `token_ids`. Callers must not change the list.
 
         `block_size` is the same in all calls.
         """

@@ -1,4 +1,4 @@
-"""How many blocks each cache group gets, and what a request needs of them."""
+"""How many blocks each cache group gets, and how many a request needs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from jackfield.kv_cache.managers import MANAGERS
 
 
 def blocks_for(group: CacheGroup, num_tokens: int, block_size: int) -> int:
-    """Blocks of a group that one request of `num_tokens` holds at once at least."""
+    """Least number of blocks of a group that one request of `num_tokens` holds at once."""
     return MANAGERS[group.kind].least(group, num_tokens, block_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheBudget:
-    """What decides how the memory of the cache is split into blocks of each group.
+    """The facts that decide how the memory of the cache is split into blocks of each group.
 
-    All groups serve the same tokens, so each gets what keeps up with as many blocks of a group that holds all of
-    them: never less than one request needs, and never more than all rows can use with `depth` steps in flight.
+    All groups serve the same tokens, so each gets as many blocks as match a number of blocks of a group that holds all
+    tokens. A group never gets less than one request needs, nor more than all rows can use with `depth` steps in flight.
     """
 
     groups: Sequence[CacheGroup]
     block_size: int  # tokens
-    max_length: int  # tokens of one request, prompt and output
+    max_length: int  # most tokens of one request, prompt and output together
     max_rows: int
     max_step_tokens: int
     depth: int = 2  # steps in flight
@@ -35,7 +35,7 @@ class CacheBudget:
     def split(self, cache_bytes: int, block_bytes: Sequence[int]) -> tuple[int, ...]:
         """Blocks of each group that fit in `cache_bytes`, as many as possible.
 
-        Raises OutOfMemoryError, which says what would fit, if one request of `max_length` does not.
+        Raises OutOfMemoryError if one request of `max_length` does not fit. The error says what would fit.
         """
 
         def num_bytes(level: int) -> int:
@@ -62,7 +62,7 @@ class CacheBudget:
 
     @property
     def useful(self) -> tuple[int, ...]:
-        """Blocks of each group that all rows take at their full length."""
+        """Blocks of each group that all rows need at their full length."""
         return self._blocks_at(self.max_rows * -(-self.max_length // self.block_size))
 
     def longest(self, cache_bytes: int, block_bytes: Sequence[int]) -> int:
@@ -81,7 +81,7 @@ class CacheBudget:
         return [blocks_for(group, self.max_length, self.block_size) for group in self.groups]
 
     def _blocks_at(self, level: int) -> tuple[int, ...]:
-        """Blocks of each group if all keep up with `level` blocks of one that holds every token."""
+        """Blocks of each group that match `level` blocks of a group that holds every token."""
         chunks = (self.depth + 1) * -(-self.max_step_tokens // self.block_size)
         counts = []
         for group, least in zip(self.groups, self._least(), strict=True):

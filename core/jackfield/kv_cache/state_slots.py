@@ -1,4 +1,4 @@
-"""Groups that keep one state a request, whatever its length: those of recurrent mixers."""
+"""Groups that keep one state for each request, whatever its length: those of recurrent mixers."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from itertools import pairwise
 from jackfield.cache import CacheGroup
 from jackfield.kv_cache.group_manager import GroupManager
 
-_TOKENS_A_STATE = 512  # of the other groups, for which there should be a state
-_A_FEW = 8  # states that a small cache has, too, so that rows run side by side
+_TOKENS_A_STATE = 512  # one state for so many tokens of the other groups
+_A_FEW = 8  # least number of states, so that rows run side by side in a small cache too
 
 
 class StateSlots(GroupManager):
-    """A block holds the state behind the last token that it stands for.
+    """Each block holds one state: that after the last token of its entry.
 
-    A step that computes from `start` to `stop` - 1 reads the state in entry (start - 1) // block_size and writes that
-    in entry (stop - 1) // block_size. So while all entries are one block the state is updated in place, and where two
-    entries differ the state behind the first one is kept: others can go on from there. A state is kept where a step
-    begins at a stop of the request, as long as there are free blocks; nobody makes room for a state to be kept.
+    A step that computes from `start` to `stop` - 1 reads the state of entry (start - 1) // block_size and writes the
+    state of entry (stop - 1) // block_size. If both entries are the same block, the state is updated in place. If
+    they differ, the first state is kept, and other requests can continue from it. A state is kept if a step begins at
+    a stop of the request and there are free blocks; no request is preempted to keep a state.
     """
 
     keeps_states = True
 
     @classmethod
     def least(cls, group: CacheGroup, num_tokens: int, block_size: int) -> int:
-        """One, however long the request is."""
+        """One block, however long the request is."""
         return 1
 
     @classmethod
     def most(cls, least: int, max_rows: int, chunk_blocks: int) -> int:
-        """What all rows can write and read, and as many to keep."""
+        """The states that all rows can read and write, and as many states to keep."""
         return least + 3 * max_rows
 
     @classmethod
@@ -52,7 +52,7 @@ class StateSlots(GroupManager):
         return next(kept, 0) * self.block_size
 
     def num_taken(self, block_ids: Sequence[int], held: int, count: int, *, has_tail: bool) -> int:
-        """One: beside a hit that others use, else the hit itself if it cannot be kept, or a fresh one."""
+        """One: a new state if the hit is used by others, else the hit itself if it cannot be kept, or a fresh block."""
         return 1
 
     def num_lacking(self, block_ids: Sequence[int], count: int) -> int:
@@ -65,7 +65,7 @@ class StateSlots(GroupManager):
             block = self.pool.take()
         else:
             block = block_ids[-1]
-            self.pool.forget(block)  # what it holds is about to change
+            self.pool.forget(block)  # its content is about to change
         new = [block] * (count - len(block_ids))
         block_ids += new
         return new

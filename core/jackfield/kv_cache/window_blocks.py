@@ -1,4 +1,4 @@
-"""Groups that keep the last tokens alone: keys and values of attention with a window."""
+"""Groups that keep only the last tokens: keys and values of attention with a window."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jackfield.kv_cache.local_blocks import LocalBlocks
 
 
 class WindowBlocks(LocalBlocks):
-    """A token reads the blocks that its window touches; those behind the window are given back."""
+    """A token reads the blocks that its window touches. Blocks behind the window are given back."""
 
     def __init__(self, group: CacheGroup, num_blocks: int, block_size: int) -> None:
         super().__init__(group, num_blocks, block_size)
