@@ -15,7 +15,11 @@ from jackfield.engine.bad_words import bad_words_as_ids
 from jackfield.engine.grammars import Grammars
 from jackfield.engine.processors import Processors
 from jackfield.engine.prompt import ChatMessage, Prompt, TextPair, is_chat, plain_prompt
-from jackfield.engine.prompt_length import check_prompt_length, check_text_length
+from jackfield.engine.prompt_checks import (
+    check_prompt_length,
+    check_text_length,
+    check_vocabulary,
+)
 from jackfield.engine.vectors import Vectors
 from jackfield.errors import RequestError
 from jackfield.features import features_in_use
@@ -218,13 +222,7 @@ class InputProcessor:
         return token_ids
 
     def _check_vocabulary(self, what: str, token_ids: Collection[int]) -> None:
-        if not token_ids or (min(token_ids) >= 0 and max(token_ids) < self._vocab_size):
-            return
-        bad = next(t for t in token_ids if not 0 <= t < self._vocab_size)
-        raise RequestError(
-            f"{what} has the token id {bad}; the model's vocabulary is 0 to {self._vocab_size - 1}. "
-            "Was it made with another model's tokenizer?"
-        )
+        check_vocabulary(what, token_ids, self._vocab_size)
 
     def _check_length(self, num_tokens: int, *, has_output: bool = True) -> None:
         if num_tokens == 0:

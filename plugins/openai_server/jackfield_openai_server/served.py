@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.engine.prompt_length import check_prompt_length
+from jackfield.engine.prompt_checks import check_prompt_length, check_vocabulary
 from jackfield.errors import EngineError
 from jackfield.interfaces.reasoning_parser import ChatFormat
 from jackfield_openai_server.engine.client import EngineClient
@@ -113,7 +113,7 @@ class ServedModel:
         """Ask the engine. Raises ApiError 503 where there is none, RequestError for a prompt that is too long."""
         if (num_kept := self.num_kept(request.truncate_prompt_tokens)) is not None:
             prompt = prompt[-num_kept:]
-        check_prompt_length(len(prompt), self.facts.max_length)
+        self._check(prompt)
         try:
             return self.engine.submit(
                 prompt,
@@ -137,13 +137,18 @@ class ServedModel:
         salt: str,
     ) -> RequestStream:
         """Ask the engine for a vector. Raises as `submit`."""
-        check_prompt_length(len(prompt), self.facts.max_length, has_output=False)
+        self._check(prompt, has_output=False)
         try:
             return self.engine.submit_pooling(
                 prompt, pooling, second_text=second_text, priority=priority, cache_salt=salt
             )
         except EngineError:
             raise self._not_ready() from None
+
+    def _check(self, prompt: list[int], *, has_output: bool = True) -> None:
+        """Before it crosses to the engine, where it would hold up a step. Raises RequestError."""
+        check_prompt_length(len(prompt), self.facts.max_length, has_output=has_output)
+        check_vocabulary("the prompt", prompt, self.facts.vocab_size)
 
     def num_kept(self, limit: int | None) -> int | None:
         """How many of its last tokens a prompt keeps that may have so many; -1 means what the model allows, None all."""

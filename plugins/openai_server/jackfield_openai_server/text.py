@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.loading import FAULTS, load_target
-from jackfield.engine.prompt_length import check_text_length, encode_end
+from jackfield.engine.prompt_checks import check_text_length, encode_end
 from jackfield.errors import ConfigError, RequestError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 
 from jackfield.cache import CacheGroup
@@ -19,6 +20,7 @@ from jackfield_testing.faults import BooksError
 from jackfield_testing.options import ReferenceOptions
 from jackfield_testing.row import Row
 from jackfield_testing.sampler import Ranking, draw
+from jackfield_testing.vectors import vector_of
 
 
 class ReferenceDevice:
@@ -34,6 +36,8 @@ class ReferenceDevice:
         max_length: int,
         limits: StepLimits,
         options: ReferenceOptions,
+        vector_size: int = 8,
+        num_classes: int = 1,
     ) -> None:
         self.caches = tuple(
             GroupCache(group, count, block_size)
@@ -44,6 +48,7 @@ class ReferenceDevice:
         self._max_length = max_length
         self._limits = limits
         self._options = options
+        self._vector_sizes = vector_size, num_classes
         self._last_step_id = -1
 
     def run(self, plan: StepPlan, late: LateInputs) -> StepResult:
@@ -56,8 +61,8 @@ class ReferenceDevice:
             count - self._num_guesses(plan, place, drafts.get(place))
             for place, count in enumerate(plan.num_tokens)
         ]
-        for row, count, samples in zip(rows, num_tokens, plan.samples, strict=True):
-            self._check_row(row, count, samples)
+        for place, (row, count) in enumerate(zip(rows, num_tokens, strict=True)):
+            self._check_row(row, count, gives=plan.samples[place] or place in plan.pools)
         guesses = {
             place: draft.token_ids
             for place, draft in drafts.items()
@@ -73,6 +78,7 @@ class ReferenceDevice:
             logprobs={row.place: row.logprobs for row in drawn if row.logprobs},
             prompt_logprobs=prompt_logprobs,
             errors={i: row.error for i, row in enumerate(rows) if row.error is not None},
+            vectors={place: self._pooled(rows[place]) for place in plan.pools},
         )
 
     def _apply(self, plan: StepPlan) -> None:
@@ -126,16 +132,16 @@ class ReferenceDevice:
                 f"allowed: {limits.max_rows} and {limits.max_step_tokens}"
             )
 
-    def _check_row(self, row: Row, num_tokens: int, samples: bool) -> None:
+    def _check_row(self, row: Row, num_tokens: int, *, gives: bool) -> None:
         stop, num_known = row.num_computed + num_tokens, len(row.token_ids)
         if num_tokens < 1 or stop > num_known:
             raise BooksError(
                 f"row {row.number} is to compute {num_tokens} tokens, but has {row.num_computed} "
                 f"of {num_known} computed"
             )
-        if samples != (stop == num_known):
+        if gives != (stop == num_known):
             raise BooksError(
-                f"row {row.number} has samples={samples}, but {stop} of its {num_known} tokens are "
+                f"row {row.number} has samples={gives}, but {stop} of its {num_known} tokens are "
                 "computed after this step"
             )
         if stop > self._max_length:
@@ -198,6 +204,11 @@ class ReferenceDevice:
                 drawn.append(self._draw_row(place, row, masks.get(place)))
                 row.settle()
         return drawn
+
+    def _pooled(self, row: Row) -> array[float]:
+        if (params := row.new.pooling) is None:
+            raise BooksError(f"row {row.number} is to give a vector, and its request wants none")
+        return vector_of(row.state(), params, *self._vector_sizes)
 
     def _draw_row(self, place: int, row: Row, masks: Sequence[memoryview] | None) -> _Drawn:
         """Draw as always behind each position; the first token that differs from its guess is the last."""

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 
 from jackfield.config.options import read_options
 from jackfield.dtypes import parse_dtype
+from jackfield.engine.vectors import Vectors
 from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 from jackfield_testing.device import ReferenceDevice
@@ -71,6 +72,8 @@ class ReferenceWorker(Worker):
             max_length=config.model.max_length or spec.max_length,
             limits=self._limits,
             options=self._options,
+            vector_size=Vectors.of(spec).size,
+            num_classes=spec.classifier.num_classes if spec.classifier else 1,
         )
 
     @property

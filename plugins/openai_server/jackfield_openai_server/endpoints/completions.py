@@ -26,7 +26,7 @@ from jackfield_openai_server.protocol.completions import (
     CompletionRequest,
 )
 from jackfield_openai_server.served import ServedModel
-from jackfield_openai_server.sse import DONE, EventStream, event, unless_gone
+from jackfield_openai_server.sse import DONE, EventStream, all_of, event, unless_gone
 from jackfield_openai_server.state import new_id, state_of
 
 
@@ -118,12 +118,7 @@ class _Answer:
 
     async def whole(self, generations: list[Generation]) -> Completion:
         """All choices with the usage."""
-        tasks = [asyncio.ensure_future(generation.collect()) for generation in generations]
-        try:
-            collected = await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:  # where one failed the others are of no use
-                task.cancel()
+        collected = await all_of(generation.collect() for generation in generations)
         choices: list[CompletionChoice] = []
         for generation, deltas in zip(generations, collected, strict=True):
             outputs = self._best(merged_outputs(deltas))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import sys
 import time
@@ -41,7 +40,7 @@ from jackfield_openai_server.protocol.vectors import (
     VectorUsage,
 )
 from jackfield_openai_server.served import ServedModel
-from jackfield_openai_server.sse import unless_gone
+from jackfield_openai_server.sse import all_of, unless_gone
 from jackfield_openai_server.state import new_id, state_of
 
 
@@ -161,11 +160,7 @@ async def _computed(
             )
             undone.callback(generation.close)
             generations.append(generation)
-        return await unless_gone(http, _vectors_of(generations))
-
-
-async def _vectors_of(generations: Sequence[Generation]) -> list[bytes]:
-    return list(await asyncio.gather(*map(_vector_of, generations)))
+        return await unless_gone(http, all_of(map(_vector_of, generations)))
 
 
 async def _vector_of(generation: Generation) -> bytes:

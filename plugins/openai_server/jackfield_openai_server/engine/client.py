@@ -144,10 +144,10 @@ class EngineClient:
         request = found.submit
         if not self._streams:
             self._moved_s = time.monotonic()
+        self._process.send(request)  # raises for what cannot be said: it is not asked again
         self._streams[request.id] = found
         self.num_queued += 1
         self.num_queued_tokens += len(request.prompt)
-        self._process.send(request)
         return found
 
     def withdraw(self, stream: RequestStream) -> None:

@@ -9,6 +9,7 @@ from typing import cast
 
 import msgspec
 
+from jackfield.errors import RequestError
 from jackfield_openai_server.engine.messages import FrameBuffer, ToEngine, ToServer, frame
 from jackfield_openai_server.engine.spawn import take_child
 
@@ -35,9 +36,17 @@ class EngineProcess(asyncio.Protocol):
         return None if self._child is None else self._child.pid
 
     def send(self, message: ToEngine) -> None:
-        """Does not wait; what a child that has gone should have got is dropped."""
+        """Does not wait; what a child that has gone should have got is dropped. Raises RequestError.
+
+        That is of a number that no engine takes either: the wire has 64 bits for one.
+        """
+        try:
+            data = frame(message)
+        except OverflowError:
+            text = "a number of the request does not fit in 64 bits; give a smaller one"
+            raise RequestError(text) from None
         if self._transport is not None:
-            self._transport.write(frame(message))
+            self._transport.write(data)
 
     async def close(self, timeout_s: float) -> int | None:
         """Let it end, or kill it after that time; how it ended."""

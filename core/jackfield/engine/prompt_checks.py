@@ -1,8 +1,8 @@
-"""How long a prompt may be, and how a prompt that is far too long is refused before all of it is encoded."""
+"""Checks of a prompt: its token ids and its length, which for a text far too long is known before all of it is encoded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from jackfield.errors import RequestError
 
@@ -23,6 +23,17 @@ def check_prompt_length(num_tokens: int, max_length: int, *, has_output: bool = 
             f"so a prompt can have at most {most}. Shorten it, or raise model.max_length if the "
             "model allows more"
         )
+
+
+def check_vocabulary(what: str, token_ids: Collection[int], vocab_size: int) -> None:
+    """Raise RequestError for an id that the model does not know; `what` has it, in words."""
+    if not token_ids or (min(token_ids) >= 0 and max(token_ids) < vocab_size):
+        return
+    bad = next(token_id for token_id in token_ids if not 0 <= token_id < vocab_size)
+    raise RequestError(
+        f"{what} has the token id {bad}; the model's vocabulary is 0 to {vocab_size - 1}. "
+        "Was it made with another model's tokenizer?"
+    )
 
 
 def check_text_length(encode: Callable[[str], list[int]], text: str, max_length: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jackfield.engine.prompt_length import check_text_length, encode_end
+from jackfield.engine.prompt_checks import check_text_length, encode_end
 from jackfield.errors import RequestError
 
 
