@@ -59,6 +59,7 @@ class TritonAttention(GroupAttention):
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
         """As the interface says."""
         assert self._batch is not None, "prepare() comes first"
+        cache = self._readable(cache)
         o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
         if self._has_several or (self._has_single and not layer.causal):
             self._prefill(q_TNH, cache, layer, o_TNH)
@@ -115,6 +116,12 @@ class TritonAttention(GroupAttention):
             PRECISION=self._precision, STAGES=tiles.stages,
             num_warps=tiles.warps, **self._options,
         )  # fmt: skip
+
+    def _readable(self, cache: LayerCache) -> LayerCache:
+        """A cache of float8 as bytes, where the chip does not convert them: before Hopper, and AMD's first formats."""
+        if cache.key_BSHD.dtype.itemsize > 1 or self._options.get("launch_pdl", False):
+            return cache
+        return LayerCache(cache.key_BSHD.view(torch.uint8), cache.value_BSHD.view(torch.uint8))
 
     def _can_describe(self, cache: LayerCache) -> bool:
         """True if a tile of keys is a box of memory that Hopper's copy engine takes at once."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float32", "bfloat16", "float16")
+_CACHE_DTYPES = (*_DTYPES, "float8_e4m3")  # the last is widened as it is read
 _DEVICES = ("cuda",)  # torch's word for AMD's devices too
 _MOST_ELEMENTS = 256  # of a head
 
@@ -32,7 +33,7 @@ class TritonAttnBackend(AttentionBackend):
             "attention.non_causal",
         }
     )
-    layouts = LayoutSupport(orders=("KBSHD", "KBHSD", "BKSHD"), dtypes=_DTYPES)
+    layouts = LayoutSupport(orders=("KBSHD", "KBHSD", "BKSHD"), dtypes=_CACHE_DTYPES)
     capture = "uniform"
     needs_host_lengths = False
 
@@ -60,10 +61,12 @@ class TritonAttnBackend(AttentionBackend):
             )
         if not facts.get("triton"):
             reasons.append(Reason("triton", "triton is not installed", "pip install triton"))
-        wrong = {need.dtype, need.cache_dtype}.difference(_DTYPES)
-        if wrong:
-            text = f"computes in {', '.join(_DTYPES)}, not in {', '.join(sorted(wrong))}"
-            reasons.append(Reason("dtype", text, "set model.dtype or cache.dtype to one of them"))
+        if need.dtype not in _DTYPES:
+            text = f"computes in {', '.join(_DTYPES)}, not in {need.dtype}"
+            reasons.append(Reason("dtype", text, "set model.dtype to one of them"))
+        if need.cache_dtype not in _CACHE_DTYPES:
+            text = f"reads a cache of {', '.join(_CACHE_DTYPES)}, not of {need.cache_dtype}"
+            reasons.append(Reason("cache_dtype", text, "set cache.dtype to one of them"))
         if need.head_size > _MOST_ELEMENTS:
             text = f"heads of {need.head_size} elements do not fit into its tiles; at most {_MOST_ELEMENTS}"
             reasons.append(Reason("head_size", text, "set select.attention to torch_sdpa"))

@@ -27,6 +27,16 @@ def first_in_sight(position, window, CHUNKED: tl.constexpr):
     return first
 
 
+@triton.jit
+def widened(number, dtype: tl.constexpr):
+    """What a cache holds, in the dtype of queries; bytes are E4M3, on chips that do not convert it."""
+    if number.dtype == tl.uint8:
+        # sign, exponent and fraction where float16 has them; the exponent is then too small by 15 - 7
+        bits = ((number & 0x80).to(tl.uint16) << 8) | ((number & 0x7F).to(tl.uint16) << 7)
+        return (bits.to(tl.float16, bitcast=True).to(tl.float32) * 256.0).to(dtype)
+    return number.to(dtype)
+
+
 @triton.jit(do_not_specialize=["window"])
 def decode(
     q_ptr, key_ptr, value_ptr, o_ptr, part_ptr, sums_ptr, counters_ptr, starts_ptr, lengths_ptr,
@@ -90,7 +100,7 @@ def decode(
             value_of_lane = block * value_block + slot * value_slot + kv_head * value_head
             values = value_ptr + value_of_lane[:, None] + element[None, :]
         readable = seen[None, :] & (element < HEAD)[:, None]
-        key = tl.load(keys, mask=readable, other=0.0).to(q.dtype)
+        key = widened(tl.load(keys, mask=readable, other=0.0), q.dtype)
         scores = tl.dot(q, key, input_precision=PRECISION)
         if HAS_CAP:
             scores = capped(scores * scale, cap) * 1.4426950408889634
@@ -103,7 +113,7 @@ def decode(
         weights = tl.exp2(scores - safe_peak[:, None])
         total = total * fade + tl.sum(weights, 1)
         readable = seen[:, None] & (element < HEAD)[None, :]
-        value = tl.load(values, mask=readable, other=0.0).to(q.dtype)
+        value = widened(tl.load(values, mask=readable, other=0.0), q.dtype)
         o = o * fade[:, None]
         o = tl.dot(weights.to(q.dtype), value, o, input_precision=PRECISION)
         peak = new_peak

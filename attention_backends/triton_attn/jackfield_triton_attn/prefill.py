@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 from jackfield_torch.kernels.launch import begin, wait_for_inputs
-from jackfield_triton_attn.decode import capped, first_in_sight
+from jackfield_triton_attn.decode import capped, first_in_sight, widened
 
 
 @triton.jit
@@ -71,7 +71,7 @@ def _attend_tiles(
         else:
             key = tl.load(keys, mask=(element < HEAD)[:, None], other=0.0)
             value = tl.load(values, mask=(element < HEAD)[None, :], other=0.0)
-        scores = tl.dot(q, key.to(q.dtype), input_precision=PRECISION)
+        scores = tl.dot(q, widened(key, q.dtype), input_precision=PRECISION)
         factor = scale * 1.4426950408889634  # to base 2, after the peak was found
         if HAS_CAP:
             scores, factor = capped(scores * scale, cap), 1.4426950408889634
@@ -90,7 +90,7 @@ def _attend_tiles(
         weights = tl.exp2(scores * factor - safe_peak[:, None])
         total = total * fade + tl.sum(weights, 1)
         o = o * fade[:, None]
-        o = tl.dot(weights.to(q.dtype), value.to(q.dtype), o, input_precision=PRECISION)
+        o = tl.dot(weights.to(q.dtype), widened(value, q.dtype), o, input_precision=PRECISION)
         peak = new_peak
     return o, peak, total
 
