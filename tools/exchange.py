@@ -3,9 +3,10 @@
     python tools/exchange.py [--rows WORD] [--keep FOLDER] [--output FILE]
 
 A small Llama of random weights is quantized by every scheme and format. Transformers loads each with its own loaders,
-GPTQModel those of its methods, and the library compressed-tensors makes plain weights of those in its format; their log
-probabilities are compared with those of our engine, all in float32 where the tool can. What is not installed is told by
-name. Beside jackfield it takes transformers, and what these ask for: compressed-tensors; gptqmodel and optimum.
+GPTQModel those of its methods, and the libraries compressed-tensors and AutoAWQ make plain weights of those in their
+formats; their log probabilities are compared with those of our engine, all in float32 where the tool can. What is not
+installed is told by name. Beside jackfield it takes transformers, and what these ask for: compressed-tensors,
+bitsandbytes, gptqmodel with optimum, autoawq.
 """
 
 from __future__ import annotations
@@ -40,9 +41,13 @@ WORDS: dict[str, tuple[str, ...]] = {  # of the command, by the name of a row
     "int8": ("int8",),
     "fp8": ("fp8",),
     "fp8 in blocks": ("fp8", "--format", "fp8"),
+    "nf4": ("nf4",),
+    "mxfp4": ("mxfp4",),
+    "nvfp4": ("nvfp4",),
 }
 CLOSE = 0.02  # relative: tools compute in half precision
 ROUNDING = {"int8": 0.1, "fp8": 0.2}  # where a tool rounds inputs too
+BACKENDS = {"gptq": "torch", "awq": "torch_awq"}  # others are compiled, which takes minutes
 PROMPT = [*range(30, 94)]
 Load = Callable[[Path], Tensor]
 
@@ -69,7 +74,7 @@ def main() -> int:
 def compare(folder: Path, word: str = "") -> Iterator[str]:
     """The lines of the table."""
     source = make_model(folder / "source")
-    yield "| checkpoint | Transformers | compressed-tensors | GPTQModel |"
+    yield "| checkpoint | Transformers | its library's own weights | GPTQModel |"
     yield "|---|---|---|---|"
     for name, words in WORDS.items():
         if word not in name:
@@ -78,12 +83,11 @@ def compare(folder: Path, word: str = "") -> Iterator[str]:
         quantize(source, path, words)
         expected_TV = ours(path)
         limit = ROUNDING.get(words[0], CLOSE)
-        is_ct = words[0] == "int8" or words == ("fp8",) or "compressed-tensors" in words
-        is_packed = words[0] in ("gptq", "rtn", "awq") and not is_ct
+        method = quantization_config(path)["quant_method"]
         loads = (
             by_transformers,
-            by_compressed_tensors if is_ct else None,
-            by_gptqmodel if is_packed else None,
+            LIBRARIES.get(method),
+            by_gptqmodel if method in ("gptq", "awq") else None,
         )
         cells = [outcome(load, path, expected_TV, limit) for load in loads]
         yield f"| {name} | {' | '.join(cells)} |"
@@ -143,37 +147,77 @@ def log_probabilities(model: Any) -> Tensor:
 
 def by_transformers(path: Path) -> Tensor:
     """With whatever it takes for the method that the config names."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = json.loads((path / "config.json").read_text())["quantization_config"]
-    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    config = AutoConfig.from_pretrained(path)
+    table = config.quantization_config
+    method = table["quant_method"]
+    if method in BACKENDS:
+        table["backend"] = BACKENDS[method]
+    dtype = torch.float32
+    if table.get("format", "").startswith(("mxfp4", "nvfp4")):
+        dtype = torch.bfloat16  # as its weights become
+    model: Any = AutoModelForCausalLM.from_pretrained(path, config=config, dtype=dtype)
     model.eval()
-    if config["quant_method"] == "fp8":  # without a card blocks of float8 become bfloat16
-        model = model.float()
+    if method == "fp8":
+        model = model.float()  # without a card blocks of float8 become bfloat16
     return log_probabilities(model)
+
+
+def quantization_config(path: Path) -> dict[str, Any]:
+    """What config.json says."""
+    found: dict[str, Any] = json.loads((path / "config.json").read_text())["quantization_config"]
+    return found
 
 
 def by_compressed_tensors(path: Path) -> Tensor:
     """Its weights in a plain model."""
     from compressed_tensors.compressors import BaseCompressor
     from compressed_tensors.quantization import QuantizationScheme
+
+    table = quantization_config(path)
+    scheme = QuantizationScheme(**table["config_groups"]["group_0"])
+    compressor = BaseCompressor.get_value_from_registry(table["format"])
+
+    def weight(found: dict[str, Tensor]) -> Tensor:
+        plain: Tensor = compressor.decompress(found, scheme)["weight"]
+        return plain
+
+    return by_plain_weights(path, "weight_scale", weight)
+
+
+def by_autoawq(path: Path) -> Tensor:
+    """Likewise."""
+    from awq.utils.packing_utils import dequantize_gemm
+
+    table = quantization_config(path)
+
+    def weight(found: dict[str, Tensor]) -> Tensor:
+        packed = (found[name] for name in ("qweight", "qzeros", "scales"))
+        plain: Tensor = dequantize_gemm(*packed, table["bits"], table["group_size"]).T
+        return plain
+
+    return by_plain_weights(path, "qweight", weight)
+
+
+def by_plain_weights(
+    path: Path, parameter: str, weight: Callable[[dict[str, Tensor]], Tensor]
+) -> Tensor:
+    """A plain model with what `weight` makes of the tensors of each module that has such a parameter."""
     from safetensors.torch import load_file
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = json.loads((path / "config.json").read_text())
-    table = config.pop("quantization_config")
-    scheme = QuantizationScheme(**table["config_groups"]["group_0"])
-    compressor = BaseCompressor.get_value_from_registry(table["format"])
+    del config["quantization_config"]
     modules: dict[str, dict[str, Tensor]] = {}
     for file in path.glob("*.safetensors"):
         for name, tensor in load_file(file).items():
-            module, _, parameter = name.rpartition(".")
-            modules.setdefault(module, {})[parameter] = tensor
-    plain = {}
-    for module, found in modules.items():
-        if "weight_scale" in found:
-            found = compressor.decompress(found, scheme)
-        plain[f"{module}.weight"] = found["weight"].float()
+            module, _, kind = name.rpartition(".")
+            modules.setdefault(module, {})[kind] = tensor
+    plain = {
+        f"{module}.weight": (weight(found) if parameter in found else found["weight"]).float()
+        for module, found in modules.items()
+    }
     model: Any = LlamaForCausalLM(LlamaConfig(**config))
     model.float().eval()
     model.load_state_dict(plain, strict=not config["tie_word_embeddings"])
@@ -181,10 +225,16 @@ def by_compressed_tensors(path: Path) -> Tensor:
 
 
 def by_gptqmodel(path: Path) -> Tensor:
-    """On the host."""
-    from gptqmodel import GPTQModel
+    """On the host, with its kernel that needs no compiler."""
+    from gptqmodel import BACKEND, GPTQModel
 
-    return log_probabilities(GPTQModel.load(str(path), device="cpu").model)
+    return log_probabilities(GPTQModel.load(str(path), device="cpu", backend=BACKEND.TORCH).model)
+
+
+LIBRARIES: dict[str, Load] = {
+    "compressed-tensors": by_compressed_tensors,
+    "awq": by_autoawq,
+}
 
 
 def outcome(load: Load | None, path: Path, expected_TV: Tensor, limit: float) -> str:

@@ -16,7 +16,7 @@ _INTERRUPTED = 130  # exit status, as shells have it
 class QuantizeCommand(Command):
     """Leaves the source as it is. An interrupted run goes on where it was when it is started again."""
 
-    summary = "make a quantized checkpoint: GPTQ, AWQ, SqueezeLLM, FP8, int8"
+    summary = "make a quantized checkpoint: GPTQ, AWQ, SqueezeLLM, FP8, int8, NF4, MXFP4, NVFP4"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""

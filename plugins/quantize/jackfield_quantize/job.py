@@ -20,7 +20,8 @@ from jackfield_quantize.formats.table import FORMATS
 from jackfield_quantize.recipe import WHOLE, Recipe
 from jackfield_quantize.stored import StoredModule, read_tensor, stored_modules
 from jackfield_quantize.stream import LayerStream
-from jackfield_quantize.sweeps import SWEEPS, Made, Task
+from jackfield_quantize.sweeps import SWEEPS
+from jackfield_quantize.task import Made, Task
 
 
 class Progress(Protocol):

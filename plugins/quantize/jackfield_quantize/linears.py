@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from jackfield.decision import Reason
 from jackfield.interfaces.card import Facts
+from jackfield_quantize.matrices import Matrix
 from jackfield_torch.interfaces.linear import Linear, LinearShard
 from jackfield_torch.interfaces.quantization import (
     LinearPart,
@@ -17,7 +20,12 @@ from jackfield_torch.interfaces.quantization import (
     QuantizationScheme,
 )
 
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+AnyMatrix = TypeVar("AnyMatrix", bound=Matrix)
 Watch = Callable[[Tensor], None]  # is given the inputs [T, I] of each call
+Bend = Callable[
+    [Tensor], Tensor
+]  # is given the outputs [T, O] of each call, and gives what goes on
 
 
 class StudiedLinear(Linear):
@@ -29,11 +37,22 @@ class StudiedLinear(Linear):
         self.parts = tuple(parts)
         self.weight_OI, self.bias_O = weight_OI, bias_O
         self.watch: Watch | None = None
+        self.bend: Bend | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Logical modules, in the order of their outputs."""
         return tuple(part.name for part in self.parts)
+
+    @property
+    def role(self) -> str:
+        """The name of the first part; the same for all experts that play the same part."""
+        return _EXPERT.sub(".experts.", self.names[0])
+
+    @property
+    def is_expert(self) -> bool:
+        """True where some tokens alone pass."""
+        return self.role != self.names[0]
 
     def rows(self, name: str) -> slice:
         """Where the outputs of a part stand."""
@@ -44,10 +63,15 @@ class StudiedLinear(Linear):
             start += part.out_size
         raise KeyError(name)
 
+    def split(self, matrix: AnyMatrix) -> dict[str, AnyMatrix]:
+        """The outputs of each part of what was made of all."""
+        return {name: matrix.outputs(self.rows(name)) for name in self.names}
+
     def __call__(self, x_TI: Tensor) -> Tensor:
         if self.watch is not None:
             self.watch(x_TI)
-        return F.linear(x_TI, self.weight_OI, self.bias_O)
+        y_TO = F.linear(x_TI, self.weight_OI, self.bias_O)
+        return y_TO if self.bend is None else self.bend(y_TO)
 
 
 class StudyScheme(QuantizationScheme):

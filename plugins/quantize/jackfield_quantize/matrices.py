@@ -9,6 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from jackfield_compact.tables import e2m1
+
 
 def in_groups(tensor: Tensor, size: int) -> Tensor:
     """The last axis as groups of `size`: [..., G, S]."""
@@ -79,6 +81,22 @@ class Tabled(Matrix):
         """float32 [O, I]."""
         weight_OI = self.table_OK.gather(1, self.codes_OI.long())
         return weight_OI if self.outliers_OI is None else weight_OI + self.outliers_OI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Float4(Matrix):
+    """weight = number of E2M1 * scale of its group, divided by one number of the matrix."""
+
+    codes_OI: Tensor  # uint8, four bits of E2M1
+    scale_OG: Tensor  # float8_e4m3fn, or uint8: a power of two, from 2 ** -127 on
+    whole: float | None = None
+
+    def dequantise(self) -> Tensor:
+        """float32 [O, I]."""
+        scale_OG = self.scale_OG.float()
+        scale_OG = (scale_OG - 127).exp2() if self.whole is None else scale_OG / self.whole
+        size = self.codes_OI.shape[1] // scale_OG.shape[1]
+        return e2m1()[self.codes_OI.long()] * scale_OG.repeat_interleave(size, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,6 +22,7 @@ class SchemeFacts:
     has_zeros: bool = False  # codes may have zero points
     default_symmetric: bool = True
     needs_text: bool = False  # calibration
+    block: int = 1  # inputs that share a scale, where the scheme says how many
 
 
 SCHEMES = {
@@ -46,6 +47,9 @@ SCHEMES = {
     ),
     "fp8": SchemeFacts((8,), ("compressed-tensors", "fp8")),
     "int8": SchemeFacts((8,), ("compressed-tensors",)),
+    "nf4": SchemeFacts((4,), ("bitsandbytes",), block=2),
+    "mxfp4": SchemeFacts((4,), ("compressed-tensors",), block=32),
+    "nvfp4": SchemeFacts((4,), ("compressed-tensors",), block=16),
 }
 
 
@@ -100,6 +104,11 @@ class Recipe:
             raise ConfigError(
                 f"--group-size {size} does not divide the {num_inputs} inputs of {module}; "
                 f"sizes that do: {', '.join([*sizes, str(WHOLE)])} ({WHOLE}: all inputs)"
+            )
+        if num_inputs % self.facts.block:
+            raise ConfigError(
+                f"{self.scheme} takes {self.facts.block} inputs at a time, and the {num_inputs} inputs of {module} are no "
+                "multiple of them. Take another --scheme"
             )
         packed = {
             "gptq": (num_inputs, num_outputs),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from jackfield.interfaces.weights import Checkpoint
 from jackfield.model_spec import ModelSpec
 from jackfield_quantize.attention import RowsAttention
 from jackfield_quantize.linears import StudiedLinear, StudyScheme
+from jackfield_quantize.products import narrow_products
 from jackfield_torch.decoder import DecoderBuilder
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.decoder_layer import DecoderLayer
@@ -21,7 +21,6 @@ from jackfield_torch.layers.post_norm import PostNormLayer
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 
-_EXPERT = re.compile(r"\.experts\.\d+\.")
 _CHUNK_TOKENS = 4096  # that run at once
 
 
@@ -42,7 +41,7 @@ class StudiedLayer:
         """Linears that are looked at in one pass: those of all experts that play the same part."""
         found: dict[str, list[StudiedLinear]] = {}
         for linear in self.linears:
-            found.setdefault(_EXPERT.sub(".experts.", linear.names[0]), []).append(linear)
+            found.setdefault(linear.role, []).append(linear)
         return list(found.values())
 
 
@@ -109,12 +108,14 @@ class LayerStream:
         return x_TE.view(-1, self.row_length, x_TE.shape[-1])
 
     @torch.no_grad()
+    @narrow_products()
     def advance(self, layer: StudiedLayer, x_RLE: Tensor) -> Tensor:
         """All rows through the layer, on the host."""
         chunks = torch.split(x_RLE, self.chunk_rows)
         return torch.cat([self.forward(layer, chunk).cpu() for chunk in chunks])
 
     @torch.no_grad()
+    @narrow_products()
     def inputs_of(
         self,
         layer: StudiedLayer,

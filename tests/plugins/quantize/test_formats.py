@@ -4,15 +4,18 @@ import pytest
 import torch
 
 from jackfield_awq.scheme import AwqScheme
+from jackfield_bitsandbytes.scheme import BitsAndBytesScheme
 from jackfield_compressed_tensors.scheme import CompressedTensorsScheme
 from jackfield_fp8.scheme import Fp8Scheme
 from jackfield_gptq.scheme import GptqScheme
+from jackfield_quantize.formats.bitsandbytes import bitsandbytes_tensors
 from jackfield_quantize.formats.fp8 import fp8_block_tensors
 from jackfield_quantize.formats.table import FORMATS
 from jackfield_quantize.matrices import Tabled
 from jackfield_quantize.recipe import Recipe
+from jackfield_quantize.schemes.float4 import quantise_mxfp4, quantise_nvfp4
 from jackfield_quantize.schemes.nearest import quantise_fp8, quantise_int8, quantise_nearest
-from jackfield_quantize.schemes.squeezellm import quantise_squeezellm
+from jackfield_quantize.schemes.squeezellm import find_tables, nearest_codes
 from jackfield_squeezellm.scheme import SqueezeLlmScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
@@ -23,6 +26,7 @@ READERS = {
     "squeezellm": SqueezeLlmScheme,
     "compressed-tensors": CompressedTensorsScheme,
     "fp8": Fp8Scheme,
+    "bitsandbytes": BitsAndBytesScheme,
 }
 
 
@@ -72,7 +76,8 @@ def test_groups_are_read_as_they_were_written(weight, name, bits, symmetric):
 @pytest.mark.parametrize(("bits", "sparse"), [(3, 0.0), (4, 0.0), (4, 0.02)])
 def test_tables_are_read_as_they_were_written(weight, bits, sparse):
     recipe = Recipe(scheme="squeezellm", bits=bits, format="squeezellm", sparse=sparse)
-    matrix = quantise_squeezellm(weight, torch.ones_like(weight), bits=bits, sparse=sparse)
+    tables = find_tables(weight, torch.ones_like(weight), bits=bits, sparse=sparse)
+    matrix = nearest_codes(weight, tables)
 
     found = read(recipe, FORMATS["squeezellm"].tensors(matrix))
 
@@ -99,3 +104,28 @@ def test_blocks_of_float8_are_read_as_they_were_written(weight):
 
     assert tensors["weight_scale_inv"].shape == (1, 2)
     assert (found - weight).norm() < 0.03 * weight.norm()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "quantise", "limit"),
+    [("mxfp4", quantise_mxfp4, 0.13), ("nvfp4", quantise_nvfp4, 0.11)],
+)
+def test_four_bits_in_floating_point_are_read_as_they_were_written(weight, scheme, quantise, limit):
+    recipe = Recipe(scheme=scheme, bits=4, format="compressed-tensors")
+    matrix = quantise(weight)
+
+    found = read(recipe, FORMATS["compressed-tensors"].tensors(matrix))
+
+    torch.testing.assert_close(found, matrix.dequantise())
+    assert (found - weight).norm() < limit * weight.norm()
+
+
+def test_nf4_is_rounded_to_the_nearest_of_its_numbers(weight):
+    tensors = bitsandbytes_tensors(weight)
+
+    found = read(Recipe(scheme="nf4", bits=4, format="bitsandbytes"), tensors)
+
+    blocks = weight.flatten().view(-1, 64)
+    values = tensors["weight.quant_map"] * blocks.abs().amax(1, keepdim=True)
+    nearest = (blocks.unsqueeze(2) - values.unsqueeze(1)).abs().amin(2)
+    torch.testing.assert_close((found - weight).abs().flatten(), nearest.flatten())

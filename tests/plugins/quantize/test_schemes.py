@@ -5,8 +5,9 @@ import torch
 
 from jackfield_quantize.schemes.awq import InputSums, Rounding, find_scale, quantise_awq
 from jackfield_quantize.schemes.gptq import Hessian, quantise_gptq
+from jackfield_quantize.schemes.means import nearest, weighted_means
 from jackfield_quantize.schemes.nearest import quantise_nearest
-from jackfield_quantize.schemes.squeezellm import nearest, quantise_squeezellm, weighted_means
+from jackfield_quantize.schemes.squeezellm import find_tables, fitted_codes, nearest_codes
 
 SIZE = 64
 
@@ -108,7 +109,7 @@ def test_sensitive_weights_lie_nearer_to_their_table(weight):
     sensitivity = torch.ones_like(weight)
     sensitivity[:, ::8] = 1000.0
 
-    found = quantise_squeezellm(weight, sensitivity, bits=3).dequantise()
+    found = nearest_codes(weight, find_tables(weight, sensitivity, bits=3)).dequantise()
 
     error = (found - weight).square()
     assert error[:, ::8].mean() < 0.2 * error.mean()
@@ -117,19 +118,29 @@ def test_sensitive_weights_lie_nearer_to_their_table(weight):
 def test_sparse_weights_keep_their_value(weight):
     weight[3, 4] = 40.0
 
-    found = quantise_squeezellm(weight, torch.ones_like(weight), bits=3, sparse=0.01)
+    found = nearest_codes(weight, find_tables(weight, torch.ones_like(weight), bits=3, sparse=0.01))
 
     torch.testing.assert_close(found.dequantise()[3, 4], weight[3, 4])
     assert int((found.outliers_OI != 0).sum()) == round(0.01 * weight.numel())
 
 
 @pytest.mark.parametrize("sparse", [0.0, 0.01])
-def test_tables_whose_errors_are_made_good_leave_less_error_in_outputs(weight, inputs, sparse):
-    words = {"bits": 3, "sparse": sparse}
-    plain = quantise_squeezellm(weight, torch.ones_like(weight), **words).dequantise()
+def test_fitted_tables_leave_far_less_error_in_outputs(weight, inputs, sparse):
+    tables = find_tables(weight, torch.ones_like(weight), bits=3, sparse=sparse)
+    plain = nearest_codes(weight, tables).dequantise()
 
+    found = fitted_codes(weight, tables, hessian_of(inputs).mean()).dequantise()
+
+    assert output_error(weight, found, inputs) < 0.5 * output_error(weight, plain, inputs)
+
+
+def test_fitted_tables_are_the_best_ones_for_their_codes(weight, inputs):
     hessian = hessian_of(inputs).mean()
-    found = quantise_squeezellm(weight, torch.ones_like(weight), hessian_II=hessian, **words)
+    fitted = fitted_codes(weight, find_tables(weight, torch.ones_like(weight), bits=3), hessian)
+    error = output_error(weight, fitted.dequantise(), inputs)
 
-    ours = output_error(weight, found.dequantise(), inputs)
-    assert ours < 0.8 * output_error(weight, plain, inputs)
+    for code in range(8):
+        for step in (-0.02, 0.02):
+            fitted.table_OK[:, code] += step
+            assert output_error(weight, fitted.dequantise(), inputs) > 0.995 * error
+            fitted.table_OK[:, code] -= step

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from jackfield_quantize.formats.awq import awq_config, awq_tensors
+from jackfield_quantize.formats.bitsandbytes import bitsandbytes_config, bitsandbytes_tensors
 from jackfield_quantize.formats.compressed_tensors import compressed_config, compressed_tensors
 from jackfield_quantize.formats.fp8 import fp8_block_tensors, fp8_config
 from jackfield_quantize.formats.gptq import gptq_config, gptq_tensors
@@ -18,7 +19,7 @@ from jackfield_quantize.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """From a matrix, or for fp8 a plain weight, to tensors; from a recipe to the config."""
+    """From a matrix, or for fp8 and bitsandbytes a plain weight, to tensors; from a recipe to the config."""
 
     tensors: Callable[[Any], dict[str, Tensor]]
     config: Callable[[Recipe], Mapping[str, Any]]
@@ -30,4 +31,5 @@ FORMATS = {
     "squeezellm": Format(squeezellm_tensors, squeezellm_config),
     "compressed-tensors": Format(compressed_tensors, compressed_config),
     "fp8": Format(fp8_block_tensors, fp8_config),
+    "bitsandbytes": Format(bitsandbytes_tensors, bitsandbytes_config),
 }
