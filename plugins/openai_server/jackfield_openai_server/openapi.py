@@ -29,7 +29,7 @@ from jackfield_openai_server.endpoints.responses import (
     delete_response,
     show_response,
 )
-from jackfield_openai_server.endpoints.tokens import detokenize, tokenize
+from jackfield_openai_server.endpoints.tokens import detokenize, tokenize, tokenizer_info
 from jackfield_openai_server.endpoints.vectors import classify, embed, rerank, score
 from jackfield_openai_server.protocol.chat import ChatChunk, ChatCompletion, ChatRequest
 from jackfield_openai_server.protocol.common import ErrorResponse, ModelCard, ModelList
@@ -51,6 +51,7 @@ from jackfield_openai_server.protocol.tokens import (
     Health,
     TokenizeRequest,
     TokenizeResponse,
+    TokenizerInfo,
     Version,
 )
 from jackfield_openai_server.protocol.vectors import (
@@ -195,6 +196,13 @@ OPERATIONS = (
         takes=TokenizeRequest,
         gives=TokenizeResponse,
         statuses=(400, 404, 413, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/tokenizer_info",
+        endpoint=tokenizer_info,
+        gives=TokenizerInfo,
+        statuses=(404, 503),
     ),
     Operation(
         method="POST",

@@ -117,6 +117,12 @@ class TextService:
         return lambda: OutputText(tokenizer, prompt, sampling, pieces)
 
     @property
+    def end_token(self) -> str | None:
+        """The text of the first token that ends an answer; None if the tokenizer has none."""
+        ids = () if self._tokenizer is None else self._tokenizer.end_token_ids
+        return self.token(ids[0]) if ids else None
+
+    @property
     def template(self) -> str:
         """The source of the chat template; empty if there is none."""
         own = None if self._tokenizer is None else self._tokenizer.chat_template

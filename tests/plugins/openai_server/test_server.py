@@ -38,6 +38,7 @@ def test_tokens_go_there_and_back(server):
 
     assert (there["tokens"], there["count"]) == ([72, 195, 169], 3)
     assert back == {"prompt": "Hé"}
+    assert set(server.http.get("/tokenizer_info").json()) == {"eos_token", "chat_template"}
     assert bytes(chat.json()["tokens"]) == b"user: Hi\nassistant:"
 
 

@@ -16,6 +16,7 @@ from jackfield_openai_server.protocol.tokens import (
     DetokenizeResponse,
     TokenizeRequest,
     TokenizeResponse,
+    TokenizerInfo,
 )
 from jackfield_openai_server.state import state_of
 
@@ -44,6 +45,13 @@ async def tokenize(http: Request) -> Response:
         tokens = (await chat_prompt(model, conversation, state.options)).token_ids
     names = [model.text.token(token) for token in tokens] if request.return_token_strs else None
     return json_response(TokenizeResponse(len(tokens), model.facts.max_length, tokens, names))
+
+
+async def tokenizer_info(http: Request) -> Response:
+    """What evaluation harnesses ask of a tokenizer that they do not have."""
+    model = await state_of(http).take(http.query_params.get("model"))
+    text = model.text
+    return json_response(TokenizerInfo(text.end_token, text.template or None))
 
 
 async def detokenize(http: Request) -> Response:

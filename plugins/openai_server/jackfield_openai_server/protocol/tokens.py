@@ -55,3 +55,10 @@ class Version(msgspec.Struct):
     """Of Jackfield."""
 
     version: str
+
+
+class TokenizerInfo(msgspec.Struct):
+    """Of a model's tokenizer."""
+
+    eos_token: str | None  # that ends an answer
+    chat_template: str | None
