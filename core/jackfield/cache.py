@@ -1,4 +1,4 @@
-"""Cache groups and layouts as data: who shares a block table, and how a block lies in memory."""
+"""Cache groups and layouts as data: which layers share a block table, and how a block lies in memory."""
 
 from __future__ import annotations
 
@@ -9,46 +9,48 @@ from math import prod
 from jackfield.dtypes import DType
 
 FULL = "full"  # keys and values of every token
-LATENT = "latent"  # one vector of every token, from which its keys and values follow
+LATENT = "latent"  # one vector for every token, from which its keys and values follow
 WINDOW = "window"  # keys and values of the last `window` tokens
-CHUNKED = "chunked"  # keys and values of the chunk of positions that the next token is in
-RECURRENT = "recurrent"  # a state of each request, whatever its length
-NONE = "none"  # nothing: each token sees later ones too, so a prompt is computed in one step
+CHUNKED = "chunked"  # keys and values of the chunk of positions that holds the next token
+RECURRENT = "recurrent"  # one state for each request, whatever its length
+NONE = "none"  # nothing: each token sees later tokens too, so a prompt is computed in one step
 KINDS = (FULL, LATENT, WINDOW, CHUNKED, RECURRENT, NONE)
-"""In the order of their groups. What each of them keeps is a class of `jackfield.kv_cache`."""
+"""The kinds in the order of their groups. For each kind a class in `jackfield.kv_cache` manages the blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheTensor:
-    """What a layer keeps of each token, or in a recurrent group of each request; of NONE, what it computes."""
+    """What a layer keeps for each token, or in a recurrent group for each request.
+
+    A group of kind NONE keeps nothing: its tensors are those that it computes.
+    """
 
     name: str  # "key", "value", "latent", or what a mixer calls a state
-    shape: tuple[
-        int, ...
-    ]  # of the whole model; ranks share the first axis out, and have at least one of it each
+    # Shape in the whole model. Ranks share out the first axis, and each has at least one entry of it.
+    shape: tuple[int, ...]
     dtype: DType
 
     def num_bytes(self, num_shards: int = 1) -> int:
-        """On one of the shards."""
+        """Bytes on one of the shards."""
         return prod(self.shape_of_shard(num_shards)) * self.dtype.itemsize
 
     def shape_of_shard(self, num_shards: int) -> tuple[int, ...]:
-        """On one of the shards."""
+        """Shape on one of the shards."""
         return (max(1, self.shape[0] // num_shards), *self.shape[1:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheUse:
-    """What one layer keeps. Layers that use alike form a group."""
+    """What one layer keeps. Layers with equal uses form a group."""
 
     kind: str  # one of KINDS
     tensors: tuple[CacheTensor, ...]
     window: int | None = None  # tokens that a query sees, itself included
-    chunk_size: int | None = None  # tokens; a query sees those of its own chunk
+    chunk_size: int | None = None  # tokens of a chunk; a query sees its own chunk
 
 
 def key_and_value(num_kv_heads: int, head_size: int, dtype: DType) -> tuple[CacheTensor, ...]:
-    """What attention keeps of a token."""
+    """The tensors that attention keeps for a token."""
     shape = (num_kv_heads, head_size)
     return tuple(CacheTensor(name=name, shape=shape, dtype=dtype) for name in ("key", "value"))
 
@@ -57,16 +59,16 @@ def key_and_value(num_kv_heads: int, head_size: int, dtype: DType) -> tuple[Cach
 class CacheGroup:
     """Layers that hold the same tokens, and so share one block table and one pool of blocks."""
 
-    index: int  # place in plans and tables
+    index: int  # index in plans and tables
     kind: str  # one of KINDS
-    layers: tuple[int, ...]  # that own a cache, ascending
-    tensors: tuple[CacheTensor, ...]  # of each layer
+    layers: tuple[int, ...]  # indices of layers that own a cache, ascending
+    tensors: tuple[CacheTensor, ...]  # tensors of each layer
     window: int | None = None  # tokens that a query sees, itself included
-    chunk_size: int | None = None  # tokens; a query sees those of its own chunk
+    chunk_size: int | None = None  # tokens of a chunk; a query sees its own chunk
 
     @property
     def num_kv_heads(self) -> int:
-        """Heads of keys, of the whole model and not of one rank. A latent vector is one."""
+        """Heads of keys in the whole model, not on one rank. A latent vector counts as one."""
         return self.tensors[0].shape[0]
 
     @property
@@ -76,7 +78,7 @@ class CacheGroup:
 
     @property
     def dtype(self) -> DType:
-        """Of its first tensor."""
+        """The dtype of its first tensor."""
         return self.tensors[0].dtype
 
     def block_bytes(self, block_size: int, num_shards: int = 1) -> int:
@@ -98,7 +100,7 @@ class CacheLayout:
 
     order: str = "KBSHD"  # axes from the outermost
     block_size: int = 16  # tokens
-    dtype: DType  # of the elements
+    dtype: DType  # dtype of the elements
     opaque: str | None = None  # name of the only backend that reads it
 
 
@@ -122,6 +124,6 @@ class LayoutSupport:
 def group_of_layer(
     groups: Sequence[CacheGroup], layer: int, *, recurrent: bool = False
 ) -> CacheGroup:
-    """The group whose block table `layer` uses; a layer can have a recurrent one beside another."""
+    """The group whose block table `layer` uses. A layer may use a recurrent group beside another group."""
     of_layer = (group for group in groups if layer in group.layers)
     return next(group for group in of_layer if (group.kind == RECURRENT) == recurrent)

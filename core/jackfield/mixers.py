@@ -1,4 +1,4 @@
-"""Mixers of a model spec: what lets a token see those before it. Each says itself what it has and keeps."""
+"""Mixers of a model spec: the parts that let a token see earlier ones. Each mixer states its linears and its caches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jackfield.dtypes import FLOAT32, DType
 from jackfield.spec_parts import Norm, Rope, Temperature
 
 ALIBI_SIZE = 8
-"""Elements by which heads in the cache are longer where positions enter as linear biases (`Attention.alibi`)."""
+"""Additional elements of a cached head if positions enter as linear biases (`Attention.alibi`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,31 +29,30 @@ class Attention:
 
     FEATURE: ClassVar[str] = "attention"
 
-    num_heads: int  # of queries
-    num_kv_heads: int  # divides num_heads
+    num_heads: int  # heads of queries
+    num_kv_heads: int  # heads of keys and values; divides num_heads
     head_size: int  # elements
     scale: float  # multiplies q.k before the softmax
-    rope: Rope | None = None  # None: positions enter elsewhere
-    # tokens seen by a query, itself included; where not `causal`, so many on each side, itself included
+    rope: Rope | None = None  # None: the mixer does not rotate queries and keys
+    # Tokens that a query sees, itself included. If not `causal`, it sees this many on each side, itself included.
     window: int | None = None
-    # positions are cut into chunks of so many tokens, and a query sees those of its own chunk (Llama 4)
+    # Tokens of a chunk: positions are cut into chunks, and a query sees only its own chunk (Llama 4).
     chunk_size: int | None = None
     soft_cap: float | None = None  # c * tanh(logits / c)
-    qkv_bias: bool = False  # of the three projections
-    out_bias: bool = False  # of the projection of the output
-    q_norm: Norm | None = None  # over each head, before the rotation
-    k_norm: Norm | None = None  # likewise
-    joint_norms: bool = False  # q_norm and k_norm run over all their heads together (OLMo 2)
-    head_weights: bool = False  # in q_norm and k_norm each head has weights of its own (Cohere)
-    norm_after_rope: bool = False  # q_norm and k_norm follow the rotation (HunYuan)
+    qkv_bias: bool = False  # the linears q, k and v have a bias
+    out_bias: bool = False  # the linear o has a bias
+    q_norm: Norm | None = None  # applied to each head, before the rotation
+    k_norm: Norm | None = None  # the same for keys
+    joint_norms: bool = False  # True: q_norm and k_norm run over all heads together (OLMo 2)
+    head_weights: bool = False  # True: in q_norm and k_norm each head has its own weights (Cohere)
+    norm_after_rope: bool = False  # True: q_norm and k_norm follow the rotation (HunYuan)
     qkv_clip: float | None = None  # projections are clipped to [-c, c] (OLMo, MPT)
-    alibi: bool = False  # distances are subtracted from scores by head (Press et al. 2022)
-    sinks: bool = False  # a learned logit a head that takes part in the softmax
-    out_gate: bool = (
-        False  # a sigmoid of a projection of the input multiplies what is attended (Qwen3-Next)
-    )
-    temperature: Temperature | None = None  # queries are multiplied by a number of their position
-    causal: bool = True  # False: a token sees later ones too, so that nothing is cached
+    alibi: bool = False  # distances are subtracted from scores, by head (Press et al. 2022)
+    sinks: bool = False  # each head has a learned logit that takes part in the softmax
+    # True: the output is multiplied by the sigmoid of a projection of the input (Qwen3-Next).
+    out_gate: bool = False
+    temperature: Temperature | None = None  # multiplies queries by a factor of their position
+    causal: bool = True  # False: a token sees later tokens too, so nothing is cached
 
     @property
     def cached_head_size(self) -> int:
@@ -68,7 +67,7 @@ class Attention:
     def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
         """Names below the mixer's module, in the order in which they run.
 
-        `shares_cache`: the layer reads the cache of an earlier one.
+        `shares_cache`: the layer reads the cache of an earlier layer.
         """
         gate = ("gate",) if self.out_gate else ()
         return ("q", *gate, "o") if shares_cache else ("q", "k", "v", *gate, "o")
@@ -89,11 +88,11 @@ class Attention:
         return hidden_size * self.head_size * heads
 
     def width(self, hidden_size: int) -> int:
-        """Elements that a token needs at once between input and output: q, k, v and what attention gives."""
+        """Elements that a token needs at once between input and output: q, k, v and the output of attention."""
         return 2 * self.head_size * (self.num_heads + self.num_kv_heads)
 
     def refuse_ranks(self, num_ranks: int) -> str:
-        """Why so many ranks cannot share it out; empty if they can."""
+        """Why this mixer cannot be shared out to `num_ranks` ranks; empty if it can."""
         heads, kv_heads = self.num_heads, self.num_kv_heads
         if heads % num_ranks or (kv_heads % num_ranks and num_ranks % kv_heads):
             return (
@@ -106,37 +105,40 @@ class Attention:
 class LatentAttention:
     """Attention whose keys and values follow from one latent vector a token (DeepSeek-AI 2024, multi-head latent attention).
 
-    A key of a head is `head_size` elements from the latent vector and, behind them, `rope.rotary_size` rotated ones that
-    all heads share. The cache holds the normed latent vector with the rotated elements behind it.
+    A key of a head is `head_size` elements computed from the latent vector, followed by `rope.rotary_size` rotated
+    elements that all heads share. The cache holds the normed latent vector, followed by the rotated elements.
     """
 
     FEATURE: ClassVar[str] = "latent_attention"
     IS_FEATURE: ClassVar[bool] = True
 
-    num_heads: int  # of queries
-    head_size: int  # elements of a query and a key that are not rotated
+    num_heads: int  # heads of queries
+    head_size: int  # elements of a query or key that are not rotated
     value_size: int  # elements of a value
     latent_size: int  # elements of the latent vector
     scale: float  # multiplies q.k before the softmax
-    rope: Rope  # of the elements behind `head_size`
-    latent_norm: Norm  # over the latent vector
-    query_latent_size: int | None = None  # queries follow from a latent vector too, of this size
-    query_norm: Norm | None = None  # over that one
-    bias: bool = False  # of the linears q_a, kv_a and o
+    rope: Rope  # for the elements behind `head_size`
+    latent_norm: Norm  # applied to the latent vector
+    # Queries follow from a latent vector of this size; None: from the input.
+    query_latent_size: int | None = None
+    query_norm: Norm | None = None  # applied to the latent vector of queries
+    bias: bool = False  # the linears q_a, kv_a and o have a bias
 
     @property
     def attention(self) -> Attention:
-        """Of queries that were projected into the space of latent vectors, of which all heads see one."""
+        """Attention with queries projected into the space of latent vectors. All heads see the same latent vector."""
         size = self.latent_size + self.rope.rotary_size
         return Attention(num_heads=self.num_heads, num_kv_heads=1, head_size=size, scale=self.scale)
 
     def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
-        """Names below the mixer's module. `kv_a` gives what is cached, `kv_b` keys and values of a latent vector."""
+        """Names below the mixer's module. `kv_a` gives the cached vector; `kv_b` makes keys and values from a latent
+        vector.
+        """
         queries = ("q",) if self.query_latent_size is None else ("q_a", "q_b")
         return (*queries, "kv_a", "kv_b", "o")
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
-        """One vector a token."""
+        """One vector for each token."""
         shape = (1, self.latent_size + self.rope.rotary_size)
         latent = CacheTensor(name="latent", shape=shape, dtype=dtype)
         return (CacheUse(kind=LATENT, tensors=(latent,)),)
@@ -157,7 +159,7 @@ class LatentAttention:
         return 2 * self.num_heads * (self.latent_size + size)
 
     def refuse_ranks(self, num_ranks: int) -> str:
-        """Why so many ranks cannot share it out; empty if they can."""
+        """Why this mixer cannot be shared out to `num_ranks` ranks; empty if it can."""
         if self.num_heads % num_ranks:
             return f"{num_ranks} ranks cannot share the {self.num_heads} heads"
         return ""
@@ -165,36 +167,37 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mamba2:
-    """A state space with one decay a head (Dao and Gu 2024), behind a short convolution; its output is gated by z.
+    """A state space model with one decay for each head (Dao and Gu 2024), after a short convolution; z gates its output.
 
-    Of each head h: state = exp(dt a) state + dt x b, y = state c + d x, with dt = softplus(dt + dt_bias), a = -exp(a_log).
+    For each head h: state = exp(dt a) state + dt x b, y = state c + d x, with dt = softplus(dt + dt_bias), a =
+    -exp(a_log).
     """
 
     FEATURE: ClassVar[str] = "mamba2"
     IS_FEATURE: ClassVar[bool] = True
 
-    num_heads: int  # of x and dt
-    head_size: int  # elements
+    num_heads: int  # heads of x and dt
+    head_size: int  # elements of a head
     state_size: int  # elements of b and c
-    num_groups: int  # of b and c; divides num_heads
+    num_groups: int  # groups of b and c; divides num_heads
     conv_size: int  # tokens that the convolution sees, itself included
-    norm: Norm | None  # over each group of the gated output; None: it is only gated
-    conv_bias: bool = True  # of the convolution
-    in_bias: bool = False  # of z, x, b, c and dt
-    out_bias: bool = False  # of the projection of the output
-    norm_before_gate: bool = False  # the norm comes first, then the gate
-    min_step: float = 0.0  # dt is at least this
-    max_step: float | None = None  # and at most this
-    # multiply what the linears z, x, b, c and dt give (Falcon-H1)
+    norm: Norm | None  # over each group of the gated output; None: no norm
+    conv_bias: bool = True  # the convolution has a bias
+    in_bias: bool = False  # the linears z, x, b, c and dt have a bias
+    out_bias: bool = False  # the linear o has a bias
+    norm_before_gate: bool = False  # True: the norm comes before the gate
+    min_step: float = 0.0  # least value of dt
+    max_step: float | None = None  # largest value of dt
+    # Factors of the outputs of the linears z, x, b, c and dt (Falcon-H1).
     scales: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)
 
     @property
     def rope(self) -> None:
-        """A recurrence knows the order of its tokens."""
+        """None: a recurrence knows the order of its tokens."""
 
     @property
     def attention(self) -> None:
-        """There is none."""
+        """None: this mixer has no attention."""
 
     @property
     def size(self) -> int:
@@ -203,7 +206,7 @@ class Mamba2:
 
     @property
     def conv_channels(self) -> int:
-        """Of x, b and c together."""
+        """Channels of x, b and c together."""
         return self.size + 2 * self.num_groups * self.state_size
 
     def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
@@ -224,7 +227,7 @@ class Mamba2:
         return 4 * (self.size + self.conv_channels)
 
     def refuse_ranks(self, num_ranks: int) -> str:
-        """Why so many ranks cannot share it out; empty if they can."""
+        """Why this mixer cannot be shared out to `num_ranks` ranks; empty if it can."""
         return _refuse_groups(num_ranks, self.num_groups, "groups of states")
 
 
@@ -232,34 +235,34 @@ class Mamba2:
 class GatedDeltaNet:
     """Linear attention that corrects what its state recalls (Yang et al. 2025, gated delta networks).
 
-    Of each head: state = exp(g) state, then state += k (beta (v - k state)), o = q state; q and k have length one.
+    For each head: state = exp(g) state, then state += k (beta (v - k state)), o = q state; q and k have length one.
     """
 
     FEATURE: ClassVar[str] = "gated_delta_net"
     IS_FEATURE: ClassVar[bool] = True
 
-    num_heads: int  # of v, z and the state
-    num_key_heads: int  # of q and k; divides num_heads
+    num_heads: int  # heads of v, z and the state
+    num_key_heads: int  # heads of q and k; divides num_heads
     key_size: int  # elements of a head of q and k
     value_size: int  # elements of a head of v
     conv_size: int  # tokens that the convolution sees, itself included
-    norm: Norm  # over each head of the output, before the gate
+    norm: Norm  # applied to each head of the output, before the gate
 
     @property
     def rope(self) -> None:
-        """A recurrence knows the order of its tokens."""
+        """None: a recurrence knows the order of its tokens."""
 
     @property
     def attention(self) -> None:
-        """There is none."""
+        """None: this mixer has no attention."""
 
     @property
     def conv_channels(self) -> int:
-        """Of q, k and v together."""
+        """Channels of q, k and v together."""
         return 2 * self.num_key_heads * self.key_size + self.num_heads * self.value_size
 
     def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
-        """Names below the mixer's module. `beta` and `decay` give a number a head."""
+        """Names below the mixer's module. `beta` and `decay` give one number for each head."""
         return ("q", "k", "v", "z", "beta", "decay", "o")
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
@@ -277,7 +280,7 @@ class GatedDeltaNet:
         return 4 * (self.conv_channels + 2 * self.num_heads * self.value_size)
 
     def refuse_ranks(self, num_ranks: int) -> str:
-        """Why so many ranks cannot share it out; empty if they can."""
+        """Why this mixer cannot be shared out to `num_ranks` ranks; empty if it can."""
         return _refuse_groups(num_ranks, self.num_key_heads, "heads of keys")
 
 
@@ -300,7 +303,7 @@ class ParallelMixers:
 
     @property
     def rope(self) -> Rope | None:
-        """Of the attention."""
+        """The rope of the attention."""
         return self.attention.rope
 
     def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
@@ -311,7 +314,7 @@ class ParallelMixers:
         )
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
-        """Those of both."""
+        """The caches of both."""
         return (*self.attention.caches(dtype), *self.recurrent.caches(dtype))
 
     def num_parameters(self, hidden_size: int) -> int:
@@ -324,16 +327,16 @@ class ParallelMixers:
         return max(part.width(hidden_size) for part in (self.attention, self.recurrent))
 
     def refuse_ranks(self, num_ranks: int) -> str:
-        """Why so many ranks cannot share it out; empty if they can."""
+        """Why this mixer cannot be shared out to `num_ranks` ranks; empty if it can."""
         return self.attention.refuse_ranks(num_ranks) or self.recurrent.refuse_ranks(num_ranks)
 
 
 Mixer = Attention | LatentAttention | Mamba2 | GatedDeltaNet | ParallelMixers
-"""What can stand in a layer. All members have `rope`, `attention` and the methods of Attention."""
+"""The mixers that a layer can have. All members have `rope`, `attention` and the methods of Attention."""
 
 
 def recurrent_use(channels: int, conv_size: int, state: tuple[int, ...]) -> CacheUse:
-    """A convolution's last inputs and a state, in float32 whatever the dtype of the cache: errors would add up."""
+    """The cache of a convolution's last inputs and a state. Both are float32, because errors would add up."""
     return CacheUse(
         kind=RECURRENT,
         tensors=(

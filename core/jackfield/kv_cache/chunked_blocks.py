@@ -1,4 +1,4 @@
-"""Groups that keep the chunk at hand alone: keys and values of attention within chunks of positions."""
+"""Groups that keep only the current chunk: keys and values of attention within chunks of positions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from jackfield.kv_cache.local_blocks import LocalBlocks
 
 
 class ChunkedBlocks(LocalBlocks):
-    """A token reads its chunk up to itself; when a chunk ends, its blocks are given back.
+    """A token reads its chunk up to itself. When a chunk ends, its blocks are given back.
 
-    A prefix can be hit wherever the last chunk of it is known, so one that ends with a chunk needs nothing. Chunks need
-    not begin where blocks do.
+    A prefix can be hit if its last chunk is cached, so a prefix that ends with a chunk needs nothing. Chunks need not
+    begin at the start of a block.
     """
 
     def __init__(self, group: CacheGroup, num_blocks: int, block_size: int) -> None:
@@ -27,7 +27,8 @@ class ChunkedBlocks(LocalBlocks):
     @classmethod
     def least(cls, group: CacheGroup, num_tokens: int, block_size: int) -> int:
         size = cls.reach(group)
-        latest_start = block_size - gcd(size, block_size)  # of a chunk, in its first block
+        # The latest start of a chunk in its first block.
+        latest_start = block_size - gcd(size, block_size)
         return min(-(-num_tokens // block_size), -(-(latest_start + size) // block_size))
 
     def first_needed(self, position: int) -> int:

@@ -1,4 +1,4 @@
-"""What groups share in which a token sees only tokens near it: blocks that no later token reads are given back."""
+"""Groups in which a token sees only tokens near it. Blocks that no later token reads are given back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jackfield.kv_cache.group_manager import GroupManager
 
 
 class LocalBlocks(GroupManager):
-    """`first_needed` says how far a token sees; the farther the token, the later the first one that it sees."""
+    """`first_needed` gives the first block that a token sees. It never decreases from one token to the next."""
 
     @classmethod
     @abstractmethod
@@ -19,7 +19,7 @@ class LocalBlocks(GroupManager):
 
     @classmethod
     def most(cls, least: int, max_rows: int, chunk_blocks: int) -> int:
-        """What all rows hold, a block a row that a step in flight still reads, and the chunks."""
+        """The blocks of all rows, one more for each row that a step in flight still reads, and the chunks."""
         return max(least, max_rows * (least + 1) + chunk_blocks)
 
     @property

@@ -1,4 +1,4 @@
-"""Which manager keeps the books of a cache group, by its kind."""
+"""Which manager handles the blocks of a cache group, by the group's kind."""
 
 from __future__ import annotations
 
