@@ -14,7 +14,7 @@ from jackfield.config import EngineConfig, LoadedConfig
 from jackfield.decision import Decision
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.engine.engine import Engine
-from jackfield.engine.running import EngineStats
+from jackfield.engine.state import EngineStats
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.startup.blueprint import make_blueprint

@@ -1,7 +1,7 @@
 """Settings: what there is (schema), how they are read (loader), and who set each (provenance)."""
 
 from jackfield.config.loader import LoadedConfig, load_config
-from jackfield.config.provenance import Layer, Source
+from jackfield.config.provenance import Source, SourceKind
 from jackfield.config.schema import (
     CacheSettings,
     EngineConfig,
@@ -18,13 +18,13 @@ __all__ = [
     "CacheSettings",
     "EngineConfig",
     "ExecutorSettings",
-    "Layer",
     "LoadedConfig",
     "ModelSettings",
     "PluginSettings",
     "Scalar",
     "SchedulerSettings",
     "Source",
+    "SourceKind",
     "SpeculationSettings",
     "load_config",
     "to_toml",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jackfield.config.provenance import DEFAULT, Layer, Source
+from jackfield.config.provenance import DEFAULT, Source, SourceKind
 from jackfield.config.schema import EngineConfig, Scalar
 from jackfield.config.settings import OPEN_SECTIONS, all_settings, sections
 from jackfield.config.sources import (
@@ -30,16 +30,16 @@ class LoadedConfig:
 
     def with_platform_defaults(self, name: str, values: Mapping[str, Scalar]) -> LoadedConfig:
         """The same with the defaults of platform `name` wherever nobody else set a value."""
-        source = Source(Layer.PLATFORM, f"default of platform {name}")
+        source = Source(SourceKind.PLATFORM, f"default of platform {name}")
         return self._with(
             entry
             for entry in entries_of_code(values, source)
-            if self.provenance.get(entry[0], DEFAULT).layer <= Layer.PLATFORM
+            if self.provenance.get(entry[0], DEFAULT).kind <= SourceKind.PLATFORM
         )
 
     def with_derived(self, where: str, values: Mapping[str, Scalar]) -> LoadedConfig:
         """The same with values resolved that a user leaves open ("auto", none)."""
-        return self._with(entries_of_code(values, Source(Layer.DERIVED, where)))
+        return self._with(entries_of_code(values, Source(SourceKind.DERIVED, where)))
 
     def _with(self, entries: Iterable[Entry]) -> LoadedConfig:
         provenance, config = dict(self.provenance), self.config
@@ -69,7 +69,7 @@ def load_config(
         entries_of_file(file) if file else (),
         entries_of_environment(variables),
         entries_of_cli(cli or {}),
-        entries_of_code(code or {}, Source(Layer.CODE, "code")),
+        entries_of_code(code or {}, Source(SourceKind.CODE, "code")),
     ):
         for key, value, source in entries:
             winners[key] = (value, source)

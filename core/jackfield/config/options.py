@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from jackfield.config.provenance import Layer, Source
+from jackfield.config.provenance import Source, SourceKind
 from jackfield.config.schema import EngineConfig
 from jackfield.config.settings import did_you_mean, settings_of
 from jackfield.config.values import check_value
@@ -29,7 +29,7 @@ def read_options(
     values = {}
     for option, value in config.options.get(name, {}).items():
         key = f"{section}.{option}"
-        source = (provenance or {}).get(key, Source(Layer.CODE, "code"))
+        source = (provenance or {}).get(key, Source(SourceKind.CODE, "code"))
         if instead := getattr(cls, "REMOVED", {}).get(option):
             raise UnknownSettingError(
                 f"the option {key!r} of {name} is gone ({source}). Write {instead} instead"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jackfield.config.provenance import Layer, Source
+from jackfield.config.provenance import Source, SourceKind
 from jackfield.config.settings import variable_of
 from jackfield.errors import UnknownSettingError
 
@@ -33,7 +33,7 @@ def check_removed(key: str, source: Source) -> None:
             return
     found, rest = REMOVED[name], key.removeprefix(name)
     now = f"{found.renamed_to}{rest}"
-    if source.layer is Layer.ENVIRONMENT:
+    if source.kind is SourceKind.ENVIRONMENT:
         now = variable_of(now)
     verb = "renamed" if found.renamed_to else "removed"
     instead = f"Write {now} instead" if found.renamed_to else found.advice

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jackfield.config.provenance import Layer, Source
+from jackfield.config.provenance import Source, SourceKind
 from jackfield.config.removed import check_removed
 from jackfield.config.settings import (
     OPEN_SECTIONS,
@@ -29,7 +29,7 @@ def entries_of_file(path: Path) -> Iterator[Entry]:
 
     def source(key: str) -> Source:
         line = line_of(key, lines)
-        return Source(Layer.FILE, f"{path}:{line}" if line else str(path))
+        return Source(SourceKind.FILE, f"{path}:{line}" if line else str(path))
 
     for key, value, place in _typed_entries(tables, source):
         # A lock belongs to the file that names it, wherever the engine starts.
@@ -45,7 +45,7 @@ def entries_of_code(values: Mapping[str, Any], source: Source) -> Iterator[Entry
 def entries_of_cli(values: Mapping[str, str]) -> Iterator[Entry]:
     """Settings of dotted keys, as text."""
     for key, text in values.items():
-        source = Source(Layer.CLI, f"command line: {key}")
+        source = Source(SourceKind.CLI, f"command line: {key}")
         if key.split(".", 1)[0] in OPEN_SECTIONS:
             value = parse_open(text)
             _check_open_key(key, value, source)
@@ -58,7 +58,7 @@ def entries_of_environment(variables: Mapping[str, str]) -> Iterator[Entry]:
     """The settings of JACKFIELD_* variables."""
     by_variable = {setting.variable: setting for setting in all_settings().values()}
     for name, text in sorted(variables.items()):
-        source = Source(Layer.ENVIRONMENT, f"environment variable {name}")
+        source = Source(SourceKind.ENVIRONMENT, f"environment variable {name}")
         if name in (CONFIG_FILE, CACHE_FOLDER) or not name.startswith(PREFIX):
             continue
         if name == PLUGINS:

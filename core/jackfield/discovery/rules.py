@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jackfield.config import Layer, Scalar, Source
+from jackfield.config import Scalar, Source, SourceKind
 from jackfield.config.settings import did_you_mean
 from jackfield.errors import ConfigError, UnknownSettingError
 
@@ -70,10 +70,14 @@ class SelectRules:
     def _where(self, setting: str) -> str:
         """ "jackfield.toml:6: select.attention"; variables and options name the setting themselves."""
         key, source = f"select.{setting}", self._source(setting)
-        return str(source) if source.layer in (Layer.ENVIRONMENT, Layer.CLI) else f"{source}: {key}"
+        return (
+            str(source)
+            if source.kind in (SourceKind.ENVIRONMENT, SourceKind.CLI)
+            else f"{source}: {key}"
+        )
 
     def _source(self, setting: str) -> Source:
-        return self._provenance.get(f"select.{setting}", Source(Layer.CODE, "code"))
+        return self._provenance.get(f"select.{setting}", Source(SourceKind.CODE, "code"))
 
 
 @dataclass(frozen=True, slots=True)

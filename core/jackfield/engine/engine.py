@@ -15,7 +15,7 @@ from jackfield.discovery.kinds import EXECUTORS
 from jackfield.engine.deltas import Delta, OpenOutput, OpenRequest, Receiver
 from jackfield.engine.input_processor import InputProcessor
 from jackfield.engine.observers import Observers
-from jackfield.engine.running import EngineStats, Running
+from jackfield.engine.state import EngineState, EngineStats
 from jackfield.engine.text_maker import Finish, TextMaker
 from jackfield.errors import EngineClosedError, JackfieldError, PluginLoadError
 from jackfield.interfaces.model_source import ModelFiles
@@ -39,8 +39,8 @@ class Engine:
 
     def __init__(self, blueprint: Blueprint) -> None:
         self._error: BaseException | None = None
-        self._run: Running | None = Running(blueprint)
-        blueprint = self._run.parts.blueprint
+        self._state: EngineState | None = EngineState(blueprint)
+        blueprint = self._state.parts.blueprint
         self.observers, failed = _observers(blueprint)
         self._blueprint = _with_failed(blueprint, failed)
         logger.info("ready: %s", summary(self.decisions))
@@ -76,17 +76,17 @@ class Engine:
     @property
     def tokenizer(self) -> Tokenizer | None:
         """Text to token ids and back; None if the model has none."""
-        return self._running.parts.tokenizer
+        return self._open_state.parts.tokenizer
 
     @property
     def report(self) -> WorkerReport:
         """The report of the workers after loading."""
-        return self._running.parts.report
+        return self._open_state.parts.report
 
     @property
     def num_blocks(self) -> tuple[int, ...]:
         """Blocks of each cache group."""
-        return self._running.parts.num_blocks
+        return self._open_state.parts.num_blocks
 
     @property
     def vocab_size(self) -> int:
@@ -96,27 +96,27 @@ class Engine:
     @property
     def input(self) -> InputProcessor:
         """Makes requests from prompts."""
-        return self._running.input
+        return self._open_state.input
 
     @property
     def has_unfinished(self) -> bool:
         """True while a request is open."""
-        return self._running.parts.scheduler.has_unfinished
+        return self._open_state.parts.scheduler.has_unfinished
 
     @property
     def num_in_flight(self) -> int:
         """Steps in flight. When no request is open some steps can still be in flight; their results are void."""
-        return self._running.loop.num_in_flight
+        return self._open_state.loop.num_in_flight
 
     @property
     def is_closed(self) -> bool:
         """True after `close`, and after a failure."""
-        return self._run is None
+        return self._state is None
 
     @property
     def stats(self) -> EngineStats:
         """Figures for logs and benchmarks."""
-        return self._running.stats
+        return self._open_state.stats
 
     # What it does
 
@@ -129,62 +129,64 @@ class Engine:
         `receiver` is passed on with the request's deltas. Raises RequestError if the request can never run, its id is
         in use, or the queue is full.
         """
-        return self._running.add(request, stream=stream, receiver=receiver)
+        return self._open_state.add(request, stream=stream, receiver=receiver)
 
     def abort(self, request_id: str) -> list[Delta]:
         """Withdraw a request and return its last deltas; no deltas if it is not open any more.
 
         Its blocks become free when the steps in flight that name them are resolved.
         """
-        return self._running.abort(request_id)
+        return self._open_state.abort(request_id)
 
     def finish(self, output: OpenOutput, reason: FinishReason, stop_reason: str | None) -> None:
         """End one output because of its text: a stop string came, or the tokenizer failed.
 
         This makes no delta. If the output has ended already, nothing happens.
         """
-        if self._run is not None:
-            self._run.finish(output, reason, stop_reason)
+        if self._state is not None:
+            self._state.finish(output, reason, stop_reason)
 
     def step(self) -> list[Delta]:
         """Submit what can be planned, wait for the oldest step, and report what moved. Text is made elsewhere.
 
         Raises WorkerError, or another error that ended the engine. An interrupt during the wait does no harm.
         """
-        run = self._running
+        state = self._open_state
         try:
-            if not run.loop.launch():
+            if not state.loop.launch():
                 return []
         # An interrupt at this point leaves the state of the engine unknown.
         except BaseException as error:
             self._die(error)
             raise
         try:
-            result = run.loop.wait()
+            result = state.loop.wait()
         except Exception as error:
             self._die(error)
             raise
         try:
-            deltas, plan, seconds = run.resolve(result)
+            deltas, plan, seconds = state.resolve(result)
         except BaseException as error:
             self._die(error)
             raise
         if self.observers:
-            self._tell(run, plan, seconds)
+            self._tell(state, plan, seconds)
         return deltas
 
     def text_maker(self, finish: Finish) -> TextMaker:
         """Make the object that makes text of this engine's deltas. `finish` must call `Engine.finish` on the stepping
         thread.
         """
-        run = self._running
-        return TextMaker(run.parts.tokenizer, finish, lambda: self.observers, run.tokenizer_name)
+        state = self._open_state
+        return TextMaker(
+            state.parts.tokenizer, finish, lambda: self.observers, state.tokenizer_name
+        )
 
     def end_workers(self) -> None:
         """End the workers, from any thread. A `step` that waits for a hanging worker then raises."""
-        run = self._run
-        if run is not None:
-            close_executor(run.parts.executor, self._blueprint.plugin(EXECUTORS))
+        state = self._state
+        if state is not None:
+            close_executor(state.parts.executor, self._blueprint.plugin(EXECUTORS))
 
     def close(self) -> None:
         """End the workers and free everything. May be called twice. Open requests are lost."""
@@ -204,9 +206,9 @@ class Engine:
     # Parts
 
     @property
-    def _running(self) -> Running:
-        if self._run is not None:
-            return self._run
+    def _open_state(self) -> EngineState:
+        if self._state is not None:
+            return self._state
         if self._error is not None:
             raise EngineClosedError(
                 f"the engine has ended: {_first_line(self._error)}. Make a new one"
@@ -218,20 +220,20 @@ class Engine:
         self._end(error)
 
     def _end(self, error: BaseException | None) -> None:
-        run, self._run = self._run, None
-        if run is not None:
-            close_executor(run.parts.executor, self._blueprint.plugin(EXECUTORS))
+        state, self._state = self._state, None
+        if state is not None:
+            close_executor(state.parts.executor, self._blueprint.plugin(EXECUTORS))
             if self.observers:
                 self.observers.engine_stopped(error)
 
-    def _tell(self, run: Running, plan: StepPlan, seconds: float) -> None:
-        scheduler = run.parts.scheduler
+    def _tell(self, state: EngineState, plan: StepPlan, seconds: float) -> None:
+        scheduler = state.parts.scheduler
         self.observers.step_finished(
             {
                 "num_running": scheduler.num_running,
                 "num_waiting": scheduler.num_waiting,
                 "num_tokens": sum(plan.num_tokens),
-                "cache_usage": run.parts.blocks.usage,
+                "cache_usage": state.parts.blocks.usage,
                 "step_s": seconds,
             }
         )

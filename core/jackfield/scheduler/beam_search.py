@@ -18,7 +18,7 @@ from jackfield.errors import RequestError
 from jackfield.kv_cache import BlockManager
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import BeamSearch, SamplingParams
-from jackfield.scheduler.hypotheses import Candidate, Hypothesis, SearchRules, best_of
+from jackfield.scheduler.hypotheses import Continuation, Hypothesis, SearchRules, best_of
 from jackfield.scheduler.plan_builder import PlanBuilder
 from jackfield.scheduler.request import Request, Stage
 from jackfield.scheduler.row_numbers import RowNumbers
@@ -142,13 +142,13 @@ class Search:
         rules = self.rules
         num_new = self.beams[0].num_output_tokens
         found = [beam.logprobs[-1] for beam in self.beams if beam.logprobs]
-        chosen: list[Candidate] = []
-        for place, candidate in enumerate(rules.candidates(self._scores, found, num_new)):
-            reason = rules.reason(candidate, num_new)
+        chosen: list[Continuation] = []
+        for place, continuation in enumerate(rules.continuations(self._scores, found, num_new)):
+            reason = rules.reason(continuation, num_new)
             if reason is None and len(chosen) < self.width:
-                chosen.append(candidate)
+                chosen.append(continuation)
             elif reason is not None and place < self.width:
-                self._finished.append(self._hypothesis(candidate, reason, num_new))
+                self._finished.append(self._hypothesis(continuation, reason, num_new))
         self._finished = best_of(self._finished, self.width)
         worth = [hypothesis.score for hypothesis in self._finished]
         if not chosen or rules.is_over(worth, chosen[0].score, num_new):
@@ -171,19 +171,23 @@ class Search:
             named = last in output.sampling.stop_token_ids
             output.end(found.finish_reason, last if named else None)
 
-    def _hypothesis(self, candidate: Candidate, reason: FinishReason, num_new: int) -> Hypothesis:
-        beam = self.beams[candidate.beam]
+    def _hypothesis(
+        self, continuation: Continuation, reason: FinishReason, num_new: int
+    ) -> Hypothesis:
+        beam = self.beams[continuation.beam]
         return Hypothesis(
-            self.rules.final(candidate.score, num_new),
-            [*beam.token_ids[beam.num_prompt_tokens : -1], candidate.token_id],
-            [*(beam.logprobs or ())[:-1], candidate.logprobs],
+            self.rules.final(continuation.score, num_new),
+            [*beam.token_ids[beam.num_prompt_tokens : -1], continuation.token_id],
+            [*(beam.logprobs or ())[:-1], continuation.logprobs],
             reason,
         )
 
-    def _follow(self, chosen: Sequence[Candidate], blocks: BlockManager, rows: RowNumbers) -> None:
+    def _follow(
+        self, chosen: Sequence[Continuation], blocks: BlockManager, rows: RowNumbers
+    ) -> None:
         """Give each continuation a row. The first continuation of an answer stays in the answer's row."""
         beams, idle = self.beams, self._idle
-        continued = {candidate.beam for candidate in chosen}
+        continued = {continuation.beam for continuation in chosen}
         for index, beam in enumerate(beams):
             if index not in continued and beam.table is not None:
                 blocks.give_back(beam.table)
@@ -192,23 +196,23 @@ class Search:
                 rows.empty(beam.row)
                 self._told.remove(beam.row)
                 idle.append(beam)
-        heirs: dict[int, Candidate] = {}
+        heirs: dict[int, Continuation] = {}
         following = []
-        for candidate in chosen:
-            beam = source = beams[candidate.beam]
-            if heirs.setdefault(candidate.beam, candidate) is not candidate:
+        for continuation in chosen:
+            beam = source = beams[continuation.beam]
+            if heirs.setdefault(continuation.beam, continuation) is not continuation:
                 beam = idle.pop()
                 beam.token_ids[:] = source.token_ids
                 beam.logprobs = list(source.logprobs or ())
-                _set_last(beam, candidate)
+                _set_last(beam, continuation)
                 self._forks.append(Fork(beam, source))
                 self._changed.add(beam)
             following.append(beam)
-        for index, candidate in heirs.items():
-            if beams[index].token_ids[-1] != candidate.token_id:
+        for index, continuation in heirs.items():
+            if beams[index].token_ids[-1] != continuation.token_id:
                 self._changed.add(beams[index])
-            _set_last(beams[index], candidate)
-        self.beams, self._scores = following, [candidate.score for candidate in chosen]
+            _set_last(beams[index], continuation)
+        self.beams, self._scores = following, [continuation.score for continuation in chosen]
         self.is_ready = True
 
     # Before a step
@@ -280,7 +284,7 @@ def check_fits(search: Search, blocks: BlockManager, max_rows: int) -> None:
             )
 
 
-def _set_last(beam: Beam, candidate: Candidate) -> None:
-    beam.token_ids[-1] = candidate.token_id
+def _set_last(beam: Beam, continuation: Continuation) -> None:
+    beam.token_ids[-1] = continuation.token_id
     if beam.logprobs:
-        beam.logprobs[-1] = candidate.logprobs
+        beam.logprobs[-1] = continuation.logprobs

@@ -17,7 +17,7 @@ from jackfield.step import TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Continuation:
     """One more token behind a followed answer."""
 
     score: float  # sum of all log probabilities
@@ -48,33 +48,33 @@ class SearchRules:
 
     @property
     def num_kept(self) -> int:
-        """Number of candidates of a step: so many that `width` are left if all others end."""
+        """Number of continuations of a step: so many that `width` are left if all others end."""
         return max(2, 1 + len(self.end_token_ids)) * self.search.width
 
-    def candidates(
+    def continuations(
         self, scores: Sequence[float], found: Sequence[TokenLogprobs], num_new: int
-    ) -> list[Candidate]:
+    ) -> list[Continuation]:
         """The best continuations of all answers, the best first. With them each answer has `num_new` new tokens."""
         every = (
-            candidate
+            continuation
             for beam, (score, entry) in enumerate(zip(scores, found, strict=True))
-            for candidate in self._of_one(beam, score, entry, num_new)
+            for continuation in self._of_one(beam, score, entry, num_new)
         )
         return nlargest(self.num_kept, every, key=attrgetter("score"))
 
     def _of_one(
         self, beam: int, score: float, entry: TokenLogprobs, num_new: int
-    ) -> Iterator[Candidate]:
+    ) -> Iterator[Continuation]:
         ids, logprobs, shown = entry.top_ids, entry.top_logprobs, self.num_logprobs
         for rank, (token_id, logprob) in enumerate(zip(ids, logprobs, strict=True), 1):
             if num_new < self.min_tokens and token_id in self.end_token_ids:
                 continue
             own = TokenLogprobs(token_id, logprob, rank, ids[:shown], logprobs[:shown])
-            yield Candidate(score + logprob, beam, token_id, own)
+            yield Continuation(score + logprob, beam, token_id, own)
 
-    def reason(self, candidate: Candidate, num_new: int) -> FinishReason | None:
+    def reason(self, continuation: Continuation, num_new: int) -> FinishReason | None:
         """Why an answer ends with this token; None if the answer goes on."""
-        if candidate.token_id in self.end_token_ids:
+        if continuation.token_id in self.end_token_ids:
             return FinishReason.STOP
         return FinishReason.LENGTH if num_new == self.max_tokens else None
 

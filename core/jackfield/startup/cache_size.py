@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jackfield.config import Layer, LoadedConfig
+from jackfield.config import LoadedConfig, SourceKind
 from jackfield.interfaces.worker import WorkerReport
 from jackfield.kv_cache import CacheBudget
 
@@ -53,7 +53,7 @@ def shortened(
     loaded: LoadedConfig, budget: CacheBudget, cache_bytes: int, block_bytes: Sequence[int]
 ) -> CacheBudget:
     """The budget with requests as long as the cache can hold; as it is if somebody set their length."""
-    if loaded.provenance[LENGTH].layer is not Layer.DERIVED:
+    if loaded.provenance[LENGTH].kind is not SourceKind.DERIVED:
         return budget
     num_blocks = loaded.config.cache.num_blocks
     if num_blocks is not None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jackfield import __version__
-from jackfield.config import EngineConfig, Layer, LoadedConfig
+from jackfield.config import EngineConfig, LoadedConfig, SourceKind
 from jackfield.decision import Reason
 from jackfield.discovery.profile import Profile, profile_key
 from jackfield.startup.blueprint import Blueprint
@@ -51,7 +51,7 @@ def settings_in_force(loaded: LoadedConfig) -> list[tuple[str, Any, str]]:
     return [
         (key, _value(loaded.config, key), str(source))
         for key, source in loaded.provenance.items()
-        if source.layer is not Layer.DEFAULT
+        if source.kind is not SourceKind.DEFAULT
     ]
 
 

@@ -85,14 +85,14 @@ def reference_search(
             state = History(groups, [*prompt, *answer]).state()
             found.append(Ranking.of(state, spec.vocab_size).logprobs(0, rules.num_kept))
         following: list[tuple[float, list[int]]] = []
-        candidates = rules.candidates([score for score, _ in beams], found, num_new)
-        for place, candidate in enumerate(candidates):
-            token_ids = [*beams[candidate.beam][1], candidate.token_id]
-            reason = rules.reason(candidate, num_new)
+        continuations = rules.continuations([score for score, _ in beams], found, num_new)
+        for place, continuation in enumerate(continuations):
+            token_ids = [*beams[continuation.beam][1], continuation.token_id]
+            reason = rules.reason(continuation, num_new)
             if reason is None:
-                following.append((candidate.score, token_ids))
+                following.append((continuation.score, token_ids))
             elif place < search.width:
-                score = rules.final(candidate.score, num_new)
+                score = rules.final(continuation.score, num_new)
                 finished.append((score, Answer(tuple(token_ids), reason)))
         finished = sorted(finished, key=lambda pair: -pair[0])[: search.width]
         beams = following[: search.width]

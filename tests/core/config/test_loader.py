@@ -2,7 +2,7 @@
 
 import pytest
 
-from jackfield.config import Layer, load_config
+from jackfield.config import SourceKind, load_config
 from jackfield.errors import ConfigError, UnknownSettingError
 
 
@@ -20,19 +20,19 @@ def test_without_any_source_every_setting_is_a_default():
     loaded = load_config(environ={})
 
     assert loaded.config.cache.block_size == 16
-    assert {source.layer for source in loaded.provenance.values()} == {Layer.DEFAULT}
+    assert {source.kind for source in loaded.provenance.values()} == {SourceKind.DEFAULT}
 
 
 @pytest.mark.parametrize(
-    ("given", "layer", "value"),
+    ("given", "kind", "value"),
     [
-        (("file",), Layer.FILE, 1),
-        (("file", "environ"), Layer.ENVIRONMENT, 2),
-        (("file", "environ", "cli"), Layer.CLI, 3),
-        (("file", "environ", "cli", "code"), Layer.CODE, 4),
+        (("file",), SourceKind.FILE, 1),
+        (("file", "environ"), SourceKind.ENVIRONMENT, 2),
+        (("file", "environ", "cli"), SourceKind.CLI, 3),
+        (("file", "environ", "cli", "code"), SourceKind.CODE, 4),
     ],
 )
-def test_the_later_place_wins(write, given, layer, value):
+def test_the_later_place_wins(write, given, kind, value):
     places = {
         "file": write("[cache]\nblock_size = 1"),
         "environ": {"JACKFIELD_CACHE_BLOCK_SIZE": "2"},
@@ -43,7 +43,7 @@ def test_the_later_place_wins(write, given, layer, value):
     loaded = load_config(**{"environ": {}, **{name: places[name] for name in given}})
 
     assert loaded.config.cache.block_size == value
-    assert loaded.provenance["cache.block_size"].layer is layer
+    assert loaded.provenance["cache.block_size"].kind is kind
 
 
 def test_a_setting_from_a_file_tells_its_line(write):

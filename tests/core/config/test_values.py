@@ -2,12 +2,12 @@
 
 import pytest
 
-from jackfield.config import Layer, Source
+from jackfield.config import Source, SourceKind
 from jackfield.config.settings import all_settings
 from jackfield.config.values import check_value, parse_open, parse_text
 from jackfield.errors import ConfigError
 
-HERE = Source(Layer.CODE, "here")
+HERE = Source(SourceKind.CODE, "here")
 
 
 @pytest.mark.parametrize(

@@ -298,7 +298,7 @@ def test_an_interrupt_while_it_waits_does_no_harm(open_engine):
     engine, expected = (open_engine(**{"executor.depth": 1}) for _ in range(2))
     for each in (engine, expected):
         ask(each)
-    executor, future = engine._run.parts.executor, InterruptedFuture()
+    executor, future = engine._state.parts.executor, InterruptedFuture()
 
     def submit(plan):
         future.set_result(type(executor).submit(executor, plan).result())

@@ -47,7 +47,7 @@ def place_of(tmp_path):
             (output,) = llm.generate(["a"], SamplingParams(max_tokens=4, ignore_eos=True))
             assert len(output.outputs[0].token_ids) == 4
             chosen = {d.kind: d.chosen for d in llm.decisions}["executors"]
-            return llm.engine._run.parts.report.details["place"], chosen
+            return llm.engine._state.parts.report.details["place"], chosen
 
     return place_of
 

@@ -154,7 +154,7 @@ class EngineDriver:
             assert got.text == text
 
     def check_books(self):
-        parts = self.engine._run.parts
+        parts = self.engine._state.parts
         assert [pool.num_used for pool in parts.blocks.pools] == [0] * len(parts.blocks.pools)
         assert not parts.blocks.has_returning
         stats = parts.scheduler.stats

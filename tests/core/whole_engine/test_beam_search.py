@@ -142,7 +142,7 @@ def test_beams_share_the_blocks_of_their_prompt(open_engine):
 
     def look(step):
         nonlocal most
-        most = max(most, driver.engine._run.parts.blocks.pools[0].num_used)
+        most = max(most, driver.engine._state.parts.blocks.pools[0].num_used)
 
     driver.run(look)
 

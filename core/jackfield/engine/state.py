@@ -36,7 +36,7 @@ class EngineStats:
     scheduler: SchedulerStats
 
 
-class Running:
+class EngineState:
     """The parts of an open engine, and the state that they work on."""
 
     def __init__(self, blueprint: Blueprint) -> None:
