@@ -1,4 +1,4 @@
-"""Settings: what there is (schema), how they are read (loader), and who set each (provenance)."""
+"""Settings: which there are (schema), how they are read (loader), and what set each of them (provenance)."""
 
 from jackfield.config.loader import LoadedConfig, load_config
 from jackfield.config.provenance import Source, SourceKind

@@ -1,6 +1,6 @@
 """Writes or checks the page of all settings: `python -m jackfield.config.document --check docs/configuration.md`.
 
-Names, types and defaults come from the schema itself; what a setting means is the comment at its field.
+Names, types and defaults come from the schema. The meaning of a setting is the comment at its field.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def page() -> str:
 
 
 def field_comments(source: str) -> dict[tuple[str, str], str]:
-    """The comment at each field of each class: on its own lines, else on the lines right above it."""
+    """The comment at each field of each class: behind the field, otherwise on the lines right above it."""
     comments = {
         token.start[0]: (
             token.string.removeprefix("#").strip(),
@@ -151,7 +151,7 @@ def _shown(value: Any) -> str:
 
 
 def main() -> int:
-    """Write the page, or say whether a file is up to date."""
+    """Write the page, or check whether a file is up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true", help="write the page")

@@ -1,4 +1,4 @@
-"""One frozen config out of all places that may set something, and for each value the place that won."""
+"""Makes one frozen config from all sources of settings, and notes for each value the source that won."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from jackfield.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedConfig:
-    """A config, and where each of its values came from ("section.key")."""
+    """A config, and the source of each of its values ("section.key")."""
 
     config: EngineConfig
     provenance: Mapping[str, Source]
 
     def with_platform_defaults(self, name: str, values: Mapping[str, Scalar]) -> LoadedConfig:
-        """The same with the defaults of platform `name` wherever nobody else set a value."""
+        """A copy with the defaults of platform `name` for all values that no other source set."""
         source = Source(SourceKind.PLATFORM, f"default of platform {name}")
         return self._with(
             entry
@@ -38,7 +38,7 @@ class LoadedConfig:
         )
 
     def with_derived(self, where: str, values: Mapping[str, Scalar]) -> LoadedConfig:
-        """The same with values resolved that a user leaves open ("auto", none)."""
+        """A copy with definite values for settings that a user may leave open ("auto", none)."""
         return self._with(entries_of_code(values, Source(SourceKind.DERIVED, where)))
 
     def _with(self, entries: Iterable[Entry]) -> LoadedConfig:
@@ -58,8 +58,9 @@ def load_config(
 ) -> LoadedConfig:
     """Merge default < file < environment < command line < code.
 
-    `environ` None reads the process environment; `cli` maps "section.key" to text; `code` maps sections or
-    "section.key" to values. Raises UnknownSettingError for what does not exist, ConfigError for what is not allowed.
+    If `environ` is None, the process environment is read. `cli` maps "section.key" to text; `code` maps sections or
+    "section.key" to values. Raises UnknownSettingError for unknown settings, ConfigError for values that are not
+    allowed.
     """
     variables = jackfield_variables() if environ is None else environ
     if file is None and variables.get(CONFIG_FILE):
@@ -82,7 +83,7 @@ def load_config(
 
 
 def _build(values: Mapping[str, Any], provenance: Mapping[str, Source]) -> EngineConfig:
-    """The config of dotted keys."""
+    """The config from dotted keys."""
     tables: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         section, _, name = key.partition(".")
@@ -100,7 +101,7 @@ def _build(values: Mapping[str, Any], provenance: Mapping[str, Source]) -> Engin
 
 
 def _with_places(error: ConfigError, section: str, provenance: Mapping[str, Source]) -> ConfigError:
-    """The error of a section's own check, with the places of the settings that it names."""
+    """The error of a section's own check, with the sources of the settings that it names."""
     places = [
         f"{key}: {source}"
         for key, source in provenance.items()

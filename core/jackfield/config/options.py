@@ -22,7 +22,7 @@ def read_options(
 ) -> T:
     """The options of plugin `name` as an instance of `cls`. Raises UnknownSettingError and ConfigError.
 
-    `cls.REMOVED`, a class variable, may map options that are gone to what is written instead.
+    `cls.REMOVED`, a class variable, may map removed options to advice on what to write instead.
     """
     section = f"options.{name}"
     known = settings_of(cls, section)
@@ -50,7 +50,7 @@ def check_options(
     config: EngineConfig,
     provenance: Mapping[str, Source],
 ) -> None:
-    """Raise for options that nothing reads. `declared`: selected plugins and the dataclasses of their options."""
+    """Raise for options that nothing reads. `declared` maps selected plugins to the dataclasses of their options."""
     for name in config.options:
         where = ", ".join(str(s) for k, s in provenance.items() if k.startswith(f"options.{name}."))
         if name not in installed:
@@ -59,7 +59,7 @@ def check_options(
                 f"{did_you_mean(name, installed)} Write [options.PLUGIN]"
             )
         if name not in declared:
-            continue  # of a plugin that another engine with this file may select
+            continue  # another engine with this file may select that plugin
         cls = declared[name]
         if cls is None:
             raise UnknownSettingError(

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class SourceKind(IntEnum):
-    """Who may set a value; a higher value wins."""
+    """The kinds of sources that may set a value. A higher kind wins."""
 
     DEFAULT = 0
     PLATFORM = 1  # settings that suit the device better than the default

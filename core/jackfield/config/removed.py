@@ -1,4 +1,4 @@
-"""Settings that are gone. They stay known, so that using one is an error that names its replacement."""
+"""Removed settings. They stay known, so that using one is an error that names its replacement."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from jackfield.errors import UnknownSettingError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """What became of a setting."""
+    """What to use instead of a removed setting."""
 
-    since: str  # release: "0.4"
-    renamed_to: str = ""  # the setting that means the same now
-    advice: str = ""  # a sentence: what to do instead if no setting means the same
+    since: str  # release that removed it: "0.4"
+    renamed_to: str = ""  # the setting that now has this meaning
+    advice: str = ""  # a sentence on what to do instead, if no setting has this meaning
 
 
-# By "section.key", or "section" if all of one is gone. An entry stays as long as a contract would
-# (docs/compatibility.md). No setting has been removed so far.
+# By "section.key", or "section" if a whole section was removed. An entry stays as long as a contract would
+# (docs/compatibility.md). So far no setting has been removed.
 REMOVED: Mapping[str, Removed] = {}
 
 
 def check_removed(key: str, source: Source) -> None:
-    """Raise UnknownSettingError for a setting that is gone, with its replacement as `source` would write it."""
+    """Raise UnknownSettingError for a removed setting, with its replacement in the notation of `source`."""
     name = key
     while name not in REMOVED:
         name = name.rpartition(".")[0]

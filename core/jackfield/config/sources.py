@@ -1,4 +1,4 @@
-"""The places that may set something, each as entries of key, checked value and where it stood."""
+"""The sources of settings. Each gives entries of key, checked value and place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jackfield.config.values import NONE, check_value, parse_open, parse_text
 from jackfield.environment import CACHE_FOLDER, CONFIG_FILE, PLUGINS, PREFIX
 from jackfield.errors import ConfigError, UnknownSettingError
 
-Entry = tuple[str, Any, Source]  # "section.key", checked value, where it stood
+Entry = tuple[str, Any, Source]  # "section.key", checked value, place
 
 
 def entries_of_file(path: Path) -> Iterator[Entry]:
@@ -32,18 +32,18 @@ def entries_of_file(path: Path) -> Iterator[Entry]:
         return Source(SourceKind.FILE, f"{path}:{line}" if line else str(path))
 
     for key, value, place in _typed_entries(tables, source):
-        # A lock belongs to the file that names it, wherever the engine starts.
+        # A lock belongs to the file that names it, so its path counts from that file's folder.
         is_lock = key == "plugins.lock" and value is not None
         yield key, str(path.parent / value) if is_lock else value, place
 
 
 def entries_of_code(values: Mapping[str, Any], source: Source) -> Iterator[Entry]:
-    """Settings of nested or dotted keys, as Python values."""
+    """Settings from nested or dotted keys with Python values."""
     return _typed_entries(values, lambda _: source)
 
 
 def entries_of_cli(values: Mapping[str, str]) -> Iterator[Entry]:
-    """Settings of dotted keys, as text."""
+    """Settings from dotted keys with texts."""
     for key, text in values.items():
         source = Source(SourceKind.CLI, f"command line: {key}")
         if key.split(".", 1)[0] in OPEN_SECTIONS:
@@ -55,7 +55,7 @@ def entries_of_cli(values: Mapping[str, str]) -> Iterator[Entry]:
 
 
 def entries_of_environment(variables: Mapping[str, str]) -> Iterator[Entry]:
-    """The settings of JACKFIELD_* variables."""
+    """The settings in JACKFIELD_* variables."""
     by_variable = {setting.variable: setting for setting in all_settings().values()}
     for name, text in sorted(variables.items()):
         source = Source(SourceKind.ENVIRONMENT, f"environment variable {name}")
@@ -85,7 +85,7 @@ def _typed_entries(
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of nested tables, down to section.key, in options down to options.plugin.key."""
+    """Dotted keys of nested tables: down to section.key, in options down to options.plugin.key."""
     for name, value in values.items():
         key = f"{above}{name}"
         depth = 3 if key.split(".", 1)[0] == "options" else 2
@@ -109,7 +109,9 @@ def _plugin_entries(text: str, variables: Mapping[str, str], source: Source) -> 
 
 
 def _open_variable_key(name: str, known: Mapping[str, Setting], source: Source) -> str:
-    """JACKFIELD_SELECT_ATTENTION is select.attention, JACKFIELD_OPTIONS_ACME__SPEED is options.acme.speed."""
+    """The key of a variable: JACKFIELD_SELECT_ATTENTION is select.attention, JACKFIELD_OPTIONS_ACME__SPEED is
+    options.acme.speed.
+    """
     section, _, rest = name.removeprefix(PREFIX).lower().partition("_")
     if section == "select" and rest:
         return f"select.{rest}"
@@ -147,7 +149,7 @@ def _setting(key: str, source: Source) -> Setting:
 
 
 def _check_parts(key: str, source: Source) -> None:
-    """Refuse "select." and ".x", which a shell makes of a variable that is not set."""
+    """Refuse "select." and ".x", which a shell makes if a variable is not set."""
     if not all(key.split(".")):
         raise ConfigError(
             f"a part of the setting {key!r} is empty ({source}). Write SECTION.KEY, e.g. cache.block_size, "

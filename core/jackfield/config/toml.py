@@ -1,4 +1,4 @@
-"""Settings as TOML: reading a file with the line of each key, and writing one that reproduces a run."""
+"""Settings as TOML: reads a file with the line of each key, and writes a file that reproduces a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEY = re.compile(r"""\s*([\w.\-"' ]+?)\s*=""")
 def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The tables of a file, and the line of each dotted key in it. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte-order mark
     except OSError as error:
         raise ConfigError(
             f"cannot read the config file {path}: {error.strerror or error}. "
@@ -40,14 +40,14 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def line_of(key: str, lines: Mapping[str, int]) -> int | None:
-    """The line of a dotted key, or of the table or inline table around it."""
+    """The line of a dotted key, otherwise of the table or inline table around it."""
     while key not in lines and "." in key:
         key = key.rpartition(".")[0]
     return lines.get(key)
 
 
 def _lines(text: str) -> dict[str, int]:
-    """Line numbers by dotted key; good enough for messages (a key inside a multi-line string would fool it)."""
+    """Line numbers by dotted key. Good enough for messages: a key inside a multi-line string would be found too."""
     table = ""
     found: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -64,7 +64,7 @@ def _plain(key: str) -> str:
 
 
 def to_toml(config: EngineConfig) -> str:
-    """The whole effective config; loading it again gives an equal one."""
+    """The whole effective config. Loading it again gives an equal config."""
     tables = asdict(config)
     parts = []
     for section, values in tables.items():
@@ -90,9 +90,9 @@ def _value(value: Any) -> str:
         return _text(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value)  # inf and nan are TOML too
+    return repr(value)  # TOML has inf and nan too
 
 
 def _text(text: str) -> str:
-    """A TOML basic string: JSON's escapes, and DEL, which TOML does not allow bare."""
+    """A TOML basic string: as JSON, but DEL is escaped too, which TOML does not allow unescaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

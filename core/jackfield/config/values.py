@@ -11,13 +11,13 @@ from jackfield.config.provenance import Source
 from jackfield.config.settings import Setting
 from jackfield.errors import ConfigError
 
-NONE = "none"  # what stands for None in files, variables and options; TOML has no null
+NONE = "none"  # stands for None in files, variables and options, because TOML has no null
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 _BOOLEANS |= {"on": True, "off": False}
 
 
 def parse_text(setting: Setting, text: str, source: Source) -> Any:
-    """The value that `text`, of a variable or an option, means for this setting. Raises ConfigError."""
+    """The value of a setting from `text`, which a variable or an option holds. Raises ConfigError."""
     word = text.strip()
     if _is_none(setting, word.lower()):
         return _none_of(setting)
@@ -28,7 +28,7 @@ def parse_text(setting: Setting, text: str, source: Source) -> Any:
 
 
 def check_value(setting: Setting, value: Any, source: Source) -> Any:
-    """A typed value, of a file or from code, in the setting's own type. Raises ConfigError."""
+    """A value from a file or from code, converted to the setting's own type. Raises ConfigError."""
     if _is_none(setting, value):
         return _none_of(setting)
     if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
@@ -37,14 +37,14 @@ def check_value(setting: Setting, value: Any, source: Source) -> Any:
         if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
             return tuple(value)
     elif isinstance(value, setting.type) and (
-        setting.type is bool or not isinstance(value, bool)  # True is an int to Python
+        setting.type is bool or not isinstance(value, bool)  # True is an int in Python
     ):
         return value
     raise _wrong_value(setting, value, source)
 
 
 def parse_open(text: str) -> Any:
-    """The value of a key in an open section: JSON or TOML if `text` is that, else the text itself."""
+    """The value of a key in an open section: JSON or TOML if `text` is one of them, otherwise the text."""
     try:
         return json.loads(text)
     except ValueError:
@@ -57,7 +57,7 @@ def parse_open(text: str) -> Any:
 
 
 def _is_none(setting: Setting, value: Any) -> bool:
-    """True if a value says "none" of a setting that may be none: of lists, the empty one."""
+    """True if a value means "none" for a setting that allows none. For a list this is the empty list."""
     return (setting.optional or setting.type is tuple) and value in (None, NONE)
 
 
@@ -73,7 +73,7 @@ def _wrong_value(setting: Setting, value: Any, source: Source) -> ConfigError:
 
 
 def _parse_list(text: str) -> tuple[str, ...]:
-    """Comma separated words; or TOML, if it can only be meant so. Raises ValueError."""
+    """Words separated by commas, or a TOML list if the text begins like one. Raises ValueError."""
     if text.startswith(("[", '"', "'")):
         parsed = tomllib.loads(f"list = {text if text.startswith('[') else f'[{text}]'}")
         if len(parsed) > 1 or not all(isinstance(entry, str) for entry in parsed["list"]):

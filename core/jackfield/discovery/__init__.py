@@ -1,1 +1,1 @@
-"""Which plugins there are, which of them are used, and why."""
+"""Finds the installed plugins, and selects which of them are used, with reasons."""

@@ -1,4 +1,4 @@
-"""What cards state as class attributes is of the type that the contract says, so that nothing trips over it later."""
+"""Checks that the class attributes of cards have the types that the contract states, so that errors show early."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def check_attributes(card: Any) -> None:
-    """Raise TypeError for an attribute of the wrong type; `card` may be a hook, which is anything."""
+    """Raise TypeError for an attribute of the wrong type. `card` may be a hook, which may be any object."""
     for base in type(card).__mro__:
         for name, (is_right, expected) in _RULES.get(
             f"{base.__module__}.{base.__name__}", {}
@@ -32,7 +32,7 @@ def _is_options(value: Any) -> bool:
 
 
 def _is_mapping(value: Any, is_right: Callable[[Any], bool]) -> bool:
-    """True for a mapping of names to what is right."""
+    """True for a mapping of names to values for which `is_right` is true."""
     return (
         isinstance(value, Mapping) and _is_each(value, str) and all(map(is_right, value.values()))
     )
@@ -46,7 +46,7 @@ _MAJORS = (
 )
 _BASES = (lambda v: _is_mapping(v, lambda b: isinstance(b, type)), "a mapping of kinds to classes")
 _NUMBER = (lambda v: isinstance(v, int | float) and math.isfinite(v), "a finite number")
-# By the base class, which need not be imported for this.
+# Rules by base class. The base class need not be imported for this.
 _RULES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "jackfield.interfaces.card.Card": {
         "features": _FEATURES,

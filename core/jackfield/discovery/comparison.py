@@ -1,4 +1,4 @@
-"""What differs between the decisions of two explanations, candidate by candidate."""
+"""Compares the decisions of two explanations, candidate by candidate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jackfield.decision import Candidate, Decision, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionChange:
-    """What one decision was before and another is after, for the same parts of a model; None if there is none."""
+    """A decision before and after, for the same parts of a model; None if there is none."""
 
     kind: str
-    subject: str  # what they have in common
+    subject: str  # the parts in words
     before: Decision | None
     after: Decision | None
 
@@ -25,7 +25,7 @@ class DecisionChange:
         return _chosen(self.before) != _chosen(self.after)
 
     def report(self) -> str:
-        """One line for the choice, then one for each thing that differs."""
+        """One line for the choice, then one line for each difference."""
         before, after = (_chosen(decision)[0] for decision in (self.before, self.after))
         if before == after and self.is_other_choice:
             before, after = (" of ".join(_chosen(d)) for d in (self.before, self.after))
@@ -33,7 +33,7 @@ class DecisionChange:
         return "\n  ".join([f"{self.kind} for {self.subject}: {choice}", *self.lines()])
 
     def lines(self) -> Iterator[str]:
-        """What differs beside the choice, but for versions of distributions."""
+        """The differences beside the choice, without versions of distributions."""
         if self.before and self.after:
             old, new = set(self.before.features), set(self.after.features)
             if old != new:
@@ -53,9 +53,10 @@ class DecisionChange:
 
 
 def compare(before: Iterable[Decision], after: Iterable[Decision]) -> tuple[DecisionChange, ...]:
-    """What differs, in the order in which it was decided; decisions meet if they are for the same part of a model.
+    """The changed decisions, in the order in which they were made. Decisions for the same part of a model are compared.
 
-    A candidate that was not asked in one of them is no difference, nor is another version of one.
+    A candidate that was not asked in one of them does not count as a difference, nor does another version of a
+    candidate.
     """
     old, new = (
         {(d.kind, part): d for d in decisions for part in d.covers or (d.subject,)}
@@ -78,7 +79,7 @@ def compare(before: Iterable[Decision], after: Iterable[Decision]) -> tuple[Deci
 def version_changes(
     before: Iterable[Decision], after: Iterable[Decision]
 ) -> list[tuple[str, str, str]]:
-    """Distributions of candidates that are there in another version: name, before, after."""
+    """Distributions of candidates whose versions differ: name, before, after."""
     old, new = (
         {c.distribution: c.version for decision in decisions for c in decision.candidates}
         for decisions in (before, after)
@@ -88,7 +89,7 @@ def version_changes(
 
 
 def _subject(parts: Sequence[str], *decisions: Decision | None) -> str:
-    """The subject of a decision that is for exactly these parts; else the parts, with numbers in ranges."""
+    """The subject of a decision that is for exactly these parts. If there is none, the parts, with numbers in ranges."""
     for decision in decisions:
         if decision and {*(decision.covers or (decision.subject,))} == {*parts}:
             return decision.subject
@@ -109,7 +110,7 @@ def _ranges(numbers: Iterable[int]) -> str:
 
 
 def _chosen(decision: Decision | None) -> tuple[str, ...]:
-    """Name and distribution."""
+    """Name and distribution of the chosen plugin."""
     if decision is None:
         return ("not asked",)
     owners = [c.distribution for c in decision.candidates if c.verdict is Verdict.CHOSEN]

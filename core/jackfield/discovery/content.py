@@ -1,4 +1,4 @@
-"""What an installed distribution consists of, by the hashes that its wheel brought."""
+"""The content of an installed distribution, by the hashes in its wheel."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import json
 
 from jackfield.discovery.scan import find_distribution
 
-# Written by the installer, so they differ between machines with the same wheel.
+# Files that the installer writes. They differ between machines that installed the same wheel.
 _NOT_OF_THE_WHEEL = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json")
 
 
 def fingerprint(name: str) -> str:
-    """Digest of what a distribution's RECORD states: equal wheels have equal ones. Reads none of the files.
+    """A digest of a distribution's RECORD, which equal wheels share. Reads none of the files.
 
-    Empty for editable installs, and for those that an installer without RECORD made.
+    Empty for editable installs, and for installs without a RECORD.
     """
     found = find_distribution(name)
     record = (found.read_text("RECORD") if found else None) or ""
     rows = sorted(
         f"{path} {digest}"
         for path, digest, *_ in csv.reader(record.splitlines())
-        # A script names this machine's interpreter in its first line.
+        # The first line of a script names this machine's interpreter.
         if digest and path[:2] != ".." and path.rpartition("/")[2] not in _NOT_OF_THE_WHEEL
     )
     if not rows or is_editable(name):
@@ -31,7 +31,7 @@ def fingerprint(name: str) -> str:
 
 
 def is_editable(name: str) -> bool:
-    """True if the distribution is a link to a working folder, whose content anyone may change."""
+    """True if the distribution is a link to a working folder, whose content may change at any time."""
     found = find_distribution(name)
     origin = (found.read_text("direct_url.json") if found else None) or "{}"
     return bool(json.loads(origin).get("dir_info", {}).get("editable"))

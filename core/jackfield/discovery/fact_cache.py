@@ -1,7 +1,7 @@
-"""What trying plugins came to, on disk, until something changes that it depends on.
+"""Keeps on disk what trying plugins has found, until something changes that it depends on.
 
-One file holds what was found for one set of installed distributions, one processor and one set of devices with their
-drivers. A change of any of these names another file.
+One file holds the findings for one set of installed distributions, one processor, and one set of devices with their
+drivers. If any of these changes, another file is used.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from jackfield.activation import PluginRef
 from jackfield.discovery.content import is_editable
 from jackfield.environment import cache_folder, device_variables
 
-_FORMAT = 3  # of the file
-_KEPT_FILES = 16  # the newest
-_CERTAIN = ("ended", "crashed", "hung")  # faults that are kept: to see them again takes long
-_FAULT_LIFE_S = 3600.0  # a driver may have been busy, a machine short of memory
+_FORMAT = 3  # version of the file's format
+_KEPT_FILES = 16  # number of newest files that are kept
+# Faults that are kept, because finding them again takes long.
+_CERTAIN = ("ended", "crashed", "hung")
+_FAULT_LIFE_S = 3600.0  # a fault may pass: a driver was busy, or memory was short
 _DRIVERS = (
     "/proc/driver/nvidia/version",
     *(f"/sys/module/{name}/version" for name in ("amdgpu", "habanalabs", "neuron", "xe")),
@@ -40,16 +41,16 @@ _DEVICES = (  # below /dev
 
 
 class FactCache:
-    """Answers by plugin and question. A file that cannot be read or written is no error: plugins are tried again."""
+    """Answers by plugin and question. If a file cannot be read or written, plugins are tried again; that is no error."""
 
     def recall(self, ref: PluginRef, verb: str) -> dict[str, Any] | None:
-        """The answer that was kept, if it still holds."""
+        """The kept answer, if it is still valid."""
         kept: dict[str, Any] = self._entries.get(_key(ref, verb), {})
         is_old = time.time() - kept.get("time", 0.0) > _FAULT_LIFE_S
         return None if not kept or ("fault" in kept["answer"] and is_old) else kept["answer"]
 
     def keep(self, ref: PluginRef, verb: str, answer: dict[str, Any]) -> None:
-        """Keep an answer, unless it is an ordinary exception, which is cheap to see again."""
+        """Keep an answer, unless it is an ordinary exception, which is cheap to find again."""
         if "fault" not in answer or answer["fault"]["cause"] in _CERTAIN:
             self._entries[_key(ref, verb)] = {"answer": answer, "time": time.time()}
             _write(self._path, {"format": _FORMAT, "entries": self._entries})
@@ -74,13 +75,14 @@ def _key(ref: PluginRef, verb: str) -> str:
 
 @cache
 def _state_of_sources(ref: PluginRef) -> str:
-    """When the files of a plugin in a working folder were written: they change without an installation."""
+    """The times at which the files of a plugin in a working folder were written. They change without an installation."""
     if not is_editable(ref.distribution):
         return ""
     spec = find_spec(ref.target.partition(":")[0].partition(".")[0])
     if spec is None:
         return ""
-    files = [spec.origin] if spec.origin and spec.has_location else []  # of a lone module
+    # A plugin may be a single module.
+    files = [spec.origin] if spec.origin and spec.has_location else []
     for root in spec.submodule_search_locations or ():
         for folder, _, names in os.walk(root):
             files += [f"{folder}/{name}" for name in names if name.endswith((".py", ".so"))]
@@ -90,14 +92,14 @@ def _state_of_sources(ref: PluginRef) -> str:
 def _state() -> Iterator[str]:
     yield from (__version__, sys.version, sys.executable)
     for folder in sys.path:
-        with suppress(OSError):  # a zip file, or a folder that is not there
+        with suppress(OSError):  # a zip file, or a folder that does not exist
             found = (entry for entry in os.scandir(folder or ".") if "-info" in entry.name)
             yield from sorted(f"{entry.path} {entry.stat().st_mtime_ns}" for entry in found)
     with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
         first_core = takewhile(str.strip, file)
         yield from (line for line in first_core if line.startswith(("model name", "flags", "Feat")))
     for driver in _DRIVERS:
-        with suppress(OSError):  # that driver is not loaded
+        with suppress(OSError):  # the driver is not loaded
             yield Path(driver).read_text(encoding="utf-8", errors="replace")
     for pattern in _DEVICES:
         yield from sorted(str(node) for node in Path("/dev").glob(pattern))
@@ -109,7 +111,7 @@ def _digest(*texts: str) -> str:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    """Write all of it or nothing: other processes read it at any time."""
+    """Write the file as a whole, since other processes may read it at any time."""
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What went wrong with one plugin, as data: the others go on."""
+"""A failure of one plugin as data. Other plugins go on."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from jackfield.discovery.local import LOCAL
 from jackfield.discovery.printable import MAX_TEXT, printable
 from jackfield.errors import PluginConflict, PluginLoadError
 
-_NOT_SELECTED = (HOOKS, COMMANDS)  # kinds of which all are used
+_NOT_SELECTED = (HOOKS, COMMANDS)  # kinds whose plugins are all used
 
 
 class NoFacts(PluginLoadError):
-    """What the plugin would find on the machine that is asked about is not known."""
+    """The facts of the plugin on the machine in question are not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginFailure:
-    """A plugin that cannot be used, why, and what its user can do."""
+    """A plugin that cannot be used, the reason, and what the user can do."""
 
     # The code is "scan", "kind", "incompatible", "conflict", "load", "probe", "harm", "deny", "required" or "lock".
     code: str
@@ -32,7 +32,7 @@ class PluginFailure:
     error: str
     fix: str
     traceback: str = ""
-    # What became of a plugin that was tried: "raised", "missing dependency", "wrong class", "not serialisable", "ended",
+    # How a plugin failed in the subprocess: "raised", "missing dependency", "wrong class", "not serialisable", "ended",
     # "crashed" or "hung".
     cause: str = ""
 
@@ -52,7 +52,7 @@ class PluginFailure:
 
     @classmethod
     def of_setting(cls, code: str, key: str, word: str, error: str, fix: str) -> PluginFailure:
-        """The failure of a word in the settings, which means no plugin or several."""
+        """The failure for a name in the settings that means no plugin, or several."""
         return cls(
             code=code, kind=key, name=word, distribution="", version="", error=error, fix=fix
         )
@@ -67,18 +67,18 @@ class PluginFailure:
 
     @property
     def is_fault(self) -> bool:
-        """True if something must be mended: not if a device, or a plugin that is to be left out, is missing."""
+        """True if something must be repaired. False if a device is missing, or a plugin that is denied anyway."""
         return self.code not in ("probe", "deny")
 
     def in_one_line(self) -> str:
-        """The same for a log, without what a crash wrote."""
+        """The failure in one line for a log, without the output of a crash."""
         who = printable(f"{self.name} of {self.distribution} {self.version}")
         error = printable(self.error.partition("\n")[0], MAX_TEXT).removesuffix(", and wrote")
         return f"{who}: {error}; {self.fix}"
 
 
 def owned_twice(refs: Iterable[PluginRef]) -> list[list[PluginRef]]:
-    """Plugins whose name several distributions own, by name."""
+    """Plugins whose name several distributions use, by name."""
     owners: dict[str, list[PluginRef]] = {}
     for ref in refs:
         owners.setdefault(ref.name, []).append(ref)
@@ -86,13 +86,13 @@ def owned_twice(refs: Iterable[PluginRef]) -> list[list[PluginRef]]:
 
 
 def check_conflict(refs: Iterable[PluginRef]) -> None:
-    """Raise PluginConflict if two distributions own one name."""
+    """Raise PluginConflict if two distributions use the same name."""
     for same in owned_twice(refs):
         raise PluginConflict(". ".join(conflict(same)))
 
 
 def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:
-    """What is wrong with a plugin of another contract major, and the way out."""
+    """The error for a plugin of another contract major, and what to do."""
     ours = f"this jackfield {__version__} serves {kind.serves}"
     error = f"{ref.name} ({ref.distribution} {ref.version}) speaks {ref.kind} v{ref.major}; {ours}"
     if ref.distribution == LOCAL:
@@ -106,7 +106,7 @@ def incompatibility(ref: PluginRef, kind: Kind) -> tuple[str, str]:
 
 
 def conflict(refs: Sequence[PluginRef]) -> tuple[str, str]:
-    """What is wrong if several distributions own one name, and the way out."""
+    """The error if several distributions use the same name, and what to do."""
     first, *_ = refs
     owners = " and ".join(f"{ref.distribution} {ref.version}" for ref in refs)
     fix = f'Uninstall one, or deny it (plugins.deny = ["{first.name}@{first.distribution}"])'

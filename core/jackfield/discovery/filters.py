@@ -1,4 +1,4 @@
-"""Which of the installed plugins the settings let in."""
+"""Decides which of the installed plugins the settings allow."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from jackfield.errors import ConfigError, PluginNotFound
 
 
 class PluginFilter:
-    """`[plugins]` applied. First-party plugins and local ones are in unless denied; an allow-list concerns the rest.
+    """Applies `[plugins]`. First-party and local plugins are allowed unless denied; an allow-list concerns the others.
 
-    A word of a list is a distribution, a name, or NAME@DISTRIBUTION.
+    An entry of a list is a distribution, a name, or NAME@DISTRIBUTION.
     """
 
     def __init__(self, settings: PluginSettings, found: Scan) -> None:
@@ -28,7 +28,7 @@ class PluginFilter:
     def allowed(self, plugins: Iterable[PluginRef]) -> tuple[PluginRef, ...]:
         """The plugins that may be used.
 
-        Raises PluginNotFound if a word of allow or required means none, or one of deny is a slip of the pen.
+        Raises PluginNotFound if an entry of allow or required means no plugin, or an entry of deny is misspelt.
         """
         plugins = tuple(plugins)
         self._check_named("plugins.allow", self._settings.allow, plugins)
@@ -44,11 +44,11 @@ class PluginFilter:
         return kept
 
     def idle(self, plugins: Iterable[PluginRef]) -> tuple[PluginFailure, ...]:
-        """Words of deny that mean nothing here: no errors, since one config may serve several machines."""
+        """Entries of deny that mean nothing here. They are no errors, because one config may serve several machines."""
         return tuple(_idle(word) for word in self._idle_words(tuple(plugins)))
 
     def _idle_words(self, plugins: tuple[PluginRef, ...]) -> list[str]:
-        known = self._found.first_party  # of which not everything need be installed
+        known = self._found.first_party  # not all of them need be installed
         return [
             word
             for word in self._settings.deny
@@ -56,7 +56,7 @@ class PluginFilter:
         ]
 
     def _check_slips(self, plugins: tuple[PluginRef, ...]) -> None:
-        """A misspelt word of deny would let in what its author wants out."""
+        """Raise for a misspelt entry of deny: it would allow the plugin that its author wants to deny."""
         known = {word for ref in plugins for word in (ref.distribution, ref.name)}
         pairs = {f"{ref.name}@{ref.distribution}" for ref in plugins}
         for word in self._idle_words(plugins):
@@ -93,12 +93,13 @@ class PluginFilter:
                 )
 
 
-_MIN_LETTERS = 4  # whether a shorter word is a slip of another nobody can say
-_LIKENESS = 0.75  # of two words of which one is a slip of the other, as difflib counts
+_MIN_LETTERS = 4  # with fewer letters, nobody can say whether an entry is misspelt
+# Least likeness, as difflib counts it, of a misspelt entry and the meant one.
+_LIKENESS = 0.75
 
 
 def _is_slip(word: str, known: str) -> bool:
-    """True if `known` was meant. Case, dashes and the `jackfield-` in front do not count; digits do (qwen2, qwen3)."""
+    """True if `known` was meant. Case, dashes and a leading `jackfield-` do not count; digits do (qwen2, qwen3)."""
     ours, theirs = _plain(word), _plain(known)
     is_telling = min(len(ours), len(theirs)) >= _MIN_LETTERS
     is_alike = is_telling and SequenceMatcher(None, ours, theirs).ratio() >= _LIKENESS
@@ -118,7 +119,7 @@ def _idle(word: str) -> PluginFailure:
 
 
 def owned_elsewhere(word: str, plugins: Iterable[PluginRef]) -> str:
-    """The end of a sentence on NAME@DISTRIBUTION if others own the name; empty if nobody does."""
+    """The end of a sentence on NAME@DISTRIBUTION that names other distributions with this name; empty if there are none."""
     plugins = tuple(plugins)
     name, _, distribution = word.partition("@")
     owners = sorted({ref.distribution for ref in plugins if ref.name == name})
@@ -130,7 +131,7 @@ def owned_elsewhere(word: str, plugins: Iterable[PluginRef]) -> str:
 
 
 def is_named(ref: PluginRef, word: str) -> bool:
-    """True if a word of a list means this plugin."""
+    """True if an entry of a list means this plugin."""
     name, at, distribution = word.partition("@")
     if at:
         return ref.name == name and ref.distribution == normalise(distribution)

@@ -27,13 +27,14 @@ _CARD = "jackfield.interfaces.card:Card"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of plugin: the group of its entry points is `name` and a major, "jackfield.platforms.v1"."""
+    """One kind of plugin. The group of its entry points is `name` and a major, such as "jackfield.platforms.v1"."""
 
     name: str
-    word: str  # for messages
-    majors: tuple[int, ...] = (1,)  # of its contract that are served; empty: the name is reserved
-    by_check: bool = False  # a card without a check of its own would take all, so it is taken only if it is named
-    # That the class behind an entry point extends: MODULE:CLASS, imported when a card is made; a class; None: a function.
+    word: str  # the kind in words, for messages
+    majors: tuple[int, ...] = (1,)  # served majors of its contract; empty: the name is reserved
+    # True: a card without a `check` of its own would accept everything, so it is chosen only if the user names it.
+    by_check: bool = False
+    # The base class of its cards: MODULE:CLASS, imported when a card is made; a class; None: a function.
     extends: str | type | None = _CARD
 
     @property
@@ -106,17 +107,17 @@ CORE_KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_SERVED, *_RESER
 
 
 def full_name(kind: str) -> str:
-    """The name of a kind with the package that serves it: "models" is one of the core."""
+    """The full name of a kind, with the package that serves it. "models" is a kind of the core."""
     return kind if "." in kind else f"jackfield.{kind}"
 
 
 def short_name(kind: str) -> str:
-    """The name of a kind as decisions show it: "platforms", "jackfield_torch.attention_backends"."""
+    """The name of a kind in decisions: "platforms", "jackfield_torch.attention_backends"."""
     return kind.removeprefix("jackfield.")
 
 
 def runtime_kind(name: str, majors: tuple[int, ...], base: str | type | None = None) -> Kind:
-    """A kind that a runtime serves. What its cards extend its platforms say (`Platform.bases`), else they are cards."""
+    """A kind that a runtime serves. Its platforms give the base class (`Platform.bases`); without one it is Card."""
     return Kind(
         name=name,
         word=name.rpartition(".")[2].replace("_", " ").removesuffix("s"),
@@ -126,5 +127,5 @@ def runtime_kind(name: str, majors: tuple[int, ...], base: str | type | None = N
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of the core of that name, else one of some runtime."""
+    """The kind of the core with that name, otherwise a kind of some runtime."""
     return CORE_KINDS.get(name) or runtime_kind(name, ())

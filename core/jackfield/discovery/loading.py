@@ -1,4 +1,4 @@
-"""From a reference to the object behind it: whatever goes wrong becomes one error that names who is to blame."""
+"""From a reference to the object behind it. Every failure becomes one error that names the plugin."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from jackfield.errors import JackfieldError, PluginLoadError
 _MAX_FRAMES = 4
 _OURS = str(Path(__file__).parent)
 _CORE_FOLDER = Path(jackfield.__file__).parent
-FAULTS = (Exception, SystemExit)  # a plugin that calls sys.exit() ends only what was asked of it
+# A plugin that calls sys.exit() must end only the call into the plugin.
+FAULTS = (Exception, SystemExit)
 
 
 class WrongClass(TypeError):
-    """What an entry point names is not what its kind is made of."""
+    """The target of an entry point is not of the class that its kind requires."""
 
 
 class NotSerialisable(TypeError):
-    """A probe returned what no file of facts can hold."""
+    """A probe returned facts that cannot be written as JSON."""
 
 
 class PluginFault(JackfieldError):
-    """What a plugin did where it was tried, in words that cross a pipe.
+    """A fault of a plugin in the subprocess, in words that can cross a pipe.
 
     `cause` is "raised", "missing dependency", "wrong class", "not serialisable", "ended", "crashed" or "hung".
     """
@@ -47,7 +48,7 @@ class PluginFault(JackfieldError):
 
     @property
     def is_harmful(self) -> bool:
-        """True if the plugin must not come into a process that is needed."""
+        """True if the plugin must not be loaded into a process that is needed."""
         return self.cause in ("ended", "crashed", "hung")
 
 
@@ -59,7 +60,7 @@ _CAUSES = {
 
 
 def fault_of(ref: PluginRef, error: BaseException) -> PluginFault:
-    """The same for an exception of a plugin."""
+    """The fault for an exception of a plugin."""
     if isinstance(error, PluginLoadError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, PluginFault):
@@ -74,7 +75,8 @@ def fault_of(ref: PluginRef, error: BaseException) -> PluginFault:
 def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
     """The card behind `ref`, made from its class, or the function of a model.
 
-    `kind` says what is served, None: what the core serves. Raises PluginLoadError, also if the module calls sys.exit.
+    `kind` is the kind of `ref`; None: it is a kind of the core. Raises PluginLoadError, also if the module calls
+    sys.exit.
     """
     try:
         return _made(_import(ref), kind or kind_of(ref.kind))
@@ -84,9 +86,9 @@ def load_target(ref: PluginRef, kind: Kind | None = None) -> Any:
 
 @contextmanager
 def calling(ref: PluginRef, verb: str) -> Iterator[None]:
-    """Around each call into a plugin: what it raises names the plugin; errors that say so themselves pass.
+    """Surrounds each call into a plugin: an error of the plugin names the plugin. Errors that already do so pass unchanged.
 
-    `verb` is what one does with it: "open a tokenizer with". Not for what runs for each token.
+    `verb` says what the call does, such as "open a tokenizer with". Not for code that runs for each token.
     """
     try:
         yield
@@ -97,7 +99,7 @@ def calling(ref: PluginRef, verb: str) -> Iterator[None]:
 
 
 def returned(value: Any, expected: type, method: str) -> Any:
-    """What a plugin's method returned. Raises TypeError, to be caught by `calling`, if it is something else."""
+    """`value`, which a plugin's method returned. Raises TypeError, to be caught by `calling`, if its type is wrong."""
     if not isinstance(value, expected):
         raise TypeError(
             f"{method}() must return a {expected.__module__}.{expected.__qualname__}, got {value!r:.200}"
@@ -106,7 +108,7 @@ def returned(value: Any, expected: type, method: str) -> Any:
 
 
 def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadError:
-    """The error for a plugin that raised when it was to be loaded, probed or the like: `verb` says which."""
+    """The error for a plugin that raised when it was loaded, probed or called; `verb` says which."""
     fault, failed = fault_of(ref, error), f"cannot {verb} {describe(ref)}"
     fix = fault.fix or fix_for(ref)
     found = PluginLoadError(f"{failed}: {fault}\n{fault.trace}  {fix}")
@@ -116,13 +118,13 @@ def load_error(ref: PluginRef, verb: str, error: BaseException) -> PluginLoadErr
 
 
 def describe(ref: PluginRef) -> str:
-    """A plugin in the words of a message."""
+    """Name and distribution of a plugin, for messages."""
     whose = f"of {ref.distribution} {ref.version} ({ref.target})"
     return printable(f"the {kind_of(ref.kind).word} {ref.name!r} {whose}")
 
 
 def fix_for(ref: PluginRef, error: BaseException | None = None) -> str:
-    """What a user can do about it."""
+    """What a user can do about a failing plugin."""
     avoid = printable(f'leave it out with plugins.deny = ["{ref.name}@{ref.distribution}"]')
     if ref.distribution == LOCAL:
         return f"Correct the file, or {avoid}"
@@ -139,7 +141,7 @@ def fix_for(ref: PluginRef, error: BaseException | None = None) -> str:
 
 
 def short_traceback(error: BaseException) -> str:
-    """The last frames of the plugin's own code; none if the error is our own complaint."""
+    """The last frames of the plugin's own code; none if the core raised the error."""
     found = traceback.extract_tb(error.__traceback__)
     if found and found[-1].filename.startswith(_OURS):
         return ""
@@ -153,7 +155,7 @@ def short_traceback(error: BaseException) -> str:
 
 
 def _is_of_core(frame: traceback.FrameSummary) -> bool:
-    """The way from the core to the plugin; the core's own plugins have no other frames."""
+    """True for frames between the core and the plugin. The core's own plugins have only such frames."""
     return Path(frame.filename).is_relative_to(_CORE_FOLDER)
 
 
@@ -186,7 +188,7 @@ def _made(target: Any, kind: Kind) -> Any:
 
 
 def _check_signature(target: type, name: str, method: Callable[..., Any]) -> None:
-    """Raise TypeError if the plugin's method cannot be called as the contract calls it."""
+    """Raise TypeError if the plugin's method cannot be called as the contract requires."""
     theirs = getattr(target, name)
     if name.startswith("_") or theirs is method or not inspect.isfunction(theirs):
         return

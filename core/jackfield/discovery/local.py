@@ -1,7 +1,7 @@
 """One-file plugins: `[plugins] local = ["models.MyModel=custom_model:build"]`.
 
-The module is looked up in the current folder, then on sys.path, without importing it or its parents. The hash of
-its file enters the activation plan, so that a worker never runs another file than the one that was checked.
+The module is searched in the current folder, then on sys.path, without importing it or its parents. The hash of its
+file is part of the activation plan, so that a worker runs the same file that was checked.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from jackfield.config.settings import did_you_mean
 from jackfield.discovery.kinds import CORE_KINDS, full_name, short_name
 from jackfield.errors import ConfigError, PluginLoadError, PluginNotFound
 
-LOCAL = "local"  # stands where the distribution of an installed plugin stands
+LOCAL = "local"  # stands in place of the distribution of an installed plugin
 _FORM = re.compile(
     r"(?P<kind>\w+|jackfield\w*\.\w+?)(?:\.v(?P<major>\d+))?\.(?P<name>[\w-]+)\s*=\s*(?P<target>[\w.]+:[\w.]+)"
 )
 
 
 def parse_local(text: str) -> PluginRef:
-    """The plugin that a line of `plugins.local` names. Raises ConfigError, or PluginNotFound without the file."""
+    """The plugin that a line of `plugins.local` names. Raises ConfigError; PluginNotFound if the file is missing."""
     form = _FORM.fullmatch(text.strip())
     if not form:
         raise ConfigError(
@@ -50,9 +50,9 @@ def parse_local(text: str) -> PluginRef:
 
 
 def check_local(plugins: Iterable[PluginRef], installed: Iterable[PluginRef]) -> None:
-    """Raise ConfigError if two files own one name, or if the core has no such kind.
+    """Raise ConfigError if two files use the same name, or if the core has no such kind.
 
-    Which kinds a runtime serves is known when its platform is chosen.
+    The kinds of a runtime are known only when its platform is chosen.
     """
     core = [short_name(kind.name) for kind in CORE_KINDS.values() if kind.majors]
     others = sorted({ref.kind for ref in installed} - CORE_KINDS.keys())
@@ -76,7 +76,7 @@ def check_local(plugins: Iterable[PluginRef], installed: Iterable[PluginRef]) ->
 
 
 def import_local(ref: PluginRef) -> ModuleType:
-    """The module of a local plugin, if its file is still the one of the plan. Raises PluginLoadError."""
+    """The module of a local plugin. Raises PluginLoadError if its file is no longer that of the plan."""
     name = ref.target.partition(":")[0]
     if file_sha256(name) != ref.content_sha256:
         raise PluginLoadError(
@@ -95,7 +95,7 @@ def import_local(ref: PluginRef) -> ModuleType:
 
 
 def file_sha256(module: str) -> str:
-    """Hash of the file of a module, which is not imported."""
+    """Hash of a module's file. The module is not imported."""
     origin, _ = _find(module)
     if origin is None:
         raise PluginNotFound(
@@ -107,7 +107,7 @@ def file_sha256(module: str) -> str:
 def _find(module: str) -> tuple[str | None, list[str]]:
     """The file of a module, None for a folder, and the folders of a package's modules.
 
-    It is looked up part by part: `importlib.util.find_spec` would import its parents.
+    It is searched part by part, because `importlib.util.find_spec` would import its parents.
     """
     importlib.invalidate_caches()
     origin, folders = None, [str(Path.cwd()), *sys.path]

@@ -1,4 +1,4 @@
-"""The lock: which versions an engine was made of, with their plugins, and what it selected for which model."""
+"""The lock: the versions and plugins that an engine was made of, and what it selected for each model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jackfield.interfaces.model_source import ModelFiles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedDistribution:
-    """One distribution and all that it plugs in."""
+    """One distribution and all its plugins."""
 
     name: str
     version: str
@@ -27,27 +27,27 @@ class LockedDistribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedModel:
-    """What was selected for one model."""
+    """The selections for one model."""
 
-    # "./m/llama" for a path below the lock's folder, so that both can move; else the whole path, or the name
+    # "./m/llama" for a path below the lock's folder, so that both can move; otherwise the whole path, or the name.
     reference: str
-    revision: str = ""  # of a name
+    revision: str = ""  # revision of a name
     selections: Mapping[str, str]  # "KIND for SUBJECT" -> plugin
 
     def __str__(self) -> str:
         return f"{self.reference} at {self.revision}" if self.revision else self.reference
 
     def is_same(self, other: LockedModel) -> bool:
-        """True if both are about one model."""
+        """True if both are for the same model."""
         return (self.reference, self.revision) == (other.reference, other.revision)
 
     def reference_from(self, folder: Path) -> str:
-        """The reference for a lock in `folder`, as this process can use it."""
+        """The reference for a lock in `folder`, in a form that this process can use."""
         is_below = self.reference.startswith("./")
         return str(folder.resolve() / self.reference) if is_below else self.reference
 
     def command(self, where: Path) -> str:
-        """The command that locks the model in the file `where`."""
+        """The command that locks this model in the file `where`."""
         words = ["jackfield", "plugins", "lock", self.reference_from(where.parent)]
         words += ["--set", f"model.revision={self.revision}"] if self.revision else []
         words += [] if where == Path(LOCK_FILE) else ["--set", f"plugins.lock={where}"]
@@ -56,19 +56,19 @@ class LockedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """What is installed and let in, and the selections of the models that were named."""
+    """The installed and allowed distributions, and the selections of the models that were named."""
 
     distributions: tuple[LockedDistribution, ...]
     models: tuple[LockedModel, ...] = ()
 
     def check_plugins(self, plugins: Iterable[PluginRef], where: Path) -> None:
-        """Raise PluginDrift if `plugins` are not those of this lock, which was read from `where`."""
+        """Raise PluginDrift if `plugins` differ from this lock, which was read from `where`."""
         _refuse(where, _differences(self, make_lock(plugins)), "jackfield plugins lock")
 
     def check_model(self, now: LockedModel, where: Path, *, must_know: bool = False) -> None:
-        """Raise PluginDrift if another plugin was selected for a model, or if the lock does not know it.
+        """Raise PluginDrift if another plugin was selected for a model, or if the lock lacks the model.
 
-        A lock without any selections is about distributions only, unless it `must_know` the model.
+        A lock without selections concerns only distributions, unless it `must_know` the model.
         """
         for locked in filter(now.is_same, self.models):
             lines = _mapping_differences(f"{now}: ", locked.selections, now.selections)
@@ -83,7 +83,7 @@ class Lock:
 
 
 def make_lock(plugins: Iterable[PluginRef], models: Iterable[LockedModel] = ()) -> Lock:
-    """The lock of what is installed now, and of the selections of `models`."""
+    """The lock of the current installation, with the selections of `models`."""
     owners: dict[str, list[PluginRef]] = {}
     for ref in plugins:
         owners.setdefault(_owner(ref), []).append(ref)
@@ -96,7 +96,7 @@ def make_lock(plugins: Iterable[PluginRef], models: Iterable[LockedModel] = ()) 
 def locked_model(
     settings: ModelSettings, files: ModelFiles, plan: ActivationPlan, folder: Path
 ) -> LockedModel:
-    """The selections of `plan` as a lock in `folder` holds them."""
+    """The selections of `plan`, as a lock in `folder` holds them."""
     path = _path_of(settings.reference, files)
     return LockedModel(
         reference=_portable(path, folder.resolve()) if path else settings.reference,
@@ -111,7 +111,7 @@ def locked_model(
 
 
 def lost_selections(model: LockedModel, plugins: Iterable[PluginRef]) -> list[str]:
-    """Selections of a locked model whose plugin is not among `plugins` any more."""
+    """Selections of a locked model whose plugin is no longer among `plugins`."""
     there = {(ref.kind, f"{ref.name}@{ref.distribution}") for ref in plugins}
     return [
         f"{plugin} ({what})"
@@ -121,11 +121,11 @@ def lost_selections(model: LockedModel, plugins: Iterable[PluginRef]) -> list[st
 
 
 def _path_of(reference: str, files: ModelFiles) -> Path | None:
-    """The canonical path that a reference means, however it is written; None for a name."""
+    """The canonical path of a reference, however it is written; None for a name."""
     path = Path(reference)
-    with suppress(RuntimeError):  # ~NAME if nobody is called so
+    with suppress(RuntimeError):  # ~NAME for an unknown user
         path = path.expanduser()
-    with suppress(OSError, ValueError):  # what no file can be called
+    with suppress(OSError, ValueError):  # no possible name of a file
         return path.resolve() if path.resolve() == files.path.resolve() else None
     return None
 
@@ -135,7 +135,7 @@ def _portable(path: Path, folder: Path) -> str:
 
 
 def _owner(ref: PluginRef) -> str:
-    """The distribution; each file of a local plugin counts as one."""
+    """The distribution of a plugin. Each file of a local plugin counts as a distribution."""
     local = ref.distribution == LOCAL
     return f"{LOCAL}:{ref.target.partition(':')[0]}" if local else ref.distribution
 

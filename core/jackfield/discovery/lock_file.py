@@ -1,4 +1,4 @@
-"""The file of a lock: TOML, sorted, one fact a line, so that its changes read well in a review."""
+"""The file of a lock: sorted TOML with one fact a line, so that changes are easy to review."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield.discovery.failure import PluginFailure
 from jackfield.discovery.lock import Lock, LockedDistribution, LockedModel
 from jackfield.errors import ConfigError, PluginDrift
 
-_FORMAT = 2  # of the file; 1 held one model, under the words of its user
+_FORMAT = 2  # version of the format; 1 held one model, under the user's name for it
 _HEADER = """\
 # Written by `jackfield plugins lock`; an engine whose settings name it in plugins.lock refuses to start where
 # anything differs.
@@ -38,7 +38,7 @@ def read_lock(path: Path) -> Lock:
 
 
 def to_toml(lock: Lock) -> str:
-    """The text of the file."""
+    """The text of a lock's file."""
     lines = [_HEADER + f"format = {_FORMAT}"]
     for found in lock.distributions:
         lines.append(f"\n[distributions.{_text(found.name)}]\nversion = {_text(found.version)}")
@@ -73,7 +73,7 @@ def _parsed(document: Mapping[str, Any]) -> Lock:
 
 
 def lock_failures(file: str, plugins: Iterable[PluginRef]) -> tuple[PluginFailure, ...]:
-    """What keeps an engine with the lock `file` from starting."""
+    """Failures that prevent an engine with the lock `file` from starting."""
     try:
         read_lock(Path(file)).check_plugins(plugins, Path(file))
     except (ConfigError, PluginDrift) as error:
@@ -83,4 +83,4 @@ def lock_failures(file: str, plugins: Iterable[PluginRef]) -> tuple[PluginFailur
 
 
 def _text(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # a JSON string is a basic string of TOML
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is also a basic string of TOML

@@ -1,13 +1,13 @@
-"""Text that others wrote, made fit for a terminal and a log: nothing in it acts, nothing floods."""
+"""Makes text of others safe for a terminal and a log: no control characters, limited length."""
 
 from __future__ import annotations
 
-MAX_TEXT = 2000  # characters of one message or traceback of a plugin
+MAX_TEXT = 2000  # most characters of one message or traceback of a plugin
 _KEPT = "\n\t"
 
 
 def printable(text: str, max_length: int | None = None) -> str:
-    """`text` with control, bidirectional and other invisible characters as escapes, its middle left out past a length."""
+    """`text` with control, bidirectional and other invisible characters escaped. A too long text loses its middle."""
     if max_length is not None and len(text) > max_length:
         half = max_length // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half} characters ...]\n{text[-half:]}"

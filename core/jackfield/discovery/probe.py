@@ -1,4 +1,4 @@
-"""Tries plugins in a subprocess: one that crashes or hangs there does no harm to the process that asks."""
+"""Tries plugins in a subprocess. A plugin that crashes or hangs there does no harm to the asking process."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ from jackfield.interfaces.card import Card, Facts, has_probe
 
 logger = logging.getLogger(__name__)
 
-# The core's own plugins run here anyway; a local file is its user's own code, which a debugger should see.
+# The core's own plugins run here anyway. A local file is the user's own code, which a debugger should see.
 _NOT_TRIED = (CORE, LOCAL)
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from jackfield.discovery.probe import serve; serve(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))"
 )
-_START_TIMEOUT_S = 60.0  # of the interpreter and the core, for which no plugin is to blame
-_POLL_MS = 50  # between two looks whether the subprocess has ended
-_SLOW_IMPORT_S = 1.0  # a card imports nothing heavy; every start and every listing waits for it
-_MAX_FACTS_BYTES = 64 * 1024  # as JSON
-_OURS = str(Path(__file__).parent)  # frames in this folder say nothing of a plugin
-_CRASH = "Fatal Python error"  # how a report of faulthandler begins
+_START_TIMEOUT_S = 60.0  # for the interpreter and the core, which no plugin slows down
+_POLL_MS = 50  # between two checks whether the subprocess has ended
+_SLOW_IMPORT_S = 1.0  # a card must import nothing heavy: every start waits for it
+_MAX_FACTS_BYTES = 64 * 1024  # size of the JSON text
+_OURS = str(Path(__file__).parent)  # frames in this folder say nothing about a plugin
+_CRASH = "Fatal Python error"  # beginning of a report of faulthandler
 
 
 class Prober:
-    """Asks one subprocess, which starts when it is needed and again after a plugin ended it. Keeps what it finds."""
+    """Asks one subprocess, which starts when it is needed, and again after a plugin ended it. Keeps the answers."""
 
     def __init__(self, import_timeout_s: float, probe_timeout_s: float) -> None:
         self._limits_s = {"import": import_timeout_s, "probe": probe_timeout_s}
         self._process: _Subprocess | None = None
         self._cache = FactCache()
-        self._lost: dict[tuple[str, str], PluginFault] = {}  # by distribution and module
+        self._lost: dict[tuple[str, str], PluginFault] = {}  # faults by distribution and module
 
     def admit(self, ref: PluginRef) -> None:
         """Import the plugin's card. Raises PluginFault if that fails."""
@@ -74,14 +74,14 @@ class Prober:
             )
 
     def probe(self, ref: PluginRef, card: Card) -> Facts:
-        """What the plugin's probe finds. Raises PluginFault if it fails."""
+        """The facts of the plugin's probe. Raises PluginFault if it fails."""
         if ref.distribution in _NOT_TRIED or not has_probe(card):
             return card.probe()
         facts: Facts = self._answer(ref, "probe")["facts"]
         return facts if card.facts_last else card.probe()
 
     def close(self) -> None:
-        """End the subprocess; it starts again if another plugin must be tried."""
+        """End the subprocess. It starts again if another plugin must be tried."""
         if self._process is not None:
             self._process.close()
             self._process = None
@@ -97,7 +97,7 @@ class Prober:
 
     def _asked(self, ref: PluginRef, verb: str) -> dict[str, Any]:
         module = (ref.distribution, ref.target.partition(":")[0])
-        if module in self._lost:  # a package of many models is waited for once
+        if module in self._lost:  # a package of many models is waited for only once
             return {"fault": self._lost[module].values}
         self._process = self._process or _Subprocess(sum(self._limits_s.values()))
         try:
@@ -107,7 +107,7 @@ class Prober:
             cause, did = "hung", f"took longer than {limit}"
         except (EOFError, OSError):
             cause, did = self._process.end()
-        except BaseException:  # the answer would be taken for that of the next question
+        except BaseException:  # otherwise the answer would be taken as that of the next question
             self.close()
             raise
         past = {"import": "imported", "probe": "probed"}[verb]
@@ -135,7 +135,7 @@ class _Subprocess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
-                start_new_session=True,  # an interrupt from the terminal is not for it
+                start_new_session=True,  # an interrupt from the terminal must not reach it
             )
         finally:
             os.close(hears)
@@ -155,13 +155,13 @@ class _Subprocess:
             ) from error
 
     def ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        """The answer. Raises TimeoutError, or EOFError or OSError if the process has ended."""
+        """The answer to a question. Raises TimeoutError, or EOFError or OSError if the process has ended."""
         self._questions.write(_line(request))
         return self._receive(limit_s)
 
     def _receive(self, limit_s: float) -> dict[str, Any]:
         deadline_s = time.monotonic() + limit_s
-        while not self._poll.poll(_POLL_MS):  # a child that it left may hold the pipe open
+        while not self._poll.poll(_POLL_MS):  # a child of the subprocess may hold the pipe open
             if self._process.poll() is not None and not self._poll.poll(0):
                 raise EOFError
             if time.monotonic() > deadline_s:
@@ -169,7 +169,7 @@ class _Subprocess:
         return _parsed(self._answers.readline())
 
     def end(self) -> tuple[str, str]:
-        """How it ended: the cause, and the end of a sentence on it."""
+        """How the subprocess ended: the cause, and the end of a sentence about it."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)
         _kill(self._process)
@@ -181,7 +181,7 @@ class _Subprocess:
         return "crashed", f"crashed with signal {-status}"
 
     def last_words(self) -> str:
-        """The telling lines of what it wrote, as the end of a sentence: the first of a crash report, else the last."""
+        """The important lines that it wrote, as the end of a sentence: the first of a crash report, otherwise the last."""
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - 2**18))
         text = self._stderr.read().decode(errors="replace")
@@ -193,7 +193,7 @@ class _Subprocess:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End it and what it started."""
+    """End the subprocess and the processes that it started."""
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -225,12 +225,12 @@ def serve(questions: int, answers: int, limit_s: float) -> None:
     while True:
         try:
             request = _parsed(hear.readline())
-            # ends a plugin that hangs after its asker is gone
+            # Ends a hanging plugin if the asking process is gone.
             signal.alarm(math.ceil(limit_s) + 10)
             say.write(_line(_tried(PluginRef(**request["ref"]), request["verb"])))
             signal.alarm(0)
         except (EOFError, OSError):
-            os._exit(0)  # whatever plugins left to be done at the end
+            os._exit(0)  # skips exit handlers of plugins
 
 
 def _tried(ref: PluginRef, verb: str) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def _tried(ref: PluginRef, verb: str) -> dict[str, Any]:
 
 
 def plain_facts(facts: Any) -> Facts:
-    """A copy of what a probe returned. Raises NotSerialisable if no file could hold it."""
+    """A copy of the facts that a probe returned. Raises NotSerialisable if they cannot be written as JSON."""
     if not isinstance(facts, Mapping):
         raise NotSerialisable(f"probe() must return a mapping of facts, got {reprlib.repr(facts)}")
     for name, value in facts.items():

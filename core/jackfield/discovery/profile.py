@@ -1,6 +1,6 @@
-"""Hardware profiles: what probes found on one machine, saved so that selections can be explained on another.
+"""Hardware profiles: facts of one machine in a file, with which selections can be explained on another machine.
 
-A profile is a JSON file. Distributions of platforms ship some for their hardware, in `profiles/` of their package.
+A profile is a JSON file. Distributions of platforms ship profiles of their hardware in `profiles/` of their package.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from jackfield.discovery.registry import PluginRegistry
 from jackfield.errors import ConfigError, PluginLoadError
 from jackfield.interfaces.card import Card, Facts, has_probe
 
-_FORMAT = 1  # of the file
+_FORMAT = 1  # version of the format
 _SUFFIX = ".json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Facts by "KIND:NAME@DISTRIBUTION", and what failed if a probe raised."""
+    """Facts by "KIND:NAME@DISTRIBUTION"; or the error of a probe that raised."""
 
     name: str
-    machine: Mapping[str, Any]  # for people
+    machine: Mapping[str, Any]  # a description for people
     facts: Mapping[str, Facts]
     failed: Mapping[str, str]
-    # of the plugins; none in files of older versions
+    # Versions of the plugins. Files of older versions have none.
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def probe(self, ref: PluginRef, card: Card) -> Facts:
-        """What the probe of a plugin found on that machine. Raises PluginLoadError as it did, or if it is not known.
+        """The facts of a plugin's probe on that machine. Raises PluginLoadError if the probe did so, or was not run.
 
-        Cards without a probe of their own need no machine.
+        Cards without a probe of their own have no facts.
         """
         if not has_probe(card):
             return {}
@@ -56,7 +56,7 @@ class Profile:
         return self.facts[key]
 
     def notes(self, installed: Iterable[PluginRef]) -> tuple[Reason, ...]:
-        """What makes an explanation for that machine differ from one that is made there."""
+        """Why an explanation for that machine may differ from one that is made there."""
         here = {profile_key(ref): ref for ref in installed}
         return tuple(
             note
@@ -100,9 +100,9 @@ def read_profile(path: Path) -> Profile:
 
 
 def find_profile(word: str, platforms: Iterable[PluginRef]) -> Profile:
-    """The profile in the file `word`, or the one of that name that the distribution of a platform ships.
+    """The profile in the file `word`, or the profile of that name that the distribution of a platform ships.
 
-    Nothing of a platform is imported. Raises ConfigError.
+    Does not import platforms. Raises ConfigError.
     """
     if word.endswith(_SUFFIX):
         return read_profile(Path(word))
@@ -121,7 +121,7 @@ def find_profile(word: str, platforms: Iterable[PluginRef]) -> Profile:
 
 
 def save_profile(path: Path, machine: Mapping[str, Any], registry: PluginRegistry) -> Profile:
-    """Probe every plugin that is served, and write what they found. Raises ConfigError if it cannot write."""
+    """Probe every served plugin and write the facts. Raises ConfigError if the file cannot be written."""
     facts: dict[str, Facts] = {}
     failed: dict[str, str] = {}
     versions: dict[str, str] = {}
@@ -138,7 +138,7 @@ def save_profile(path: Path, machine: Mapping[str, Any], registry: PluginRegistr
         name=path.stem, machine=dict(machine), facts=facts, failed=failed, versions=versions
     )
     document = {"format": _FORMAT, **asdict(profile)}
-    del document["name"]  # the file's
+    del document["name"]  # the name of the file gives the profile's name
     try:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -149,7 +149,7 @@ def save_profile(path: Path, machine: Mapping[str, Any], registry: PluginRegistr
 
 
 def profile_key(ref: PluginRef) -> str:
-    """How files name a plugin whose facts they hold."""
+    """The key of a plugin in profiles."""
     return f"{ref.kind}:{ref.name}@{ref.distribution}"
 
 

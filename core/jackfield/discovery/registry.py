@@ -1,4 +1,4 @@
-"""The plugins that may be used in this process, by kind and name."""
+"""The plugins that this process may use, by kind and name."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from jackfield.errors import ConfigError, PluginIncompatible, PluginLoadError, P
 from jackfield.interfaces.card import Card, Facts, has_probe
 
 Probe = Callable[[PluginRef, Card], Facts]
-"""Finds the facts of a plugin: its own probe, or what such a probe found on another machine."""
+"""Finds the facts of a plugin: by its own probe, or from a profile of another machine."""
 
 
 def probe_here(ref: PluginRef, card: Card) -> Facts:
-    """Ask the card on this machine."""
+    """Probe the card on this machine."""
     return card.probe()
 
 
 class PluginRegistry:
-    """What is installed and allowed. Cards are made when they are first asked for, and kept, as are their facts."""
+    """The installed and allowed plugins. Cards and facts are made when they are first needed, and kept."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class PluginRegistry:
         prober: Prober | None = None,
     ) -> None:
         self.all = tuple(sorted(plugins, key=lambda r: (r.kind, r.name, r.distribution, r.major)))
-        self.left_out = tuple(left_out)  # installed, but the settings do not let them in
-        self._prober = prober  # None: plugins are imported and probed here at once
+        self.left_out = tuple(left_out)  # installed, but not allowed by the settings
+        self._prober = prober  # None: plugins are imported and probed in this process
         self._probe = probe or (prober.probe if prober else probe_here)
         self._kinds: dict[str, Kind] = dict(CORE_KINDS)
         self._scan_failures = tuple(failures)
@@ -65,9 +65,9 @@ class PluginRegistry:
         served: Mapping[str, tuple[int, ...]] | None = None,
         probe: Probe | None = None,
     ) -> PluginRegistry:
-        """The installed plugins that `settings` allow, and the local ones. Raises PluginNotFound for names unknown.
+        """The installed plugins that `settings` allow, and the local ones. Raises PluginNotFound for unknown names.
 
-        With plugins.probe = "process" each is tried in a subprocess before it comes into this process.
+        With plugins.probe = "process", each plugin is tried in a subprocess before it is loaded into this process.
         """
         settings = settings or PluginSettings()
         found: Scan = scan_installed()
@@ -87,9 +87,9 @@ class PluginRegistry:
     def serve(
         self, served: Mapping[str, tuple[int, ...]], bases: Mapping[str, type] | None = None
     ) -> None:
-        """Serve the kinds of a runtime too: names to contract majors, and to base classes.
+        """Also serve the kinds of a runtime, given by their contract majors and base classes.
 
-        The kinds of the core are the core's to serve: what a platform says of them is passed over.
+        Kinds of the core among them are ignored.
         """
         for name, majors in served.items():
             if name in CORE_KINDS:
@@ -107,15 +107,15 @@ class PluginRegistry:
         self.serve(platform.serves, platform.bases)
 
     def serve_all(self) -> None:
-        """Serve the kinds of every platform that loads, to list what is installed."""
+        """Serve the kinds of every platform that loads, to list everything installed."""
         for ref in self.refs(PLATFORMS):
             try:
                 self.serve_platform(ref)
             except PluginLoadError:
-                continue  # recorded among the problems
+                continue  # it is listed among the problems
 
     def kind(self, name: str) -> Kind:
-        """The kind of that name. Raises PluginNotFound if nothing serves it."""
+        """The kind with that name. Raises PluginNotFound if nothing serves it."""
         found = self._kinds.get(full_name(name))
         if found is None:
             raise PluginNotFound(
@@ -130,7 +130,7 @@ class PluginRegistry:
         return tuple(self._kinds.values())
 
     def refs(self, kind: str) -> tuple[PluginRef, ...]:
-        """Plugins of a kind that speak a served major, by name; of one plugin the highest major."""
+        """Plugins of a kind with a served major, by name. If a plugin has several, the highest major counts."""
         served = self.kind(kind)
         best: dict[tuple[str, str], PluginRef] = {}
         for ref in self.all:
@@ -139,7 +139,7 @@ class PluginRegistry:
         return tuple(best.values())
 
     def incompatible(self, kind: str) -> tuple[PluginRef, ...]:
-        """Plugins of a kind that speak no served major. They are listed, never imported."""
+        """Plugins of a kind without a served major. They are listed, but never imported."""
         served = self.kind(kind)
         usable = {(ref.name, ref.distribution) for ref in self.refs(kind)}
         return tuple(
@@ -149,9 +149,9 @@ class PluginRegistry:
         )
 
     def ref(self, kind: str, word: str) -> PluginRef:
-        """The plugin that `word`, NAME or NAME@DISTRIBUTION, means.
+        """The plugin that `word` means: NAME or NAME@DISTRIBUTION.
 
-        Raises PluginNotFound, PluginIncompatible, or PluginConflict if two distributions own the name.
+        Raises PluginNotFound, PluginIncompatible, or PluginConflict if two distributions use the name.
         """
         name, distribution = _parts(word)
         found = [ref for ref in self.refs(kind) if _is_meant(ref, name, distribution)]
@@ -161,13 +161,13 @@ class PluginRegistry:
         return found[0]
 
     def card(self, ref: PluginRef) -> Any:
-        """The card of a plugin, or the function of a model; made once. Raises PluginLoadError."""
+        """The card of a plugin, or the function of a model. Made once. Raises PluginLoadError."""
         if ref not in self._cards:
             self._cards[ref] = self._guard("load", ref, lambda: self._admitted(ref))
         return self._cards[ref]
 
     def facts(self, ref: PluginRef) -> Facts:
-        """What a plugin's probe found on this machine; asked once. Raises PluginLoadError."""
+        """The facts of a plugin's probe on this machine. Probed once. Raises PluginLoadError."""
         if ref not in self._facts:
             card = self.card(ref)
             self._facts[ref] = self._guard(
@@ -177,48 +177,48 @@ class PluginRegistry:
 
     @property
     def probed(self) -> Mapping[PluginRef, Facts]:
-        """The facts of every plugin that has a probe of its own and was asked for them."""
+        """The facts of every plugin with a probe of its own that was probed."""
         return {ref: facts for ref, facts in self._facts.items() if has_probe(self._cards[ref])}
 
     def check(self, ref: PluginRef, need: Any) -> tuple[Reason, ...]:
-        """What a plugin itself says against a need. Raises PluginLoadError if its check raises."""
+        """The reasons of a plugin against a need. Raises PluginLoadError if its check raises."""
         card, facts = self.card(ref), self.facts(ref)
         with calling(ref, "check"):
             return _reasons(card.check(need, MappingProxyType(facts)))
 
     def note(self, ref: PluginRef, need: Any) -> str:
-        """What a plugin says of how it would serve a need. Raises PluginLoadError if it raises."""
+        """What a plugin says about how it would serve a need. Raises PluginLoadError if its method raises."""
         card, facts = self.card(ref), self.facts(ref)
         with calling(ref, "get the note of"):
             return str(card.note(need, MappingProxyType(facts)))
 
     def defaults(self, ref: PluginRef) -> Mapping[str, Scalar]:
-        """The settings that a platform wants. Raises PluginLoadError if it raises or returns something else."""
+        """The default settings of a platform. Raises PluginLoadError if its method raises or returns something else."""
         card, facts = self.card(ref), self.facts(ref)
         with calling(ref, "get the defaults of"):
             return _settings(card.defaults(MappingProxyType(facts)))
 
     def end_probes(self) -> None:
-        """End the subprocess in which plugins were tried; it starts again if another one must be."""
+        """End the subprocess in which plugins were tried. It starts again if another plugin must be tried."""
         if self._prober:
             self._prober.close()
 
     @property
     def harmful(self) -> tuple[PluginFailure, ...]:
-        """The plugins that were refused for what they did in the subprocess."""
+        """The plugins that were refused because of their behaviour in the subprocess."""
         return tuple(failure for _, failure in self._failed.values() if failure.code == "harm")
 
     def check_required(self, words: Iterable[str]) -> None:
-        """Load all that `words` of plugins.required mean. Raises PluginIncompatible or PluginLoadError."""
+        """Load all plugins that `words` of plugins.required mean. Raises PluginIncompatible or PluginLoadError."""
         for word in words:
             for ref in (ref for ref in self.all if is_named(ref, word) and ref.kind in self._kinds):
                 self._check_major(ref)
                 self.card(ref)
 
     def check_local(self) -> None:
-        """Whoever names a file wants it used. Raises ConfigError or PluginIncompatible if no engine can.
+        """Raise ConfigError or PluginIncompatible if no engine can use a local plugin that the settings name.
 
-        To be asked when the runtime is served. Kinds of other runtimes that are installed are no errors.
+        Call it when the runtime is served. Kinds of other installed runtimes are no errors.
         """
         elsewhere = {ref.kind for ref in self.all if ref.distribution != LOCAL}
         for ref in (ref for ref in self.all if ref.distribution == LOCAL):
@@ -236,7 +236,7 @@ class PluginRegistry:
             raise PluginIncompatible(". ".join(incompatibility(ref, self.kind(ref.kind))))
 
     def required_failures(self, words: Iterable[str]) -> tuple[PluginFailure, ...]:
-        """The words of plugins.required for which no engine would start."""
+        """The entries of plugins.required because of which no engine would start."""
         failures = []
         for word in words:
             try:
@@ -250,7 +250,7 @@ class PluginRegistry:
         return tuple(failures)
 
     def check_left(self, *kinds: str) -> None:
-        """Raise ConfigError if the settings leave out all that is installed of a kind."""
+        """Raise ConfigError if the settings leave out all installed plugins of a kind."""
         for name in kinds:
             hidden = [ref for ref in self.left_out if ref.kind == name]
             if hidden and not self.refs(name):
@@ -262,7 +262,7 @@ class PluginRegistry:
 
     @property
     def problems(self) -> tuple[PluginFailure, ...]:
-        """All that is wrong with what is installed, as far as it was asked for."""
+        """All known failures of installed plugins."""
         return (
             *self._scan_failures,
             *(self._unserved(ref) for ref in self.all if ref.kind not in self._kinds),
@@ -285,7 +285,7 @@ class PluginRegistry:
         return load_target(ref, self._kinds.get(ref.kind))
 
     def _guard(self, verb: str, ref: PluginRef, do: Callable[[], Any]) -> Any:
-        """`do()`, with a failure kept: a broken module is not imported a second time."""
+        """Call `do` and keep its failure, so that a broken module is not imported a second time."""
         if (verb, ref) in self._failed:
             raise self._failed[verb, ref][0]
         try:

@@ -1,4 +1,4 @@
-"""The user's words on selections: `[select]`, with rules for parts of a model."""
+"""The user's choices in `[select]`, with rules for parts of a model."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from jackfield.errors import ConfigError, UnknownSettingError
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A plugin that the user named: NAME or NAME@DISTRIBUTION, and where that stands."""
+    """A plugin that the user named: NAME or NAME@DISTRIBUTION, and the place of the setting."""
 
     name: str
     where: str
 
 
 class SelectRules:
-    """`select.<setting> = NAME`, or a list of {match, use}, of which the first that matches a subject decides."""
+    """`select.<setting> = NAME`, or a list of {match, use}. The first rule that matches a subject decides."""
 
     def __init__(self, select: Mapping[str, Any], provenance: Mapping[str, Source]) -> None:
         self._select = select
         self._provenance = provenance
-        self._asked: dict[str, list[Mapping[str, Scalar]]] = {}  # the facts of each subject
+        # The facts of each subject that was asked for.
+        self._asked: dict[str, list[Mapping[str, Scalar]]] = {}
 
     def word(self, setting: str, match: Mapping[str, Scalar] | None = None) -> Word | None:
-        """What the user said for a setting and the facts of a subject, if anything. Raises ConfigError."""
+        """The user's choice for a setting and the facts of a subject; None if there is none. Raises ConfigError."""
         facts = match or {}
         self._asked.setdefault(setting, []).append(facts)
         for rule in self._rules(setting):
@@ -36,11 +37,11 @@ class SelectRules:
         return next((rule.word for rule in self._rules(setting) if rule.matches(facts)), None)
 
     def words(self, setting: str) -> tuple[Word, ...]:
-        """All that the user named for a setting, also if another rule decides. Raises ConfigError."""
+        """All plugins that the user named for a setting, also in rules that do not decide. Raises ConfigError."""
         return tuple(rule.word for rule in self._rules(setting))
 
     def idle(self) -> tuple[str, ...]:
-        """Rules that decided nothing, in a sentence each; to be asked when all selections are made."""
+        """Rules that decided nothing, a sentence for each. Call it after all selections."""
         return tuple(
             sentence
             for setting, subjects in self._asked.items()
@@ -58,7 +59,7 @@ class SelectRules:
         return tuple(_rule(entry, where, number) for number, entry in enumerate(value, 1))
 
     def check_all_read(self) -> None:
-        """Raise UnknownSettingError for what no selection of this engine asked for."""
+        """Raise UnknownSettingError for settings that no selection of this engine has read."""
         for setting in self._select:
             if setting not in self._asked:
                 raise UnknownSettingError(
@@ -68,7 +69,7 @@ class SelectRules:
                 )
 
     def _where(self, setting: str) -> str:
-        """ "jackfield.toml:6: select.attention"; variables and options name the setting themselves."""
+        """ "jackfield.toml:6: select.attention". Variables and options name the setting themselves."""
         key, source = f"select.{setting}", self._source(setting)
         return (
             str(source)
@@ -86,7 +87,7 @@ class _Rule:
     word: Word
 
     def check(self, facts: Mapping[str, Scalar]) -> None:
-        """Raise ConfigError for what no subject with such facts could ever match."""
+        """Raise ConfigError for a rule that no subject with such facts could match."""
         where = self.word.where
         for name, wanted in self.match.items():
             if name not in facts:
@@ -102,11 +103,11 @@ class _Rule:
                     )
 
     def matches(self, facts: Mapping[str, Scalar]) -> bool:
-        """True if each fact that the rule names has the value, or one of them."""
+        """True if each fact in the rule has the value, or one of the values."""
         return all(facts[name] in _alternatives(wanted) for name, wanted in self.match.items())
 
 
-_MAX_VALUES = 8  # in one sentence
+_MAX_VALUES = 8  # most values in one sentence
 _TYPES: Mapping[type, str] = {
     bool: "truth value (true or false)",
     int: "whole number",
@@ -131,23 +132,23 @@ def _rule(entry: Any, where: str, number: int) -> _Rule:
 
 
 def _alternatives(wanted: Any) -> tuple[Any, ...]:
-    """A list of values means any of them."""
+    """The values of a rule as a tuple. A list means any of its values."""
     return tuple(wanted) if isinstance(wanted, (list, tuple)) else (wanted,)
 
 
 def _is_comparable(value: Any, fact: Scalar) -> bool:
-    """True if a fact of this type could be the value. A fact that is None differs inside the subject, or is none."""
+    """True if a fact of this type could have the value. None as a fact means: different within the subject, or none."""
     if value is None or fact is None:
         return value is None or type(value) in _TYPES
     if isinstance(fact, float):
         return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return type(value) is type(fact)  # True is an int to Python
+    return type(value) is type(fact)  # True is an int in Python
 
 
 def _idle(rules: Sequence[_Rule], subjects: Sequence[Mapping[str, Scalar]]) -> Iterator[str]:
     deciding = [next((r for r in rules if r.matches(facts)), None) for facts in subjects]
     for rule in rules:
-        if rule in deciding or not rule.match:  # the rest may be empty
+        if rule in deciding or not rule.match:  # a rule without `match` may decide nothing
             continue
         where = rule.word.where
         if any(rule.matches(facts) for facts in subjects):
@@ -157,7 +158,7 @@ def _idle(rules: Sequence[_Rule], subjects: Sequence[Mapping[str, Scalar]]) -> I
 
 
 def _seen(rule: _Rule, subjects: Sequence[Mapping[str, Scalar]]) -> str:
-    """The values that subjects have of the facts which a rule names: "window is false, group is 0 or 1"."""
+    """The values that subjects have for the facts of a rule: "window is false, group is 0 or 1"."""
     return ", ".join(f"{name} {_values(facts[name] for facts in subjects)}" for name in rule.match)
 
 

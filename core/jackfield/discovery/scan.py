@@ -1,4 +1,4 @@
-"""The one scan of all installed distributions for entry points. Imports nothing of what it finds."""
+"""The single scan of all installed distributions for entry points. It imports nothing of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from jackfield.discovery.failure import PluginFailure
 
 if sys.version_info >= (3, 12):
     from importlib import metadata
-else:  # faster, and with the fixes of 3.12
+else:  # faster, and has the fixes of 3.12
     import importlib_metadata as metadata
 
 CORE = "jackfield"
-# No kind of plugin: a kind's full name, or KIND/PLUGIN, and the kit that tests its plugins, or that one alone.
+# This group is no kind of plugin. Its names are the full name of a kind, or KIND/PLUGIN; the values are the test kits
+# for plugins of that kind, or for that plugin alone.
 KITS = "jackfield.conformance_kits"
 _TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?\s*")
 _GROUP = re.compile(r"(?P<kind>jackfield(?:_\w+)?\.[a-z0-9_]+)\.v(?P<major>\d+)")
@@ -26,16 +27,16 @@ _GROUP = re.compile(r"(?P<kind>jackfield(?:_\w+)?\.[a-z0-9_]+)\.v(?P<major>\d+)"
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What is installed."""
+    """The installed plugins."""
 
     plugins: tuple[PluginRef, ...]
-    failures: tuple[PluginFailure, ...]  # distributions whose metadata or entry points are broken
-    first_party: frozenset[str]  # normalised names: the core and what its extras name
+    failures: tuple[PluginFailure, ...]  # distributions with broken metadata or entry points
+    first_party: frozenset[str]  # normalised names: the core, and the distributions in its extras
     kits: tuple[PluginRef, ...] = ()  # conformance kits, by kind or KIND/PLUGIN
 
 
 def scan_installed() -> Scan:
-    """All entry points of our groups on sys.path; scanned once a process and path."""
+    """All entry points of our groups on sys.path. Scanned once for each process and path."""
     return _scan(_folders(tuple(sys.path)))
 
 
@@ -46,19 +47,19 @@ def installed_version(name: str) -> str | None:
 
 
 def find_distribution(name: str) -> metadata.Distribution | None:
-    """The installed distribution of that name: the first on the path, as the import system would have it."""
+    """The installed distribution of that name: the first on the path, as in the import system."""
     found = list(metadata.Distribution.discover(name=name, path=list(_folders(tuple(sys.path)))))
     return _preferred(found) if found else None
 
 
 @lru_cache(maxsize=4)
 def _folders(path: tuple[str, ...]) -> tuple[str, ...]:
-    """What there is of sys.path: a folder that is missing would be tried as a zip file each time."""
+    """The existing folders of sys.path. A missing folder would be tried as a zip file each time."""
     return tuple(entry for entry in path if Path(entry).exists())
 
 
 def _preferred(found: Sequence[metadata.Distribution]) -> metadata.Distribution:
-    """Of one name the first on the path. An editable install may show twice in one folder: dist-info wins there."""
+    """The first on the path. An editable install may appear twice in one folder; then its dist-info counts."""
     if len(found) == 1:
         return found[0]
     first = [one for one in found if one.locate_file("") == found[0].locate_file("")]
@@ -70,7 +71,7 @@ def _metadata(found: metadata.Distribution) -> str:
 
 
 def _header(found: metadata.Distribution, name: str) -> str:
-    """One line of the metadata. A parser of whole messages would take longer than all else that a listing does."""
+    """One line of the metadata. A parser of whole messages would take longer than all other work of a listing."""
     line = re.search(rf"^{name}: *(\S+)", _metadata(found), re.MULTILINE)
     if line is None:
         raise ValueError(f"its METADATA has no line {name!r}")
@@ -78,7 +79,7 @@ def _header(found: metadata.Distribution, name: str) -> str:
 
 
 def normalise(name: str) -> str:
-    """A distribution's name as PyPI compares it."""
+    """A distribution's name in the normal form of PyPI."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -93,9 +94,9 @@ def _scan(path: tuple[str, ...]) -> Scan:
         try:
             first = _preferred(same)
             if CORE not in (first.read_text("entry_points.txt") or ""):
-                continue  # spares reading the metadata of everything that is installed
+                continue  # avoids reading the metadata of all installed distributions
             _read(first, normalise(_header(first, "Name")), found_refs, failures)
-        except Exception as error:  # whatever a broken distribution does, the others go on
+        except Exception as error:  # a broken distribution must not affect others
             failures.append(_broken(label, error))
     plugins = tuple(ref for ref in found_refs if ref.kind != KITS)
     kits = tuple(ref for ref in found_refs if ref.kind == KITS)
@@ -103,7 +104,7 @@ def _scan(path: tuple[str, ...]) -> Scan:
 
 
 def _folder_name(found: metadata.Distribution) -> str:
-    """The name in "/somewhere/NAME-VERSION.dist-info"; of what lies nowhere, whatever tells it from others."""
+    """The name in "/somewhere/NAME-VERSION.dist-info"; without a folder, any text that is unique to the distribution."""
     path = getattr(found, "_path", None)
     return normalise(re.split(r"-|\.(?:dist|egg)-info", path.name)[0]) if path else str(found)
 
@@ -114,7 +115,7 @@ def _read(
     refs: list[PluginRef],
     failures: list[PluginFailure],
 ) -> None:
-    """Each entry point by itself: what is wrong with one leaves the others."""
+    """Read each entry point by itself, so that a broken one does not affect the others."""
     found: dict[tuple[str, int, str], PluginRef] = {}
     version = _header(distribution, "Version")
     for entry in distribution.entry_points:
@@ -151,7 +152,7 @@ def _read(
 
 
 def _fault(entry: metadata.EntryPoint, *, is_kind: bool) -> tuple[str, str] | None:
-    """What is wrong with one entry point, and what its author does about it."""
+    """What is wrong with one entry point, and what its author can do."""
     if not is_kind and entry.group != KITS:
         if not re.match(r"jackfield[._]", entry.group):
             return None
@@ -182,7 +183,7 @@ def _broken(label: str, error: Exception) -> PluginFailure:
 
 
 def _first_party(path: tuple[str, ...]) -> frozenset[str]:
-    """The core, and the distributions that its own extras name: packaging says it, no list in the code does."""
+    """The core, and the distributions that its own extras name. So the code needs no list of them."""
     for core in metadata.Distribution.discover(name=CORE, path=list(path)):
         names = map(
             normalise, re.findall(r"^Requires-Dist: *([\w.-]+)", _metadata(core), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What was selected, made where it runs: how a worker gets the weights and the parts that its activation plan names."""
+"""Makes the selected plugins where they run: a worker gets its weights and parts from the activation plan."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from jackfield.interfaces.worker import WorkerContext
 
 
 def load_selected(plan: ActivationPlan, kind: str) -> Any:
-    """The card of a kind of which an engine has one. Raises PluginNotFound or PluginLoadError."""
+    """The card of a kind of which an engine has one plugin. Raises PluginNotFound or PluginLoadError."""
     return load_plugin(plan, plan.selected(kind))
 
 
 def load_plugin(plan: ActivationPlan, ref: PluginRef) -> Any:
-    """The card of a plugin that the plan names. Raises PluginLoadError if it does not load in this process."""
+    """The card of a plugin in the plan. Raises PluginLoadError if it does not load in this process."""
     return load_target(ref, _kind_in(plan, ref))
 
 
 def _kind_in(plan: ActivationPlan, ref: PluginRef) -> Kind:
-    """The kind of a plugin, with the class that its runtime's platform says its cards extend."""
+    """The kind of a plugin, with the base class that its runtime's platform gives."""
     is_of_runtime = ref.kind not in CORE_KINDS
     platforms = [s.plugin for s in plan.selections if s.plugin.kind == PLATFORMS and is_of_runtime]
     for platform in map(load_target, platforms):
@@ -43,8 +43,9 @@ def _kind_in(plan: ActivationPlan, ref: PluginRef) -> Kind:
 
 
 def check_installed(plan: ActivationPlan) -> None:
-    """Raise PluginDrift if this process would run another distribution than the plan names: another version, or
-    the same one with other content. Local files are checked when they are loaded.
+    """Raise PluginDrift if this process has another distribution than the plan: another version, or other content.
+
+    Local files are checked when they are loaded.
     """
     selected = {s.plugin.distribution: s.plugin for s in plan.selections}
     for name, ref in selected.items():
@@ -71,6 +72,6 @@ def _drift(ref: PluginRef, here: str) -> PluginDrift:
 
 
 def open_checkpoint(context: WorkerContext) -> Checkpoint:
-    """The model's weights, read by the selected format; the caller closes it. Raises CheckpointError."""
+    """The model's weights, opened by the selected format; the caller closes them. Raises CheckpointError."""
     weight_format: WeightFormat = load_selected(context.activation, WEIGHT_FORMATS)
     return weight_format.open(context.files)

@@ -1,4 +1,4 @@
-"""One selection: which plugin serves a choice point, and why not the others. Pure logic over cards."""
+"""One selection: which plugin serves a choice point, and why the others do not. Pure logic over cards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jackfield.interfaces.card import Card, has_check
 from jackfield.interfaces.platform import ChoicePoint
 
 Tailor = Callable[[PluginRef], Any]
-"""The need that one candidate is checked with, if it depends on what the candidate would choose itself."""
+"""Makes the need for one candidate, if the need depends on the candidate's own choices."""
 
 NOTHING_FITS = "nothing fits"
 UNDECIDED = "undecided"  # the selection itself is wrong
@@ -38,9 +38,10 @@ def select(
 ) -> tuple[PluginRef, Decision]:
     """The plugin for a choice point, and the decision.
 
-    The user's word wins or fails. Else candidates are asked in the order of preference and then of name, up to
-    the first that fits; `thorough` asks the others too. Raises PluginNotFound, PluginIncompatible, PluginConflict,
-    PluginLoadError (a named plugin does not load) or SelectionError; each carries the decision.
+    If the user named a plugin, that plugin is chosen or the selection fails. Otherwise candidates are asked in the
+    order of preference and then of name, up to the first that fits. If `thorough`, the others are asked too. Raises
+    PluginNotFound, PluginIncompatible, PluginConflict, PluginLoadError (a named plugin does not load) or
+    SelectionError, each with the decision.
     """
     judge = _Judge(registry, point, tailor, thorough=thorough)
     decided_by = UNDECIDED
@@ -59,7 +60,7 @@ def select(
 
 
 def check_named(registry: PluginRegistry, rules: SelectRules, setting: str, kind: str) -> None:
-    """Every plugin that the user named must be there, also in a rule that decides nothing. Raises PluginError."""
+    """Raise PluginError if a plugin that the user named is missing, even in a rule that decides nothing."""
     for word in rules.words(setting):
         try:
             registry.ref(kind, word.name)
@@ -74,7 +75,7 @@ def undecided(
     waits_for: str,
     preference: tuple[str, ...] = (),
 ) -> Decision:
-    """The decision on a choice point whose need is not known, since something before it was not decided."""
+    """The decision on a choice point whose need is unknown, because something before it was not decided."""
     reason = Reason("not_asked", f"what it must serve depends on {waits_for}")
     refs = in_order(registry.refs(kind), preference)
     return Decision(
@@ -90,12 +91,12 @@ def undecided(
 
 
 def not_named(word: Word, setting: str) -> Reason:
-    """Why a plugin is passed over if the user named another."""
+    """The reason against a plugin if the user named another."""
     return Reason("not_named", f"{word.where} names {word.name}", f"name it with select.{setting}")
 
 
 def conflict_of(ref: PluginRef, refs: Iterable[PluginRef], setting: str) -> tuple[Reason, ...]:
-    """That other distributions own a plugin's name too, if they do."""
+    """The reason against a plugin whose name other distributions use too; empty if there are none."""
     owners = [other.distribution for other in refs if other.name == ref.name]
     if len(owners) == 1:
         return ()
@@ -104,13 +105,13 @@ def conflict_of(ref: PluginRef, refs: Iterable[PluginRef], setting: str) -> tupl
 
 
 def in_order(refs: Iterable[PluginRef], preference: tuple[str, ...]) -> list[PluginRef]:
-    """Those that are preferred first, then by name."""
+    """Preferred plugins first, then the others by name."""
     place = {name: index for index, name in enumerate(preference)}
     return sorted(refs, key=lambda ref: (place.get(ref.name, len(place)), ref.name))
 
 
 def incompatible_of(registry: PluginRegistry, kind: str) -> list[Candidate]:
-    """Those of another contract major. They are told, never asked."""
+    """The candidates of other contract majors. They are listed, but never asked."""
     found = []
     for ref in registry.incompatible(kind):
         error, fix = incompatibility(ref, registry.kind(kind))
@@ -119,7 +120,7 @@ def incompatible_of(registry: PluginRegistry, kind: str) -> list[Candidate]:
 
 
 def candidate_of(ref: PluginRef, verdict: Verdict, *reasons: Reason) -> Candidate:
-    """A plugin with what became of it."""
+    """A candidate with its verdict."""
     return Candidate(
         name=ref.name,
         distribution=ref.distribution,
@@ -130,7 +131,7 @@ def candidate_of(ref: PluginRef, verdict: Verdict, *reasons: Reason) -> Candidat
 
 
 def failed_candidate(ref: PluginRef, error: PluginLoadError) -> Candidate:
-    """A plugin that raised, with the error in one line."""
+    """A candidate that raised, with the error in one line."""
     text = error.summary or str(error).partition("\n")[0]
     return candidate_of(ref, Verdict.FAILED, Reason("failed", text, error.remedy))
 
@@ -174,7 +175,7 @@ def _select_named(
 
 
 def _raise_again(registry: PluginRegistry, ref: PluginRef, decision: Decision) -> None:
-    """Raise what a plugin failed with when it was loaded or probed, if it was then."""
+    """If loading or probing the plugin failed, raise that error again."""
     try:
         registry.facts(ref)
     except PluginLoadError as error:
@@ -183,7 +184,7 @@ def _raise_again(registry: PluginRegistry, ref: PluginRef, decision: Decision) -
 
 
 class _Judge:
-    """Asks one candidate after the other: features first, then the probe, then its own check."""
+    """Asks one candidate after the other: first its features, then its probe, then its check."""
 
     def __init__(
         self, registry: PluginRegistry, point: ChoicePoint, tailor: Tailor | None, *, thorough: bool
@@ -196,9 +197,9 @@ class _Judge:
         self._features = features_in_use(point.need)
 
     def asked(self, ref: PluginRef, *, is_named: bool = False) -> Candidate:
-        """The candidate with its verdict: ACCEPTED, REFUSED or FAILED, or NOT_ASKED if its facts are unknown.
+        """The candidate with its verdict: ACCEPTED, REFUSED, FAILED, or NOT_ASKED if its facts are unknown.
 
-        One that must be named is asked only if it is, or for a thorough answer.
+        A card with `only_named` is asked only if the user named it, or if `thorough`.
         """
         notes: tuple[Reason, ...] = ()
         try:
@@ -223,7 +224,7 @@ class _Judge:
         return candidate_of(ref, Verdict.ACCEPTED, *notes)
 
     def passed_over(self, reason: Reason, named: PluginRef | None = None) -> list[Candidate]:
-        """All but the one that is named, with `reason` before their own; those are asked only if one is thorough."""
+        """All candidates but the named one, with `reason` before their own reasons, which are asked only if `thorough`."""
         found = []
         for ref in (ref for ref in self.refs if ref != named):
             own = self.asked(ref) if self.thorough else candidate_of(ref, Verdict.NOT_ASKED)
@@ -231,7 +232,7 @@ class _Judge:
         return found
 
     def undecided(self, decided_by: str) -> Decision:
-        """The decision if the selection itself went wrong: by a word that means nothing, or a name with two owners."""
+        """The decision if the selection itself is wrong: a name means nothing, or has two owners."""
         candidates = []
         for ref in self.refs:
             own = self.asked(ref) if self.thorough else candidate_of(ref, Verdict.NOT_ASKED)
@@ -242,7 +243,7 @@ class _Judge:
     def decision(
         self, chosen: PluginRef | None, decided_by: str, candidates: Iterable[Candidate]
     ) -> Decision:
-        """The decision on this point; candidates of another major are added."""
+        """The decision on this point. Candidates of other majors are added."""
         point = self.point
         return Decision(
             kind=short_name(point.kind),
@@ -256,7 +257,7 @@ class _Judge:
         )
 
     def _takes_all(self, ref: PluginRef, card: Card) -> tuple[Reason, ...]:
-        """That a card does not say which models are its own, if this must be said."""
+        """The reason that a card does not say which models it is for, if that matters for its kind."""
         if not self._registry.kind(ref.kind).by_check or has_check(card):
             return ()
         remedy = (
@@ -272,7 +273,7 @@ class _Judge:
         if "*" not in card.features and (missing := self._features - card.features):
             text = f"does not serve {', '.join(sorted(missing))}"
             return (Reason("feature", text, self._remedy_for_features(ref)),)
-        self._registry.facts(ref)  # whose failure counts before any other
+        self._registry.facts(ref)  # if the probe fails, that error is reported first
         return self._registry.check(ref, self._need(ref))
 
     def _notes(self, ref: PluginRef) -> tuple[Reason, ...]:
@@ -286,13 +287,13 @@ class _Judge:
             return self._tailor(ref)
 
     def _remedy_for_features(self, ref: PluginRef) -> str:
-        if ref.distribution in (CORE, LOCAL):  # no other release of it is to be had
+        if ref.distribution in (CORE, LOCAL):  # there is no other release of them
             return f"name one that does with select.{self.point.setting}, or do without it"
         return f"needs a release of {ref.distribution} that declares it"
 
 
 def _decided_by(chosen: PluginRef, judge: _Judge, preferred_by: str) -> str:
-    """The same whether or not those that come later are asked."""
+    """Who decided, in words. They do not depend on whether later candidates were asked."""
     if chosen.name in judge.point.preference:
         merit = judge.point.merit
         return f"preference of {preferred_by}" + (f": {merit}" if merit else "")

@@ -1,4 +1,4 @@
-"""Standard output belongs to the answer: what plugins print while they are asked goes to standard error."""
+"""Keeps standard output for answers: what plugins print in between goes to standard error."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _inside: list[
 
 @contextmanager
 def prints_to_stderr() -> Iterator[None]:
-    """Send what is printed here to standard error, also what native code and child processes print.
+    """Send everything that is printed meanwhile to standard error, also by native code and child processes.
 
-    Engines may be opened in several threads at once: the first that comes switches, the last that leaves puts it back.
+    Engines may be opened in several threads at once. The first thread switches, the last one switches back.
     """
     with _lock:
         _inside.append(_inside[0] if _inside else (sys.stdout, _switched()))
@@ -38,9 +38,9 @@ def prints_to_stderr() -> Iterator[None]:
 
 
 def _switched() -> int | None:
-    """A copy of the descriptor, which now leads to standard error; None if one of them is closed."""
+    """A copy of the descriptor, which now leads to standard error. None if one of the two is closed."""
     with suppress(AttributeError, OSError, ValueError):
-        sys.stdout.flush()  # what was printed before stays before
+        sys.stdout.flush()  # keeps earlier output in its order
     with suppress(OSError):
         kept = os.dup(_STDOUT)
         os.dup2(_STDERR, _STDOUT)

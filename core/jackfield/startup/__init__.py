@@ -1,1 +1,1 @@
-"""From settings to running parts: decisions, their explanation, and what an engine is assembled of."""
+"""From settings to running parts: decisions, their explanation, and the parts of an engine."""

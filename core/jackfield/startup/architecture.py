@@ -1,4 +1,4 @@
-"""Which architecture a config means if it says it in another way than the plugins: by a base model, or not at all."""
+"""Finds the architecture of a config that names only a base model, or none."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ _FAMILY = re.compile(r"For[A-Z]|LMHead|Model$")
 
 
 def with_architectures(values: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """The config with `architectures` as `known` plugins call it, where one of them is meant without being named.
+    """The config with `architectures` as `known` plugins name it, if the config means such an architecture.
 
-    A base model (`LlamaModel`) is the whole model's backbone, saved by itself. Without `architectures` Transformers goes by
-    `model_type` alone. What has another head (`LlamaForSequenceClassification`) is another model and stays as it is.
+    A base model (`LlamaModel`) is the backbone of a whole model, saved by itself. Without `architectures`,
+    Transformers goes by `model_type` alone. A model with another head (`LlamaForSequenceClassification`) is another
+    model and stays as it is.
     """
     names = list(values.get("architectures") or ())
     if any(name in known for name in names):
@@ -25,7 +26,7 @@ def with_architectures(values: Mapping[str, Any], known: Collection[str]) -> dic
 
 
 def family(name: str) -> str:
-    """The family in the name of an architecture, as a model_type writes it: LlamaForCausalLM is of `llama`."""
+    """The family in the name of an architecture, as a model_type writes it: `llama` for LlamaForCausalLM."""
     return _plain(_FAMILY.split(name)[0])
 
 

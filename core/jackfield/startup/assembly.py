@@ -1,4 +1,4 @@
-"""From a blueprint to running parts: workers started, cache sized, scheduler and tokenizer ready."""
+"""From a blueprint to running parts: starts the workers, sizes the cache, and makes scheduler and tokenizer."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an engine runs with; gone after `close()`."""
+    """The parts that an engine runs with; invalid after `close()`."""
 
-    blueprint: Blueprint  # with the length of requests that the cache can hold
+    blueprint: Blueprint  # with the request length that the cache can hold
     executor: Executor
     report: WorkerReport
-    num_blocks: tuple[int, ...]  # of each cache group
+    num_blocks: tuple[int, ...]  # for each cache group
     blocks: BlockManager
     scheduler: Scheduler
     tokenizer: Tokenizer | None
 
 
 def assemble(blueprint: Blueprint) -> Parts:
-    """Start the executor and make the rest. Whatever fails, the executor is closed again."""
+    """Start the executor and make the other parts. If anything fails, the executor is closed again."""
     executor = blueprint.make_executor()
     plugin = blueprint.plugin(EXECUTORS)
     name = describe(plugin)
     try:
         with calling(plugin, "launch"):
-            executor.launch()  # before there are threads: processes may be forks of this one
+            # Called before there are threads, because the processes may be forks of this one.
+            executor.launch()
         with ThreadPoolExecutor(1, "jackfield-tokenizer") as pool:
             tokenizer = pool.submit(blueprint.open_tokenizer) if blueprint.has_tokenizer else None
             with calling(plugin, "start"), patience(f"{name} to load the weights"):
@@ -58,7 +59,7 @@ def assemble(blueprint: Blueprint) -> Parts:
 
 
 def close_executor(executor: Executor, plugin: PluginRef) -> None:
-    """End the workers. One that raises is reported: whoever closes has another error to tell, or none."""
+    """End the workers. If closing raises, the error is logged: the caller may have another error to report."""
     try:
         executor.close()
     except FAULTS:

@@ -1,4 +1,4 @@
-"""The blueprint of an engine: everything decided before anything heavy is imported or loaded."""
+"""The blueprint of an engine: all decisions, made before anything heavy is imported or loaded."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """What an engine is made of, or with `problems` as much of it as could be decided.
+    """The decided parts of an engine; with `problems`, those parts that could be decided.
 
-    The config is the effective one: nothing in it says "auto" any more.
+    The config is the effective one: no value is "auto" any more.
     """
 
     loaded: LoadedConfig
     registry: PluginRegistry
     model: ModelChoice
     activation: ActivationPlan
-    facts: Facts  # of the platform; none if none was chosen
-    idle_rules: tuple[str, ...] = ()  # of [select], which decided nothing, a sentence each
-    problems: tuple[Problem, ...] = ()  # what stands in the way of an engine
+    facts: Facts  # facts of the platform; empty if no platform was chosen
+    idle_rules: tuple[str, ...] = ()  # rules of [select] that decided nothing, a sentence for each
+    problems: tuple[Problem, ...] = ()  # problems that prevent an engine
 
     @property
     def config(self) -> EngineConfig:
@@ -95,7 +95,7 @@ class Blueprint:
 
     @property
     def tokenizer_files(self) -> ModelFiles:
-        """Where the tokenizer is: the model itself, unless model.tokenizer names another."""
+        """The files of the tokenizer: those of the model, unless model.tokenizer names others."""
         return _decided(self.model.tokenizer_files)
 
     @property
@@ -105,12 +105,12 @@ class Blueprint:
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """Every selection with its reasons, in the order in which they were made."""
+        """Every selection with its reasons, in the order of the decisions."""
         return self.activation.decisions
 
     @property
     def has_tokenizer(self) -> bool:
-        """False if the model's files hold none; prompts are token ids then."""
+        """False if the model's files hold no tokenizer; then prompts are token ids."""
         return not self.model.missing_tokenizer
 
     @property
@@ -121,7 +121,7 @@ class Blueprint:
 
     @property
     def platform_in_words(self) -> str:
-        """For messages."""
+        """Name and distribution of the platform, for messages."""
         return describe(self.activation.selected(PLATFORMS))
 
     @property
@@ -130,7 +130,7 @@ class Blueprint:
         return tuple(s.plugin for s in self.activation.selections if s.plugin.kind == HOOKS)
 
     def context(self) -> WorkerContext:
-        """What workers are made from; the executor fills in rank, stage, local rank and rendezvous."""
+        """The context from which workers are made. The executor fills in rank, stage, local rank and rendezvous."""
         shape = rank_shape(self.plugin(PLATFORMS), self.platform, self.facts, self.config)
         return WorkerContext(
             activation=self.activation,
@@ -147,7 +147,7 @@ class Blueprint:
         return locked_model(self.config.model, self.files, self.activation, folder)
 
     def make_executor(self) -> Executor:
-        """The executor, not started. Raises PluginLoadError."""
+        """Make the executor, not started. Raises PluginLoadError."""
         factory: ExecutorFactory = self._card(EXECUTORS)
         with calling(self.plugin(EXECUTORS), "create"):
             executor: Executor = returned(factory.create(self.context()), Executor, "create")
@@ -156,12 +156,12 @@ class Blueprint:
         return executor
 
     def make_policy(self) -> SchedulingPolicy:
-        """The scheduling policy."""
+        """Make the scheduling policy."""
         policy: SchedulingPolicy = self._card(SCHEDULERS)
         return policy
 
     def make_drafting(self) -> Drafting | None:
-        """What makes drafts; None without speculation. Raises PluginLoadError."""
+        """Make the object that asks for drafts; None without speculation. Raises PluginLoadError."""
         num_tokens = self.config.speculation.num_tokens
         if not num_tokens:
             return None
@@ -174,7 +174,7 @@ class Blueprint:
 
     @property
     def grammar_makers(self) -> dict[str, tuple[str, Callable[[Vocabulary], GrammarCompiler]]]:
-        """Of each form of structured output: its plugin in words, and what makes its compiler."""
+        """For each form of structured output: a description of its plugin, and the function that makes its compiler."""
         return {
             selection.subject: (
                 describe(selection.plugin),
@@ -186,7 +186,7 @@ class Blueprint:
 
     @property
     def logits_processors(self) -> dict[str, LogitsProcessor]:
-        """The cards of those that requests may name."""
+        """The cards of the logits processors that requests may name."""
         kind = self.platform.logits_processors
         return {
             selection.plugin.name: self.registry.card(selection.plugin)
@@ -195,7 +195,7 @@ class Blueprint:
         }
 
     def open_tokenizer(self) -> Tokenizer:
-        """The tokenizer. Raises ModelError if there is none."""
+        """Open the tokenizer. Raises ModelError if there is none."""
         files = self.tokenizer_files
         if not self.has_tokenizer:
             raise ModelError(
@@ -211,14 +211,14 @@ class Blueprint:
         return tokenizer
 
     def open_checkpoint(self) -> Checkpoint:
-        """The weights' names and shapes; the caller closes it."""
+        """Open the checkpoint and read its headers; the caller closes it."""
         weight_format: WeightFormat = self._card(WEIGHT_FORMATS)
         with calling(self.plugin(WEIGHT_FORMATS), "open a checkpoint with"):
             checkpoint: Checkpoint = returned(weight_format.open(self.files), Checkpoint, "open")
         return checkpoint
 
     def plugin(self, kind: str) -> PluginRef:
-        """The plugin of a kind that an engine has one of. Raises PluginNotFound."""
+        """The plugin of a kind of which an engine has one. Raises PluginNotFound."""
         return self.activation.selected(kind)
 
     def _card(self, kind: str) -> Any:
@@ -244,11 +244,11 @@ def make_blueprint(
     thorough: bool = False,
     keeps_going: bool = False,
 ) -> Blueprint:
-    """Decide everything. `thorough` also asks the candidates that come after the chosen one (for `explain`).
+    """Decide everything. If `thorough`, candidates after the chosen one are asked too (for `explain`).
 
-    Raises ConfigError, PluginError or ModelError, with the decisions made so far, unless it `keeps_going` and lists
-    problems. A plugin that the user named, or that is required, must load. With a lock (plugins.lock) raises PluginDrift
-    if anything is not as locked.
+    Raises ConfigError, PluginError or ModelError, with the decisions made so far; if it `keeps_going`, it lists
+    problems instead. A plugin that the user named, or that is required, must load. With a lock (plugins.lock) it
+    raises PluginDrift if anything differs from the lock.
     """
     registry = registry or PluginRegistry.scan(loaded.config.plugins)
     chooser = Chooser(registry, loaded, thorough=thorough, keeps_going=keeps_going)
@@ -297,6 +297,7 @@ def _decide(chooser: Chooser, loaded: LoadedConfig) -> Blueprint:
         model=model,
         activation=activation,
         facts=facts,
-        idle_rules=() if chooser.problems else chooser.idle_rules(),  # else not all was asked
+        # With problems, not all rules were asked.
+        idle_rules=() if chooser.problems else chooser.idle_rules(),
         problems=tuple(chooser.problems),
     )

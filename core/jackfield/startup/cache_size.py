@@ -1,4 +1,4 @@
-"""How large the cache is, and how long a request can be with it if nobody said how long it must be."""
+"""The size of the cache, and the length of a request if the user gave none."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from jackfield.kv_cache import CacheBudget
 
 logger = logging.getLogger(__name__)
 LENGTH = "model.max_length"
-_LEAST_BLOCKS = 2  # of a request; with less there is nothing to shorten to
+# Least blocks of a request. With fewer, requests cannot be made shorter.
+_LEAST_BLOCKS = 2
 
 
 def size_cache(
     loaded: LoadedConfig, report: WorkerReport, depth: int
 ) -> tuple[LoadedConfig, tuple[int, ...]]:
-    """The settings with the length of requests that the cache can hold, and the blocks of each group.
+    """The settings, with the request length that the cache can hold, and the number of blocks of each group.
 
-    Raises OutOfMemoryError if a length that somebody set does not fit, or nothing does.
+    Raises OutOfMemoryError if a length that the user set does not fit, or if nothing fits.
     """
     scheduler, cache = loaded.config.scheduler, loaded.config.cache
     budget = CacheBudget(
@@ -43,7 +44,7 @@ def size_cache(
 
 
 def max_length(loaded: LoadedConfig) -> int:
-    """Tokens of one request, prompt and output."""
+    """Most tokens of one request, prompt and output together."""
     length = loaded.config.model.max_length
     assert length is not None, "a blueprint's config has its length resolved"
     return length
@@ -52,7 +53,7 @@ def max_length(loaded: LoadedConfig) -> int:
 def shortened(
     loaded: LoadedConfig, budget: CacheBudget, cache_bytes: int, block_bytes: Sequence[int]
 ) -> CacheBudget:
-    """The budget with requests as long as the cache can hold; as it is if somebody set their length."""
+    """The budget with requests as long as the cache can hold. If the user set their length, it stays as it is."""
     if loaded.provenance[LENGTH].kind is not SourceKind.DERIVED:
         return budget
     num_blocks = loaded.config.cache.num_blocks

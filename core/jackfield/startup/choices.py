@@ -1,4 +1,4 @@
-"""The selections that a start-up makes beside those of the model, one function each; `blueprint` says in which order."""
+"""The selections of a start-up beside those of the model, a function for each. `blueprint` has their order."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from jackfield.model_spec import ModelSpec
 from jackfield.startup.chooser import Chooser
 
 NEEDED = (MODEL_SOURCES, WEIGHT_FORMATS, MODELS, PLATFORMS, EXECUTORS, SCHEDULERS)
-ENGINE = "engine"  # the subject of what an engine has one of
+ENGINE = "engine"  # subject of selections that concern the whole engine
 
 
 def read_lock_of(config: EngineConfig, registry: PluginRegistry) -> Lock | None:
-    """The lock that the settings name, if what is installed is what it says."""
+    """The lock that the settings name. Raises PluginDrift if the installed plugins differ from it."""
     if config.plugins.lock is None:
         return None
     file = Path(config.plugins.lock)
@@ -49,13 +49,13 @@ def read_lock_of(config: EngineConfig, registry: PluginRegistry) -> Lock | None:
 def check_selected(
     lock: Lock, locked_in: Callable[[Path], LockedModel], config: EngineConfig
 ) -> None:
-    """Raise PluginDrift if the selections are not the locked ones."""
+    """Raise PluginDrift if the selections differ from the lock."""
     file = Path(config.plugins.lock or "")
     lock.check_model(locked_in(file.parent), file)
 
 
 def choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> PluginRef:
-    """The platform: devices are asked before the host, each with the dtype that it would take itself."""
+    """Choose the platform. Devices are asked before the host, each with the dtype that it would choose itself."""
     executor = config.executor
 
     def need(dtype: str) -> PlatformNeed:
@@ -82,11 +82,11 @@ def choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> 
 
 
 def _is_named(chooser: Chooser) -> bool:
-    """True if the user decides, so that no other card need be imported."""
+    """True if the user names the platform, so that no other card must be imported."""
     try:
         return chooser.rules.word("platform") is not None
     except JackfieldError:
-        return True  # the selection says so
+        return True  # the selection raises this error again
 
 
 def _platforms_by_precedence(registry: PluginRegistry) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def _platforms_by_precedence(registry: PluginRegistry) -> tuple[str, ...]:
 def settled(
     chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig
 ) -> LoadedConfig:
-    """The settings with the platform's defaults, and nothing left to "auto"."""
+    """The settings with the platform's defaults; no value is "auto" any more."""
     settled = chooser.attempt(
         lambda: loaded.with_platform_defaults(plugin.name, chooser.registry.defaults(plugin))
     )
@@ -114,7 +114,7 @@ def settled(
 def choose_core(
     chooser: Chooser, platform: PluginRef | None, facts: Facts, config: EngineConfig
 ) -> None:
-    """Select what every engine has, whatever the platform."""
+    """Select the plugins that every engine has, whatever the platform."""
     if platform is None:
         chooser.leave_open(EXECUTORS, ENGINE, "the platform")
     else:
@@ -128,9 +128,9 @@ def choose_core(
 
 
 def _choose_forms(chooser: Chooser, config: EngineConfig) -> None:
-    """A plugin for each form of structured output. Nobody need want a form, so an engine starts without it.
+    """Select a plugin for each form of structured output. An engine starts without a form, as it may not be needed.
 
-    Raises SelectionError if the settings name a plugin and no form has one.
+    Raises SelectionError if the settings name a plugin and none serves any form.
     """
     errors: list[SelectionError] = []
     forms = _forms(chooser.registry)
@@ -151,7 +151,7 @@ def _choose_forms(chooser: Chooser, config: EngineConfig) -> None:
 
 
 def _forms(registry: PluginRegistry) -> list[str]:
-    """Of structured output: all that some installed plugin compiles."""
+    """All forms of structured output that some installed plugin compiles."""
     found: set[str] = set()
     for ref in registry.refs(STRUCTURED_OUTPUT):
         try:
@@ -214,11 +214,12 @@ def rank_shape(
 
 
 def choose_rest(chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: LoadedConfig) -> None:
-    """Select what the platform asks for. Words in [select] that then nobody has read mean nothing."""
+    """Select what the platform asks for. Then report names in [select] that no selection has read."""
     registry, required = chooser.registry, loaded.config.plugins.required
     registry.serve_platform(plugin)
     chooser.attempt(registry.check_local)
-    chooser.attempt(lambda: registry.check_required(required))  # now those of the runtime, too
+    # Now including plugins of the runtime.
+    chooser.attempt(lambda: registry.check_required(required))
     points = chooser.attempt(lambda: _points(chooser, plugin, spec, loaded.config))
     if points is None:
         return
@@ -246,7 +247,7 @@ def _points(
 
 
 def _resolved(loaded: LoadedConfig, spec: ModelSpec) -> LoadedConfig:
-    """The settings with "auto" and none replaced by what they come to."""
+    """The settings with "auto" and none replaced by definite values."""
     model = loaded.config.model
     if model.dtype == "auto":
         loaded = loaded.with_derived("dtype of the checkpoint", {"model.dtype": spec.dtype.name})

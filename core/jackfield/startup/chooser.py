@@ -1,4 +1,4 @@
-"""Makes selections one after the other and keeps what they add up to: selections, decisions and problems."""
+"""Makes one selection after the other, and collects selections, decisions and problems."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What stands in the way of an engine, and the way out."""
+    """A problem that prevents an engine, and what to do about it."""
 
-    error: str  # its class: "SelectionError"
+    error: str  # class of the error, such as "SelectionError"
     text: str
-    kind: str = ""  # of the selection that failed, if one did
+    kind: str = ""  # kind of plugin whose selection failed, if one did
     subject: str = ""
 
     @classmethod
     def of(cls, error: Exception) -> Problem:
-        """The problem that an error tells."""
+        """Make a problem from an error."""
         name = type(error).__name__
         if not isinstance(error, JackfieldError):
             return cls(error=name, text=f"{name}: {error}")
@@ -56,7 +56,8 @@ class Problem:
 class Chooser:
     """Collects the activation plan of one engine.
 
-    `thorough` asks every candidate, not only up to the first fit; one that `keeps_going` collects errors as problems.
+    If `thorough`, every candidate is asked, not only those up to the first fit. If it `keeps_going`, errors become
+    problems.
     """
 
     def __init__(
@@ -77,14 +78,14 @@ class Chooser:
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """All that was decided so far, failed ones among them."""
+        """All decisions so far, also of failed selections."""
         return tuple(self._decisions)
 
     def attempt(self, do: Callable[[], T]) -> T | None:
-        """`do()`. If the chooser keeps going, an error becomes one of its problems, and nothing is returned."""
+        """Call `do`. If the chooser keeps going, an error becomes a problem, and the result is None."""
         try:
             return do()
-        except Exception as error:  # also what a plugin raises
+        except Exception as error:  # also an error that a plugin raised
             if not self._keeps_going:
                 raise
             if not isinstance(error, JackfieldError):
@@ -97,7 +98,7 @@ class Chooser:
     def choose(
         self, point: ChoicePoint, *, preferred_by: str = "the core", tailor: Tailor | None = None
     ) -> PluginRef:
-        """Select for one choice point. Raises as `select` does, and keeps that decision too."""
+        """Select for one choice point. Raises as `select` does, and also keeps the decision of a failed selection."""
         try:
             plugin, decision = select(
                 self.registry,
@@ -115,7 +116,7 @@ class Chooser:
         return plugin
 
     def leave_open(self, kind: str, subject: str, waits_for: str) -> None:
-        """Keep that a selection could not be made, since something before it was not decided."""
+        """Note that a selection could not be made, because something before it was not decided."""
         self._decisions.append(undecided(self.registry, kind, subject, waits_for))
 
     def add(self, subject: str, plugin: PluginRef | None, decision: Decision) -> None:
@@ -127,13 +128,14 @@ class Chooser:
         self._decisions.append(decision)
         for candidate in decision.candidates:
             harmful = {(f.name, f.distribution) for f in self.registry.harmful}
-            is_told = (candidate.name, candidate.distribution) in harmful  # once, for the engine
+            # Reported once, for the engine.
+            is_told = (candidate.name, candidate.distribution) in harmful
             if candidate.verdict is Verdict.FAILED and not is_told:
                 text = "; ".join(str(reason) for reason in candidate.reasons)
                 logger.warning("%s; passed over: %s", decision.line(), text)
 
     def activation(self) -> ActivationPlan:
-        """The plan of all selections made, and of every hook that is installed and allowed."""
+        """The plan of all selections, and of every hook that is installed and allowed."""
         hooks = self.registry.refs(HOOKS)
         selections = (
             *self._selections,
@@ -147,7 +149,7 @@ class Chooser:
         )
 
     def offer(self, kind: str) -> None:
-        """Let every plugin of a kind serve that is installed and allowed, and loads.
+        """Offer every plugin of a kind that is installed, allowed and loads.
 
         Raises PluginConflict if two of them share a name.
         """
@@ -166,9 +168,9 @@ class Chooser:
         check_conflict(self.registry.refs(HOOKS))
 
     def idle_rules(self) -> tuple[str, ...]:
-        """Rules of the user that decided nothing; no error, since one config may serve several models.
+        """Rules of the user that decided nothing. They are no errors, because one config may serve several models.
 
-        They are logged if an engine starts; whoever asks thoroughly prints them.
+        They are logged when an engine starts; `explain` prints them.
         """
         idle = self.rules.idle()
         for sentence in () if self._thorough else idle:
@@ -176,7 +178,7 @@ class Chooser:
         return idle
 
     def check_all_read(self, loaded: LoadedConfig) -> None:
-        """Raise UnknownSettingError for words in [select] and [options] that nothing read."""
+        """Raise UnknownSettingError for names in [select] and [options] that nothing has read."""
         self.rules.check_all_read()
         cards = [(s.plugin.name, self.registry.card(s.plugin)) for s in self._selections]
         check_options(
@@ -187,7 +189,7 @@ class Chooser:
         )
 
     def _hooks_with(self, loaded: LoadedConfig) -> Iterator[tuple[str, Any]]:
-        """The hooks that have options, if an engine is made; one that does not load is told later."""
+        """The hooks that have options, if an engine is made. A hook that does not load is reported later."""
         for ref in () if self._thorough else self.registry.refs(HOOKS):
             if ref.name in loaded.config.options:
                 with suppress(PluginLoadError):
@@ -197,7 +199,7 @@ class Chooser:
 def hook_decision(
     registry: PluginRegistry, hook: PluginRef, failure: PluginLoadError | None = None
 ) -> Decision:
-    """That a hook observes. Whether it loads an engine finds out, and nobody else: to make one may open a port."""
+    """The decision on a hook. Only an engine makes hooks, because making one may open a port."""
     candidate = candidate_of(hook, Verdict.CHOSEN)
     if failure is not None:
         candidate = failed_candidate(hook, failure)
@@ -222,7 +224,7 @@ def _offered(ref: PluginRef, candidate: Candidate) -> Decision:
 
 
 def _options_of(card: Any) -> type | None:
-    return getattr(card, "options", None)  # models are functions
+    return getattr(card, "options", None)  # a model is a function
 
 
 def _names(refs: Iterable[PluginRef]) -> frozenset[str]:

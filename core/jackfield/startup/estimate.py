@@ -1,4 +1,4 @@
-"""How much memory an engine will take, from headers and settings alone."""
+"""Estimates the memory of an engine, from headers and settings alone."""
 
 from __future__ import annotations
 
@@ -18,41 +18,40 @@ from jackfield.startup.cache_size import shortened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupEstimate:
-    """What the layers of a cache group keep."""
+    """What the layers of one cache group keep."""
 
     kind: str  # one of jackfield.cache.KINDS
     num_layers: int
-    num_elements: (
-        int  # of each layer: of a token, or of the state of a request where the kind is recurrent
-    )
-    block_bytes: int  # of one block in all layers, which is one state where the kind is recurrent
+    # Elements that each layer keeps for a token; if the kind is recurrent, for a request.
+    num_elements: int
+    # Bytes of one block in all layers. If the kind is recurrent, a block is one state.
+    block_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEstimate:
-    """Bytes over all ranks. What the settings leave open is decided once the weights are loaded."""
+    """Bytes over all ranks. Sizes that the settings leave open are decided after the weights are loaded."""
 
     weight_bytes: int
     block_size: int  # tokens
-    block_bytes: tuple[int, ...]  # of one block of each cache group
-    num_blocks: tuple[int, ...] | None  # of each group, if the settings fix it
-    cache_tokens: int | None  # that the first group holds then
-    max_cache_tokens: int | None  # that fit beside the weights, if the platform knows its memory
-    cache_bytes: int | None = None  # that the platform would take then
-    # Tokens of a request: as many as the model takes, or fewer if the cache holds no more.
+    block_bytes: tuple[int, ...]  # bytes of one block of each cache group
+    num_blocks: tuple[int, ...] | None  # blocks of each group, if the settings fix them
+    cache_tokens: int | None  # tokens that the first group holds with num_blocks
+    max_cache_tokens: int | None  # most tokens that fit beside the weights, if the memory is known
+    cache_bytes: int | None = None  # bytes that the platform would take for the cache
+    # Most tokens of a request: as many as the model takes, or fewer if the cache holds fewer.
     max_length: int | None = None
     problem: str = ""  # why the cache would not fit
     groups: tuple[GroupEstimate, ...] = ()  # in the order of block_bytes
     num_parameters: int = 0  # elements of all matrices
-    num_active_parameters: int = (
-        0  # that one token is multiplied with: fewer where there are experts
-    )
+    # Elements that one token is multiplied with: fewer than num_parameters if there are experts.
+    num_active_parameters: int = 0
 
 
 def estimate_memory(blueprint: Blueprint) -> MemoryEstimate:
-    """Weights in the engine's dtype, quantized ones as they are stored, and the cache if the settings fix its size.
+    """Estimate weights and cache. Weights count in the engine's dtype, quantized ones as stored.
 
-    Reads headers only.
+    The cache counts if the settings fix its size. Only headers are read.
     """
     config = blueprint.config
     width = parse_dtype(config.model.dtype).itemsize
@@ -108,7 +107,7 @@ def _group(group: CacheGroup, block_bytes: int) -> GroupEstimate:
 
 
 def _cache_bytes(blueprint: Blueprint, weight_bytes: int) -> int | None:
-    """What the settings say, else the platform's share of what the weights leave free, as its facts state it."""
+    """The cache of the settings, else the platform's share of the memory that its facts say the weights leave free."""
     cache, facts = blueprint.config.cache, blueprint.facts
     if cache.memory_bytes is not None:
         return cache.memory_bytes
@@ -122,7 +121,7 @@ def _cache_bytes(blueprint: Blueprint, weight_bytes: int) -> int | None:
 
 
 def _loaded_bytes(info: TensorInfo, width: int) -> int:
-    """Only weights in full precision are converted; codes, packed words and 8-bit floats belong to a scheme."""
+    """Bytes after loading. Only weights in full precision are converted; codes and 8-bit floats belong to a scheme."""
     is_full = info.dtype in (FLOAT64, FLOAT32, FLOAT16, BFLOAT16)
     return prod(info.shape) * (width if is_full else info.dtype.itemsize)
 
@@ -135,7 +134,7 @@ def _most_tokens(
     try:
         return budget.split(cache_bytes, block_bytes)[0] * budget.block_size
     except JackfieldError:
-        return 0  # not one request of the configured length
+        return 0  # not even one request of the configured length fits
 
 
 def num_parameters(spec: ModelSpec) -> int:
@@ -152,9 +151,9 @@ def num_parameters(spec: ModelSpec) -> int:
 
 
 def num_active_parameters(spec: ModelSpec) -> int:
-    """Those that one token is multiplied with: of experts the chosen ones, and of the tables the head."""
+    """Elements that one token is multiplied with: of the experts only the chosen ones, of the tables only the head."""
     if spec.foreign is not None:
-        return spec.foreign.num_parameters  # which of them, only its code knows
+        return spec.foreign.num_parameters  # only the foreign code knows which of them
     size = spec.hidden_size
     forward = sum(
         layer.feed_forward.num_active_parameters(size)

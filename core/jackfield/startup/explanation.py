@@ -1,4 +1,4 @@
-"""An explanation as data: what was decided, with what, and what stands in the way. docs/plugins.md lists its keys."""
+"""An explanation as data: decisions, settings, facts, and problems. docs/plugins.md lists its keys."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from jackfield.startup.blueprint import Blueprint
 from jackfield.startup.chooser import Problem
 from jackfield.startup.estimate import MemoryEstimate, estimate_memory
 
-FORMAT = 1  # of the document; additions leave it as it is
+FORMAT = 1  # version of the document; added keys do not change it
 
 
 def explain(plan: Blueprint, profile: Profile | None = None) -> dict[str, Any]:
-    """The explanation of what was decided, for JSON. `profile` is the machine that it holds for, None: this one."""
+    """The explanation of a blueprint, for JSON. `profile` is the machine that it is for; None: this machine."""
     memory, problems = _memory(plan)
     problems = [*plan.problems, *problems]
     files, registry = plan.model.files, plan.registry
@@ -47,7 +47,7 @@ def explain(plan: Blueprint, profile: Profile | None = None) -> dict[str, Any]:
 
 
 def settings_in_force(loaded: LoadedConfig) -> list[tuple[str, Any, str]]:
-    """Key, value and source of the settings that somebody set, with the place that won."""
+    """Key, value and source of the settings that are not defaults."""
     return [
         (key, _value(loaded.config, key), str(source))
         for key, source in loaded.provenance.items()
@@ -56,12 +56,12 @@ def settings_in_force(loaded: LoadedConfig) -> list[tuple[str, Any, str]]:
 
 
 def _memory(plan: Blueprint) -> tuple[MemoryEstimate | None, list[Problem]]:
-    """Nothing if not all is decided, or if a weight file cannot be read."""
+    """The estimate, or None if not all is decided or a weight file cannot be read."""
     if plan.problems:
         return None, []
     try:
         return estimate_memory(plan), []
-    except Exception as error:  # also what a weight format raises
+    except Exception as error:  # also an error that a weight format raised
         return None, [Problem.of(error)]
 
 

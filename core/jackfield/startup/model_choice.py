@@ -1,4 +1,4 @@
-"""From the reference that a user wrote to files, spec and tokenizer: the model's half of a blueprint."""
+"""From the user's reference to files, spec and tokenizer: the model's half of a blueprint."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ from jackfield.startup.no_model import known_models, no_source, no_tokenizer, no
 from jackfield.startup.spec_choice import build_spec
 from jackfield.startup.unread import tell_unread, tell_unused_files
 
-_ANY_NAME = "hub"  # takes nearly any word for a name, so it is asked after all others
+_ANY_NAME = "hub"  # it accepts nearly any word as a name, so it is asked last
 
 
 @dataclass(slots=True, kw_only=True)
 class ModelChoice:
-    """What is known of a model before anything heavy is loaded; None for what could not be decided."""
+    """What is known of a model before anything heavy is loaded. None: this could not be decided."""
 
     files: ModelFiles | None = None
-    config: Mapping[str, Any] | None = None  # of the checkpoint, canonical
-    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)  # of the checkpoint
-    is_backbone: bool = False  # its architecture was saved by itself (`LlamaModel`)
+    config: Mapping[str, Any] | None = None  # config of the checkpoint, in canonical form
+    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)  # tensors of the checkpoint
+    is_backbone: bool = False  # True: the backbone was saved by itself (`LlamaModel`)
     spec: ModelSpec | None = None
     tokenizer_files: ModelFiles | None = None
-    missing_tokenizer: str = ""  # why there is none; token ids still work
-    # of sampling parameters that a user leaves open, as the model's authors want them
+    missing_tokenizer: str = ""  # why there is no tokenizer; token ids still work
+    # Sampling values of the model's authors, for parameters that a user leaves open.
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str | None:
-        """As the spec calls it, or the checkpoint."""
+        """Architecture in the spec, or in the checkpoint."""
         if self.spec is not None:
             return self.spec.architecture
         names = _architectures(self.config or {})
@@ -122,13 +122,13 @@ def _resolve(chooser: Chooser, text: str, revision: str | None, subject: str) ->
 
 
 def _told(told: ModelError, error: SelectionError) -> ModelError:
-    """The error that is told instead, with the same decision."""
+    """The error `told`, with the decision of `error`."""
     told.decision, told.summary = error.decision, str(told)
     return told
 
 
 def _config(chooser: Chooser, files: ModelFiles, model: ModelChoice) -> Mapping[str, Any]:
-    """The config of the checkpoint, by the weight format that is selected for it; notes its defaults of sampling."""
+    """The config of the checkpoint, read by the selected weight format. Also notes its sampling defaults."""
     point = ChoicePoint(kind=WEIGHT_FORMATS, setting="weight_format", subject="model", need=files)
     try:
         plugin = chooser.choose(point)
@@ -173,13 +173,13 @@ def _spec(
 
 
 def _with_pooling(spec: ModelSpec, files: ModelFiles, values: Mapping[str, Any]) -> ModelSpec:
-    """With what the files beside the model say of vectors."""
+    """The spec with the facts on vectors from the files beside the model."""
     pooling = read_pooling(files, values)
     return replace(spec, pooling=pooling) if pooling else spec
 
 
 def _without_head(spec: ModelSpec, tensors: Mapping[str, TensorInfo]) -> ModelSpec:
-    """Of a backbone that was saved by itself: the head that its checkpoint does not have is not there."""
+    """The spec of a backbone that was saved by itself: if its checkpoint has no head, the spec has none."""
     if spec.tied_head or not spec.has_head or spec.source("head").name("weight") in tensors:
         return spec
     return replace(spec, has_head=False)
@@ -190,7 +190,7 @@ def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _choose_tokenizer(chooser: Chooser, files: ModelFiles) -> str:
-    """Why there is no tokenizer, or nothing. A model without one still runs on token ids."""
+    """Select the tokenizer. Returns why there is none, or "". A model without a tokenizer still runs on token ids."""
     point = ChoicePoint(kind=TOKENIZERS, setting="tokenizer", subject="model", need=files)
     is_named = chooser.rules.word("tokenizer") is not None
     try:

@@ -1,4 +1,4 @@
-"""Of the architectures that are known, the one that an unknown checkpoint is most like."""
+"""The known architecture that is most like an unknown checkpoint."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from jackfield.interfaces.model import ConfigReader, is_taking_any
 from jackfield.model_spec import ModelSpec
 from jackfield.startup.unread import without_idle
 
-_LEAST = 0.5  # of the tensors alike; below that a comparison leads astray
-_TOLD = 4  # names of each kind
+_LEAST = 0.5  # least share of equal tensors; below that a comparison misleads
+_TOLD = 4  # most names of each kind in a message
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)|\{\w\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
-    """A known architecture beside the checkpoint; names of tensors have `*` for the numbers of layers and experts."""
+    """A known architecture compared with the checkpoint. In names of tensors `*` stands for layer and expert numbers."""
 
     architecture: str
-    alike: float  # 0 to 1: share of the tensors that both have (Dice's coefficient)
-    others: tuple[str, ...]  # tensors of the checkpoint that it does not know
-    lacking: tuple[str, ...]  # tensors that it needs and the checkpoint has not
-    unread: tuple[str, ...]  # keys of the config that it does not read
+    alike: float  # 0 to 1: share of tensors that both have (Dice's coefficient)
+    others: tuple[str, ...]  # tensors of the checkpoint that the architecture does not use
+    lacking: tuple[str, ...]  # tensors that the architecture needs and the checkpoint lacks
+    unread: tuple[str, ...]  # keys of the config that the architecture does not read
 
     def __str__(self) -> str:
         differs = [
@@ -41,7 +41,7 @@ class Nearest:
 def nearest(
     registry: PluginRegistry, config: Mapping[str, Any], tensors: Iterable[str]
 ) -> Nearest | None:
-    """The known architecture whose spec of `config` finds most of the `tensors`; None if none finds half of them."""
+    """The known architecture whose spec of `config` finds most of `tensors`; None if none finds half of them."""
     names = [_starred(name) for name in tensors]
     found = [
         _compare(ref.name, spec, names, reader.unread)
@@ -59,11 +59,11 @@ def nearest(
 
 
 def _spec_of(registry: PluginRegistry, ref: Any, reader: ConfigReader) -> ModelSpec | None:
-    """What this architecture makes of a config that is not its own; None if it refuses."""
+    """The spec that an architecture makes of another one's config; None if it refuses."""
     try:
         build = registry.card(ref)
         spec = None if is_taking_any(build) else build(reader)
-    except Exception:  # a stranger's config may break a plugin in any way
+    except Exception:  # a config of another architecture may break a plugin in any way
         return None
     return spec if isinstance(spec, ModelSpec) else None
 
@@ -86,7 +86,7 @@ def _compare(
 
 
 def _used(spec: ModelSpec) -> set[str]:
-    """Of the logical modules that the family may have, those that the layers of this model do have."""
+    """The logical modules of the family that the layers of this model have."""
     linears = set(map(_starred, spec.linears))
     used = set()
     for name in spec.modules:
@@ -99,7 +99,7 @@ def _used(spec: ModelSpec) -> set[str]:
 
 
 def _value(owner: Any, path: str) -> Any:
-    """What stands at `path`: the norm of a layer, say. Modules that are no field, such as the head, are there if named."""
+    """The value at `path`, such as the norm of a layer. Modules that are no field, such as the head, count as present."""
     for part in path.split("."):
         owner = getattr(owner, part, path.count(".") == 0)
     return owner

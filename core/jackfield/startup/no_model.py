@@ -1,4 +1,4 @@
-"""Messages where a model cannot be had: one cause and one remedy each; `explain` has what each plugin said."""
+"""Messages if a model cannot be opened: one cause and one remedy each. `explain` has the reasons of each plugin."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from jackfield.environment import cache_folder
 from jackfield.errors import JackfieldError, SelectionError
 from jackfield.interfaces.model_source import KnownModel, ModelFiles, ModelSource
 
-_NO_TOKENIZER = (
-    "no_tokenizer"  # the code of a reason: the files are of this kind, a tokenizer is missing
-)
+# Code of a reason: the files are of this kind, but a tokenizer is missing.
+_NO_TOKENIZER = "no_tokenizer"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _ADAPTER = "adapter_config.json"
 _OTHER = {
@@ -29,7 +28,7 @@ _OTHER = {
 
 
 def known_models(registry: PluginRegistry) -> list[tuple[str, KnownModel]]:
-    """What the installed sources can name, with the name of the source."""
+    """The models that installed sources can name, each with the name of its source."""
     found: list[tuple[str, KnownModel]] = []
     for ref in registry.refs(MODEL_SOURCES):
         with suppress(JackfieldError):
@@ -39,7 +38,7 @@ def known_models(registry: PluginRegistry) -> list[tuple[str, KnownModel]]:
 
 
 def no_source(what: str, text: str, known: Iterable[str]) -> str:
-    """Nothing takes a reference: the nearest name, or what a reference may be."""
+    """The message if no source takes a reference: the nearest known name, or the allowed forms of a reference."""
     names = sorted(set(known))
     lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(text.lower(), lower, 1)
@@ -54,7 +53,7 @@ def no_source(what: str, text: str, known: Iterable[str]) -> str:
 
 
 def no_tokenizer(error: SelectionError) -> str:
-    """Why no tokenizer format opens the files: what the one says whose kind of model this is."""
+    """Why no tokenizer format opens the files: the reason of the format that such models use."""
     if not isinstance(error.decision, Decision):
         return str(error)
     reasons = [c.reasons[0] for c in error.decision.candidates if c.reasons]
@@ -63,7 +62,9 @@ def no_tokenizer(error: SelectionError) -> str:
 
 
 def no_weights(files: ModelFiles, decision: Decision, known: Iterable[str] = ()) -> str:
-    """No weight format opens the files: other weights that are there and how to convert them, else what each missed."""
+    """The message if no weight format opens the files: other weights and how to convert them, or what each format
+    missed.
+    """
     if files.reference in known:
         return (
             f"the folder or file {files.reference!r} here holds no model, and hides the model of that name. Rename it, or "

@@ -1,4 +1,4 @@
-"""The model source that takes a reference, and what it can tell before it fetches weights."""
+"""The model source that takes a reference, and what it fetches before the weights."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from jackfield.discovery.registry import PluginRegistry
 from jackfield.environment import cache_folder
 from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelSource
 
-_LAST = "hub"  # takes nearly any word for a name
+_LAST = "hub"  # it accepts nearly any word as a name
 
 
 def source_of(registry: PluginRegistry, need: ModelReference) -> tuple[str, ModelSource] | None:
-    """Name and card of the first source that takes `need`: `local`, others by name, `hub`. None if there is none."""
+    """Name and card of the first source that takes `need`: `local`, then others by name, then `hub`. None if none does."""
     refs = sorted(registry.refs(MODEL_SOURCES), key=lambda r: (r.name == _LAST, r.name != "local", r.name))  # fmt: skip
     for ref in refs:
         source: ModelSource = registry.card(ref)
@@ -22,7 +22,7 @@ def source_of(registry: PluginRegistry, need: ModelReference) -> tuple[str, Mode
 
 
 def tokenizer_description(config: EngineConfig) -> ModelFiles | None:
-    """The small files that the model's tokenizer comes with, fetched without weights; None if these come together.
+    """The small files with the model's tokenizer, fetched without weights; None if the model is one file.
 
     Raises ModelNotFound.
     """

@@ -1,4 +1,6 @@
-"""Which model plugin makes the spec of a config: the one that the user named, one of the architecture's name, or one that takes any."""
+"""Which model plugin makes the spec of a config: the one that the user named, one named after the architecture, or one
+that takes any.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,15 @@ from jackfield.startup.nearest import nearest
 
 @dataclass(slots=True, kw_only=True)
 class _Choice:
-    """What is known so far of the decision."""
+    """The state of the decision so far."""
 
     chooser: Chooser
     reader: ConfigReader
-    word: Word | None = None  # of the user
+    word: Word | None = None  # the user's name for the plugin
     plugin: PluginRef | None = None
-    note: str = ""  # of the chosen one
-    refusals: dict[PluginRef, str] = field(default_factory=dict)  # of those that take any
+    note: str = ""  # note of the chosen plugin
+    # Refusals of plugins that take any.
+    refusals: dict[PluginRef, str] = field(default_factory=dict)
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -53,12 +56,12 @@ class _Choice:
 def build_spec(
     chooser: Chooser, reader: ConfigReader, tensors: Mapping[str, TensorInfo], reference: str
 ) -> ModelSpec:
-    """The spec of a config; keeps the decision. Raises UnsupportedModelError, PluginError or SelectionError."""
+    """The spec of a config. Keeps the decision. Raises UnsupportedModelError, PluginError or SelectionError."""
     choice = _Choice(chooser=chooser, reader=reader)
     try:
         spec = _choose(choice, tensors, reference)
     except JackfieldError as error:
-        if choice.plugin is None:  # else a plugin was chosen, and could not build
+        if choice.plugin is None:  # otherwise a plugin was chosen and could not build
             decision = error.decision = _decision(choice)
             chooser.add("model", None, decision)
         raise
@@ -95,7 +98,7 @@ def _namesake(choice: _Choice) -> PluginRef | None:
 
 
 def _by_one_that_takes_any(choice: _Choice) -> ModelSpec | None:
-    """The spec of the first, by name, that does not refuse the config."""
+    """The spec of the first plugin, by name, that does not refuse the config."""
     registry = choice.chooser.registry
     for ref in in_order(registry.refs(MODELS), ()):
         try:
@@ -119,7 +122,7 @@ def _built(choice: _Choice, plugin: PluginRef) -> ModelSpec:
 
 
 def _check_spec(spec: ModelSpec) -> None:
-    """Raise TypeError for parts that nothing could use, before they are met in a worker."""
+    """Raise TypeError for parts that no runtime can use, before a worker meets them."""
     if not isinstance(spec.layers, tuple) or not all(isinstance(x, Layer) for x in spec.layers):
         raise TypeError(f"ModelSpec.layers must be a tuple of Layer, got {spec.layers!r:.200}")
     for name, source in dict(spec.modules).items():
@@ -173,7 +176,7 @@ def _decided_by(choice: _Choice, refs: Iterable[PluginRef]) -> str:
 
 
 def _unknown(choice: _Choice, tensors: Iterable[str], reference: str) -> UnsupportedModelError:
-    """What to do about an architecture that nothing takes."""
+    """The error for an architecture that no plugin takes, with what to do."""
     registry, architectures = choice.chooser.registry, choice.architectures
     known = sorted({ref.name for ref in registry.refs(MODELS)})
     near = nearest(registry, choice.reader.values, tensors)
@@ -187,7 +190,7 @@ def _unknown(choice: _Choice, tensors: Iterable[str], reference: str) -> Unsuppo
 
 
 def _way_out(architecture: str, known: list[str]) -> str:
-    """What to do about an architecture that no plugin has; to install what is there already would not help."""
+    """What to do about an architecture that no plugin has. Installing an installed distribution would not help."""
     write = f"jackfield new model {architecture}"
     name = family(architecture)
     if any(family(other) == name for other in known):

@@ -1,4 +1,4 @@
-"""Keys of a config that no plugin asked for: told once, since they may say that the model computes something else."""
+"""Keys of a config that no plugin has read. A warning names them once: the model may compute something else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from jackfield.interfaces.model_source import ModelFiles
 
 logger = logging.getLogger(__name__)
-# What changes no logits: training, heads of other tasks, bookkeeping of the libraries that wrote the file.
+# Keys that change no logits: training, heads of other tasks, notes of the libraries that wrote the file.
 _IDLE = re.compile(
     r"_.*|.*(dropout|dropout_prob|_pdrop|_token_id|_token_index|_loss_coef|_range|_std|_version|_class)|summary_.*|unsloth.*"
     r"|(id2label|label2id|num_labels|problem_type|return_dict(_in_generate)?|use_cache|model_type|pretraining_tp"
@@ -23,7 +23,7 @@ _IDLE = re.compile(
 )
 
 
-# Files beside a model that change what it answers where another program reads them.
+# Files beside a model that change its answers in other programs.
 _UNUSED = {
     "adapter_config.json": "an adapter, which Transformers would apply",
     "*mmproj*.gguf": "a projector of images; texts alone are read",
@@ -47,12 +47,12 @@ def tell_unused_files(files: ModelFiles) -> None:
 
 
 def without_idle(keys: Iterable[str]) -> list[str]:
-    """Those that are not known to change nothing."""
+    """The keys that are not known to have no effect."""
     return [key for key in keys if not _IDLE.fullmatch(key)]
 
 
 def tell_unread(reference: str, keys: Iterable[str]) -> None:
-    """Warn of `keys` unless they are known to change nothing."""
+    """Warn of `keys`, except those that are known to have no effect."""
     left = without_idle(keys)
     if left:
         logger.warning(
