@@ -1,7 +1,7 @@
 """Jackfield: an LLM inference engine and SDK in which every part is a plug.
 
-The names below are imported when they are first used, so that `import jackfield` is light; `__init__.pyi` tells type
-checkers what they are.
+The names below are imported when they are first used, so that `import jackfield` is light. `__init__.pyi` gives type
+checkers the types.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(home), name)
-    globals()[name] = value  # found directly from now on
+    globals()[name] = value  # the next access finds it directly
     return value
 
 

@@ -1,4 +1,4 @@
-"""The immutable plan of which plugin serves what, made once in the parent and applied as it is by every worker."""
+"""The immutable plan of which plugin serves what. The parent makes it once; every worker applies it unchanged."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from jackfield.errors import PluginNotFound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginRef:
-    """Where a plugin comes from. Holding one imports nothing."""
+    """The origin of a plugin. Holding a reference imports nothing."""
 
-    kind: str  # without the major: "jackfield_torch.attention_backends"
-    major: int  # of the contract it speaks
-    name: str  # the user's word
-    distribution: str  # normalised; local for one-file plugins
-    version: str  # of the distribution
+    kind: str  # without the major, such as "jackfield_torch.attention_backends"
+    major: int  # major of its contract
+    name: str  # name that users write
+    distribution: str  # normalised name; "local" for one-file plugins
+    version: str  # version of the distribution
     target: str  # "module:attribute"
-    content_sha256: str = ""  # of the file, for local one-file plugins
+    content_sha256: str = ""  # hash of the file, for one-file plugins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """One plugin chosen for one subject."""
+    """A plugin that was chosen for a subject."""
 
-    subject: str  # in words, for people: "engine", "model", "layers 0-29"
-    plugin: PluginRef  # chosen for it
-    covers: tuple[str, ...] = ()  # the modules that it serves, "layers.0"; (): the whole model
+    subject: str  # what it was chosen for, in words: "engine", "model", "layers 0-29"
+    plugin: PluginRef  # the chosen plugin
+    # The modules that it serves, such as "layers.0"; () means the whole model.
+    covers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationPlan:
-    """All selections of an engine. Two processes run the same plugins if and only if the digests are equal."""
+    """All selections of an engine. Two processes run the same plugins if and only if their digests are equal."""
 
-    selections: tuple[Selection, ...]  # in the order in which they were made
-    decisions: tuple[Decision, ...] = ()  # how they came about
-    # of each distribution in use a digest of its files; "" where it does not say (editable installs)
+    selections: tuple[Selection, ...]  # in the order of the selections
+    decisions: tuple[Decision, ...] = ()  # the reasons for the selections
+    # A digest of the files of each distribution in use; "" if it has none (editable installs).
     contents: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over selections, in their order, and contents; decisions are commentary and do not enter."""
+        """SHA-256 of the selections, in order, and the contents. Decisions do not enter."""
         selections = [asdict(selection) for selection in self.selections]
         text = json.dumps([selections, dict(self.contents)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -52,14 +53,14 @@ class ActivationPlan:
     def selected(self, kind: str) -> PluginRef:
         """The plugin of a kind of which an engine has one. Raises PluginNotFound.
 
-        A kind of the core may be named without it: "weight_formats" is "jackfield.weight_formats".
+        A kind of the core may be written without the package: "weight_formats" is "jackfield.weight_formats".
         """
         for selection in self._of_kind(kind):
             return selection.plugin
         raise PluginNotFound(f"the activation plan has no {kind}")
 
     def by_module(self, kind: str) -> dict[str, PluginRef]:
-        """The plugin of each module ("layers.0", "layers.0.mixer.q") that a selection of `kind` covers."""
+        """The plugin for each module ("layers.0", "layers.0.mixer.q") that a selection of `kind` covers."""
         return {
             module: selection.plugin
             for selection in self._of_kind(kind)

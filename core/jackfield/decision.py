@@ -1,4 +1,4 @@
-"""Why something was chosen or refused: the one object behind `explain`, the log line and the errors."""
+"""Why something was chosen or refused. `explain`, log lines and errors are all made from these objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a candidate does not fit. `code` is stable for programs; `text` and `remedy` are for people."""
+    """Why a candidate does not fit. Programs read `code`, which is stable; people read `text` and `remedy`."""
 
     code: str
     text: str
@@ -22,14 +22,14 @@ class Reason:
 
 
 class Verdict(StrEnum):
-    """What became of a candidate."""
+    """The result for a candidate."""
 
     CHOSEN = "chosen"
-    ACCEPTED = "accepted"  # was asked and would fit, but another comes first or is named
-    NOT_ASKED = "not asked"  # whether it would fit is not known
+    ACCEPTED = "accepted"  # it fits, but another comes first or was named
+    NOT_ASKED = "not asked"  # it is not known whether it fits
     REFUSED = "refused"
-    FAILED = "failed"  # raised while it was loaded or probed
-    INCOMPATIBLE = "incompatible"  # speaks another contract major
+    FAILED = "failed"  # it raised while it was loaded or probed
+    INCOMPATIBLE = "incompatible"  # it has another contract major
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +45,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One selection: every candidate in the order of preference, and what decided."""
+    """One selection: every candidate in the order of preference, and who decided."""
 
     kind: str  # "platforms", "jackfield_torch.attention_backends"
     subject: str  # "engine", "layers 0-29"
     chosen: str | None
-    decided_by: str  # "preference of platform cpu", "jackfield.toml: select.attention"
+    decided_by: str  # such as "preference of platform cpu" or "jackfield.toml: select.attention"
     candidates: tuple[Candidate, ...] = field(default=())
-    covers: tuple[str, ...] = ()  # the parts of the model that it is for, "layers.0"; (): all
-    features: tuple[str, ...] = ()  # in use, that candidates must serve
+    # The parts of the model that it is for, such as "layers.0"; () means all.
+    covers: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()  # features in use, which candidates must serve
     match: Mapping[str, object] = field(default_factory=dict, hash=False)  # facts for rules
 
     def line(self) -> str:
@@ -61,7 +62,9 @@ class Decision:
         return f"{self.kind} for {self.subject}: {self.chosen or 'none'} ({self.decided_by})"
 
     def refusals(self) -> str:
-        """One line and one reason a candidate that was asked and does not fit; `report` has them all."""
+        """A line for the decision, and a reason for each candidate that was asked and does not fit. `report` has all
+        reasons.
+        """
         told = (Verdict.REFUSED, Verdict.FAILED, Verdict.INCOMPATIBLE)
         asked = [candidate for candidate in self.candidates if candidate.verdict in told]
         return "\n".join(
@@ -70,7 +73,7 @@ class Decision:
         )
 
     def report(self) -> str:
-        """The line, then one line a candidate; neighbours of one distribution with one fate share a line."""
+        """The line, then a line for each candidate. Neighbours of one distribution with equal results share a line."""
         rows = []
         for (verdict, place, reasons), alike in groupby(self.candidates, key=_fate):
             names = ", ".join(candidate.name for candidate in alike)
@@ -80,9 +83,9 @@ class Decision:
 
 
 def decision_of(values: Mapping[str, Any]) -> Decision:
-    """The decision that `dataclasses.asdict` and JSON made of one, by this version or by a newer one.
+    """The decision from the output of `dataclasses.asdict` or JSON, of this version or a newer one.
 
-    Keys that are not known are left out; a verdict that is not known stays text. Raises KeyError and TypeError.
+    Unknown keys are left out; an unknown verdict stays a text. Raises KeyError and TypeError.
     """
 
     def candidate(values: Mapping[str, Any]) -> Candidate:
@@ -101,7 +104,7 @@ def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def summary(decisions: Iterable[Decision]) -> str:
-    """All choices in one line, for the log; neighbours of one kind with one choice share an entry."""
+    """All choices in one line, for the log. Neighbours of one kind with the same choice share an entry."""
     entries = []
     for (kind, choice, decided_by), alike in groupby(decisions, key=_choice):
         subjects = " and ".join(decision.subject for decision in alike)

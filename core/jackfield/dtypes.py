@@ -1,4 +1,4 @@
-"""The element types that settings, cache groups and checkpoints name, without any tensor library."""
+"""The element types in settings, cache groups and checkpoints, without any tensor library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DType:
 
     @property
     def itemsize(self) -> int:
-        """Bytes an element; sub-byte types have none."""
+        """Bytes of an element. Raises for types below one byte."""
         if self.bits % 8:
             raise ConfigError(f"{self.name} has {self.bits} bits an element, not whole bytes")
         return self.bits // 8
@@ -49,7 +49,7 @@ _ALIASES = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bf
 
 
 def parse_dtype(name: str) -> DType:
-    """The DType called `name` (`torch.` in front and the usual short names are understood)."""
+    """The DType with this name. A leading `torch.` and the usual short names are accepted."""
     word = name.removeprefix("torch.").lower()
     found = DTYPES.get(_ALIASES.get(word, word))
     if found is None:

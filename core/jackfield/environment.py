@@ -1,4 +1,4 @@
-"""The one place that reads the process environment."""
+"""The only module that reads the process environment."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 from pathlib import Path
 
 PREFIX = "JACKFIELD_"
-CONFIG_FILE = "JACKFIELD_CONFIG"  # a TOML file, where no other was named
-PLUGINS = "JACKFIELD_PLUGINS"  # comma list: plugins.allow; "none": only first-party plugins
-CACHE_FOLDER = "JACKFIELD_CACHE"  # where downloads are kept
-# What clients of a server must send. It is no setting, so that nothing prints it.
+CONFIG_FILE = "JACKFIELD_CONFIG"  # a TOML file, if no other is named
+PLUGINS = "JACKFIELD_PLUGINS"  # comma list like plugins.allow; "none": only first-party plugins
+CACHE_FOLDER = "JACKFIELD_CACHE"  # folder of downloads
+# The key that clients of a server must send. It is no setting, so that nothing prints it.
 API_KEY = "JACKFIELD_API_KEY"
 DEFAULT_CACHE_FOLDER = "~/.cache/jackfield"
-LOCK_FILE = "jackfield.lock"  # in the current folder, where the settings name no other
+LOCK_FILE = "jackfield.lock"  # in the current folder, if the settings name no other
 
 
 def jackfield_variables() -> dict[str, str]:
-    """All variables of the process that are ours, by name."""
+    """All variables of the process that begin with JACKFIELD_, by name."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -24,7 +24,7 @@ def jackfield_variables() -> dict[str, str]:
     }
 
 
-# What else decides which devices a process sees, and whose libraries it loads.
+# Other variables that decide which devices a process sees, and which libraries it loads.
 _DEVICE_PREFIXES = (
     *("CUDA_", "NVIDIA_"),
     *("HIP_", "ROCR_", "HSA_", "GPU_DEVICE_ORDINAL"),
@@ -37,20 +37,20 @@ _DEVICE_PREFIXES = (
 
 
 def device_variables() -> dict[str, str]:
-    """Variables of the process that change what a probe finds, by name."""
+    """Variables of the process that change the findings of a probe, by name."""
     return {name: value for name, value in os.environ.items() if name.startswith(_DEVICE_PREFIXES)}
 
 
 def api_key() -> str | None:
-    """What clients of a server must send: $JACKFIELD_API_KEY, if it is set."""
+    """The key that clients of a server must send: $JACKFIELD_API_KEY, if it is set."""
     return os.environ.get(API_KEY) or None
 
 
 def client_api_key() -> str | None:
-    """What is sent to a server: $JACKFIELD_API_KEY, else the variable of OpenAI's own clients."""
+    """The key to send to a server: $JACKFIELD_API_KEY, otherwise the variable of OpenAI's own clients."""
     return api_key() or os.environ.get("OPENAI_API_KEY") or None
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $JACKFIELD_CACHE, or ~/.cache/jackfield. It need not exist yet."""
+    """The folder of downloads: $JACKFIELD_CACHE, or ~/.cache/jackfield. It may not exist yet."""
     return Path(os.environ.get(CACHE_FOLDER) or DEFAULT_CACHE_FOLDER).expanduser()

@@ -3,13 +3,13 @@
     JackfieldError
     ├── ConfigError                 a setting has a value that is not allowed
     │   └── UnknownSettingError     a setting that does not exist (or no longer does)
-    ├── RequestError                one request is wrong; nothing else is lost
+    ├── RequestError                one request is wrong; other requests go on
     ├── PluginError
     │   ├── PluginNotFound          no installed plugin has that name
     │   ├── PluginConflict          two distributions own one name
-    │   ├── PluginIncompatible      speaks another major of the contract
+    │   ├── PluginIncompatible      has another major of the contract
     │   ├── PluginLoadError         failed while it was imported, probed or created
-    │   ├── PluginDrift             what is installed or selected is not what the lock says
+    │   ├── PluginDrift             what is installed or selected differs from the lock
     │   └── SelectionError          nothing fits; carries the Decision
     ├── ModelError
     │   ├── ModelNotFound           the reference leads to no files
@@ -31,10 +31,10 @@ from typing import Any
 class JackfieldError(Exception):
     """Base of all errors that Jackfield raises on purpose.
 
-    One that ends a selection carries its Decision, and one that ends the making of an engine all decisions up to it.
+    An error that ends a selection carries its Decision. An error while an engine is made carries all decisions so far.
     """
 
-    summary: str = ""  # the message without reports and tracebacks, where it has any
+    summary: str = ""  # the message without reports and tracebacks, if it has any
     decision: object = None
     decisions: tuple[object, ...] = ()
 
@@ -48,7 +48,7 @@ class UnknownSettingError(ConfigError):
 
 
 class RequestError(JackfieldError, ValueError):
-    """One request is wrong: only that request ends."""
+    """One request is wrong. Only that request ends."""
 
 
 class PluginError(JackfieldError):
@@ -68,13 +68,13 @@ class PluginIncompatible(PluginError):
 
 
 class PluginLoadError(PluginError):
-    """A plugin failed while it was imported, probed or created. Of one line are `summary` and `remedy`."""
+    """A plugin failed while it was imported, probed or created. `summary` and `remedy` are one line each."""
 
     remedy: str = ""
 
 
 class PluginDrift(PluginError):
-    """What is installed or selected is not what the lock says."""
+    """What is installed or selected differs from the lock."""
 
 
 class SelectionError(PluginError):

@@ -1,4 +1,4 @@
-"""Named features: every non-default field of a spec or a need has a name, and whoever serves it must know that name."""
+"""Named features: every non-default field of a spec or a need has a name, which a plugin must know to serve it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any, ClassVar, Protocol
 
 
 class HasFeatures(Protocol):
-    """A frozen dataclass with a word for itself.
+    """A frozen dataclass with a name for its features.
 
-    It may also name PLAIN_FIELDS, a frozenset of fields that are no feature: whoever is asked need not read them. A member
-    of a union with IS_FEATURE = True is a feature of the field that holds it: `layer.feed_forward=experts`.
+    PLAIN_FIELDS, a frozenset, may name fields that are no features, because plugins need not read them. A member of a
+    union with IS_FEATURE = True is a feature of the field that holds it: `layer.feed_forward=experts`.
     """
 
     FEATURE: ClassVar[str]
 
 
 def features_in_use(value: Any) -> frozenset[str]:
-    """Names of all fields, at any depth, that differ from their defaults.
+    """Names of all fields, at any depth, whose values differ from their defaults.
 
-    A field of a dataclass with the class attribute FEATURE = "attention" yields `attention.window`, or
-    `norm.kind=layer` where the value is a word. Fields without a default are facts that everyone must read.
+    A field of a dataclass with the class attribute FEATURE = "attention" gives `attention.window`, or
+    `norm.kind=layer` if the value is a word. Fields without a default are facts that every plugin must read.
     """
     return frozenset(
         f"{name}={current}" if isinstance(current, str) else name
@@ -32,12 +32,12 @@ def features_in_use(value: Any) -> frozenset[str]:
 
 
 def possible_features(value: Any) -> frozenset[str]:
-    """Names that `features_in_use` could give of a value like this one, without words behind "="."""
+    """Names that `features_in_use` could give for a value like this one, without the word behind "="."""
     return frozenset(name for name, _, _ in _walk(value))
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Name, default and value of every field that has a default and is no plain one."""
+    """Name, default and value of every field with a default, without plain fields."""
     if is_dataclass(value) and not isinstance(value, type):
         word = getattr(type(value), "FEATURE", None)
         if word is None:

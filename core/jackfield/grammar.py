@@ -1,4 +1,4 @@
-"""A grammar of one request, and where one output stands in it; plugins for structured output make them."""
+"""A grammar of one request, and the state of one output in it. Plugins for structured output make them."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from collections.abc import Sequence
 
 
 class GrammarState(ABC):
-    """Where one output stands in its grammar. Used by the thread that steps, so it must be quick."""
+    """The state of one output in its grammar. Used by the thread that steps, so it must be quick."""
 
     @property
     @abstractmethod
     def is_finished(self) -> bool:
-        """True if nothing may follow: the output ends."""
+        """True if no token may follow; then the output ends."""
 
     @abstractmethod
     def accept(self, token_id: int) -> bool:
-        """Move on by one token; False, with nothing changed, if the grammar does not allow it here."""
+        """Move on by one token. If the grammar does not allow the token here, return False and change nothing."""
 
     @abstractmethod
     def rollback(self, num_tokens: int) -> None:
-        """Take back the last tokens that were accepted."""
+        """Take back the last `num_tokens` accepted tokens."""
 
     @abstractmethod
     def fill(self, mask: memoryview) -> None:
-        """Set the bits of all tokens that may come next; `mask` is one mask of `TokenMasks`, all bits unset.
+        """Set the bits of all tokens that may come next. `mask` is one mask of `TokenMasks`, with all bits unset.
 
+        Never called while `is_finished`. An end token is allowed if the answer may end here.
         Never called while `is_finished`. An end token is allowed where the answer may end.
         """
 
     def forced(self) -> Sequence[int]:
-        """Tokens that most likely follow since the text that must follow is written so; none where that is open.
+        """Tokens that most likely follow, because the grammar prescribes the text; empty if it does not.
 
-        They are guesses: a model may write the same text in other tokens. Must be quick, and change nothing.
+        They are guesses: a model may write the same text with other tokens. Must be quick, and must change nothing.
         """
         return ()
 
 
 class Grammar(ABC):
-    """What a user asked for, compiled. Shared by requests and threads, and never changed."""
+    """What a user asked for, compiled. Requests and threads share it, and it is never changed."""
 
     @abstractmethod
     def start(self) -> GrammarState:

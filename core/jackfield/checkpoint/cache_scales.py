@@ -1,4 +1,4 @@
-"""Reads how a checkpoint was made to be cached: keys and values in float8, and where the scale of each layer stands."""
+"""Reads for which cache a checkpoint was made: float8 keys and values, and the place of each layer's scale."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jackfield.interfaces.weights import TensorInfo
 from jackfield.model_spec import ModelSpec, ModuleSource
 
 _LOG = logging.getLogger(__name__)
-_SCHEME = "kv_cache_scheme"  # compressed-tensors; a word in AutoFP8's files
+_SCHEME = "kv_cache_scheme"  # compressed-tensors; AutoFP8 writes a word under this key
 _ALGORITHM = "kv_cache_quant_algo"  # NVIDIA ModelOpt
 _WORDS = ("static", "fp8", "fp8_e4m3")
 
 
 def cache_dtype(values: Mapping[str, Any]) -> DType | None:
-    """What a quantization_config says of the cache; None: nothing, or a form that we do not keep (a warning says so)."""
+    """The cache dtype in a quantization_config. None: there is none, or it is not supported, which a warning says."""
     scheme = values.get(_SCHEME) or values.get(_ALGORITHM)
     if not scheme:
         return None
@@ -36,7 +36,7 @@ def cache_dtype(values: Mapping[str, Any]) -> DType | None:
 
 
 def scale_sources(spec: ModelSpec, tensors: Mapping[str, TensorInfo]) -> dict[str, ModuleSource]:
-    """Where `layers.{i}.mixer.k_scale` and `.v_scale` stand, of the layers that have both."""
+    """The places of `layers.{i}.mixer.k_scale` and `.v_scale`, for the layers that have both."""
     if not any(name.endswith("_scale") for name in tensors):
         return {}
     found = {}
@@ -56,13 +56,13 @@ def _scale_name(
 ) -> str | None:
     try:
         prefix = spec.source(module).prefix
-    except KeyError:  # no linear of its own, as in latent attention
+    except KeyError:  # the mixer has no such linear, as in latent attention
         return None
     return next((name for name in _names(prefix, letter) if name in tensors), None)
 
 
 def _names(prefix: str, letter: str) -> Iterator[str]:
-    """In the order of the producers: llm-compressor, ModelOpt, vLLM's own, AutoFP8."""
+    """Possible names, in the order of the producers: llm-compressor, ModelOpt, vLLM, AutoFP8."""
     parent = prefix.rpartition(".")[0]
     whole = (
         f"{parent}.{letter}_scale",
@@ -72,4 +72,5 @@ def _names(prefix: str, letter: str) -> Iterator[str]:
         f"{parent}.kv_scale",
     )
     yield from whole
-    yield from (name.partition(".")[2] for name in whole)  # a bare base model lacks the first word
+    # Names of a bare base model lack the first part.
+    yield from (name.partition(".")[2] for name in whole)

@@ -12,28 +12,26 @@ from jackfield.errors import RequestError
 
 DEFAULT = "default"
 WITH_TOOLS = "tool_use"
-_THOUGHTS = (
-    "reasoning_content",
-    "thinking",
-    "reasoning",
-)  # names of one thing; templates read the first two
-# A loop over a content, or over what a content was set to.
+# Names of the thoughts in a message. Templates read the first two.
+_THOUGHTS = ("reasoning_content", "thinking", "reasoning")
+# Matches a loop over a content, or over a variable that holds a content.
 _READS_PARTS = re.compile(r"\bfor\s+\w+\s+in\s+[^%]*\bcontent\b")
-_OPEN_END = "\ue000 jackfield: written on from here "  # the space shows whether a template trims
+# The space shows whether a template strips spaces.
+_OPEN_END = "\ue000 jackfield: written on from here "
 
 
 class ChatTemplate:
-    """One or more named templates of a tokenizer. Compiled when first used.
+    """One or more named templates of a tokenizer. A template is compiled when it is first used.
 
-    The rules are those that templates are written for: blocks swallow the newline after them and the spaces before,
-    `tojson` escapes nothing for HTML, `raise_exception` and `strftime_now` exist, `{% generation %}` marks are
-    passed over, and `bos_token` and the like are the tokenizer's.
+    The rules are those that templates are written for: blocks remove the newline after them and the spaces before,
+    `tojson` does not escape for HTML, `raise_exception` and `strftime_now` exist, `{% generation %}` marks have no
+    effect, and names such as `bos_token` are the tokenizer's special tokens.
     """
 
     def __init__(self, sources: Mapping[str, str], special_tokens: Mapping[str, str]) -> None:
         self._sources = dict(sources)
         self._special_tokens = dict(special_tokens)
-        self._compiled: dict[str, Any] = {}  # by source
+        self._compiled: dict[str, Any] = {}  # compiled templates by source
 
     @property
     def source(self) -> str:
@@ -43,8 +41,9 @@ class ChatTemplate:
     def render(self, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> str:
         """The prompt text. Raises RequestError if the template refuses the conversation.
 
-        Of `values` three are not for the template alone: `chat_template` names one of several or is one itself, `tools`
-        choose the one for tools, and `continue_final_message` leaves the last message open, to be written on.
+        Three of `values` have a meaning beside the template: `chat_template` is the name of a template or a template
+        itself, `tools` select the template for tools, and `continue_final_message` leaves the last message open for
+        continuation.
         """
         if not messages:
             raise RequestError(
@@ -74,7 +73,7 @@ class ChatTemplate:
         return _without_end(text) if is_open else text
 
     def _choose(self, wanted: str | None, tools: Any) -> tuple[str, str]:
-        """Name and source of the template: the one that is wanted, that for tools, or the default one."""
+        """Name and source of the template: the wanted one, the one for tools, or the default."""
         names = ", ".join(sorted(self._sources))
         if wanted is not None:
             if wanted in self._sources:
@@ -106,7 +105,8 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _strftime_now
         template = environment.from_string(source)
-        if source in self._sources.values():  # those of requests come in any number
+        # Templates in requests are not kept, since there may be any number.
+        if source in self._sources.values():
             self._compiled[source] = template
         return template
 
@@ -121,12 +121,12 @@ def read_sources(value: Any) -> dict[str, str]:
 
 
 def reads_parts(source: str) -> bool:
-    """True for a template that goes through the parts of a content; others would write a list out as Python does."""
+    """True if a template loops over the parts of a content. Other templates would print a list as Python does."""
     return _READS_PARTS.search(source) is not None
 
 
 def _joined(content: Any) -> Any:
-    """The text of a content whose parts are all texts; anything else as it is."""
+    """The joined text of a content whose parts are all texts; any other content unchanged."""
     if not isinstance(content, list) or not all(
         isinstance(part, Mapping)
         and part.get("type") == "text"
@@ -138,7 +138,7 @@ def _joined(content: Any) -> Any:
 
 
 def _as_templates_expect(message: Mapping[str, Any], takes_parts: bool) -> dict[str, Any]:
-    """Without what is None, which many templates would write out, and with thoughts under both their names."""
+    """The message without None values, which many templates would print, and with thoughts under both of their names."""
     shown = {key: value for key, value in message.items() if value is not None}
     if not takes_parts and "content" in shown:
         shown["content"] = _joined(shown["content"])
@@ -149,7 +149,7 @@ def _as_templates_expect(message: Mapping[str, Any], takes_parts: bool) -> dict[
 
 
 def _left_open(content: Any) -> Any:
-    """The content of a message, a text or a list of parts, with a mark behind its last text."""
+    """The content of a message (a text or a list of parts), with a mark behind its last text."""
     if isinstance(content, str):
         return content + _OPEN_END
     *before, last = content
@@ -157,7 +157,7 @@ def _left_open(content: Any) -> Any:
 
 
 def _without_end(text: str) -> str:
-    """The text up to the mark, without spaces in front of it where the template takes such away."""
+    """The text up to the mark. Spaces before the mark are removed if the template strips them."""
     before, mark, after = text.rpartition(_OPEN_END.strip())
     if not mark:
         raise RequestError(
@@ -171,7 +171,7 @@ def _generation_extension() -> type[Any]:
     from jinja2.ext import Extension  # noqa: PLC0415  # heavy
 
     class GenerationMarks(Extension):
-        """`{% generation %}` marks what an assistant wrote, for training; here only its content counts."""
+        """`{% generation %}` marks an assistant's text for training. Here only its content counts."""
 
         tags = {"generation"}  # noqa: RUF012  # as the base class declares it
 

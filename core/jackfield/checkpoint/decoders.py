@@ -1,4 +1,4 @@
-"""Which decoders of the `tokenizers` library do no more than join the texts of tokens."""
+"""Finds out whether a decoder of the `tokenizers` library only joins the texts of tokens."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from tokenizers import Tokenizer as Backend
 
 
 def joins_texts(backend: Backend) -> bool:
-    """True if a token adds the same text behind each finished text.
+    """True if a token always adds the same text behind finished text.
 
-    So do byte-level decoders (Radford et al. 2019) and those of SentencePiece: single characters are replaced, bytes
-    that follow each other are read as UTF-8, and the front of the whole text may be stripped. Decoders that clean up
-    spaces or drop repetitions look at neighbours.
+    This holds for byte-level decoders (Radford et al. 2019) and for those of SentencePiece: single characters are
+    replaced, consecutive bytes are read as UTF-8, and the front of the whole text may be stripped. It does not hold
+    for decoders that clean up spaces or drop repetitions, since these look at neighbours.
     """
     try:
         state = json.loads(backend.decoder.__getstate__())
-    except Exception:  # none, or one written in Python; the library raises a bare Exception
+    # There is no decoder, or one written in Python. The library raises a bare Exception.
+    except Exception:
         return False
     parts = state["decoders"] if state["type"] == "Sequence" else [state]
     return all(_joins(part) for part in parts)

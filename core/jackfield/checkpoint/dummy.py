@@ -17,7 +17,7 @@ CONFIG = "config.json"
 
 
 class DummyFormat(WeightFormat):
-    """For measuring and trying out shapes. Never chosen by itself: its answers are noise."""
+    """For measuring and trying out shapes. Never chosen unless named, since its answers are noise."""
 
     only_named = True
 
@@ -56,15 +56,15 @@ class DummyCheckpoint(Checkpoint):
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """None."""
+        """Empty: there are no tensors."""
         return {}
 
     def read(self, name: str) -> memoryview:
-        """There is nothing to read."""
+        """Raises CheckpointError: there is nothing to read."""
         raise CheckpointError(
             f"tensor {name!r} cannot be read: a dummy checkpoint has none; a loader that sees "
             "is_synthetic makes them up. Choose another weight format for real weights"
         )
 
     def close(self) -> None:
-        """There is nothing to release."""
+        """Do nothing: there is nothing to release."""

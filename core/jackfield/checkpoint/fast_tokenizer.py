@@ -1,4 +1,4 @@
-"""The tokenizer that all file formats end in: one of the `tokenizers` library, with a chat template."""
+"""The tokenizer that all file formats produce: one of the `tokenizers` library, with a chat template."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jackfield.checkpoint.decoders import joins_texts
 from jackfield.errors import RequestError
 from jackfield.interfaces.tokenizer import Tokenizer
 
-# Characters from which on a text is encoded as a batch of one: only that leaves Python's lock to other threads.
+# Texts with more characters are encoded as a batch of one, because only that releases Python's lock for other threads.
 _LONG = 4096
-_REPLACEMENT = "\ufffd"  # what bytes decode to that are no whole character
+_REPLACEMENT = "\ufffd"  # bytes that are no whole character decode to this
 
 
 class FastTokenizer(Tokenizer):
@@ -38,14 +38,15 @@ class FastTokenizer(Tokenizer):
             for token_id, token in backend.get_added_tokens_decoder().items()
             if token.special
         }
-        # Tokens with text, which stand before a token whose piece is asked for; none: there are no pieces.
+        # Tokens with text, which are put before a token to find its piece. Empty: there are no pieces.
         self._before = self.encode("a", add_special_tokens=False) if joins_texts(backend) else []
-        backend.no_truncation()  # of files saved while training; a prompt is never cut silently
+        # Files saved in training may truncate; a prompt is never cut silently.
+        backend.no_truncation()
         backend.no_padding()
 
     @property
     def backend(self) -> Backend:
-        """The wrapped object, for what this interface does not offer."""
+        """The wrapped object, for functions that this interface lacks."""
         return self._backend
 
     @property
@@ -55,7 +56,7 @@ class FastTokenizer(Tokenizer):
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
-        """Ids that end a generation, the tokenizer's own end token among them."""
+        """Ids that end a generation, including the tokenizer's own end token."""
         return self._end_token_ids
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
@@ -71,7 +72,7 @@ class FastTokenizer(Tokenizer):
         return ids
 
     def encode_pair(self, first: str, second: str) -> tuple[list[int], int | None]:
-        """Token ids of both, and the first token of type 1, where there is one."""
+        """Token ids of both texts, and the index of the first token of type 1, if there is one."""
         with _encoding():
             encoding = self._backend.encode(first, second)
         kinds = encoding.type_ids
@@ -87,7 +88,7 @@ class FastTokenizer(Tokenizer):
         return None if self._chat_template is None else self._chat_template.source
 
     def piece(self, token_id: int) -> str | None:
-        """Its text behind a word, for decoders that join the texts of tokens."""
+        """The text of the token behind a word, if the decoder only joins the texts of tokens."""
         if not self._before or token_id in self._special_ids:
             return None
         before = self._backend.decode(self._before, skip_special_tokens=False)
@@ -102,7 +103,7 @@ class FastTokenizer(Tokenizer):
         add_generation_prompt: bool = True,
         **values: Any,
     ) -> str:
-        """The prompt text of a conversation, special tokens included: encode it without adding them again."""
+        """The prompt text of a conversation with its special tokens. Encode it without adding them again."""
         if self._chat_template is None and not values.get("chat_template"):
             return super().apply_chat_template(messages)
         template = self._chat_template or ChatTemplate({}, {})
@@ -113,7 +114,7 @@ class FastTokenizer(Tokenizer):
 def _encoding() -> Iterator[None]:
     try:
         yield
-    except (TypeError, UnicodeEncodeError) as error:  # TypeError: also of lone surrogates
+    except (TypeError, UnicodeEncodeError) as error:  # TypeError is raised for lone surrogates too
         raise RequestError(
             f"the prompt is no text that can be encoded ({error}); a str of Unicode characters "
             "without lone surrogates is needed. Check how it was decoded"
@@ -121,7 +122,7 @@ def _encoding() -> Iterator[None]:
 
 
 def surround(backend: Backend, begin: str | None, end: str | None) -> None:
-    """Make `backend` add these tokens around every text that is encoded with special tokens."""
+    """Let `backend` add these tokens around every text that is encoded with special tokens."""
     around = [token for token in (begin, end) if token]
     ids = {token: backend.token_to_id(token) for token in around}
     backend.post_processor = processors.TemplateProcessing(

@@ -1,4 +1,4 @@
-"""How a model's authors want its tokens to be drawn: generation_config.json, as defaults of sampling parameters."""
+"""How a model's authors want tokens to be drawn: generation_config.json as defaults of sampling parameters."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _FIELDS = {
     "top_k": "top_k",
     "min_p": "min_p",
     "repetition_penalty": "repetition_penalty",
-    "presence_penalty": "presence_penalty",  # of servers; Transformers knows no such key
+    "presence_penalty": "presence_penalty",  # written by servers; Transformers has no such key
     "frequency_penalty": "frequency_penalty",
     "max_new_tokens": "max_tokens",
     "min_new_tokens": "min_tokens",
 }
-_DRAWING = ("temperature", "top_p", "top_k", "min_p")  # that count only where tokens are drawn
-# What draws other tokens and is not served; with the values that mean nothing is asked for.
+_DRAWING = ("temperature", "top_p", "top_k", "min_p")  # these count only if tokens are drawn
+# Keys that change the drawn tokens but are not supported, with the values that have no effect.
 _NOT_SERVED: Mapping[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "penalty_alpha": (0, 0.0),
@@ -47,9 +47,10 @@ _NOT_SERVED: Mapping[str, tuple[Any, ...]] = {
 
 
 def sampling_defaults(generation: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Fields of SamplingParams that `generation`, the content of generation_config.json, sets; `where` is for messages.
+    """Fields of SamplingParams that `generation`, the content of generation_config.json, sets.
 
-    As in Transformers `do_sample` false means greedy. What asks for something that is not served is told in one warning.
+    As in Transformers, a false `do_sample` means greedy. One warning names keys that are not supported; `where` is
+    the place in that warning.
     """
     others = [key for key, idle in _NOT_SERVED.items() if _asks(generation.get(key), idle)]
     stops = generation.get("stop_strings")

@@ -18,8 +18,8 @@ _NAME = re.compile(
     r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)"
     r"(?::(?P<quant>[\w.-]+)|/(?:blob|resolve|tree)/[^/]+(?:/(?P<file>[^?]+))?)?/?(?:\?.*)?"
 )
-# Weights in one format, and what describes them. Left out are folders (other formats, the authors' own layout), but for
-# additional_chat_templates and the modules of Sentence Transformers (1_Pooling, 2_Dense).
+# Files that describe a model, fetched with weights of one format. Folders are left out (other formats, the authors' own
+# layout), except additional_chat_templates and the modules of Sentence Transformers (1_Pooling, 2_Dense).
 _DESCRIBES = ("*.json", "*.jinja", "tokenizer*", "*.txt")
 _WANTED = (*_DESCRIBES, "*.safetensors")
 _UNWANTED = ("[!a0-9]*/*", "[0-9][!_]*/*", "a[!d]*/*", "ad[!d]*/*", "consolidated*")
@@ -28,10 +28,10 @@ _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 
 
 class HubSource(ModelSource):
-    """Downloads what is missing into the hub library's own cache ($HF_HOME), which other programs share.
+    """Downloads missing files into the hub library's own cache ($HF_HOME), which other programs share.
 
-    The hub's address is $HF_ENDPOINT; a token for gated models is $HF_TOKEN or `hf auth login`. Without a network, or
-    with $HF_HUB_OFFLINE=1, what the cache holds is used.
+    The hub's address is $HF_ENDPOINT. A token for gated models is $HF_TOKEN or the one of `hf auth login`. Without a
+    network, or with $HF_HUB_OFFLINE=1, only the cache is used.
     """
 
     def __init__(self, endpoint: str | None = None, cache_folder: Path | None = None) -> None:
@@ -39,14 +39,14 @@ class HubSource(ModelSource):
         self._cache_folder = cache_folder
 
     def check(self, need: ModelReference, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse words that are no ORG/NAME."""
+        """Refuse references that are not of the form ORG/NAME."""
         if _NAME.fullmatch(need.text):
             return ()
         text = f"{need.text!r} is no name on a hub"
         return (Reason("no_hub_name", text, "write ORG/NAME, or ORG/NAME:Q4_K_M for a GGUF file"),)
 
     def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
-        """What the hub library's cache holds."""
+        """The models in the hub library's cache."""
         from huggingface_hub import scan_cache_dir  # noqa: PLC0415  # heavy
         from huggingface_hub.errors import CacheNotFound  # noqa: PLC0415  # heavy
 
@@ -61,7 +61,7 @@ class HubSource(ModelSource):
         )
 
     def describe(self, reference: ModelReference) -> ModelFiles | None:
-        """The small files of the snapshot. None for GGUF files, which hold all."""
+        """The small files of the snapshot. None for GGUF files, which hold everything."""
         name, word = _name_and_word(reference)
         if word:
             return None
@@ -71,7 +71,9 @@ class HubSource(ModelSource):
         return files if files.find("config.json") else None
 
     def resolve(self, reference: ModelReference) -> ModelFiles:
-        """Download the snapshot of the revision, or find it in the cache; of GGUF files one alone, with all its parts."""
+        """Download the snapshot of the revision, or find it in the cache. Of GGUF files one is fetched, with all its
+        parts.
+        """
         name, word = _name_and_word(reference)
         with _told(name, reference):
             if word:
@@ -103,7 +105,7 @@ class HubSource(ModelSource):
         return Path(folder)
 
     def _gguf(self, name: str, word: str, reference: ModelReference) -> Path:
-        """The file that `word` names: a quantization such as Q4_K_M, or a path in the repository. Raises ModelNotFound."""
+        """The file that `word` means: a quantization such as Q4_K_M, or a path in the repository. Raises ModelNotFound."""
         spellings = {word, word.lower(), word.upper()} - {""}
         wanted = [word] if word.lower().endswith(_GGUF) else [
             f"{start}{spelling}{end}"
@@ -122,7 +124,7 @@ class HubSource(ModelSource):
         return folder / found[0]
 
     def _only_gguf(self, name: str, reference: ModelReference) -> Path | None:
-        """The one GGUF file of a repository without other weights. Raises ModelNotFound where there are several."""
+        """The only GGUF file of a repository without other weights. Raises ModelNotFound if there are several."""
         files = self._ggufs(name, reference)
         if not files:
             return None
@@ -139,13 +141,13 @@ class HubSource(ModelSource):
             files = HfApi(endpoint=self._endpoint).list_repo_files(
                 name, revision=reference.revision
             )
-        except Exception:  # without a network; what is missing is told later
+        except Exception:  # there is no network; missing files are reported later
             return []
         return sorted(f for f in files if f.endswith(_GGUF) and "mmproj" not in f)
 
 
 def _name_and_word(reference: ModelReference) -> tuple[str, str | None]:
-    """ORG/NAME, and what names a GGUF file in it."""
+    """ORG/NAME, and the word for a GGUF file in it."""
     parts = _NAME.fullmatch(reference.text)
     assert parts is not None, "check() came first"
     return parts["name"], parts["quant"] or parts["file"]
@@ -153,7 +155,7 @@ def _name_and_word(reference: ModelReference) -> tuple[str, str | None]:
 
 @contextmanager
 def _told(name: str, reference: ModelReference) -> Iterator[None]:
-    """Raises ModelNotFound for what the hub's library raises."""
+    """Turns errors of the hub's library into ModelNotFound."""
     from huggingface_hub import errors  # noqa: PLC0415  # heavy
 
     what = f"{name!r}" + (f" at revision {reference.revision!r}" if reference.revision else "")
@@ -176,7 +178,7 @@ def _told(name: str, reference: ModelReference) -> Iterator[None]:
             f"the hub has no model {what}, or only for those it knows; names look like "
             "ORG/NAME. Check the spelling, or set HF_TOKEN for a private model"
         ) from error
-    except Exception as error:  # what the network raises depends on the library's version
+    except Exception as error:  # the class of a network error depends on the library's version
         raise ModelNotFound(
             f"cannot get the model {what}: the hub gives no answer that helps and the cache does "
             f"not hold it whole ({' '.join(str(error).split())}). Check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or "

@@ -10,7 +10,7 @@ from jackfield.errors import CheckpointError
 
 
 def read_if_there(path: Path | None) -> dict[str, Any]:
-    """The object in the file, an empty one where there is no file. Raises CheckpointError."""
+    """The object in the file; an empty object if there is no file. Raises CheckpointError."""
     return read_json(path) if path else {}
 
 
@@ -28,8 +28,10 @@ def read_json_list(path: Path) -> list[Any]:
 
 def _read(path: Path, kind: type, word: str) -> Any:
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))  # editors put a mark in front
-    except (OSError, ValueError) as error:  # ValueError: broken JSON, and text that is no UTF-8
+        # Some editors write a byte-order mark.
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    # A ValueError means broken JSON, or text that is not UTF-8.
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"cannot read {path}: {error}; it must hold one JSON {word}. Download it again"
         ) from error

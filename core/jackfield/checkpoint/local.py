@@ -15,17 +15,17 @@ _FILE_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
 
 
 class LocalSource(ModelSource):
-    """Takes what exists as a folder or file, and what can only be meant as a path."""
+    """Takes references to existing folders and files, and references that can only be meant as paths."""
 
     def check(self, need: ModelReference, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse words that are neither an existing path nor written like one."""
+        """Refuse references that are neither an existing path nor written like a path."""
         if _exists(_path(need.text)) or _looks_like_path(need.text):
             return ()
         text = f"there is no folder or file {need.text!r} here"
         return (Reason("not_a_path", text, "write a path as ./NAME or give an existing one"),)
 
     def resolve(self, reference: ModelReference) -> ModelFiles:
-        """The files where they are; nothing is copied."""
+        """The files in their place; nothing is copied."""
         path = _path(reference.text)
         if not _exists(path):
             raise ModelNotFound(
@@ -43,7 +43,7 @@ class LocalSource(ModelSource):
 
 def _path(text: str) -> Path:
     path = Path(text)
-    with suppress(RuntimeError):  # ~NAME where nobody is called so
+    with suppress(RuntimeError):  # ~NAME for an unknown user
         return path.expanduser()
     return path
 
@@ -51,7 +51,7 @@ def _path(text: str) -> Path:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # what no file can be called
+    except (OSError, ValueError):  # no possible name of a file
         return False
 
 

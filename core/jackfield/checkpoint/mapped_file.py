@@ -1,4 +1,4 @@
-"""A file in memory: mapped read-only, handed out as views, released when the last view is gone."""
+"""A file in memory: mapped read-only, given out as views, and released with the last view."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from jackfield.errors import CheckpointError, ModelNotFound
 
 _POINTER = (
-    b"version https://git-lfs"  # how the small text begins that stands for a file not yet fetched
+    # Beginning of the small text that stands for a file that was not fetched.
+    b"version https://git-lfs"
 )
 
 
@@ -44,10 +45,10 @@ class MappedFile:
         self.view = memoryview(mapped)
 
     def close(self) -> None:
-        """Release the map at once, or with the last buffer that still shows it. Again: nothing."""
+        """Release the map at once, or with the last buffer that shows it. A second call does nothing."""
         mapped, self._map = self._map, None
         if mapped is None:
             return
-        with suppress(BufferError):  # a slice lives on: the map goes when that does
+        with suppress(BufferError):  # a slice is in use: the map is released with it
             self.view.release()
             mapped.close()

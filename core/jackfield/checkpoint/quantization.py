@@ -14,19 +14,19 @@ from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.weights import TensorInfo
 from jackfield.model_spec import ModelSpec, Quantization
 
-# What the producers call the list of modules that are stored plainly.
+# Names that producers use for the list of modules that are stored plainly.
 _EXCLUDED = ("modules_to_not_convert", "ignored_layers", "llm_int8_skip_modules", "ignore")
-_INCLUDED = "modules_in_block_to_quantize"  # GPTQ: nothing but these
+_INCLUDED = "modules_in_block_to_quantize"  # GPTQ: only these modules are quantized
 _OVERRIDES = "dynamic"  # GPTQModel: parameters by pattern, "-:" for none
 _GROUPS = "config_groups"  # compressed-tensors: parameters by target
 _BY_NAME = "extra_config"  # AutoRound: parameters by name of a module, or pattern
 _HEAD = "lm_head"  # GPTQ: true if the head is quantized too
 _OF_THE_READER = {"quant_method", *_EXCLUDED, _INCLUDED, _OVERRIDES, _GROUPS, _BY_NAME, _HEAD}
-_PLAIN_BITS = 16  # AutoRound gives modules that it leaves alone this many
+_PLAIN_BITS = 16  # AutoRound: bits of modules that are not quantized
 _PLAIN_TYPES = ("float64", "float32", "float16", "bfloat16")
 _PACKED = {"qweight", "weight_packed", "_weight_qdata"}
 _SIGN = re.compile(r"([+-]:)?(.*)", re.DOTALL)
-_PATTERN = re.compile(r"[*+?^$|()\\\[\]]")  # no plain name has one of these
+_PATTERN = re.compile(r"[*+?^$|()\\\[\]]")  # a plain name has none of these characters
 
 
 def read_quantization(
@@ -36,9 +36,9 @@ def read_quantization(
 ) -> Quantization | None:
     """How the linears of `spec` are stored; None: plainly. Raises UnsupportedModelError.
 
-    Names in the config are those of modules in the checkpoint; a list of exclusions may also hold parts of names
-    and patterns, as Transformers has it. Without such a list the head is plain, as is one tied to the embedding.
-    What the headers of `tensors` show of a linear goes before what the config says.
+    Names in the config are names of modules in the checkpoint. A list of exclusions may also hold parts of names and
+    patterns, as in Transformers. Without such a list, the head and a linear tied to the embedding are plain. If the
+    headers of `tensors` show how a linear is stored, that counts before the config.
     """
     headers = _Headers(tensors or {})
     values = next((config[key] for key in QUANTIZATION_KEYS if config.get(key)), None)
@@ -73,7 +73,7 @@ def read_quantization(
 def _settings(
     rules: _Rules, headers: _Headers, name: str, is_plain: bool
 ) -> Mapping[str, Any] | None:
-    """The parameters of a module, None if it is stored plainly."""
+    """The parameters of a module; None if it is stored plainly."""
     shown = headers.is_plain(name)
     if shown is None:
         return None if is_plain or rules.is_excluded(name) else rules.settings(name)
@@ -83,7 +83,7 @@ def _settings(
 
 
 class _Headers:
-    """What names and types of stored tensors show of how linears are stored."""
+    """Finds from names and types of stored tensors how linears are stored."""
 
     def __init__(self, tensors: Mapping[str, TensorInfo]) -> None:
         self._tensors = tensors
@@ -91,7 +91,8 @@ class _Headers:
 
     def is_plain(self, name: str) -> bool | None:
         """True if the weight of that module is a float; None if there is no such module."""
-        for prefix in (name, name.partition(".")[2]):  # a bare base model lacks the first word
+        # Names of a bare base model lack the first part.
+        for prefix in (name, name.partition(".")[2]):
             found = self._of(prefix) if prefix else []
             if found:
                 weight = self._tensors.get(f"{prefix}.weight")
@@ -99,7 +100,7 @@ class _Headers:
         return None
 
     def table(self, names: Iterable[str]) -> Mapping[str, Any] | None:
-        """The method of a checkpoint whose producer says nothing of it. Raises UnsupportedModelError."""
+        """The method of a checkpoint whose producer writes no config of it. Raises UnsupportedModelError."""
         for name in names:
             parameters = {found.rpartition(".")[2] for found in self._of(name)}
             if {"lookup_table", "qweight"} <= parameters:  # SqueezeLLM writes no config
@@ -113,15 +114,15 @@ class _Headers:
         return None
 
     def _of(self, prefix: str) -> list[str]:
-        """Names of the tensors of a module, but for its bias."""
+        """Names of the tensors of a module, without its bias."""
         start = bisect_left(self._names, f"{prefix}.")
-        stop = bisect_left(self._names, f"{prefix}/")  # the character behind the dot
+        stop = bisect_left(self._names, f"{prefix}/")  # the character after the dot
         return [name for name in self._names[start:stop] if name != f"{prefix}.bias"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What a quantization_config says of single modules."""
+    """The rules of a quantization_config for single modules."""
 
     values: Mapping[str, Any]
 
@@ -133,11 +134,11 @@ class _Rules:
 
     @property
     def common(self) -> Mapping[str, Any]:
-        """The parameters that stand for all modules."""
+        """The parameters that hold for all modules."""
         return {key: value for key, value in self.values.items() if key not in _OF_THE_READER}
 
     def settings(self, name: str) -> Mapping[str, Any] | None:
-        """The parameters of a module; None if they say that it is stored plainly."""
+        """The parameters of a module; None if the rules say that it is stored plainly."""
         if groups := self.values.get(_GROUPS):
             return self._of_group(groups, name)
         override = self._by_name(name)
@@ -161,7 +162,9 @@ class _Rules:
         return is_left_out or any(_means(word, name) for word in excluded)
 
     def _of_group(self, groups: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-        """Those of the first group that targets the module. A list of targets is a preset that the key names."""
+        """Parameters of the first group that targets the module. If a group is only a list of targets, its key is a
+        preset.
+        """
         for key, group in groups.items():
             if not isinstance(group, Mapping):
                 group = {"preset": key, "targets": group}
@@ -188,7 +191,7 @@ def _is_target(group: Mapping[str, Any], name: str) -> bool:
 
 
 def _means(word: str, name: str) -> bool:
-    """True if a word of a list means the module: "re:REGEX", a pattern, or whole parts of its name."""
+    """True if an entry of a list means the module: "re:REGEX", a pattern, or whole parts of its name."""
     if word.startswith("re:"):
         return re.match(word.removeprefix("re:"), name) is not None
     if _PATTERN.search(word):

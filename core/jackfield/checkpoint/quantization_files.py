@@ -1,4 +1,4 @@
-"""Settings of a quantized checkpoint that stand in a file beside config.json, as one `quantization_config`."""
+"""Turns settings of a quantized checkpoint in a file beside config.json into one `quantization_config`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from jackfield.checkpoint.json_file import read_json
 from jackfield.interfaces.model_source import ModelFiles
 
-QUANTIZATION_KEYS = ("quantization_config", "compression_config")  # the second in older files
+QUANTIZATION_KEYS = ("quantization_config", "compression_config")  # older files use the second key
 _OLD_NAMES = {"w_bit": "bits", "q_group_size": "group_size", "wbits": "bits"}  # llm-awq, SqueezeLLM
 
 
 def with_quantization(config: Mapping[str, Any], files: ModelFiles) -> Mapping[str, Any]:
-    """The config with `quantization_config`, which a file beside it may hold instead. Raises CheckpointError.
+    """The config with `quantization_config`, which may stand in a file beside it. Raises CheckpointError.
 
-    A weight format whose producers write such files calls this for the config that it yields.
+    A weight format calls this for its config if its producers write such files.
     """
     if any(config.get(key) for key in QUANTIZATION_KEYS):
         return config
@@ -32,7 +32,7 @@ def _as_it_is(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _gptq(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """AutoGPTQ wrote no method, since it knew one alone."""
+    """AutoGPTQ wrote no method, since it had only one."""
     return {"quant_method": "gptq", **values} if "bits" in values else values
 
 

@@ -1,4 +1,4 @@
-"""Safetensors checkpoints: a folder with config.json and one file, or shards with an index."""
+"""Safetensors checkpoints: a folder with config.json and either one file, or shards with an index."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ INDEX = "model.safetensors.index.json"
 
 
 class SafetensorsFormat(WeightFormat):
-    """Opens folders as hubs lay them out."""
+    """Opens folders in the layout of model hubs."""
 
     def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse what has no *.safetensors or no config.json."""
+        """Refuse folders without *.safetensors or config.json."""
         if not need.glob("*.safetensors") and not need.find(INDEX):
             text = f"{need.path} holds no *.safetensors file"
             return (Reason("no_safetensors", text, "add the model's weights"),)
@@ -69,7 +69,7 @@ class SafetensorsCheckpoint(Checkpoint):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The content of config.json, with what a file beside it says of quantization."""
+        """The content of config.json, with the quantization settings of a file beside it."""
         return self._config
 
     @property
@@ -129,7 +129,7 @@ class SafetensorsCheckpoint(Checkpoint):
 
 
 def _weight_files(files: ModelFiles) -> tuple[Path, ...]:
-    """The usual single file; else all of the folder, without the copies in another layout that some carry."""
+    """The usual single file; otherwise all files of the folder, without copies in another layout."""
     single = files.find(SINGLE)
     if single:
         return (single,)

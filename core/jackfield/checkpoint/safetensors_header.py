@@ -1,7 +1,7 @@
-"""The header of a safetensors file: names, types, shapes and byte ranges, checked before anything is read.
+"""The header of a safetensors file: names, types, shapes and byte ranges, checked before tensors are read.
 
-Format: 8 bytes with the header's length (little-endian), the header in JSON, then the data; offsets count from the
-end of the header. We parse it ourselves because the library reads bfloat16 only through a tensor library.
+Format: 8 bytes with the header's length (little-endian), the header in JSON, then the data. Offsets count from the
+end of the header. The core parses the header itself because the library reads bfloat16 only through a tensor library.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _AGAIN = "The file is incomplete or broken: download it again"
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """One tensor of a file; `start` and `stop` count from the beginning of the file."""
+    """One tensor of a file. `start` and `stop` count from the beginning of the file."""
 
     dtype: DType
     shape: tuple[int, ...]

@@ -1,8 +1,8 @@
-"""How a model's authors want vectors to be made: the files that Sentence Transformers keeps beside a model.
+"""How a model's authors want vectors to be made: the files of Sentence Transformers beside a model.
 
-`modules.json` names what follows one another: a Transformer, a Pooling with its own config.json in a folder, perhaps
-linears (`Dense`, with weights) and `Normalize`. `config_sentence_transformers.json` has the texts that are put before a
-text (Reimers and Gurevych 2019, and the library's own documentation).
+`modules.json` names the modules in order: a Transformer, a Pooling with its own config.json in a folder, perhaps
+linears (`Dense`, with weights) and `Normalize`. `config_sentence_transformers.json` has the texts to put before an
+input (Reimers and Gurevych 2019, and the library's own documentation).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _ACTIVATIONS = {
     "Identity": None,
     "Linear": None,
 }
-_IDLE = ("Transformer", "Dropout")  # the model itself, and what training alone does
+_IDLE = ("Transformer", "Dropout")  # the model itself, and a module that only acts in training
 
 
 def read_pooling(files: ModelFiles, config: Mapping[str, Any]) -> Pooling | None:
-    """What the files say; None if there are none such. `config` is the model's own.
+    """The pooling in the files; None if there are no such files. `config` is the model's own.
 
     Raises CheckpointError for a broken file, UnsupportedModelError for a module that is not served.
     """
@@ -73,7 +73,7 @@ def read_pooling(files: ModelFiles, config: Mapping[str, Any]) -> Pooling | None
 
 
 def read_dimensions(config: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """Sizes that vectors may be cut to: those listed, () for any size, None if the config does not say."""
+    """Sizes that vectors may be cut to: the listed ones, () for any size, None if the config does not say."""
     listed = config.get("matryoshka_dimensions")
     if listed:
         return tuple(int(size) for size in listed)
@@ -81,7 +81,7 @@ def read_dimensions(config: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def _modules(path: Path) -> list[tuple[str, str]]:
-    """Folder and name of the modules, in their order."""
+    """Folder and name of the modules, in order."""
     entries = read_json_list(path)
     if not all(isinstance(one, Mapping) for one in entries):
         raise CheckpointError(f"{path} must be a list of modules; fetch the file again")

@@ -1,4 +1,4 @@
-"""Tokenizers as hubs lay them out: tokenizer.json, and the files around it that say how it is used."""
+"""Tokenizers in the layout of model hubs: tokenizer.json, and files beside it with settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HfTokenizerFormat(TokenizerFormat):
     """Opens folders with a tokenizer.json."""
 
     def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse what has no tokenizer.json."""
+        """Refuse folders without tokenizer.json."""
         if need.find(TOKENIZER):
             return ()
         remedy = "add the model's"
@@ -75,7 +75,7 @@ def _read_backend(path: Path) -> Any:
 
 
 def _with_space(backend: Any) -> Any:
-    """A byte-level tokenizer that puts a space in front of each text, as the classes of GPT-2 and others are told to."""
+    """The tokenizer, changed to put a space before each text, if its class does so, as for GPT-2."""
     content = json.loads(backend.to_str())
     outer = content.get("pre_tokenizer") or {}
     for step in (outer, *outer.get("pretokenizers", ())):
@@ -85,9 +85,9 @@ def _with_space(backend: Any) -> Any:
 
 
 def _cut_as_llama(backend: Any, values: dict[str, Any]) -> None:
-    """What LlamaTokenizer of Transformers 5 does, instead of what was once saved in tokenizer.json.
+    """Cut text as LlamaTokenizer of Transformers 5 does, whatever was once saved in tokenizer.json.
 
-    A space is put in front of a text, and with `legacy` in front of each part between special tokens.
+    A space is put before a text, and with `legacy` before each part between special tokens.
     """
     from tokenizers import decoders, models, pre_tokenizers  # noqa: PLC0415  # heavy
 
@@ -95,7 +95,7 @@ def _cut_as_llama(backend: Any, values: dict[str, Any]) -> None:
         "ByteLevel" in repr(part) for part in (backend.pre_tokenizer, backend.decoder)
     )
     if is_byte_level or not isinstance(backend.model, models.BPE):
-        return  # the class is named wrongly, as for Llama 3
+        return  # the class name is wrong, as for Llama 3
     prefix = values.get("add_prefix_space")
     scheme = "never" if prefix is False else "always" if values.get("legacy") else "first"
     backend.normalizer = None

@@ -1,4 +1,4 @@
-"""What the files around tokenizer.json say of how it is used, read as Transformers 5 reads them."""
+"""Settings in the files beside tokenizer.json, read as Transformers 5 reads them."""
 
 from __future__ import annotations
 
@@ -14,44 +14,40 @@ CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 TEMPLATE = "chat_template.jinja"
-TEMPLATE_JSON = "chat_template.json"  # of older multi-modal models
+TEMPLATE_JSON = "chat_template.json"  # older multi-modal models have it
 TEMPLATES = "additional_chat_templates/*.jinja"
 _EXTRA = ("extra_special_tokens", "additional_special_tokens")  # the newer key first
-_BY_FILE = (
-    "PreTrainedTokenizer",
-    "TokenizersBackend",
-    "PythonBackend",
-)  # classes that take the file as it is
+# Classes that use tokenizer.json unchanged.
+_BY_FILE = ("PreTrainedTokenizer", "TokenizersBackend", "PythonBackend")
 _NAMED = "model_specific_special_tokens"
 _TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 class TokenizerSettings:
-    """The content of tokenizer_config.json and special_tokens_map.json, and what follows from it."""
+    """The content of tokenizer_config.json and special_tokens_map.json, and what follows from them."""
 
     def __init__(self, files: ModelFiles) -> None:
         self._files = files
         self.values = _read(files, TOKENIZER_CONFIG)
-        if (
-            "added_tokens_decoder" not in self.values
-        ):  # older files, whose special tokens stand apart
+        # In older files the special tokens stand in a file of their own.
+        if "added_tokens_decoder" not in self.values:
             self.values |= _read(files, SPECIAL_TOKENS)
         self.class_name = str(self._class() or "").removesuffix("Fast")
         self.roles = _roles(self.values)
 
     @property
     def is_llama(self) -> bool:
-        """True for Llama 2's kind, whose class cuts text in its own way whatever tokenizer.json says."""
+        """True for tokenizers like Llama 2's, whose class cuts text in its own way whatever tokenizer.json says."""
         kind = _read(self._files, CONFIG).get("model_type") or "llama"
         return self.class_name == "LlamaTokenizer" and kind == "llama"
 
     @property
     def is_class_of_its_own(self) -> bool:
-        """True where Transformers builds the tokenizer by its class, not by what tokenizer.json alone says."""
+        """True if Transformers builds the tokenizer by its class, and not from tokenizer.json alone."""
         return self.class_name not in ("", "LlamaTokenizer", *_BY_FILE)
 
     def template_sources(self) -> dict[str, str]:
-        """All chat templates by name; files of their own come before those in tokenizer_config.json."""
+        """All chat templates by name. Files of their own count before those in tokenizer_config.json."""
         sources = read_sources(self.values.get("chat_template"))
         if older := self._files.find(TEMPLATE_JSON):
             sources |= read_sources(read_json(older).get("chat_template"))
@@ -64,7 +60,7 @@ class TokenizerSettings:
     def add_tokens(self, backend: Any) -> None:
         """Add the special tokens that `backend` lacks.
 
-        What stands around a text (add_bos_token, add_eos_token) is passed over: tokenizer.json has the final word.
+        Settings for tokens around a text (add_bos_token, add_eos_token) are ignored: tokenizer.json decides that.
         """
         from tokenizers import AddedToken  # noqa: PLC0415  # heavy
 
@@ -83,7 +79,7 @@ class TokenizerSettings:
                 known.add(token)
 
     def end_token_ids(self, backend: Any) -> list[int]:
-        """Those of generation_config.json (one or a list), then the tokenizer's own."""
+        """The ids in generation_config.json (one or a list), then the tokenizer's own."""
         end = self.roles.get("eos_token")
         own = backend.token_to_id(end) if end else None
         listed = _read(self._files, GENERATION).get("eos_token_id")
@@ -111,7 +107,7 @@ def _read_text(path: Any) -> str:
 
 
 def _roles(values: dict[str, Any]) -> dict[str, str]:
-    """Special tokens by the names that a template knows them by: `bos_token`, `image_token`, ..."""
+    """Special tokens by their names in templates: `bos_token`, `image_token`, ..."""
     tables = [values[key] for key in (*_EXTRA, _NAMED) if isinstance(values.get(key), dict)]
     own = {name: token for table in tables for name, token in table.items()}
     listed = {name: token for name, token in values.items() if name.endswith("_token")}

@@ -25,7 +25,7 @@ class ChatCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Talk until the user ends it; 1 if lines of a pipe had no answer."""
+        """Talk until the user ends it. Returns 1 if lines of a pipe had no answer."""
         from jackfield.cli.talk import run_chat
 
         return run_chat(arguments)

@@ -1,4 +1,4 @@
-"""`jackfield collect-env`: all that a bug report needs, in one text to paste."""
+"""`jackfield collect-env`: everything that a bug report needs, in one text to paste."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jackfield.discovery.scan import CORE, installed_version, normalise
 from jackfield.environment import device_variables, jackfield_variables
 from jackfield.interfaces.command import Command
 
-_TORCH_S = 120.0  # it asks compilers and drivers
+_TORCH_S = 120.0  # the subprocess asks compilers and drivers
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 
 
 class CollectEnvCommand(Command):
-    """`jackfield doctor`, the versions of what our distributions need, variables, and what torch says of itself."""
+    """Prints `jackfield doctor`, versions of what our distributions need, variables, and torch's own report."""
 
     summary = "print all facts that a bug report needs"
 
@@ -28,8 +28,8 @@ class CollectEnvCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print; 0 whatever is found. No key is shown."""
-        load_from_arguments(arguments)  # wrong settings are told first
+        """Print the report. Returns 0 whatever is found. No key is shown."""
+        load_from_arguments(arguments)  # wrong settings are reported first
         arguments.json, arguments.save_profile = False, None
         DoctorCommand().run(arguments)
         _title("distributions")
@@ -53,7 +53,7 @@ def _title(text: str) -> None:
 
 
 def _distributions() -> dict[str, str]:
-    """Versions of our distributions and of all that they ask for by name."""
+    """Versions of our distributions and of all that they require by name."""
     from importlib import metadata
 
     ours = {

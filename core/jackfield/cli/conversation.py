@@ -1,4 +1,4 @@
-"""What was said in a chat, and how it is kept within the context of a model."""
+"""The messages of a chat, and how they are kept within the context of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Message = dict[str, str]
 
 
 class Conversation:
-    """The messages of a chat; a system message stays in front of all."""
+    """The messages of a chat. A system message stays in front."""
 
     def __init__(self, system: str | None) -> None:
         self._system = system
@@ -20,24 +20,24 @@ class Conversation:
 
     @property
     def messages(self) -> list[Message]:
-        """All messages, as a chat template takes them."""
+        """All messages, in the form of a chat template's input."""
         first = [{"role": "system", "content": self._system}] if self._system else []
         return [*first, *self._turns]
 
     def clear(self) -> None:
-        """Forget all but the system message."""
+        """Forget all messages but the system message."""
         self._turns.clear()
 
     def set_system(self, text: str) -> None:
-        """Another system message, or none; what was said stays."""
+        """Set another system message, or none. Other messages stay."""
         self._system = text or None
 
     def ask(self, text: str) -> None:
-        """What the user says."""
+        """Add a message of the user."""
         self._turns.append({"role": "user", "content": text})
 
     def answer(self, text: str) -> None:
-        """What the model said; a question without an answer is forgotten, since templates want both in turn."""
+        """Add a message of the model. A question without an answer is forgotten, since templates expect turns."""
         if text:
             self._turns.append({"role": "assistant", "content": text})
         else:
@@ -46,9 +46,10 @@ class Conversation:
     def fit(
         self, encode: Callable[[Sequence[Message]], list[int]], room: int
     ) -> tuple[list[int], int]:
-        """The prompt, of `room` tokens at most, and how many of the oldest messages were left out for it.
+        """The prompt with at most `room` tokens, and how many of the oldest messages were left out for it.
 
-        They are left out of all later prompts too. Raises RequestError if the last message alone has too many.
+        These messages are also left out of all later prompts. Raises RequestError if the last message alone is too
+        long.
         """
         num_left_out = 0
         while len(token_ids := encode(self.messages)) > room:
@@ -69,6 +70,6 @@ class Conversation:
         )
 
     def _oldest(self) -> int:
-        """Messages up to the second question; 0 where there is none."""
+        """Number of messages before the second question; 0 if there is none."""
         questions = [index for index, turn in enumerate(self._turns) if turn["role"] == "user"]
         return questions[1] if len(questions) > 1 else 0

@@ -1,4 +1,4 @@
-"""`jackfield doctor`: the machine, what is installed on it, and what is wrong with that."""
+"""`jackfield doctor`: the machine, what is installed on it, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from jackfield.environment import cache_folder
 from jackfield.errors import JackfieldError, PluginLoadError
 from jackfield.interfaces.command import Command
 
-_LIBRARIES = ("torch", "jax", "transformers", "tokenizers", "numpy")  # read from metadata only
+_LIBRARIES = ("torch", "jax", "transformers", "tokenizers", "numpy")  # only their metadata are read
 
 
 class DoctorCommand(Command):
-    """Facts that a bug report needs. Imports no tensor library, unless a platform's probe must."""
+    """Prints facts for a bug report. Imports a tensor library only if a platform's probe must."""
 
     summary = "describe the machine and check what is installed"
 
@@ -44,7 +44,7 @@ class DoctorCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print the report; 1 if something is wrong."""
+        """Print the report. Returns 1 if something is wrong."""
         if arguments.save_profile:
             from jackfield.discovery.profile import save_profile
 
@@ -64,7 +64,7 @@ class DoctorCommand(Command):
 
 
 def machine_facts() -> dict[str, Any]:
-    """What runs here: versions from metadata, processor and memory from the system."""
+    """Facts of this machine: versions from metadata, processor and memory from the system."""
     return {
         "jackfield": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -79,12 +79,12 @@ def machine_facts() -> dict[str, Any]:
 
 
 def _machine_of_profile() -> dict[str, Any]:
-    """The machine without what is private to its user."""
+    """The machine without facts that are private to its user."""
     return {name: value for name, value in machine_facts().items() if name != "python"}
 
 
 def folder_facts(folder: Path) -> dict[str, Any]:
-    """Where downloads go, and whether they can."""
+    """The folder of downloads, and whether downloads can be written to it."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return {
         "path": str(folder),
@@ -95,7 +95,7 @@ def folder_facts(folder: Path) -> dict[str, Any]:
 
 
 def _plugin_facts(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What each platform found, and all problems; wrong settings are one of them."""
+    """The facts of each platform, and all problems. Wrong settings count as a problem."""
     try:
         settings = load_from_arguments(arguments).config.plugins
         registry = PluginRegistry.scan(settings)
@@ -138,7 +138,7 @@ def _memory_bytes() -> int | None:
 
 
 def _in_words(name: str, value: Any) -> tuple[str, str]:
-    """A fact as people read it: sizes in GiB."""
+    """A fact for people, with sizes in GiB."""
     if name.endswith("_bytes") and isinstance(value, int):
         return name.removesuffix("_bytes"), gib(value)
     return name, str(value)

@@ -14,7 +14,7 @@ from jackfield.pooling import KINDS, PoolingParams
 
 
 class EmbedCommand(Command):
-    """Texts from the command line or a file, all at once through continuous batching."""
+    """Embeds texts from the command line or a file, all at once through continuous batching."""
 
     summary = "print the vectors of texts, a JSON object a line"
 
@@ -38,7 +38,7 @@ class EmbedCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Compute them; 1 if any text failed."""
+        """Compute the vectors. Returns 1 if any text failed."""
         from jackfield.client import LLM
 
         params = PoolingParams(kind=arguments.pooling, dimensions=arguments.dimensions)

@@ -1,4 +1,4 @@
-"""The first code of the `jackfield` program: while the rest is imported an interrupt ends it without a traceback."""
+"""The first code of the `jackfield` program. An interrupt during the other imports ends it without a traceback."""
 
 import signal
 import sys
@@ -9,15 +9,14 @@ from jackfield.cli.main import main  # noqa: E402  # an interrupt may come while
 
 
 def run() -> None:
-    """Run the program; from here on an interrupt is an exception, which `main` knows."""
+    """Run the program. From here on an interrupt is an exception, which `main` handles."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = main()
-    except KeyboardInterrupt:  # while `main` was tidying up
+    except KeyboardInterrupt:  # an interrupt came while `main` was cleaning up
         status = 130
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # what is imported at the end tells no tracebacks either
+    # An interrupt during the imports at the end prints no traceback either.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(status)
 
 

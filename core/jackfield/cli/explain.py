@@ -10,7 +10,7 @@ from jackfield.interfaces.command import Command
 
 
 class ExplainCommand(Command):
-    """Decides as an engine does, but asks every candidate, goes on if something fails, and prints it all."""
+    """Decides as an engine does, but asks every candidate, goes on after a failure, and prints everything."""
 
     summary = "say what an engine would choose for a model, and why"
 
@@ -48,7 +48,7 @@ class ExplainCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print decisions, settings and memory, or what differs between two of them; 2 if an engine would not start."""
+        """Print decisions, settings and memory, or compare two explanations. Returns 2 if an engine would not start."""
         from jackfield.cli.explaining import run_explain
 
         return run_explain(arguments)

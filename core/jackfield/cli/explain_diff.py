@@ -1,4 +1,4 @@
-"""`jackfield explain --diff A B`: what differs between two explanations that were saved with `--json`."""
+"""`jackfield explain --diff A B`: compares two explanations that were saved with `--json`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jackfield.discovery.comparison import compare, version_changes
 from jackfield.errors import ConfigError
 from jackfield.startup.explanation import FORMAT
 
-# What depends on the memory that is free at the moment.
+# These values depend on the memory that is free at the moment.
 _PASSING = ("max_cache_tokens", "available_bytes")
 _ABSENT = "not there"
 
 
 def print_differences(before: Path, after: Path, *, as_json: bool) -> int:
-    """Print what differs; as `diff` does, 1 if anything does and 0 if nothing."""
+    """Print the differences. As for `diff`, the status is 1 if there are any, otherwise 0."""
     old, new = _read(before), _read(after)
     decisions = compare(old["decisions"], new["decisions"])
     versions = version_changes(old["decisions"], new["decisions"])
@@ -51,7 +51,7 @@ def print_differences(before: Path, after: Path, *, as_json: bool) -> int:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The explanation in a file, with its decisions as objects and its values by name. Raises ConfigError."""
+    """The explanation in a file, with decisions as objects and values by name. Raises ConfigError."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if (found := document.get("format")) != FORMAT:
@@ -75,7 +75,7 @@ def _label(path: Path, document: Mapping[str, Any]) -> str:
 
 
 def _values(document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Model, memory, settings and problems: the name of each, its value, and who set it."""
+    """Name, value and source of model, memory, settings and problems."""
     for table in ("model", "memory"):
         for key, value in (document.get(table) or {}).items():
             if key not in _PASSING:
@@ -89,7 +89,7 @@ def _values(document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]
 def _value_changes(
     old: Mapping[str, tuple[str, str]], new: Mapping[str, tuple[str, str]]
 ) -> Iterator[tuple[str, str, str]]:
-    """Other values; the same value set by somebody else is no difference."""
+    """Changed values. The same value from another source is no change."""
     for name in dict.fromkeys((*old, *new)):
         before, after = old.get(name, (_ABSENT, "")), new.get(name, (_ABSENT, ""))
         if before[0] != after[0]:
@@ -97,7 +97,7 @@ def _value_changes(
 
 
 def _fact_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Of plugins that were probed in both: what is probed depends on who was asked."""
+    """Changed facts of plugins that were probed in both: which plugins are probed depends on the selection."""
     there = new.get("facts", {})
     for plugin, before in old.get("facts", {}).items():
         after = there.get(plugin, before)

@@ -1,4 +1,4 @@
-"""What `jackfield explain` does: makes an explanation and prints it, or compares two."""
+"""The work of `jackfield explain`: makes an explanation and prints it, or compares two."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from jackfield.errors import ConfigError
 from jackfield.startup.blueprint import make_blueprint
 from jackfield.startup.explanation import explain
 
-_PROBLEMS = 2  # exit status, as of other wrong input
+_PROBLEMS = 2  # exit status, as for other wrong input
 
 
 def run_explain(arguments: argparse.Namespace) -> int:
-    """Print decisions, settings and memory, or what differs between two of them; 2 if an engine would not start."""
+    """Print decisions, settings and memory, or compare two explanations. Returns 2 if an engine would not start."""
     if arguments.diff:
         _check_alone(arguments)
         return print_differences(*arguments.diff, as_json=arguments.json)
     loaded = load_from_arguments(arguments)
     profile = _profile(loaded, arguments.profile)
     registry = PluginRegistry.scan(loaded.config.plugins, probe=profile.probe if profile else None)
-    if arguments.toml:  # only what starts can be reproduced
+    if arguments.toml:  # only an engine that starts can be reproduced
         print(to_toml(make_blueprint(loaded, registry).config), end="")
         return 0
     plan = make_blueprint(loaded, registry, thorough=True, keeps_going=True)
@@ -40,7 +40,7 @@ def run_explain(arguments: argparse.Namespace) -> int:
 
 
 def _check_alone(arguments: argparse.Namespace) -> None:
-    """Raise ConfigError for what makes no sense beside --diff."""
+    """Raise ConfigError for options that make no sense beside --diff."""
     for name in ("model", "profile"):
         if value := getattr(arguments, name):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""How an explanation is told to people."""
+"""Prints an explanation for people."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from jackfield.decision import Decision, decision_of
 
 
 def print_explanation(document: Mapping[str, Any], *, with_facts: bool = False) -> None:
-    """Decisions, then the settings that are not defaults, memory, and what stands in the way.
+    """Print decisions, then settings that are not defaults, memory, and problems.
 
-    `with_facts` adds what decisions were asked with, and what probes found.
+    `with_facts` adds the needs of decisions and the facts of probes.
     """
     model = document["model"]
     profile = document["profile"]
     where = f", on the machine of profile {profile}" if profile else ""
     print(f"{model['architecture'] or 'model'} in {model['path'] or model['reference']}{where}\n")
-    if defaults := model.get("sampling"):  # absent in what earlier releases wrote
+    if defaults := model.get("sampling"):  # absent in explanations of earlier releases
         words = ", ".join(f"{name}={value}" for name, value in defaults.items())
         print(f"sampling defaults of the model, where a request leaves them open: {words}\n")
     for decision in map(decision_of, document["decisions"]):
@@ -40,7 +40,7 @@ def print_explanation(document: Mapping[str, Any], *, with_facts: bool = False) 
 
 
 def problem_line(problem: Mapping[str, Any]) -> str:
-    """A problem in the words of a message."""
+    """A problem in the words of an error message."""
     where = f"{problem['kind']} for {problem['subject']}: " if problem["kind"] else ""
     return f"{where}{problem['text']}"
 
@@ -70,7 +70,7 @@ def _print_memory(document: Mapping[str, Any]) -> None:
 
 
 def _active(memory: Mapping[str, Any]) -> str:
-    """Of mixtures of experts: how many parameters there are, and how many work on a token."""
+    """For mixtures of experts: number of parameters, and how many of them work on a token."""
     total, active = memory.get("num_parameters", 0), memory.get("num_active_parameters", 0)
     if 2 * active > total:
         return ""
@@ -79,7 +79,7 @@ def _active(memory: Mapping[str, Any]) -> str:
 
 def _group(memory: Mapping[str, Any], number: int, size: int) -> str:
     block = f"{size:,} bytes a block of {memory['block_size']} tokens"
-    groups = memory.get("groups") or ()  # absent in what earlier releases wrote
+    groups = memory.get("groups") or ()  # absent in explanations of earlier releases
     if not groups:
         return block
     kind, layers = groups[number]["kind"], groups[number]["num_layers"]

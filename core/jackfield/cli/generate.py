@@ -11,7 +11,7 @@ from jackfield.interfaces.command import Command
 
 
 class GenerateCommand(Command):
-    """Prompts from the command line or a file, all at once through continuous batching."""
+    """Answers prompts from the command line or a file, all at once through continuous batching."""
 
     summary = "answer prompts and print the text"
 
@@ -39,7 +39,7 @@ class GenerateCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Generate; 1 if any request failed."""
+        """Generate. Returns 1 if any request failed."""
         from jackfield.cli.generation import run_generate
 
         return run_generate(arguments)

@@ -1,4 +1,4 @@
-"""What `jackfield generate` does: prompts to an engine, answers to the terminal."""
+"""The work of `jackfield generate`: prompts to an engine, answers to the terminal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from jackfield.step import TokenLogprobs
 
 
 def run_generate(arguments: argparse.Namespace) -> int:
-    """Answer the prompts and print the answers; 1 if any request failed."""
+    """Answer the prompts and print the answers. Returns 1 if any request failed."""
     given = given_fields(arguments)
-    SamplingParams.from_mapping(given)  # wrong ones are told before a model is loaded
+    SamplingParams.from_mapping(given)  # wrong fields are reported before a model is loaded
     loaded = load_from_arguments(arguments)
     given_prompts = [
         *([" ".join(arguments.words)] if arguments.words else []),
@@ -41,7 +41,7 @@ def run_generate(arguments: argparse.Namespace) -> int:
 
 
 def _input(entry: PromptEntry, arguments: argparse.Namespace) -> Any:
-    """What the engine gets: a text becomes a conversation where one is wanted."""
+    """The engine's input. If a conversation is wanted, a text becomes one."""
     if not isinstance(entry.content, str) or not (arguments.chat or arguments.system):
         return entry.content
     first = [{"role": "system", "content": arguments.system}] if arguments.system else []
@@ -80,7 +80,7 @@ def _as_json(
     completion: CompletionOutput,
     tokenizer: Tokenizer | None,
 ) -> Mapping[str, Any]:
-    """One answer; what was not asked for is not there."""
+    """One answer. Fields that were not asked for are left out."""
     line = {
         "index": index,
         "prompt": entry.content,
@@ -104,12 +104,12 @@ def _as_json(
 
 
 def _one_line(text: str) -> str:
-    """JSON in which what many programs take for the end of a line is escaped."""
+    """JSON in which characters that many programs take for the end of a line are escaped."""
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
 
 
 def _logprob(found: TokenLogprobs, tokenizer: Tokenizer | None) -> Mapping[str, Any]:
-    """With texts if there is a tokenizer. Bytes that are no character by themselves read as U+FFFD."""
+    """Log probabilities with texts, if there is a tokenizer. Bytes that are no whole character read as U+FFFD."""
 
     def token(token_id: int, logprob: float) -> dict[str, Any]:
         text = {} if tokenizer is None else {"text": tokenizer.decode([token_id])}
@@ -125,7 +125,7 @@ def _label(index: int, completion: CompletionOutput) -> str:
 
 
 def _print_stream(outputs: Iterable[RequestOutput], count: int) -> int:
-    """One prompt: its text as it comes. Several answers: whole lines, each behind the number of its prompt."""
+    """Print answers as they come. One answer is printed as text, several as whole lines after their prompt's number."""
     failed = 0
     pending: dict[tuple[str, int], str] = {}
     ended: set[tuple[str, int]] = set()
@@ -155,7 +155,7 @@ def _print_stream(outputs: Iterable[RequestOutput], count: int) -> int:
 
 
 def why_it_ended(completion: CompletionOutput) -> Iterator[str]:
-    """A line for those who read along, where an answer ended otherwise than by itself."""
+    """A line for the reader if an answer did not end by itself."""
     if completion.finish_reason is FinishReason.LENGTH:
         number = len(completion.token_ids)
         yield f"[cut off after {number} tokens: raise --max-tokens, or model.max_length if that was reached]"

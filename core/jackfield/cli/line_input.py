@@ -1,4 +1,4 @@
-"""Lines that a user types, with editing and a history, or that come through a pipe."""
+"""Reads lines that a user types, with editing and a history, or that come through a pipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_HISTORY = 1000  # lines
 
 
 class LineInput:
-    """Reads one line after the other; None is the end. A line that is no text raises ConfigError, the next one is read."""
+    """Reads line by line; None is the end. A line that is no text raises ConfigError; reading can go on after it."""
 
     def __init__(self) -> None:
         self.is_terminal = sys.stdin.isatty()
@@ -22,14 +22,14 @@ class LineInput:
         self._readline = None
         if self.is_terminal:
             with suppress(ImportError):  # Windows
-                import readline  # it takes the terminal over
+                import readline  # takes over the terminal
 
                 self._readline = readline
                 with suppress(OSError):
                     readline.read_history_file(self._history)
 
     def read(self) -> str | None:
-        """The next line without spaces around it."""
+        """The next line, without spaces around it."""
         if not self.is_terminal:
             return self._read_pipe()
         try:
@@ -40,7 +40,7 @@ class LineInput:
             raise ConfigError(f"that line is no text in {error.encoding}; it is skipped") from None
 
     def close(self) -> None:
-        """Keep the history."""
+        """Save the history."""
         if self._readline is not None:
             with suppress(OSError):
                 self._history.parent.mkdir(parents=True, exist_ok=True)

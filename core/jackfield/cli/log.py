@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def logged_to_stderr() -> Iterator[None]:
-    """As long as it is open, all that is told goes to standard error, not warnings alone."""
+    """While it is open, all log messages go to standard error, not only warnings."""
     root, handler = logging.getLogger(), logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     level = root.level

@@ -26,7 +26,7 @@ from jackfield.errors import ConfigError, EngineError, JackfieldError
 from jackfield.interfaces.command import Command
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses
-# Commands of ours that other distributions bring, by what installs them.
+# Commands of ours in other distributions, and what installs each of them.
 _BROUGHT_BY = {
     "bench": "jackfield[bench]",
     "new": "jackfield[testing]",
@@ -37,13 +37,13 @@ _BROUGHT_BY = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is its own, or 2 for wrong input, 1 if the engine failed."""
+    """Run a command. The status is the command's own, 2 for wrong input, or 1 if the engine failed."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = argparse.Namespace()
     try:
         prepare_streams()
         status = _run(words, arguments)
-        sys.stdout.flush()  # so that a closed pipe or a full disk shows here
+        sys.stdout.flush()  # a closed pipe or a full disk must show here
         return status
     except JackfieldError as error:
         if hasattr(arguments, "debug"):
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED if isinstance(error, EngineError) else WRONG_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+    except BrokenPipeError:  # the reader, e.g. `head`, has stopped reading
         forget_output()
         return FAILED
     except (OSError, MemoryError) as error:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str], arguments: argparse.Namespace) -> int:
-    """Find and run the command; `arguments` is filled in."""
+    """Find and run the command; fills in `arguments`."""
     registry = _registry(words)
     words = _joined(registry, words)
     parser = _parser(registry, words)
@@ -83,28 +83,28 @@ def _run(words: Sequence[str], arguments: argparse.Namespace) -> int:
 
 
 def _joined(registry: PluginRegistry, words: Sequence[str]) -> Sequence[str]:
-    """The words with those of a command whose name has two ("bench serve") in one."""
+    """The words, with the two words of a command such as "bench serve" joined."""
     name = " ".join(words[:2])
     is_known = len(words) > 1 and any(ref.name == name for ref in registry.refs(COMMANDS))
     return [name, *words[2:]] if is_known else words
 
 
 def _unknown(parser: argparse.ArgumentParser, words: Sequence[str], command: str) -> str:
-    """What is wrong with words that no option takes, with the option that may have been meant."""
+    """The message for words that no option takes, with the option that may have been meant."""
     told = f"unrecognized arguments: {' '.join(words)}"
     option = next((word.partition("=")[0] for word in words if word.startswith("--")), None)
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     known = re.findall(r"--[\w-]+", commands.choices[command].format_usage())
     near = difflib.get_close_matches(option or "", known, 1)
     if option == "--max-new-tokens":
-        near = ["--max-tokens"]  # as Transformers calls it
+        near = ["--max-tokens"]  # its name in Transformers
     return (
         f"{told}; did you mean {near[0]}? `jackfield {command} --help` lists all" if near else told
     )
 
 
 def _in_one_line(error: OSError | MemoryError) -> str:
-    """What the system refused, and of which file."""
+    """What the system refused, and for which file."""
     if isinstance(error, MemoryError):
         return "the memory of this machine or container is not enough"
     where = f" ({error.filename})" if error.filename else ""
@@ -112,10 +112,10 @@ def _in_one_line(error: OSError | MemoryError) -> str:
 
 
 def _registry(words: Sequence[str]) -> PluginRegistry:
-    """The plugins that the settings allow. If those are wrong, the command says so, not the search for it.
+    """The plugins that the settings allow. If the settings are wrong, the command reports that, not this search.
 
-    Nothing but first-party commands is let in then: nobody knows what else was to be denied. Raises JackfieldError
-    if the command that was asked for is none of them, or if none is left.
+    In that case only first-party commands are allowed, because the list of denied plugins is unknown. Raises
+    JackfieldError if the wanted command is not among them, or if none is left.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_settings_arguments(parser)
@@ -137,14 +137,14 @@ def _asked(words: Sequence[str]) -> str | None:
 
 
 def _hidden(registry: PluginRegistry, name: str | None) -> list[PluginRef]:
-    """The owners of a command that is installed, but that the settings leave out."""
+    """The owners of a command that is installed but not allowed by the settings."""
     if any(ref.name == name for ref in registry.refs(COMMANDS)):
         return []
     return [ref for ref in registry.left_out if (ref.kind, ref.name) == (COMMANDS, name)]
 
 
 def _ref(registry: PluginRegistry, name: str) -> PluginRef:
-    """The plugin of a command. What is installed beside the core cannot take a built-in command away."""
+    """The plugin of a command. Other distributions cannot replace a command of the core."""
     owners = _owners(registry, name)
     return next((ref for ref in owners if ref.distribution == CORE), None) or registry.ref(
         COMMANDS, name
@@ -156,7 +156,7 @@ def _owners(registry: PluginRegistry, name: str) -> list[PluginRef]:
 
 
 def _tell_conflict(registry: PluginRegistry, name: str) -> None:
-    """Say that another distribution owns the name of a command of the core, which runs."""
+    """Warn that another distribution has a command with the name of a core command; the core's runs."""
     owners = _owners(registry, name)
     if any(ref.distribution == CORE for ref in owners):
         for other in (ref for ref in owners if ref.distribution != CORE):
@@ -168,7 +168,7 @@ def _tell_conflict(registry: PluginRegistry, name: str) -> None:
 
 
 def _common() -> argparse.ArgumentParser:
-    """What every command takes, before and after its name."""
+    """The arguments that every command takes, before and after its name."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help="print tracebacks of errors"
@@ -198,7 +198,7 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
             f"the command {asked!r} of {hidden.distribution} is left out by plugins.deny, plugins.allow or "
             "plugins.autoload. Let it in, or name another command"
         )
-    refs = {ref.name: ref for ref in registry.refs(COMMANDS)}  # one of each name
+    refs = {ref.name: ref for ref in registry.refs(COMMANDS)}  # one for each name
     if asked in _BROUGHT_BY and asked not in refs:
         raise ConfigError(
             f"the command {asked!r} is not installed. Try: pip install '{_BROUGHT_BY[asked]}'"
@@ -210,7 +210,8 @@ def _parser(registry: PluginRegistry, words: Sequence[str]) -> argparse.Argument
     for name, ref in refs.items():
         if name == asked:
             _add(commands, registry, ref)
-        else:  # for the list alone; nothing is loaded if another command was asked for
+        # These are only listed. Nothing of them is loaded if another command is wanted.
+        else:
             commands.add_parser(name, help="" if asked in refs else _summary(registry, ref))
     return parser
 
@@ -220,7 +221,7 @@ def _summary(registry: PluginRegistry, ref: PluginRef) -> str:
         command: Command = registry.card(_ref(registry, ref.name))
     except JackfieldError:
         return "(broken: see jackfield plugins check)"
-    return printable(command.summary).replace("%", "%%")  # argparse would fill it in
+    return printable(command.summary).replace("%", "%%")  # argparse would replace it
 
 
 def _add(
@@ -228,13 +229,12 @@ def _add(
     registry: PluginRegistry,
     ref: PluginRef,
 ) -> None:
-    """Add the command that was asked for. A broken one takes any argument: to run it tells what is wrong."""
+    """Add the wanted command. A broken command takes any arguments: running it reports the error."""
     try:
         command: Command = registry.card(_ref(registry, ref.name))
         with calling(ref, "add the arguments of"), prints_to_stderr():
-            command.add_arguments(
-                argparse.ArgumentParser()
-            )  # on a parser of its own first: none can be taken back
+            # A parser of its own is tried first, since arguments cannot be removed from a parser.
+            command.add_arguments(argparse.ArgumentParser())
     except JackfieldError as error:
         broken = commands.add_parser(ref.name, add_help=False, parents=[_common()])
         broken.set_defaults(broken=error)

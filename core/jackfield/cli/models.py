@@ -1,4 +1,4 @@
-"""`jackfield models`: the models that have names here, and what a name would lead to."""
+"""`jackfield models`: the models that have names here, and what a name leads to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jackfield.startup.sources import source_of
 
 
 class ModelsCommand(Command):
-    """Asks the model sources; fetches nothing."""
+    """Asks the model sources. Fetches nothing."""
 
     summary = "list the models that have short names or are here, or say what a name leads to"
 
@@ -30,7 +30,7 @@ class ModelsCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print the list, or the one that was asked for."""
+        """Print the list, or the model that was asked for."""
         registry = PluginRegistry.scan(load_from_arguments(arguments).config.plugins)
         known = known_models(registry)
         if arguments.name is not None:
@@ -46,7 +46,7 @@ class ModelsCommand(Command):
 def _found(
     registry: PluginRegistry, name: str, known: list[tuple[str, KnownModel]]
 ) -> tuple[str, KnownModel]:
-    """What an engine would take for `name`. Raises ModelNotFound."""
+    """The model that an engine would take for `name`. Raises ModelNotFound."""
     need = ModelReference(text=name, cache_folder=cache_folder())
     found = source_of(registry, need)
     if found is None:

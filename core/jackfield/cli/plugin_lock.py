@@ -1,4 +1,4 @@
-"""`jackfield plugins lock`: write what engines are made of to a file, or say what has changed since."""
+"""`jackfield plugins lock`: writes a lock of the installed plugins and their selections, or checks one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jackfield.startup.blueprint import make_blueprint
 
 
 def run_lock(arguments: argparse.Namespace) -> int:
-    """Write the lock, or check the one that is there. Raises PluginDrift."""
+    """Write the lock, or check an existing one. Raises PluginDrift."""
     loaded = load_from_arguments(arguments)
     path = Path(loaded.config.plugins.lock or LOCK_FILE)
     is_named = loaded.config.plugins.lock is not None
@@ -43,7 +43,7 @@ def run_lock(arguments: argparse.Namespace) -> int:
 
 
 def _updated(loaded: LoadedConfig, path: Path) -> Lock:
-    """What is installed now; what is selected for the named model now, and for others as it was locked."""
+    """A lock of the installation, with new selections for the named model and the locked ones for other models."""
     before = _locked_models(path)
     if not loaded.config.model.reference:
         plugins = PluginRegistry.scan(loaded.config.plugins).all
@@ -67,7 +67,7 @@ def _locked_models(path: Path) -> tuple[LockedModel, ...]:
 def _still_there(
     models: Iterable[LockedModel], plugins: tuple[PluginRef, ...]
 ) -> Iterator[LockedModel]:
-    """The models whose selected plugins are all there; what becomes of the others is printed."""
+    """The models whose selected plugins are all installed. Prints what happens to the others."""
     for model in models:
         if lost := lost_selections(model, plugins):
             print(
@@ -79,7 +79,7 @@ def _still_there(
 
 
 def _check(loaded: LoadedConfig, path: Path) -> str:
-    """The models that were checked, in words."""
+    """Check the lock. Returns the checked models in words."""
     lock = read_lock(path)
     lock.check_plugins(PluginRegistry.scan(loaded.config.plugins).all, path)
     is_one = bool(loaded.config.model.reference)

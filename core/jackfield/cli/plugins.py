@@ -19,7 +19,7 @@ from jackfield.errors import ConfigError, PluginLoadError
 from jackfield.interfaces.card import Card
 from jackfield.interfaces.command import Command
 
-_STATUS = {  # codes of failures in the words of the table
+_STATUS = {  # code of a failure -> word in the table
     "kind": "not served",
     "load": "does not load",
     "probe": "does not work here",
@@ -29,14 +29,17 @@ _STATUS = {  # codes of failures in the words of the table
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A plugin and what became of it: ok, left out, or the code of its failure."""
+    """A plugin and its status: ok, left out, or the code of its failure."""
 
     plugin: PluginRef
     status: str
 
 
 class PluginsCommand(Command):
-    """Listing imports the platforms' cards only, which say what their runtimes serve; checking imports everything."""
+    """Lists plugins, or checks them. Listing imports only the platforms' cards, which name the kinds of their runtimes.
+
+    Checking imports everything.
+    """
 
     summary = "list what is installed, check that all of it loads, or lock it"
 
@@ -81,7 +84,7 @@ class PluginsCommand(Command):
 
 
 def _add_lock_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what only `lock` takes."""
+    """Declare the arguments of `lock` alone."""
     group = parser.add_argument_group(f"lock (plugins.lock, or {LOCK_FILE} in the current folder)")
     group.add_argument(
         "model",
@@ -96,7 +99,7 @@ def _add_lock_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_all(registry: PluginRegistry) -> None:
-    """Load and probe every plugin that is served; the registry keeps what fails."""
+    """Load and probe every served plugin; the registry keeps the failures."""
     for kind in registry.kinds:
         for ref in registry.refs(kind.name):
             try:
@@ -109,7 +112,7 @@ def check_all(registry: PluginRegistry) -> None:
 def problems_of(
     registry: PluginRegistry, settings: PluginSettings, *, is_check: bool
 ) -> tuple[PluginFailure, ...]:
-    """What is wrong with what is installed, and what else in [plugins] keeps an engine from starting."""
+    """Failures of installed plugins, and other entries in [plugins] that prevent an engine."""
     found = registry.problems
     if is_check:
         found += registry.required_failures(settings.required)
@@ -121,7 +124,7 @@ def problems_of(
 
 
 def rows_of(registry: PluginRegistry) -> list[Row]:
-    """Every plugin that was found, with its status."""
+    """Every installed plugin with its status."""
     failed = {(p.kind, p.name, p.distribution): p.code for p in registry.problems}
     clashing = {(p.kind, p.name) for p in registry.problems if p.code == "conflict"}
 

@@ -1,4 +1,4 @@
-"""Prompts of a command line: given one by one, from a file of lines or of JSON objects, or from standard input."""
+"""Prompts of a command line: single ones, a file of lines or JSON objects, or standard input."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class PromptEntry:
-    """One prompt, with the sampling fields that came with it."""
+    """One prompt, with its own sampling fields."""
 
     content: Any  # text, messages or token ids
     sampling: Mapping[str, Any]
 
 
 def read_prompts(given: Sequence[str], file: Path | None) -> list[PromptEntry]:
-    """Prompts from --prompt, then from the file, else from standard input. Raises ConfigError if there are none."""
+    """Prompts from --prompt, then from the file, otherwise from standard input. Raises ConfigError if there are none."""
     entries = [PromptEntry(text, {}) for text in given]
     if file is not None:
         entries += _entries(_read_file(file), f"--prompts-file {file}")
@@ -39,7 +39,7 @@ def read_prompts(given: Sequence[str], file: Path | None) -> list[PromptEntry]:
 
 
 def decoded(data: bytes, where: str) -> str:
-    """Text in UTF-8 without a byte-order mark. Raises ConfigError, which names the place of what is none."""
+    """UTF-8 text without a byte-order mark. Raises ConfigError that names the place if it is not UTF-8."""
     try:
         return data.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
@@ -67,7 +67,7 @@ def _read_input() -> str:
 
 
 def _entries(text: str, where: str) -> Iterator[PromptEntry]:
-    """One prompt a line; lines end at line feeds alone, since prompts may hold all other characters."""
+    """One prompt for each line. Only line feeds end a line, since prompts may hold all other characters."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     is_json = next((_is_object(line) for line in lines if line.strip()), False)
     for number, line in enumerate(lines, 1):

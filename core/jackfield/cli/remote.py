@@ -1,4 +1,4 @@
-"""Talks with a model behind a server that speaks OpenAI's API, through the standard library alone."""
+"""A chat with a model on a server with OpenAI's API. Needs only the standard library."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from jackfield.cli.conversation import Conversation
 from jackfield.environment import client_api_key
 from jackfield.errors import ConfigError, RequestError
 
-_CONNECT_S = 600.0  # also between two pieces of an answer
-_NAMES = {"include_stop": "include_stop_str_in_output"}  # of fields that servers call otherwise
+_CONNECT_S = 600.0  # also the longest time between two pieces of an answer
+_NAMES = {"include_stop": "include_stop_str_in_output"}  # fields that servers name differently
 
 
 class RemoteModel:
     """One model of a server. The key is $JACKFIELD_API_KEY or $OPENAI_API_KEY."""
 
     def __init__(self, url: str, model: str | None, sampling: Mapping[str, Any]) -> None:
-        """Raises ConfigError where no server answers; `model` None takes the first that it lists."""
+        """Raises ConfigError if no server answers. If `model` is None, the first listed model is taken."""
         self._url = url.rstrip("/").removesuffix("/v1") + "/v1"
-        self.notes: list[str] = []  # on how the last answer ended
+        self.notes: list[str] = []  # how the last answer ended
         self._fields = {_NAMES.get(name, name): value for name, value in sampling.items()}
         try:
             self._name = model or self._first_model()
@@ -31,7 +31,7 @@ class RemoteModel:
             raise ConfigError(f"no model could be found at {self._url}/models: {error}") from None
 
     def answer(self, conversation: Conversation) -> Generator[str, None, None]:
-        """Pieces of the answer; closing the generator withdraws the request. Raises RequestError."""
+        """Pieces of the answer. Closing the generator withdraws the request. Raises RequestError."""
         self.notes = []
         messages = conversation.messages
         body = {"model": self._name, "messages": messages, "stream": True, **self._fields}
@@ -80,7 +80,7 @@ def _texts(chunk: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _message(body: bytes) -> str:
-    """What an error in OpenAI's form says, else the body itself."""
+    """The message of an error in OpenAI's form, otherwise the body."""
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, LookupError, TypeError):

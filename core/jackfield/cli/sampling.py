@@ -1,4 +1,4 @@
-"""Sampling parameters on a command line: every field, left open where nobody says it."""
+"""Sampling parameters on a command line: every field, left open if it is not given."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "0": "\0"}
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser, *, fits_context: bool = False) -> None:
-    """Declare one option for each field; `fits_context`: a command that takes as many tokens as fit if nobody says how many."""
+    """Declare an option for each field. `fits_context`: by default the command takes as many tokens as fit."""
     from jackfield.sampling import MAX_TOKENS
 
     group = parser.add_argument_group(
@@ -86,7 +86,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser, *, fits_context: boo
 
 
 def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
-    """The fields that somebody gave."""
+    """The fields that were given."""
     options = [option[0] for option in _NUMBERS] + [option[0] for option in _FLAGS]
     names = [name.replace("-", "_") for name in options]
     names += ["structured", "max_tokens", "stop_token_ids", "skip_special_tokens"]
@@ -100,7 +100,7 @@ def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
 
 
 def unescaped(text: str) -> str:
-    r"""A text of a command line with \n, \t, \r, \0 and \\ as what they stand for; other backslashes stay."""
+    r"""A text of a command line, with \n, \t, \r, \0 and \\ replaced by their characters; other backslashes stay."""
     parts = text.split("\\")
     found, rest = parts[0], iter(parts[1:])
     for part in rest:

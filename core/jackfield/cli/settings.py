@@ -1,4 +1,4 @@
-"""How a command takes settings: the arguments that all of them share."""
+"""The arguments for settings that all commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from jackfield.config import LoadedConfig, load_config
 from jackfield.errors import ConfigError
 
-# Arguments that say a setting in a shorter way. `model` is declared by the commands that need one.
+# Arguments that are short forms of settings. Commands that need a model declare `model` themselves.
 _SHORT_FORMS = {
     "model": "model.reference",
     "dtype": "model.dtype",
@@ -40,7 +40,7 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_from_arguments(arguments: argparse.Namespace) -> LoadedConfig:
-    """The config that file, environment and these arguments make. Raises ConfigError.
+    """The config from file, environment and these arguments. Raises ConfigError.
 
     A positional argument called `model` becomes model.reference.
     """
@@ -60,7 +60,7 @@ def load_from_arguments(arguments: argparse.Namespace) -> LoadedConfig:
 
 
 def settings_words(arguments: argparse.Namespace) -> list[str]:
-    """The words of a command line that says the model and the settings of `arguments`, for another process."""
+    """Words of a command line that give another process the model and settings of `arguments`."""
     words = [] if arguments.model is None else [arguments.model]
     for name in ("config", "dtype", "platform"):
         value = getattr(arguments, name)

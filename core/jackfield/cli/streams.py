@@ -1,4 +1,4 @@
-"""The three standard streams, which a user may have closed, filled up, or set to an encoding without many characters."""
+"""The three standard streams. They may be closed, full, or in an encoding that lacks many characters."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jackfield.errors import ConfigError
 
 
 def prepare_streams() -> None:
-    """Put something in the place of closed streams, and let no character be an error. Raises ConfigError.
+    """Replace closed streams, and let no character be an error. Raises ConfigError.
 
-    A closed descriptor would be given to the next file that is opened, which then got what is printed.
+    Otherwise the next opened file would get the number of a closed descriptor, and then the printed text.
     """
     is_closed = sys.stdout is None
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
@@ -31,7 +31,7 @@ def prepare_streams() -> None:
 
 
 def forget_output() -> None:
-    """Send what is still to be written to nowhere: the interpreter would try again at its end, and complain."""
+    """Discard unwritten output. Otherwise the interpreter would try to write it at its end, and report an error."""
     with suppress(OSError, ValueError):
         target = os.open(os.devnull, os.O_WRONLY)
         os.dup2(target, sys.stdout.fileno())
@@ -44,7 +44,7 @@ def writes_everything(stream: TextIO) -> bool:
 
 
 def _fill(number: int) -> None:
-    """Open a descriptor that is closed; a lower free one may be taken first, so it is moved."""
+    """Open a closed descriptor. The system may open a lower free number first, so the file is moved."""
     try:
         os.fstat(number)
     except OSError:

@@ -10,12 +10,12 @@ from itertools import zip_longest
 
 from jackfield.discovery.printable import printable
 
-PIPE_WIDTH = 200  # characters where the output is no terminal
-_GAP = 2  # between columns
+PIPE_WIDTH = 200  # characters, if the output is no terminal
+_GAP = 2  # characters between columns
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
-    """Print a plain table that fits the terminal; where it is too narrow for the longest words, row by row in lines."""
+    """Print a plain table that fits the terminal. If the longest words do not fit, print each row as several lines."""
     cells = [[printable(cell) for cell in row] for row in rows]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
     widths = _widths([*zip(header, *cells, strict=True)], room)
@@ -32,7 +32,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
 
 
 def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int] | None:
-    """Of each column; the widest give way first, none below its longest word. None if that does not fit."""
+    """Width of each column. The widest columns shrink first, none below its longest word. None if that does not fit."""
     widths = [max(1, *map(len, column)) for column in columns]
     least = [max(1, *map(_longest_word, column)) for column in columns]
     room -= _GAP * (len(columns) - 1)
@@ -61,7 +61,7 @@ def _longest_word(text: str) -> int:
 
 
 def gib(num_bytes: int) -> str:
-    """A size for people: 1.50 GiB, or in MiB where it is smaller than a tenth of one."""
+    """A size for people: 1.50 GiB, or in MiB if it is smaller than a tenth of a GiB."""
     return (
         f"{num_bytes / 2**30:,.2f} GiB"
         if num_bytes >= 2**30 / 10

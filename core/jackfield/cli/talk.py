@@ -1,4 +1,4 @@
-"""What `jackfield chat` does: reads lines, keeps the conversation, streams the answers."""
+"""The work of `jackfield chat`: reads lines, keeps the conversation, streams the answers."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ HELP = """\
 /exit         end, as Ctrl-D does
 //TEXT        a message that starts with a slash
 Ctrl-C ends an answer, not the program."""
-_SHARE = 4  # a fourth of the context is kept free for an answer
+_SHARE = 4  # one fourth of the context stays free for an answer
 
 
 def run_chat(arguments: argparse.Namespace) -> int:
-    """Talk until the user ends it; 1 if lines of a pipe had no answer."""
+    """Talk until the user ends it. Returns 1 if lines of a pipe had no answer."""
     params = SamplingParams(**{"max_tokens": None, **given_fields(arguments)})
     if arguments.url is not None:
         remote = RemoteModel(arguments.url, arguments.model, given_fields(arguments))
@@ -46,12 +46,12 @@ def run_chat(arguments: argparse.Namespace) -> int:
 
 
 class Speaker(Protocol):
-    """What answers."""
+    """Answers a conversation."""
 
-    notes: list[str]  # on how the last answer ended
+    notes: list[str]  # how the last answer ended
 
     def answer(self, conversation: Conversation) -> Generator[str, None, None]:
-        """Pieces of the answer; closing the generator withdraws the request. Raises RequestError."""
+        """Pieces of the answer. Closing the generator withdraws the request. Raises RequestError."""
 
 
 def _talk(model: Speaker, arguments: argparse.Namespace) -> int:
@@ -64,18 +64,18 @@ def _talk(model: Speaker, arguments: argparse.Namespace) -> int:
 
 
 class _LocalModel:
-    """An open model of this process."""
+    """An open model in this process."""
 
     def __init__(self, llm: Any, params: SamplingParams) -> None:
         self._llm = llm
         self._params = params
         length = llm.config.model.max_length
         wanted = length if params.max_tokens is None else params.max_tokens
-        self._room = max(1, length - min(wanted, length // _SHARE))  # tokens of a prompt
+        self._room = max(1, length - min(wanted, length // _SHARE))  # most tokens of a prompt
         self.notes: list[str] = []
 
     def answer(self, conversation: Conversation) -> Generator[str, None, None]:
-        """As that of Speaker; the oldest messages are left out where the context is full."""
+        """As Speaker.answer. If the context is full, the oldest messages are left out."""
         self.notes = []
         prompt, num_left_out = conversation.fit(self._llm.chat_prompt, self._room)
         if num_left_out:
@@ -105,7 +105,7 @@ class _Chat:
         self._num_failed = 0
 
     def run(self) -> int:
-        """Line after line; what is wrong with one is told, and the next one is read."""
+        """Read line after line. If one is wrong, report that and read the next."""
         while True:
             try:
                 line = self._lines.read()
@@ -168,7 +168,7 @@ class _Chat:
 
 
 def _check_description(config: EngineConfig) -> None:
-    """Raise ConfigError before weights are fetched for a model that cannot hold a conversation."""
+    """Raise ConfigError before weights are fetched if the model cannot hold a conversation."""
     files = tokenizer_description(config)
     if files is None or not files.find(TOKENIZER_CONFIG):
         return
@@ -177,7 +177,7 @@ def _check_description(config: EngineConfig) -> None:
 
 
 def _check_template(llm: Any) -> None:
-    """Raise ConfigError before anybody types where the model cannot hold a conversation."""
+    """Raise ConfigError before the user types if the model cannot hold a conversation."""
     try:
         llm.chat_prompt([{"role": "user", "content": "Hello"}])
     except RequestError as error:

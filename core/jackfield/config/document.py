@@ -35,17 +35,17 @@ A setting is `section.key`. Whoever stands further right wins:
 - **Command line**: `--set section.key=value`.
 - **Code**: `LLM(..., settings={{"section.key": value}})`.
 
-Lists are comma separated in variables and on the command line, or TOML: `a, b` and `["a", "b"]` are the same. The word `{NONE}` stands for
-none everywhere, also for the empty list, since TOML has no null. What does not exist is an error that names the nearest word and the place where it stood.
+In variables and on the command line, lists are comma separated or TOML: `a, b` and `["a", "b"]` are the same. The word `{NONE}` means
+none everywhere, also the empty list, since TOML has no null. An unknown setting is an error that names the nearest known word and the place of the setting.
 """
 _SELECT = """\
 ## [select]
 
-Keys are what is selected: `platform`, `executor`, `scheduler`, `model_source`, `weight_format`, `model`, `tokenizer`, and
-what the platform adds (`attention`, `quantization`, ...). A value is the name of a plugin, or `NAME@DISTRIBUTION` where
-two distributions own the name. It wins, or the start fails with the reasons. Environment: `JACKFIELD_SELECT_<KEY>`.
+The keys are the selections: `platform`, `executor`, `scheduler`, `model_source`, `weight_format`, `model`, `tokenizer`, and
+those that the platform adds (`attention`, `quantization`, ...). A value is the name of a plugin, or `NAME@DISTRIBUTION` if
+two distributions use the name. The named plugin is chosen, or the start fails with the reasons. Environment: `JACKFIELD_SELECT_<KEY>`.
 
-Where there are several subjects (the layers of a model), a value may be a list of rules, of which the first that matches decides:
+If a selection has several subjects (the layers of a model), a value may be a list of rules. The first rule that matches decides:
 
 ```toml
 [select]
@@ -53,10 +53,10 @@ platform = "cpu"
 attention = [{match = {window = true}, use = "torch_sdpa"}, {match = {group = [0, 2]}, use = "cpu_paged"}, {use = "flashinfer"}]
 ```
 
-- A rule matches where every fact that it names has the value; a list of values means any of them. A rule without `match` is for the rest.
+- A rule matches if every fact that it names has the value; a list of values means any of them. A rule without `match` is for the rest.
 - A fact that does not exist, a value of another type than the fact's (`window = "true"`) and an empty list are errors.
-- What any rule names must be installed and speak a served contract, also where the rule decides nothing.
-- A rule that decides nothing for a model is no error, since one file may serve several models: `jackfield explain` and the log say so.
+- Every plugin that a rule names must be installed and have a served contract major, even if the rule decides nothing.
+- A rule that decides nothing for a model is no error, since one file may serve several models. `jackfield explain` and the log name it.
 """
 _OPTIONS = """\
 ## [options]
@@ -65,26 +65,26 @@ Settings that plugins declare themselves, one table a plugin: `[options.PLUGIN]`
 `JACKFIELD_OPTIONS_<PLUGIN>__<KEY>`, with two underscores between plugin and key.
 """
 _PLUGINS = f"""\
-A word in `allow`, `deny` or `required` is a distribution, a plugin's name, or `NAME@DISTRIBUTION`. First-party plugins (the core and
-what its extras name) need no allowance. In `allow` and `required` each must mean something that is installed. In `deny` it need not, since
-one file may serve several machines: such a word is told by `jackfield plugins` and in the log, but where it is one letter away from
-something installed it is an error, since a slip would let in what was to be left out. `{PLUGINS}` is a short form: a comma list is `plugins.allow`, and `{NONE}` lets in nothing but
-first-party plugins.
+An entry of `allow`, `deny` or `required` is a distribution, a plugin's name, or `NAME@DISTRIBUTION`. First-party plugins (the core and the
+distributions in its extras) need not be allowed. Entries of `allow` and `required` must mean something that is installed. Entries of `deny`
+need not, since one file may serve several machines: `jackfield plugins` and the log name such entries. But an entry that is one letter away
+from something installed is an error, since a misspelt entry would allow the plugin that it should deny. `{PLUGINS}` is a short form: a comma
+list is `plugins.allow`, and `{NONE}` allows only first-party plugins.
 
-A local plugin is one file: `local = ["models.MyModelForCausalLM=custom_model:build"]`. Its module is looked up in the current folder, then
-on `sys.path`; the hash of the file enters the activation plan. What is named there must be of a kind and a major that is served.
+A local plugin is one file: `local = ["models.MyModelForCausalLM=custom_model:build"]`. Its module is searched in the current folder, then
+on `sys.path`; the hash of the file is part of the activation plan. The kind and its major must be served.
 
-Where two distributions own one name of one kind, `[select]` or `deny` decides (`NAME@DISTRIBUTION`); hooks, of which all are used, and
-commands know `deny` only, and a command of the core is not displaced.
+If two distributions use the same name for one kind, `[select]` or `deny` decides (`NAME@DISTRIBUTION`). Hooks are all used, so for them,
+and for commands, only `deny` decides. No distribution can replace a command of the core.
 """
 _OTHER = f"""\
 ## Other variables
 
 | variable | meaning |
 |---|---|
-| `{CONFIG_FILE}` | a TOML file, where no `--config` is given |
+| `{CONFIG_FILE}` | a TOML file, if no `--config` is given |
 | `{PLUGINS}` | short form of `plugins.allow`, see above |
-| `{CACHE_FOLDER}` | where downloads are kept; default `{DEFAULT_CACHE_FOLDER}` |
+| `{CACHE_FOLDER}` | the folder of downloads; default `{DEFAULT_CACHE_FOLDER}` |
 """
 
 

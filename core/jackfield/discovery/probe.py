@@ -121,10 +121,8 @@ class Prober:
 
 class _Subprocess:
     def __init__(self, limit_s: float) -> None:
-        (hears, ours), (theirs, says) = (
-            os.pipe(),
-            os.pipe(),
-        )  # a question and an answer are a line each
+        # Each question and each answer is one line.
+        (hears, ours), (theirs, says) = os.pipe(), os.pipe()
         self._questions, self._answers = os.fdopen(ours, "wb", 0), os.fdopen(theirs, "rb")
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         words = (json.dumps(sys.path), str(hears), str(says), str(limit_s))

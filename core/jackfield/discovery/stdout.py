@@ -11,9 +11,8 @@ from typing import TextIO
 
 _STDOUT, _STDERR = 1, 2  # file descriptors
 _lock = Lock()
-_inside: list[
-    tuple[TextIO, int | None]
-] = []  # what it led to before, once for each thread that is inside
+# Where standard output led before, once for each thread that is inside.
+_inside: list[tuple[TextIO, int | None]] = []
 
 
 @contextmanager

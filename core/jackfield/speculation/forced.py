@@ -1,4 +1,4 @@
-"""The speculator `forced`: no guesses of its own, so that only what a grammar leaves no choice of is drafted."""
+"""The speculator `forced`: it makes no guesses, so only tokens that a grammar prescribes are drafted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from jackfield.interfaces.speculator import Drafter, Speculator
 
 
 class ForcedSpeculator(Speculator):
-    """Jump-forward decoding: where a schema or choice says what follows, several tokens are confirmed in one step.
+    """Jump-forward decoding: if a schema or choice prescribes what follows, one step confirms several tokens.
 
-    Drafts of grammars come before those of any speculator; with this one no other rows have drafts.
+    Drafts of grammars come before those of any speculator. With this speculator no other rows have drafts.
     Source: Zheng et al. 2024, "SGLang: Efficient Execution of Structured Language Model Programs", section 4.
     """
 
@@ -21,10 +21,10 @@ class ForcedSpeculator(Speculator):
 
 
 class NoGuess(Drafter):
-    """Leaves it to the grammar."""
+    """Makes no guesses: drafts come from the grammar alone."""
 
     __slots__ = ()
 
     def propose(self, token_ids: Sequence[int], num_unknown: int, num_tokens: int) -> Sequence[int]:
-        """None."""
+        """Empty."""
         return ()

@@ -1,4 +1,4 @@
-"""The speculator `ngram`: what followed the last tokens when they stood in this request's text before."""
+"""The speculator `ngram`: it guesses the tokens that followed the last tokens earlier in the same request."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from jackfield.interfaces.speculator import Drafter, Speculator
 class NgramOptions:
     """`[options.ngram]`."""
 
-    max_match: int = 3  # tokens at the end of the text that are looked for first
-    min_match: int = 2  # fewer are not looked for; 1 finds more and is wrong more often
+    max_match: int = 3  # length of the first n-gram that is searched for, in tokens
+    min_match: int = 2  # least length; 1 finds more guesses, and more wrong ones
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_match <= self.max_match:
@@ -29,9 +29,9 @@ class NgramOptions:
 
 
 class NgramSpeculator(Speculator):
-    """Prompt lookup decoding: needs no second model, and helps where an answer repeats its prompt or itself.
+    """Prompt lookup decoding. It needs no second model, and helps if an answer repeats its prompt or itself.
 
-    Source: Saxena 2023, "Prompt Lookup Decoding"; the same idea in Yang et al. 2023, "Inference with Reference".
+    Source: Saxena 2023, "Prompt Lookup Decoding"; the same idea is in Yang et al. 2023, "Inference with Reference".
     """
 
     options: ClassVar[type | None] = NgramOptions
@@ -43,20 +43,20 @@ class NgramSpeculator(Speculator):
 
 
 class NgramDrafter(Drafter):
-    """Remembers where each n-gram of the text ended last. A token costs one entry for each length of n-gram."""
+    """Remembers the last end of each n-gram of the text. A token costs one entry for each length of n-gram."""
 
     __slots__ = ("_ends", "_lengths", "_num_read")
 
     def __init__(self, max_match: int, min_match: int) -> None:
         self._lengths = range(max_match, min_match - 1, -1)
-        # For each length, an n-gram: the position behind its last occurrence that has a token behind it.
+        # For each length and n-gram: the position after its last occurrence that is followed by a token.
         self._ends: list[dict[tuple[int, ...], int]] = [{} for _ in self._lengths]
         self._num_read = 1  # n-grams that end before this position are known
 
     def propose(self, token_ids: Sequence[int], num_unknown: int, num_tokens: int) -> Sequence[int]:
         """The tokens behind the last occurrence of the longest n-gram that the text ends with.
 
-        A text that repeats with a period shorter than the guess is continued round and round.
+        If the text repeats with a period shorter than the guess, the guess goes on with the same period.
         """
         self._read(token_ids)
         stop = len(token_ids)
@@ -78,7 +78,7 @@ class NgramDrafter(Drafter):
 def _continued(
     token_ids: Sequence[int], start: int, num_skipped: int, num_tokens: int
 ) -> list[int]:
-    """Tokens of the text from `start` on, which goes on after its end as it went on after `start`."""
+    """Tokens of the text from `start` on. After its end the text goes on as it did from `start`."""
     period = len(token_ids) - start
     return [
         token_ids[start + index % period] for index in range(num_skipped, num_skipped + num_tokens)

@@ -16,12 +16,12 @@ from jackfield.interfaces.structured_output import (
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.sampling import Structured
 
-# Text before a choice, so that its first token is one that stands in the middle of a text. One after the other is tried.
+# Texts to put before a choice, so that its first token is one from the middle of a text. They are tried in order.
 _BEFORE = (":", "\n", "x ", "")
 
 
 class ChoiceOutput(StructuredOutput):
-    """Follows the tokens that the tokenizer itself makes of each text; needs no library."""
+    """Follows the tokens that the tokenizer makes of each text. Needs no library."""
 
     forms: ClassVar[frozenset[str]] = frozenset({"choice"})
 
@@ -31,13 +31,13 @@ class ChoiceOutput(StructuredOutput):
 
 
 class ChoiceCompiler(GrammarCompiler):
-    """Makes a tree of tokens."""
+    """Makes a tree of tokens for a choice."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
 
     def compile(self, structured: Structured) -> Grammar:
-        """The tree of all texts. Raises RequestError for what is no list of texts."""
+        """The tree of all texts. Raises RequestError if the value is no list of texts."""
         texts = structured.value
         if isinstance(texts, str) or not isinstance(texts, Sequence) or not texts:
             raise RequestError(f"structured.choice must be a list of texts, got {texts!r:.200}")
@@ -59,23 +59,23 @@ class ChoiceCompiler(GrammarCompiler):
 
 
 class Node:
-    """A place in the tree: which token leads to which place."""
+    """A node of the tree: it maps tokens to the next nodes."""
 
     __slots__ = ("children", "is_end")
 
     def __init__(self) -> None:
         self.children: dict[int, Node] = {}
-        self.is_end = False  # a text ends here
+        self.is_end = False  # True: a text ends here
 
     def add(self, token_ids: Sequence[int]) -> None:
-        """Let the tree hold these tokens, one after the other."""
+        """Add a path of these tokens to the tree."""
         node = self
         for token_id in token_ids:
             node = node.children.setdefault(token_id, Node())
         node.is_end = True
 
     def close(self, end_token_ids: Sequence[int]) -> None:
-        """Let an end token lead on from a text with which another begins."""
+        """If another text goes on where a text ends, let the end tokens finish the shorter text."""
         for child in tuple(self.children.values()):
             child.close(end_token_ids)
         if self.is_end and self.children:
@@ -84,7 +84,7 @@ class Node:
 
     @property
     def has_open_end(self) -> bool:
-        """True if some text ends where another goes on."""
+        """True if some text ends where another text goes on."""
         below = any(child.has_open_end for child in self.children.values())
         return below or (self.is_end and bool(self.children))
 
@@ -96,23 +96,23 @@ class ChoiceGrammar(Grammar):
         self._root = root
 
     def start(self) -> GrammarState:
-        """At the root."""
+        """The state at the root."""
         return ChoiceState(self._root)
 
 
 class ChoiceState(GrammarState):
-    """The way from the root to where an output stands."""
+    """The path from the root to the current node of an output."""
 
     def __init__(self, root: Node) -> None:
         self._path = [root]
 
     @property
     def is_finished(self) -> bool:
-        """At a leaf of the tree."""
+        """True at a leaf of the tree."""
         return not self._path[-1].children
 
     def accept(self, token_id: int) -> bool:
-        """To the place that the token leads to."""
+        """Go to the next node of the token."""
         child = self._path[-1].children.get(token_id)
         if child is None:
             return False
@@ -120,12 +120,12 @@ class ChoiceState(GrammarState):
         return True
 
     def rollback(self, num_tokens: int) -> None:
-        """Back along the way."""
+        """Go back along the path."""
         if num_tokens:
             del self._path[-num_tokens:]
 
     def forced(self) -> list[int]:
-        """The tokens up to the next fork or end."""
+        """The tokens up to the next branch or end."""
         tokens: list[int] = []
         node = self._path[-1]
         while len(node.children) == 1:
@@ -134,15 +134,15 @@ class ChoiceState(GrammarState):
         return tokens
 
     def fill(self, mask: memoryview) -> None:
-        """The tokens that lead on."""
+        """Allow the tokens that lead to a next node."""
         for token_id in self._path[-1].children:
             mask[token_id // 8] |= 1 << token_id % 8
 
 
 def _tokens_of(text: str, tokenizer: Tokenizer) -> list[int]:
-    """The tokens of a text that stands in the middle of another. Raises RequestError if there are none.
+    """The tokens of a text in the middle of another text. Raises RequestError if there are none.
 
-    Many tokenizers write the first word of a text differently from all others, so the text is encoded behind another.
+    Many tokenizers encode the first word of a text differently, so the text is encoded behind another one.
     """
     for before in _BEFORE:
         first = tokenizer.encode(before, add_special_tokens=False) if before else []
@@ -158,7 +158,7 @@ def _tokens_of(text: str, tokenizer: Tokenizer) -> list[int]:
 def _reads(
     first: Sequence[int], whole: Sequence[int], before: str, text: str, tokenizer: Tokenizer
 ) -> bool:
-    """True if the tokens behind `first` read as `text`."""
+    """True if the tokens behind `first` decode to `text`."""
     read = tokenizer.decode(whole, skip_special_tokens=False)
     return (
         read == tokenizer.decode(first, skip_special_tokens=False) + text

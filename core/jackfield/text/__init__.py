@@ -1,1 +1,1 @@
-"""From token ids to the text that a user sees, piece by piece. Knows tokenizers, and nothing of engines."""
+"""From token ids to the text that a user sees, piece by piece. Uses tokenizers; knows nothing of engines."""

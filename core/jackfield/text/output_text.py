@@ -10,11 +10,11 @@ from jackfield.text.detokenizer import Detokenizer
 from jackfield.text.pieces import Pieces
 from jackfield.text.stop_strings import StopFilter
 
-CONTEXT = 16  # last tokens before those that come, which a detokenizer may look at
+CONTEXT = 16  # last tokens before the next ones, which a detokenizer may look at
 
 
 class OutputText:
-    """Takes the tokens of one output in their order and gives the text that may be shown."""
+    """Takes the tokens of one output in order, and gives the text that may be shown."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class OutputText:
         self._detokenizer = detokenizer
         self._stops: StopFilter | None = None
         self._min_tokens = sampling.min_tokens
-        self._num_tokens = 0  # that have come, where there are stop strings
+        self._num_tokens = 0  # number of tokens so far; counted if there are stop strings
         self.stop: str | None = None  # the stop string that was found
-        self.num_tokens: int | None = None  # of the output, where the stop string ended it
-        # The text to be shown for the tokens that come next.
+        self.num_tokens: int | None = None  # tokens of the output if a stop string ended it
+        # Returns the text to show for the next tokens.
         self.advance = detokenizer.push
         if sampling.stop:
             self._stops = StopFilter(sampling.stop, include_stop=sampling.include_stop)
@@ -43,15 +43,15 @@ class OutputText:
 
     @property
     def is_plain(self) -> bool:
-        """True if the piece of the next token is all there is to do: nothing is held back, and nothing looked for."""
+        """True if only the piece of the next token is needed: no text is held back and no stop string is searched for."""
         return self._stops is None and self._detokenizer.is_finished
 
     def resume(self, before: Sequence[int]) -> None:
-        """Go on behind tokens that were plain; `before` are the last of all tokens."""
+        """Go on behind tokens that were plain. `before` are the last of all tokens."""
         self._detokenizer.resume(before)
 
     def finish(self, token_ids: Sequence[int]) -> str:
-        """The text of the last tokens, and the rest that was held back: the output has ended."""
+        """The text of the last tokens, and all text that was held back. The output has ended."""
         if self._stops is None:
             return self._detokenizer.flush(token_ids)
         text = self._filtered(token_ids)
@@ -61,14 +61,14 @@ class OutputText:
         return text if self.stop is not None else text + self._stops.flush()
 
     def _filtered(self, token_ids: Sequence[int]) -> str:
-        """Pass tokens through the stop strings, one by one, since the output ends with one of them."""
+        """Pass tokens through the stop strings one by one, since the output ends with one of these tokens."""
         assert self._stops is not None
         shown = ""
         for token_id in token_ids:
             self._num_tokens += 1
             delta = self._detokenizer.push((token_id,))
             if self._num_tokens < self._min_tokens:
-                shown += delta  # too early to stop
+                shown += delta  # min_tokens are not reached yet
                 continue
             text, self.stop = self._stops.push(delta)
             shown += text

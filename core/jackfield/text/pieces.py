@@ -1,4 +1,4 @@
-"""The text of single tokens, kept once a tokenizer was asked: most tokens of an answer need no decoding."""
+"""The texts of single tokens, kept after the tokenizer was asked once: most tokens need no decoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from jackfield.interfaces.tokenizer import Tokenizer
 
 
 class Pieces(dict[int, str | None]):
-    """Token id to `Tokenizer.piece` of it. A look-up takes a tenth of the time of a call of a tokenizer."""
+    """Maps a token id to its `Tokenizer.piece`. A look-up takes a tenth of the time of a tokenizer's call."""
 
     def __init__(self, tokenizer: Tokenizer | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Stop strings, found across the borders of tokens, in text that comes in pieces."""
+"""Finds stop strings across the borders of tokens, in text that arrives in pieces."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 
 class StopFilter:
-    """Lets text pass until a stop string stands in it; holds back what may be the beginning of one.
+    """Lets text pass until it contains a stop string. Holds back text that may be the beginning of one.
 
-    The answer does not depend on how the text is cut into pieces: the stop string that is complete first counts,
-    and of those that end in one place the longest.
+    The result does not depend on how the text is cut into pieces. The stop string that is complete first counts; if
+    several end at the same place, the longest.
     """
 
     def __init__(self, stops: Sequence[str], *, include_stop: bool = False) -> None:
         self._stops = tuple(stops)
         self._include_stop = include_stop
-        self._held = ""  # the longest end of the text that begins a stop string
+        self._held = ""  # the longest end of the text with which a stop string begins
 
     def push(self, delta: str) -> tuple[str, str | None]:
-        """The text that may be shown, and the stop string if one is complete; then nothing may follow."""
+        """The text that may be shown, and the stop string if one is complete; then no text may follow."""
         text = self._held + delta
         found = [(start + len(s), start, s) for s in self._stops if (start := text.find(s)) >= 0]
         if found:
@@ -30,12 +30,12 @@ class StopFilter:
         return text[:shown], None
 
     def flush(self) -> str:
-        """What was held back: no stop string came of it."""
+        """The text that was held back and became no stop string."""
         held, self._held = self._held, ""
         return held
 
     @staticmethod
     def _num_begun(text: str, stop: str) -> int:
-        """Characters at the end of `text` that begin `stop`."""
+        """Number of characters at the end of `text` with which `stop` begins."""
         longest = min(len(text), len(stop) - 1)
         return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)
