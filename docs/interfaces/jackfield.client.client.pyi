@@ -9,7 +9,7 @@ from jackfield.config import EngineConfig
 from jackfield.config import LoadedConfig
 from jackfield.decision import Decision
 from jackfield.discovery.registry import PluginRegistry
-from jackfield.engine.running import EngineStats
+from jackfield.engine.state import EngineStats
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer
 class Client:
