@@ -1,4 +1,4 @@
-"""Layers that ask the same of attention, and that the user's rules treat alike: the subjects of attention. No torch."""
+"""Layers with the same need of attention that no rule of the user tells apart: the subjects of attention. No torch."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ SETTING = "attention"  # select.attention
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionGroup:
-    """Layers of one cache group that one selection serves."""
+    """Layers of one cache group that share one selection."""
 
     subject: str  # "layers 0-4, 6"
-    layers: tuple[int, ...]  # those that read an earlier layer's cache among them
+    layers: tuple[int, ...]  # including layers that use an earlier layer's cache
     cache_group: CacheGroup
     need: AttentionNeed
-    match: Mapping[str, Scalar]  # for rules; None: differs inside the group
+    match: Mapping[str, Scalar]  # for rules; None: differs within the group
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The layers as selections name them: "layers.0"."""
+        """Names of the layers in selections: "layers.0"."""
         return tuple(f"layers.{layer}" for layer in self.layers)
 
 
 def attention_groups(
     spec: ModelSpec, config: EngineConfig, device: str
 ) -> tuple[AttentionGroup, ...]:
-    """All layers of a model that attend, in as few groups as cache, needs and rules allow; in the order of cache groups."""
+    """All layers of a model that attend, in as few groups as cache, needs and rules allow, in the order of cache groups."""
     cache_groups = spec.cache_groups(settings.cache_dtype(config, spec))
     named = NamedFacts(config, SETTING)
     found: dict[tuple[object, ...], list[int]] = {}
@@ -103,7 +103,7 @@ def _latent_size(spec: ModelSpec, layer: int) -> int | None:
 
 
 def _facts(cache_group: CacheGroup, need: AttentionNeed, layer: int) -> dict[str, Scalar]:
-    """What rules can match on."""
+    """The facts on which rules can match."""
     return {
         "group": cache_group.index,
         "layer": layer,

@@ -1,4 +1,4 @@
-"""Cache groups of one rank: who attends over them, layouts, sizes, and the cache itself once its size is known."""
+"""Cache groups of one rank: backends, layouts and sizes, and the cache itself once its size is known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jackfield_torch.states import StateCache
 
 
 class CacheBuilder:
-    """Knows the groups from the start; makes caches and backends when the engine has said how many blocks."""
+    """Knows the groups from the start. Makes caches and backends when the engine has given the number of blocks."""
 
     def __init__(self, context: WorkerContext, device: torch.device) -> None:
         config, spec = context.config, context.spec
@@ -48,7 +48,7 @@ class CacheBuilder:
 
     @property
     def useful_bytes(self) -> int:
-        """What all rows take at their full length."""
+        """Bytes that all rows take at their full length."""
         config = self._context.config
         budget = CacheBudget(
             groups=self.groups,
@@ -61,9 +61,9 @@ class CacheBuilder:
         return sum(map(mul, budget.useful, self.block_bytes))
 
     def make_caches(self, num_blocks: Sequence[int]) -> tuple[GroupCache | StateCache | None, ...]:
-        """The memory of each group: `num_blocks`, and behind them a spare one, where padding is written to.
+        """The memory of each group: `num_blocks`, and a spare block after them to which padding is written.
 
-        None for a group that keeps nothing.
+        It is None for a group that keeps nothing.
         """
         return tuple(
             self._make_cache(group, count + 1)
@@ -91,13 +91,13 @@ class CacheBuilder:
         sinks: Mapping[int, Tensor],
         scales: Mapping[int, CacheScales],
     ) -> PagedAttention:
-        """The backends of all layers behind one face."""
+        """The backends of all layers as one object."""
         bound = [self._make_backend(served, num_blocks) for served in self._served]
         block_size = self._context.config.cache.block_size
         return PagedAttention(self._context.spec, caches, bound, sinks, block_size, scales)
 
     def _choose_layout(self, group: CacheGroup) -> CacheLayout:
-        """One that all backends which attend over the group's cache read; of no cache, any."""
+        """A layout that all backends of the group's cache read. Without a cache, any layout."""
         if group.kind == NONE:
             return CacheLayout(block_size=self._context.config.cache.block_size, dtype=group.dtype)
         served = self._readers(group)
@@ -138,16 +138,16 @@ class CacheBuilder:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """Layers that one object of a backend attends for: of one cache group, with one need."""
+    """Layers of one cache group, with one need, for which one object of a backend attends."""
 
     plugin: PluginRef
     backend: AttentionBackend
-    group: AttentionGroup  # the first of those that are served together
+    group: AttentionGroup  # the first of the groups that are served together
     layers: tuple[int, ...]
 
 
 def _served(context: WorkerContext, device: torch.device) -> tuple[_Served, ...]:
-    """What was selected. Groups that only a rule told apart share an object where they got the same plugin."""
+    """The selected backends. Groups that only a rule told apart share an object if they got the same plugin."""
     plugins = context.activation.by_module(KIND)
     together: dict[tuple[int, AttentionNeed, PluginRef], list[AttentionGroup]] = {}
     for group in attention_groups(context.spec, context.config, device.type):

@@ -1,4 +1,4 @@
-"""The one decoder of the torch runtime: a model spec turned into bound callables, layer by layer."""
+"""The decoder of the torch runtime: it turns a model spec into bound callables, layer by layer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from jackfield_torch.tensor_parallel import RankGroup
 
 
 class Decoder:
-    """One rank's share of a model."""
+    """The part of a model on one rank."""
 
     def __init__(
         self,
@@ -64,10 +64,11 @@ class Decoder:
         self._ropes = ropes
         self._layers = layers
         self._logits = logits  # None: the model has no head
-        self.vectors = vectors  # what stands behind pooling
-        self.sinks = sinks  # by layer, for the attention: float32, of each head of this rank
-        self.cache_scales = cache_scales  # by layer, of those that were calibrated for float8
-        self.can_capture = can_capture  # False: there is no head
+        self.vectors = vectors  # the layers after pooling
+        # For the attention, by layer: float32, one for each head of this rank.
+        self.sinks = sinks
+        self.cache_scales = cache_scales  # by layer, for layers that were calibrated for float8
+        self.can_capture = can_capture  # False: the model has no head
         self.details = details  # how it was built, for `explain` and logs
 
     def forward(
@@ -76,7 +77,7 @@ class Decoder:
         positions_T: Tensor,
         attention: AttentionStep,
         second_T: Tensor
-        | None = None,  # 1 for tokens of a second text, else 0; None: there is none
+        | None = None,  # 1 for tokens of a second text, otherwise 0; None: there is no second text
     ) -> Tensor:
         """Hidden states of all tokens of a step before the final norm; writes the cache through `attention`."""
         x_TE = self._embedding(token_ids_T, positions_T, second_T)
@@ -88,7 +89,7 @@ class Decoder:
         return x_TE if branch_TE is None else x_TE.add_(branch_TE)
 
     def logits(self, hidden_SE: Tensor) -> Tensor:
-        """Scores of the whole vocabulary on every rank, in float32 or in the dtype of the activations."""
+        """Scores of the whole vocabulary, on every rank, in float32 or in the dtype of the activations."""
         assert self._logits is not None, "a model without a head is not asked for tokens"
         return self._logits(hidden_SE)
 
@@ -117,7 +118,7 @@ def build_decoder(
 
 
 class DecoderBuilder:
-    """Makes the parts of a decoder, one at a time: who needs a layer after the other never holds two."""
+    """Makes the parts of a decoder one at a time, so that a caller that needs one layer after another never holds two."""
 
     def __init__(
         self,
@@ -133,9 +134,9 @@ class DecoderBuilder:
         whole_experts: bool = False,
         config: EngineConfig | None = None,
     ) -> None:
-        """`max_length` tokens are the longest row; `kernels` are torch's own operations unless given.
+        """`max_length`: tokens of the longest row. `kernels`: torch's own operations by default.
 
-        `whole_experts`: ranks share experts out instead of cutting them.
+        `whole_experts`: each rank has some of the experts, instead of a part of each expert.
         """
         kernels = self._kernels = kernels or Kernels()
         self._spec, self._schemes, self._group = spec, schemes, group
@@ -152,36 +153,36 @@ class DecoderBuilder:
         )  # fmt: skip
 
     def embedding(self) -> Embedding | PositionedEmbedding:
-        """From token ids to hidden states; before `logits`, since a head may share its table."""
+        """From token ids to hidden states. Call it before `logits`, since a head may share its table."""
         return _build_embedding(self._spec, self._norms, self._shard)
 
     def ropes(self) -> tuple[RopeTable, ...]:
-        """In the order in which `StepInputs.rotations` has them."""
+        """The rope tables, in the order of `StepInputs.rotations`."""
         length, unscaled = self._max_length, self._spec.unscaled_length
         return tuple(
             RopeTable(rope, length, self._device, self._dtype, unscaled) for rope in self._ropes
         )
 
     def layer(self, index: int) -> DecoderLayer | PostNormLayer:
-        """Reads the weights of that layer."""
+        """Read the weights of the layer with this index, and make it."""
         return self._layers.build(index, self._spec.layers[index])
 
     def sinks(self, index: int) -> Tensor | None:
-        """Of each head of that layer on this rank, where it has them; float32."""
+        """The sinks of a layer, one for each head on this rank, if the layer has them; float32."""
         attention = self._spec.layers[index].mixer.attention
         if attention is None or not attention.sinks:
             return None
         return self._shard.sinks(f"layers.{index}.mixer.sinks", attention.num_heads)
 
     def cache_scales(self, index: int) -> CacheScales | None:
-        """Of that layer, where the checkpoint has them."""
+        """The cache scales of a layer, if the checkpoint has them."""
         names = [f"layers.{index}.mixer.{letter}_scale" for letter in "kv"]
         if not all(name in self._spec.modules for name in names):
             return None
         return CacheScales(*(self._shard.number(name) for name in names))
 
     def logits(self) -> Logits | None:
-        """From hidden states to scores; None for a model that has no head."""
+        """From hidden states to scores. None if the model has no head."""
         if not self._spec.has_head:
             return None
         return _build_logits(
@@ -189,7 +190,7 @@ class DecoderBuilder:
         )
 
     def vectors(self, dense: TensorFunction, logits: Logits | None) -> VectorHead:
-        """From pooled hidden states to vectors; `dense` are the linears behind pooling."""
+        """From pooled hidden states to vectors. `dense` are the linears after pooling."""
         return build_vector_head(self._spec, self._norms, self._shard, dense, logits)
 
 
@@ -207,10 +208,10 @@ def assemble_decoder(
     dense: TensorFunction = identity,
     config: EngineConfig | None = None,
 ) -> Decoder | RunningForeign:
-    """A decoder of `spec` from any source of weights; `max_length` tokens are the longest row it will see.
+    """A decoder of `spec` from any source of weights. `max_length`: tokens of the longest row.
 
-    `kernels` are torch's own operations unless given. `whole_experts`: see DecoderBuilder. `dense` are linears behind
-    pooling. In `config` schemes find their options.
+    `kernels`: torch's own operations by default. `whole_experts`: see DecoderBuilder. `dense`: linears after pooling.
+    `config` holds the options of schemes.
     """
     if spec.foreign is not None:
         return assemble_foreign(
@@ -245,7 +246,7 @@ def _describe(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> dict
     kind = linear_kind(device, dtype)
     details = {"plain linears": f"{kind}, {str(dtype).removeprefix('torch.')}"}
     if spec.tied_head and kind == PackedLinear.kind:
-        # look-ups need rows, the packed product its own order: the one place where weights are held twice
+        # Look-ups need rows, and the packed product has an order of its own: only here weights are held twice.
         size = spec.vocab_size * spec.hidden_size * dtype.itemsize
         details["tied head"] = f"a packed copy of the embedding table, {size / 2**20:.0f} MiB"
     return details
@@ -257,7 +258,7 @@ def _build_embedding(
     shared_as = "head" if spec.tied_head else None
     table_VE = shard.table("embedding", spec.vocab_size, spec.hidden_size, shared_as=shared_as)
     norm = norms.function(spec.embedding_norm, "embedding_norm", spec.hidden_size)
-    # rounded to the dtype of the activations, as Transformers rounds it
+    # As in Transformers, the factor is rounded to the dtype of the activations.
     factor = torch.tensor(spec.embedding_scale).to(shard.dtype).item()
     scale: TensorFunction = identity if factor == 1.0 else Multiply(factor)
     if spec.learned_positions is None:
@@ -278,7 +279,7 @@ def _build_logits(
     group: RankGroup,
     kernels: Kernels,
 ) -> Logits:
-    """The head is shared out over the vocabulary where the ranks divide it, else every rank holds it whole."""
+    """Ranks share out the head over the vocabulary if it divides evenly. Otherwise every rank holds the whole head."""
     is_split = group.num_ranks > 1 and spec.vocab_size % group.num_ranks == 0
     part = LinearPart(
         name="head",

@@ -1,4 +1,4 @@
-"""Drafts of a step: where their rows draw, and what becomes of the rows when fewer tokens were right than planned."""
+"""Drafts of a step: at which positions their rows draw, and how rows are corrected if guesses were wrong."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from jackfield_torch.rows import Ints, Rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftBatch:
-    """S rows that draw at P positions in all, on the host. A row without a draft draws at one."""
+    """S rows that draw at P positions in all, on the host. A row without a draft draws at one position."""
 
     rows_S: Ints
-    lengths_S: Ints  # of the drafts, 0 where there is none
-    starts_S: Ints  # as DraftTensors
+    lengths_S: Ints  # length of each draft; 0: no draft
+    starts_S: Ints  # see DraftTensors
     first_S: Ints
     row_P: Ints
     offsets_P: Ints
     guesses_P: Ints
-    tokens_P: Ints  # places of the positions among the tokens of the step
+    tokens_P: Ints  # indices of the positions among the tokens of the step
 
     @property
     def num_words(self) -> int:
-        """That `write` takes."""
+        """Number of words that `write` takes."""
         return 4 * len(self.row_P) + 3 * len(self.rows_S)
 
     def write(self, words: Words) -> None:
-        """The words that `read_drafts` reads on the device."""
+        """Write the words that `read_drafts` reads on the device."""
         np.concatenate(
             (
                 *(self.tokens_P, self.row_P, self.offsets_P, self.guesses_P),
@@ -49,7 +49,9 @@ class DraftBatch:
 def lay_out_drafts(
     drafts: Sequence[Draft], rows_S: Ints, places_S: Ints, last_S: Ints
 ) -> DraftBatch:
-    """Drafts of some of the rows that draw. `places_S`: in the plan; `last_S`: their last tokens in the step."""
+    """Drafts of some of the rows that draw. `places_S`: indices in the plan; `last_S`: the rows' last tokens in the
+    step.
+    """
     lengths_S = np.zeros(len(rows_S), np.int64)
     starts_S = np.full(len(rows_S), -1, np.int64)
     index_of_draft = np.searchsorted(places_S, [draft.place for draft in drafts]).tolist()
@@ -75,7 +77,7 @@ def lay_out_drafts(
 
 
 def read_drafts(words: Tensor, batch: DraftBatch) -> tuple[DraftTensors, Tensor]:
-    """The drafts on the device, and the places of the positions among the tokens of the step."""
+    """The drafts on the device, and the indices of the positions among the tokens of the step."""
     num_rows, num_positions = len(batch.rows_S), len(batch.row_P)
     sizes = [*[num_positions] * 4, *[num_rows] * 3]
     tokens_P, row_P, offsets_P, guesses_P, rows_S, first_S, starts_S = torch.split(
@@ -94,28 +96,30 @@ def read_drafts(words: Tensor, batch: DraftBatch) -> tuple[DraftTensors, Tensor]
 
 
 def earlier_guesses(batch: DraftBatch, places: Ints) -> tuple[Ints, Ints]:
-    """Of each of these positions all guesses of its row that stand before it: index in `places`, and the guess."""
+    """For each of these positions, all earlier guesses of its row: index in `places`, and the guess."""
     offsets = batch.offsets_P[places]
     where = np.repeat(np.arange(len(places)), offsets)
     before = np.arange(len(where)) - np.repeat(np.cumsum(offsets) - offsets, offsets)
     return where, batch.guesses_P[batch.first_S[batch.row_P[places]][where] + before]
 
 
-Correct = Callable[[Ints], None]  # tokens of each of some rows that were counted and are not there
+# For some rows: how many tokens were counted but turned out wrong.
+Correct = Callable[[Ints], None]
 
 
 class Corrections:
-    """Takes back what the host counted as confirmed, when it learns what was.
+    """Corrects what the host counted as confirmed, when it learns what was confirmed.
 
-    Used by the thread that resolves steps and by the worker's own.
+    Used by the thread that resolves steps and by the worker's own thread.
     """
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._found: deque[tuple[Ints, Ints, Ints]] = deque()  # rows, their requests, too many
+        # Rows, their requests, number of wrong tokens.
+        self._found: deque[tuple[Ints, Ints, Ints]] = deque()
 
     def expect(self, batch: DraftBatch) -> Correct:
-        """Count all drafts of a step as confirmed; call what is given back when more is known."""
+        """Count all drafts of a step as confirmed. Call the returned function when the true numbers are known."""
         rows_S = batch.rows_S
         self._rows.num_tokens_R[rows_S] += 1 + batch.lengths_S
         requests_S = self._rows.request_R[rows_S]
@@ -126,7 +130,7 @@ class Corrections:
         return correct
 
     def apply(self) -> None:
-        """Before the next plan is; where another request is in the row by now, nothing changes."""
+        """Apply the corrections before the next plan. If another request has the row by now, nothing changes."""
         rows = self._rows
         while self._found:
             rows_S, requests_S, too_many_S = self._found.popleft()

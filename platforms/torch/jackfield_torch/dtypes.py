@@ -10,7 +10,7 @@ _TORCH_NAMES = {"float8_e4m3": "float8_e4m3fn"}
 
 
 def torch_dtype(dtype: DType) -> torch.dtype:
-    """The torch dtype of that name."""
+    """The torch dtype with that name."""
     found = getattr(torch, _TORCH_NAMES.get(dtype.name, dtype.name))
     assert isinstance(found, torch.dtype)
     return found

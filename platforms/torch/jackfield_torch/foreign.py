@@ -1,4 +1,4 @@
-"""The runtime's side of models that code of another library computes (`ModelSpec.foreign`)."""
+"""The runtime's side of models that are computed by code of another library (`ModelSpec.foreign`)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from jackfield_torch.tensor_parallel import RankGroup
 
 
 class RunningForeign:
-    """What steps are run through: foreign code where a decoder of ours would stand."""
+    """Runs steps through foreign code, in place of a Decoder."""
 
     def __init__(self, decoder: ForeignDecoder, vectors: VectorHead) -> None:
         self._decoder = decoder
-        self.vectors = vectors  # what stands behind pooling
+        self.vectors = vectors  # the layers after pooling
         self.sinks = decoder.sinks
-        self.cache_scales: Mapping[int, CacheScales] = {}  # its checkpoints have none
+        self.cache_scales: Mapping[int, CacheScales] = {}  # such checkpoints have none
         self.can_capture = decoder.can_capture
         self.details = decoder.details
 
@@ -44,16 +44,16 @@ class RunningForeign:
         attention: AttentionStep,
         second_T: Tensor | None = None,
     ) -> Tensor:
-        """As Decoder; `second_T` is for encoders alone."""
+        """See Decoder. Only encoders use `second_T`."""
         return self._decoder.forward(token_ids_T, positions_T, attention)
 
     def logits(self, hidden_SE: Tensor) -> Tensor:
-        """As Decoder."""
+        """See Decoder."""
         return self._decoder.logits(hidden_SE)
 
 
 def shown_checkpoint(stored: Checkpoint, spec: ModelSpec) -> Checkpoint:
-    """The checkpoint as the code that computes the model names its tensors."""
+    """The checkpoint with the names of the code that computes the model."""
     return stored if spec.foreign is None else _model_of(spec).checkpoint(stored, spec)
 
 
@@ -68,7 +68,7 @@ def assemble_foreign(
     dense: TensorFunction,
     config: EngineConfig | None = None,
 ) -> RunningForeign:
-    """This rank's share of a model that foreign code computes. Raises ModelError."""
+    """The part of a foreign model on this rank. Raises ModelError."""
     shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype, config)
 
     def linear(part: LinearPart, table: Tensor | None) -> Linear:

@@ -1,4 +1,4 @@
-"""What the host tells the device of a step: one buffer of words, filled in place and copied once."""
+"""The host's message to the device for a step: one buffer of words, filled in place and copied once."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from jackfield_torch.interfaces.kernels import Kernels, RowTensors
 from jackfield_torch.staging import Slot, StagingRing
 
 Words = NDArray[np.int32]
-_MOST_UPDATES = 1 << 14  # that go with one copy; a step with long new prompts needs several
+# Updates that go with one copy; a step with long new prompts needs several copies.
+_MOST_UPDATES = 1 << 14
 
 
 class Inbox:
-    """The words of a step, updates of the rows, and more words of steps with drafts. The host writes into staged memory.
+    """The words of a step, updates of the rows, and further words for drafts. The host writes into staged memory.
 
-    The device has its words at one address for good; the host fills a slot of a ring, so that it can prepare a step
-    while the copy for the last one is still to come.
+    On the device the words always have the same address. The host fills a slot of a ring, so that it can prepare a step
+    while the copy for the last step is still running.
     """
 
     def __init__(
@@ -31,8 +32,8 @@ class Inbox:
         kernels: Kernels,
         rows: RowTensors,
         *,
-        step_words: int,  # that a step takes at most
-        draft_words: int = 0,  # that drafts add at most
+        step_words: int,  # most words of a step
+        draft_words: int = 0,  # most words that drafts add
         depth: int,  # steps in flight
     ) -> None:
         self._device, self._kernels, self._rows = device, kernels, rows
@@ -44,7 +45,7 @@ class Inbox:
         self._open()
 
     def set(self, place: int, value: int) -> None:
-        """Set one word of the rows; until the next `send` or `flush` no word is set twice."""
+        """Set one word of the rows. Between two calls of `send` or `flush`, no word is set twice."""
         if self._num_updates == _MOST_UPDATES:
             self.flush()
         self._updates_U2[self._num_updates, 0] = place
@@ -52,7 +53,7 @@ class Inbox:
         self._num_updates += 1
 
     def set_run(self, place: int, values: Sequence[int] | Words) -> None:
-        """Set words that follow one another."""
+        """Set consecutive words."""
         done = 0
         while done < len(values):
             if self._num_updates == _MOST_UPDATES:
@@ -65,26 +66,26 @@ class Inbox:
             done += size
 
     def flush(self) -> None:
-        """Bring the updates to the device, and apply them there."""
+        """Send the updates to the device and apply them there."""
         if self._num_updates:
             self._bring(0, 0)
 
     @property
     def step(self) -> Words:
-        """Where the host writes the words of the step."""
+        """The memory in which the host writes the words of the step."""
         return self._step
 
     def drafts(self, num_words: int) -> Words:
-        """Where the host writes so many words about drafts; no update may follow until `send`."""
+        """The memory in which the host writes `num_words` words about drafts. No update may follow until `send`."""
         if self._draft_start() + num_words > len(self._words):
             self.flush()
         start = self._draft_start()
         return self._words[start : start + num_words]
 
     def send(self, num_words: int, num_draft_words: int = 0) -> tuple[Tensor, Tensor]:
-        """Bring updates and step to the device: the words of the step and those about drafts.
+        """Send updates and step to the device. Returns the words of the step and the words about drafts.
 
-        They stay there until the next `send` or `flush`, the former at the same address for good.
+        They stay there until the next `send` or `flush`. The words of the step always have the same address.
         """
         start = self._draft_start()
         self._bring(num_words, num_draft_words)
@@ -97,7 +98,7 @@ class Inbox:
         updates_end = self._draft_start()
         stop = updates_end + num_draft_words
         if stop == self._step_words:
-            stop = num_words  # nothing lies behind the step
+            stop = num_words  # nothing follows the step
         self._device.copy(self._received[:stop], self._slot.words[:stop])
         self._slot.event = self._device.record()
         if self._num_updates:

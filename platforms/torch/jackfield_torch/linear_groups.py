@@ -1,4 +1,4 @@
-"""Linears that are stored alike, and that the user's rules treat alike: the subjects of quantization. No torch."""
+"""Linears that are stored alike and that no rule of the user tells apart: the subjects of quantization. No torch."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from jackfield.model_spec import ModelSpec
 from jackfield_torch.rule_facts import NamedFacts, layers_in_words, shared_facts
 
 SETTING = "quantization"  # select.quantization
-_ALL = "linears"  # the subject where all are alike
+_ALL = "linears"  # the subject if all linears are alike
 _PLAIN = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearGroup:
-    """Linears that one selection serves."""
+    """Linears that share one selection."""
 
     subject: str  # "linears", or "linears of layers 1-29 (gptq)"
     modules: tuple[str, ...]
     method: str  # "none": plain weights
-    settings: Mapping[str, Any]  # of the method
-    match: Mapping[str, Scalar]  # for rules; None: differs inside the group
+    settings: Mapping[str, Any]  # parameters of the method
+    match: Mapping[str, Scalar]  # for rules; None: differs within the group
 
 
 def linear_groups(spec: ModelSpec, config: EngineConfig) -> tuple[LinearGroup, ...]:
@@ -40,7 +40,7 @@ def linear_groups(spec: ModelSpec, config: EngineConfig) -> tuple[LinearGroup, .
 
 
 def stored_settings(spec: ModelSpec, module: str) -> Mapping[str, Any]:
-    """The parameters of the method by which a linear is stored; none if it is stored plainly."""
+    """The method's parameters for a linear; empty if it is stored plainly."""
     return spec.quantization.linears.get(module, {}) if spec.quantization else {}
 
 
@@ -57,7 +57,7 @@ def _group(spec: ModelSpec, modules: Sequence[str], *, is_all: bool) -> LinearGr
 
 
 def _facts(spec: ModelSpec, module: str) -> dict[str, Scalar]:
-    """What rules can match on."""
+    """The facts on which rules can match."""
     layer, name = _place(module)
     quantization = spec.quantization
     is_stored = quantization is not None and module in quantization.linears
@@ -66,7 +66,7 @@ def _facts(spec: ModelSpec, module: str) -> dict[str, Scalar]:
 
 
 def _subject(spec: ModelSpec, modules: Iterable[str]) -> str:
-    """Layers with the same of their linears together: "linears of layers 1-3; mixer.q, mixer.k of layer 0; head"."""
+    """Layers are grouped by their linears: "linears of layers 1-3; mixer.q, mixer.k of layer 0; head"."""
     layers: dict[int, list[str]] = {}
     outside = []
     for module in modules:
@@ -84,14 +84,14 @@ def _subject(spec: ModelSpec, modules: Iterable[str]) -> str:
 
 
 def _storage(spec: ModelSpec, method: str) -> str:
-    """How the linears of a group are stored, of a checkpoint that is quantized."""
+    """How the linears of a group are stored, for a quantized checkpoint."""
     if spec.quantization is None:
         return ""
     return " (plain weights)" if method == _PLAIN else f" ({method})"
 
 
 def _place(module: str) -> tuple[int | None, str]:
-    """`layers.3.mixer.q` is mixer.q of layer 3, and the head is of none."""
+    """Layer and name of a module: `layers.3.mixer.q` is mixer.q of layer 3; the head has no layer."""
     _, _, rest = module.partition("layers.")
     layer, _, name = rest.partition(".")
     return (int(layer), name) if rest else (None, module)

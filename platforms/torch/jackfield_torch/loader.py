@@ -1,4 +1,4 @@
-"""Streams tensors of a checkpoint into parameters: one at a time, so that the model is never held twice."""
+"""Reads tensors of a checkpoint into parameters, one at a time, so that the model is never held twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.transforms import apply_transforms
 
 _LOG = logging.getLogger(__name__)
-# Buffers that older releases of Transformers saved beside the weights: masks and rotary frequencies.
+# Buffers that older releases of Transformers saved with the weights: masks and rotary frequencies.
 _IGNORABLE = (
     ".rotary_emb.inv_freq",
     ".attn.bias",
@@ -29,34 +29,35 @@ _IGNORABLE = (
     "embeddings.token_type_ids",
 )
 _NAMES_SHOWN = 5
-_PARTS = (Split, SplitGroups)  # transforms that leave the rest of a tensor to other modules
+# Transforms that use only a part of a tensor; other modules use the rest.
+_PARTS = (Split, SplitGroups)
 
 
 class ModelWeights(ABC):
-    """The parameters of logical modules, whatever they come from."""
+    """The parameters of logical modules, from any source."""
 
     @abstractmethod
     def has(self, module: str, parameter: str) -> bool:
-        """True where the module has that parameter."""
+        """True if the module has that parameter."""
 
     @abstractmethod
     def read(self, module: str, parameter: str, shape: tuple[int, ...] | None = None) -> Tensor:
-        """A tensor of its own memory, as stored, transforms undone; of `shape` unless that is None.
+        """A tensor in memory of its own, as stored but with transforms undone; of `shape`, unless that is None.
 
-        The parameter of a module that is itself a tensor is "". Raises CheckpointError naming file, tensor, expected
+        If a module is itself a tensor, its parameter is "". Raises CheckpointError that names file, tensor, expected
         and found shape.
         """
 
     def read_stored(self, module: str, parameter: str) -> Tensor:
-        """A tensor of its own memory, as stored, transforms not undone. Raises CheckpointError."""
+        """A tensor in memory of its own, as stored; transforms are not undone. Raises CheckpointError."""
         return self.read(module, parameter)
 
     def transforms(self, module: str) -> tuple[Transform, ...]:
-        """What `read` undoes for that module."""
+        """The transforms that `read` undoes for that module."""
         return ()
 
     def norm_weight(self, module: str, size: int, fill: float) -> Tensor:
-        """The weight of a norm in float32; `fill` is what leaves its input alone."""
+        """The weight of a norm in float32. With `fill` the norm is neutral."""
         return self.read(module, "weight", (size,)).float()
 
     def norm_bias(self, module: str, size: int) -> Tensor:
@@ -64,23 +65,24 @@ class ModelWeights(ABC):
         return self.read(module, "bias", (size,)).float()
 
     def leave(self, modules: Iterable[str]) -> None:
-        """Another rank reads these modules."""
+        """Note that another rank reads these modules."""
 
     def finish(self) -> None:
-        """Called once everything was read."""
+        """Called when everything was read."""
 
 
 class CheckpointWeights(ModelWeights):
     """Parameters from an open checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, spec: ModelSpec) -> None:
-        """`checkpoint` has the names of the spec; see `shown_checkpoint` for those of foreign code."""
+        """`checkpoint` has the names of the spec; for foreign code see `shown_checkpoint`."""
         self._checkpoint = checkpoint
         self._spec = spec
         self._used: set[str] = set()
-        # of tensors that are split, and of their entries: elements by module
+        # For tensors that are split, and for their entries: the number of elements read by each module.
         self._taken: dict[tuple[str, int | None], dict[str, int]] = {}
-        self._stacked: tuple[str, memoryview] | None = None  # of all experts, read last
+        # The tensor of all experts that was read last.
+        self._stacked: tuple[str, memoryview] | None = None
 
     def has(self, module: str, parameter: str) -> bool:
         return self._find(self._source(module), parameter) is not None
@@ -106,7 +108,8 @@ class CheckpointWeights(ModelWeights):
     def read_stored(self, module: str, parameter: str) -> Tensor:
         info = self._take(module, parameter, None)
         for entry in self._source(module).transforms:
-            if isinstance(entry, Entry):  # no packing spans entries: each is a module's own
+            # No packing spans entries: each entry belongs to one module.
+            if isinstance(entry, Entry):
                 return self._copy_entry(info, entry)
         return self._copy(info)
 
@@ -121,9 +124,9 @@ class CheckpointWeights(ModelWeights):
         self._used.update(name for name in tensors if name.rpartition(".")[0] in owners)
 
     def finish(self) -> None:
-        """Tells once of tensors that nobody asked for: the spec may not be that of this model.
+        """Warn once of tensors that were not read: the spec may be that of another model.
 
-        Raises CheckpointError where parts of a tensor were asked for and others were not.
+        Raises CheckpointError if only some parts of a tensor were read.
         """
         self._stacked = None
         for (name, entry), taken in self._taken.items():
@@ -157,35 +160,36 @@ class CheckpointWeights(ModelWeights):
             ) from None
 
     def _take(self, module: str, parameter: str, shape: tuple[int, ...] | None) -> TensorInfo:
-        """The tensor of a parameter, which counts as used."""
+        """The tensor of a parameter, marked as used."""
         source = self._source(module)
         info = self._find(source, parameter)
         if info is None:
             raise self._missing(module, source.name(parameter), shape)
         self._used.add(info.name)
         if info.name in self._checkpoint.packed:
-            self._used.add(info.name.rpartition(".")[0])  # which holds the same
+            self._used.add(info.name.rpartition(".")[0])  # holds the same weights
         return info
 
     def _find(self, source: ModuleSource, parameter: str) -> TensorInfo | None:
-        """The tensor by its full name, or without its first word: checkpoints of a bare base model lack that."""
+        """The tensor with the full name, or without the name's first part: checkpoints of a bare base model lack it."""
         name = source.name(parameter)
         tensors, packed = self._checkpoint.tensors, self._checkpoint.packed
         return tensors.get(name) or tensors.get(name.partition(".")[2]) or packed.get(name)
 
     def _copy(self, info: TensorInfo) -> Tensor:
-        """The tensor in memory of its own, copied where the checkpoint's is a read-only map that is soon closed."""
+        """The tensor in memory of its own. It is copied if the checkpoint gives a read-only map, which is closed soon."""
         view = self._view(info)
         return tensor_of(view, info, info.shape, copy=view.readonly)
 
     def _copy_entry(self, info: TensorInfo, entry: Entry) -> Tensor:
-        """One of axis 0, without the others. Raises ValueError where there is none such."""
+        """One entry of axis 0, without the others. Raises ValueError if it does not exist."""
         count = info.shape[0] if info.shape else 0
         if entry.index >= count or entry.count not in (None, count):
             raise ValueError(f"that holds {count} entries, not {entry.count or entry.index + 1}")
-        stacked = self._stacked  # of this thread: several build layers
+        stacked = self._stacked  # of this thread: several threads build layers
         if stacked is None or stacked[0] != info.name:
-            stacked = self._stacked = info.name, self._view(info)  # formats may unpack it
+            # A format may unpack it, so it is kept.
+            stacked = self._stacked = info.name, self._view(info)
         view = stacked[1].cast("B")
         size = view.nbytes // count
         part = view[entry.index * size : (entry.index + 1) * size]
@@ -213,7 +217,7 @@ class CheckpointWeights(ModelWeights):
 
 
 class RandomWeights(ModelWeights):
-    """Normal weights by seed, in place of a checkpoint that holds none. Every rank draws the same whole tensors."""
+    """Normal weights by seed, for a checkpoint without weights. Every rank draws the same whole tensors."""
 
     def __init__(self, seed: int, device: torch.device, std: float = 0.02) -> None:
         self._seed = seed
@@ -239,7 +243,7 @@ class RandomWeights(ModelWeights):
 
 
 class WeightShard:
-    """What a quantization scheme reads through: the LinearShard of one rank."""
+    """The LinearShard of one rank, through which quantization schemes read."""
 
     def __init__(
         self,
@@ -255,10 +259,10 @@ class WeightShard:
         self.device, self.dtype = device, dtype
         self.config = config or EngineConfig()
         self._tables: dict[str, Tensor] = {}
-        self._stored_as: dict[str, str] = {}  # the module that holds what a linear shares
+        self._stored_as: dict[str, str] = {}  # the module whose table a linear shares
 
     def read(self, part: LinearPart, parameter: str) -> Tensor:
-        """See LinearShard. A table that is also the head comes in its final form, so that it can be shared."""
+        """See LinearShard. A table that is also the head is returned in its final form, so that it can be shared."""
         if parameter == "weight" and part.name in self._tables:
             return self._tables[part.name]
         shapes = {"weight": (part.out_size, part.in_size), "bias": (part.out_size,)}
@@ -286,7 +290,7 @@ class WeightShard:
     def table(
         self, module: str, num_rows: int, size: int, *, shared_as: str | None = None
     ) -> Tensor:
-        """A look-up table in the activations' dtype, whole on every rank; `shared_as`: the linear that reads it too."""
+        """A look-up table in the activations' dtype, whole on every rank. `shared_as`: the linear that shares the table."""
         table = self._weights.read(module, "weight", (num_rows, size))
         table = table.to(self.device, self.dtype).contiguous()
         if shared_as is not None:
@@ -295,7 +299,7 @@ class WeightShard:
         return table
 
     def share(self, linear: str, table: Tensor) -> None:
-        """Let that linear read a table in its final form, which somebody else holds too."""
+        """Let a linear use a table in its final form, which is held elsewhere too."""
         self._tables[linear] = table
 
     def whole(self, module: str, parameter: str, shape: tuple[int, ...]) -> Tensor:
@@ -303,11 +307,11 @@ class WeightShard:
         return self._weights.read(module, parameter, shape).to(self.device, torch.float32)
 
     def leave(self, modules: Iterable[str]) -> None:
-        """Another rank reads these modules."""
+        """Note that another rank reads these modules."""
         self._weights.leave(modules)
 
     def number(self, module: str) -> float:
-        """A module that is one number, whole on every rank. Raises CheckpointError for several."""
+        """A module that is a single number, whole on every rank. Raises CheckpointError if it has several."""
         whole = self._weights.read(module, "")
         if whole.numel() != 1:
             raise CheckpointError(
@@ -326,7 +330,7 @@ class WeightShard:
 
 
 def tensor_of(view: memoryview, info: TensorInfo, shape: tuple[int, ...], *, copy: bool) -> Tensor:
-    """Of the bytes, or of a copy of them; without one the memory was made for us (see Checkpoint.read)."""
+    """A tensor of the bytes, or of a copy of them. Without a copy, the memory belongs to us (see Checkpoint.read)."""
     if copy:
         tensor = torch.empty(view.nbytes, dtype=torch.uint8)
         tensor.numpy()[:] = np.frombuffer(view, np.uint8)

@@ -1,4 +1,4 @@
-"""Log probabilities of drawn tokens and of prompts, as the core wants them: plain numbers."""
+"""Log probabilities of drawn tokens and of prompts, in the form of the core: plain numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LogprobTensors:
     top_logprobs_PM: Tensor
 
     def read(self, slot: Slot) -> LogprobArrays:
-        """Bring them to the host; they are there once the slot's event has passed."""
+        """Copy them to the host. They are there when the slot's event has passed."""
         return LogprobArrays(
             slot.read(self.token_ids_P),
             slot.read(self.logprobs_P),
@@ -36,7 +36,7 @@ class LogprobTensors:
 
 @dataclass(slots=True)
 class LogprobArrays:
-    """The same on the host."""
+    """The log probabilities on the host."""
 
     token_ids_P: NDArray[Any]
     logprobs_P: NDArray[Any]
@@ -45,7 +45,9 @@ class LogprobArrays:
     top_logprobs_PM: NDArray[Any]
 
     def entries(self, num_top_P: Sequence[int]) -> list[TokenLogprobs]:
-        """One TokenLogprobs a position, with as many of the most likely tokens as were asked for there."""
+        """One TokenLogprobs for each position, with the number of most likely tokens that was asked for at this
+        position.
+        """
         columns = zip(
             self.token_ids_P.tolist(),
             self.logprobs_P.tolist(),
@@ -53,7 +55,7 @@ class LogprobArrays:
             self.top_ids_PM.tolist(),
             self.top_logprobs_PM.tolist(),
             num_top_P,
-            strict=False,  # behind the positions asked for there may be padding
+            strict=False,  # after the positions in `num_top_P` there may be padding
         )
         return [
             TokenLogprobs(token_id, logprob, rank, tuple(ids[:num_top]), tuple(values[:num_top]))
@@ -64,8 +66,8 @@ class LogprobArrays:
 def compute_logprobs(logits_PV: Tensor, token_ids_P: Tensor, num_top: int) -> LogprobTensors:
     """Log softmax (float32) of these logits at the given tokens and at the `num_top` most likely ones.
 
-    A rank counts the tokens that are strictly more likely, so equal ones share the best rank. A negative token stands
-    for token 0.
+    The rank counts the tokens that are strictly more likely, so equally likely tokens share the best rank. A negative
+    token means token 0.
     """
     logits_PV = logits_PV.float()
     total_P1 = logits_PV.logsumexp(-1, keepdim=True)

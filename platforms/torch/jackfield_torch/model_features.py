@@ -1,7 +1,7 @@
 """The features of model specs and of sampling that the torch runtime computes. Imports no torch: cards declare them.
 
-A spec with a feature that is not listed here is refused before anything is loaded. Whatever
-is listed has an oracle or an equivalence in tests/oracles.
+A spec with a feature that is not listed here is refused before anything is loaded. Every listed feature has an oracle
+or an equivalence in tests/oracles.
 """
 
 from __future__ import annotations

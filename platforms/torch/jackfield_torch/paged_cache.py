@@ -19,7 +19,7 @@ _CANONICAL = "KBSHD"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the heads of a step's tokens go in every layer of a group: rows of head_size elements, int64 [T * H]."""
+    """The places of a step's tokens in every layer of a group: rows of head_size elements, int64 [T * H]."""
 
     keys: Tensor
     values: Tensor
@@ -27,7 +27,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class CacheScales:
-    """What numbers of a float8 cache are multiplied by to be the keys and values of a layer."""
+    """Factors that turn the numbers of a float8 cache into the keys and values of a layer."""
 
     key: float = 1.0
     value: float = 1.0
@@ -45,7 +45,7 @@ class LayerStore:
         self.scales = scales
 
     def scaled(self, scales: CacheScales | None) -> LayerStore:
-        """One that divides what it writes, where the cache is of 8-bit floats; others need no scales."""
+        """A store that divides what it writes, if the cache is of 8-bit floats. Other caches need no scales."""
         if scales is None or self._heads.itemsize != 1:
             return self
         return LayerStore(self._storage, self._cache_KBSHD, scales)
@@ -56,19 +56,19 @@ class LayerStore:
         return LayerCache(self._cache_KBSHD[0], self._cache_KBSHD[-1])
 
     def latent_views(self, size: int) -> LayerCache:
-        """Of a latent cache: the first `size` elements of a key are its value."""
+        """Views of a latent cache: the first `size` elements of a key are its value."""
         key_BSHD = self._cache_KBSHD[0]
         return LayerCache(key_BSHD, key_BSHD[..., :size])
 
     def write(self, k_TKH: Tensor, v_TKH: Tensor | None, places: Places) -> None:
-        """Put the keys and values of T tokens into their places; None: values are part of the keys."""
+        """Write the keys and values of T tokens to their places. None: values are part of the keys."""
         self._copy(places.keys, k_TKH, self.scales.key)
         if v_TKH is not None:
             self._copy(places.values, v_TKH, self.scales.value)
 
     def _copy(self, places: Tensor, x_TKH: Tensor, scale: float) -> None:
         heads, x = self._heads, x_TKH.flatten(0, 1)
-        if heads.itemsize == 1:  # torch moves bytes everywhere, float8 not on every device
+        if heads.itemsize == 1:  # torch can move bytes on every device, but not float8
             x = _as_float8(x, scale, heads.dtype).view(torch.uint8)
             heads.view(torch.uint8).index_copy_(0, places, x)
         else:
@@ -94,8 +94,8 @@ class GroupCache:
             "H": num_kv_heads,
             "D": group.head_size,
         }
-        # Not filled unless a reader needs numbers in unwritten slots: the system hands out pages when they are first
-        # written.
+        # Filled only if a reader needs numbers in unwritten slots. Otherwise the system provides pages when they are
+        # first written.
         make = torch.zeros if is_filled else torch.empty
         storage = make(
             len(group.layers),
@@ -123,7 +123,7 @@ class GroupCache:
         self._value_offset = strides["K"]
 
     def places(self, slots_T: Tensor) -> Places:
-        """Where tokens with these slots (block * block_size + offset) go; the same in all layers."""
+        """The places of tokens with these slots (block * block_size + offset), which are the same in all layers."""
         start_T = (slots_T // self._block_size) * self._block_stride
         start_T += (slots_T % self._block_size) * self._slot_stride
         keys = (start_T.unsqueeze(1) + self._head_offsets_H).flatten()
@@ -158,7 +158,7 @@ def choose_layout(
 
 
 def _as_float8(x: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
-    """Divided and rounded. What lies beyond the range becomes its end: torch makes NaN of it in e4m3."""
+    """Divide and round. Values beyond the range become its end, because torch would make them NaN in e4m3."""
     largest = torch.finfo(dtype).max
     if scale != 1.0:
         x = x / scale
@@ -173,7 +173,7 @@ def _reads(name: str, support: LayoutSupport) -> str:
 
 
 def _is_known(order: str) -> bool:
-    """Any order of the axes whose innermost is a head's elements, so that a head is written in one piece."""
+    """True for any order whose last axis holds a head's elements, so that a head is written in one piece."""
     return sorted(order) == sorted(_CANONICAL) and order.endswith("D")
 
 

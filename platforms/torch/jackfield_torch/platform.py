@@ -1,4 +1,4 @@
-"""The base card of all platforms that torch can drive: what is selected beyond the core, and the worker."""
+"""The base card of all platforms that torch can drive: the selections beyond the core, and the worker."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from jackfield_torch.model_features import MODEL_FEATURES, POOLING_FEATURES, SAM
 
 
 class TorchPlatform(Platform):
-    """A device with a torch backend. A platform says what the device is called and how to make it."""
+    """A device that torch supports. A platform gives the device's name, and a function that makes the device."""
 
-    # kinds of the torch runtime
+    # The kinds of the torch runtime.
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {
         attention_backend.KIND: (1,),
         quantization.KIND: (1,),
@@ -49,31 +49,33 @@ class TorchPlatform(Platform):
         | {"platform.num_ranks", "platform.num_drafts"}
     )
 
-    device: ClassVar[str]  # torch's word: "cpu", "cuda"
-    dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16", "float16")  # that it computes in
-    attention_preference: ClassVar[tuple[str, ...]] = ("torch_sdpa",)  # names, the first that fits
-    # names, the first that fits
+    device: ClassVar[str]  # name of the device in torch: "cpu", "cuda"
+    # Dtypes of its computations.
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16", "float16")
+    # Names; the first that fits is taken.
+    attention_preference: ClassVar[tuple[str, ...]] = ("torch_sdpa",)
+    # Names; the first that fits is taken.
     quantization_preference: ClassVar[tuple[str, ...]] = ("unquantized",)
 
     @abstractmethod
     def create_device(self, context: WorkerContext) -> Device:
-        """The device of `context.rank`. Runs in the worker's process."""
+        """Make the device of `context.rank`. Runs in the worker's process."""
 
     def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses dtypes that the device does not compute in, and heads that ranks cannot share."""
+        """Refuse dtypes that the device does not support, and heads that ranks cannot share."""
         return (*self._check_dtype(need), *_check_ranks(need), *_check_drafts(need))
 
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """A quantization scheme for linears that are stored alike, an attention backend for layers that are alike."""
+        """A quantization scheme for each group of linears, and an attention backend for each group of layers."""
         return (
             *(self._linear_choice(spec, config, group) for group in linear_groups(spec, config)),
             *map(self._attention_choice, attention_groups(spec, config, self.device)),
         )
 
     def create_worker(self, context: WorkerContext) -> Worker:
-        """A worker of the torch runtime on this platform's device."""
+        """Make a worker of the torch runtime on this platform's device."""
         from jackfield_torch.worker import TorchWorker
 
         return TorchWorker(context, self.create_device(context))
@@ -98,7 +100,7 @@ class TorchPlatform(Platform):
         )
 
     def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:
-        """Names of attention backends, the first that fits is taken, and in words the figures that this rests on."""
+        """Names of attention backends in order of preference, and in words the figures that the order rests on."""
         return self.attention_preference, ""
 
     def _attention_choice(self, group: AttentionGroup) -> ChoicePoint:
@@ -115,7 +117,7 @@ class TorchPlatform(Platform):
         )
 
     def _check_dtype(self, need: PlatformNeed) -> tuple[Reason, ...]:
-        # "auto" is not settled yet when platforms are compared
+        # "auto" is not replaced yet when platforms are compared.
         if need.dtype == "auto" or parse_dtype(need.dtype).name in self.dtypes:
             return ()
         allowed = ", ".join(self.dtypes)

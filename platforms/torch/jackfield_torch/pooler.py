@@ -1,4 +1,4 @@
-"""From the hidden states of a step to the vectors of the rows whose prompts are complete."""
+"""Makes vectors from the hidden states of a step, for rows whose prompts are complete."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from jackfield_torch.staging import Slot, upload
 class VectorChunk:
     """Vectors of some rows, on their way to the host."""
 
-    places: Sequence[int]  # of their rows in the plan's rows
-    array_PE: NDArray[Any]  # float32, once the slot has it
+    places: Sequence[int]  # indices of the rows in the plan's rows
+    array_PE: NDArray[Any]  # float32, valid when the slot has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +31,30 @@ class _Span:
     """The tokens of one row in a step."""
 
     row: int
-    start: int  # in the step
+    start: int  # index of its first token in the step
     stop: int
-    position: int  # of the first one, in the row
+    position: int  # position of its first token in the row
 
     @property
     def is_first(self) -> bool:
-        """True where nothing of the row was computed before."""
+        """True if nothing of the row was computed before."""
         return self.position == 0
 
     @property
     def length(self) -> int:
-        """Tokens of the row that are computed with this step."""
+        """Tokens of the row that are computed after this step."""
         return self.position + self.stop - self.start
 
 
 class Pooler:
-    """Knows which rows want a vector, and what was seen of prompts that take several steps."""
+    """Knows which rows want a vector, and keeps intermediate results of prompts that take several steps."""
 
     def __init__(self, head: VectorHead, device: torch.device) -> None:
         self._head = head
         self._device = device
         self._params: dict[int, PoolingParams] = {}  # by row
-        self._second_text: dict[int, int] = {}  # by row, position
-        # Of a prompt that was computed in part: the sum over its tokens, or its first one; float32.
+        self._second_text: dict[int, int] = {}  # position by row
+        # For a prompt that is partly computed: the sum over its tokens, or its first token; float32.
         self._parts: dict[int, Tensor] = {}
 
     @property
@@ -63,7 +63,7 @@ class Pooler:
         return bool(self._params)
 
     def enter(self, new: NewRow) -> None:
-        """Take over a request."""
+        """Start a request in its row."""
         self._parts.pop(new.row, None)
         if new.pooling is not None:
             self._params[new.row] = new.pooling
@@ -76,7 +76,7 @@ class Pooler:
             held.pop(row, None)
 
     def second_texts(self, plan: StepPlan, starts_R: Ints) -> Tensor | None:
-        """1 for each token of the step that belongs to a second text, else 0; None where there is no second text."""
+        """1 for each token of the step that belongs to a second text, otherwise 0. None: there is no second text."""
         if self._second_text.keys().isdisjoint(plan.rows):
             return None
         parts = [
@@ -88,7 +88,7 @@ class Pooler:
     def pool(
         self, plan: StepPlan, starts_R: Ints, hidden_TE: Tensor, slot: Slot
     ) -> list[VectorChunk]:
-        """The vectors of the rows that the plan says are complete; of others, what counts is kept."""
+        """The vectors of the rows that the plan marks as complete. For other rows, keep the intermediate results."""
         first_R = np.cumsum([0, *plan.num_tokens])
         spans = {
             place: _Span(row, int(first_R[place]), int(first_R[place + 1]), start)

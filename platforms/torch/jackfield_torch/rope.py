@@ -13,25 +13,23 @@ from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Rope, RopeScaling
 from jackfield_torch.layers.compose import TensorFunction
 
-_BETA_FAST, _BETA_SLOW = (
-    32.0,
-    1.0,
-)  # rotations within the original length, Peng et al. 2023, section 3.2
+# Rotations within the original length; Peng et al. 2023, section 3.2.
+_BETA_FAST, _BETA_SLOW = 32.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Cosines and signed sines for the tokens of one step, over the P rotating elements of a head."""
+    """Cosines and signed sines for the tokens of one step, for the P rotating elements of a head."""
 
     cos_T1P: Tensor
     sin_T1P: Tensor
 
 
 class RopeTable:
-    """Cosines and sines of every position, made once; a step gathers its rows, once for all layers.
+    """Cosines and sines of every position, made once. A step gathers its rows once for all layers.
 
-    Behind the positions up to `max_length` stand those up to `unscaled_length` once more, by the frequencies of a model
-    that sees no more than that: `Rows.first_position_R` says which ones a row uses.
+    After the positions up to `max_length` follow the positions up to `unscaled_length` again, with the frequencies of
+    a model that sees no more than these. `Rows.first_position_R` tells which of the two a row uses.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class RopeTable:
 
 
 class Rotate:
-    """Turns pairs of elements of each head: x * cos + partner(x) * sin, where the sines carry the signs."""
+    """Rotates pairs of elements of each head: x * cos + partner(x) * sin. The sines carry the signs."""
 
     def __init__(self, partner: TensorFunction) -> None:
         self._partner = partner
@@ -72,7 +70,7 @@ class Rotate:
 
 
 class RotateLeading:
-    """Turns the leading elements of each head and leaves the rest."""
+    """Rotates the leading elements of each head, and leaves the others."""
 
     def __init__(self, size: int, rotate: Rotate) -> None:
         self._size = size
@@ -84,7 +82,7 @@ class RotateLeading:
 
 
 def build_rotate(rope: Rope, head_size: int) -> Rotate | RotateLeading:
-    """The rotation that fits the rope's order of pairs and its share of the head."""
+    """The rotation for the rope's order of pairs and its share of the head."""
     if rope.rotary_size % 2 or not 0 < rope.rotary_size <= head_size:
         raise UnsupportedModelError(
             f"rope turns {rope.rotary_size} elements of a head of {head_size}; allowed: an even number up to that"
@@ -94,9 +92,9 @@ def build_rotate(rope: Rope, head_size: int) -> Rotate | RotateLeading:
 
 
 def rope_frequencies(rope: Rope, max_length: int) -> tuple[Tensor, float]:
-    """Angle a token of each of the P pairs, in float32, and what cosines and sines are multiplied by.
+    """The angle for each token of the P pairs, in float32, and the factor of cosines and sines.
 
-    `max_length` is the longest that the engine will see, by which dynamic scaling sets its base once and for all.
+    `max_length` is the longest row of the engine; dynamic scaling sets its base by it once.
     """
     if rope.scaling is None:
         return _plain(rope.theta, rope.rotary_size), 1.0
@@ -133,7 +131,7 @@ def _linear(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, 
 
 
 def _dynamic(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, float]:
-    """NTK-aware base for the configured length; lengths within the original context change nothing."""
+    """NTK-aware base for the configured length. Lengths within the original context change nothing."""
     original = _original_length(scaling)
     stretch = scaling.factor * max(max_length, original) / original - (scaling.factor - 1)
     size = rope.rotary_size
@@ -141,17 +139,16 @@ def _dynamic(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor,
 
 
 def _llama3(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, float]:
-    """Long waves are divided by the factor, short ones kept, those between are blended."""
+    """Long waves are divided by the factor, short waves are kept, and those between are blended."""
     low, high = scaling.low_frequency, scaling.high_frequency
     if low is None or high is None or high < low:
         raise UnsupportedModelError(
             f"rope scaling llama3 has low_frequency={low}, high_frequency={high}; needs low <= high"
         )
     frequencies_P = _plain(rope.theta, rope.rotary_size)
-    turns_P = (
-        _original_length(scaling) * frequencies_P / (2 * math.pi)
-    )  # within the original length
-    # Llama 4 has nothing between long and short
+    # Rotations within the original length.
+    turns_P = _original_length(scaling) * frequencies_P / (2 * math.pi)
+    # Llama 4 has no range between long and short waves.
     share_P = (
         ((turns_P - low) / (high - low)).clamp(0, 1) if high > low else (turns_P >= low).float()
     )
@@ -159,7 +156,7 @@ def _llama3(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, 
 
 
 def _yarn(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, float]:
-    """Peng et al. 2023: interpolates slow pairs, keeps fast ones, and sharpens attention by a factor."""
+    """Peng et al. 2023: interpolates slow pairs, keeps fast pairs, and sharpens attention by a factor."""
     size, original = rope.rotary_size, _original_length(scaling)
 
     def pair_that_turns(times: float) -> float:
@@ -177,7 +174,7 @@ def _yarn(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, fl
 
 
 def _longrope(rope: Rope, scaling: RopeScaling, max_length: int) -> tuple[Tensor, float]:
-    """Ding et al. 2024: a divisor for each pair, by whether the engine goes beyond the original length."""
+    """Ding et al. 2024: a divisor for each pair, which depends on whether the engine exceeds the original length."""
     original = _original_length(scaling)
     name = "long_factors" if max_length > original else "short_factors"
     factors = getattr(scaling, name)

@@ -32,10 +32,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Rows:
-    """What the host knows of the rows that the device keeps, and how it changes them.
+    """The host's knowledge of the rows on the device, and the changes that the host makes to them.
 
-    R rows, L tokens a row, B blocks a row. Entries of a row that is not in use are arbitrary. `num_tokens_R` and
-    `num_computed_R` are those of the device, or more: a draft counts as confirmed until its step is resolved.
+    R rows, L tokens a row, B blocks a row. Entries of unused rows are arbitrary. `num_tokens_R` and `num_computed_R`
+    equal the device's numbers or exceed them: a draft counts as confirmed until its step is resolved.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Rows:
         max_rows: int,
         max_length: int,
         block_size: int,
-        num_groups: int,  # of the cache
+        num_groups: int,  # cache groups
         vocab_size: int,
         device: torch.device,
-        unscaled_length: int | None = None,  # as `ModelSpec.unscaled_length`
+        unscaled_length: int | None = None,  # see `ModelSpec.unscaled_length`
     ) -> None:
         self.block_size = block_size
-        self.width = max_length + 1  # the token drawn at the last position has a place, too
+        self.width = max_length + 1  # includes a place for the token drawn at the last position
         self.max_blocks = -(-self.width // block_size)
         self._vocab_size = vocab_size
         self._unscaled_length = unscaled_length
@@ -70,24 +70,24 @@ class Rows:
         self.num_tokens_R = np.zeros(max_rows + 1, np.int64)
         self.num_prompt_R = np.zeros(max_rows + 1, np.int64)
         self.num_computed_R = np.zeros(max_rows + 1, np.int64)
-        self.request_R = np.zeros(max_rows + 1, np.int64)  # a number that each request gets anew
+        self.request_R = np.zeros(max_rows + 1, np.int64)  # a number that is new for each request
         self._num_entered = 0
         self._num_blocks = np.zeros((num_groups, max_rows), np.int64)
         self._record = np.zeros(NUM_COLUMNS, np.int32)
 
     @property
     def spare_row(self) -> int:
-        """The row that pads."""
+        """Index of the row that pads steps."""
         return self.tensors.spare_row
 
     def set_spare_blocks(self, spare_blocks: Sequence[int]) -> None:
-        """Make the spare row: padding is written to a block of each cache group, and drawn for nobody."""
-        self.tensors.records_RC[-1, TOP_K].fill_(1)  # the least that a filter can take
+        """Set up the spare row: padding is written to a spare block of each cache group, and its draws are ignored."""
+        self.tensors.records_RC[-1, TOP_K].fill_(1)  # the least value that a filter can take
         for table, block in zip(self.tensors.block_ids, spare_blocks, strict=True):
             table[-1].fill_(block)
 
     def enter(self, new: NewRow, inbox: Inbox) -> None:
-        """Fill a row."""
+        """Fill a row with a request."""
         row, length = new.row, len(new.token_ids)
         assert 0 <= new.num_computed < length <= self.width, "a row must have a token to compute"
         self._num_entered += 1
@@ -113,12 +113,12 @@ class Rows:
                 )
 
     def set_drafts(self, plan: StepPlan, inbox: Inbox) -> None:
-        """Write guesses behind the tokens of their rows."""
+        """Write guesses after the tokens of their rows."""
         for draft in plan.drafts:
             inbox.set_run(self.token_place(plan.rows[draft.place], draft.start), draft.token_ids)
 
     def token_place(self, row: int, position: int) -> int:
-        """The place of a token among the words of all rows."""
+        """The index of a token among the words of all rows."""
         return self._starts[0] + row * self.width + position
 
     def _block_place(self, group: int, row: int, index: int) -> int:
@@ -167,7 +167,7 @@ def _make_tensors(
     sizes = [num_rows * NUM_COLUMNS, num_rows * width, *[num_rows * max_blocks] * num_groups]
     total = sum(sizes)
     assert total < 1 << 31, "places of words are int32"
-    if device.type == "cpu":  # the system hands out pages of zeros when they are first touched
+    if device.type == "cpu":  # the system provides pages of zeros when they are first used
         words_W = torch.from_numpy(np.zeros(total, np.int32))
     else:
         words_W = torch.zeros(total, dtype=torch.int32, device=device)

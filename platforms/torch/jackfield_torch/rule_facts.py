@@ -1,4 +1,4 @@
-"""What the user's rules tell apart: parts of a model that a rule names cannot share a selection with the rest. No torch."""
+"""The facts by which the user's rules tell parts of a model apart. Parts that differ in them cannot share a selection."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from jackfield.config import EngineConfig, Scalar
 
 
 class NamedFacts:
-    """The values that rules of select.<setting> match on. The form of rules is checked where they are read."""
+    """The values that rules of select.<setting> match on. The form of rules is checked elsewhere, when they are read."""
 
     def __init__(self, config: EngineConfig, setting: str) -> None:
         rules = config.select.get(setting)
-        # As texts: a layer "3" of a rule is told apart, and its subject's facts show that the type is wrong.
+        # The values are kept as texts: then layer "3" in a rule counts as layer 3, and the type error is reported
+        # later.
         self._values: dict[str, list[str]] = {}
         for rule in rules if isinstance(rules, (list, tuple)) else ():
             match = rule.get("match") if isinstance(rule, Mapping) else None
@@ -22,7 +23,7 @@ class NamedFacts:
                 self._values.setdefault(name, []).extend(map(str, values))
 
     def of(self, facts: Mapping[str, Scalar]) -> tuple[Scalar, ...]:
-        """Equal for parts between which no rule can tell: a fact's value where some rule names it, else None."""
+        """Equal for parts that no rule tells apart: a fact's value if some rule names the value, otherwise None."""
         return tuple(
             facts.get(name) if str(facts.get(name)) in values else None
             for name, values in self._values.items()
@@ -30,7 +31,7 @@ class NamedFacts:
 
 
 def shared_facts(facts: Iterable[Mapping[str, Scalar]]) -> dict[str, Scalar]:
-    """What holds for all parts of a group; None: differs inside it."""
+    """The facts that are equal for all parts of a group. None: differs within the group."""
     first, *others = facts
     return {
         name: value if all(other[name] == value for other in others) else None

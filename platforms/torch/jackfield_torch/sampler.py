@@ -1,4 +1,4 @@
-"""From logits to tokens: edits, one draw a row, and what was asked for beside the token. Waits for nothing."""
+"""From logits to tokens: edits, one draw for each row, and log probabilities. Waits for nothing."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ Drafts = tuple[DraftBatch, DraftTensors]  # on the host and on the device
 
 @dataclass(slots=True, kw_only=True)
 class Drawn:
-    """What P rows of logits drew, on the device; padding included."""
+    """What P rows of logits drew, on the device, including padding."""
 
-    token_ids_P: Tensor  # int64; negative where nothing can be drawn
-    counts_S: Tensor | None  # int64, how many of those of each row count; None: all
-    logprobs: LogprobTensors | None  # of all rows, if any asked for them
-    num_logprobs: tuple[int, ...]  # of each row, without padding; negative where none
+    token_ids_P: Tensor  # int64; negative if no token can be drawn
+    counts_S: Tensor | None  # int64, how many tokens of each row count; None: all
+    logprobs: LogprobTensors | None  # of all rows, if any row asked for them
+    num_logprobs: tuple[int, ...]  # of each row, without padding; negative if the row wants none
 
 
 class Sampler:
     """Holds the sampling state of all rows.
 
-    Every request's random numbers are a function of its seed and of how many tokens it has drawn, so its tokens do
-    not depend on what runs beside it, on preemption, or on how its prompt was cut.
+    The random numbers of a request depend only on its seed and on how many tokens it has drawn. So its tokens do not
+    depend on other rows, on preemption, or on how its prompt was cut.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Sampler:
         self._nothing = torch.empty(0, dtype=torch.int64, device=device)
 
     def enter(self, new: NewRow) -> None:
-        """Take over a request."""
+        """Start a request in its row."""
         self._params.enter(new)
         if self._params.uses_penalties(new.row):
             self._counts.enter(new.row, new.token_ids, new.num_prompt_tokens)
@@ -85,9 +85,9 @@ class Sampler:
         masks: MaskTensors | None = None,
         replays: Mapping[DrawFacts, Callable[[], Tensor]] | None = None,
     ) -> Drawn:
-        """Draw a token for each row of logits, and append what counts to the rows.
+        """Draw a token for each row of logits, and append the tokens that count to the rows.
 
-        `logits_PV` may be overwritten. `replays` do what `draw` does with them.
+        `logits_PV` may be overwritten. `replays` are captured versions of `draw`.
         """
         params = self._params.batch(batch.rows)
         has_processors = self._processors.are_named(batch.rows)
@@ -108,7 +108,7 @@ class Sampler:
             records_PC, num_outputs_P = self._records(batch)
             if batch.drafts is not None:
                 num_outputs_P += batch.drafts[1].offsets_P
-        # Log probabilities are those of the model, before anything is edited.
+        # Log probabilities are those of the model, before any edit.
         given_PV = logits_PV.clone() if params.wants_logprobs and is_edited else logits_PV
         if has_processors:
             num_prompt_P = records_PC[:, NUM_PROMPT].long()
@@ -151,7 +151,9 @@ class Sampler:
         )
 
     def draw(self, logits_PV: Tensor, batch: StepBatch, facts: DrawFacts) -> Tensor:
-        """Draw a token for each row of logits and append it, where nothing edits the logits and nobody wants them."""
+        """Draw a token for each row of logits and append it, if nothing edits the logits and no row wants log
+        probabilities.
+        """
         records_PC = num_outputs_P = self._nothing
         if facts.is_random:
             records_PC, num_outputs_P = self._records(batch)
@@ -160,7 +162,7 @@ class Sampler:
         return token_ids_P
 
     def _records(self, batch: StepBatch) -> tuple[Tensor, Tensor]:
-        """records_PC of the rows, and how many tokens each has put out."""
+        """records_PC of the rows, and the number of output tokens of each row."""
         records_PC = self._rows.records_RC.index_select(0, batch.rows_P)
         return records_PC, (records_PC[:, NUM_TOKENS] - records_PC[:, NUM_PROMPT]).long()
 
@@ -190,7 +192,7 @@ class Sampler:
         places = batch.places_P
         floats = records_PC.index_select(0, places).view(torch.float32).unsqueeze(-1)
         output, prompt = self._counts.of(batch.rows)
-        if drafts is not None:  # behind a guess that is right the row holds that token, too
+        if drafts is not None:  # after a right guess the row also holds that token
             where, guesses = earlier_guesses(drafts[0], batch.places)
             flat = upload(where * self.vocab_size + guesses, places.device)
             output.view(-1).index_add_(0, flat, torch.ones_like(flat, dtype=torch.int32))

@@ -1,4 +1,4 @@
-"""Settings resolved for one model: what "auto" means, and what one of several ranks holds."""
+"""Settings resolved for one model: the meaning of "auto", and the share of one of several ranks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jackfield.model_spec import ModelSpec
 
 
 def model_dtype(config: EngineConfig, spec: ModelSpec) -> DType:
-    """The dtype of weights and activations; where nobody chose one, that of the checkpoint."""
+    """The dtype of weights and activations. If the user chose none, that of the checkpoint."""
     return spec.dtype if config.model.dtype == "auto" else parse_dtype(config.model.dtype)
 
 
@@ -20,10 +20,10 @@ def cache_dtype(config: EngineConfig, spec: ModelSpec) -> DType:
 
 
 def max_length(config: EngineConfig, spec: ModelSpec) -> int:
-    """Tokens that a row can hold, prompt and output."""
+    """Most tokens of a row, prompt and output together."""
     return config.model.max_length or spec.max_length
 
 
 def heads_of_rank(num_heads: int, num_ranks: int) -> int:
-    """Heads that one rank holds; key-value heads are replicated where there are fewer than ranks."""
+    """Heads on one rank. If there are fewer key-value heads than ranks, they are replicated."""
     return max(1, num_heads // num_ranks)

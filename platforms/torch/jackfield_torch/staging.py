@@ -1,4 +1,4 @@
-"""Memory of the host that is copied to and from the device: a ring of slots, one for each step in flight."""
+"""Memory of the host for copies to and from the device: a ring of slots, one for each step in flight."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _ALIGNMENT = 16  # bytes
 
 
 class Slot:
-    """One piece of the ring. It belongs to a step until `free` is called, or until its event has passed."""
+    """One slot of the ring. It belongs to a step until `free` is called or its event has passed."""
 
     def __init__(self, device: Device, num_bytes: int) -> None:
         self._device = device
         self._memory = device.host_memory(num_bytes)
         self._used = 0  # bytes
-        self.event: Event | None = None  # after it the device does not use the slot any more
+        self.event: Event | None = None  # after it the device no longer uses the slot
         self.finish: Callable[[], None] | None = None  # reads the slot for the host
 
     @property
@@ -30,7 +30,7 @@ class Slot:
         return self._memory.view(torch.int32)
 
     def read(self, source: Tensor) -> NDArray[Any]:
-        """Bring a tensor of the device to the host; the array holds it once the slot's event has passed."""
+        """Copy a tensor of the device to the host. The array is valid when the slot's event has passed."""
         num_bytes = source.numel() * source.itemsize
         start = -(-self._used // _ALIGNMENT) * _ALIGNMENT
         self._used = start + num_bytes
@@ -45,7 +45,7 @@ class Slot:
         return array
 
     def reset(self) -> None:
-        """Make the slot free: what the last step has in it is read, or thrown away."""
+        """Make the slot free. What it holds of the last step is read, or discarded."""
         if self.finish is not None:
             self.finish()
         elif self.event is not None:
@@ -55,19 +55,19 @@ class Slot:
 
 
 class StagingRing:
-    """Slots in turn. With one more slot than there are steps in flight nobody ever waits here."""
+    """Slots in turn. With one more slot than steps in flight, `take` never waits."""
 
     def __init__(self, device: Device, num_slots: int, num_bytes: int) -> None:
         self._slots = [Slot(device, num_bytes) for _ in range(num_slots)]
         self._next = 0
 
     def close(self) -> None:
-        """Wait until no slot is used any more."""
+        """Wait until no slot is in use."""
         for slot in self._slots[self._next :] + self._slots[: self._next]:
             slot.reset()
 
     def take(self) -> Slot:
-        """The slot that was used longest ago; waits until its step is done with it."""
+        """The slot whose last use is the oldest. Waits until its step no longer needs it."""
         slot = self._slots[self._next]
         self._next = (self._next + 1) % len(self._slots)
         slot.reset()
@@ -75,7 +75,7 @@ class StagingRing:
 
 
 def upload(array: NDArray[Any], device: torch.device) -> Tensor:
-    """A new tensor on the device, for what changes rarely. The host waits for nothing."""
+    """A new tensor on the device, for values that change rarely. The host waits for nothing."""
     tensor = torch.from_numpy(array)
     if device.type == "cpu":
         return tensor

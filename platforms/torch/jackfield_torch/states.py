@@ -1,4 +1,4 @@
-"""States of recurrent layers: slots of a cache group, and what a step reads and writes of them."""
+"""States of recurrent layers: slots of a cache group, and which of them a step reads and writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield_torch.interfaces.attention import AttentionBatch
 
 
 class StateCache:
-    """All layers of one recurrent group: a tensor of slots for each thing that a layer keeps."""
+    """All layers of one recurrent group, with a tensor of slots for each state tensor of a layer."""
 
     def __init__(
         self, group: CacheGroup, num_blocks: int, num_ranks: int, device: torch.device
@@ -42,7 +42,7 @@ class StateCache:
 
 @dataclass(frozen=True, slots=True)
 class StatePart:
-    """Neighbouring rows of a step that compute equally many tokens."""
+    """Neighbouring rows of a step that compute equal numbers of tokens."""
 
     rows: slice
     tokens: slice
@@ -51,16 +51,16 @@ class StatePart:
 
 @dataclass(frozen=True, slots=True)
 class StepStates:
-    """Which blocks the rows of a step read and write."""
+    """The blocks that the rows of a step read and write."""
 
-    parts: Sequence[StatePart]  # the rows of the step, in their order
+    parts: Sequence[StatePart]  # the rows of the step, in order
     read_R: Tensor  # int64
     write_R: Tensor  # int64
-    starts_anew_R: Tensor  # bool; what such a row reads does not count
+    starts_anew_R: Tensor  # bool; True: what the row reads does not count
 
 
 def step_states(batch: AttentionBatch, block_size: int) -> StepStates:
-    """A row reads the entry of the token before its first one, and writes that of its last one."""
+    """A row reads the entry of the token before its first token, and writes the entry of its last token."""
     ends_R = batch.lengths_R.long()
     starts_R = ends_R - batch.query_starts_R1.diff()
     ids_RB = batch.block_ids_RB
@@ -82,11 +82,11 @@ class LayerStates:
 
     @property
     def parts(self) -> Sequence[StatePart]:
-        """The rows of the step, in their order."""
+        """The rows of the step, in order."""
         return self._step.parts
 
     def read(self, part: StatePart) -> list[Tensor]:
-        """What the rows of a part had kept before the step; zeros where they start."""
+        """The states of a part's rows before the step; zeros for rows that start."""
         blocks, starts_anew = self._step.read_R[part.rows], self._step.starts_anew_R[part.rows]
         found = []
         for tensor in self._tensors:
@@ -95,7 +95,7 @@ class LayerStates:
         return found
 
     def write(self, part: StatePart, *kept: Tensor) -> None:
-        """What they keep after it."""
+        """Store the states of a part's rows after the step."""
         blocks = self._step.write_R[part.rows]
         for tensor, new in zip(self._tensors, kept, strict=True):
             tensor.index_copy_(0, blocks, new)

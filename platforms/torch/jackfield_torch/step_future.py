@@ -1,4 +1,4 @@
-"""The future of a step on an asynchronous device: whoever waits for it waits for the device."""
+"""The future of a step on an asynchronous device. A thread that waits for the future waits for the device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jackfield_torch.model_runner import StartedStep
 
 
 class StepFuture(Future[StepResult]):
-    """Resolves when somebody asks for its result after the step was started, and the device has come so far."""
+    """Resolves when its result is asked for: that waits until the step was started, then for the device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,20 +20,20 @@ class StepFuture(Future[StepResult]):
         self._step: StartedStep | None = None
 
     def start(self, step: StartedStep) -> None:
-        """The device was told all of the step."""
+        """Note that the device has got the whole step."""
         self._step = step
         if step.event is None:
             self.resolve()
         self._unstarted.release()
 
     def cancel(self) -> bool:
-        """For a step that will not be started."""
+        """Cancel a step that will not be started."""
         is_cancelled = super().cancel()
         self._unstarted.release()
         return is_cancelled
 
     def resolve(self) -> None:
-        """Wait for the device, then for nothing: the result is there."""
+        """Wait for the device. After that the result is there without waiting."""
         with self._resolving:
             step, self._step = self._step, None
             if step is None or self.done():
@@ -48,12 +48,12 @@ class StepFuture(Future[StepResult]):
                 self.set_result(result)
 
     def result(self, timeout: float | None = None) -> StepResult:
-        """As of any future; the time limit holds until the step was started."""
+        """As for any future. The time limit counts until the step was started."""
         self._wait_for_device(timeout)
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Likewise."""
+        """See `result`."""
         self._wait_for_device(timeout)
         return super().exception(timeout)
 

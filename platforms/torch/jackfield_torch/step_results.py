@@ -1,4 +1,4 @@
-"""What the host learns of a step, once the device has brought it."""
+"""The results of a step on the host, after the device has sent them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OpenStep:
     """A step whose forward pass was started and whose tokens are not drawn yet."""
 
     plan: StepPlan
-    slot: Slot  # where its results come to the host
+    slot: Slot  # receives its results on the host
     batch: StepBatch | None = None  # None if no row computes
     logits_PV: Tensor | None = None  # None if no row draws
     prompt_logprobs: list[PromptChunk] = field(default_factory=list)
@@ -36,13 +36,13 @@ class OpenStep:
 class PromptChunk:
     """Log probabilities of some prompt tokens of one row, on their way to the host."""
 
-    place: int  # of the row in the plan's rows
+    place: int  # index of the row in the plan's rows
     num_top: int
     arrays: LogprobArrays
 
 
 class StepResults:
-    """Sends what a step drew on its way to the host; called once that has arrived, it gives the result."""
+    """Sends the results of a step to the host. When they have arrived, a call of this object returns the StepResult."""
 
     def __init__(self, step: OpenStep, drawn: Drawn | None, corrections: Corrections) -> None:
         self._plan = step.plan
@@ -106,7 +106,7 @@ class StepResults:
 def _vectors_of(
     chunks: Sequence[VectorChunk],
 ) -> tuple[dict[int, array[float]], dict[int, str]]:
-    """Vectors by place, and errors of those that are none."""
+    """Vectors by place, and errors for vectors that are not finite."""
     vectors, failed = {}, {}
     for chunk in chunks:
         is_finite = np.isfinite(chunk.array_PE).all(axis=1).tolist()
@@ -120,19 +120,19 @@ def _vectors_of(
 
 @dataclass(slots=True)
 class _Confirmed:
-    """How much of the drafts of a step counts."""
+    """The confirmed parts of a step's drafts."""
 
     drafts: DraftBatch
-    counts_S: NDArray[Any]  # once the slot has it
+    counts_S: NDArray[Any]  # valid when the slot has it
     correct: Correct
 
     def is_kept(self) -> NDArray[np.bool_]:
-        """Of each position, whether what was drawn there counts."""
+        """For each position: True if the token drawn there counts."""
         kept_P: NDArray[np.bool_] = self.drafts.offsets_P < self.counts_S[self.drafts.row_P]
         return kept_P
 
     def resolve(self, places: Sequence[int]) -> tuple[Sequence[int], NDArray[np.bool_]]:
-        """Tell the rows how many tokens were too many; the places of what is kept, and what is kept."""
+        """Tell the rows how many tokens were wrong. Returns the places of the kept tokens, and which tokens are kept."""
         self.correct(self.drafts.lengths_S + 1 - self.counts_S)
         is_kept = self.is_kept()
         return [places[index] for index in self.drafts.row_P[is_kept].tolist()], is_kept

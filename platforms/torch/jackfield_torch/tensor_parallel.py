@@ -1,4 +1,4 @@
-"""What ranks that share every layer do together, behind the two collectives that a decoder needs."""
+"""The ranks that share every layer, with the two collective operations that a decoder needs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from torch import Tensor
 
 from jackfield.errors import WorkerError
 
-_in_this_process = Lock()  # held by the rank of several that this process runs
+# Held by the only rank that this process may run, if there are several ranks.
+_in_this_process = Lock()
 
 
 class RankGroup(ABC):
-    """The ranks of one model, as one of them sees them. All call the same methods in the same order."""
+    """The ranks of one model, as seen by one of them. All ranks call the same methods in the same order."""
 
     rank: int
     num_ranks: int
@@ -27,14 +28,14 @@ class RankGroup(ABC):
 
     @abstractmethod
     def all_gather(self, x: Tensor) -> Tensor:
-        """The tensors of all ranks, in their order, side by side in the last axis."""
+        """The tensors of all ranks, in order, side by side in the last axis."""
 
     def close(self) -> None:
         """Leave the group."""
 
 
 class SingleRank(RankGroup):
-    """A model that one rank holds alone."""
+    """A model on a single rank."""
 
     rank, num_ranks = 0, 1
 
@@ -62,7 +63,7 @@ class DistributedRanks(RankGroup):
         return torch.cat(shares, -1)
 
     def close(self) -> None:
-        """Leave the process group, which this process can join again only under a new rendezvous."""
+        """Leave the process group. This process can join it again only under a new rendezvous."""
         if dist.is_initialized():
             dist.destroy_process_group()
         _in_this_process.release()
@@ -71,7 +72,7 @@ class DistributedRanks(RankGroup):
 def join_ranks(
     rank: int, num_ranks: int, rendezvous: str, backend: str, timeout_s: float
 ) -> RankGroup:
-    """The group of `num_ranks`; waits until all of them have come to `rendezvous` (a URL).
+    """The group of `num_ranks`. Waits until all of them have come to `rendezvous` (a URL).
 
     Raises WorkerError if the executor gave no rendezvous, or runs two ranks in one process.
     """

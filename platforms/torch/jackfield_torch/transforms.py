@@ -1,4 +1,4 @@
-"""Undoing how a checkpoint stores a tensor, as the spec's table of modules says."""
+"""Undoes how a checkpoint stores a tensor, by the spec's table of modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jackfield.model_spec import (
 
 
 def apply_transforms(tensor: Tensor, transforms: Sequence[Transform]) -> Tensor:
-    """The tensor after all transforms, in order; may be a view. Raises ValueError where one does not fit."""
+    """The tensor after all transforms, in order; may be a view. Raises ValueError if one does not fit."""
     for transform in transforms:
         tensor = _apply(tensor, transform)
     return tensor

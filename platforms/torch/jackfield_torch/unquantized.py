@@ -1,4 +1,4 @@
-"""The scheme of plain weights: what every checkpoint without a quantization method uses. Imports no torch."""
+"""The scheme of plain weights, for checkpoints without a quantization method. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from jackfield_torch.interfaces.quantization import (
     QuantizationScheme,
 )
 
-if TYPE_CHECKING:  # the card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_torch.interfaces.linear import ExpertLinear, Linear, LinearShard
 
 
 class UnquantizedScheme(QuantizationScheme):
-    """Weights in the dtype of the activations; any column-parallel parts that share an input become one matrix."""
+    """Weights in the dtype of the activations. Column-parallel parts that share an input become one matrix."""
 
     def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
         """Refuses checkpoints that name a quantization method."""
@@ -34,7 +34,7 @@ class UnquantizedScheme(QuantizationScheme):
         } == {"column"}
 
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
-        """One matrix multiplication over all parts, by the fastest way that the device has."""
+        """One matrix multiplication over all parts, in the fastest way of the device."""
         from jackfield_torch.layers.linear import build_linear
 
         return build_linear(parts, shard)
@@ -42,7 +42,7 @@ class UnquantizedScheme(QuantizationScheme):
     def create_experts(
         self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard
     ) -> ExpertLinear | None:
-        """A Triton kernel where there is a GPU. Processors take each expert's matrix in their packed order."""
+        """A Triton kernel if there is a GPU. On processors, each expert's matrix is packed in their order."""
         if shard.device.type != "cuda":
             return None
         from jackfield_torch.kernels.experts import grouped_matmul

@@ -1,1 +1,1 @@
-"""What plugins of the torch runtime implement. The cards import no torch; the objects that run do."""
+"""The interfaces that plugins of the torch runtime implement. Cards import no torch; the objects that run do."""

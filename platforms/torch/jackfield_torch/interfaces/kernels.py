@@ -1,7 +1,7 @@
-"""The fused operations of a device: computed with torch here, overridden by devices that compute them faster.
+"""The fused operations of a device. This class computes them with torch; devices override them with faster ones.
 
-A method gets tensors that keep their addresses where a graph is captured, never waits for the device, and gives what
-the method of this class would give: exactly for integers and random draws, rounded no worse for the rest.
+If a graph is captured, a method's tensors keep their addresses. A method never waits for the device. Its results equal
+those of this class: exactly for integers and random draws, rounded no worse for others.
 """
 
 from __future__ import annotations
@@ -20,137 +20,139 @@ from jackfield_torch.sampling.draw import draw
 from jackfield_torch.sampling.filters import Filters
 from jackfield_torch.sampling.random_numbers import uniform
 
-# Columns of a row's record. Floats stand there by their bits.
-NUM_TOKENS = 0  # that the row holds, drawn ones included
+# Columns of a row's record. Floats are stored by their bits.
+NUM_TOKENS = 0  # tokens of the row, including drawn ones
 NUM_COMPUTED = 1  # leading tokens whose keys and values are in the cache
 NUM_PROMPT = 2  # leading tokens that were not drawn
 INVERSE_TEMPERATURE = 3  # float32; 0: the most likely token is taken
 TOP_K = 4  # 1 to the size of the vocabulary
 TOP_P = 5  # float32
 MIN_P = 6  # float32
-REPETITION, PRESENCE, FREQUENCY = 7, 8, 9  # float32, penalties
+REPETITION, PRESENCE, FREQUENCY = 7, 8, 9  # float32; penalties
 SEED = 10  # int64, in two columns
-FIRST_POSITION = (
-    12  # where the row's positions begin in the tables of ropes; 0 unless `has_first_positions`
-)
-NUM_COLUMNS = 14  # even: records are read as int64 too
+# Index at which the row's positions begin in the tables of ropes. 0 unless `has_first_positions`.
+FIRST_POSITION = 12
+NUM_COLUMNS = 14  # even, because records are read as int64 too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowTensors:
-    """All rows of a worker, and behind them a spare one that pads steps. All are views of `words_W`.
+    """All rows of a worker, followed by a spare row that pads steps. All tensors are views of `words_W`.
 
-    The spare row has no tokens, its blocks are a spare block, and it keeps both: nothing is appended to it. Its top_k is
-    1, all else in its record is 0.
+    The spare row has no tokens and a spare block for each group, and stays so: nothing is appended to it. Its top_k
+    is 1, all other values of its record are 0.
     """
 
-    words_W: Tensor  # int32, all that follows
+    words_W: Tensor  # int32; all tensors below are views of it
     records_RC: Tensor  # int32 [rows + 1, NUM_COLUMNS]
     token_ids_RL: Tensor  # int32 [rows + 1, length + 1]
-    block_ids: tuple[Tensor, ...]  # int32 [rows + 1, blocks of a row], one a cache group
+    block_ids: tuple[Tensor, ...]  # int32 [rows + 1, blocks of a row], one for each cache group
     block_size: int  # tokens
     has_first_positions: bool  # False: FIRST_POSITION is 0 in every row
 
     @property
     def spare_row(self) -> int:
-        """The last one."""
+        """Index of the spare row, which is the last one."""
         return len(self.records_RC) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTensors:
-    """A step of R rows and T tokens, padding included: what the host says of it, and what follows from that."""
+    """A step of R rows and T tokens, including padding: inputs from the host, and tensors to fill."""
 
     rows_R: Tensor  # int32, from the host
-    counts_R: Tensor  # int32, from the host, tokens to compute
-    query_starts_R1: Tensor  # int32, from the host, the sums of counts_R
+    counts_R: Tensor  # int32, from the host: tokens to compute
+    query_starts_R1: Tensor  # int32, from the host: the running sums of counts_R
     token_ids_T: Tensor  # int32, to fill
-    positions_T: Tensor  # int64, to fill: in the tables of ropes and positions
-    lengths_R: Tensor  # int32, to fill: tokens of each row, this step's included
-    block_ids: tuple[Tensor, ...]  # int32 [R, B], one a cache group, to fill
-    slots: tuple[Tensor, ...]  # int64 [T], one a cache group, to fill
+    positions_T: Tensor  # int64, to fill: positions in the tables of ropes and positions
+    lengths_R: Tensor  # int32, to fill: tokens of each row, including this step's
+    block_ids: tuple[Tensor, ...]  # int32 [R, B], one for each cache group, to fill
+    slots: tuple[Tensor, ...]  # int64 [T], one for each cache group, to fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftTensors:
-    """Drafts of S rows that draw at P positions in all, those of a row together; all from the host, int64.
+    """Drafts of S rows that draw at P positions in all. Positions of a row stand together. All are from the host, int64.
 
     A row without a draft draws at one position.
     """
 
-    rows_S: Tensor  # that draw
-    first_S: Tensor  # the first position of each
-    starts_S: Tensor  # tokens that the row must hold for its draft to count; -1: it has none
-    row_P: Tensor  # of each position, which of the S rows draws there
-    offsets_P: Tensor  # of each position, how many of its row stand before it
-    guesses_P: (
-        Tensor  # of each position, the guess of what is drawn there; -1 at the last one of a row
-    )
-    most: int  # guesses in the longest draft
+    rows_S: Tensor  # the rows that draw
+    first_S: Tensor  # index of the first position of each row
+    # Number of tokens that the row must hold for its draft to count; -1 if the row has no draft.
+    starts_S: Tensor
+    row_P: Tensor  # for each position, the index of its row among the S rows
+    offsets_P: Tensor  # for each position, how many positions of its row come before
+    # For each position, the guess of the token that is drawn there; -1 at the last position of a row.
+    guesses_P: Tensor
+    most: int  # number of guesses in the longest draft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawFacts:
-    """What the host knows of rows that draw together: what may be left out because no row asks for it."""
+    """Facts on rows that draw together, known on the host. They tell which work no row needs."""
 
-    is_random: bool = False  # some row has a temperature
+    is_random: bool = False  # some row has a temperature above 0
     has_filters: bool = False  # some row uses top_k, top_p or min_p
     needs_order: bool = False  # some row uses top_k or top_p
-    most_k: int | None = None  # the largest top_k, where all rows that need an order have one
+    most_k: int | None = None  # the largest top_k, if all rows that need an order have one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadFacts:
-    """What happens to a projection before attention: heads of q, k and v side by side."""
+    """The work between a projection and attention: heads of q, k and v stand side by side."""
 
-    num_heads: int  # of q, on this rank
-    num_kv_heads: int  # on this rank
+    num_heads: int  # heads of q on this rank
+    num_kv_heads: int  # key-value heads on this rank
     head_size: int  # elements
-    norm_weight_MH: Tensor | None  # float32, RMS norm of the heads of q and k; None: none
+    norm_weight_MH: Tensor | None  # float32, RMS norm of the heads of q and k; None: no norm
     norm_epsilon: float
-    rotary_size: int  # leading elements of a head that turn; 0: none
-    interleaved: bool  # pairs are neighbours, else halves
+    rotary_size: int  # leading elements of a head that rotate; 0: none
+    interleaved: bool  # True: neighbours are pairs; False: halves are
 
 
-# qkv_TMH (M = N + 2K heads), the cosines and sines [T, 1, rotary_size], the layer's cache and the slots of the
-# tokens. Writes k and v into the cache, and returns q_TNH.
+# Arguments: qkv_TMH (M = N + 2K heads), the cosines and sines [T, 1, rotary_size], the layer's cache, and the slots of
+# the tokens. Writes k and v into the cache, and returns q_TNH.
 HeadKernel = Callable[[Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFacts:
-    """A product with plain weights, and what stands around it in a layer."""
+    """A product with plain weights, and the operations around it in a layer."""
 
     weight_OI: Tensor
     bias_O: Tensor | None
-    norm_weight_I: Tensor | None = None  # float32, RMS norm of the input; None: none
+    norm_weight_I: Tensor | None = None  # float32, RMS norm of the input; None: no norm
     norm_epsilon: float = 0.0
-    activation: str = ""  # the outputs are a gate and as many of up, joined by that activation; "": they are taken as they are
-    adds: bool = False  # the outputs are added to a stream
+    # The outputs are a gate and an equal number of up, joined by this activation; "": they stay as they are.
+    activation: str = ""
+    adds: bool = False  # True: the outputs are added to a stream
 
 
 class NarrowProduct(ABC):
-    """A product for steps of few tokens, which cost what the reading of the weights costs."""
+    """A product for steps of few tokens, whose time is that of reading the weights."""
 
-    most_tokens: int  # that it is meant for
+    most_tokens: int  # the number of tokens up to which it is meant to be used
 
     @abstractmethod
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
-        """The outputs in x's dtype, rounded once; with `into_TO` they are added to it in place, and it is returned."""
+        """The outputs in x's dtype, rounded once. If `into_TO` is given, they are added to it in place, and it is
+        returned.
+        """
 
 
 class Kernels:
-    """Each with torch's own operations, on any device."""
+    """Every operation with torch's own operations, on any device."""
 
     def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
-        """Set words of the rows: int32 pairs of a place in `words_W` and a value; no place comes twice."""
+        """Set words of the rows: int32 pairs of an index in `words_W` and a value. No index occurs twice."""
         rows.words_W.index_copy_(0, updates_U2[:, 0].long(), updates_U2[:, 1])
 
     def prepare_step(self, rows: RowTensors, step: StepTensors) -> None:
-        """Fill what `step` has to fill, and count the tokens of the step as computed.
+        """Fill the tensors of `step`, and count the tokens of the step as computed.
 
-        The tokens of row r are those at positions num_computed to num_computed + count; of them no more than the row
-        holds count as computed.
+        The tokens of row r stand at positions num_computed to num_computed + count. At most as many as the row holds
+        count as computed.
         """
         rows_R = step.rows_R.long()
         records_RC = rows.records_RC.index_select(0, rows_R)
@@ -185,9 +187,9 @@ class Kernels:
             positions_T += first_R if num_tokens == num_rows else first_R.index_select(0, place_T)
 
     def append_tokens(self, rows: RowTensors, rows_S: Tensor, token_ids_S: Tensor) -> None:
-        """Append a token to each of these rows (int32 or int64), the spare one left out; a negative id stands for token 0.
+        """Append a token to each of these rows (int32 or int64), except the spare row. A negative id means token 0.
 
-        All tokens but the new one count as computed then.
+        All tokens but the new one then count as computed.
         """
         rows_S, width = rows_S.long(), rows.token_ids_RL.shape[1]
         num_tokens_S = rows.records_RC[:, NUM_TOKENS].index_select(0, rows_S)
@@ -197,22 +199,23 @@ class Kernels:
         rows.records_RC[:, NUM_TOKENS].index_copy_(0, rows_S, num_tokens_S)
 
     def confirm_drafts(self, rows: RowTensors, drafts: DraftTensors, token_ids_P: Tensor) -> Tensor:
-        """Append to each row what it drew up to the first token that differs from its guess; how many these are.
+        """Append to each row the drawn tokens up to the first one that differs from its guess. Returns their numbers.
 
-        int64 [S], 1 to the length of the draft + 1; 1 where the row holds another number of tokens than its draft begins
-        at. All tokens but the last one count as computed then. A negative id stands for token 0.
+        They are int64 [S], 1 to the length of the draft + 1; 1 if the row does not hold as many tokens as its draft
+        starts at. All tokens but the last one then count as computed. A negative id means token 0.
         """
         width = rows.token_ids_RL.shape[1]
         records_SC = rows.records_RC.index_select(0, drafts.rows_S)
         num_tokens_S = records_SC[:, NUM_TOKENS].long()
         step_D = torch.arange(drafts.most, device=token_ids_P.device)
-        # Behind the last position of a row stand those of others: its own guess of -1 has ended the count by then.
+        # After the last position of a row come those of other rows. The row's own guess of -1 has ended the count by
+        # then.
         places_SD = (drafts.first_S.unsqueeze(1) + step_D).clamp(max=len(token_ids_P) - 1)
         is_right_P = token_ids_P == drafts.guesses_P
         is_right_SD = is_right_P[places_SD] & (drafts.guesses_P[places_SD] >= 0)
         is_right_SD &= (num_tokens_S == drafts.starts_S).unsqueeze(1)
         counts_S = is_right_SD.long().cumprod(1).sum(1) + 1
-        # Tokens behind the first wrong guess lie behind the end of the row, where the next ones overwrite them.
+        # Tokens after the first wrong guess lie behind the end of the row, where the next tokens overwrite them.
         place_P = (drafts.rows_S * width + num_tokens_S)[drafts.row_P] + drafts.offsets_P
         rows.token_ids_RL.view(-1).index_copy_(0, place_P, token_ids_P.clamp(min=0).int())
         new_S = (num_tokens_S + counts_S).int()
@@ -223,11 +226,11 @@ class Kernels:
     def sample(
         self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts
     ) -> Tensor:
-        """One token for each row of logits (float32, or the activations' dtype); int64, -1 where none can be drawn.
+        """One token for each row of logits (float32, or the activations' dtype); int64, -1 if no token can be drawn.
 
-        `records_PC` are those of the rows that draw; `num_outputs_P`, int64, is the place in the row's random numbers.
-        Both hold nothing unless `facts.is_random`, and then alone the logits may be overwritten.
-        A token can be drawn if the largest logit is finite and none is NaN.
+        `records_PC` are the records of the rows that draw; `num_outputs_P`, int64, is the index in the row's random
+        numbers. Both are empty unless `facts.is_random`; only then may the logits be overwritten. A token can be
+        drawn if the largest logit is finite and none is NaN.
         """
         logits_PV = logits_PV.float()
         token_ids_P, peak_P = argmax(logits_PV)
@@ -263,14 +266,14 @@ class Kernels:
         return y_TE.to(x_TE.dtype)
 
     def gate(self, activation: str, x_T2F: Tensor) -> Tensor:
-        """activation(gate) * up, where gate and up lie side by side in the last axis."""
+        """activation(gate) * up. Gate and up stand side by side in the last axis."""
         gate_TF, up_TF = x_T2F.chunk(2, -1)
         return activation_function(activation)(gate_TF).mul_(up_TF)
 
     def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
-        """Norm, rotation and the writing of the cache in one; None: the runtime does them one after another."""
+        """Norm, rotation and writing of the cache in one call. None: the runtime does them one after another."""
         return None
 
     def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
-        """What few tokens take instead of norm, product, gate and sum one after another; None: nothing is faster."""
+        """A product for few tokens that includes norm, gate and sum. None: separate operations are as fast."""
         return None

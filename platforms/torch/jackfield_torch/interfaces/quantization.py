@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from jackfield.interfaces.card import Card
 
-if TYPE_CHECKING:  # the card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_torch.interfaces.linear import ExpertLinear, Linear, LinearShard
 
 KIND = "jackfield_torch.quantization"
@@ -17,16 +17,15 @@ KIND = "jackfield_torch.quantization"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizationNeed:
-    """What is asked of a scheme. Non-default fields are named features."""
+    """What some linears need of a scheme. Non-default fields are named features."""
 
     FEATURE: ClassVar[str] = "quantization"
 
     device: str  # "cpu", "cuda"
-    dtype: str  # of activations
-    method: str = (
-        "none"  # `quantization_config.quant_method` of the checkpoint; none: plain weights
-    )
-    # what else quantization_config says of these linears, e.g. bits and group_size
+    dtype: str  # dtype of activations
+    # `quantization_config.quant_method` of the checkpoint. "none": plain weights.
+    method: str = "none"
+    # Other parameters in quantization_config for these linears, e.g. bits and group_size.
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -35,12 +34,13 @@ class LinearPart:
     """One logical linear before sharding."""
 
     name: str  # "layers.3.mixer.q"
-    in_size: int  # elements, of all ranks
-    out_size: int  # elements, of all ranks
-    bias: bool = False  # it has one
+    in_size: int  # elements on all ranks together
+    out_size: int  # elements on all ranks together
+    bias: bool = False  # True: it has a bias
     split: str = "column"  # "column" (outputs), "row" (inputs) or "none"
-    copies: int = 1  # consecutive ranks with the same share: kv heads where ranks outnumber them
-    # `settings` of the need that was served; empty if the weights are plain
+    # Number of consecutive ranks with the same share; above 1 for kv heads if there are more ranks than heads.
+    copies: int = 1
+    # `settings` of the need that was served; empty if the weights are plain.
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -55,15 +55,15 @@ class QuantizationScheme(Card):
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
         """A linear over the parts, their outputs concatenated in this order. Reads weights through `shard`.
 
-        Raises an error of jackfield.errors for shapes that it cannot store or share, and passes on the
+        Raises an error of jackfield.errors for shapes that it cannot store or share. Does not catch the
         CheckpointError of a parameter that is missing or has another shape.
         """
 
     def create_experts(
         self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard
     ) -> ExpertLinear | None:
-        """One matrix multiplication for many experts, whose parts are alike but for their names.
+        """One matrix multiplication for many experts, whose parts differ only in their names.
 
-        None, the default: this scheme has none on that device, and `create` is called for each expert.
+        None, the default: the scheme has none for this device, so `create` is called for each expert.
         """
         return None
