@@ -9,7 +9,7 @@ from jackfield.errors import CheckpointError, UnsupportedModelError
 from jackfield_gguf.decoder_config import read_decoder
 from jackfield_gguf.expert_config import deepseek2, gpt_oss, mixtral, olmoe, qwen2_moe, qwen3_moe
 from jackfield_gguf.metadata import Metadata
-from jackfield_gguf.recurrent_config import falcon_h1, granite_hybrid, mamba2
+from jackfield_gguf.recurrent_config import falcon_h1, granite_hybrid, mamba2, qwen3_next
 
 _FILE_TYPE_DTYPES = {
     0: "float32",
@@ -167,6 +167,7 @@ _BUILDERS: dict[str, Callable[[Metadata], dict[str, Any]]] = {
     "qwen2moe": lambda metadata: {**_qwen2(metadata), **qwen2_moe(metadata)},
     "qwen3": _qwen3,
     "qwen3moe": lambda metadata: {**_qwen3(metadata), **qwen3_moe(metadata)},
+    "qwen3next": qwen3_next,
     "olmoe": olmoe,
     "gpt-oss": gpt_oss,
     "deepseek2": deepseek2,

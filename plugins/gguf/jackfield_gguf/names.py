@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jackfield.errors import CheckpointError
 from jackfield_gguf.metadata import Metadata
+from jackfield_gguf.recurrent_config import rotates
 from jackfield_gguf.rope import FREQUENCIES
 from jackfield_gguf.tables import TABLES, Table
 from jackfield_gguf.undo import Undo
@@ -55,8 +56,12 @@ def _found(table: Table, module: str, parameter: str | None) -> str | None:
 
 
 def _table(metadata: Metadata) -> Table:
-    has_experts = metadata.architecture == "llama" and metadata.get("expert_count", int, 0) > 0
-    return TABLES["llama with experts" if has_experts else metadata.architecture]
+    name = metadata.architecture
+    if name == "llama" and metadata.get("expert_count", int, 0) > 0:
+        return TABLES["llama with experts"]
+    if name == "granitehybrid" and not rotates(metadata):
+        return TABLES["granitehybrid without rope"]
+    return TABLES[name]
 
 
 def _num_heads(metadata: Metadata, module: str) -> int:

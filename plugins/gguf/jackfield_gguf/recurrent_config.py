@@ -47,24 +47,75 @@ def falcon_h1(metadata: Metadata) -> dict[str, Any]:
     }
 
 
+def qwen3_next(metadata: Metadata) -> dict[str, Any]:
+    """Three layers of gated delta networks to one of attention, unless the file says another interval."""
+    decoder, tensors = read_decoder(metadata), metadata.file.tensors
+    num_heads = metadata.require("ssm.time_step_rank", int)
+    rotary_size = metadata.get("rope.dimension_count", int, decoder["head_dim"])
+    return {
+        **decoder,
+        "architectures": ["Qwen3NextForCausalLM"],
+        "model_type": "qwen3_next",
+        "partial_rotary_factor": rotary_size / decoder["head_dim"],
+        "full_attention_interval": metadata.get("full_attention_interval", int, 4),
+        "linear_num_value_heads": num_heads,
+        "linear_value_head_dim": metadata.require("ssm.inner_size", int) // num_heads,
+        "linear_num_key_heads": metadata.require("ssm.group_count", int),
+        "linear_key_head_dim": metadata.require("ssm.state_size", int),
+        "linear_conv_kernel_dim": metadata.require("ssm.conv_kernel", int),
+        "separate_projections": any(name.endswith("attn_qkv.weight") for name in tensors),
+        "num_experts": metadata.require("expert_count", int),
+        "num_experts_per_tok": metadata.require("expert_used_count", int),
+        "moe_intermediate_size": metadata.require("expert_feed_forward_length", int),
+        "shared_expert_intermediate_size": metadata.require(
+            "expert_shared_feed_forward_length", int
+        ),
+        "norm_topk_prob": True,  # of all models that were released
+    }
+
+
+def rotates(metadata: Metadata) -> bool:
+    """Of granitehybrid: whether attention knows positions."""
+    return metadata.get("rope.scaling.finetuned", bool, True)
+
+
 def granite_hybrid(metadata: Metadata) -> dict[str, Any]:
     """Bamba where attention rotates, else Granite 4. Layers without heads of keys are recurrent."""
     tensors = metadata.file.tensors
     decoder, heads = read_decoder(metadata), metadata.kv_heads_of_layers
     attending = [layer for layer, count in enumerate(heads) if count]
     recurrent = next((layer for layer, count in enumerate(heads) if not count), 0)
-    rotates = metadata.get("rope.scaling.finetuned", bool, True)
     rotary_size = metadata.get("rope.dimension_count", int, decoder["head_dim"])
     return {
         **decoder,
         **_state_space(metadata, recurrent),
-        "architectures": ["BambaForCausalLM" if rotates else "GraniteMoeHybridForCausalLM"],
-        "model_type": "bamba" if rotates else "granitemoehybrid",
+        "architectures": ["BambaForCausalLM"],
+        "model_type": "bamba",
+        **({} if rotates(metadata) else _granite(metadata, heads)),
         "attn_layer_indices": attending,
         "partial_rotary_factor": rotary_size / decoder["head_dim"],
         "attention_bias": any(f"blk.{layer}.attn_q.bias" in tensors for layer in attending),
         "mlp_bias": "blk.0.ffn_up.bias" in tensors,
         "mamba_expand": metadata.require("ssm.inner_size", int) // decoder["hidden_size"],
+    }
+
+
+def _granite(metadata: Metadata, heads: list[int]) -> dict[str, Any]:
+    """What Granite 4 has beside Bamba; a file without experts has one feed-forward."""
+    num_experts = metadata.get("expert_count", int, 0)
+    shared = "expert_shared_feed_forward_length" if num_experts else "feed_forward_length"
+    return {
+        "architectures": ["GraniteMoeHybridForCausalLM"],
+        "model_type": "granitemoehybrid",
+        "layer_types": ["full_attention" if count else "linear_attention" for count in heads],
+        "attention_multiplier": metadata.get("attention.scale", float, 1.0),
+        "embedding_multiplier": metadata.get("embedding_scale", float, 1.0),
+        "residual_multiplier": metadata.get("residual_scale", float, 1.0),
+        "logits_scaling": metadata.get("logit_scale", float, 1.0),
+        "num_local_experts": num_experts,
+        "num_experts_per_tok": metadata.get("expert_used_count", int, 0),
+        "shared_intermediate_size": metadata.require(shared, int),
+        "separate_experts": True,
     }
 
 

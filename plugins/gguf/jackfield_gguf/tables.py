@@ -132,6 +132,29 @@ _FALCON_H1: Mapping[str, str] = {
     "ffn_norm": "pre_ff_layernorm.weight",  # converters leave the last word out
     "ffn_norm.weight": "pre_ff_layernorm.weight",
 }
+_GRANITE: Mapping[str, str] = {
+    **_LLAMA,
+    **_state_space("mamba"),
+    "ffn_gate": "shared_mlp.gate_proj",
+    "ffn_up": "shared_mlp.up_proj",
+    "ffn_down": "shared_mlp.down_proj",
+    "ffn_gate_shexp": "shared_mlp.gate_proj",
+    "ffn_up_shexp": "shared_mlp.up_proj",
+    "ffn_down_shexp": "shared_mlp.down_proj",
+    "ffn_gate_inp": "block_sparse_moe.router.layer",
+    "ffn_gate_exps": "block_sparse_moe.experts.{e}.gate_proj",
+    "ffn_up_exps": "block_sparse_moe.experts.{e}.up_proj",
+    "ffn_down_exps": "block_sparse_moe.experts.{e}.down_proj",
+}
+_QWEN3_NEXT: Mapping[str, str] = {
+    **_QWEN2_MOE,
+    **_state_space("linear_attn"),
+    "post_attention_norm": "post_attention_layernorm",
+    "attn_qkv": "linear_attn.in_proj_qkv",
+    "attn_gate": "linear_attn.in_proj_z",
+    "ssm_in": "linear_attn.in_proj_qkvz",  # in older files
+    "ssm_ba": "linear_attn.in_proj_ba",
+}
 _PAIRS = {"attn_q": Undo.UNPAIR, "attn_k": Undo.UNPAIR}
 _STATES = {
     "ssm_conv1d.weight": Undo.ADD_AXIS,
@@ -167,4 +190,15 @@ TABLES: Mapping[str, Table] = {
     "mamba2": Table(_MAMBA2, _STATES, blocks="backbone.layers"),
     "falcon-h1": Table(_FALCON_H1, _STATES),
     "granitehybrid": Table(_HYBRID, {**_PAIRS, **_STATES}),
+    "granitehybrid without rope": Table(_GRANITE, {**_PAIRS, **_STATES}),
+    "qwen3next": Table(
+        _QWEN3_NEXT,
+        {
+            **{name: Undo.SUBTRACT_ONE for name in _QWEN3_NEXT if name.endswith("norm")},
+            "ffn_gate_inp_shexp": Undo.ONE_ROW,
+            "ssm_conv1d.weight": Undo.ADD_AXIS,
+            "ssm_a": Undo.LOGARITHM,
+            "ssm_norm": Undo.NOTHING,
+        },
+    ),
 }

@@ -14,6 +14,7 @@ from jackfield.model_spec import (
     ModelSpec,
     ModuleSource,
     Norm,
+    Split,
     SplitGroups,
 )
 from jackfield_qwen.moe import SHARED_MODULES, read_forward, read_router
@@ -70,7 +71,9 @@ def qwen3_next(config: ConfigReader) -> ModelSpec:
     )
     modules = SHARED_MODULES | _attention_modules(attention)
     for index in (index for index, kind in enumerate(kinds) if kind == _LINEAR):
-        modules |= _delta_net_modules(delta_net, index)
+        modules |= _delta_net_modules(
+            delta_net, index, apart=config.get("separate_projections", bool, False)
+        )
     return make_spec(config, layers=layers, final_norm=norm, modules=modules)
 
 
@@ -98,8 +101,13 @@ def _attention_modules(attention: Attention) -> dict[str, ModuleSource]:
     }
 
 
-def _delta_net_modules(mixer: GatedDeltaNet, layer: int) -> dict[str, ModuleSource]:
-    """The rows of each key head are those of its q and k, then those of v and z of the value heads that it serves."""
+def _delta_net_modules(
+    mixer: GatedDeltaNet, layer: int, *, apart: bool
+) -> dict[str, ModuleSource]:
+    """The rows of each key head are those of its q and k, then those of v and z of the value heads that it serves.
+
+    `apart`, as GGUF keeps them: q of all heads, then k, then v, and z by itself.
+    """
     heads, each = mixer.num_key_heads, mixer.num_heads // mixer.num_key_heads
     module, prefix = f"layers.{layer}.mixer", f"model.layers.{layer}.linear_attn"
     found = {}
@@ -114,6 +122,14 @@ def _delta_net_modules(mixer: GatedDeltaNet, layer: int) -> dict[str, ModuleSour
             part = SplitGroups(heads, start, start + size)
             found[f"{module}.{name}"] = ModuleSource(f"{prefix}.{matrix}", (part,))
             start += size
+    if apart:
+        keys, values = heads * key, mixer.num_heads * mixer.value_size
+        parts = {"q": (0, keys), "k": (keys, 2 * keys), "v": (2 * keys, 2 * keys + values)}
+        found |= {
+            f"{module}.{name}": ModuleSource(f"{prefix}.in_proj_qkv", (Split(*rows),))
+            for name, rows in parts.items()
+        }
+        found[f"{module}.z"] = ModuleSource(f"{prefix}.in_proj_z")
     names = {
         "conv": "conv1d",
         "a_log": "A_log",

@@ -25,6 +25,11 @@ STATES = {
     "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 2, "mamba_d_state": 12, "mamba_d_conv": 4,
     "mamba_chunk_size": 8, "pad_token_id": 0,
 }  # fmt: skip
+GRANITE = {
+    **STATES, "num_hidden_layers": 3, "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+    "shared_intermediate_size": 48, "embedding_multiplier": 3.0, "logits_scaling": 2.0, "residual_multiplier": 0.5,
+    "attention_multiplier": 0.3,
+}  # fmt: skip
 CASES = {
     "qwen3moe": ("Qwen3MoeForCausalLM", {**EXPERTS, "norm_topk_prob": True, "rope_parameters": ROPE}),
     "qwen2moe": (
@@ -70,6 +75,20 @@ CASES = {
     "granitehybrid": (
         "BambaForCausalLM",
         {**STATES, "num_hidden_layers": 3, "attn_layer_indices": [1], "mamba_expand": 2},
+    ),
+    "granitehybrid experts": ("GraniteMoeHybridForCausalLM", {**GRANITE, "num_local_experts": 4}),
+    "granitehybrid dense": (
+        "GraniteMoeHybridForCausalLM",
+        {**GRANITE, "num_local_experts": 0, "shared_intermediate_size": 80},
+    ),
+    "qwen3next": (
+        "Qwen3NextForCausalLM",
+        {
+            "layer_types": ["linear_attention", "full_attention"], "head_dim": 32, "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4, "linear_key_head_dim": 12, "linear_value_head_dim": 20,
+            "linear_conv_kernel_dim": 4, "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
+            "shared_expert_intermediate_size": 48, "rope_parameters": {**ROPE, "partial_rotary_factor": 0.25},
+        },
     ),
 }  # fmt: skip
 
@@ -186,12 +205,49 @@ def falcon_h1(tensors, config):
 
 
 def granite_hybrid(tensors, config):
-    for name, tensor in state_space(tensors, config):
+    for name, tensor in merged(state_space(tensors, config), config):
         heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
         for module, key in heads.items():
             if module in name:
                 tensor = paired(tensor, config[key])
         yield name, tensor
+
+
+def merged(tensors, config):
+    """Gate and up of Granite's experts, and of its shared one, taken apart."""
+    for name, tensor in tensors:
+        if not name.endswith("input_linear.weight"):
+            is_dense = "shared_mlp.output" in name and not config["num_local_experts"]
+            yield name.replace("shared_mlp.output_linear", "mlp.down_proj") if is_dense else name, tensor
+            continue
+        for part, half in zip(("gate", "up"), tensor.chunk(2, -2), strict=True):
+            if "block_sparse_moe" in name:
+                new = name.replace("block_sparse_moe.input_linear", f"block_sparse_moe.experts.w{1 if part == 'gate' else 3}")  # fmt: skip
+            elif config["num_local_experts"]:
+                new = name.replace("shared_mlp.input_linear", f"mlp.shared_experts.{part}_proj")
+            else:
+                new = name.replace("shared_mlp.input_linear", f"mlp.{part}_proj")
+            yield new, half
+
+
+def qwen3_next(tensors, config):
+    heads, each = config["linear_num_key_heads"], config["linear_num_value_heads"]
+    key, value = config["linear_key_head_dim"], config["linear_value_head_dim"]
+    sizes = [key, key, each // heads * value, each // heads * value]
+    for name, tensor in stacked(tensors, config):
+        if name.endswith("in_proj_qkvz.weight"):
+            parts = tensor.view(heads, sum(sizes), -1).split(sizes, 1)
+            q, k, v, z = (part.reshape(-1, tensor.shape[1]) for part in parts)
+            yield name.replace("linear_attn.in_proj_qkvz", "self_attn.qkv_proj"), torch.cat([q, k, v])
+            yield name.replace("linear_attn.in_proj_qkvz", "linear_attn.in_proj_z"), z
+            continue
+        if name.endswith("A_log"):
+            tensor = -tensor.exp()
+        if name.endswith("conv1d.weight"):
+            tensor = tensor.squeeze(1)
+        if name.endswith("norm.weight") and not name.endswith("linear_attn.norm.weight"):
+            tensor = tensor + 1
+        yield name.replace(".dt_bias", ".dt_proj.bias"), tensor
 
 
 def add_decoder(writer, config):
@@ -288,7 +344,21 @@ def add_falcon_h1(writer, config):
     add_hybrid(writer, config, config["mamba_d_ssm"])
 
 
+def add_qwen3_next(writer, config):
+    add_experts(writer, config)
+    heads, size = config["linear_num_value_heads"], config["linear_value_head_dim"]
+    add_states(
+        writer, heads * size, config["linear_key_head_dim"], heads, config["linear_num_key_heads"],
+        config["linear_conv_kernel_dim"],
+    )  # fmt: skip
+    writer.add_full_attention_interval(2)
+    writer.add_rope_dimension_count(int(config["head_dim"] * 0.25))
+
+
 def add_granite_hybrid(writer, config):
+    if "layer_types" in config:
+        add_granite(writer, config)
+        return
     layers = range(config["num_hidden_layers"])
     attending = config["attn_layer_indices"]
     each = [config["num_key_value_heads"] if layer in attending else 0 for layer in layers]
@@ -296,6 +366,21 @@ def add_granite_hybrid(writer, config):
     add_hybrid(writer, config, config["mamba_expand"] * config["hidden_size"])
     writer.add_rope_dimension_count(config["hidden_size"] // config["num_attention_heads"] // 2)
     writer.add_rope_scaling_finetuned(True)
+
+
+def add_granite(writer, config):
+    layers = enumerate(config["layer_types"])
+    each = [config["num_key_value_heads"] if kind == "full_attention" else 0 for _, kind in layers]
+    has_experts = config["num_local_experts"] > 0
+    add = add_experts if has_experts else add_decoder
+    add(writer, {**config, "num_key_value_heads": each, "head_dim": None})
+    writer.add_expert_shared_feed_forward_length(config["shared_intermediate_size"])
+    add_hybrid(writer, config, config["mamba_expand"] * config["hidden_size"])
+    writer.add_attention_scale(config["attention_multiplier"])
+    writer.add_embedding_scale(config["embedding_multiplier"])
+    writer.add_residual_scale(config["residual_multiplier"])
+    writer.add_logit_scale(config["logits_scaling"])
+    writer.add_rope_scaling_finetuned(False)
 
 
 CONVERT = {
@@ -308,6 +393,7 @@ CONVERT = {
     "mamba2": state_space,
     "falcon-h1": falcon_h1,
     "granitehybrid": granite_hybrid,
+    "qwen3next": qwen3_next,
 }
 METADATA = {
     "qwen3moe": add_experts,
@@ -319,4 +405,5 @@ METADATA = {
     "mamba2": add_mamba2,
     "falcon-h1": add_falcon_h1,
     "granitehybrid": add_granite_hybrid,
+    "qwen3next": add_qwen3_next,
 }
