@@ -30,8 +30,22 @@ SETTINGS = {
 PROMPTS = [[1, 2, 3], list(range(40)), [95] * 9]
 
 
-def answers(folder, num_ranks):
-    settings = {**SETTINGS, "executor.tensor_parallel": num_ranks}
+EXPERTS = {
+    "qwen3 moe": {
+        "architectures": ["Qwen3MoeForCausalLM"], "num_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 48, "head_dim": 16,
+    },
+    "deepseek v3": {
+        "architectures": ["DeepseekV3ForCausalLM"], "num_key_value_heads": 4, "kv_lora_rank": 24, "q_lora_rank": 28,
+        "qk_nope_head_dim": 12, "qk_rope_head_dim": 8, "v_head_dim": 20, "moe_intermediate_size": 48,
+        "num_experts_per_tok": 2, "n_routed_experts": 8, "n_shared_experts": 1, "first_k_dense_replace": 1,
+        "n_group": 2, "topk_group": 1,
+    },
+}  # fmt: skip
+
+
+def answers(folder, num_ranks, **more):
+    settings = {**SETTINGS, "executor.tensor_parallel": num_ranks, **more}
     params = SamplingParams(max_tokens=8, temperature=0.0, logprobs=1)
     with LLM(str(folder), settings=settings) as llm:
         return [output.outputs[0] for output in llm.generate(PROMPTS, params)]
@@ -44,8 +58,17 @@ def folder(tmp_path):
 
 
 def test_two_ranks_draw_the_tokens_of_one(folder):
-    alone, shared = answers(folder, 1), answers(folder, 2)
+    check_same(answers(folder, 1), answers(folder, 2))
 
+
+@pytest.mark.parametrize("shape", EXPERTS)
+def test_ranks_that_share_experts_out_draw_the_tokens_of_one(folder, shape):
+    (folder / "config.json").write_text(json.dumps({**CONFIG, **EXPERTS[shape]}))
+
+    check_same(answers(folder, 1), answers(folder, 2, **{"executor.expert_parallel": True}))
+
+
+def check_same(alone, shared):
     assert [answer.token_ids for answer in shared] == [answer.token_ids for answer in alone]
     for ours, theirs in zip(shared, alone, strict=True):
         found = [entry.logprob for entry in ours.logprobs]

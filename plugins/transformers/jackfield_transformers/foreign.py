@@ -86,12 +86,27 @@ class TransformersDecoder(ForeignDecoder):
                 f"{spec.architecture} attended {alone.num_calls // 2} times in a pass, its spec says "
                 f"{len(spec.layers)}; it depends on its input in a way that a paged cache cannot follow"
             )
+        self._check_heads(alone.heads, context)
         off = (first - second).abs().amax(-1)
         if off[[0, 2, 3]].amax() > _ALIKE * first.abs().max():
             raise UnsupportedModelError(
                 f"in {spec.architecture} tokens see each other outside of attention, which a paged cache cannot "
                 "serve. It needs a spec with a mixer for that"
             )
+
+    def _check_heads(self, found: list[tuple[int, int]], context: ForeignContext) -> None:
+        """See that this rank has its share of all heads. Raises UnsupportedModelError."""
+        spec, num_ranks = context.spec, context.ranks.num_ranks
+        mixers = [layer.mixer.attention for layer in spec.layers]
+        for heads, mixer in zip(found, mixers, strict=False):
+            assert mixer is not None, "each layer of a foreign model attends"
+            share = mixer.num_heads // num_ranks, mixer.num_kv_heads // num_ranks
+            if heads != share:
+                raise UnsupportedModelError(
+                    f"{num_ranks} ranks cannot share {spec.architecture}: as its plan has it, each attends with "
+                    f"{heads[0]} heads and {heads[1]} key-value heads, and not with its share of {share[0]} and "
+                    f"{share[1]}. Set executor.tensor_parallel to 1"
+                )
 
     def _run(self, token_ids_T: Tensor, positions_T: Tensor, attention: Pass) -> Tensor:
         token = CURRENT.set(attention)

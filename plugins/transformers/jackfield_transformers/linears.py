@@ -21,6 +21,8 @@ _SPLITS = {
     "replicated_with_grad_allreduce": "none",
 }
 _GATHERED = "colwise_gather_output"
+# What it may say of other modules, of which every rank has the whole here.
+_WHOLE = ("embedding_rowwise", "replicated_with_grad_allreduce")
 
 
 class SchemeLinear(nn.Module):
@@ -106,11 +108,17 @@ def _plan(model: Any, context: ForeignContext) -> dict[str, str]:
                 f"{num_ranks} ranks cannot share the {attention.num_kv_heads} key-value heads of {type(model).__name__} "
                 "without copies, which Transformers' code does not know. Set executor.tensor_parallel to a divisor"
             )
-    unknown = sorted({word for word in plan.values() if word not in _SPLITS})
+    found = {re.escape(pattern).replace(r"\*", r"\d+"): word for pattern, word in plan.items()}
+    linears = [source.prefix for source in context.spec.modules.values()]
+    unknown = set()
+    for pattern, word in found.items():
+        is_linear = any(re.fullmatch(pattern, path) for path in linears)
+        if word not in (_SPLITS if is_linear else _WHOLE):
+            unknown.add(f"{word} of {pattern.rpartition('.')[2]}")
     if unknown or not plan:
-        told = f"its plan says {', '.join(unknown)}" if unknown else "it has no plan"
+        told = f"its plan says {', '.join(sorted(unknown))}" if unknown else "it has no plan"
         raise UnsupportedModelError(
-            f"ranks cannot share {type(model).__name__}: {told}; served are {', '.join(_SPLITS)}. "
+            f"ranks cannot share {type(model).__name__}: {told}; served are linears that are {', '.join(_SPLITS)}. "
             "Set executor.tensor_parallel to 1"
         )
-    return {re.escape(pattern).replace(r"\*", r"\d+"): word for pattern, word in plan.items()}
+    return found

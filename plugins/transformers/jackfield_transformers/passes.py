@@ -29,10 +29,12 @@ class LonelyPass:
     def __init__(self) -> None:
         self.sinks: dict[int, Tensor] = {}
         self.num_calls = 0
+        self.heads: list[tuple[int, int]] = []  # of queries and of keys in each call
 
     def attend(self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, more: dict[str, Any]) -> Tensor:
         """As Pass says."""
         if (sinks := more.get("s_aux")) is not None:
             self.sinks[self.num_calls] = sinks.detach().float().clone()
         self.num_calls += 1
+        self.heads.append((q_TNH.shape[1], k_TKH.shape[1]))
         return v_TKH.repeat_interleave(q_TNH.shape[1] // v_TKH.shape[1], 1)
