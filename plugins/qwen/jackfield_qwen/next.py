@@ -101,9 +101,7 @@ def _attention_modules(attention: Attention) -> dict[str, ModuleSource]:
     }
 
 
-def _delta_net_modules(
-    mixer: GatedDeltaNet, layer: int, *, apart: bool
-) -> dict[str, ModuleSource]:
+def _delta_net_modules(mixer: GatedDeltaNet, layer: int, *, apart: bool) -> dict[str, ModuleSource]:
     """The rows of each key head are those of its q and k, then those of v and z of the value heads that it serves.
 
     `apart`, as GGUF keeps them: q of all heads, then k, then v, and z by itself.

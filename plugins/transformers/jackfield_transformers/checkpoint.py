@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -21,11 +21,14 @@ from jackfield.errors import CheckpointError
 from jackfield.interfaces.weights import Checkpoint, TensorInfo
 from jackfield_torch.dtypes import torch_dtype
 
+_PLAIN = ("float64", "float32", "float16", "bfloat16")
+
 
 class ConvertedCheckpoint(Checkpoint):
     """Tensors that only have another name are read as they are; others are made of several when one of them is read."""
 
-    def __init__(self, stored: Checkpoint, model: Any) -> None:
+    def __init__(self, stored: Checkpoint, model: Any, linears: Collection[str] = ()) -> None:
+        """`linears`: places of modules whose weights a scheme reads, in whatever type. Raises CheckpointError."""
         self._stored, self._model = stored, model
         wanted = model.state_dict()
         transforms = get_model_conversion_mapping(model)
@@ -42,6 +45,8 @@ class ConvertedCheckpoint(Checkpoint):
             target, pattern = rename_source_key(
                 name, self._renamings, self._converters, model.base_model_prefix, wanted
             )
+            if target.rpartition(".")[0] not in linears:
+                _check_plain(stored.tensors[name], wanted.get(target))
             if pattern is not None:
                 self._made_of[target].append((name, pattern))
             elif not any(p.search(target) for p in ignored):
@@ -120,6 +125,16 @@ class ConvertedCheckpoint(Checkpoint):
         info = self._stored.tensors[name]
         data = bytearray(self._stored.read(name))
         return torch.frombuffer(data, dtype=torch_dtype(info.dtype)).reshape(info.shape)
+
+
+def _check_plain(info: TensorInfo, wanted: Any) -> None:
+    """Raises CheckpointError for numbers that mean nothing without their scales."""
+    if wanted is None or not wanted.is_floating_point() or info.dtype.name in _PLAIN:
+        return
+    raise CheckpointError(
+        f"{info.name} is stored as {info.dtype.name}, and is multiplied by Transformers' code, which reads plain weights "
+        "alone. Take a checkpoint that leaves it plain"
+    )
 
 
 def _natural(name: str) -> list[Any]:

@@ -40,7 +40,8 @@ class TransformersModel(ForeignModel):
             return stored
         with torch.device("meta"):
             model = _make(spec, torch.float32)
-        return ConvertedCheckpoint(stored, model)
+        linears = {source.prefix for source in spec.modules.values()}
+        return ConvertedCheckpoint(stored, model, linears)
 
     def create(self, context: ForeignContext) -> TransformersDecoder:
         """Parameters are read one by one; buffers are as the code makes them."""

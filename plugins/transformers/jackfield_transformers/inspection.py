@@ -65,6 +65,7 @@ def _facts(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
     _check_modules(model)
     calls = trace(model)
     linears = _linears(model)
+    stacked = [name for name, p in model.named_parameters() if p.dim() > 2]
     num_parameters = sum(p.numel() for p in model.parameters() if p.dim() > 1)
     hidden_size = model.get_input_embeddings().weight.shape[-1]
     hidden = torch.empty(
@@ -77,6 +78,7 @@ def _facts(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "config": json.dumps(whole),
         "calls": as_facts(calls),
         "linears": linears,
+        "stacked": stacked,
         "vocab_size": logits.shape[-1],
         "hidden_size": hidden.shape[-1],
         "max_length": _length(text),

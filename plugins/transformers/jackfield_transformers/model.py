@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from jackfield.dtypes import parse_dtype
+from jackfield.errors import UnsupportedModelError
 from jackfield.foreign import ForeignCode
 from jackfield.interfaces.model import ConfigReader, takes_any
 from jackfield.model_spec import Attention, Layer, ModelSpec, ModuleSource
 from jackfield_transformers.facts import find_facts
+
+# What producers call the list of modules that they leave plain.
+_EXCLUDED = ("modules_to_not_convert", "ignored_layers", "llm_int8_skip_modules", "ignore")
 
 
 @takes_any
@@ -17,6 +21,7 @@ def any_decoder(config: ConfigReader) -> ModelSpec:
     """A spec whose layers say what Transformers' code asks of attention. Raises UnsupportedModelError."""
     values = {key: config.values[key] for key in config.values}  # all of them are read
     facts = find_facts(config.architecture, values)
+    _refuse_quantized_experts(values, facts.get("stacked", []))
     return ModelSpec(
         architecture=config.architecture,
         vocab_size=facts["vocab_size"],
@@ -36,6 +41,21 @@ def any_decoder(config: ConfigReader) -> ModelSpec:
             num_parameters=facts["num_parameters"],
             note=f"the code of Transformers {facts['version']} runs it; a spec of it would be faster",
         ),
+    )
+
+
+def _refuse_quantized_experts(values: Mapping[str, Any], stacked: list[str]) -> None:
+    """Schemes multiply linears; experts that are one tensor are multiplied by Transformers' code, which reads floats."""
+    table = values.get("quantization_config")
+    if not isinstance(table, Mapping) or not stacked:
+        return
+    plain = [word for key in _EXCLUDED for word in table.get(key) or ()]
+    module = stacked[0].rpartition(".")[0]
+    if any(isinstance(word, str) and word.removeprefix("re:") in module for word in plain):
+        return
+    raise UnsupportedModelError(
+        f"its experts ({module}) are multiplied by Transformers' code, which reads no weights of quantization method "
+        f"{table.get('quant_method')!r}. Take a checkpoint that leaves experts plain, or write a spec of it"
     )
 
 

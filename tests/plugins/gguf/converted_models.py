@@ -218,7 +218,10 @@ def merged(tensors, config):
     for name, tensor in tensors:
         if not name.endswith("input_linear.weight"):
             is_dense = "shared_mlp.output" in name and not config["num_local_experts"]
-            yield name.replace("shared_mlp.output_linear", "mlp.down_proj") if is_dense else name, tensor
+            yield (
+                name.replace("shared_mlp.output_linear", "mlp.down_proj") if is_dense else name,
+                tensor,
+            )
             continue
         for part, half in zip(("gate", "up"), tensor.chunk(2, -2), strict=True):
             if "block_sparse_moe" in name:
@@ -238,7 +241,10 @@ def qwen3_next(tensors, config):
         if name.endswith("in_proj_qkvz.weight"):
             parts = tensor.view(heads, sum(sizes), -1).split(sizes, 1)
             q, k, v, z = (part.reshape(-1, tensor.shape[1]) for part in parts)
-            yield name.replace("linear_attn.in_proj_qkvz", "self_attn.qkv_proj"), torch.cat([q, k, v])
+            yield (
+                name.replace("linear_attn.in_proj_qkvz", "self_attn.qkv_proj"),
+                torch.cat([q, k, v]),
+            )
             yield name.replace("linear_attn.in_proj_qkvz", "linear_attn.in_proj_z"), z
             continue
         if name.endswith("A_log"):
