@@ -1,4 +1,4 @@
-"""Kernels compiled before they are launched, on several threads: compiling one after another is most of a first start."""
+"""Compiles kernels on several threads before they are launched. Compiling them one by one is most of a first start."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def compile_ahead(run: Callable[[], object], num_threads: int) -> int:
-    """Call `run` with launches that compile and do nothing else; the number of kernels that were not compiled before.
+    """Call `run` with launches that only compile. Returns the number of kernels that were not compiled before.
 
-    What `run` computes from the outputs of kernels is whatever stands in memory. Source: Triton's own mode for
-    compiling on an executor (triton.runtime._async_compile, from release 3.4 on); older ones compile as they launch.
+    Whatever `run` computes from the outputs of kernels is arbitrary. Source: Triton's own mode for compiling on an
+    executor (triton.runtime._async_compile, from release 3.4 on); older releases compile each kernel at its launch.
     """
     try:
         from triton.runtime._async_compile import AsyncCompileMode

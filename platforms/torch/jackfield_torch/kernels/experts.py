@@ -1,4 +1,4 @@
-"""A matrix product for every expert at once: tiles of rows that share an expert, of the experts that were chosen."""
+"""A matrix product for all experts at once: tiles of rows that share an expert, for the experts that were chosen."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
 
-_ROWS = 16  # of a tile: the least that tensor cores multiply
-_MANY_ROWS = 64  # of a tile where experts have many rows each
+_ROWS = 16  # rows of a tile: the fewest that tensor cores multiply
+_MANY_ROWS = 64  # rows of a tile if experts have many rows each
 
 
 @triton.jit
@@ -76,9 +76,9 @@ def grouped_matmul(
 ) -> Tensor:
     """y_SO: row s times the matrix of expert_S[s], plus its bias; x's dtype, sums in float32.
 
-    With `ends_X1`, rows are sorted by expert, and those of expert e are from ends_X1[e] to ends_X1[e + 1]; what lies
-    outside of all is not written. Without it each row is a tile of its own; rows of experts that are none of X are zero.
-    x must be contiguous in I, but rows may be one and the same (stride 0). Nothing depends on values on the host.
+    With `ends_X1`, rows are sorted by expert, and those of expert e are ends_X1[e] to ends_X1[e + 1]; other rows are
+    not written. Without it each row is a tile of its own, and rows of other experts than the X are zero. x must be
+    contiguous in I, but its rows may be the same memory (stride 0). Nothing depends on values on the host.
     """
     num_rows, size = x_SI.shape
     num_experts, num_outputs, _ = weight_XOI.shape

@@ -1,4 +1,4 @@
-"""The fused operations of CUDA and ROCm: Triton's where they serve, torch's for the rest."""
+"""The fused operations of CUDA and ROCm: with Triton's kernels if they serve, otherwise with torch."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_wor
 
 
 class TritonKernels(Kernels):
-    """One launch each, where torch needs several."""
+    """Each operation is one launch, where torch needs several."""
 
     def __init__(self, choose: Choose = choose_tile) -> None:
-        self._choose = choose  # how products of few tokens are computed
+        self._choose = choose  # chooses how products of few tokens are computed
         self._scratch: Scratch | None = None
 
     def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
-        """As the base says."""
+        """See Kernels."""
         update_words(rows.words_W, updates_U2)
 
     def prepare_step(self, rows: RowTensors, step: StepTensors) -> None:
-        """One launch a cache group; torch's operations where positions begin elsewhere (dynamic ropes)."""
+        """One launch for each cache group. With dynamic ropes, whose positions begin elsewhere, torch's operations."""
         if rows.has_first_positions:
             super().prepare_step(rows, step)
             return
@@ -67,13 +67,13 @@ class TritonKernels(Kernels):
             )
 
     def append_tokens(self, rows: RowTensors, rows_S: Tensor, token_ids_S: Tensor) -> None:
-        """As the base says."""
+        """See Kernels."""
         append_drawn(rows.records_RC, rows.token_ids_RL, NUM_TOKENS, rows_S, token_ids_S)
 
     def sample(
         self, logits_PV: Tensor, records_PC: Tensor, num_outputs_P: Tensor, facts: DrawFacts
     ) -> Tensor:
-        """One pass over the logits where no row filters."""
+        """One pass over the logits if no row filters."""
         if facts.has_filters:
             return super().sample(logits_PV, records_PC, num_outputs_P, facts)
         if not facts.is_random:
@@ -84,11 +84,11 @@ class TritonKernels(Kernels):
     def add_rms_norm(
         self, x_TE: Tensor, branch_TE: Tensor | None, weight_E: Tensor, epsilon: float
     ) -> Tensor:
-        """As the base says."""
+        """See Kernels."""
         return add_rms_norm(x_TE, branch_TE, weight_E, epsilon)
 
     def gate(self, activation: str, x_T2F: Tensor) -> Tensor:
-        """As the base says; activations that no kernel has are torch's."""
+        """See Kernels. Activations without a kernel are computed with torch."""
         if activation not in ACTIVATIONS:
             return super().gate(activation, x_T2F)
         return gated_activation(x_T2F, activation)
@@ -98,7 +98,7 @@ class TritonKernels(Kernels):
         return partial(rotate_and_write, facts)
 
     def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
-        """As the base says; None where the choice leaves all to the library."""
+        """See Kernels. None if the library is chosen for all shapes."""
         if facts.activation not in ("", *ACTIVATIONS) or (
             facts.activation and facts.bias_O is not None
         ):

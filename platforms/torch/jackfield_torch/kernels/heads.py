@@ -1,4 +1,4 @@
-"""What lies between the q, k, v projection and attention: norms of heads, rotation, and the write into the cache."""
+"""The operations between the q, k, v projection and attention: norms of heads, rotation, and writing of the cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jackfield_torch.interfaces.attention import LayerCache
 from jackfield_torch.interfaces.kernels import HeadFacts
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
 
-_FEW_TOKENS = 256  # up to here programs of few heads fill the chip
+_FEW_TOKENS = 256  # up to this number, programs of few heads fill the chip
 
 
 @triton.jit

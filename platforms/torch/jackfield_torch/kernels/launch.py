@@ -1,4 +1,4 @@
-"""How kernels are launched: dependent launch, where the chip overlaps a kernel's start with the end of the one before."""
+"""Launches of kernels, with dependent launch on chips that overlap a kernel's start with the end of the one before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import triton.language as tl
 
 try:
     from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
-except ImportError:  # a Triton that was built for AMD alone; no launch is dependent there
+# A Triton that was built only for AMD. No launch is dependent there.
+except ImportError:
 
     def gdc_launch_dependents():
         """Nothing."""
@@ -39,9 +40,9 @@ def wait_for_inputs(DEPENDENT: tl.constexpr):
 
 @cache
 def launch_options(device: torch.device) -> dict[str, Any]:
-    """Keyword arguments of every launch on that device.
+    """Keyword arguments for every launch on that device.
 
-    A kernel that is launched so calls `wait_for_inputs` before it reads or writes activations.
+    A kernel that is launched with them must call `wait_for_inputs` before it reads or writes activations.
     """
     if device.type != "cuda" or torch.version.hip is not None:
         return {"DEPENDENT": False}

@@ -1,4 +1,4 @@
-"""One token times a matrix: all that is left is to read the weights once, so norm, gate and residual ride along."""
+"""One token times a matrix. The time is that of reading the weights once, so the kernel includes norm, gate and sum."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ class Tile:
     columns: int
     warps: int
     stages: int = 2
-    ahead: bool = (
-        False  # asks for all its weights before the input is ready, not for the first columns alone
-    )
+    # True: asks for all its weights before the input is ready, not only for the first columns.
+    ahead: bool = False
 
 
 @triton.jit
@@ -98,11 +97,12 @@ def matvec(
     out_TO: Tensor | None = None,
     tile: Tile | None = None,
 ) -> Tensor:
-    """y = activation(gate) * up or y = weight * x, of the RMS norm of x where `norm_I` is given; x's dtype.
+    """y = activation(gate) * up or y = weight * x, in x's dtype. If `norm_I` is given, x is replaced by its RMS norm.
 
-    With an activation the matrix holds the gate's rows and then as many of up. `residual_TO` is added to in place and
-    returned. Sums in float32; the norm is not rounded before the product, so results are closer to exact than those of
-    separate operators. Reads the whole matrix for each token: meant for one or very few. x must be contiguous in I.
+    With an activation the matrix holds the gate's rows, followed by an equal number of up. `residual_TO` is added to
+    in place and returned. Sums in float32. The norm is not rounded before the product, so results are closer to exact
+    than those of separate operators. Reads the whole matrix for each token, so it is meant for one or very few. x
+    must be contiguous in I.
     """
     num_tokens, size = x_TI.shape
     num_outputs = weight_OI.shape[0] // (2 if activation else 1)
@@ -122,7 +122,7 @@ def matvec(
 
 
 def choose_tile(num_outputs: int, size: int, *, gated: bool) -> Tile:
-    """What was good for shapes like it on an H200: many columns a program where there are few rows, and the reverse."""
+    """A tile that was good for similar shapes on an H200: with few rows many columns for each program, and vice versa."""
     if gated:
         return Tile(8, 512, 4, 4)
     if num_outputs <= 2048 < size:

@@ -1,4 +1,4 @@
-"""RMS norm of the residual stream, with the branch before it added on the way (Zhang and Sennrich 2019)."""
+"""RMS norm of the residual stream, in one pass with the addition of the branch before it (Zhang and Sennrich 2019)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _add_norm(
 
 
 def add_rms_norm(x_TE: Tensor, delta_TE: Tensor | None, weight_E: Tensor, epsilon: float) -> Tensor:
-    """Adds `delta_TE`, where there is one, to `x_TE` in place, rounded to its dtype; returns the norm of the sum.
+    """Add `delta_TE`, if it is given, to `x_TE` in place, rounded to its dtype. Returns the norm of the sum.
 
     y_TE in x's dtype; sums in float32 and rounds once. The last axis must be contiguous.
     """

@@ -1,4 +1,4 @@
-"""Products of few tokens: which kernel computes one, by its shape and the number of tokens."""
+"""Products of few tokens: chooses the kernel by the shape and the number of tokens."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from jackfield_torch.kernels.matvec import choose_tile as choose_matvec_tile
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.skinny import Scratch, SkinnyTile, skinny_linear
 
-NUM_TOKENS = (1, 16, 32, 64, 128)  # for up to so many tokens something is chosen
+NUM_TOKENS = (1, 16, 32, 64, 128)  # a choice is made for each of these upper bounds
 
-# Of tokens (one of NUM_TOKENS), outputs, inputs, and whether there is a gate: which kernel, or None for the library.
+# Maps tokens (one of NUM_TOKENS), outputs, inputs and whether there is a gate to a kernel's tile. None: use the
+# library.
 Choose = Callable[[int, int, int, bool], Tile | SkinnyTile | None]
 
 
 def choose_tile(
     num_tokens: int, num_outputs: int, size: int, gated: bool
 ) -> Tile | SkinnyTile | None:
-    """Where nothing was measured: one token is a matter of reading the weights, others are the library's."""
+    """The choice without measurements: a kernel for one token, whose time is reading the weights; otherwise the library."""
     return choose_matvec_tile(num_outputs, size, gated=gated) if num_tokens == 1 else None
 
 
 class TritonProduct(NarrowProduct):
-    """One launch where a kernel of ours was chosen; else norm, the library's product, and gate."""
+    """One launch if a kernel of ours was chosen, otherwise norm, the library's product, and gate."""
 
     def __init__(self, facts: ProductFacts, choose: Choose, scratch: Scratch) -> None:
         num_outputs, size = facts.weight_OI.shape
@@ -43,7 +44,7 @@ class TritonProduct(NarrowProduct):
         self.most_tokens = max(chosen, default=0)
 
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
-        """As the base says."""
+        """See NarrowProduct."""
         facts, tile = self._facts, self._tiles[bisect_left(NUM_TOKENS, x_TI.shape[0])]
         if isinstance(tile, Tile):
             return matvec(

@@ -1,6 +1,6 @@
-"""Greedy and random draws in one pass over the logits: a chunk at a time, then one program a row picks.
+"""Greedy and random draws in one pass over the logits: chunks first, then one program for each row picks the token.
 
-The cumulative distribution is inverted in the order of token ids, as `jackfield_torch.sampling.draw` does.
+As in `jackfield_torch.sampling.draw`, the cumulative distribution is inverted in the order of token ids.
 """
 
 from __future__ import annotations
@@ -111,10 +111,11 @@ def draw_tokens(
     seeds_P2: Tensor | None,
     num_outputs_P: Tensor | None,
 ) -> Tensor:
-    """One token a row, int64: the most likely, or of rows with an inverse temperature above 0 a random one.
+    """One token for each row, int64: the most likely one, or a random one if the inverse temperature is above 0.
 
-    `seeds_P2`: the two int32 halves of each seed, the lower one first. -1 where the largest logit is not finite or a
-    logit is NaN. Equal logits: the lowest id. Reads the logits once, and a random row one chunk more.
+    `seeds_P2`: the two int32 halves of each seed, the lower one first. The result is -1 if the largest logit is not
+    finite or a logit is NaN. If logits are equal, the lowest id counts. Reads the logits once, and one more chunk for
+    a random row.
     """
     num_rows, vocab_size = logits_PV.shape
     device = logits_PV.device

@@ -1,4 +1,4 @@
-"""A few tokens times a matrix: what counts is that each weight is read once, so what stands around the product rides along."""
+"""A few tokens times a matrix. Each weight is read once, so the kernel includes the operations around the product."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from jackfield_torch.kernels.launch import (
     wait_for_inputs,
 )
 
-LEAST_TOKENS = 16  # of a tile: what a tensor core takes at once
-MOST_PARTS = (
-    132 * 2 * 128 * 64
-)  # elements: what programs that run at once hold, on the largest chips
+LEAST_TOKENS = 16  # of a tile; a tensor core takes at least this many
+# Elements that all concurrent programs hold, on the largest chips.
+MOST_PARTS = 132 * 2 * 128 * 64
 _MOST_QUEUES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
 class SkinnyTile:
-    """Of one program: outputs, columns of a step, parts that the columns are shared out to, warps, steps in flight."""
+    """Shape of one program: outputs, columns of a step, parts that share the columns, warps, and steps in flight."""
 
     outputs: int
     columns: int
     splits: int = 1
     warps: int = 4
     stages: int = 4
-    norms: bool = False  # computes a norm of its input itself
+    norms: bool = False  # True: computes the norm of its input itself
 
 
 @triton.jit
@@ -145,14 +144,14 @@ def _skinny(
 
 
 class Scratch:
-    """Where the parts of a product meet; one for all products of a device, since they run one after another."""
+    """The memory in which the parts of a product meet. A device has one, since products run one after another."""
 
     def __init__(self, device: torch.device) -> None:
         self.parts = torch.empty(MOST_PARTS, dtype=torch.float32, device=device)
         self.counters = torch.zeros(_MOST_QUEUES, dtype=torch.int32, device=device)
 
     def holds(self, num_programs: int, num_elements: int) -> bool:
-        """True if so many programs can leave parts of so many elements."""
+        """True if there is room for this number of programs and of elements."""
         return num_programs * num_elements <= len(self.parts) and num_programs <= len(self.counters)
 
 
@@ -168,11 +167,11 @@ def skinny_linear(
     bias_O: Tensor | None = None,
     into_TO: Tensor | None = None,
 ) -> Tensor:
-    """y = activation(gate) * up or y = weight * x, of the RMS norm of x where `norm_I` is given; x's dtype.
+    """y = activation(gate) * up or y = weight * x, in x's dtype. If `norm_I` is given, x is replaced by its RMS norm.
 
-    With an activation the matrix holds the gate's rows and then as many of up, and no bias. `into_TO` is added to in
-    place and returned. Sums in float32; the norm is applied to x rounded once and to the sums. Norm and activation go
-    without splits. x must be contiguous in I.
+    With an activation the matrix holds the gate's rows, followed by an equal number of up, and has no bias. `into_TO`
+    is added to in place and returned. Sums in float32; the norm is applied to x, rounded once, and to the sums. With
+    norm or activation there must be no splits. x must be contiguous in I.
     """
     num_tokens, size = x_TI.shape
     num_outputs = weight_OI.shape[0] // (2 if activation else 1)

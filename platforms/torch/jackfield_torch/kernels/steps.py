@@ -1,4 +1,4 @@
-"""What a step needs to know of its rows, derived on the device: positions, tokens, slots and block tables."""
+"""Derives on the device what a step needs from its rows: positions, tokens, slots and block tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _update(words_ptr, updates_ptr, num_updates, BLOCK: tl.constexpr, DEPENDENT:
 
 
 def update_words(words_W: Tensor, updates_U2: Tensor) -> None:
-    """Set words of `words_W`: int32 pairs of a place and a value."""
+    """Set words of `words_W`, given as int32 pairs of an index and a value."""
     if len(updates_U2):
         _update[(triton.cdiv(len(updates_U2), 1024),)](
             words_W, updates_U2, len(updates_U2), BLOCK=1024, **launch_options(words_W.device)
@@ -88,10 +88,10 @@ def prepare_rows(
     slots_T: Tensor,
     is_first_group: bool,
 ) -> None:
-    """Fill the tensors of a step for one cache group; the first group also fills what all share, and counts tokens.
+    """Fill the tensors of a step for one cache group. The first group also fills shared tensors and counts tokens.
 
-    `columns`: of the number of tokens and of computed ones in the records. Of a block table only the part that the row
-    uses is copied: what stands behind it is left from earlier steps.
+    `columns`: indices in the records of the number of tokens and of computed tokens. Only the used part of a block
+    table is copied; the rest keeps values of earlier steps.
     """
     num_rows, num_tokens = len(rows_S), len(positions_T)
     block = 32 if num_tokens == num_rows else 1024
@@ -130,7 +130,7 @@ def append_drawn(
     rows_S: Tensor,
     drawn_S: Tensor,
 ) -> None:
-    """Append a token to each of these rows, the last (spare) one left out; a negative id stands for token 0."""
+    """Append a token to each of these rows, except the last (spare) row. A negative id means token 0."""
     num_rows = len(rows_S)
     _append[(1,)](
         records_RC, token_ids_RL, rows_S, drawn_S, records_RC.stride(0), token_ids_RL.stride(0), num_tokens_column,

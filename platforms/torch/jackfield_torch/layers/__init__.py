@@ -1,1 +1,1 @@
-"""What a decoder is built of: norms, linears, attention, feed-forward, embeddings."""
+"""The parts of a decoder: norms, linears, attention, feed-forward, embeddings."""

@@ -1,4 +1,4 @@
-"""What stands between the two halves of a feed-forward block."""
+"""The operations between the two halves of a feed-forward block."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FUNCTIONS: dict[str, TensorFunction] = {
 
 
 def activation_function(name: str) -> TensorFunction:
-    """The activation of that name in a spec. Gives a new tensor."""
+    """The activation with that name in a spec. It returns a new tensor."""
     if name not in _FUNCTIONS:
         allowed = ", ".join(sorted(_FUNCTIONS))
         raise UnsupportedModelError(f"no activation {name!r} in the torch runtime; has: {allowed}")
@@ -41,7 +41,7 @@ def activation_function(name: str) -> TensorFunction:
 
 
 class ClippedGate:
-    """activation(min(gate, c)) * (up between -c and c + offset), where gate and up lie side by side (gpt-oss)."""
+    """activation(min(gate, c)) * (up between -c and c + offset). Gate and up stand side by side (gpt-oss)."""
 
     def __init__(self, activation: TensorFunction, clip: float | None, up_offset: float) -> None:
         self._activation = activation
@@ -49,14 +49,14 @@ class ClippedGate:
         self._up_offset = up_offset
 
     def __call__(self, x_T2F: Tensor) -> Tensor:
-        """A new tensor."""
+        """Returns a new tensor."""
         gate_TF, up_TF = x_T2F.chunk(2, -1)
         up_TF = up_TF.clamp(-self._clip, self._clip).add_(self._up_offset)
         return self._activation(gate_TF.clamp(max=self._clip)).mul_(up_TF)
 
 
 class ScaledGate:
-    """Multiplies gate, which stands before up in the last axis, in place."""
+    """Multiplies the gate, which stands before up in the last axis, in place."""
 
     def __init__(self, factor: float) -> None:
         self._factor = factor

@@ -18,7 +18,7 @@ from jackfield_torch.rope import Rotation
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What the layers of one step share."""
+    """The inputs that all layers of one step share."""
 
     attention: AttentionStep
     rotations: tuple[Rotation, ...]  # one for each different rope of the model
@@ -40,7 +40,7 @@ class RotateBy:
 
 
 def no_rotation(x_TMH: Tensor, step: StepInputs) -> Tensor:
-    """For models whose positions enter elsewhere."""
+    """No rotation, for models without rotary positions."""
     return x_TMH
 
 
@@ -54,7 +54,7 @@ def in_order(norms: TensorFunction, rotate: RotateHeads, *, norms_last: bool) ->
 
 
 class FusedHeads:
-    """A kernel of the device for norms, rotation and the writing of the cache, by one of the step's rotations."""
+    """A kernel of the device for norms, rotation and writing of the cache, with one of the step's rotations."""
 
     def __init__(self, kernel: HeadKernel, index: int) -> None:
         self._kernel = kernel
@@ -63,27 +63,28 @@ class FusedHeads:
     def __call__(
         self, qkv_TMH: Tensor, step: StepInputs, cache: LayerCache, slots_T: Tensor
     ) -> Tensor:
-        """q_TNH, ready to attend."""
+        """q_TNH, ready for attention."""
         rotation = step.rotations[self._index]
         return self._kernel(qkv_TMH, rotation.cos_T1P, rotation.sin_T1P, cache, slots_T)
 
 
 class AttentionMixer:
-    """The mixer of one layer that has keys and values of its own."""
+    """The mixer of one layer with its own keys and values."""
 
     def __init__(
         self,
         *,
         layer: int,
-        num_heads: int,  # on this rank
+        num_heads: int,  # heads on this rank
         num_kv_heads: int,
         head_size: int,
-        qkv: TensorFunction,  # q, k and v side by side
+        qkv: TensorFunction,  # gives q, k and v side by side
         turn: RotateHeads,  # norms and rotation of the heads of q and k
         out: Linear,
         alibi: Alibi | None = None,
-        fused: FusedHeads | None = None,  # what the device does instead, over a paged cache
-        has_gate: bool = False,  # behind v stands a gate of each head
+        # A kernel of the device that replaces `turn` over a paged cache.
+        fused: FusedHeads | None = None,
+        has_gate: bool = False,  # a gate of each head follows v
     ) -> None:
         self.layer = layer
         self.head_size = head_size
@@ -115,7 +116,7 @@ class AttentionMixer:
 
 
 class SharedCacheMixer:
-    """The mixer of a layer that reads the keys and values of an earlier one."""
+    """The mixer of a layer that reads the keys and values of an earlier layer."""
 
     def __init__(
         self,

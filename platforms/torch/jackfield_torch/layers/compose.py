@@ -1,4 +1,4 @@
-"""Functions of one tensor, chained at build time so that a step asks nothing."""
+"""Functions of one tensor, chained when a model is built, so that a step makes no decisions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ TensorFunction = Callable[[Tensor], Tensor]
 
 
 def identity(x: Tensor) -> Tensor:
-    """Gives back what it gets."""
+    """Returns its argument."""
     return x
 
 
 def chain(*functions: TensorFunction) -> TensorFunction:
-    """One function that applies all in order; identities cost nothing."""
+    """One function that applies all functions in order. Identities are left out."""
     real = [function for function in functions if function is not identity]
     if not real:
         return identity
@@ -25,7 +25,7 @@ def chain(*functions: TensorFunction) -> TensorFunction:
 
 
 class Multiply:
-    """Multiplies in place: for a tensor that nobody else holds."""
+    """Multiplies in place, so no other code may hold the tensor."""
 
     def __init__(self, factor: float) -> None:
         self._factor = factor
@@ -35,7 +35,7 @@ class Multiply:
 
 
 class Clip:
-    """Clips to [-limit, limit] in place: for a tensor that nobody else holds."""
+    """Clips to [-limit, limit] in place, so no other code may hold the tensor."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit

@@ -56,22 +56,23 @@ Mixer = Callable[[Tensor, StepInputs], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderLayer:
-    """Two branches that add to the residual stream. What a spec leaves out is the identity."""
+    """Two branches that add to the residual stream. Parts that a spec leaves out are the identity."""
 
     mixer_norm: Norm
     mixer: Mixer
     after_mixer: TensorFunction  # sum over ranks, post norm, scale
     feed_forward_norm: Norm
-    feed_forward: FeedForwardBranch | None  # None: the mixer is all of the layer
+    feed_forward: FeedForwardBranch | None  # None: the layer has a mixer only
     after_feed_forward: TensorFunction
-    parallel: bool = False  # both branches read x
-    shares_norm: bool = False  # parallel: the feed-forward reads what the mixer reads
-    narrow: NarrowLayer | None = None  # what steps of few tokens take instead of all that
+    parallel: bool = False  # True: both branches read x
+    shares_norm: bool = False  # with `parallel`: the feed-forward reads the mixer's input
+    narrow: NarrowLayer | None = None  # replaces all of the above for steps of few tokens
 
     def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor | None:
-        """Adds `branch_TE`, the last one of the layer before, and its own first one to `x_TE` in place.
+        """Add `branch_TE`, the last branch of the layer before, and the layer's own first branch to `x_TE` in place.
 
-        Returns its last branch: who adds that computes a norm in the same pass. None: that is added, too.
+        Returns the layer's last branch: the code that adds it computes a norm in the same pass. None: it is added
+        already.
         """
         if self.narrow is not None and x_TE.shape[0] <= self.narrow.most_tokens:
             self.narrow(x_TE, branch_TE, step)
@@ -105,7 +106,7 @@ class LayerBuilder:
         rope_indices: Mapping[Rope, int],
         kernels: Kernels,
         *,
-        whole_experts: bool = False,  # shared out among ranks, not cut
+        whole_experts: bool = False,  # ranks share out whole experts, instead of cutting each
     ) -> None:
         self._spec = spec
         self._hidden_size = spec.hidden_size
@@ -231,7 +232,7 @@ class LayerBuilder:
             turn=turn,
             out=out,
             alibi=self._alibi(attention),
-            # such a kernel writes keys and values itself, and knows no scales of a float8 cache
+            # Such a kernel writes keys and values itself, and does not support the scales of a float8 cache.
             fused=None
             if f"{module}.k_scale" in self._spec.modules
             else self._fused_heads(attention, head_norms, num_heads, num_kv_heads),

@@ -32,7 +32,7 @@ class DeltaRule:
     def __call__(
         self, mixed_BTC: Tensor, others_BTX: Tensor, state_BNKV: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """See Recurrence: q, k and v come mixed, z, beta and the decay are the others."""
+        """See Recurrence. q, k and v are the mixed inputs; z, beta and the decay are the others."""
         size = self._num_key_heads * self._key_size
         q_BTNK, k_BTNK = (
             self._of_heads(mixed_BTC[..., start : start + size]) for start in (0, size)
@@ -65,7 +65,7 @@ class DeltaRule:
         return normed.flatten(2) * functional.silu(z_BTY), state_BNKV
 
     def _of_heads(self, x_BTX: Tensor) -> Tensor:
-        """Of length one, for each head of values."""
+        """Scale to length one, and repeat for each head of values."""
         x_BTMK = torch.unflatten(x_BTX, -1, (self._num_key_heads, -1))
         x_BTMK = x_BTMK * (x_BTMK.square().sum(-1, keepdim=True) + _EPSILON).rsqrt()
         return x_BTMK.repeat_interleave(self._num_heads // self._num_key_heads, 2)

@@ -1,4 +1,4 @@
-"""A mixture of experts at work: tokens sorted by expert, each expert run once over its own, results weighed and added."""
+"""Runs a mixture of experts: sorts tokens by expert, runs each expert once, and adds the weighted results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.layers.routing import Routing
 
-# x_TE, expert_TK and weight_TK to the weighed sum of the experts of each token
+# Maps x_TE, expert_TK and weight_TK to the weighted sum of the experts of each token.
 ChosenExperts = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class ExpertBranch:
-    """Router, experts, and the experts that see every token."""
+    """Router, experts, and the shared experts that see every token."""
 
     def __init__(
         self, routing: Routing, experts: ChosenExperts, shared: TensorFunction | None
@@ -33,10 +33,10 @@ class ExpertBranch:
 
 
 class SharedExpert:
-    """An expert for every token whose output is multiplied by a sigmoid of the token (Qwen Team 2024)."""
+    """A shared expert whose output is multiplied by a sigmoid of the token (Qwen Team 2024)."""
 
     def __init__(self, function: TensorFunction, gate_1E: Tensor) -> None:
-        self._function, self._gate_1E = function, gate_1E  # the gate in float32
+        self._function, self._gate_1E = function, gate_1E  # the gate is float32
 
     def __call__(self, x_TE: Tensor) -> Tensor:
         gate_T1 = F.linear(x_TE.float(), self._gate_1E).sigmoid()
@@ -45,21 +45,21 @@ class SharedExpert:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The choices of a step that this rank serves, those of an expert together, in the order of the experts."""
+    """The choices of a step that this rank serves, sorted by expert."""
 
-    choice_S: Tensor | None  # int64, which of T * K each is; None: in their order
-    experts: list[int]  # that have any, counted from the first one that this rank holds
-    bounds: list[int]  # where each expert's begin, and the end
+    choice_S: Tensor | None  # int64, the index of each choice among T * K; None: they are in order
+    experts: list[int]  # experts with rows, counted from the first one of this rank
+    bounds: list[int]  # where the rows of each expert begin, and the end
 
 
 class ScaledInputs:
-    """Experts that are given a token times its weight, so that what they give is only added (Llama 4)."""
+    """Experts whose input is a token times its weight, so that their outputs are only added (Llama 4)."""
 
     def __init__(self, experts: ChosenExperts) -> None:
         self._experts = experts
 
     def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
-        """The sum of the experts of each token, every choice a token of its own."""
+        """The sum of the experts of each token. Every choice is run as a token of its own."""
         x_SE = (x_TE.unsqueeze(1) * weight_TK.to(x_TE.dtype).unsqueeze(2)).flatten(0, 1)
         expert_S1 = expert_TK.reshape(-1, 1)
         y_SE = self._experts(x_SE, expert_S1, torch.ones_like(weight_TK).view(-1, 1))
@@ -67,17 +67,17 @@ class ScaledInputs:
 
 
 class SeparateExperts:
-    """Each expert is a pair of linears of its own, of any scheme. Experts that nobody chose are not touched.
+    """Each expert is a pair of linears of its own, of any scheme. Experts that no token chose are not run.
 
-    On the host they are run over their own tokens. A device that runs behind it must not be asked how many these are:
-    there each runs over all tokens, and most results are weighed with zero.
+    On the host each expert runs over its own tokens. An asynchronous device must not be asked how many these are: there
+    each expert runs over all tokens, and most results are weighted with zero.
     """
 
     def __init__(
         self,
         held: range,  # experts of this rank
         num_experts: int,  # of all ranks
-        into: Sequence[Linear],  # of each: gate and up side by side
+        into: Sequence[Linear],  # for each expert: gate and up side by side
         between: TensorFunction,
         out: Sequence[Linear],
     ) -> None:
@@ -86,7 +86,7 @@ class SeparateExperts:
         self._into, self._between, self._out = tuple(into), between, tuple(out)
 
     def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
-        """The weighed sum of the experts of each token."""
+        """The weighted sum of the experts of each token."""
         if x_TE.device.type != "cpu":
             return self._all(x_TE, expert_TK, weight_TK)
         num_tokens, top_k = expert_TK.shape
@@ -126,7 +126,7 @@ class SeparateExperts:
         return _Rows(choice_S[first:last], experts, [*starts, last - first])
 
     def _back(self, y_SE: Tensor, rows: _Rows, expert_TK: Tensor) -> Tensor:
-        """In the order of the choices; zero for those that another rank serves."""
+        """Results in the order of the choices; zero for choices that another rank serves."""
         choice_S, count = rows.choice_S, expert_TK.numel()
         whole = y_SE.new_empty if len(y_SE) == count else y_SE.new_zeros
         assert choice_S is not None

@@ -33,7 +33,7 @@ _ExpertParts = Sequence[Sequence[LinearPart]]
 
 
 class DenseBranch:
-    """The same for every token."""
+    """A feed-forward that is the same for every token."""
 
     def __init__(self, function: TensorFunction) -> None:
         self.function = function
@@ -52,7 +52,7 @@ class FeedForwardBuilder:
         self._linears, self._kernels = linears, kernels
         self._shard = linears.shard
         self._rank, self._num_ranks = group.rank, group.num_ranks
-        self._whole_experts = whole_experts and group.num_ranks > 1  # shared out among ranks
+        self._whole_experts = whole_experts and group.num_ranks > 1  # ranks share out whole experts
 
     def build(self, feed_forward: FeedForward | Experts, module: str) -> FeedForwardBranch:
         """Read the weights of the feed-forward at `module` and bind its parts."""
@@ -74,7 +74,7 @@ class FeedForwardBuilder:
         )
 
     def _between(self, forward: FeedForward) -> TensorFunction:
-        """What stands between the linears."""
+        """The operations between the linears."""
         scale = identity if forward.gate_scale == 1.0 else ScaledGate(forward.gate_scale)
         return chain(scale, self._activation(forward))
 
@@ -95,7 +95,7 @@ class FeedForwardBuilder:
             [self._linears.out_part(f"{name}.down", forward.size, forward.bias, split[1])]
             for name in names
         ]
-        # the weights of a token multiply what its experts give
+        # The weights of a token multiply the outputs of its experts.
         router = replace(experts.router, scale=experts.router.scale * forward.out_scale)
         chosen = self._chosen(experts, held, into, out)
         return ExpertBranch(
@@ -107,7 +107,7 @@ class FeedForwardBuilder:
     def _chosen(
         self, experts: Experts, held: range, into: _ExpertParts, out: _ExpertParts
     ) -> ChosenExperts:
-        """Stacked where the scheme of all has a product for that, else one by one."""
+        """Stacked experts if the scheme has a product for them, otherwise separate ones."""
         between, count = self._between(experts.expert), experts.router.num_experts
         stacked_into = self._linears.build_experts(into)
         if stacked_into is not None and (stacked_out := self._linears.build_experts(out)):

@@ -9,7 +9,7 @@ from jackfield_torch.interfaces.linear import Linear
 
 
 class GatedFeedForward:
-    """Gate and up side by side in one linear."""
+    """A block whose gate and up stand side by side in one linear."""
 
     def __init__(self, gate_up: Linear, activation: str, down: Linear, kernels: Kernels) -> None:
         self.gate_up, self.activation, self.down = gate_up, activation, down

@@ -1,4 +1,4 @@
-"""Latent attention: a vector a token in the cache, absorbed where rows have one query, expanded where they have many."""
+"""Latent attention: one cached vector for each token. It is absorbed if rows have one query, expanded if they have many."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from jackfield_torch.layers.compose import TensorFunction
 
 
 class LatentMixer:
-    """The mixer of one layer. C elements of the latent vector, P rotated ones behind it, N heads on this rank.
+    """The mixer of one layer. C elements of the latent vector, P rotated elements behind them, N heads on this rank.
 
-    Absorbed, queries are projected into the space of latent vectors and attend over what is cached, which all heads
-    share; that moves C + P numbers a token. Expanded, keys and values of all heads follow from what is cached, which
-    costs arithmetic once a token, and less of it for each query. Source: DeepSeek-AI 2024 (DeepSeek-V2), section 2.1.
+    Absorbed: queries are projected into the space of latent vectors and attend over the cached vectors, which all heads
+    share; that moves C + P numbers for each token. Expanded: keys and values of all heads are computed from the cached
+    vectors, which costs arithmetic once a token, but less for each query. Source: DeepSeek-AI 2024 (DeepSeek-V2),
+    section 2.1.
     """
 
     def __init__(
@@ -27,13 +28,12 @@ class LatentMixer:
         layer: int,
         spec: LatentAttention,
         num_heads: int,  # on this rank
-        inputs: tuple[
-            Linear, ...
-        ],  # of the hidden state: (q and kv_a) side by side, or one after the other
-        query_norm: TensorFunction | None,  # with q_b: queries follow from a latent vector
+        # Linears of the hidden state: (q and kv_a) side by side, or one after the other.
+        inputs: tuple[Linear, ...],
+        query_norm: TensorFunction | None,  # used with q_b: queries follow from a latent vector
         q_b: Linear | None,
         latent_norm: TensorFunction,
-        expand_CNX: Tensor,  # kv_b: keys, then values of each head
+        expand_CNX: Tensor,  # from kv_b: for each head its keys, then its values
         rotate: RotateHeads,
         out: Linear,
     ) -> None:
@@ -62,7 +62,7 @@ class LatentMixer:
         return self._out(torch.cat(parts))
 
     def _project(self, x_TE: Tensor, step: StepInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, their rotated parts, and what is cached."""
+        """Queries, their rotated parts, and the vectors to cache."""
         spec = self._spec
         outputs = (
             torch.cat([linear(x_TE) for linear in self._inputs], -1)
@@ -82,18 +82,18 @@ class LatentMixer:
         return q_TNX[..., : spec.head_size], turned[:, :-1], kept_TD.unsqueeze(1)
 
     def _absorb(self, q_TNH: Tensor, q_TNP: Tensor) -> Tensor:
-        """Queries in the space of what is cached."""
+        """Queries in the space of the cached vectors."""
         q_NTC = torch.bmm(q_TNH.transpose(0, 1), self._keys_NHC)
         return torch.cat((q_NTC.transpose(0, 1), q_TNP), -1)
 
     def _values(self, o_TNC: Tensor) -> Tensor:
-        """What heads give, from the latent vectors that they attended to."""
+        """Outputs of the heads, from the latent vectors that they attended to."""
         return torch.bmm(o_TNC.transpose(0, 1), self._values_NCV).transpose(0, 1).flatten(1)
 
     def _attend(
         self, q_TNH: Tensor, q_TNP: Tensor, span: RowSpan, attention: AttentionStep
     ) -> Tensor:
-        """What one row gives, of any number of queries."""
+        """The output of one row, for any number of queries."""
         q_nNH, q_nNP = q_TNH[span.tokens], q_TNP[span.tokens]
         kept_LD = attention.keys(self._layer, span)[:, 0].to(q_TNH.dtype)
         latent_LC = kept_LD[:, : self._spec.latent_size]

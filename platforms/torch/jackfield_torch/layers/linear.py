@@ -30,7 +30,7 @@ class PlainLinear(Linear):
 
 
 class PackedLinear(Linear):
-    """oneDNN over a matrix in its blocked order, which only its own operation can read."""
+    """oneDNN over a matrix in blocked order, which only oneDNN's own operation can read."""
 
     kind = "packed by oneDNN"
 
@@ -46,7 +46,7 @@ class PackedLinear(Linear):
 
 
 class JoinedLinear(Linear):
-    """Several linears of one input, run one after another: for parts that cannot become one matrix."""
+    """Several linears of one input, run one after another, for parts that cannot become one matrix."""
 
     def __init__(self, linears: Sequence[Linear]) -> None:
         self._linears = tuple(linears)
@@ -56,7 +56,7 @@ class JoinedLinear(Linear):
 
 
 def build_linear(parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
-    """One linear over this rank's share of the parts, in the shard's dtype on its device."""
+    """One linear over this rank's share of the parts, in the shard's dtype and on its device."""
     weight_OI = _joined([read_share(part, "weight", shard) for part in parts], shard)
     bias_O = None
     if parts[0].bias and not (parts[0].split == "row" and shard.rank > 0):
@@ -66,12 +66,12 @@ def build_linear(parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
 
 
 def linear_kind(device: torch.device, dtype: torch.dtype) -> str:
-    """How plain weights are kept on that device, for `explain` and logs."""
+    """How plain weights are stored on that device, for `explain` and logs."""
     return (PackedLinear if _packs(device.type, dtype) else PlainLinear).kind
 
 
 def read_share(part: LinearPart, parameter: str, shard: LinearShard) -> Tensor:
-    """What this rank holds of a plain parameter."""
+    """This rank's share of a plain parameter."""
     whole = shard.read(part, parameter)
     is_column, is_row = part.split == "column", part.split == "row"
     if is_column:
@@ -80,16 +80,17 @@ def read_share(part: LinearPart, parameter: str, shard: LinearShard) -> Tensor:
 
 
 def _joined(pieces: list[Tensor], shard: LinearShard) -> Tensor:
-    """The pieces under one another. A single whole tensor that fits already is shared, not copied."""
+    """The pieces stacked along axis 0. A single whole tensor of the right form is shared, not copied."""
     if len(pieces) > 1:
         return _stacked(pieces, shard)
     joined = pieces[0].to(shard.device, shard.dtype).contiguous()
-    is_part = joined.untyped_storage().nbytes() > joined.nbytes  # would keep the whole alive
+    # A view would keep the whole tensor alive.
+    is_part = joined.untyped_storage().nbytes() > joined.nbytes
     return joined.clone() if is_part else joined
 
 
 def _stacked(pieces: list[Tensor], shard: LinearShard) -> Tensor:
-    """Converted where they come to stand, so that nothing is copied on the way."""
+    """Stack the pieces. They are converted at their final place, so that nothing is copied twice."""
     shape = (sum(map(len, pieces)), *pieces[0].shape[1:])
     stacked = torch.empty(shape, dtype=shard.dtype, device=shard.device)
     start = 0
@@ -107,5 +108,5 @@ def _packs(device: str, dtype: torch.dtype) -> bool:
     try:
         linear = PackedLinear(torch.ones(16, 16, dtype=dtype), None)
         return bool((linear(torch.ones(2, 16, dtype=dtype)) == 16).all())
-    except (RuntimeError, AttributeError):  # this CPU or this build of torch lacks it
+    except (RuntimeError, AttributeError):  # this CPU or this build of torch does not support it
         return False

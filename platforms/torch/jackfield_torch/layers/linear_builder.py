@@ -1,4 +1,4 @@
-"""Logical linears of a spec turned into linears that run, fused where their scheme can."""
+"""Turns logical linears of a spec into linears that run, fused if their scheme can."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SchemeOf = Callable[[LinearPart], QuantizationScheme]
 
 
 def build_linear_of(parts: Sequence[LinearPart], schemes: SchemeOf, shard: WeightShard) -> Linear:
-    """One matrix where all parts are stored alike and have one scheme that can fuse them, else one after another."""
+    """One matrix if all parts are stored alike and their scheme can fuse them, otherwise one linear after another."""
     if is_one_matrix(parts, schemes):
         return schemes(parts[0]).create(parts, shard)
     return JoinedLinear([schemes(part).create([part], shard) for part in parts])
 
 
 def is_one_matrix(parts: Sequence[LinearPart], schemes: SchemeOf) -> bool:
-    """True where all parts are stored alike and have one scheme, which can fuse them."""
+    """True if all parts are stored alike and have one scheme, which can fuse them."""
     first = schemes(parts[0])
     are_alike = all(schemes(part) is first and part.settings == parts[0].settings for part in parts)
     return are_alike and (len(parts) == 1 or first.can_fuse(parts))
@@ -44,7 +44,7 @@ class LinearBuilder:
     def part(
         self, name: str, in_size: int, out_size: int, bias: bool = False, split: str = "column"
     ) -> LinearPart:
-        """Any part."""
+        """A part of any kind."""
         return LinearPart(
             name=name,
             in_size=in_size,
@@ -55,7 +55,7 @@ class LinearBuilder:
         )
 
     def build_experts(self, experts: Sequence[Sequence[LinearPart]]) -> ExpertLinear | None:
-        """One linear for all experts, where they have one scheme, which has such a thing."""
+        """One linear for all experts, if they have one scheme and it has such a linear."""
         scheme = self.schemes(experts[0][0])
         are_alike = all(
             self.schemes(parts[0]) is scheme and is_one_matrix(parts, self.schemes)
@@ -84,7 +84,7 @@ class LinearBuilder:
         ]
 
     def out_part(self, name: str, in_size: int, bias: bool, split: str = "row") -> LinearPart:
-        """A part whose outputs are a hidden state."""
+        """A part whose outputs form a hidden state."""
         return LinearPart(
             name=name,
             in_size=in_size,

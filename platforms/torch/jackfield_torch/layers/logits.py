@@ -20,7 +20,9 @@ class SoftCap:
 
 
 class Logits:
-    """Final norm, head, and what bounds the scores: in float32 then, else in the dtype of the hidden states."""
+    """Final norm, head, and operations on the scores. With such operations scores are float32, otherwise as hidden
+    states.
+    """
 
     def __init__(
         self,
@@ -28,7 +30,7 @@ class Logits:
         head: Linear,
         gather: TensorFunction,
         bound: TensorFunction,
-        narrow: NarrowProduct | None = None,  # norm and head of few rows
+        narrow: NarrowProduct | None = None,  # norm and head for few rows
     ) -> None:
         self._norm, self._head = norm, head
         self._gather, self._bound = gather, bound

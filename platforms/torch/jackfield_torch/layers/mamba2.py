@@ -37,7 +37,7 @@ class StateSpace:
     def __call__(
         self, mixed_BTC: Tensor, others_BTX: Tensor, state_BNPS: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """See Recurrence: x, b and c come mixed, z and dt are the others."""
+        """See Recurrence. x, b and c are the mixed inputs; z and dt are the others."""
         size = self._num_heads * self._head_size
         z_BTY, dt_BTN = torch.split(others_BTX.float(), [size, self._num_heads], -1)
         dt_BTN = functional.softplus(dt_BTN + self._step_bias_N)

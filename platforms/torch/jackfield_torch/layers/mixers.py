@@ -1,4 +1,4 @@
-"""Mixers other than attention with keys and values, made from their specs."""
+"""Makes mixers from their specs, except attention with keys and values."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from jackfield_torch.rope import build_rotate
 
 @dataclass(frozen=True, slots=True)
 class MixerParts:
-    """What mixers are made of, on one rank."""
+    """Makes the parts of mixers on one rank."""
 
     linears: LinearBuilder
     norms: NormBuilder
     num_ranks: int
 
     def inputs(self, module: str, sizes: dict[str, int], bias: bool) -> list[LinearPart]:
-        """Linears of the hidden state, by name and outputs of all ranks."""
+        """Linears of the hidden state, by name and number of outputs on all ranks."""
         size = self.linears.hidden_size
         return [
             self.linears.part(f"{module}.{name}", size, outputs, bias)
@@ -38,14 +38,14 @@ class MixerParts:
         ]
 
     def vector(self, module: str, size: int) -> Tensor:
-        """This rank's part of a tensor that has an element for each head; float32."""
+        """This rank's part of a tensor with an element for each head; float32."""
         shard = self.linears.shard
         return shard.cut(shard.whole(module, "", (size,)), 0)
 
     def convolution(
         self, module: str, sizes: tuple[int, ...], taps: int, bias: bool
     ) -> Convolution:
-        """This rank's channels of each of the parts, whose sizes are those of all ranks."""
+        """This rank's channels of each part. Sizes are those on all ranks."""
         shard, channels = self.linears.shard, sum(sizes)
         weight_C1W = shard.whole(module, "weight", (channels, 1, taps))
         bias_C = shard.whole(module, "bias", (channels,)) if bias else None
@@ -57,7 +57,7 @@ class MixerParts:
 
 
 class ScaledOutputs:
-    """A linear whose outputs have a factor each."""
+    """A linear with a factor for each output."""
 
     def __init__(self, linear: Linear, factors_O: Tensor) -> None:
         self._linear, self._factors_O = linear, factors_O
@@ -67,7 +67,7 @@ class ScaledOutputs:
 
 
 class AddedMixers:
-    """Two mixers over one input, each with factors of its input and its output."""
+    """Two mixers over one input, each with a factor for its input and one for its output."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class AddedMixers:
 def build_latent(
     layer: int, spec: LatentAttention, module: str, parts: MixerParts, rope_index: int
 ) -> LatentMixer:
-    """Latent attention. Keys and values of a latent vector are read off `kv_b` by what it does to the unit vectors."""
+    """Latent attention. Applying `kv_b` to the unit vectors gives the matrix for keys and values."""
     linears, norms = parts.linears, parts.norms
     size, latent, rotated = linears.hidden_size, spec.latent_size, spec.rope.rotary_size
     queries = spec.num_heads * (spec.head_size + rotated)

@@ -1,4 +1,4 @@
-"""A layer as steps of few tokens take it: four products that carry all that stands around them."""
+"""A layer for steps of few tokens: four products that include all operations around them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jackfield_torch.layers.norm import NoNorm, Norm, RmsNorm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NarrowLayer:
-    """Two branches that add to the residual stream themselves."""
+    """Two branches that add themselves to the residual stream."""
 
     layer: int
     head_size: int
-    qkv: NarrowProduct  # of the norm
+    qkv: NarrowProduct  # includes the norm
     heads: FusedHeads
-    out: NarrowProduct  # adds
-    gate_up: NarrowProduct  # of the norm, through the gate
-    down: NarrowProduct  # adds
-    most_tokens: int  # of a step
+    out: NarrowProduct  # adds its output
+    gate_up: NarrowProduct  # includes the norm and the gate
+    down: NarrowProduct  # adds its output
+    most_tokens: int  # most tokens of a step
 
     def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> None:
-        """Adds `branch_TE`, the last one of the layer before, and both branches to `x_TE` in place."""
+        """Add `branch_TE`, the last branch of the layer before, and both branches of this layer to `x_TE` in place."""
         if branch_TE is not None:
             x_TE.add_(branch_TE)
         paged = step.attention.paged(self.layer)
@@ -50,7 +50,7 @@ def narrow_layer(
     feed_forward_norm: Norm,
     branch: FeedForwardBranch | None,
 ) -> NarrowLayer | None:
-    """A layer of these parts, where the kernels have a product for each of them; else None."""
+    """A layer of these parts, if the kernels have a product for each of them; otherwise None."""
     feed_forward = branch.function if isinstance(branch, DenseBranch) else None
     if not (isinstance(mixer, AttentionMixer) and isinstance(feed_forward, GatedFeedForward)):
         return None
@@ -90,7 +90,11 @@ def narrow_product(
     activation: str = "",
     adds: bool = False,
 ) -> NarrowProduct | None:
-    """The kernels' product of a linear with plain weights, else the linear's own, behind an RMS norm or none; None: there is none."""
+    """A product of a linear, with an RMS norm before it if given: the kernels' for plain weights, otherwise the
+    linear's own.
+
+    None: there is none.
+    """
     if norm is not None and not isinstance(norm, (RmsNorm, NoNorm)):
         return None
     weight_I = norm.weight_E if isinstance(norm, RmsNorm) else None

@@ -17,26 +17,26 @@ from jackfield_torch.loader import ModelWeights
 
 
 class Norm(ABC):
-    """What stands before a branch of a layer."""
+    """A norm before a branch of a layer."""
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
         """The norm of x over its last axis, in x's dtype."""
 
     def after(self, x_TE: Tensor, branch_TE: Tensor | None) -> Tensor:
-        """Add a branch to `x_TE` in place, if there is one, then the norm of that."""
+        """Add a branch to `x_TE` in place, if there is one. Returns the norm of the sum."""
         return self(x_TE if branch_TE is None else x_TE.add_(branch_TE))
 
 
 class NoNorm(Norm):
-    """Leaves its input alone."""
+    """Leaves its input unchanged."""
 
     def __call__(self, x: Tensor) -> Tensor:
         return x
 
 
 class RmsNorm(Norm):
-    """Zhang and Sennrich 2019, over the last axis; sums in float32 and rounds once. `weight_E` is float32."""
+    """Zhang and Sennrich 2019, over the last axis. Sums in float32 and rounds once. `weight_E` is float32."""
 
     def __init__(self, weight_E: Tensor, epsilon: float, kernels: Kernels) -> None:
         self.weight_E = weight_E
@@ -65,7 +65,7 @@ class LayerNorm(Norm):
 
 
 class HeadNorms:
-    """RMS norms of equal epsilon over the heads of q and of k, which lie side by side, in one pass."""
+    """RMS norms of equal epsilon over the heads of q and k, which stand side by side, in one pass."""
 
     def __init__(self, weight_MH: Tensor, epsilon: float) -> None:
         self.weight_MH = weight_MH  # float32, a row for each of the M = N + K heads
@@ -78,7 +78,7 @@ class HeadNorms:
 
 
 class SeparateHeadNorms:
-    """Any norm over the heads of q, any other over those of k."""
+    """Any norm over the heads of q, and any other norm over the heads of k."""
 
     def __init__(self, num_heads: int, q_norm: TensorFunction, k_norm: TensorFunction) -> None:
         self._num_heads = num_heads
@@ -90,7 +90,7 @@ class SeparateHeadNorms:
 
 
 class HeadLayerNorms:
-    """Layer norms of equal epsilon over the heads of q and of k, each head with weights of its own, in one pass."""
+    """Layer norms of equal epsilon over the heads of q and k, each head with its own weights, in one pass."""
 
     def __init__(self, weight_MH: Tensor, epsilon: float) -> None:
         self._weight_MH = weight_MH  # float32, a row for each of the M = N + K heads
@@ -103,7 +103,7 @@ class HeadLayerNorms:
 
 
 class JointHeadNorms:
-    """A norm over all heads of q together, another over all those of k."""
+    """One norm over all heads of q together, and another over all heads of k."""
 
     def __init__(self, num_heads: int, q_norm: TensorFunction, k_norm: TensorFunction) -> None:
         self._num_heads = num_heads
@@ -122,7 +122,7 @@ class NormBuilder:
         self._weights, self._device, self._kernels = weights, device, kernels
 
     def norm(self, norm: NormSpec | None, module: str, size: int) -> Norm:
-        """The norm that stands at `module`."""
+        """The norm at `module`."""
         if norm is None:
             return NoNorm()
         weight_E = self._weight(norm, module, size)
@@ -140,13 +140,13 @@ class NormBuilder:
         )
 
     def function(self, norm: NormSpec | None, module: str, size: int) -> TensorFunction:
-        """The same as a function of one tensor, for chains; the identity where there is none."""
+        """The norm as a function of one tensor, for chains; the identity if there is none."""
         return identity if norm is None else self.norm(norm, module, size)
 
     def head_norms(
         self, attention: Attention, module: str, num_heads: int, num_kv_heads: int
     ) -> TensorFunction:
-        """What is applied to the heads of q and k beside the rotation; `num_kv_heads` is 0 without k."""
+        """The norms of the heads of q and k. `num_kv_heads` is 0 without k."""
         q_norm, k_norm, head_size = attention.q_norm, attention.k_norm, attention.head_size
         q_module, k_module = f"{module}.q_norm", f"{module}.k_norm"
         if q_norm is None and (k_norm is None or not num_kv_heads):
@@ -175,7 +175,7 @@ class NormBuilder:
     def _head_weights(
         self, norm: NormSpec, module: str, num_heads: int, head_size: int, *, own: bool
     ) -> Tensor:
-        """A row for each head, float32 [heads, head size]; not `own`: the same row."""
+        """A row for each head, float32 [heads, head size]. If not `own`, all rows are equal."""
         if not own:
             return self._weight(norm, module, head_size).expand(num_heads, -1)
         stored = self._weights.read(module, "weight", (num_heads, head_size))

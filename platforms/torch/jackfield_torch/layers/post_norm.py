@@ -15,7 +15,7 @@ from jackfield_torch.layers.norm import Norm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostNormLayer:
-    """x = norm(x + mixer(x)), then x = norm(x + feed_forward(x)). What a spec leaves out is the identity."""
+    """x = norm(x + mixer(x)), then x = norm(x + feed_forward(x)). Parts that a spec leaves out are the identity."""
 
     mixer: Callable[[Tensor, StepInputs], Tensor]
     after_mixer: TensorFunction  # sum over ranks, scale
@@ -25,7 +25,7 @@ class PostNormLayer:
     feed_forward_norm: Norm
 
     def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor | None:
-        """Changes `x_TE` in place; there is no branch of the layer before, and none for the next."""
+        """Change `x_TE` in place. There is no branch of the layer before, and none for the next layer."""
         assert branch_TE is None, "all layers of a model have their norms in the same place"
         y_TE = self.mixer_norm.after(x_TE, self.after_mixer(self.mixer(x_TE, step)))
         branch_TE = self.after_feed_forward(self.feed_forward(y_TE, step))

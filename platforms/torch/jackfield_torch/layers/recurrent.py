@@ -1,4 +1,4 @@
-"""What recurrent mixers share: the short convolution, and the states that they read and write."""
+"""The parts that recurrent mixers share: the short convolution, and reading and writing of states."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.compose import TensorFunction
 
-# Outputs of the input projection of B rows with T tokens each after the convolution [B, T, C], the others [B, T, X],
-# and the state of each row: what the tokens give [B, T, Y], and the new states. All but the others in float32.
+# Arguments for B rows with T tokens each: outputs of the input projection after the convolution [B, T, C], the other
+# outputs [B, T, X], and the state of each row. Results: outputs [B, T, Y], and the new states. All but the other
+# outputs are float32.
 Recurrence = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Convolution:
-    """A causal convolution a channel, then silu. W taps; the last W - 1 inputs of a row are kept."""
+    """A causal convolution of each channel, then silu. It has W taps; the last W - 1 inputs of a row are kept."""
 
     def __init__(self, weight_C1W: Tensor, bias_C: Tensor | None) -> None:
         self._weight_C1W, self._bias_C = weight_C1W, bias_C
         self._num_kept = weight_C1W.shape[-1] - 1
 
     def __call__(self, x_BTC: Tensor, kept_BCW: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs [B, T, C], and what is kept then."""
+        """Outputs [B, T, C], and the inputs to keep."""
         x_BCT = torch.cat((kept_BCW, x_BTC.transpose(1, 2).float()), -1)
         if x_BTC.shape[1] == 1:
             y_BC = (x_BCT * self._weight_C1W[:, 0]).sum(-1)
@@ -38,15 +39,15 @@ class Convolution:
 
 
 class RecurrentMixer:
-    """The mixer of one layer that keeps a state of each row."""
+    """The mixer of one layer that keeps a state for each row."""
 
     def __init__(
         self,
         *,
         layer: int,
-        inputs: TensorFunction,  # those of the convolution first, then the others
+        inputs: TensorFunction,  # gives the inputs of the convolution first, then the others
         convolution: Convolution,
-        num_channels: int,  # of the convolution
+        num_channels: int,  # channels of the convolution
         recurrence: Recurrence,
         out: Linear,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Which experts each token goes to, and with which weights."""
+"""Chooses the experts of each token, and their weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from jackfield.model_spec import Router
 from jackfield_torch.loader import WeightShard
 
 Choice = tuple[Tensor, Tensor]  # expert_TK, int64, and weight_TK, float32
-_BEST = {"max": 1, "top2": 2}  # experts of a group whose scores are its own
-_LEAST_SUM = 1e-20  # of the weights of a token, before they are divided by it
+_BEST = {"max": 1, "top2": 2}  # number of experts whose scores make the score of a group
+_LEAST_SUM = 1e-20  # least sum of the weights of a token, by which they are divided
 
 
 class Routing:
@@ -46,7 +46,8 @@ def _rule(router: Router, module: str) -> Callable[[Router, Tensor, Tensor | Non
             f"{module} has a router of scoring {router.scoring!r}; allowed: {', '.join(_RULES)}"
         )
     size, rest = divmod(router.num_experts, router.num_groups)
-    least = _BEST[router.group_score] if router.num_groups > 1 else 1  # experts of a group
+    # Least number of experts in a group.
+    least = _BEST[router.group_score] if router.num_groups > 1 else 1
     if rest or size < least or not router.top_k <= size * router.top_groups <= router.num_experts:
         raise UnsupportedModelError(
             f"{module} chooses {router.top_k} of {router.num_experts} experts in {router.top_groups} of "
@@ -57,7 +58,8 @@ def _rule(router: Router, module: str) -> Callable[[Router, Tensor, Tensor | Non
 
 def _softmax(router: Router, logits_TX: Tensor, choice_bias_X: Tensor | None) -> Choice:
     if router.renormalise and router.num_groups == 1 and choice_bias_X is None:
-        # A softmax over the chosen is one over all, divided by their sum.
+        # A softmax over the chosen experts equals one over all experts, divided by their sum.
+
         top_TK, expert_TK = logits_TX.topk(router.top_k)
         return expert_TK, top_TK.softmax(-1)
     return _best(router, logits_TX.softmax(-1), choice_bias_X)
@@ -80,7 +82,10 @@ def _best(router: Router, scores_TX: Tensor, choice_bias_X: Tensor | None) -> Ch
 
 
 def _of_best_groups(router: Router, ranked_TX: Tensor) -> Tensor:
-    """Minus infinity outside the best groups. DeepSeek-AI 2024 (V2: the best of a group; V3: the sum of its two best)."""
+    """Set scores outside the best groups to minus infinity.
+
+    DeepSeek-AI 2024. V2: the score of a group is its best one. V3: it is the sum of its two best.
+    """
     ranked_TGX = ranked_TX.view(len(ranked_TX), router.num_groups, -1)
     group_TG = ranked_TGX.topk(_BEST[router.group_score], -1).values.sum(-1)
     is_out_TG = torch.ones_like(group_TG, dtype=torch.bool)
@@ -89,7 +94,7 @@ def _of_best_groups(router: Router, ranked_TX: Tensor) -> Tensor:
 
 
 def _sparse_mixer(router: Router, logits_TX: Tensor, choice_bias_X: Tensor | None) -> Choice:
-    """Liu et al. 2024 (GRIN), section 2, without noise: the next one is weighed among those that are left and near."""
+    """Liu et al. 2024 (GRIN), section 2, without noise: each expert is weighted among those that are left and near."""
     experts, weights = [], []
     left_TX = logits_TX
     for _ in range(router.top_k):

@@ -1,6 +1,6 @@
-"""Recurrences over many tokens at once: chunks are computed as matrices, and only the states pass from chunk to chunk.
+"""Recurrences over many tokens at once: chunks are computed as matrices, and only states pass from chunk to chunk.
 
-B rows of T tokens each, N heads, Q tokens of a chunk. All in float32. Decays are logarithms, at most 0.
+B rows of T tokens each, N heads, Q tokens of a chunk. Everything is float32. Decays are logarithms, at most 0.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_CHUNK = 64  # tokens: their matrices are about as large as a state
+_CHUNK = 64  # tokens; a chunk's matrices are about as large as a state
 
 
 def state_space_scan(
     x_BTNP: Tensor, decay_BTN: Tensor, b_BTNS: Tensor, c_BTNS: Tensor, state_BNPS: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """state = exp(decay) state + x b, y = state c, token by token; y_BTNP and the last state.
+    """state = exp(decay) state + x b, y = state c, token by token. Returns y_BTNP and the last state.
 
     Source: Dao and Gu 2024 (Mamba-2), section 6.
     """
@@ -51,10 +51,10 @@ def delta_rule_scan(
     decay_BTN: Tensor,
     state_BNKV: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """state = exp(decay) state, then state += k (beta (v - k state)), o = q state; o_BTNV and the last state.
+    """state = exp(decay) state, then state += k (beta (v - k state)), o = q state. Returns o_BTNV and the last state.
 
-    What a chunk writes depends on what it wrote before, by a triangular system. Source: Yang et al. 2025 (gated delta
-    networks), section 3.
+    What a token writes depends on what earlier tokens of its chunk wrote; this is a triangular system. Source: Yang
+    et al. 2025 (gated delta networks), section 3.
     """
     length = q_BTNK.shape[1]
     q, k, v = (_chunks(t) for t in (q_BTNK, k_BTNK, v_BTNV))
@@ -93,7 +93,7 @@ def delta_rule_step(
 
 
 def _chunks(x_BTNX: Tensor) -> Tensor:
-    """[B, N, chunks, Q, X]; zeros behind the last token change no state."""
+    """[B, N, chunks, Q, X]. Zeros after the last token change no state."""
     missing = -x_BTNX.shape[1] % _CHUNK
     padded = functional.pad(x_BTNX, (0, 0, 0, 0, 0, missing))
     return torch.unflatten(padded, 1, (-1, _CHUNK)).permute(0, 3, 1, 2, 4)
@@ -105,7 +105,7 @@ def _tokens(y: Tensor, length: int) -> Tensor:
 
 
 def _between(sums: Tensor) -> Tensor:
-    """What is left at each token (row) of what an earlier one or itself (column) wrote; 0 for later ones."""
+    """Factor with which a token's (column) contribution remains at a later token or itself (row); 0 for other pairs."""
     size = sums.shape[-1]
     later = torch.ones(size, size, dtype=torch.bool, device=sums.device).triu(1)
     return (sums.unsqueeze(-1) - sums.unsqueeze(-2)).masked_fill_(later, -torch.inf).exp_()

@@ -1,4 +1,4 @@
-"""Experts whose weights are one tensor, on devices that must not be waited for: the choice stays on the device."""
+"""Experts whose weights are one tensor, for asynchronous devices: the choice of experts stays on the device."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class GroupedMatmul(Protocol):
         ends_X1: Tensor | None,
         /,
     ) -> Tensor:
-        """y_SO."""
+        """Returns y_SO."""
 
 
 class StackedLinear(ExpertLinear):
-    """Plain weights."""
+    """Plain weights of all experts in one tensor."""
 
     def __init__(
         self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard, matmul: GroupedMatmul
@@ -46,7 +46,7 @@ class StackedLinear(ExpertLinear):
 
 
 def _stack(experts: Sequence[Sequence[LinearPart]], parameter: str, shard: LinearShard) -> Tensor:
-    """[experts, ...], converted where it comes to stand, one expert after the other."""
+    """[experts, ...]. Each expert is converted at its final place, one after the other."""
     stacked: Tensor | None = None
     for index, parts in enumerate(experts):
         pieces = [read_share(part, parameter, shard) for part in parts]
@@ -59,7 +59,7 @@ def _stack(experts: Sequence[Sequence[LinearPart]], parameter: str, shard: Linea
 
 
 class StackedExperts:
-    """Rows are sorted by expert on the device; a single token's are taken as they come."""
+    """Sorts rows by expert on the device. The rows of a single token are not sorted."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class StackedExperts:
         self._into, self._between, self._out = into, between, out
 
     def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
-        """The weighed sum of the experts of each token."""
+        """The weighted sum of the experts of each token."""
         num_tokens, top_k = expert_TK.shape
         local_S = (expert_TK - self._first).view(-1) if self._first else expert_TK.view(-1)
         if num_tokens == 1:

@@ -1,4 +1,4 @@
-"""Queries that are multiplied by a number of their position, so that long contexts do not blur attention."""
+"""Multiplies queries by a factor of their position, so that attention stays sharp over long contexts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jackfield_torch.layers.attention import RotateHeads, StepInputs
 
 
 class Tempered:
-    """Norms and rotation of heads, then the temperature of the queries, which stand first."""
+    """Norms and rotation of heads, then the temperature of the queries, which are the first heads."""
 
     def __init__(self, turn: RotateHeads, temperature: Temperature, num_heads: int) -> None:
         self._turn, self._temperature, self._num_heads = turn, temperature, num_heads

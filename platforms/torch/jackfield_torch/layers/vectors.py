@@ -1,4 +1,4 @@
-"""What stands behind pooling: the final norm before it, linears and a classification head behind it, in float32."""
+"""The layers around pooling: the final norm before it, linears and a classification head after it, in float32."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jackfield_torch.loader import WeightShard, tensor_of
 
 @dataclass(frozen=True, slots=True)
 class Linear32:
-    """A linear in float32: there is one small product for each text."""
+    """A linear in float32. Each text needs only one small product."""
 
     weight_OI: Tensor
     bias_O: Tensor | None
@@ -34,13 +34,12 @@ class Linear32:
 class VectorHead:
     """From pooled hidden states to vectors or scores."""
 
-    norm: Norm  # of the hidden states before they are pooled
-    dense: TensorFunction  # the linears behind pooling
+    norm: Norm  # applied to the hidden states before pooling
+    dense: TensorFunction  # the linears after pooling
     classifier: TensorFunction | None  # the classification head
-    scoring: str  # of the classifier
-    logits: (
-        Callable[[Tensor], Tensor] | None
-    )  # of the vocabulary, from hidden states before the norm
+    scoring: str  # scoring of the classifier
+    # Gives the logits of the vocabulary from hidden states before the norm. None: the model has no head.
+    logits: Callable[[Tensor], Tensor] | None
 
     def __call__(self, pooled_PE: Tensor, params: PoolingParams) -> Tensor:
         """Vectors, or scores of classes, of P texts; float32."""
@@ -56,7 +55,7 @@ class VectorHead:
         return F.normalize(vector_PE, dim=-1) if params.normalize else vector_PE
 
     def of_tokens(self, hidden_PE: Tensor, params: PoolingParams) -> Tensor:
-        """Scores of some tokens as the next one, from hidden states before the norm; float32."""
+        """Scores of some tokens as the next token, from hidden states before the norm; float32."""
         assert self.logits is not None, "the request was checked"
         scores_PC = self.logits(hidden_PE)[:, list(params.token_ids)].float()
         return scores_PC.softmax(-1) if params.activation else scores_PC
@@ -69,7 +68,7 @@ def build_vector_head(
     dense: TensorFunction,
     logits: Callable[[Tensor], Tensor] | None,
 ) -> VectorHead:
-    """Reads the final norm and the classification head. `dense` comes from `read_dense`."""
+    """Read the final norm and the classification head. `dense` comes from `read_dense`."""
     classifier = spec.classifier
     return VectorHead(
         norm=norms.norm(spec.final_norm, "final_norm", spec.hidden_size),
@@ -81,7 +80,7 @@ def build_vector_head(
 
 
 def read_dense(context: WorkerContext, device: torch.device) -> TensorFunction:
-    """The linears behind pooling, each from a folder of its own beside the model. Raises ModelError."""
+    """The linears after pooling, each from a folder of its own beside the model. Raises ModelError."""
     pooling = context.spec.pooling
     parts = pooling.dense if pooling is not None else ()
     return chain(*(_dense(context, dense, device) for dense in parts))

@@ -1,1 +1,1 @@
-"""The pieces of the sampler: randomness, filters, penalties, masks. Each is a function or an object on tensors."""
+"""The pieces of the sampler: random numbers, filters, penalties, masks. Each is a function or an object on tensors."""

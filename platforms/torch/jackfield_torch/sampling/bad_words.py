@@ -1,4 +1,4 @@
-"""Words of several tokens that must not be said: the last token is forbidden where the output ends with those before it."""
+"""Bad words of several tokens: if the output ends with all tokens of a word but the last, the last one is forbidden."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _NO_TOKEN = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadWordBatch:
-    """B bad words of rows of logits. Tokens before the last one stand at the end of L columns."""
+    """B bad words of rows of logits. The tokens before the last one stand at the end of L columns."""
 
-    places_B: Tensor  # int64, of rows of logits
-    last_B: Tensor  # int64, the token that is forbidden
-    before_BL: Tensor  # int32, -1 where the word is shorter
+    places_B: Tensor  # int64, indices of rows of logits
+    last_B: Tensor  # int64, the forbidden token
+    before_BL: Tensor  # int32, -1 if the word is shorter
 
 
 def lay_out_bad_words(
     words: Sequence[tuple[int, tuple[int, ...]]], device: torch.device
 ) -> BadWordBatch:
-    """Words of at least two tokens, each with the place of its row of logits."""
+    """Words of at least two tokens, each with the index of its row of logits."""
     width = max(len(word) for _, word in words) - 1
     before_BL = np.full((len(words), width), _NO_TOKEN, np.int32)
     for index, (_, word) in enumerate(words):
@@ -46,10 +46,12 @@ def forbid_bad_words(
     num_tokens_P: Tensor,
     batch: BadWordBatch,
 ) -> None:
-    """Set to minus infinity, in place, what would complete a bad word. Words begin in the output, not in the prompt.
+    """Set the logits of tokens that complete a bad word to minus infinity, in place.
 
-    `token_ids_RL` are the tokens of all rows, `rows_P`, `num_prompt_P` and `num_tokens_P` (int64) say which row
-    stands behind each row of logits, and how many tokens it has.
+    A word must begin in the output, not in the prompt.
+
+    `token_ids_RL` are the tokens of all rows. For each row of logits, `rows_P` is its row, `num_prompt_P` the length of
+    the prompt and `num_tokens_P` (int64) the number of tokens.
     """
     places_B, width = batch.places_B, token_ids_RL.shape[1]
     back_L = torch.arange(batch.before_BL.shape[1], 0, -1, device=logits_PV.device)

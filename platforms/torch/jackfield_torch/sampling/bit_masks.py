@@ -1,4 +1,4 @@
-"""Bit masks of tokens: what a grammar allows, as a `TokenMasks` carries it, or what a request lists."""
+"""Bit masks of tokens: those of grammars, as in `TokenMasks`, and those of a request's list of tokens."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def pack_mask(token_ids: Sequence[int], vocab_size: int) -> bytes:
 def upload_masks(
     places: Sequence[int], bits: bytes | bytearray, device: torch.device
 ) -> MaskTensors:
-    """Masks one after the other, as many as `places`; the bits are not changed afterwards."""
+    """Masks one after the other, one for each of `places`. Their bits must not be changed afterwards."""
     words = np.frombuffer(bits, np.int32).reshape(len(places), -1)
     return MaskTensors(upload(np.array(places, np.int64), device), upload(words.copy(), device))
 
 
 def forbid_unset(logits_PV: Tensor, masks: MaskTensors) -> None:
-    """Set the logits of all tokens whose bit is not set to minus infinity, in place."""
+    """Set the logits of all tokens with an unset bit to minus infinity, in place."""
     bit_32 = torch.arange(_WORD, dtype=torch.int32, device=logits_PV.device)
     is_unset_MWB = (masks.words_MW.unsqueeze(-1) >> bit_32).bitwise_and_(1).eq_(0)
     is_unset_MV = is_unset_MWB.view(len(masks.places_M), -1)[:, : logits_PV.shape[1]].bool()

@@ -1,4 +1,4 @@
-"""Drawing one token a row by inverting the cumulative distribution, without sorting and without a long sum."""
+"""Draws one token for each row by inverting the cumulative distribution, without sorting and without a long sum."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _CHUNK = 256  # tokens; a whole row is summed chunk by chunk, then one chunk is 
 
 
 def draw(weights_SV: Tensor, uniform_S: Tensor) -> Tensor:
-    """The first token whose cumulative weight exceeds uniform * total; int64, one a row.
+    """The first token whose cumulative weight exceeds uniform * total; int64, one for each row.
 
-    `weights_SV`: float32, not negative, at least one positive a row; need not sum to one. `uniform_S`: float64 in
-    [0, 1). Sums run in two levels, in float64 where they are long, so that no order of summation is favoured.
+    `weights_SV`: float32, not negative, at least one positive in each row; need not sum to one. `uniform_S`: float64 in
+    [0, 1). Sums run in two levels, and long ones in float64, so that no order of summation is favoured.
     """
     num_rows, vocab_size = weights_SV.shape
     if vocab_size % _CHUNK:
@@ -26,17 +26,17 @@ def draw(weights_SV: Tensor, uniform_S: Tensor) -> Tensor:
 
 
 def _search(weights_SW: Tensor, uniform_S: Tensor) -> tuple[Tensor, Tensor]:
-    """Where `uniform` falls among the weights, and how far into that weight it falls, in [0, 1).
+    """The index of the weight in which `uniform` falls, and how far into that weight it falls, in [0, 1).
 
-    The second number is uniform again: it searches the next level. An index without weight is never found.
+    The second number is uniform again and searches the next level. An index with zero weight is never found.
     """
     ends_SW = weights_SW.cumsum(-1, dtype=torch.float64)
     target_S1 = (uniform_S * ends_SW[:, -1]).unsqueeze(-1)
-    # Rounding can lift the target to the total, behind the last index; stay below.
+    # Rounding can lift the target to the total, which is after the last index, so it is kept below.
     below = torch.nextafter(ends_SW[:, -1:], torch.zeros_like(target_S1))
     target_S1 = torch.minimum(target_S1, below)
     index_S1 = torch.searchsorted(ends_SW, target_S1, right=True)
-    index_S1.clamp_(max=ends_SW.shape[1] - 1)  # a row that holds a NaN finds no place
+    index_S1.clamp_(max=ends_SW.shape[1] - 1)  # in a row with a NaN no index is found
     width_S1 = weights_SW.gather(-1, index_S1).double()
     start_S1 = ends_SW.gather(-1, index_S1) - width_S1
     inside_S1 = ((target_S1 - start_S1) / width_S1).clamp_(0.0, 1.0 - 2.0**-53)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from jackfield_torch.staging import upload
 
-_FIRST_SLOTS = 4  # tables for this many rows; more are made when rows need them
+_FIRST_SLOTS = 4  # number of rows that have tables at first; more are made when rows need them
 
 
 class TokenCounts:
-    """Which tokens a row has seen. Kept only for rows that use a penalty, each in a slot."""
+    """The tokens that a row has seen. Only rows with a penalty are counted, each in a slot."""
 
     def __init__(self, vocab_size: int, device: torch.device) -> None:
         self._vocab_size = vocab_size
@@ -26,7 +26,7 @@ class TokenCounts:
         self._last: tuple[tuple[int, ...], Tensor] = (), self._upload(())
 
     def enter(self, row: int, token_ids: Sequence[int], num_prompt_tokens: int) -> None:
-        """Count the tokens of a row that enters, prompt first."""
+        """Count the tokens of a new row; the prompt comes first."""
         self.leave(row)
         if not self._free:
             self._grow()
@@ -53,7 +53,7 @@ class TokenCounts:
     def add(
         self, rows: tuple[int, ...], token_ids_P: Tensor, weights_P: Tensor | None = None
     ) -> None:
-        """Count a drawn token for each of these rows; a negative one stands for token 0. `weights_P`: int32, 0 or 1."""
+        """Count a drawn token for each of these rows. A negative id means token 0. `weights_P`: int32, 0 or 1."""
         flat_P = self._slots(rows) * self._vocab_size + token_ids_P.clamp(min=0)
         if weights_P is None:
             weights_P = torch.ones_like(flat_P, dtype=torch.int32)
@@ -88,8 +88,11 @@ def penalise(
     presence_P1: Tensor,
     frequency_P1: Tensor,
 ) -> Tensor:
-    """Logits with the penalties taken off. Repetition (Keskar et al. 2019) divides positive logits and multiplies
-    negative ones, over prompt and output; presence and frequency subtract, over the output."""
+    """Logits with the penalties applied.
+
+    Repetition (Keskar et al. 2019) divides positive logits and multiplies negative ones, for tokens in prompt and output.
+    Presence and frequency are subtracted, for tokens in the output.
+    """
     in_output_PV = counts_PV > 0
     repeated_PV = torch.where(logits_PV > 0, logits_PV / repetition_P1, logits_PV * repetition_P1)
     result_PV = torch.where(prompt_PV | in_output_PV, repeated_PV, logits_PV)

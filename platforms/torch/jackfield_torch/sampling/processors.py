@@ -1,4 +1,4 @@
-"""The logits processors of a worker: made when a row first names one, asked for the rows that do."""
+"""The logits processors of a worker. A processor is made when a row first names it, and runs for rows that name it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jackfield_torch.interfaces.logits_processor import ProcessorLimits, TorchLo
 from jackfield_torch.interfaces.row_processor import ProcessedRows, RowProcessor
 from jackfield_torch.staging import upload
 
-Load = Callable[[str], TorchLogitsProcessor]  # the card by the name that requests use
+Load = Callable[[str], TorchLogitsProcessor]  # returns the card with the name that requests use
 
 
 class _Used:
@@ -24,19 +24,20 @@ class _Used:
         self.card = card
         self.processor: RowProcessor = card.create(limits)
         self.names_R = np.zeros(limits.max_rows, bool)
-        # The last rows of logits: by the rows of their step, the places among these, and both for the device.
+        # The last call: key of the rows of the step, indices of this processor's rows among them, and both on the
+        # device.
         self.last: tuple[bytes, tuple[int, ...], Tensor, Tensor] | None = None
 
 
 class RowProcessors:
-    """All that rows have named, in the order in which they were first named."""
+    """All processors that rows have named, in the order in which they were first named."""
 
     def __init__(self, load: Load, limits: ProcessorLimits, device: torch.device) -> None:
         self._load, self._limits, self._device = load, limits, device
         self._used: dict[str, _Used] = {}
 
     def enter(self, new: NewRow) -> None:
-        """Take over a request."""
+        """Start a request in its row."""
         for name, values in new.sampling.logits_processors.items():
             used = self._used.get(name)
             if used is None:
@@ -54,7 +55,7 @@ class RowProcessors:
                 used.processor.leave(row)
 
     def are_named(self, rows: NDArray[np.int64]) -> bool:
-        """True if some of these rows has named one."""
+        """True if some of these rows has named a processor."""
         return any(used.names_R[rows].any() for used in self._used.values())
 
     def apply(
@@ -66,7 +67,7 @@ class RowProcessors:
         num_prompt_P: Tensor,
         longest: int,
     ) -> None:
-        """Change logits in place. `rows` are those of the first rows of logits; what follows is padding."""
+        """Change logits in place. `rows` belong to the first rows of logits; the other rows of logits are padding."""
         key = rows.tobytes()
         for used in self._used.values():
             if used.last is None or used.last[0] != key:
@@ -96,7 +97,7 @@ class RowProcessors:
 
 
 def no_processors(device: torch.device) -> RowProcessors:
-    """Of a sampler that was given none."""
+    """For a sampler without processors."""
 
     def load(name: str) -> TorchLogitsProcessor:
         raise AssertionError(f"nobody checked that there is a logits processor {name}")

@@ -1,4 +1,4 @@
-"""What the host knows of the sampling parameters of rows, and what follows for the rows that draw in a step."""
+"""The sampling parameters of rows on the host, and the batch that follows from them for the rows of a step."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ class PenaltyBatch:
     """The P rows of logits that penalties change."""
 
     rows: tuple[int, ...]
-    places: Ints  # among the rows of logits
+    places: Ints  # indices of rows of logits
     places_P: Tensor  # the same on the device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditBatch:
-    """E single logits that change: bias, and end tokens that are held back."""
+    """E single logits that change: biases, and end tokens that must not be drawn yet."""
 
-    places_E: Tensor  # int64, of rows of logits
+    places_E: Tensor  # int64, indices of rows of logits
     token_ids_E: Tensor  # int64
     values_E: Tensor  # float32, added
-    until_E: Tensor  # int64: only while the row has drawn fewer tokens than that
+    until_E: Tensor  # int64; applies while the row has drawn fewer tokens than this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingBatch:
-    """What the sampler does with the rows of a step. A part that no row uses is None or empty."""
+    """What the sampler does for the rows of a step. A part that no row uses is None or empty."""
 
     facts: DrawFacts
     penalties: PenaltyBatch | None
     edits: EditBatch | None
-    bad_words: BadWordBatch | None  # of several tokens
-    allowed: MaskTensors | None  # of rows that draw from a list
-    num_logprobs: tuple[int, ...]  # NO_LOGPROBS where none were asked for
+    bad_words: BadWordBatch | None  # words of several tokens
+    allowed: MaskTensors | None  # for rows that draw from a list
+    num_logprobs: tuple[int, ...]  # NO_LOGPROBS for rows that want none
     wants_logprobs: bool
 
     @property
@@ -59,12 +59,12 @@ class SamplingBatch:
 
     @property
     def is_plain(self) -> bool:
-        """True if tokens are drawn from the logits as they are, and nothing else is asked for."""
+        """True if tokens are drawn from unchanged logits, and no row wants log probabilities."""
         return not (self.edits_logits or self.wants_logprobs)
 
 
 class RowParams:
-    """Parameters by row. A step that draws for the same unchanged rows as the last one reuses its batch."""
+    """Parameters by row. If a step draws for the same unchanged rows as the last one, it reuses the batch."""
 
     def __init__(self, max_rows: int, vocab_size: int, device: torch.device) -> None:
         self._vocab_size = vocab_size
@@ -75,9 +75,10 @@ class RowParams:
         self._has_min_p_R = np.zeros(max_rows, bool)
         self._has_penalty_R = np.zeros(max_rows, bool)
         self._num_logprobs_R = np.full(max_rows, NO_LOGPROBS, np.int64)
-        self._edits: dict[int, list[tuple[int, float, int]]] = {}  # token id, value, until
-        self._bad_words: dict[int, list[tuple[int, ...]]] = {}  # of several tokens
-        self._allowed: dict[int, bytes] = {}  # a mask
+        # Token id, value, number of tokens up to which it applies.
+        self._edits: dict[int, list[tuple[int, float, int]]] = {}
+        self._bad_words: dict[int, list[tuple[int, ...]]] = {}  # words of several tokens
+        self._allowed: dict[int, bytes] = {}  # a packed mask
         self._last: tuple[bytes, SamplingBatch] | None = None
 
     def enter(self, new: NewRow) -> None:
@@ -179,7 +180,7 @@ _ALWAYS = 1 << 62
 
 
 def token_words(params: SamplingParams) -> list[tuple[int, ...]]:
-    """The bad words of a request, which come to a worker as token ids."""
+    """The bad words of a request, which are token ids in a worker."""
     return [word for word in params.bad_words if not isinstance(word, str)]
 
 
