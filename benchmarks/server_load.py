@@ -10,6 +10,7 @@ import asyncio
 import json
 import random
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -30,7 +31,7 @@ from jackfield_openai_server.bench.load import Trace, send_all
 
 PROMPT_TOKENS, OUTPUT_TOKENS = (16, 256), (32, 256)  # of a request, least and most
 TOKEN_IDS = (1000, 40000)
-WARM_UP_S = 10.0  # until prompts and answers are mixed
+WARM_UP_S = 30.0  # until prompts and answers are mixed
 LOOK_S = 5.0  # between two looks at memory
 MIB = 1 << 20
 
@@ -54,8 +55,7 @@ def serve_offline(pipe: Connection, words: Sequence[str], streams: int, seconds:
 def _offline_rate(
     engine: Engine, work: Iterator[tuple[list[int], int]], streams: int, seconds: float
 ) -> float:
-    for _ in range(streams):
-        _add(engine, *next(work))
+    open_ids = {_add(engine, *next(work)) for _ in range(streams)}
     began_s = time.monotonic()
     first_s, first = began_s, 0
     while (now_s := time.monotonic()) < began_s + WARM_UP_S + seconds:
@@ -63,16 +63,22 @@ def _offline_rate(
             first_s, first = now_s, engine.stats.num_tokens
         for delta in engine.step():
             if delta.ending is not None:
-                _add(engine, *next(work))
+                open_ids.discard(delta.request.request_id)
+                open_ids.add(_add(engine, *next(work)))
     rate = (engine.stats.num_tokens - first) / (now_s - first_s)
+    for request_id in open_ids:
+        engine.abort(request_id)
     while engine.has_unfinished or engine.num_in_flight:
         engine.step()
     return rate
 
 
-def _add(engine: Engine, prompt: list[int], max_tokens: int) -> None:
+def _add(engine: Engine, prompt: list[int], max_tokens: int) -> str:
+    """Its id."""
     params = SamplingParams(max_tokens=max_tokens, ignore_eos=True)
-    engine.add_request(engine.input.process(prompt, params), stream=True)
+    request = engine.input.process(prompt, params)
+    engine.add_request(request, stream=True)
+    return request.request_id
 
 
 class Load:
@@ -103,6 +109,7 @@ class Load:
             await watching
         await asyncio.gather(*clients)
         await asyncio.sleep(1.0)  # for the last figures of the engine
+        left = await self._left()
         errors = sorted({trace.error for trace in self.traces if trace.error})
         return {
             "tokens_per_s": round((last - first) / (last_s - first_s), 2),
@@ -111,7 +118,8 @@ class Load:
             "requests": len(self.traces),
             "errors": errors,
             "output_tokens": sum(trace.num_tokens for trace in self.traces),
-            "left_in_engine": await self._left(),
+            "left_in_engine": left,
+            "all_is_back": not errors and not any(left.values()),
             "server_mib": _growth([each[0] for each in self.memory]),
             "engine_mib": _growth([each[1] for each in self.memory]),
         }
@@ -148,6 +156,10 @@ class Load:
         return float(found[1])
 
 
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 def _growth(samples: Sequence[int]) -> dict[str, float]:
     """Memory at the beginning, and the most in the first and in the last third of the time."""
     third = max(1, len(samples) // 3)
@@ -164,16 +176,18 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="smollm2")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--streams", type=int, default=64)
-    parser.add_argument("--offline-s", type=float, default=60.0, help="each time, of two")
+    parser.add_argument("--offline-s", type=float, default=120.0, help="each time, of two")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--output")
     arguments = parser.parse_args()
     words = [arguments.model, *(word for each in arguments.set for word in ("--set", each))]
     with side(serve_offline, words, arguments.streams, arguments.offline_s) as alone:
         rates = [alone.measure("", 2)]
+        _tell(f"the engine alone: {rates[0]:.0f} tokens/s")
         with server_process(words) as server:
             load = Load(server, arguments.streams, 60 * arguments.minutes)
             served = asyncio.run(load.run())
+        _tell(f"served: {served}")
         rates.append(alone.measure("", 3))
     figures = {
         "server": served,

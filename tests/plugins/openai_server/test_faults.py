@@ -1,6 +1,7 @@
 """What goes wrong, and that nothing else is lost by it."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -205,6 +206,47 @@ def test_a_prompt_of_50_mb_is_refused_at_once_and_holds_up_nobody(start):
         assert took_s < 5  # half a second where nothing else runs
         assert max(waits_s) < 2  # of these 0.1
         assert all_returned(server)
+
+
+def resident_mib(server):
+    """Of both processes, files and what they share left out."""
+    total = 0
+    for pid in (server.process.pid, server.engine_pid()):
+        status = Path(f"/proc/{pid}/status").read_text()
+        total += int(re.search(r"RssAnon:\s+(\d+) kB", status)[1])
+    return total / 1024
+
+
+def trouble(server):
+    """Once all that a client can do wrong, large."""
+    post = server.http.post
+    post("/v1/completions", content=b'{"prompt": "%s"}' % (b"word " * 4_000_000))
+    post("/v1/completions", content=b'{"prompt": [%s1]}' % (b"1," * 1_000_000))
+    post("/v1/completions", content=b'{"prompt": ' + b"[" * 1_000_000)
+    post("/v1/completions", content=b'{"prompt": "\xff' + b"a" * 4_000_000 + b'"}')
+    words = [f"word {number}" for number in range(200_000)]
+    schema = {"json": {"enum": words}}
+    post("/v1/completions", json={**PROMPT, "structured_outputs": schema})
+    for _ in range(20):
+        opened_stream(server).close()
+        address = httpx2.URL(server.url)
+        with socket.create_connection((address.host, address.port)) as dropped:
+            dropped.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + b"a" * 99999)  # fmt: skip
+
+
+@pytest.mark.thorough
+def test_trouble_leaves_no_memory_and_no_blocks_behind(start):
+    room = ("--set", "options.serve.max_body_bytes=67108864")
+    with start(*room, max_length=LONG) as server:
+        trouble(server)  # what is imported and kept at the first time
+        server.wait_for(lambda: all_returned(server))
+        before = resident_mib(server)
+        for _ in range(3):
+            trouble(server)
+
+        server.wait_for(lambda: all_returned(server))
+        server.wait_for(lambda: resident_mib(server) < before + 30, timeout_s=10)
+        assert server.metric("engine_restarts_total") == 0
 
 
 def test_a_template_that_loops_is_ended(start):
