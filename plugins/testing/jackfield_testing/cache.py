@@ -1,4 +1,4 @@
-"""The cache of the reference device: one store of blocks a group, with poison where nothing was written."""
+"""The cache of the reference device: one store of blocks for each group. Slots that were not written hold poison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from jackfield.cache import CacheGroup
 from jackfield_testing.faults import BooksError
 
-POISON = -1  # of a slot that nobody has written since its block was assigned
+POISON = -1  # content of a slot that was not written since its block was assigned
 
 
 class GroupCache:
@@ -17,12 +17,12 @@ class GroupCache:
     def __init__(self, group: CacheGroup, num_blocks: int, block_size: int) -> None:
         self.group = group
         self.num_blocks = num_blocks
-        self.block_size = block_size  # slots
+        self.block_size = block_size  # slots of a block
         self._blocks: dict[int, list[int]] = {}
-        self._holders: Counter[int] = Counter()  # rows that can still see the block
+        self._holders: Counter[int] = Counter()  # number of rows that can still see each block
 
     def hold(self, block_ids: Iterable[int]) -> None:
-        """One more row can see these blocks."""
+        """Note that one more row can see these blocks."""
         for block_id in block_ids:
             if not 0 <= block_id < self.num_blocks:
                 raise BooksError(
@@ -31,7 +31,7 @@ class GroupCache:
             self._holders[block_id] += 1
 
     def release(self, block_ids: Iterable[int]) -> None:
-        """One row less can see these blocks. They keep their content: it may be a cached prefix."""
+        """Note that one row less can see these blocks. They keep their content, which may be a cached prefix."""
         for block_id in block_ids:
             self._holders[block_id] -= 1
 
@@ -45,12 +45,12 @@ class GroupCache:
         return self._holders[block_id] > 1
 
     def poison(self, block_id: int, first_slot: int) -> None:
-        """Let every slot from `first_slot` on be unwritten."""
+        """Mark every slot from `first_slot` on as unwritten."""
         block = self._block(block_id)
         block[first_slot:] = [POISON] * (self.block_size - first_slot)
 
     def poison_slot(self, table: Sequence[int], position: int) -> None:
-        """Let the slot of `position` be unwritten: what was written there was a wrong guess."""
+        """Mark the slot of `position` as unwritten: it holds a wrong guess."""
         self._block(table[position // self.block_size])[position % self.block_size] = POISON
 
     def copy(self, source: int, target: int) -> None:

@@ -1,4 +1,4 @@
-"""An engine, its text and its answers on one thread, so that a test sees each step."""
+"""Runs an engine, its text and its answers on one thread, so that a test sees each step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jackfield.request import EngineRequest, RequestOutput
 
 
 class Desk:
-    """What clients do on several threads, one step after the other."""
+    """Does one after the other what clients do on several threads."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -17,24 +17,24 @@ class Desk:
         self._answers: dict[OpenRequest, Answer] = {}
 
     def add(self, request: EngineRequest, *, stream: bool = False) -> str:
-        """Take a request in; its id."""
+        """Take a request in. Returns its id."""
         opened = self.engine.add_request(request, stream=stream)
         self._answers[opened] = Answer(opened)
         return request.request_id
 
     def step(self) -> list[RequestOutput]:
-        """One step of the engine; what there is to report then."""
+        """Run one step of the engine. Returns its outputs."""
         return self._outputs(self.engine.step())
 
     def run(self) -> list[RequestOutput]:
-        """All outputs until nothing is open and nothing in flight."""
+        """Run until no request is open and no step in flight. Returns all outputs."""
         outputs = []
         while self.engine.has_unfinished or self.engine.num_in_flight:
             outputs += self.step()
         return outputs
 
     def abort(self, request_id: str) -> RequestOutput | None:
-        """Withdraw a request; its last output, None if it is not open."""
+        """Withdraw a request. Returns its last output, or None if it is not open."""
         outputs = self._outputs(self.engine.abort(request_id))
         return outputs[-1] if outputs else None
 

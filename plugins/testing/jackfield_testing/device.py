@@ -24,7 +24,7 @@ from jackfield_testing.vectors import vector_of
 
 
 class ReferenceDevice:
-    """Computes steps, and raises BooksError if a plan does not fit what the rows hold."""
+    """Computes steps. Raises BooksError if a plan does not fit the state of the rows."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ReferenceDevice:
         self._last_step_id = -1
 
     def run(self, plan: StepPlan, late: LateInputs) -> StepResult:
-        """One step: the rows change as the plan says, then its rows compute and draw."""
+        """Run one step: change the rows as the plan says, then compute and draw."""
         self._check_shape(plan)
         self._apply(plan)
         rows = [self._row(number) for number in plan.rows]
@@ -69,7 +69,7 @@ class ReferenceDevice:
             if draft.start == len(rows[place].token_ids)
         }
         prompt_logprobs = self._compute(rows, num_tokens, guesses)
-        # All rows have written before one reads back what it draws from, as in one forward pass.
+        # As in one forward pass, all rows write before any row reads what it draws from.
         drawn = self._draw(plan, rows, late)
         return StepResult(
             step_id=plan.step_id,
@@ -82,7 +82,7 @@ class ReferenceDevice:
         )
 
     def _apply(self, plan: StepPlan) -> None:
-        """In the order in which the fields of a plan stand."""
+        """Apply the fields of a plan in their order."""
         for number in plan.removed_rows:
             self._row(number).tables.release()
             del self.rows[number]
@@ -113,7 +113,7 @@ class ReferenceDevice:
             raise BooksError(f"the plan names row {number}, which is not in use")
         return row
 
-    # Checks of what a real worker trusts
+    # Checks of facts that a real worker trusts
 
     def _check_shape(self, plan: StepPlan) -> None:
         if plan.step_id <= self._last_step_id:
@@ -152,7 +152,7 @@ class ReferenceDevice:
     # Computing
 
     def _num_guesses(self, plan: StepPlan, place: int, draft: Draft | None) -> int:
-        """Guesses of a row, checked. Whether they count is another matter."""
+        """The number of guesses of a row, checked. Whether they count is decided elsewhere."""
         if draft is None:
             return 0
         row, num_guesses = self._row(plan.rows[place]), len(draft.token_ids)
@@ -211,7 +211,7 @@ class ReferenceDevice:
         return vector_of(row.state(), params, *self._vector_sizes)
 
     def _draw_row(self, place: int, row: Row, masks: Sequence[memoryview] | None) -> _Drawn:
-        """Draw as always behind each position; the first token that differs from its guess is the last."""
+        """Draw as always after each position. The first token that differs from its guess is the last one."""
         drawn = _Drawn(place)
         for num_guessed in range(len(row.guesses) + 1):
             state = row.state(num_guessed)
@@ -234,11 +234,11 @@ class ReferenceDevice:
 
 
 class _Drawn:
-    """What one row drew in a step."""
+    """The tokens that one row drew in a step."""
 
     __slots__ = ("logprobs", "place", "token_ids")
 
     def __init__(self, place: int) -> None:
-        self.place = place  # in the plan's rows
+        self.place = place  # index in the plan's rows
         self.token_ids: list[int] = []
         self.logprobs: list[TokenLogprobs] = []

@@ -11,7 +11,7 @@ from jackfield.engine.engine import Engine
 from jackfield.startup.blueprint import make_blueprint
 from jackfield_testing.models import write_model
 
-# With these any folder that `write_model` wrote can be opened, also by a client.
+# With these settings any folder of `write_model` can be opened, also by a client.
 REFERENCE_SETTINGS: Mapping[str, Any] = {
     "select.platform": "reference",
     "select.weight_format": "dummy",  # there are no weights
@@ -19,7 +19,7 @@ REFERENCE_SETTINGS: Mapping[str, Any] = {
 
 
 def make_engine(folder: Path, settings: Mapping[str, Any] | None = None, **model: Any) -> Engine:
-    """An engine on a tiny model, which is written into `folder`; the caller closes it.
+    """An engine on a tiny model, which is written to `folder`; the caller closes it.
 
     `settings` maps "section.key" to values; the environment and files are not read. `model` goes to `write_model`.
     """

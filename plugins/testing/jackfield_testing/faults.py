@@ -1,4 +1,4 @@
-"""The errors of the reference device: one where a real device would compute nonsense without a word."""
+"""The errors of the reference device, for cases in which a real device would compute wrong values silently."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from jackfield.errors import EngineError
 
 
 class BooksError(EngineError):
-    """A plan contradicts what the worker knows: the scheduler or the block manager keeps its books wrongly."""
+    """A plan contradicts the state of the worker: the bookkeeping of the scheduler or the block manager is wrong."""
 
 
 class PlannedFault(EngineError):

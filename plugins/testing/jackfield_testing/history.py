@@ -1,7 +1,7 @@
-"""What the reference model computes, from tokens alone: the values that a right cache must hold.
+"""Computes the reference model from tokens alone: the values that a correct cache must hold.
 
 The value of a token mixes the token, its position and every value that the position sees in each cache group, as the
-keys and values of a deep transformer do: a wrong value anywhere in sight changes all that come after it. Hashes of
+keys and values of a deep transformer do. So a wrong value anywhere in sight changes all later values. Hashes of
 tuples of ints are the same in every process.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from jackfield.cache import CacheGroup
 
-_MASK = (1 << 60) - 1  # values are never negative, so that a negative slot is recognisable
+_MASK = (1 << 60) - 1  # values are never negative, so a negative slot can be told apart
 
 
 def mix(*values: int) -> int:
@@ -32,7 +32,7 @@ def first_visible(group: CacheGroup, position: int) -> int:
 
 
 class History:
-    """The values of one token sequence in every cache group, kept without blocks."""
+    """The values of one token sequence in every cache group, computed without blocks."""
 
     def __init__(self, groups: Sequence[CacheGroup], token_ids: Iterable[int] = ()) -> None:
         self.groups = tuple(groups)
@@ -51,12 +51,12 @@ class History:
             values.append(value ^ group.index)
 
     def forget(self, num_tokens: int) -> None:
-        """Keep the first `num_tokens` only."""
+        """Keep only the first `num_tokens`."""
         for values in self.values:
             del values[num_tokens:]
 
     def state(self) -> int:
-        """What the last position yields: the next token is drawn from it."""
+        """The state after the last position. The next token is drawn from it."""
         return mix(*self._digests(len(self) - 1))
 
     def _digests(self, position: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""A small server on this machine that answers like a model hub, for the model source `hub` and its kit."""
+"""A small server on this machine that answers as a model hub does, for the model source `hub` and its kit."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _PAUSE_S = 0.6  # in the middle of each file of acme/slow
 
 
 class HubServer(ThreadingHTTPServer):
-    """Has the model `acme/tiny`, the same as `acme/slow`, and `acme/cut` of which no file comes whole."""
+    """Has the models `acme/tiny`, an equal one `acme/slow`, and `acme/cut`, none of whose files arrives whole."""
 
     files = FILES
     commits = COMMITS
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.requests: list[str] = []  # the paths that were asked for
+        self.requests: list[str] = []  # paths of the requests
 
 
 @contextmanager
 def hub_server() -> Iterator[HubServer]:
-    """A server that runs for as long as it is needed."""
+    """A server that runs until the context ends."""
     server = HubServer()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -55,7 +55,7 @@ def hub_server() -> Iterator[HubServer]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The endpoints that a snapshot needs."""
+    """The endpoints that fetching a snapshot needs."""
 
     server: HubServer
 

@@ -17,7 +17,7 @@ _CONSTANTS = "huggingface_hub.constants"
 
 
 class HubKit(ModelSourceKit):
-    """The kit of model sources, whose library is led to the server."""
+    """The kit of model sources, with the hub's library pointed to the server."""
 
     name = "hub"
     expected_failures: ClassVar[Mapping[str, str]] = {
@@ -27,16 +27,17 @@ class HubKit(ModelSourceKit):
 
     @pytest.fixture
     def sample(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SampleModel]:
-        """A model that can be had, and one that breaks off."""
+        """A model that can be fetched, and one whose fetch breaks off."""
         with hub_server() as hub:
             address = f"http://127.0.0.1:{hub.server_port}"
             template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
             monkeypatch.setattr(f"{_CONSTANTS}.ENDPOINT", address)
             monkeypatch.setattr(f"{_CONSTANTS}.HUGGINGFACE_CO_URL_TEMPLATE", template)
             monkeypatch.setattr(f"{_CONSTANTS}.HF_HUB_CACHE", str(tmp_path / "hub"))
-            monkeypatch.setenv("HF_ENDPOINT", address)  # of other processes
+            monkeypatch.setenv("HF_ENDPOINT", address)  # for other processes
             monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-            monkeypatch.setattr("time.sleep", lambda seconds: None)  # between its retries
+            # For the library's waits between retries.
+            monkeypatch.setattr("time.sleep", lambda seconds: None)
             files = {name: hub.files[name] for name in _NAMES}
             yield SampleModel(
                 text="acme/tiny",

@@ -1,4 +1,4 @@
-"""Results that come late, as those of a device which works while the host goes on."""
+"""Results that arrive late, as from a device that works while the host goes on."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Outcome = StepResult | Exception
 
 
 class LateResults:
-    """Holds back the newest `num_held` results: each resolves when that many steps came after it.
+    """Holds back the newest `num_held` results. A result resolves when this many steps have followed it.
 
-    Where no step follows within `idle_s`, all that is held resolves, so that nobody waits for ever.
+    If no step follows within `idle_s`, all held results resolve, so that nothing waits forever.
     """
 
     def __init__(self, num_held: int, idle_s: float) -> None:
@@ -26,7 +26,7 @@ class LateResults:
         self._newest_s = 0.0
         self._is_closed = False
         self._hung: list[Future[StepResult]] = []
-        # Reentrant: the callback of a future may lead to the next step.
+        # Reentrant, because the callback of a future may start the next step.
         self._changed = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
         if num_held:
@@ -48,12 +48,12 @@ class LateResults:
             self._release(self._num_held)
 
     def hang(self, future: Future[StepResult]) -> None:
-        """Neither this future nor any later one resolves before `close`."""
+        """Let neither this future nor any later one resolve before `close`."""
         with self._changed:
             self._hung.append(future)
 
     def close(self) -> None:
-        """Resolve what is held and end the thread; what hangs fails."""
+        """Resolve the held results and end the thread. Futures that hang fail."""
         with self._changed:
             self._is_closed = True
             self._release(0)

@@ -37,10 +37,10 @@ class _Step:
 
 
 class SchedulerLoop:
-    """Fills the pipeline with `depth` steps, then resolves the oldest, as an engine does; deterministic.
+    """Fills the pipeline with `depth` steps, then resolves the oldest, as an engine does. Deterministic.
 
-    An event is one submitted or one resolved step. The device runs a plan when it is submitted and the scheduler
-    sees the result when it is resolved.
+    An event is the submission or the resolution of a step. The device runs a plan at its submission; the scheduler
+    sees the result at its resolution.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SchedulerLoop:
         self.num_events = 0
         self._pipeline = pipeline
         self._in_flight: deque[_Step] = deque()
-        self._late: dict[int, LateInputs] = {}  # of steps that wait for a step before them
+        self._late: dict[int, LateInputs] = {}  # late inputs of steps that wait for an earlier step
         self._tokenizer = ByteTokenizer()
         self._ids = count()
 
@@ -127,11 +127,11 @@ class SchedulerLoop:
         return ChoiceCompiler(vocabulary).compile(Structured.of(sampling.structured))
 
     def abort(self, request: Request) -> None:
-        """Withdraw a request at this moment."""
+        """Withdraw a request now."""
         self.scheduler.finish(request, FinishReason.ABORT)
 
     def run(self, before_event: Callable[[int], None] = lambda event: None) -> None:
-        """Until all requests ended and nothing is in flight. `before_event` gets the number of the next event."""
+        """Run until all requests have ended and no step is in flight. `before_event` gets the number of the next event."""
         while self._in_flight or self.scheduler.has_unfinished:
             before_event(self.num_events)
             if len(self._in_flight) < self.depth and self._submit():
@@ -153,7 +153,7 @@ class SchedulerLoop:
         return True
 
     def _go_on(self) -> None:
-        """Compute steps in their order, as far as their late inputs have come."""
+        """Compute steps in order, as far as their late inputs have come."""
         self._late.update(self.scheduler.late_inputs())
         for step in self._in_flight:
             if step.result is None:
@@ -176,7 +176,7 @@ class SchedulerLoop:
                 self._find_stop(request)
 
     def _find_stop(self, request: Request) -> None:
-        """End a request at the first token that completes a stop string; drop what it drew beyond that."""
+        """End a request at the first token that completes a stop string, and drop its later tokens."""
         output = request.output_token_ids
         for length in range(max(1, request.sampling.min_tokens), len(output) + 1):
             text = self._tokenizer.decode(output[:length])
@@ -188,7 +188,7 @@ class SchedulerLoop:
                 return
 
     def leaks(self) -> list[str]:
-        """What is left over although everything has ended; empty where the books balance."""
+        """What is left over after everything has ended. Empty if the bookkeeping is right."""
         found = [
             f"group {index}: {pool.num_used} blocks are not free"
             for index, pool in enumerate(self.blocks.pools)

@@ -18,7 +18,7 @@ ARCHITECTURE = "ReferenceForCausalLM"
 _HEAD_SIZE = 8
 
 Sight = int | str | None
-"""How far a layer sees: all tokens, the last so many, or those of its chunk of so many, as "chunk 8"."""
+"""How far a layer sees: None for all tokens, a number of last tokens, or the size of its chunks, as "chunk 8"."""
 
 
 def tiny_spec(
@@ -29,7 +29,7 @@ def tiny_spec(
     vocab_size: int = VOCAB_SIZE,
     end_token_ids: tuple[int, ...] = (END_TOKEN_ID,),
 ) -> ModelSpec:
-    """A decoder whose layers take the `windows` in turn: (None,) and (8,) give one cache group, (None, "chunk 8") two."""
+    """A decoder whose layers use the `windows` in turn: (None,) and (8,) give one cache group, (None, "chunk 8") two."""
     return ModelSpec(
         architecture=ARCHITECTURE,
         vocab_size=vocab_size,
@@ -45,7 +45,7 @@ def tiny_spec(
 
 
 def sight_of(window: Sight) -> dict[str, Any]:
-    """The fields of attention, or of a cache group, that say so: `window`, or `chunk_size` of "chunk 8"."""
+    """The fields of attention, or of a cache group, for a sight: `window`, or `chunk_size` for "chunk 8"."""
     if isinstance(window, str):
         return {"chunk_size": int(window.removeprefix("chunk "))}
     return {"window": window}
@@ -84,7 +84,7 @@ def write_model(
     windows: Sequence[Sight] = (None,),
     max_length: int = 512,
 ) -> Path:
-    """Write config.json and a byte tokenizer into `folder`, which is made; returns it.
+    """Write config.json and a byte tokenizer to `folder`, which is created. Returns the folder.
 
     Open it with the settings `select.platform = reference` and `select.weight_format = dummy`.
     """

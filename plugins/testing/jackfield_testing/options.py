@@ -11,18 +11,19 @@ FAULTS = ("load", "raise", "raise_late", "hang", "die", "slow")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceOptions:
-    """What the reference device is to do beside its work, above all: how it fails."""
+    """What the reference device does beside its work, mainly how it fails."""
 
-    cache_blocks: int = 4096  # of each group, where neither settings nor memory say how many
-    idle_s: float = 0.002  # a held result comes after this time although no step followed
-    verify: bool = False  # compare every value read with the right one: slower, and names the place
-    echo_token_id: int | None = None  # a prompt that begins with it is answered with its rest
+    cache_blocks: int = 4096  # of each group, if neither settings nor memory give a number
+    idle_s: float = 0.002  # a held result arrives after this time even if no step follows
+    verify: bool = False  # compare every read value with the right one; slower, but names the place
+    # A prompt that begins with this token is answered with its rest.
+    echo_token_id: int | None = None
     fault: str | None = None  # load, raise, raise_late, hang, die (ends the process), slow
-    fault_step: int = 1  # the fault comes with this step, counted from 1
+    fault_step: int = 1  # the fault happens in this step, counted from 1
     fault_rank: int = 0
-    fault_s: float = 0.1  # how long a slow step takes
-    error_token_id: int | None = None  # a row that computes this token fails, alone
-    error_position: int | None = None  # a row that computes this position fails, alone
+    fault_s: float = 0.1  # duration of a slow step
+    error_token_id: int | None = None  # a row that computes this token fails alone
+    error_position: int | None = None  # a row that computes this position fails alone
 
     def __post_init__(self) -> None:
         if self.fault is not None and self.fault not in FAULTS:

@@ -1,4 +1,4 @@
-"""What the engine must answer on the reference platform, computed from the token history without any cache."""
+"""The right answers of the engine on the reference platform, computed from the token history without any cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield_testing.sampler import DrawContext, Ranking, draw
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The tokens of one output and why it ended. An end token is among them."""
+    """The tokens of one output, including an end token, and why it ended."""
 
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
@@ -64,7 +64,7 @@ def reference_answer(
 def reference_search(
     prompt: Sequence[int], sampling: SamplingParams, spec: ModelSpec
 ) -> list[Answer]:
-    """The right answers of a beam search, the best first: every answer is computed anew at every step."""
+    """The right answers of a beam search, the best first. Every answer is computed anew at every step."""
     search = sampling.beam_search
     assert isinstance(search, BeamSearch)
     wanted = spec.max_length if sampling.max_tokens is None else sampling.max_tokens
@@ -118,6 +118,6 @@ def _has_stop(
         return False
     if decode is None:
         raise ValueError("reference_answer() needs decode=... where sampling has stop strings")
-    num_early = max(0, sampling.min_tokens - 1)  # tokens whose text cannot stop it
+    num_early = max(0, sampling.min_tokens - 1)  # tokens whose text cannot stop the output
     text = decode(output)[len(decode(output[:num_early])) :]
     return any(stop in text for stop in sampling.stop)

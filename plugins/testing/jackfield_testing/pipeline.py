@@ -1,4 +1,4 @@
-"""The clock of a device whose layers are spread over stages: when each step of a run would be where."""
+"""The clock of a device whose layers are spread over stages: when each step of a run would be in which stage."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from jackfield.step import StepPlan
 
 
 class SimulatedPipeline:
-    """Each step takes one unit of time in each stage, one stage after the other; a stage has one step at a time.
+    """Each step takes one unit of time in each stage, one stage after the other. A stage has one step at a time.
 
-    A step enters the first stage when it was submitted and every token that it computes is known, which the last
-    stage draws. The host takes no time: it submits until `depth` steps are in flight, then waits for the oldest.
+    A step enters the first stage when it was submitted and every token that it computes is known; the last stage
+    draws tokens. The host takes no time: it submits until `depth` steps are in flight, then waits for the oldest.
     """
 
     def __init__(self, num_stages: int) -> None:
-        self._free_at = [0] * num_stages  # of each stage
-        self._drawn_at: dict[int, int] = {}  # of each row: when its newest token is there
-        self._done_at: dict[int, int] = {}  # of each step
-        self._now = 0  # of the host
-        self._spans: list[tuple[int, int]] = []  # of each step, in each stage
+        self._free_at = [0] * num_stages  # for each stage
+        self._drawn_at: dict[int, int] = {}  # for each row: when its newest token is known
+        self._done_at: dict[int, int] = {}  # for each step
+        self._now = 0  # time of the host
+        self._spans: list[tuple[int, int]] = []  # for each step, in each stage
 
     def submit(self, plan: StepPlan) -> None:
-        """A step goes its way."""
+        """Send a step through the stages."""
         for row in plan.removed_rows:
             self._drawn_at.pop(row, None)
         time = max([self._now, *(self._drawn_at.get(row, 0) for row in plan.rows)])
@@ -34,11 +34,11 @@ class SimulatedPipeline:
         self._done_at[plan.step_id] = time
 
     def wait(self, plan: StepPlan) -> None:
-        """The host has the result of a step."""
+        """Let the host wait for the result of a step."""
         self._now = max(self._now, self._done_at.pop(plan.step_id))
 
     def busy(self, start: int, stop: int) -> float:
-        """The share of all stages' time between two moments in which they worked."""
+        """The share of all stages' time between two moments in which they were working."""
         worked = sum(max(0, min(end, stop) - max(begin, start)) for begin, end in self._spans)
         return worked / (len(self._free_at) * (stop - start))
 

@@ -13,23 +13,23 @@ from jackfield_testing.options import ReferenceOptions
 
 
 class ReferencePlatform(Platform):
-    """Reads no weights and invents its tokens: each is a hash of all that the cache holds of its request.
+    """Reads no weights and invents its tokens: each token is a hash of everything in the cache of its request.
 
-    So every error in block tables, copies, prefix hits or windows changes the answer, or is noticed by the worker.
+    So every error in block tables, copies, prefix hits or windows changes the answer, or the worker notices it.
     """
 
-    features: ClassVar[frozenset[str]] = frozenset({"*"})  # what a model is made of does not matter
+    features: ClassVar[frozenset[str]] = frozenset({"*"})  # the model's features do not matter
     options: ClassVar[type | None] = ReferenceOptions
     only_named: ClassVar[bool] = True
 
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """Nothing else to select."""
+        """Empty: nothing else is selected."""
         return ()
 
     def create_worker(self, context: WorkerContext) -> Worker:
-        """The worker of one rank."""
+        """Make the worker of one rank."""
         from jackfield_testing.worker import ReferenceWorker
 
         return ReferenceWorker(context)

@@ -1,4 +1,4 @@
-"""Finds an installed plugin as an engine finds it, for the tests of its author."""
+"""Finds an installed plugin as an engine does, for the tests of its author."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def load_plugin(kind: str, name: str) -> Any:
     """
     registry = PluginRegistry.scan()
     if kind not in CORE_KINDS:
-        registry.serve_all()  # platforms say what their runtimes serve
+        registry.serve_all()  # platforms name the kinds of their runtimes
     return registry.card(registry.ref(kind, name))

@@ -1,4 +1,4 @@
-"""One row of the reference device: a request's tokens, its block tables, and what it computes through them."""
+"""One row of the reference device: a request's tokens, its block tables, and its computation through them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Row:
         self.token_ids = list(new.token_ids)
         self.new = new
         self.tables = RowTables(new, caches)
-        self.guesses: tuple[int, ...] = ()  # of this step, behind token_ids
-        self.error: str | None = None  # once set, nothing that it draws counts
+        self.guesses: tuple[int, ...] = ()  # guesses of this step, after token_ids
+        self.error: str | None = None  # if set, the tokens that the row draws do not count
         self._vocab_size = vocab_size
         self._groups = [cache.group for cache in caches]
         self._history = History(self._groups) if verify else None
@@ -43,10 +43,10 @@ class Row:
         return self.tables.num_computed
 
     def compute(self, num_tokens: int, guesses: Sequence[int] = ()) -> list[tuple[int, int]]:
-        """Write the values of the next tokens into the cache, and those of guesses behind them.
+        """Write the values of the next tokens into the cache, and those of guesses after them.
 
-        Returns (state, next token) for each of them that has a prompt token behind it, where the request asked for
-        the log probabilities of its prompt.
+        If the request asked for log probabilities of its prompt, returns (state, next token) for each of these tokens
+        that is followed by a prompt token.
         """
         self.guesses = tuple(guesses)
         start, stop = self.num_computed, self.num_computed + num_tokens + len(guesses)
@@ -65,7 +65,7 @@ class Row:
         return states
 
     def settle(self) -> None:
-        """Count as computed the guesses that came true; what the others wrote is void."""
+        """Count the guesses that came true as computed. The values of the others are void."""
         stop = self.num_computed + len(self.guesses)
         self.tables.advance(len(self.token_ids) - 1 - self.num_computed)
         for position in range(self.num_computed, stop):
@@ -74,12 +74,12 @@ class Row:
         self.guesses = ()
 
     def state(self, num_guessed: int = 0) -> int:
-        """What the position behind `num_guessed` guesses yields, read back through the block tables."""
+        """The state after `num_guessed` guesses, read back through the block tables."""
         position = self.num_computed - 1 + num_guessed
         return mix(*_Sight(self, position, position + 1).digests(position))
 
     def draw_context(self, mask: memoryview | None, echo_token_id: int | None) -> DrawContext:
-        """What the next token depends on."""
+        """Everything that the next token depends on."""
         return DrawContext(
             sampling=self.new.sampling,
             seed=self.new.seed,
@@ -92,7 +92,7 @@ class Row:
         )
 
     def read(self, group: int, start: int, stop: int) -> list[int]:
-        """Values through the table of a group, compared with the right ones where that was asked for."""
+        """Values read through the table of a group. If asked for, they are compared with the right ones."""
         values = self.tables.caches[group].read(self.tables.block_ids[group], start, stop)
         if self._history is not None:
             self._compare(group, start, values)
@@ -124,7 +124,7 @@ class Row:
 
 
 class _Sight:
-    """What a row sees in each group from the window of position `first` on, up to `stop` - 1; it can be extended."""
+    """The values that a row sees in each group, from the window of `first` to `stop` - 1. It can be extended."""
 
     def __init__(self, row: Row, first: int, stop: int) -> None:
         self._groups = [cache.group for cache in row.tables.caches]
@@ -136,7 +136,7 @@ class _Sight:
             values.append(value ^ group.index)
 
     def digests(self, position: int) -> list[int]:
-        """Of each group, all that a query at `position` sees so far."""
+        """For each group, a digest of everything that a query at `position` sees so far."""
         return [
             digest(values[first_visible(group, position) - start :])
             for group, start, values in zip(self._groups, self._starts, self._values, strict=True)

@@ -1,4 +1,4 @@
-"""The block tables of one row: which blocks it can still see, and what of them it must not read."""
+"""The block tables of one row: which blocks it can still see, and which slots of them it must not read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jackfield_testing.history import first_visible
 
 
 class RowTables:
-    """One table a cache group. The row holds the entries that its next query, or a later one, can see."""
+    """One table for each cache group. The row holds the entries that its next query, or a later one, can see."""
 
     def __init__(self, new: NewRow, caches: Sequence[GroupCache]) -> None:
         if len(new.block_ids) != len(caches):
@@ -27,14 +27,14 @@ class RowTables:
             cache.hold(table[first:])
 
     def spoil_unwritten(self) -> None:
-        """Poison what a new row must not read: every slot from `num_computed` on."""
+        """Poison the slots that a new row must not read: every slot from `num_computed` on."""
         for group, cache in enumerate(self.caches):
             first = max(self._first_held[group], self.num_computed // cache.block_size)
             for index in range(first, len(self.block_ids[group])):
                 self._spoil(group, index)
 
     def append(self, group: int, block_ids: Sequence[int]) -> None:
-        """Fresh blocks at the end of a table."""
+        """Append new blocks to a table."""
         first = len(self.block_ids[group])
         self.caches[group].hold(block_ids)
         self.block_ids[group] += block_ids
@@ -42,7 +42,7 @@ class RowTables:
             self._spoil(group, index)
 
     def replace(self, group: int, index: int, block_id: int) -> None:
-        """Another block takes the place of a shared one; it was copied, so it is right up to `num_computed`."""
+        """Replace a shared block by another one, a copy that is right up to `num_computed`."""
         table = self.block_ids[group]
         if not self._first_held[group] <= index < len(table):
             raise BooksError(f"row {self.row} has no entry {index} in group {group} to replace")
@@ -52,12 +52,12 @@ class RowTables:
         self._spoil(group, index)
 
     def release(self) -> None:
-        """The row is left."""
+        """Release all blocks when the row ends."""
         for cache, table, first in zip(self.caches, self.block_ids, self._first_held, strict=True):
             cache.release(table[first:])
 
     def advance(self, num_tokens: int) -> None:
-        """These tokens were computed. What is behind a window now may go to another row with the next plan."""
+        """Count these tokens as computed. Blocks that are now behind a window may go to another row with the next plan."""
         self.num_computed += num_tokens
         for group, cache in enumerate(self.caches):
             held, first = self._first_held[group], self._first_seen(cache)

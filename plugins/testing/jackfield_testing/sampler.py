@@ -1,9 +1,9 @@
-"""How the reference device draws a token from a state: pure functions, shared by the worker and the oracle.
+"""Draws the tokens of the reference device from a state: pure functions, shared by the worker and the oracle.
 
 A state orders the whole vocabulary: the token of rank r is (step * r + start) mod vocabulary, with log probability
--(r + 1) ln 2. Greedy takes rank 0, a temperature takes a rank that seed and position decide; tokens that are not
-allowed are passed over. Penalties reorder the ranks, as they do on a device, and give another state besides, so that
-a worker which forgets one token of a penalised request answers otherwise.
+-(r + 1) ln 2. Greedy drawing takes rank 0, a temperature takes a rank that seed and position decide; tokens that are
+not allowed are skipped. Penalties reorder the ranks, as on a device. They also change the state, so that a worker
+which forgets one token of a request with penalties answers differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from jackfield.sampling import SamplingParams
 from jackfield.step import TokenLogprobs
 from jackfield_testing.history import mix
 
-_DECISIVE_BIAS = 50.0  # a logit bias from here on forces its token, or forbids it where negative
+# From this logit bias on, a token is forced, or forbidden if the bias is negative.
+_DECISIVE_BIAS = 50.0
 _LN_2 = math.log(2.0)
 
 
@@ -26,12 +27,12 @@ class Ranking:
     """All tokens of a vocabulary, ordered by one state."""
 
     start: int
-    step: int  # shares no factor with the size, so that every token has one rank
+    step: int  # shares no factor with the vocabulary size, so that every token has one rank
     size: int
 
     @classmethod
     def of(cls, state: int, vocab_size: int) -> Ranking:
-        """The order that `state` gives."""
+        """The order of a state."""
         step = 1 + state // vocab_size % vocab_size
         while math.gcd(step, vocab_size) > 1:
             step += 1
@@ -46,7 +47,7 @@ class Ranking:
         return (token_id - self.start) * pow(self.step, -1, self.size) % self.size
 
     def logprobs(self, token_id: int, num_top: int) -> TokenLogprobs:
-        """What a result says of `token_id` at this position."""
+        """The log probabilities that a result reports for `token_id` at this position."""
         top = range(min(num_top, self.size))
         rank = self.rank(token_id)
         return TokenLogprobs(
@@ -60,16 +61,17 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawContext:
-    """All that a drawn token depends on, beside the state."""
+    """Everything beside the state that a drawn token depends on."""
 
     sampling: SamplingParams
     seed: int
     token_ids: Sequence[int]  # prompt and output so far
     num_prompt_tokens: int
-    end_token_ids: Sequence[int]  # forbidden before sampling.min_tokens, like stop_token_ids
+    end_token_ids: Sequence[int]  # forbidden before sampling.min_tokens, as are stop_token_ids
     vocab_size: int
-    mask: memoryview | None = None  # one of TokenMasks
-    echo_token_id: int | None = None  # a prompt that begins with it is answered with its rest
+    mask: memoryview | None = None  # a mask of TokenMasks
+    # A prompt that begins with this token is answered with its rest.
+    echo_token_id: int | None = None
 
     @property
     def num_output_tokens(self) -> int:
@@ -99,13 +101,13 @@ class DrawContext:
 
     @property
     def has_penalties(self) -> bool:
-        """Whether a token that was seen is worth less."""
+        """True if tokens that occurred before are worth less."""
         params = self.sampling
         penalties = (params.repetition_penalty, params.presence_penalty, params.frequency_penalty)
         return penalties != (1, 0, 0)
 
     def held_back(self, token_id: int, value: float) -> float:
-        """A logit after penalties: one for prompt and output, two for the output."""
+        """A logit after penalties: one penalty for prompt and output, two for the output."""
         params = self.sampling
         if params.repetition_penalty != 1 and token_id in self.token_ids:
             value *= params.repetition_penalty if value < 0 else 1 / params.repetition_penalty
@@ -113,7 +115,7 @@ class DrawContext:
         return value - params.presence_penalty * (count > 0) - params.frequency_penalty * count
 
     def forced(self) -> list[int]:
-        """Tokens that come before all others where they are allowed."""
+        """Tokens that come before all others if they are allowed."""
         bias = self.sampling.logit_bias
         if self.has_penalties:
             bias = {token_id: self.held_back(token_id, value) for token_id, value in bias.items()}
@@ -140,7 +142,7 @@ def draw(state: int, context: DrawContext) -> int | None:
 
 
 def _penalised(state: int, context: DrawContext) -> int:
-    """Another state for each output so far, where a penalty looks at it."""
+    """Another state for each output so far, if there are penalties."""
     if not context.has_penalties:
         return state
     return mix(state, context.num_prompt_tokens, *context.token_ids)

@@ -1,4 +1,4 @@
-"""A platform whose workers say which rank they are and what reached them, and fail where their options say so."""
+"""A platform whose workers report their rank and what reached them, and fail where their options say so."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from jackfield_testing.models import tiny_spec
 from jackfield_testing.whole_step import described, whole_result
 
 SLEEP_S = 0.3  # of the action `sleep`, unless the script says otherwise
-CHILD_S = 20.0  # that a child outlives its worker, whose pipe it holds open
+CHILD_S = 20.0  # time that a child outlives its worker, whose pipe it holds open
 _RELEASED = "released"
 
 
@@ -44,14 +44,14 @@ def scripted_context(
     settings: Mapping[str, Any] | None = None,
     **script: Any,
 ) -> WorkerContext:
-    """What an executor is made from, so that it runs scripted workers.
+    """The context of an executor that runs scripted workers.
 
-    `script` maps an event (create, load, allocate, step1, step2, ..., close) to what happens then: raise,
-    raise_on_purpose (an error of jackfield's), raise_unpicklable, exit, vanish and kill (end the process), hang (until
-    the file `released` is in the folder), sleep (for `sleep_s`).
-    `settings` are more of them, "section.key". `rank` says on which rank (else: on all), `output_rank` which one has the results (else: 0). `folder` is where
-    workers leave their signs: `pidN` with process and host when they are made, `blocksN` when they make a cache, and a line in `closedN` each time that they are closed, with
-    the number of threads that ever called them.
+    `script` maps an event (create, load, allocate, step1, step2, ..., close) to an action: raise, raise_on_purpose
+    (an error of jackfield's), raise_unpicklable, exit, vanish and kill (end the process), hang (until the file
+    `released` is in the folder), sleep (for `sleep_s`). `settings` are further settings, "section.key". `rank` is the
+    rank on which the script runs (default: all), `output_rank` the rank with the results (default: 0). Workers write
+    files to `folder`: `pidN` with process and host when they are made, `blocksN` when they make a cache, and a line
+    in `closedN` each time they are closed, with the number of threads that ever called them.
     """
     plugin = PluginRef(
         kind="jackfield.platforms",
@@ -79,7 +79,7 @@ def scripted_context(
 
 
 def lying_context(context: WorkerContext) -> WorkerContext:
-    """The same, with an activation plan that becomes another one, with a plugin of another name, where it is unpickled."""
+    """The same context, with an activation plan that changes when it is unpickled: it then names another plugin."""
     return replace(context, activation=_Lying(selections=context.activation.selections))
 
 
@@ -105,11 +105,11 @@ class ScriptedPlatform(Platform):
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """Nothing else to select."""
+        """Empty: nothing else is selected."""
         return ()
 
     def create_worker(self, context: WorkerContext) -> Worker:
-        """The worker of one rank."""
+        """Make the worker of one rank."""
         return ScriptedWorker(context)
 
 
@@ -122,9 +122,10 @@ class Unpicklable(Exception):
 
 
 class ScriptedWorker(Worker):
-    """Answers a step with its rank and the number of threads that called it so far, or with how many masks came.
+    """Answers a step with its rank and the number of threads that have called it, or with the number of masks.
 
-    The sections of a result are `described` of the plan and of the late inputs; all its other fields are set too.
+    The sections of a result are `described` for the plan and the late inputs; all other fields of the result are set
+    too.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -133,12 +134,13 @@ class ScriptedWorker(Worker):
         self.folder = context.files.path
         self.threads = {threading.get_ident()}
         self.num_steps = 0
-        self.waiting: dict[int, tuple[Future[StepResult], str]] = {}  # and what the plan was
+        # Future, and a description of the plan.
+        self.waiting: dict[int, tuple[Future[StepResult], str]] = {}
         (self.folder / f"pid{context.rank}").write_text(f"{os.getpid()} {socket.gethostname()}")
         self._act("create")
 
     def load(self) -> WorkerReport:
-        """Ranks differ in memory and limits, so that it shows what an executor makes of them."""
+        """Return a report. Ranks differ in memory and limits, so that tests see how an executor merges them."""
         self._act("load")
         rank = self.context.rank
         group = CacheGroup(index=0, kind=FULL, layers=(0,), tensors=key_and_value(1, 4, FLOAT32))
@@ -156,7 +158,7 @@ class ScriptedWorker(Worker):
         )
 
     def allocate(self, num_blocks: Sequence[int]) -> None:
-        """There is no cache."""
+        """Write a file; there is no cache."""
         self._act("allocate")
         (self.folder / f"blocks{self.context.rank}").write_text(described(tuple(num_blocks)))
 
@@ -181,7 +183,7 @@ class ScriptedWorker(Worker):
         )
 
     def close(self) -> None:
-        """Leave a sign."""
+        """Write a line to a file."""
         self._act("close")
         with (self.folder / f"closed{self.context.rank}").open("a") as signs:
             signs.write(f"{len(self.threads)}\n")

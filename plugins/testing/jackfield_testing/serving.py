@@ -1,4 +1,4 @@
-"""A server without one: gives endpoints what they ask for, and keeps what was asked."""
+"""Serving without a server: answers endpoints, and keeps what they asked for."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ MODEL = "tiny"
 
 
 class ScriptedServing(Serving):
-    """Answers everything with `text`, a character a piece; or raises `error` instead of the first piece."""
+    """Answers everything with `text`, one character a piece, or raises `error` instead of the first piece."""
 
     def __init__(self, text: str = "Hello.", error: Exception | None = None) -> None:
         self.asked: list[Prompt] = []
-        self.num_given = 0  # pieces
-        self.num_open = 0  # generators that have begun and not ended
+        self.num_given = 0  # number of pieces that were given
+        self.num_open = 0  # number of generators that have begun and not ended
         self._text = text
         self._error = error
 
     @property
     def models(self) -> tuple[str, ...]:
-        """One."""
+        """A single model."""
         return (MODEL,)
 
     async def generate(
@@ -34,7 +34,7 @@ class ScriptedServing(Serving):
         *,
         model: str | None = None,
     ) -> AsyncGenerator[Piece, None]:
-        """The text, with a chance for others behind each character."""
+        """The text. After each character other tasks can run."""
         self.asked.append(prompt)
         if self._error is not None:
             raise self._error

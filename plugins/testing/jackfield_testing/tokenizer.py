@@ -1,4 +1,4 @@
-"""A tokenizer whose tokens are bytes, so that a character can take several tokens."""
+"""A tokenizer whose tokens are bytes, so that one character can take several tokens."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 from jackfield.interfaces.tokenizer import Tokenizer
 
 END_TOKEN_ID = 256
-ECHO_TOKEN_ID = 257  # as options.reference.echo_token_id: a prompt that begins with it is answered with its rest
+# For options.reference.echo_token_id: a prompt that begins with it is answered with its rest.
+ECHO_TOKEN_ID = 257
 VOCAB_SIZE = 258
 _SPECIAL = {END_TOKEN_ID: "<end>", ECHO_TOKEN_ID: "<echo>"}
 
 
 class ByteTokenizer(Tokenizer):
-    """Token ids 0 to 255 are the bytes of the text in UTF-8; 256 ends, 257 asks for an echo."""
+    """Token ids 0 to 255 are the bytes of the text in UTF-8; 256 ends an answer, 257 asks for an echo."""
 
     @property
     def vocab_size(self) -> int:
@@ -33,7 +34,7 @@ class ByteTokenizer(Tokenizer):
         return list(text.encode())
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """The text of the bytes; special tokens as their names, unless they are skipped."""
+        """The text of the bytes. Special tokens appear as their names, unless they are skipped."""
         parts = bytearray()
         for token_id in token_ids:
             if token_id < END_TOKEN_ID:
@@ -43,7 +44,7 @@ class ByteTokenizer(Tokenizer):
         return parts.decode(errors="replace")
 
     def piece(self, token_id: int) -> str | None:
-        """ASCII characters; bytes beyond are parts of characters."""
+        """The character for ASCII; other bytes are only parts of characters."""
         return chr(token_id) if token_id < 128 else None
 
     def apply_chat_template(
@@ -53,15 +54,15 @@ class ByteTokenizer(Tokenizer):
         add_generation_prompt: bool = True,
         **values: Any,
     ) -> str:
-        """One line a message, as `role: content`."""
+        """One line for each message, as `role: content`."""
         lines = [f"{message['role']}: {message['content']}" for message in messages]
         return "\n".join([*lines, "assistant:"] if add_generation_prompt else lines)
 
 
 def write_byte_tokenizer(folder: Path, *, begins: bool = False) -> None:
-    """Write the same tokenizer as tokenizer.json and tokenizer_config.json, the way hubs lay it out.
+    """Write the same tokenizer as tokenizer.json and tokenizer_config.json, in the layout of model hubs.
 
-    `begins`: texts with special tokens begin with 257.
+    `begins`: texts with special tokens begin with token 257.
     """
     special = [
         {
@@ -117,7 +118,7 @@ _CHAT_TEMPLATE = (
 
 
 def _letters() -> list[str]:
-    """The printable character that byte-level BPE writes for each byte (Radford et al. 2019)."""
+    """The printable character of each byte in byte-level BPE (Radford et al. 2019)."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     letters, num_others = [], 0
     for byte in range(256):

@@ -1,4 +1,4 @@
-"""Vectors and scores of the reference device: of the size and form that was asked for, and different for different texts."""
+"""Vectors and scores of the reference device: in the wanted size and form, and different for different texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jackfield.pooling import CLASSES, PoolingParams
 
 
 def vector_of(state: int, params: PoolingParams, size: int, num_classes: int) -> array[float]:
-    """What a text is pooled to, by the state behind its last token; `size` is that of a whole vector."""
+    """The vector of a text, from the state behind its last token; `size` is the size of a whole vector."""
     numbers = random.Random(state)
     if params.token_ids or params.output == CLASSES:
         scores = [numbers.random() for _ in params.token_ids or range(num_classes)]

@@ -1,4 +1,4 @@
-"""A plan, late inputs and a result in which every field is set, and a text by which two of them are compared."""
+"""A plan, late inputs and a result in which every field is set, and a text with which two of them are compared."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def whole_result(
 
 
 def described(value: Any) -> str:
-    """The value in words; lists and tuples are the same, since either is a sequence on the other side."""
+    """The value as text. Lists and tuples give the same text, since a sequence may arrive as either."""
     if is_dataclass(value) and not isinstance(value, type):
         parts = [f"{one.name}={described(getattr(value, one.name))}" for one in fields(value)]
         return f"{type(value).__name__}({', '.join(parts)})"

@@ -1,4 +1,4 @@
-"""The worker of the reference platform: steps that answer late, and failures on demand."""
+"""The worker of the reference platform: results that arrive late, and failures on demand."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jackfield_testing.faults import BooksError, PlannedFault
 from jackfield_testing.late_results import LateResults
 from jackfield_testing.options import ReferenceOptions
 
-DIE_STATUS = 13  # exit status of the process that the fault `die` ends
+DIE_STATUS = 13  # exit status of a process that the fault `die` ends
 
 
 class ReferenceWorker(Worker):
     """One rank. All ranks of all stages compute the same; rank 0 of the last stage is the output rank.
 
-    A step is computed when it is submitted and answered when the device would: with several steps in flight not
-    before the steps behind it were submitted, or after a short idle time.
+    A step is computed when it is submitted, and answered when a device would: with several steps in flight, when
+    later steps were submitted, or after a short idle time.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -39,11 +39,12 @@ class ReferenceWorker(Worker):
         )
         self._device: ReferenceDevice | None = None
         self._num_steps = 0
-        self._waiting: deque[_Step] = deque()  # for late inputs, their own or those of one before
+        # Steps that wait for late inputs, their own or those of an earlier step.
+        self._waiting: deque[_Step] = deque()
         self._results = LateResults(config.executor.depth - 1, self._options.idle_s)
 
     def load(self) -> WorkerReport:
-        """Nothing to load. The cache is as large as the options say."""
+        """Load nothing, and report a cache of the size in the options."""
         if self._is_faulty("load"):
             raise PlannedFault("options.reference.fault = 'load'")
         size = self._context.config.cache.block_size
@@ -78,19 +79,19 @@ class ReferenceWorker(Worker):
 
     @property
     def device(self) -> ReferenceDevice:
-        """Rows and caches, for tests to look at."""
+        """Rows and caches, for tests to inspect."""
         assert self._device is not None, "the device exists between allocate() and close()"
         return self._device
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
-        """Compute now, answer late."""
+        """Compute now, and answer late."""
         future: Future[StepResult] = Future()
         self._waiting.append(_Step(plan, future))
         self._go_on()
         return future
 
     def sample(self, step_id: int, late: LateInputs) -> None:
-        """Bring the late inputs of a step."""
+        """Take the late inputs of a step."""
         for step in self._waiting:
             if step.plan.step_id == step_id and step.is_blocked:
                 step.late = late
@@ -99,13 +100,13 @@ class ReferenceWorker(Worker):
         raise BooksError(f"late inputs came for step {step_id}, which awaits none")
 
     def close(self) -> None:
-        """Answer what is computed, end the thread, free the rows."""
+        """Answer what is computed, end the thread, and free the rows."""
         self._results.close()
         self._waiting.clear()
         self._device = None
 
     def _go_on(self) -> None:
-        """Compute in order; a step whose late inputs are missing holds up those behind it."""
+        """Compute in order. A step without its late inputs holds up the steps after it."""
         while self._waiting and not self._waiting[0].is_blocked:
             step = self._waiting.popleft()
             self._num_steps += 1
@@ -121,7 +122,7 @@ class ReferenceWorker(Worker):
                 self._results.add(step.future, result)
 
     def _fail_before(self) -> None:
-        """The faults that come before a step is computed."""
+        """Raise the faults that come before a step is computed."""
         if self._is_faulty("die"):
             os._exit(DIE_STATUS)
         if self._is_faulty("raise"):

@@ -1,4 +1,4 @@
-"""What every kind of card must hold to: plain facts, a pure check, settings that cannot change."""
+"""The duties of every kind of card: plain facts, a pure check, settings that cannot change."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ _FEATURE = re.compile(r"\*|[a-z_0-9]+\.[\w.]+(=\S+)?")
 
 
 class CardKit(ConformanceKit):
-    """The kit of a kind whose plugins are cards extends this and yields `needs`."""
+    """The kit of a kind with cards extends this class and yields `needs`."""
 
     @pytest.fixture
     def needs(self) -> Iterable[Any]:
-        """What a selection would ask plugins of this kind: some that they serve, some that they refuse."""
+        """Needs that a selection would ask plugins of this kind about: some that they serve, some that they refuse."""
         return ()
 
     def test_the_card_is_made_without_arguments(self, card: Card) -> None:
-        """And again: an engine makes its own."""
+        """Each engine makes a card of its own."""
         assert type(type(card)()) is type(card)
 
     def test_features_are_names(self, card: Card) -> None:
-        """Names as `features_in_use` makes them: `attention.window`, `norm.kind=layer`, or `*`."""
+        """Names have the form of `features_in_use`: `attention.window`, `norm.kind=layer`, or `*`."""
         features = card.features
         assert isinstance(features, frozenset), f"features is {features!r}, not a frozenset"
         wrong = [name for name in features if not (isinstance(name, str) and _FEATURE.match(name))]
         assert wrong == [], f"features has {wrong}, not names such as 'attention.window'"
 
     def test_features_are_those_that_may_be_asked(self, card: Card, needs: Iterable[Any]) -> None:
-        """One that is misspelt is never in use, and what it should stand for is refused."""
+        """A misspelt feature is never in use, and the feature that it should name is refused."""
         known = frozenset().union(*map(possible_features, [*needs, SamplingParams()]))
         words = {name.partition(".")[0] for name in known}
         declared = {name.partition("=")[0] for name in card.features}
@@ -71,9 +71,9 @@ class CardKit(ConformanceKit):
         assert wrong == [], f"there is no feature {wrong[0]!r}{did_you_mean(wrong[0], known)}"
 
     def test_facts_are_plain_and_can_be_saved(self, card: Card) -> None:
-        """A file of them stands in for this machine on another."""
+        """A file of facts stands in for this machine on another machine."""
         try:
-            facts = card.probe()  # what a registry makes of facts of the wrong kind is an error
+            facts = card.probe()  # a registry reports facts of the wrong kind as an error
         except Exception as error:
             pytest.skip(f"does not work here: {type(error).__name__}: {error}")
         for key, value in facts.items():
@@ -83,12 +83,12 @@ class CardKit(ConformanceKit):
         assert json.loads(json.dumps(dict(facts), allow_nan=False)) == dict(facts)
 
     def test_a_second_probe_finds_the_same_facts(self, card: Card) -> None:
-        """Values may move, such as free memory; names and types may not."""
+        """Values such as free memory may change; names and types may not."""
         first, second = ({k: type(v) for k, v in f.items()} for f in (self.facts(), card.probe()))
         assert second == first
 
     def test_check_is_pure(self, card: Card, needs: Iterable[Any]) -> None:
-        """The same answer from another card and from saved facts; nothing is changed, nothing heavy imported."""
+        """Another card and saved facts give the same answer; nothing is changed, nothing heavy is imported."""
         facts = json.loads(json.dumps(dict(self.facts())))
         is_asked = False
         for need in needs:
@@ -102,7 +102,9 @@ class CardKit(ConformanceKit):
             pytest.skip("the kit of this kind has no needs to ask for")
 
     def test_check_needs_facts_alone(self, card: Card, needs: Iterable[Any]) -> None:
-        """In a fresh interpreter that never probed it answers the same, and imports nothing heavy: facts may come from a file."""
+        """A fresh interpreter that never probed gives the same answer and imports nothing heavy: facts may come from
+        a file.
+        """
         asked, facts = list(needs), json.loads(json.dumps(dict(self.facts())))
         if not asked:
             pytest.skip("the kit of this kind has no needs to ask for")
@@ -117,7 +119,7 @@ class CardKit(ConformanceKit):
         assert others == answers
 
     def test_a_refusal_gives_reasons(self, card: Card, needs: Iterable[Any]) -> None:
-        """A tuple of reasons, each with a code for programs and a sentence for people."""
+        """A refusal is a tuple of reasons, each with a code for programs and a sentence for people."""
         facts = self.facts()
         for need in needs:
             reasons = card.check(need, facts)
@@ -128,7 +130,7 @@ class CardKit(ConformanceKit):
                 assert reason.text, f"{reason!r} has no text"
 
     def test_options_are_a_frozen_dataclass_with_defaults(self, card: Card) -> None:
-        """Read from `[options.NAME]`, which a user may leave out. None: the plugin takes none."""
+        """Options are read from `[options.NAME]`, which a user may leave out. None: the plugin has no options."""
         options = card.options
         if options is None:
             return

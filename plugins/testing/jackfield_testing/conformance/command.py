@@ -1,4 +1,4 @@
-"""The kit of commands: arguments that are declared and nothing else, help that can be read, errors in words."""
+"""The kit of commands: arguments are only declared, help can be read, and errors are explained."""
 
 from __future__ import annotations
 
@@ -37,37 +37,37 @@ except SystemExit as leaving:
 print()
 print(json.dumps([status, [name for name in sys.argv[3:] if name in sys.modules]]))
 """
-_HELP_S = 60  # a machine that is busy may need some
+_HELP_S = 60  # enough for a busy machine
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a call of the program."""
+    """The result of a call of the program."""
 
-    status: object  # of the process
+    status: object  # exit status
     out: str
     err: str
 
 
 Call = Callable[..., Done]
-"""Runs the program with the command and some words, in this process, in `folder`, with nothing to read."""
+"""Runs the program with the command and some words, in this process, in `folder`, with empty standard input."""
 
 
 class CommandKit(CardKit):
-    """A third party's test file names the entry point: `name = "mine"`, and says what may be called."""
+    """A third party's test file names the entry point, `name = "mine"`, and gives calls."""
 
     kind = COMMANDS
-    good_calls: ClassVar[Sequence[Sequence[str]]] = ()  # words that end well: (("world",),)
-    bad_calls: ClassVar[Sequence[Sequence[str]]] = ()  # words that cannot be obeyed
+    good_calls: ClassVar[Sequence[Sequence[str]]] = ()  # words of calls that succeed: (("world",),)
+    bad_calls: ClassVar[Sequence[Sequence[str]]] = ()  # words of calls that must fail
 
     @pytest.fixture
     def needs(self) -> tuple[None]:
-        """A command is typed, not selected for a need."""
+        """A command is typed, so it is not selected for a need."""
         return (None,)
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
-        """Where the calls are made. Override it to put files there."""
+        """The folder of the calls. Override it to put files there."""
         return tmp_path
 
     @pytest.fixture
@@ -78,7 +78,7 @@ class CommandKit(CardKit):
         monkeypatch: pytest.MonkeyPatch,
     ) -> Call:
         """Runs the program."""
-        monkeypatch.syspath_prepend(str(Path.cwd()))  # one-file plugins stand here
+        monkeypatch.syspath_prepend(str(Path.cwd()))  # one-file plugins are found here
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "stdin", io.StringIO())
         for name, value in self._environ().items():
@@ -99,12 +99,12 @@ class CommandKit(CardKit):
     # What it declares
 
     def test_its_name_is_a_word_that_can_be_typed(self) -> None:
-        """Letters, digits, `-`, `_` and dots: no option, and nothing that a shell would change; two such words at most."""
+        """The name has letters, digits, `-`, `_` and dots, and at most two words, so that no shell changes it."""
         words = self.ref().name.split(" ", 1)
         assert all(map(_WORD.fullmatch, words)), f"{self.ref().name!r} is no word for a shell"
 
     def test_its_summary_is_one_printable_line(self, card: Command) -> None:
-        """For the list of all commands."""
+        """The summary is printed in the list of all commands."""
         summary = card.summary
         assert isinstance(summary, str), f"summary is {summary!r}, not a str"
         assert summary.strip(), "summary is empty"
@@ -115,35 +115,35 @@ class CommandKit(CardKit):
     def test_declaring_arguments_changes_nothing(
         self, card: Command, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """The program declares them twice: first on a parser of its own, then in earnest."""
+        """The program declares arguments twice: first on a parser of its own, then on the real one."""
         before = _process()
         declared(card)
         assert _process() == before, "add_arguments changes the process"
         assert capsys.readouterr() == ("", ""), "add_arguments prints"
 
     def test_arguments_can_be_declared_again(self, card: Command) -> None:
-        """On another parser, with the same result; also by a card that was made anew."""
+        """Another parser gives the same result, also with a newly made card."""
         first = declared(card).format_help()
         assert declared(card).format_help() == first
         assert declared(type(card)()).format_help() == first
 
     def test_every_argument_has_a_help_text(self, card: Command) -> None:
-        """Also those of sub-commands; `argparse.SUPPRESS` is one."""
+        """Arguments of sub-commands need one too. `argparse.SUPPRESS` counts as one."""
         for parser in _parsers(declared(card)):
             parser.format_help()  # raises for a percent sign that is not doubled
             bare = [_name(action) for action in _actions(parser) if not action.help]
             assert bare == [], f"no help text: {', '.join(bare)}"
 
     def test_its_arguments_leave_the_programs_own_alone(self, card: Command) -> None:
-        """`command` and `broken` say which command is to run."""
+        """The attributes `command` and `broken` say which command is to run."""
         dests = {action.dest for parser in _parsers(declared(card)) for action in _actions(parser)}
         taken = dests.intersection(_OF_THE_PROGRAM)
         assert not taken, f"{', '.join(taken)} is the program's own: give another dest"
 
-    # What the program makes of it
+    # How the program uses it
 
     def test_help_is_printed_and_nothing_heavy_is_loaded_for_it(self, card: Command) -> None:
-        """In a fresh interpreter: status 0, the summary, nothing on stderr."""
+        """In a fresh interpreter: status 0, the summary, and nothing on standard error."""
         environ = {k: v for k, v in os.environ.items() if k not in jackfield_variables()}
         path = json.dumps([str(Path.cwd()), *sys.path])
         done = subprocess.run(
@@ -162,14 +162,14 @@ class CommandKit(CardKit):
         assert heavy == [], f"--help imports {', '.join(heavy)}"
 
     def test_an_unknown_option_is_wrong_usage(self, call: Call) -> None:
-        """Status 2 and a line of usage, as for any program."""
+        """As for any program, the status is 2 and a line shows the usage."""
         done = call(*next(iter(self.good_calls), ()), _UNKNOWN)
         assert done.status == 2, f"{_UNKNOWN} gives status {done.status}\n{done.err}"
         assert "usage: " in done.err, done.err
         assert "Traceback" not in done.err
 
     def test_a_good_call_ends_with_status_0(self, call: Call) -> None:
-        """Which `run` returns as a number. `good_calls` names some; where none can be made here the kit skips it."""
+        """`run` returns the status as a number. `good_calls` gives calls; if there are none, the kit skips this test."""
         if not self.good_calls:
             pytest.skip("names no good_calls")
         for words in self.good_calls:
@@ -178,7 +178,9 @@ class CommandKit(CardKit):
             assert done.status == 0, f"{words}: status {done.status}\n{done.err}"
 
     def test_a_call_that_cannot_be_obeyed_says_why(self, call: Call) -> None:
-        """In words on stderr, by a JackfieldError or `parser.error`, with a status that is not 0. `bad_calls` names some."""
+        """A JackfieldError or `parser.error` explains the failure on standard error; the status is not 0. See
+        `bad_calls`.
+        """
         if not self.bad_calls:
             pytest.skip("names no bad_calls")
         for words in self.bad_calls:
@@ -201,17 +203,17 @@ def declared(card: Command) -> argparse.ArgumentParser:
 
 
 def _process() -> tuple[Any, ...]:
-    """What belongs to everybody in a process."""
+    """State that the whole process shares."""
     return dict(os.environ), Path.cwd(), list(sys.argv), list(sys.path)
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Arguments and options; what chooses a sub-command lists these, each with a help text of its own."""
+    """Arguments and options. An argument that chooses a sub-command lists these, each with a help text of its own."""
     return [action for action in parser._actions if not isinstance(action.choices, Mapping)]
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parser and those of its sub-commands."""
+    """The parser and the parsers of its sub-commands."""
     yield parser
     for action in parser._actions:
         if isinstance(action.choices, Mapping):

@@ -1,4 +1,4 @@
-"""Broken copies of model files, and which files a process holds open."""
+"""Broken copies of model files, and the files that a process holds open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield_testing.conformance.report import NOT_SHOWN
 
 Damage = Callable[[bytes], bytes | None]
 
-# From the bytes of a file to those of a broken one; None: the file is gone.
+# Maps the bytes of a file to those of a broken file. None: the file is missing.
 DAMAGES: Mapping[str, Damage] = {
     "empty": lambda data: b"",
     "one byte": lambda data: data[:1],
@@ -25,7 +25,7 @@ DAMAGES: Mapping[str, Damage] = {
 
 
 def damaged(path: Path, damage: Damage, scratch: Path) -> Iterator[tuple[Path, Path]]:
-    """Copies of `path`, a folder or file, in each of which one file is broken; yields the copy and that file."""
+    """Copies of `path`, a folder or file, with one broken file each. Yields the copy and the broken file."""
     names = [p.relative_to(path) for p in sorted(path.rglob("*")) if p.is_file()] or [Path()]
     for number, name in enumerate(names):
         copy = scratch / f"{number}" / path.name
@@ -41,7 +41,7 @@ def damaged(path: Path, damage: Damage, scratch: Path) -> Iterator[tuple[Path, P
 
 
 def held_files(path: Path) -> set[str]:
-    """Files at or below `path` that this process has open or mapped. Skips the test where nothing tells."""
+    """Files at or below `path` that this process has open or mapped. Skips the test if the system does not tell."""
     descriptors, maps = Path("/proc/self/fd"), Path("/proc/self/maps")
     if not maps.exists():
         pytest.skip(f"{NOT_SHOWN}this system does not say which files are open")

@@ -1,4 +1,4 @@
-"""The kit of endpoints: requests that are answered, refused in words, and given up when the client leaves."""
+"""The kit of endpoints: requests are answered, refused with a reason, and given up when the client leaves."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ from jackfield_testing.conformance.card import CardKit
 from jackfield_testing.serving import ScriptedServing
 
 Asked = tuple[str, str, Any]
-"""Method, path behind the endpoint's own, body: what JSON can say, or None."""
-_ANSWER_S = 60  # a machine that is busy may need some
-_ENDLESS = 20_000  # pieces, of which nobody waits for the last
+"""Method, path after the endpoint's own, and body: a value that JSON can express, or None."""
+_ANSWER_S = 60  # enough for a busy machine
+_ENDLESS = 20_000  # pieces of an answer whose end nobody waits for
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came of a request."""
+    """The result of a request."""
 
-    status: int = 0  # 0: none was sent
+    status: int = 0  # 0: no status was sent
     body: bytes = b""
-    error: JackfieldError | None = None  # that passed, which a server answers
-    bodies: list[bytes] = field(default_factory=list)  # in pieces
+    # An error that the endpoint did not catch; a server answers it.
+    error: JackfieldError | None = None
+    bodies: list[bytes] = field(default_factory=list)  # pieces of the body
 
     @property
     def is_refusal(self) -> bool:
-        """True if the client was told that the fault is its own."""
+        """True if the client was told that the request is wrong."""
         return self.error is not None or 400 <= self.status < 500
 
 
 class EndpointKit(CardKit):
-    """A third party's test file names the entry point, and says what may be asked."""
+    """A third party's test file names the entry point, and gives requests."""
 
     kind = ENDPOINTS
     good_requests: ClassVar[Sequence[Asked]] = ()  # ("POST", "/generate", {"prompt": "Hello"})
-    bad_requests: ClassVar[Sequence[Asked]] = ()  # that make no sense
+    bad_requests: ClassVar[Sequence[Asked]] = ()  # requests that make no sense
 
     @pytest.fixture
     def needs(self) -> tuple[None]:
-        """An endpoint is named, not selected for a need."""
+        """An endpoint is named by the user, so it is not selected for a need."""
         return (None,)
 
     def test_its_path_is_one_that_others_can_stand_beside(self, card: Endpoint) -> None:
-        """As `/api`: it begins with a slash, ends with none, and is not all that there is."""
+        """Like `/api`, the path begins with a slash, does not end with one, and is not the root."""
         names = card.path.split("/")
         assert names[0] == "", f"path is {card.path!r}: it must begin with a slash"
         assert len(names) > 1, "path is empty"
@@ -60,7 +61,7 @@ class EndpointKit(CardKit):
         assert card.path.isprintable(), f"path is {card.path!r}"
 
     def test_an_application_asks_nothing_before_it_is_asked(self, card: Endpoint) -> None:
-        """It is made before models load; and again for another server."""
+        """It is made before models load, and is made again for another server."""
         serving = ScriptedServing()
         first, second = (card.create(serving, EngineConfig()) for _ in range(2))
         assert callable(first), f"create() gave {first!r}, no ASGI application"
@@ -68,33 +69,33 @@ class EndpointKit(CardKit):
         assert serving.asked == []
 
     def test_good_requests_are_answered(self, card: Endpoint) -> None:
-        """With a status of success."""
+        """Each answer has a status of success."""
         for asked in self._given(self.good_requests, "good_requests"):
             answer = ask(card, ScriptedServing(), asked)
             assert answer.error is None, f"{asked}: {answer.error}"
             assert 200 <= answer.status < 300, f"{asked}: status {answer.status} {answer.body!r}"
 
     def test_bad_requests_are_refused(self, card: Endpoint) -> None:
-        """By a status of the client's faults, or by a JackfieldError, which the server answers."""
+        """The status says that the client is wrong, or a JackfieldError passes, which the server answers."""
         for asked in self._given(self.bad_requests, "bad_requests"):
             answer = ask(card, ScriptedServing(), asked)
             assert answer.is_refusal, f"{asked}: status {answer.status} {answer.body!r}"
 
     def test_a_body_that_is_no_json_is_refused(self, card: Endpoint) -> None:
-        """Cut in the middle, of another type, and no text at all."""
+        """The bodies are cut in the middle, of another type, or no text at all."""
         for method, path, body in self._given(self.good_requests, "good_requests"):
             for wrong in (b"{", b"[]", b"3", b"\xff") if body is not None else ():
                 answer = ask(card, ScriptedServing(), (method, path, wrong))
                 assert answer.is_refusal, f"{method} {path} {wrong!r}: status {answer.status}"
 
     def test_an_unknown_path_is_not_found(self, card: Endpoint) -> None:
-        """Nor is anything else below it."""
+        """The same holds for other unknown paths below the endpoint's path."""
         for path in ("/no/such/path", "/%00"):
             answer = ask(card, ScriptedServing(), ("GET", path, None))
             assert answer.status in (404, 405), f"{path}: status {answer.status}"
 
     def test_what_the_models_refuse_is_told(self, card: Endpoint) -> None:
-        """A RequestError passes, or becomes a status of the client's faults: no success, and no fault of the server."""
+        """A RequestError passes, or becomes a status that says that the client is wrong."""
         for asked in self._given(self.good_requests, "good_requests"):
             serving = ScriptedServing(error=RequestError("the prompt is too long"))
             answer = ask(card, serving, asked)
@@ -102,7 +103,7 @@ class EndpointKit(CardKit):
                 assert answer.is_refusal, f"{asked}: status {answer.status} {answer.body!r}"
 
     def test_a_client_that_leaves_is_not_answered_on(self, card: Endpoint) -> None:
-        """A streamed answer ends with it, and the request is withdrawn."""
+        """When a client leaves, its streamed answer ends and the request is withdrawn."""
         for asked in self._given(self.good_requests, "good_requests"):
             serving = ScriptedServing("a" * _ENDLESS)
             answer = ask(card, serving, asked, leaves=True)
@@ -117,7 +118,7 @@ class EndpointKit(CardKit):
 
 
 def ask(card: Endpoint, serving: ScriptedServing, asked: Asked, *, leaves: bool = False) -> Answer:
-    """What an endpoint answers; a client that `leaves` does so after the first piece of an answer."""
+    """The answer of an endpoint. A client that `leaves` does so after the first piece of an answer."""
     app = card.create(serving, EngineConfig())
     return asyncio.run(asyncio.wait_for(_answered(app, card.path, asked, leaves=leaves), _ANSWER_S))
 
@@ -165,6 +166,6 @@ async def _answered(app: AsgiApp, prefix: str, asked: Asked, *, leaves: bool) ->
         await app(scope, receive, send)
     except JackfieldError as error:
         answer.error = error
-    await asyncio.sleep(0)  # generators that were left alone are closed by the loop
+    await asyncio.sleep(0)  # the loop closes generators that were left alone
     answer.body = b"".join(answer.bodies)
     return answer

@@ -27,20 +27,20 @@ from jackfield_testing.conformance.fetching import fetch
 fetch()
 """
 _READY = "ready"
-_ANSWER_S = 60.0  # for what takes a second on a machine that is idle
-_BEGUN_S = 10.0  # until something of a model lies in the cache
+_ANSWER_S = 60.0  # for work that takes a second on an idle machine
+_BEGUN_S = 10.0  # until something of a model is in the cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a process tells once `resolve` has returned."""
+    """What a process reports after `resolve` has returned."""
 
-    files: Mapping[str, str]  # digests of what lay there then
-    changed: Sequence[str]  # environment variables that are others now, "." for the working folder
+    files: Mapping[str, str]  # digests of the model's files at that moment
+    changed: Sequence[str]  # changed environment variables; "." for the working folder
 
 
 class Fetch:
-    """A process that has loaded a model source and waits for the word to fetch. Ends with its block."""
+    """A process that has loaded a model source and waits for the signal to fetch. It ends with the context."""
 
     def __init__(self, source: PluginRef, reference: ModelReference) -> None:
         self._cache = reference.cache_folder
@@ -52,7 +52,7 @@ class Fetch:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # signals reach the processes that it starts too
+            start_new_session=True,  # signals also reach the processes that it starts
         )
         self._say({"source": asdict(source), "reference": asdict(reference)})
 
@@ -70,16 +70,16 @@ class Fetch:
         self._process.communicate()
 
     def start(self) -> None:
-        """Give the word once the process is ready."""
+        """Give the signal when the process is ready."""
         assert self._process.stdout is not None
         while (line := self._process.stdout.readline()) and line.strip() != _READY:
-            pass  # what the plugin prints
+            pass  # output of the plugin
         assert line, f"a process cannot load the source:\n{self._process.communicate()[1]}"
         self._before = _state(self._cache)
         self._say({})
 
     def found(self) -> Found:
-        """What came of it. Raises AssertionError if it failed."""
+        """The report of the process. Raises AssertionError if it failed."""
         try:
             out, errors = self._process.communicate(timeout=_ANSWER_S)
         except subprocess.TimeoutExpired as error:
@@ -88,7 +88,7 @@ class Fetch:
         return Found(**json.loads(out.splitlines()[-1]))
 
     def wait_until_begun(self) -> None:
-        """Until it changed the cache, or ended. One that keeps what comes in memory is not waited for long."""
+        """Wait until it changed the cache, or ended. The wait is short, since a source may collect data in memory first."""
         limit = time.monotonic() + _BEGUN_S
         while _state(self._cache) == self._before and self._process.poll() is None:
             if time.monotonic() > limit:
@@ -96,7 +96,7 @@ class Fetch:
             _pause(0.005)
 
     def stop(self, how: signal.Signals, after_s: float) -> bool:
-        """Stop the process some time after it began to change the cache; False: it had ended by then."""
+        """Stop the process some time after it began to change the cache. False: it had ended before."""
         self.start()
         self.wait_until_begun()
         _pause(after_s)
@@ -113,8 +113,8 @@ class Fetch:
 
 
 def fetch() -> None:
-    """What such a process does: load the source, wait for the word, fetch, and tell what lies there."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells in the background ignore it
+    """The program of such a process: load the source, wait for the signal, fetch, and report the files."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
     asked = json.loads(sys.stdin.readline())
     card = load_target(PluginRef(**asked["source"]))
     values = asked["reference"]
@@ -138,7 +138,7 @@ def _tell(text: str) -> None:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """The files of a model: their paths within its folder, or the name of the single file, to their bytes."""
+    """The files of a model: maps paths in its folder, or the name of the single file, to their bytes."""
     if path.is_file():
         return {path.name: path.read_bytes()}
     files = (file for file in path.rglob("*") if file.is_file())
@@ -146,12 +146,12 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:
-    """The same with a digest for the bytes."""
+    """The files with digests instead of bytes."""
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
 def _pause(seconds: float) -> None:
-    """Also where a sample made time.sleep return at once, to skip the waits between retries."""
+    """Wait, even if a sample made time.sleep return at once to skip the waits between retries."""
     threading.Event().wait(seconds)
 
 
@@ -160,6 +160,6 @@ def _state(folder: Path) -> set[tuple[str, int]]:
     for path in folder.rglob("*"):
         try:
             found.add((str(path), path.lstat().st_size))
-        except OSError:  # gone meanwhile
+        except OSError:  # deleted in the meantime
             continue
     return found

@@ -1,4 +1,4 @@
-"""Finds kits by the kind of plugin that they test, and makes one for each plugin that is to be tested."""
+"""Finds kits by the kind of plugin that they test, and makes a kit for each plugin to test."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jackfield.discovery.scan import KITS, scan_installed
 from jackfield.errors import JackfieldError
 from jackfield_testing.conformance.kit import ConformanceKit
 
-_SLASH = "/"  # between a kind and a plugin, in the name of a kit for that plugin alone
+_SLASH = "/"  # between kind and plugin, in the name of a kit for one plugin
 
 
 def find_kits(words: Iterable[str]) -> list[type[ConformanceKit]]:
-    """The kits that words of --jackfield-conformance, KIND or KIND:NAME, mean. Raises pytest.UsageError."""
+    """The kits for the words of --jackfield-conformance, KIND or KIND:NAME. Raises pytest.UsageError."""
     registry = PluginRegistry.scan(PluginSettings(probe="inline"))
     registry.serve_all()
     try:
@@ -31,7 +31,7 @@ def find_kits(words: Iterable[str]) -> list[type[ConformanceKit]]:
 
 
 def kit_of(kind: str) -> type[ConformanceKit]:
-    """The kit of a kind, by its full name or by its last part alone. Raises pytest.UsageError."""
+    """The kit of a kind, by its full name or only its last part. Raises pytest.UsageError."""
     kits = [ref for ref in scan_installed().kits if _SLASH not in ref.name]
     found = [ref for ref in kits if kind in (ref.name, _last(ref.name))]
     names = sorted({ref.name for ref in found})
@@ -61,7 +61,7 @@ def _of_word(registry: PluginRegistry, word: str) -> list[type[ConformanceKit]]:
 
 
 def _own(kit: type[ConformanceKit], plugin: PluginRef) -> type[ConformanceKit]:
-    """The kit that the plugin's own distribution brings for it, with samples of its form; else that of the kind."""
+    """The kit that the plugin's own distribution brings, with samples of its form; otherwise the kit of the kind."""
     name = f"{kit.kind}{_SLASH}{plugin.name}"
     for ref in scan_installed().kits:
         if (ref.name, ref.distribution) == (name, plugin.distribution):

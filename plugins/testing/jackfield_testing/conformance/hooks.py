@@ -1,4 +1,4 @@
-"""The kit of hooks: observers that fit what they are told, survive all of it, and change nothing."""
+"""The kit of hooks: observers accept all calls, survive them, and change nothing."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ _STATS: Mapping[str, float] = {
     "step_s": 0.01,
 }
 _CALLS = 30
-_CALL_S = 0.01  # at most, in the median: a step of a fast engine takes a few times as long
-_ENGINES, _STEPS, _TRIES = 2, 5, 2  # that are timed; steps and requests of each engine
-# Seconds for all calls: a step is waited for by every request, the start and the end of an engine by one user.
+# Most time of a call, in the median. A step of a fast engine takes a few times as long.
+_CALL_S = 0.01
+# Numbers that are timed; steps and requests are those of each engine.
+_ENGINES, _STEPS, _TRIES = 2, 5, 2
+# Most seconds of all calls. Every request waits for a step; one user waits for the start and the end of an engine.
 _MOST_S = {
     "engine_started": 1.0,
     "step_finished": 0.15,
@@ -54,7 +56,7 @@ class HooksKit(ConformanceKit):
 
     @pytest.fixture
     def tell(self, card: Any) -> Any:
-        """Calls the observer's hooks; what it raises comes out, other than in an engine."""
+        """Calls the observer's hooks. Unlike in an engine, an error of the observer is raised."""
         return _registered(card).hook
 
     def test_it_observes_something(self, card: Any) -> None:
@@ -64,17 +66,17 @@ class HooksKit(ConformanceKit):
         )
 
     def test_its_hooks_are_those_that_exist(self, card: Any) -> None:
-        """With arguments that are passed; an engine leaves out one that does not fit."""
+        """Their arguments must be among those that are passed. An engine leaves out a hook that does not fit."""
         _registered(card).check_pending()
 
     def test_it_survives_every_step(self, tell: Any) -> None:
-        """Also an idle one, and one with figures that this version does not know yet."""
+        """The steps include an idle one, and one with figures that this version does not have yet."""
         for stats in (_STATS, dict.fromkeys(_STATS, 0.0), {**_STATS, "a_later_figure": 1.0}):
             tell.step_finished(stats=dict(stats))
 
     @pytest.mark.parametrize("reason", FinishReason)
     def test_it_survives_every_end_of_a_request(self, tell: Any, reason: FinishReason) -> None:
-        """With text or token ids alone, one output or several, none of them with a token."""
+        """The requests have text or only token ids, one output or several, and outputs without any token."""
         for num_outputs, num_tokens, prompt in ((1, 3, "text"), (2, 1, None), (1, 0, None)):
             tell.request_finished(output=_output(reason, num_outputs, num_tokens, prompt))
 
@@ -84,14 +86,14 @@ class HooksKit(ConformanceKit):
     def test_it_survives_every_end_of_an_engine(
         self, tell: Any, error: BaseException | None
     ) -> None:
-        """In good order, by an error, by the user; and engines one after the other."""
+        """The ends: in good order, by an error, by the user, and several engines one after the other."""
         for _ in range(2):
             tell.engine_started(config=EngineConfig(), activation=ActivationPlan(selections=()))
             tell.step_finished(stats=dict(_STATS))
             tell.engine_stopped(error=error)
 
     def test_it_changes_nothing_that_it_is_told(self, tell: Any) -> None:
-        """Other observers, and the user, are told the same."""
+        """Other observers and the user get the same objects."""
         told: dict[str, dict[str, Any]] = {
             "engine_started": {
                 "config": EngineConfig(),
@@ -106,7 +108,7 @@ class HooksKit(ConformanceKit):
         assert told == before
 
     def test_it_holds_up_no_step(self, tell: Any) -> None:
-        """The engine waits for it, and all requests with the engine."""
+        """The engine waits for it, and all requests wait for the engine."""
         taken = []
         for _ in range(_CALLS):
             start = time.perf_counter()
@@ -117,13 +119,13 @@ class HooksKit(ConformanceKit):
 
     @pytest.mark.parametrize("hook", _MOST_S)
     def test_no_hook_holds_up_the_engine(self, tell: Any, hook: str) -> None:
-        """Nor do all its calls together: one in ten that takes long is waited for too."""
+        """The sum of all calls counts, since one slow call in ten is waited for too."""
         most_s = _MOST_S[hook]
         taken_s = min(self.taken_s(tell, hook) for _ in range(_TRIES))  # a machine may be busy
         assert taken_s < most_s, f"all calls of {hook} take {taken_s:.2f} s, at most {most_s} s will do"  # fmt: skip
 
     def taken_s(self, tell: Any, hook: str) -> float:
-        """Seconds in one hook, while engines run one after the other."""
+        """Seconds spent in one hook while engines run one after the other."""
         seconds = 0.0
         for _ in range(_ENGINES):
             for name, values in _told().items():
@@ -134,19 +136,19 @@ class HooksKit(ConformanceKit):
         return seconds
 
     def test_it_leaves_no_thread(self, tell: Any) -> None:
-        """Of an engine that has stopped; what stays for good is started by the first."""
+        """A thread may stay if the first engine started it; later engines must leave none."""
         _run_engines(tell, 1)
         before = threading.active_count()
         _run_engines(tell, 3)
         assert settled(lambda: threading.active_count() <= before), "threads live on"
 
     def test_it_prints_nothing(self, tell: Any, capsys: pytest.CaptureFixture[str]) -> None:
-        """To standard output, where answers are written; logs and standard error are its own."""
+        """Standard output belongs to answers. Logs and standard error are free."""
         _run_engines(tell, 1)
         assert capsys.readouterr().out == ""
 
     def test_it_leaves_logging_alone(self, tell: Any) -> None:
-        """The level and handlers of the root logger are the user's."""
+        """The level and handlers of the root logger belong to the user."""
         root = logging.getLogger()
         before = (root.level, logging.root.manager.disable, list(root.handlers))
         try:
@@ -160,14 +162,14 @@ class HooksKit(ConformanceKit):
     def test_it_lasts_through_a_whole_engine(
         self, card: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """One that raises is reported and no longer called, which is to say: it failed."""
+        """An observer that raises is reported and no longer called, so it would fail this test."""
         self.answers(tmp_path, is_observed=True)
         target = self.ref().target
         complaints = [message for message in caplog.messages if target in message]
         assert complaints == [], caplog.text
 
     def test_answers_do_not_depend_on_it(self, tmp_path: Path) -> None:
-        """With it as without."""
+        """Answers are equal with and without it."""
         observed = self.answers(tmp_path, is_observed=True)
         assert self.answers(tmp_path, is_observed=False) == observed
 
@@ -184,7 +186,7 @@ class HooksKit(ConformanceKit):
 
 
 def _told() -> dict[str, dict[str, Any]]:
-    """What the hooks are told while an engine runs, in this order."""
+    """The arguments of the hooks while an engine runs, in the order of the calls."""
     return {
         "engine_started": {"config": EngineConfig(), "activation": ActivationPlan(selections=())},
         "step_finished": {"stats": dict(_STATS)},

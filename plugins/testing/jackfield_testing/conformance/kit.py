@@ -1,4 +1,4 @@
-"""What all conformance kits share: the plugin under test, what it claims, and the failures its author knows of."""
+"""The code that all conformance kits share: the plugin under test, its claims, and the failures that its author knows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jackfield.features import features_in_use
 from jackfield.interfaces.card import Facts
 from jackfield_testing.conformance.report import NOT_SHOWN
 
-# Tensor libraries, and drivers of devices: neither is loaded to list and explain plugins.
+# Tensor libraries and drivers of devices. Listing and explaining plugins must load none of them.
 HEAVY = (
     *("torch", "jax", "tensorflow", "transformers", "paddle", "mindspore", "mlx", "onnxruntime"),
     *("cupy", "pycuda", "cuda", "pynvml", "triton", "tensorrt", "numba", "pyopencl", "openvino"),
@@ -43,23 +43,25 @@ print()
 print(json.dumps([loaded, threads, core_s, import_s]))
 """
 _CORE_TIMES = 10  # an import may take so many times as long as that of the core's interfaces
-_NEAR = 0.8  # of 1: how alike two names are, so that one is a slip of the pen
+_NEAR = 0.8  # likeness, up to 1, from which on one name counts as a misspelling of another
 _OWN = {"name", "plugins", "expected_failures"}  # what every author writes
-_IMPORT_S = 60  # a machine that is busy may need some; an import that hangs needs more
+_IMPORT_S = 60  # enough for a busy machine; only an import that hangs takes longer
 
 
 class ConformanceKit:
-    """Subclass it in a test file, name the plugin, and pytest runs the tests of its kind.
+    """Subclass it in a test file and name the plugin; then pytest runs the tests of its kind.
 
-    Raises TypeError if `expected_failures` names a test that the kit does not have, a test of the kit is replaced,
-    or an attribute looks like a switch that is spelt otherwise: each would prove less than it seems to.
+    Raises TypeError if `expected_failures` names a test that the kit does not have, if a test of the kit is replaced,
+    or if an attribute looks like a misspelt switch: each of these would prove less than it seems to.
     """
 
-    kind: ClassVar[str] = ""  # the group without its major; the kit of a kind sets it
-    name: ClassVar[str] = ""  # of the entry point; NAME@DISTRIBUTION where several own it
+    kind: ClassVar[str] = ""  # the group without its major; set by the kit of a kind
+    # Name of the entry point; NAME@DISTRIBUTION if several distributions use it.
+    name: ClassVar[str] = ""
     plugins: ClassVar[tuple[str, ...]] = ()  # one-file plugins, "schedulers.mine=module:Class"
-    import_s: ClassVar[float] = 2.0  # seconds that an import may take, beside some times the core's
-    # test, or test[parameters]: why; one that passes fails
+    # Seconds that an import may take, beside ten times as long as the core's.
+    import_s: ClassVar[float] = 2.0
+    # Maps a test, or test[parameters], to the reason. An expected failure that passes is a failure.
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -81,7 +83,7 @@ class ConformanceKit:
 
     @classmethod
     def _check_spelling(cls) -> None:
-        """A switch that is spelt otherwise would be left at its default without a word."""
+        """Raise for a misspelt switch, which would silently keep its default."""
         kit = cls.kit()
         known = sorted(name for name in dir(kit) if not name.startswith(("_", "test_")))
         for name in _added(cls, kit):
@@ -94,7 +96,7 @@ class ConformanceKit:
 
     @classmethod
     def kit(cls) -> type[ConformanceKit]:
-        """The kit itself, without what the plugin's author added: the class that brought the kind."""
+        """The kit itself, without the additions of the plugin's author: the class that sets the kind."""
         return next(one for one in reversed(cls.__mro__) if getattr(one, "kind", None) == cls.kind)
 
     @classmethod
@@ -104,7 +106,7 @@ class ConformanceKit:
 
     @classmethod
     def overridden(cls) -> tuple[str, ...]:
-        """What of the kit the plugin's author replaced, beside the name of the plugin and where it stands."""
+        """Attributes of the kit that the plugin's author replaced, except name and place of the plugin."""
         kit = cls.kit()
         names = {name for name in dir(kit) if not name.startswith("__")} - _OWN
         changed = (name for name in names if _brought_by(cls, name) is not _brought_by(kit, name))
@@ -118,7 +120,7 @@ class ConformanceKit:
 
     @pytest.fixture(autouse=True)
     def _loaded(self, request: pytest.FixtureRequest) -> None:
-        """One failure says that a plugin cannot be loaded; all others would repeat it."""
+        """Make the first failure to load the plugin the only one."""
         if request.function.__name__ == "test_it_can_be_loaded":
             return
         try:
@@ -134,25 +136,25 @@ class ConformanceKit:
     @classmethod
     @cache
     def registry(cls) -> PluginRegistry:
-        """What is installed, and `plugins`; probed in this process, where a debugger sees it."""
+        """Installed plugins and `plugins`, probed in this process, where a debugger sees it."""
         registry = PluginRegistry.scan(PluginSettings(local=cls.plugins, probe="inline"))
         if cls.kind not in CORE_KINDS:
-            registry.serve_all()  # platforms say what their runtimes serve
+            registry.serve_all()  # platforms name the kinds of their runtimes
         return registry
 
     @classmethod
     def ref(cls) -> PluginRef:
-        """Where the plugin comes from. Raises PluginNotFound, PluginIncompatible or PluginConflict."""
+        """The reference to the plugin. Raises PluginNotFound, PluginIncompatible or PluginConflict."""
         return cls.registry().ref(cls.kind, cls.name)
 
     @classmethod
     def load(cls) -> Any:
-        """The card that `name` means. Raises PluginNotFound, PluginIncompatible, PluginConflict or PluginLoadError."""
+        """The card with that `name`. Raises PluginNotFound, PluginIncompatible, PluginConflict or PluginLoadError."""
         return cls.registry().card(cls.ref())
 
     @classmethod
     def subject(cls) -> dict[str, str]:
-        """What a report says of the plugin: kind, name, and where it comes from if it is found."""
+        """The plugin in a report: kind, name, and where it comes from if it is found."""
         try:
             ref = cls.ref()
         except JackfieldError:
@@ -165,7 +167,7 @@ class ConformanceKit:
         }
 
     def facts(self) -> Facts:
-        """What the plugin's probe finds here; skips the test where it says that it does not work here."""
+        """The facts of the plugin's probe. Skips the test if the probe says that the plugin does not work here."""
         try:
             return self.registry().facts(self.ref())
         except PluginLoadError as error:
@@ -174,14 +176,14 @@ class ConformanceKit:
 
     @classmethod
     def facts_or_none(cls) -> Facts | None:
-        """The same for reports: None if there are none, for whatever reason."""
+        """The facts for reports; None if there are none, for whatever reason."""
         try:
             return cls.registry().facts(cls.ref())
         except Exception:
             return None
 
     def refusal(self, need: Any) -> str:
-        """Why the plugin does not claim to serve `need`, in its own words; empty if it does."""
+        """Why the plugin does not claim to serve `need`, in its own words; empty if it claims to serve it."""
         card = self.load()
         missing = features_in_use(need) - card.features
         if missing and "*" not in card.features:
@@ -190,38 +192,40 @@ class ConformanceKit:
         return "; ".join(map(str, self.registry().check(self.ref(), need)))
 
     def require(self, need: Any) -> None:
-        """Skip the test where the plugin does not claim to serve `need`; from here on failures are its own."""
+        """Skip the test if the plugin does not claim to serve `need`. After this call, failures are the plugin's."""
         refusal = self.refusal(need)
         if refusal:
             pytest.skip(refusal)
 
     def require_sample(self, need: Any, folder: Path) -> None:
-        """Skip the test where the plugin refuses the kit's own sample, which lies in `folder`."""
+        """Skip the test if the plugin refuses the kit's own sample in `folder`."""
         refusal = self.refusal(need)
         if refusal:
             text = refusal.replace(str(folder), "...")
             self.not_shown(f"refuses the kit's sample, give one with the fixture `sample`: {text}")
 
     def not_shown(self, reason: str) -> NoReturn:
-        """Skip the test because the kit lacks something, not because the plugin claims less: reports tell the two apart."""
+        """Skip the test because the kit lacks something. Reports distinguish this from a plugin that claims less."""
         pytest.skip(f"{NOT_SHOWN}{reason}")
 
     def test_it_can_be_loaded(self) -> None:
-        """It is found, fits this version, and its module and class are there."""
+        """The plugin is found, fits this version, and its module and class exist."""
         self.load()
 
     def test_importing_it_loads_no_tensor_library(self) -> None:
-        """In a fresh interpreter: listing and explaining plugins imports them. No driver of a device either."""
+        """Checked in a fresh interpreter, since listing and explaining plugins imports them. No driver may be loaded
+        either.
+        """
         heavy, _, _, _ = self.imported()
         assert heavy == [], f"importing it imports {', '.join(heavy)}"
 
     def test_importing_it_starts_no_thread(self) -> None:
-        """Forks would hang, and nobody ends it."""
+        """Forks would hang, and no code would end the thread."""
         _, threads, _, _ = self.imported()
         assert threads == [], f"importing it starts {', '.join(threads)}"
 
     def test_importing_it_takes_no_time(self) -> None:
-        """Every command of jackfield imports all plugins; measured against the core's own imports on this machine."""
+        """Every command of jackfield imports all plugins. The limit depends on the core's own imports on this machine."""
         _, _, core_s, import_s = self.imported()
         limit_s = self.import_s + _CORE_TIMES * core_s
         assert import_s < limit_s, f"importing it takes {import_s:.1f} s, at most {limit_s:.1f} s will do"  # fmt: skip
@@ -229,7 +233,7 @@ class ConformanceKit:
     @classmethod
     @cache
     def imported(cls) -> tuple[list[str], list[str], float, float]:
-        """Of an import in a fresh interpreter: heavy modules, threads, seconds of the core and of the module."""
+        """Results of an import in a fresh interpreter: heavy modules, threads, seconds of the core and of the module."""
         module = cls.ref().target.partition(":")[0]
         done = run_fresh(_IMPORT, [[str(Path.cwd()), *sys.path], module, HEAVY])
         assert done.returncode == 0, f"importing {module} fails:\n{done.stderr.decode()}"
@@ -240,7 +244,7 @@ class ConformanceKit:
 def run_fresh(
     script: str, argument: object, data: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a script in a fresh interpreter, with an argument as JSON and bytes to read."""
+    """Run a script in a fresh interpreter, with a JSON argument and standard input."""
     return subprocess.run(
         [sys.executable, "-c", script, json.dumps(argument)],
         input=data,
@@ -251,12 +255,12 @@ def run_fresh(
 
 
 def _brought_by(kit: type, name: str) -> Any:
-    """What a name stands for, as it was written; None if nothing is."""
+    """The definition of a name as it was written; None if there is none."""
     return next((vars(one)[name] for one in kit.__mro__ if name in vars(one)), None)
 
 
 def _added(author: type, kit: type) -> list[str]:
-    """Public names that the classes between a kit and an author's class bring."""
+    """Public names that the classes between a kit and an author's class add."""
     own = (one for one in author.__mro__ if one not in kit.__mro__)
     names = {name for one in own for name in vars(one)} - {*dir(kit)}
     return sorted(name for name in names if not name.startswith("_"))

@@ -1,4 +1,4 @@
-"""The kit of model sources: one form of reference, whole files or an error, and the same without a network."""
+"""The kit of model sources: one form of reference, whole files or an error, and the same result without a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jackfield.interfaces.model_source import ModelFiles, ModelReference, ModelS
 from jackfield_testing.conformance.card import CardKit
 from jackfield_testing.conformance.fetching import Fetch, contents, digests
 
-_ODD = {  # what users may write, by mistake or to try: `check` answers all of it
+_ODD = {  # what users may write by mistake or to try it; `check` must answer all of it
     "nothing": "",
     "space": " ",
     "zero": "a\0b",
@@ -39,34 +39,31 @@ _ODD = {  # what users may write, by mistake or to try: `check` answers all of i
 _NO_FORM = "no-such-form-of-reference::nothing"
 _NO_REVISION = "no-such-revision"
 _NUM_PROCESSES = 3
-_MOMENTS_S = (0.0, 0.1, 0.25)  # after a fetch began to change the cache
+_MOMENTS_S = (0.0, 0.1, 0.25)  # seconds after a fetch began to change the cache
 _HOMES = ("HOME", "USERPROFILE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleModel:
-    """References of a source's own form, and what they lead to."""
+    """References of a source's own form, and the files that they lead to."""
 
-    text: str  # a model that can be had
-    files: Mapping[
-        str, bytes
-    ]  # what must come: name, or path with "/" within the folder, to content
-    missing: str  # a model that is not there
-    broken: str = ""  # one that is there but cannot be had whole; "": this form has none
-    cache: Path | None = None  # where downloads go, if not into `reference.cache_folder`
-    slow: str = (
-        ""  # a model with the same files, whose fetch takes half a second or more, file by file
-    )
-    revisions: Mapping[str, Mapping[str, bytes]] = field(
-        default_factory=dict
-    )  # of `text`: what each must bring
+    text: str  # a model that exists
+    # The files that must come: name, or path with "/" within the folder, to content.
+    files: Mapping[str, bytes]
+    missing: str  # a model that does not exist
+    broken: str = ""  # a model that exists but cannot be fetched whole; "": this form has none
+    cache: Path | None = None  # folder of downloads, if not `reference.cache_folder`
+    # A model with the same files, which are fetched one by one and take half a second or more.
+    slow: str = ""
+    # The files that each revision of `text` must bring.
+    revisions: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 
 
 class ModelSourceKit(CardKit):
-    """A third party's test file names the entry point, and overrides the fixture `sample`.
+    """A third party's test file names the entry point and overrides the fixture `sample`.
 
-    What a source fetches from should be a stand-in on this machine. Without a sample of its own it is tried with a
-    folder, which most sources refuse.
+    The place that a source fetches from should be a stand-in on this machine. Without a sample of its own, the source
+    is tried with a folder, which most sources refuse.
     """
 
     kind = MODEL_SOURCES
@@ -84,24 +81,24 @@ class ModelSourceKit(CardKit):
 
     @pytest.fixture
     def cache(self, sample: SampleModel, tmp_path: Path) -> Path:
-        """Where downloads go."""
+        """The folder of downloads."""
         folder = sample.cache or tmp_path / "cache"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @pytest.fixture
     def reference(self, sample: SampleModel, cache: Path) -> ModelReference:
-        """The model that can be had."""
+        """The model that exists."""
         return ModelReference(text=sample.text, cache_folder=cache)
 
     @pytest.fixture
     def needs(self, sample: SampleModel, cache: Path) -> tuple[ModelReference, ...]:
-        """The sample, one that is missing, and another form."""
+        """The sample, a missing model, and a reference of another form."""
         texts = (sample.text, sample.missing, _NO_FORM)
         return tuple(ModelReference(text=text, cache_folder=cache) for text in texts)
 
     def test_its_own_references_are_taken(self, card: ModelSource, sample: SampleModel) -> None:
-        """By `check`, whether the model is there or not: then `resolve` can say what is missing."""
+        """`check` takes them whether the model exists or not, so that `resolve` can report what is missing."""
         for text in filter(None, (sample.text, sample.missing, sample.broken)):
             assert card.check(ModelReference(text=text), self.facts()) == (), text
 
@@ -111,13 +108,13 @@ class ModelSourceKit(CardKit):
 
     @pytest.mark.parametrize("text", _ODD.values(), ids=_ODD)
     def test_check_answers_whatever_a_user_writes(self, card: ModelSource, text: str) -> None:
-        """It is asked of all that is written, and never raises."""
+        """`check` is asked about every text that users write, and never raises."""
         assert isinstance(card.check(ModelReference(text=text), self.facts()), tuple)
 
     def test_check_fetches_nothing(
         self, card: ModelSource, reference: ModelReference, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """`jackfield explain` asks for models that nobody wants to download."""
+        """`jackfield explain` asks about models that must not be downloaded."""
         before = _listing(reference.cache_folder)
         with no_network(monkeypatch), no_processes(monkeypatch):
             assert card.check(reference, self.facts()) == ()
@@ -126,7 +123,7 @@ class ModelSourceKit(CardKit):
     def test_a_reference_leads_to_its_files(
         self, card: ModelSource, reference: ModelReference, sample: SampleModel
     ) -> None:
-        """All of them, whole, and under their names."""
+        """All files are there, whole, and under their names."""
         files = card.resolve(reference)
         assert isinstance(files, ModelFiles)
         assert files.reference == reference.text
@@ -136,7 +133,7 @@ class ModelSourceKit(CardKit):
     def test_a_second_time_fetches_nothing_again(
         self, card: ModelSource, reference: ModelReference
     ) -> None:
-        """The same place, and files that were not written again; from another card too."""
+        """The place is the same and no file was written again, also with another card."""
         path = card.resolve(reference).path
         before = _times(path)
         assert card.resolve(reference).path == path
@@ -150,7 +147,7 @@ class ModelSourceKit(CardKit):
         sample: SampleModel,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Machines that run models are often cut off; nor is a process started, which might ask."""
+        """Machines that run models often have no network. No process is started either, since it might use one."""
         path = card.resolve(reference).path
         with no_network(monkeypatch), no_processes(monkeypatch):
             assert type(card)().resolve(reference).path == path
@@ -159,7 +156,7 @@ class ModelSourceKit(CardKit):
     def test_what_was_fetched_is_read_from_a_cache_that_cannot_be_written(
         self, card: ModelSource, reference: ModelReference
     ) -> None:
-        """Many machines share one, filled by somebody else: a second time nothing in it is made or touched."""
+        """Many machines share a cache that another user filled: a second fetch makes and changes nothing in it."""
         card.resolve(reference)
         before = _stamps(reference.cache_folder)
         type(card)().resolve(reference)
@@ -173,7 +170,7 @@ class ModelSourceKit(CardKit):
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Not in the folder for temporary files; nor, once the model is there, in the home of the user."""
+        """Nothing is left in the folder for temporary files, and, if the model is there, nothing in the user's home."""
         temporary, home = tmp_path / "temporary", tmp_path / "home"
         for folder in (temporary, home):
             folder.mkdir()
@@ -190,7 +187,7 @@ class ModelSourceKit(CardKit):
         assert _filled(home) == [], "files are left in the home of the user"
 
     def test_the_process_is_left_as_it_was(self, reference: ModelReference) -> None:
-        """Its environment and its working folder: they are the engine's, and those of all that it starts."""
+        """Its environment and working folder belong to the engine, and to all processes that it starts."""
         with Fetch(self.ref(), reference) as fetch:
             fetch.start()
             assert fetch.found().changed == []
@@ -198,7 +195,7 @@ class ModelSourceKit(CardKit):
     def test_a_revision_is_a_model_of_its_own(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """Each brings its own files, whichever was asked for before, and the reference without one still its own."""
+        """Each revision brings its own files, whichever was fetched first; so does the reference without a revision."""
         if not sample.revisions:
             pytest.skip("the sample has no revisions")
         wanted: dict[str | None, Mapping[str, bytes]] = {None: sample.files}
@@ -213,9 +210,9 @@ class ModelSourceKit(CardKit):
     def test_a_revision_that_is_not_there_is_an_error(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """A ModelError that speaks of it, or a reason of `check`; also where the form knows no revisions.
+        """A ModelError or a reason of `check` names the revision, also if the form has no revisions.
 
-        Else a user who asks for one runs another model and never knows.
+        Otherwise a user who asks for a revision would run another model without knowing it.
         """
         card.resolve(ModelReference(text=sample.text, cache_folder=cache))
         asked = ModelReference(text=sample.text, revision=_NO_REVISION, cache_folder=cache)
@@ -226,7 +223,7 @@ class ModelSourceKit(CardKit):
     def test_two_may_ask_at_once(
         self, card: ModelSource, reference: ModelReference, sample: SampleModel
     ) -> None:
-        """Neither sees half of what the other fetches."""
+        """Neither sees half of the files that the other fetches."""
         barrier = Barrier(2)
 
         def resolve(_: int) -> tuple[Path, dict[str, bytes]]:
@@ -241,7 +238,9 @@ class ModelSourceKit(CardKit):
             assert files.items() >= sample.files.items()
 
     def test_processes_may_ask_at_once(self, sample: SampleModel, cache: Path) -> None:
-        """As when several engines start: a lock of threads does not help them, nor a folder that fills while it is seen."""
+        """Several engines may start at once. A lock of threads does not help them, nor a folder that fills while it
+        is read.
+        """
         wanted = ModelReference(text=sample.slow or sample.text, cache_folder=cache)
         with ExitStack() as stack:
             fetches = [
@@ -258,7 +257,7 @@ class ModelSourceKit(CardKit):
     def test_a_fetch_that_was_killed_is_never_taken_for_the_model(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """Out of memory, out of power: nothing is cleaned up, and the next engine fetches what is missing."""
+        """If memory or power fails, nothing is cleaned up. The next engine fetches the missing files."""
         slow = self._slow(card, sample, cache)
         was_killed = False
         for moment_s in _MOMENTS_S:
@@ -273,7 +272,7 @@ class ModelSourceKit(CardKit):
     def test_a_fetch_that_is_interrupted_leaves_nothing_behind(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """Ctrl-C is no Exception."""
+        """Ctrl-C raises KeyboardInterrupt, which is no Exception."""
         slow = self._slow(card, sample, cache)
         with Fetch(self.ref(), slow) as fetch:
             if not fetch.stop(signal.SIGINT, _MOMENTS_S[-1]):
@@ -283,7 +282,7 @@ class ModelSourceKit(CardKit):
     def test_a_model_that_is_not_there_is_an_error_that_names_it(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """ModelNotFound, each time it is asked for."""
+        """ModelNotFound is raised at each attempt."""
         name = re.split(r"[/\\:]", sample.missing)[-1]
         for _ in range(2):
             with pytest.raises(ModelNotFound, match=re.escape(name)):
@@ -292,7 +291,7 @@ class ModelSourceKit(CardKit):
     def test_a_model_that_is_not_there_leaves_nothing_behind(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """But for locks, which are empty."""
+        """Only locks, which are empty, may stay."""
         with pytest.raises(ModelNotFound):
             card.resolve(ModelReference(text=sample.missing, cache_folder=cache))
         assert _filled(cache) == []
@@ -304,7 +303,7 @@ class ModelSourceKit(CardKit):
         cache: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """ModelNotFound, whatever the network raises."""
+        """The error is ModelNotFound, whatever the network raises."""
         reference = ModelReference(text=sample.missing, cache_folder=cache)
         with no_network(monkeypatch), pytest.raises(ModelNotFound):
             card.resolve(reference)
@@ -312,7 +311,7 @@ class ModelSourceKit(CardKit):
     def test_a_broken_fetch_is_an_error_each_time(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """A ModelError; what came of it is never taken for the model."""
+        """The error is a ModelError. The fetched part is never taken for the model."""
         for _ in range(2):
             with pytest.raises(ModelError):
                 card.resolve(_broken(sample, cache))
@@ -320,7 +319,7 @@ class ModelSourceKit(CardKit):
     def test_a_broken_fetch_leaves_nothing_behind(
         self, card: ModelSource, sample: SampleModel, cache: Path
     ) -> None:
-        """Models are large, and nobody knows of what lies there."""
+        """Models are large, and nobody would know of the files."""
         with pytest.raises(ModelError):
             card.resolve(_broken(sample, cache))
         assert _filled(cache) == []
@@ -338,7 +337,7 @@ class ModelSourceKit(CardKit):
 
 @contextmanager
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No process can be started: what it does is out of sight."""
+    """No process can be started, since the kit could not see what it does."""
 
     def refuse(*arguments: object, **values: object) -> NoReturn:
         raise OSError("the conformance kit lets no process start")
@@ -351,7 +350,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @contextmanager
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process reaches no other machine, nor itself."""
+    """This process reaches no other machine, and not itself either."""
 
     def refuse(*arguments: object, **values: object) -> NoReturn:
         raise OSError("the conformance kit took the network away")

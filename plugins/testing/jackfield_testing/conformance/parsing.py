@@ -1,4 +1,4 @@
-"""The kits of parsers of chats: however a text is cut, the same comes out."""
+"""The kits of parsers of chats: the result is the same however a text is cut."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from jackfield.interfaces.reasoning_parser import ChatFormat, ReasoningParser
 from jackfield.interfaces.tool_parser import ToolParser
 from jackfield_testing.conformance.card import CardKit
 
-_NUM_CUTS = 20  # random ways to cut a text, beside whole and one character at a time
+_NUM_CUTS = 20  # random ways to cut a text, beside the whole text and single characters
 _FORMATS = (ChatFormat(), ChatFormat(architecture="X", template="{{ messages[0].content }}"))
-# Texts that no parser may lose anything of, or raise for.
+# Texts of which no parser may lose anything, and for which none may raise.
 _PLAIN = ("", " ", "Hello.", "Hello <b>you</b> [1] {2} (3)\n", "\n\n äöü 你好 ")
 
 
 class ParsingKit(CardKit):
-    """What both kinds have in common."""
+    """The tests that both kinds of parsers share."""
 
     @pytest.fixture
     def needs(self) -> tuple[ChatFormat, ...]:
-        """Formats of no model."""
+        """Formats that belong to no model."""
         return _FORMATS
 
     def test_a_model_without_a_template_is_refused(self, card: Any) -> None:
-        """Else the parser would be taken for models that it does not know."""
+        """Otherwise the parser would be chosen for models that it does not know."""
         assert card.check(ChatFormat(), self.facts()), "check takes a model without a template"
 
     def test_plain_text_is_content(self, card: Any) -> None:
-        """All of it."""
+        """All of the text is content."""
         for text in _PLAIN:
             for pieces in cuts(text):
                 assert self.content(card, pieces) == text, f"{text!r} in pieces {pieces}"
 
     @abstractmethod
     def content(self, card: Any, pieces: Sequence[str]) -> str:
-        """What an answer in these pieces says, where nobody thinks or calls."""
+        """The content of an answer in these pieces that has no thoughts and no calls."""
 
 
 class ToolParserKit(ParsingKit):
@@ -50,13 +50,13 @@ class ToolParserKit(ParsingKit):
     samples: ClassVar[Sequence[tuple[str, str, Sequence[tuple[str, str]]]]] = ()
 
     def content(self, card: ToolParser, pieces: Sequence[str]) -> str:
-        """Its content alone."""
+        """The content of the text."""
         found, calls = read_calls(card, pieces)
         assert calls == [], f"{pieces} has calls: {calls}"
         return found
 
     def test_samples_are_read_however_they_are_cut(self, card: ToolParser) -> None:
-        """Content and calls; a call's name comes once, its arguments in any number of pieces."""
+        """Content and calls are equal. A call's name comes once, its arguments in any number of pieces."""
         if not self.samples:
             pytest.skip("names no samples")
         for text, content, calls in self.samples:
@@ -64,7 +64,7 @@ class ToolParserKit(ParsingKit):
                 assert read_calls(card, pieces) == (content, list(calls)), f"in pieces {pieces}"
 
     def test_a_text_that_breaks_off_is_the_same_however_it_is_cut(self, card: ToolParser) -> None:
-        """At any character: the model may have reached its limit."""
+        """The text breaks off at any character, as if the model had reached its limit."""
         for text, _, _ in self.samples:
             for end in range(len(text)):
                 whole, *others = cuts(text[:end])
@@ -73,20 +73,20 @@ class ToolParserKit(ParsingKit):
 
 
 class ReasoningParserKit(ParsingKit):
-    """A third party's test file names the entry point and gives `samples`: a prompt, a text, thought, answer."""
+    """A third party's test file names the entry point and gives `samples`: a prompt, a text, its thought, its answer."""
 
     kind = REASONING_PARSERS
-    plain_prompt: ClassVar[str] = ""  # behind which an answer begins without a thought
+    plain_prompt: ClassVar[str] = ""  # a prompt after which an answer begins without a thought
     samples: ClassVar[Sequence[tuple[str, str, str, str]]] = ()
 
     def content(self, card: ReasoningParser, pieces: Sequence[str]) -> str:
-        """Its answer alone."""
+        """The answer in the text."""
         thought, answer = read_thought(card, self.plain_prompt, pieces)
         assert thought == "", f"{pieces} has a thought: {thought!r}"
         return answer
 
     def test_samples_are_read_however_they_are_cut(self, card: ReasoningParser) -> None:
-        """Thought and answer."""
+        """Thought and answer are equal."""
         if not self.samples:
             pytest.skip("names no samples")
         for prompt, text, thought, answer in self.samples:
@@ -96,7 +96,7 @@ class ReasoningParserKit(ParsingKit):
 
 
 def cuts(text: str) -> Iterator[Sequence[str]]:
-    """The text whole, in characters, and cut at random."""
+    """The whole text, the text as single characters, and the text cut at random."""
     yield [text]
     yield list(text)
     chosen = random.Random(len(text))

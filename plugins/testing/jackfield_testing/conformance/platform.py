@@ -1,4 +1,4 @@
-"""The kit of platforms: a whole engine on a tiny model, whose answers may not depend on how it is scheduled."""
+"""The kit of platforms: a whole engine on a tiny model, whose answers may not depend on the schedule."""
 
 from __future__ import annotations
 
@@ -54,15 +54,16 @@ _CONFIG = {
 }
 _SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     "as it is": {},
-    "in small pieces": {"scheduler.max_step_tokens": 7},  # of blocks of four tokens
+    # Prompts are several blocks of four tokens long.
+    "in small pieces": {"scheduler.max_step_tokens": 7},
     "one at a time": {"scheduler.max_rows": 1},
-    # all prompts get in, and the first of them that needs a block more finds none
+    # All prompts are admitted, and the first one that needs a further block finds none.
     "starting again": {"cache.num_blocks": 25, "scheduler.watermark": 0.0},
     "without sharing": {"cache.prefix_caching": False},
     "one step in flight": {"executor.depth": 1},
     "three steps in flight": {"executor.depth": 3},
 }
-_ROUNDS = 2  # of the same prompts: in the second, prefixes are in the cache
+_ROUNDS = 2  # times that the same prompts are given; in the second round, prefixes are in the cache
 
 Change = Callable[[Worker], object]
 """What a test does to a worker that was just made."""
@@ -71,23 +72,24 @@ Change = Callable[[Worker], object]
 class PlatformKit(SamplingTests, ResourceTests, CardKit):
     """A third party's test file names the entry point: `name = "mine"`.
 
-    The model is Llama-shaped with weights made up by the weight format `dummy`. A platform that reads no such model
-    overrides `write_model`; one that does not compute in float32 sets `dtype`, and expects failures where sums differ
-    between batches.
+    The model is Llama-shaped, with weights from the weight format `dummy`. A platform that does not run such a model
+    overrides `write_model`. A platform that does not compute in float32 sets `dtype`, and expects failures in tests
+    whose sums differ between batches.
     """
 
     kind = PLATFORMS
     dtype: ClassVar[str] = "float32"
-    settings: ClassVar[Mapping[str, Any]] = {}  # "section.key" of every engine, after the kit's own
+    # "section.key" of every engine, applied after the kit's own.
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     @pytest.fixture
     def needs(self) -> tuple[PlatformNeed, ...]:
-        """A model that it might run, on one rank and on a thousand."""
+        """A model that the platform may run, on one rank and on a thousand."""
         spec = tiny_spec()
         return tuple(PlatformNeed(model=spec, dtype=self.dtype, num_ranks=n) for n in (1, 1000))
 
     def write_model(self, folder: Path) -> None:
-        """Write config and tokenizer into `folder`."""
+        """Write config and tokenizer to `folder`."""
         if not any(ref.name == _ARCHITECTURE for ref in self.registry().refs(MODELS)):
             self.not_shown(
                 f"no plugin of the model {_ARCHITECTURE} is installed: pip install jackfield-llama"
@@ -97,7 +99,7 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
         write_byte_tokenizer(folder)
 
     def open(self, folder: Path, settings: Mapping[str, Any] | None = None) -> LLM:
-        """An engine on this platform, in this process; skips the test where the platform refuses."""
+        """An engine on this platform, in this process. Skips the test if the platform refuses."""
         self.facts()
         if type(self).write_model is PlatformKit.write_model:
             self.require(PlatformNeed(model=tiny_spec(), dtype=self.dtype))
@@ -117,14 +119,14 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
             },
         )
 
-    # What it answers
+    # Its answers
 
     @pytest.mark.parametrize("params", [_GREEDY, _RANDOM], ids=["greedy", "drawn"])
     @pytest.mark.parametrize("schedule", _SCHEDULES)
     def test_answers_do_not_depend_on_the_schedule(
         self, tmp_path: Path, schedule: str, params: SamplingParams
     ) -> None:
-        """The same tokens in one piece or several, alone or together, with cached prefixes or without."""
+        """The tokens are equal in one piece or several, alone or together, with cached prefixes or without."""
         prompts, settings = self.prompts, self.settings_of(schedule)
         with self.open(tmp_path) as llm:
             expected = [answer(llm, [prompt], params)[0] for prompt in prompts]
@@ -138,7 +140,7 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
             self.not_shown("no prompt was found in the cache")
 
     def settings_of(self, schedule: str) -> Mapping[str, Any]:
-        """Those of a schedule, in blocks of this size."""
+        """The settings of a schedule, for blocks of this size."""
         settings = dict(_SCHEDULES[schedule])
         if "scheduler.max_step_tokens" in settings:
             settings["scheduler.max_step_tokens"] *= max(1, self.block_size // 4)
@@ -147,19 +149,19 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
         return settings
 
     def test_other_prompts_have_other_answers(self, tmp_path: Path) -> None:
-        """Else equal answers would prove nothing."""
+        """Otherwise equal answers would prove nothing."""
         with self.open(tmp_path) as llm:
             assert len({tuple(tokens) for tokens in answer(llm, self.prompts, _RANDOM)}) > 1
 
     def test_every_token_of_a_prompt_counts(self, tmp_path: Path) -> None:
-        """The distribution of the next token moves when the first of fifty tokens is another one."""
+        """The distribution of the next token changes if the first of fifty tokens changes."""
         prompts = [[3, *range(40, 90)], [4, *range(40, 90)]]
         with self.open(tmp_path) as llm:
             first, second = (next_logprobs(llm, prompt) for prompt in prompts)
         assert distance(first, second) > 1e-9
 
     def test_a_seed_repeats_its_answer_and_another_does_not(self, tmp_path: Path) -> None:
-        """On a flat distribution, so that equal answers are no accident."""
+        """The distribution is flat, so that equal answers are no accident."""
         seeds = [
             SamplingParams(max_tokens=24, temperature=5.0, seed=seed, ignore_eos=True)
             for seed in (1, 2)
@@ -170,7 +172,7 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
         assert first != second
 
     def test_outputs_of_one_prompt_go_their_own_ways(self, tmp_path: Path) -> None:
-        """They share the prompt's cache, down to the block in which they part; then each sees its own tokens."""
+        """They share the prompt's cache up to the block in which they part; then each sees its own tokens."""
         params = SamplingParams(
             n=3, max_tokens=10, temperature=5.0, seed=1, ignore_eos=True, logprobs=VOCAB_SIZE
         )
@@ -183,7 +185,7 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
                 assert distance(logprobs(entries(one)[-1]), alone) <= LOGPROB_ERROR
 
     def test_a_stop_token_ends_an_answer(self, tmp_path: Path) -> None:
-        """At its first appearance, however many steps are in flight."""
+        """The answer ends at the first such token, however many steps are in flight."""
         with self.open(tmp_path) as llm:
             (whole,) = answer(llm, [self.prompts[1]], _RANDOM)
             stop = whole[len(whole) // 2]
@@ -194,7 +196,7 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
         assert stopped == whole[: whole.index(stop) + 1]
 
     def test_log_probabilities_are_those_of_a_distribution(self, tmp_path: Path) -> None:
-        """Over the whole vocabulary they sum to one, and greedy takes the largest."""
+        """Over the whole vocabulary their probabilities sum to one, and greedy drawing takes the largest."""
         with self.open(tmp_path) as llm:
             params = SamplingParams(
                 max_tokens=6, temperature=0.0, ignore_eos=True, logprobs=VOCAB_SIZE
@@ -208,7 +210,7 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
             assert entry.logprob == max(entry.top_logprobs), f"{token_id} is not the most likely"
 
     def test_log_probabilities_do_not_depend_on_the_batch(self, tmp_path: Path) -> None:
-        """Alone and among others, in pieces and whole."""
+        """They are equal alone and in a batch, for prompts in pieces and for whole prompts."""
         params = SamplingParams(max_tokens=6, temperature=0.0, ignore_eos=True, logprobs=1)
         with self.open(tmp_path) as llm:
             alone = [llm.generate([prompt], params)[0] for prompt in self.prompts]
@@ -219,10 +221,10 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
             for mine, theirs in pairs:
                 assert abs(mine.logprob - theirs.logprob) <= LOGPROB_ERROR
 
-    # What it survives
+    # Its robustness
 
     def test_a_request_that_is_withdrawn_leaves_no_trace(self, tmp_path: Path) -> None:
-        """In the middle of its answer; then all blocks are free for others, whose answers are theirs."""
+        """It is withdrawn in the middle of its answer. Then all blocks are free for others, whose answers are right."""
         small, size = self.settings_of("starting again"), self.block_size
         with self.open(tmp_path) as llm:
             expected = answer(llm, self.prompts, _GREEDY)
@@ -232,12 +234,12 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
                     [list(self.prompts[1])], SamplingParams(max_tokens=2 * size, ignore_eos=True)
                 )
                 next(stream)
-                assert isinstance(stream, Generator)  # what is typed Iterator can be closed
+                assert isinstance(stream, Generator)  # typed as Iterator, but it can be closed
                 stream.close()
             assert answer(llm, self.prompts, _GREEDY) == expected
 
     def test_a_bad_request_ends_alone(self, tmp_path: Path) -> None:
-        """One that is too long, among others."""
+        """The bad request is too long, and stands among others."""
         with self.open(tmp_path) as llm:
             bad, good = llm.generate([[1] * 1000, self.prompts[0]], _GREEDY)
         assert bad.outputs[0].finish_reason == "error"
@@ -247,8 +249,8 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
     def test_a_worker_that_fails_ends_the_engine(
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
     ) -> None:
-        """With its own words, at once; and the next engine is not hurt."""
-        self.open(tmp_path).close()  # what stays for good is started by the first
+        """The error has the worker's own words and comes at once; the next engine works."""
+        self.open(tmp_path).close()  # the first engine starts threads that stay for good
         threads = threading.active_count()
         with monkeypatch.context() as patch:
             changed = self.change_workers(patch, type(card), lambda one: _fail_at(one, step))
@@ -260,10 +262,10 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
         with self.open(tmp_path) as llm:
             assert len(answer(llm, self.prompts, _GREEDY)) == len(self.prompts)
 
-    # What it leaves behind
+    # What is left after it
 
     def test_closing_twice_is_closing(self, tmp_path: Path) -> None:
-        """And what is closed says so."""
+        """A closed engine reports that it is closed."""
         llm = self.open(tmp_path)
         llm.close()
         llm.close()
@@ -273,10 +275,10 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
     def test_a_closed_engine_gives_all_back(
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """No worker lives on, with the weights and the cache that it holds, and no thread."""
+        """No worker lives on with its weights and cache, and no thread."""
         with self.open(
             tmp_path
-        ) as llm:  # what stays for good is started by the first: pools of libraries
+        ) as llm:  # the first engine makes pools of libraries that stay for good
             answer(llm, self.prompts, _GREEDY)
         threads = threading.active_count()
         workers: list[weakref.ref[Worker]] = []
@@ -294,19 +296,19 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
         )
         assert settled(lambda: threading.active_count() <= threads), "threads live on"
 
-    # What it says
+    # Its statements
 
     def test_free_memory_is_looked_for_in_every_process(self, card: Platform) -> None:
-        """Facts are kept for as long as nothing is installed: `available_bytes` would be that of another day."""
+        """Facts are kept while the installation does not change, so `available_bytes` would be that of another day."""
         if "available_bytes" in self.facts():
             assert not card.facts_last, "a card that finds available_bytes says facts_last = False"
 
     def test_its_defaults_are_settings(self, card: Platform) -> None:
-        """Each exists, and has a value that is allowed."""
+        """Each default is an existing setting with an allowed value."""
         load_config(environ={}).with_platform_defaults(self.name, card.defaults(self.facts()))
 
     def test_its_choices_are_pure(self, card: Platform) -> None:
-        """The same need, the same answer."""
+        """Equal needs give equal choices."""
         config, facts = load_config(environ={}).config, self.facts()
         first = card.choices(tiny_spec(), config, facts)
         assert card.choices(tiny_spec(), config, facts) == first
@@ -314,7 +316,7 @@ class PlatformKit(SamplingTests, ResourceTests, CardKit):
     def test_its_report_can_be_planned_with(
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Every group has blocks of some size, and there is memory for one of each."""
+        """Every group has blocks of some size, and there is memory for one block of each."""
         reports: list[Any] = []
         changed = self.change_workers(
             monkeypatch, type(card), lambda worker: _watch(worker, "load", reports)

@@ -1,4 +1,4 @@
-"""The part of the kit of platforms that asks for order and for what is taken and given back."""
+"""The part of the kit of platforms on order, and on resources that are taken and given back."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ _RANKED = "multiprocess"  # the core's own executor of several ranks
 _MANY = 10  # rows
 _SHORT = replace(GREEDY, max_tokens=3)
 _IDLE_S = 0.7
-_LEAK_BYTES = 32 << 20  # allocators of a host keep some megabytes; what is leaked each time is more
-_SMALL_BYTES = 64 << 20  # more than an engine with a cache of a few kilobytes needs after the first
+_LEAK_BYTES = 32 << 20  # allocators of a host keep some megabytes; a repeated leak is larger
+# More than a second engine with a cache of a few kilobytes needs.
+_SMALL_BYTES = 64 << 20
 
 
 class ResourceTests(PlatformRuns):
-    """A device that is not the host's memory overrides `used_bytes`."""
+    """If the device's memory is not the host's, override `used_bytes`."""
 
     def used_bytes(self) -> int:
-        """Memory that the platform holds here: of this process, unless a device says it better.
+        """Bytes that the platform holds: memory of this process, unless a device overrides this method.
 
         With torch: `return torch.cuda.memory_allocated()`.
         """
@@ -48,12 +49,12 @@ class ResourceTests(PlatformRuns):
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def settled_bytes(self) -> int:
-        """The same, after what is no longer needed was dropped."""
+        """The same, after objects that are no longer needed were dropped."""
         gc.collect()
         return self.used_bytes()
 
     def test_many_rows_are_answered_as_each_alone(self, tmp_path: Path) -> None:
-        """More than the smallest shapes that a device may have ready."""
+        """There are more rows than in the smallest shapes that a device may have ready."""
         size = self.block_size
         prompts = [[n + 1, *range(3, 3 + n * size)] for n in range(_MANY)]
         prompts = [[token_id % 250 for token_id in prompt] for prompt in prompts]
@@ -62,7 +63,7 @@ class ResourceTests(PlatformRuns):
             check_answers(answer(llm, prompts, _SHORT), alone, prompts, {"rows": _MANY})
 
     def test_the_first_token_of_a_long_prompt_counts(self, tmp_path: Path) -> None:
-        """Over 24 blocks."""
+        """The prompt is 24 blocks long."""
         rest = [3 + place % 200 for place in range(24 * self.block_size)]
         with self.open(tmp_path) as llm:
             first, second = (next_logprobs(llm, [token_id, *rest]) for token_id in (100, 101))
@@ -71,7 +72,7 @@ class ResourceTests(PlatformRuns):
     def test_outputs_of_one_prompt_copy_the_block_in_which_they_part(
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Else equal answers of copies would prove nothing of them."""
+        """Otherwise equal answers would prove nothing about copies."""
         copies: list[BlockCopy] = []
 
         def watch(worker: Worker) -> None:
@@ -92,14 +93,14 @@ class ResourceTests(PlatformRuns):
             self.not_shown("no block that outputs shared had to be copied")
 
     def test_an_idle_engine_goes_on(self, tmp_path: Path) -> None:
-        """As if nothing had been."""
+        """It goes on as if it had not been idle."""
         with self.open(tmp_path) as llm:
             first = answer(llm, self.prompts, GREEDY)
             time.sleep(_IDLE_S)
             check_answers(answer(llm, self.prompts, GREEDY), first, self.prompts, {"idle": True})
 
     def test_two_engines_at_once(self, tmp_path: Path) -> None:
-        """In one process, taking turns."""
+        """Both run in one process and take turns."""
         folders = [tmp_path / "one", tmp_path / "other"]
         for folder in folders:
             folder.mkdir()
@@ -109,7 +110,7 @@ class ResourceTests(PlatformRuns):
             assert answer(one, self.prompts, GREEDY) == first
 
     def test_two_ranks_give_the_answers_of_one(self, tmp_path: Path) -> None:
-        """Where the platform serves two and they can be started here."""
+        """Skipped if the platform does not serve two ranks, or if they cannot be started here."""
         self.require(PlatformNeed(model=tiny_spec(), dtype=self.dtype, num_ranks=2))
         if not any(ref.name == _RANKED for ref in self.registry().refs(EXECUTORS)):
             self.not_shown(f"there is no executor {_RANKED}")
@@ -123,7 +124,7 @@ class ResourceTests(PlatformRuns):
     def test_results_resolve_in_order(
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int
     ) -> None:
-        """That of submission, with as many steps in flight as may be."""
+        """The order is that of submission, with as many steps in flight as allowed."""
         submitted: list[int] = []
         resolved: list[int] = []
 
@@ -154,7 +155,7 @@ class ResourceTests(PlatformRuns):
         caplog: pytest.LogCaptureFixture,
         method: str,
     ) -> None:
-        """What it never made is not what it stumbles over; an engine logs what close raises."""
+        """`close` must not fail on parts that were never made; an engine logs an error of `close`."""
 
         def fail(*_: object) -> None:
             raise RuntimeError("the kit's own fault")
@@ -173,7 +174,7 @@ class ResourceTests(PlatformRuns):
         assert complaints == [], caplog.text
 
     def test_requests_leave_no_memory(self, tmp_path: Path) -> None:
-        """After some to warm up, as many more take nothing."""
+        """After some requests to warm up, as many further requests take no memory."""
         with self.open(tmp_path) as llm:
             for _ in range(4):
                 answer(llm, self.prompts * 4, _SHORT)
@@ -184,7 +185,7 @@ class ResourceTests(PlatformRuns):
         assert grown < _LEAK_BYTES, f"64 requests left {grown} bytes behind"
 
     def test_engines_leave_no_memory(self, tmp_path: Path) -> None:
-        """After some to warm up, as many more take nothing once they are closed."""
+        """After some engines to warm up, as many further engines take no memory when they are closed."""
         for _ in range(3):
             self.open_and_close(tmp_path)
         before = self.settled_bytes()
@@ -194,12 +195,12 @@ class ResourceTests(PlatformRuns):
         assert grown < _LEAK_BYTES, f"3 engines left {grown} bytes behind"
 
     def open_and_close(self, folder: Path) -> None:
-        """An engine that took a few steps."""
+        """Open an engine, run a few steps, and close it."""
         with self.open(folder) as llm:
             answer(llm, self.prompts, GREEDY)
 
     def test_an_engine_takes_no_more_than_its_blocks_need(self, tmp_path: Path) -> None:
-        """As many as it was told to make, and not all that it had offered."""
+        """It makes as many blocks as it was told, and not all that it had offered."""
         self.open_and_close(tmp_path)
         before = self.settled_bytes()
         with self.open(tmp_path, {"cache.num_blocks": 40}) as llm:

@@ -1,4 +1,4 @@
-"""What the tests of platforms share: an engine on a tiny model, its answers, and a hand on the workers."""
+"""The code that tests of platforms share: an engine on a tiny model, its answers, and access to its workers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from jackfield_testing.tokenizer import VOCAB_SIZE
 
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, ignore_eos=True)
 RANDOM = SamplingParams(max_tokens=12, temperature=0.9, seed=7, ignore_eos=True)
-LOGPROB_ERROR = 1e-3  # of float32 sums over another batch; what is wrong is off by far more
-MAX_BLOCKS = 32  # of the longest request that the kit's model takes
+LOGPROB_ERROR = 1e-3  # of float32 sums over another batch; a real fault causes a far larger error
+MAX_BLOCKS = 32  # blocks of the longest request of the kit's model
 _BLOCK_SIZE = 4  # small, so that short requests fill several
 _SETTLE_S = 5.0
 
@@ -31,10 +31,11 @@ Change = Callable[[Worker], object]
 
 
 class PlatformRuns(CardKit):
-    """Opens engines. `PlatformKit` says of which model."""
+    """Opens engines. `PlatformKit` gives the model."""
 
     dtype: ClassVar[str] = "float32"
-    settings: ClassVar[Mapping[str, Any]] = {}  # "section.key" of every engine, after the kit's own
+    # "section.key" of every engine, applied after the kit's own.
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     def open(self, folder: Path, settings: Mapping[str, Any] | None = None) -> LLM:
         """An engine on this platform, in this process."""
@@ -42,19 +43,19 @@ class PlatformRuns(CardKit):
 
     @property
     def block_size(self) -> int:
-        """Tokens of a block. Prompts are as many blocks long, whatever their size."""
+        """Tokens of a block. The lengths of prompts are multiples of it."""
         return int(self.settings.get("cache.block_size", _BLOCK_SIZE))
 
     @property
     def prompts(self) -> tuple[list[int], ...]:
-        """Long and short ones; two share their beginning, and an answer to each needs a block more."""
+        """Long and short prompts. Two share their beginning, and an answer to each needs another block."""
         size = self.block_size
         return ([1, 2, 3], _text(12 * size + 2), [5], _text(10 * size))
 
     def change_workers(
         self, patch: pytest.MonkeyPatch, card: type[Platform], change: Change
     ) -> list[bool]:
-        """Have `change` done to every worker that the platform makes here from now on; True for each."""
+        """Call `change` for every worker that the platform makes here from now on. The list gets a True for each."""
         create, changed = card.create_worker, list[bool]()
 
         def create_and_change(self: Platform, context: WorkerContext) -> Worker:
@@ -67,14 +68,14 @@ class PlatformRuns(CardKit):
         return changed
 
     def require_sampling(self, params: SamplingParams) -> None:
-        """Skip the test where the platform's card does not declare what `params` ask for."""
+        """Skip the test if the platform's card does not declare the features of `params`."""
         features = self.load().features
         missing = sorted(features_in_use(params) - features)
         if missing and "*" not in features:
             pytest.skip(f"does not serve {', '.join(missing)}")
 
     def require_reached(self, changed: Sequence[bool]) -> None:
-        """Skip the test where workers were made in another process, into which the kit cannot reach."""
+        """Skip the test if workers were made in another process, where the kit cannot change them."""
         if not changed:
             self.not_shown("its workers run in another process, into which the kit cannot reach")
 
@@ -107,7 +108,7 @@ def check_answers(
 
 
 def entries(output: CompletionOutput) -> Sequence[TokenLogprobs]:
-    """The log probabilities of an output, which must be there."""
+    """The log probabilities of an output, which must exist."""
     assert output.logprobs is not None, "no log probabilities came back"
     return output.logprobs
 
@@ -120,7 +121,7 @@ def next_logprobs(llm: LLM, prompt: list[int]) -> dict[int, float]:
 
 
 def logprobs(entry: TokenLogprobs) -> dict[int, float]:
-    """By token id."""
+    """Log probabilities by token id."""
     return dict(zip(entry.top_ids, entry.top_logprobs, strict=True))
 
 
@@ -130,7 +131,7 @@ def distance(one: Mapping[int, float], other: Mapping[int, float]) -> float:
 
 
 def settled(is_true: Callable[[], bool]) -> bool:
-    """Whether it becomes true soon: threads need a moment to end."""
+    """True if `is_true` becomes true soon: threads need a moment to end."""
     until = time.monotonic() + _SETTLE_S
     while not is_true():
         if time.monotonic() > until:

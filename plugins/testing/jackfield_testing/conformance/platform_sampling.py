@@ -1,4 +1,4 @@
-"""The part of the kit of platforms that asks how tokens are drawn: parameters, log probabilities, late masks."""
+"""The part of the kit of platforms on drawing tokens: parameters, log probabilities, late masks."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _NARROW: Mapping[str, Mapping[str, Any]] = {
     "top_p": {"top_p": 1e-6},
     "min_p": {"min_p": 1.0},
 }
-_CERTAIN = 100.0  # a bias or penalty that no logit of a tiny model comes near
+_CERTAIN = 100.0  # a bias or penalty that outweighs every logit of a tiny model
 
 
 class SamplingTests(PlatformRuns):
-    """Each parameter is set so that it leaves one right answer, whatever the model says."""
+    """Each parameter is set so that only one answer is right, whatever the model computes."""
 
     @pytest.mark.parametrize("name", _NARROW)
     def test_narrowed_to_one_token_drawing_is_greedy(self, tmp_path: Path, name: str) -> None:
-        """At any temperature."""
+        """The temperature does not matter then."""
         hot = SamplingParams(
             max_tokens=12, temperature=5.0, ignore_eos=True, seed=3, **_NARROW[name]
         )
@@ -47,7 +47,7 @@ class SamplingTests(PlatformRuns):
             assert answer(llm, self.prompts, hot) == answer(llm, self.prompts, GREEDY)
 
     def test_a_large_bias_decides(self, tmp_path: Path) -> None:
-        """For its token, and against it where it is negative."""
+        """A positive bias forces its token; a negative one forbids it."""
         wanted = replace(GREEDY, logit_bias={7: _CERTAIN})
         self.require_sampling(wanted)
         with self.open(tmp_path) as llm:
@@ -57,7 +57,7 @@ class SamplingTests(PlatformRuns):
             assert first not in answer(llm, [[1, 2, 3]], unwanted)[0]
 
     def test_no_token_is_drawn_beside_the_allowed_ones(self, tmp_path: Path) -> None:
-        """However much others are wanted; without a temperature and with one."""
+        """Other tokens are far more likely; drawn without a temperature and with one."""
         listed = replace(GREEDY, logit_bias={7: _CERTAIN}, allowed_token_ids=(3, 200))
         self.require_sampling(listed)
         with self.open(tmp_path) as llm:
@@ -66,7 +66,9 @@ class SamplingTests(PlatformRuns):
                 assert set(tokens) <= {3, 200}
 
     def test_a_bad_word_loses_its_last_token(self, tmp_path: Path) -> None:
-        """Where the output, not the prompt, ends with its others; a word of one token is never said."""
+        """It is lost if the output, not the prompt, ends with the word's other tokens. A word of one token is never
+        drawn.
+        """
         wish: dict[str, Any] = {"max_tokens": 4, "logit_bias": {7: 100.0, 8: 80.0, 9: 60.0}}
         words = replace(GREEDY, bad_words=((7, 7), (7, 8, 7)), **wish)
         self.require_sampling(words)
@@ -76,7 +78,7 @@ class SamplingTests(PlatformRuns):
 
     @pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
     def test_a_large_penalty_turns_to_the_next_best(self, tmp_path: Path, name: str) -> None:
-        """Of two tokens that are wanted above all others the second comes once the first was said."""
+        """Two tokens are far more likely than all others; the second one is drawn after the first."""
         bias: dict[str, Any] = {"logit_bias": {7: 100.0, 8: 80.0}, name: 60.0}
         params = replace(GREEDY, max_tokens=2, **bias)
         self.require_sampling(params)
@@ -84,7 +86,7 @@ class SamplingTests(PlatformRuns):
             assert answer(llm, [[7, 8]], params) == [[7, 8]]
 
     def test_a_repetition_penalty_looks_at_the_prompt_too(self, tmp_path: Path) -> None:
-        """Nothing is said twice, and nothing that was asked; the prompt holds so much that it would be otherwise."""
+        """No token is drawn twice, and none of the prompt. The prompt is so long that this would otherwise happen."""
         prompt = [*range(3, 103)]
         params = replace(GREEDY, repetition_penalty=_CERTAIN)
         self.require_sampling(params)
@@ -96,7 +98,7 @@ class SamplingTests(PlatformRuns):
         assert not _has_repeats(prompt, tokens)
 
     def test_min_tokens_hold_back_the_end(self, tmp_path: Path) -> None:
-        """However much it is wanted."""
+        """The end token is far more likely than all others."""
         end = 7
         params = SamplingParams(
             max_tokens=8,
@@ -112,7 +114,7 @@ class SamplingTests(PlatformRuns):
         assert (len(tokens), tokens.index(end)) == (5, 4)
 
     def test_log_probabilities_belong_to_their_tokens(self, tmp_path: Path) -> None:
-        """Ids and ranks fit the figures, and a few are the first of all."""
+        """Ids and ranks fit the numbers, and a short list is the beginning of the whole list."""
         drawn = SamplingParams(
             max_tokens=6, temperature=2.0, seed=5, ignore_eos=True, logprobs=VOCAB_SIZE
         )
@@ -128,7 +130,7 @@ class SamplingTests(PlatformRuns):
             assert (part.top_ids, part.rank) == (whole.top_ids[:3], whole.rank)
 
     def test_the_best_token_of_log_probabilities_is_the_greedy_one(self, tmp_path: Path) -> None:
-        """So their ids are those of the tokens."""
+        """So the ids of log probabilities are those of the tokens."""
         with self.open(tmp_path) as llm:
             (output,) = llm.generate([[1, 2, 3]], replace(GREEDY, logprobs=1))
         one = output.outputs[0]
@@ -137,7 +139,7 @@ class SamplingTests(PlatformRuns):
     def test_log_probabilities_of_a_prompt_are_those_of_its_beginnings(
         self, tmp_path: Path
     ) -> None:
-        """Each token's, after all that stand before it."""
+        """Each is that of a token after all tokens before it."""
         prompt = [3, 1, 4, 1, 5, 9, 2, 6]
         params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True, prompt_logprobs=0)
         self.require_sampling(replace(params, logprobs=VOCAB_SIZE))
@@ -153,7 +155,7 @@ class SamplingTests(PlatformRuns):
     def test_late_masks_are_obeyed(
         self, card: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token_id: int
     ) -> None:
-        """Driven as an executor drives a worker: the mask of one token comes after the step began."""
+        """The worker is driven as by an executor: a mask that allows one token arrives after the step began."""
         mask = bytearray((VOCAB_SIZE + 31) // 32 * 4)
         mask[token_id // 8] |= 1 << token_id % 8
 

@@ -1,6 +1,6 @@
 """The pytest plugin: runs kits without a test file, and reports on all kits of a session.
 
-It is loaded in every session where Jackfield is installed, so it imports next to nothing before it is asked.
+It is loaded in every session if it is installed, so it imports almost nothing before it is used.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from jackfield_testing.conformance.report import (
 _OPTION = "--jackfield-conformance"
 _REPORT = "--jackfield-report"
 _STRICT = "--jackfield-strict"
-_PLUGIN = "jackfield_plugin"  # of a test: travels with its reports, also between processes
-_WHOLE = "jackfield_kit"  # of a kit's first test: what the whole kit is
+# Attribute of a test; it is sent with its reports, also between processes.
+_PLUGIN = "jackfield_plugin"
+_WHOLE = "jackfield_kit"  # attribute of a kit's first test: all facts of the kit
 _KIT = "jackfield_testing.conformance.kit"
-_PLACE = "jackfield-conformance"  # where kits without a file are shown to be
+_PLACE = "jackfield-conformance"  # the place that is shown for kits without a file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,13 +56,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find the kits that are asked for; where no files are named, they are all that runs."""
+    """Find the kits that are asked for. If no files are named, only these kits run."""
     nodes = [word for word in config.args if word.startswith(f"{_PLACE}::")]
     words = [*config.getoption(_OPTION), *dict.fromkeys(node.split("::")[1] for node in nodes)]
     kits: Sequence[type] = ()
     _check_writable(config)
     if words:
-        from jackfield_testing.conformance.finding import find_kits  # heavy
+        from jackfield_testing.conformance.finding import find_kits  # heavy import
 
         kits = find_kits(words)
         named = config.args_source is pytest.Config.ArgsSource.ARGS
@@ -70,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_writable(config: pytest.Config) -> None:
-    """A report that cannot be written is better known before the run than after it."""
+    """Check before the run that the report can be written, not after it."""
     path = config.getoption(_REPORT)
     if not path or hasattr(config, "workerinput"):
         return
@@ -85,12 +86,12 @@ def _check_writable(config: pytest.Config) -> None:
 
 
 class _Kits:
-    """The kits of one session: those that were asked for, and those of test files."""
+    """The kits of one session: those that were asked for, and those in test files."""
 
     def __init__(self, kits: Sequence[type], nodes: Sequence[str]) -> None:
         self._asked = kits
-        self._nodes = nodes  # tests of these kits, where only some are asked for
-        self._wholes: dict[str, dict[str, Any]] = {}  # by the node of the class
+        self._nodes = nodes  # tests of these kits, if only some are asked for
+        self._wholes: dict[str, dict[str, Any]] = {}  # by the node id of the class
         self._reports: dict[tuple[Subject, str], KitReport] = {}
 
     @pytest.hookimpl(tryfirst=True)  # so that -k and marks select among them
@@ -113,14 +114,14 @@ class _Kits:
         )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Have the first test of each kit tell what the whole kit is."""
+        """Let the first test of each kit carry the facts of the whole kit."""
         for item in session.items:
             whole = self._wholes.pop(_class_node(item), None)
             if whole:
                 item.user_properties.append((_WHOLE, whole))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Find the facts, for a report that is to be written."""
+        """Find the plugin's facts if a report is to be written."""
         if item.config.getoption(_REPORT):
             for key, value in item.user_properties:
                 if key == _WHOLE and isinstance(value, dict):
@@ -130,7 +131,7 @@ class _Kits:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """What was not shown is a failure, where that is asked for."""
+        """If asked for, make a failure of a test that was not shown."""
         report = yield
         if item.config.getoption(_STRICT) and report.skipped and not hasattr(report, "wasxfail"):
             reason = reason_of_skip(report)
@@ -140,7 +141,7 @@ class _Kits:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what became of a kit's test."""
+        """Keep the result of a kit's test."""
         properties = dict(report.user_properties)
         plugin, whole = properties.get(_PLUGIN), properties.get(_WHOLE)
         if not isinstance(plugin, dict):
@@ -178,7 +179,7 @@ def _class_node(item: pytest.Item) -> str:
 
 
 def _mark(node: str, items: Sequence[pytest.Item]) -> dict[str, Any]:
-    """Tell all tests of a class whose they are; what the whole kit is. Raises pytest.UsageError."""
+    """Mark all tests of a class with their plugin. Returns the facts of the whole kit. Raises pytest.UsageError."""
     kit = items[0].cls  # type: ignore[attr-defined]
     plugin = {"subject": kit.subject(), "kit": node}
     for item in items:
@@ -191,22 +192,23 @@ def _mark(node: str, items: Sequence[pytest.Item]) -> dict[str, Any]:
 
 
 def _check_expected(kit: Any, names: Sequence[str], collected: set[str]) -> None:
-    """A failure that is expected of parameters which do not exist would never be missed."""
+    """Raise for an expected failure with parameters that do not exist: nobody would notice that it never runs."""
     for key in kit.expected_failures:
         test = key.partition("[")[0]
         mine = [name for name in names if name.partition("[")[0] == test]
         is_known = key == test or key in mine or test not in collected
-        if not is_known and mine != [f"{test}[NOTSET]"]:  # pytest's word for no parameters here
+        # Pytest's mark for a test without parameters here.
+        if not is_known and mine != [f"{test}[NOTSET]"]:
             raise pytest.UsageError(
                 f"{kit.__name__}.expected_failures names {key!r}, but the kit has only: {', '.join(mine)}"
             )
 
 
 def _collect(session: pytest.Session, kits: Sequence[type]) -> Iterator[pytest.Item]:
-    """The tests of kits that stand in no file of the session."""
+    """The tests of kits that are in no file of the session."""
     if not kits:
         return
-    path = session.path / _PLACE  # there is no file
+    path = session.path / _PLACE  # no such file exists
     module = pytest.Module.from_parent(session, path=path, nodeid=path.name)
     module.obj = ModuleType("jackfield_conformance")
     for kit in kits:

@@ -1,4 +1,4 @@
-"""What became of the tests of kits: as data, as JSON and as a table."""
+"""The results of the tests of kits: as data, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from jackfield import __version__
 
-SCHEMA = 1  # of the JSON; higher where a key is removed or means something else
+SCHEMA = 1  # version of the JSON; it rises if a key is removed or changes its meaning
 OUTCOMES = ("passed", "skipped", "not_shown", "xfailed", "failed")
-NOT_SHOWN = "not shown: "  # how the reason of a skip begins that is the kit's, not the plugin's
+NOT_SHOWN = "not shown: "  # beginning of the reason of a skip that the kit, not the plugin, causes
 _WORDS = {"xfailed": "expected failures", "not_shown": "not shown"}
-_MAX_REASONS = 5  # of skips, in the table
+_MAX_REASONS = 5  # reasons of skips in the table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,26 +25,26 @@ class Subject:
 
     kind: str
     name: str
-    distribution: str = ""  # empty: it was not found
+    distribution: str = ""  # empty: the plugin was not found
     version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """A kit as it stands, so that a report can say what did not run and what was changed."""
+    """The facts of a whole kit, so that a report can say which tests did not run and what was changed."""
 
-    tests: tuple[str, ...]  # with parameters; by name alone where not even those were collected
-    overridden: tuple[str, ...] = ()  # of the kit, by the plugin's author
-    facts: Mapping[str, Any] = field(default_factory=dict)  # of the plugin's probe
+    tests: tuple[str, ...]  # with parameters, or by name alone if parameters were not collected
+    overridden: tuple[str, ...] = ()  # attributes of the kit that the plugin's author replaced
+    facts: Mapping[str, Any] = field(default_factory=dict)  # facts of the plugin's probe
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one test."""
+    """The result of one test."""
 
     outcome: str  # one of OUTCOMES
-    reason: str = ""  # of a skip or an expected failure; the error of a failure
-    text: str = ""  # of a failure, with its source lines
+    reason: str = ""  # reason of a skip or an expected failure; error of a failure
+    text: str = ""  # text of a failure, with its source lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,9 @@ class KitReport:
     plugin: Subject
     results: dict[str, Result] = field(default_factory=dict)
     durations_s: dict[str, float] = field(default_factory=dict, kw_only=True)
-    kit: str = field(default="", kw_only=True)  # the node of its class: a plugin may have two
-    whole: Whole | None = field(default=None, kw_only=True)  # None: the test that tells did not run
+    kit: str = field(default="", kw_only=True)  # node id of its class, since a plugin may have two
+    # None: the test that carries the facts did not run.
+    whole: Whole | None = field(default=None, kw_only=True)
 
     @property
     def outcomes(self) -> Mapping[str, str]:
@@ -70,13 +71,13 @@ class KitReport:
 
     @property
     def not_run(self) -> tuple[str, ...]:
-        """The tests of the kit that were left out or never reached."""
+        """The tests of the kit that were left out or not reached."""
         tests = self.whole.tests if self.whole else ()
         return tuple(test for test in tests if test not in self.results)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every test of the kit ran."""
+        """True if every test of the kit ran."""
         return self.whole is not None and not self.not_run
 
     def of(self, outcome: str) -> tuple[str, ...]:
@@ -93,17 +94,17 @@ class KitReport:
         test = name_of(report.nodeid, self.kit)
         self.durations_s[test] = self.durations_s.get(test, 0.0) + report.duration
         result = read_result(report)
-        if report.when == "call" or result.outcome != "passed":  # a set-up that fails has no call
+        if report.when == "call" or result.outcome != "passed":  # a failing set-up has no call
             self.results[test] = result
 
 
 def name_of(node: str, kit: str) -> str:
-    """The part of a test's node below its class; parameters may hold colons."""
+    """The part of a test's node id after its class. Parameters may contain colons."""
     return node.removeprefix(f"{kit}::") if kit else node.rpartition("::")[2]
 
 
 def read_result(report: pytest.TestReport) -> Result:
-    """The outcome of a phase, and why."""
+    """The outcome of a phase, with its reason."""
     if report.skipped and hasattr(report, "wasxfail"):
         return Result("xfailed", report.wasxfail.removeprefix("reason: "))
     if report.skipped:
@@ -118,7 +119,7 @@ def read_result(report: pytest.TestReport) -> Result:
 
 
 def reason_of_skip(report: pytest.TestReport) -> str:
-    """What the test said when it was skipped."""
+    """The reason that the test gave for its skip."""
     where = report.longrepr
     text = str(where[2] if isinstance(where, tuple) else where)
     return text.removeprefix("Skipped: ")
@@ -158,7 +159,7 @@ def _entry(report: KitReport) -> dict[str, Any]:
 
 
 def table(reports: Iterable[KitReport]) -> Iterator[str]:
-    """A line for each kit and plugin, and under it why tests were skipped."""
+    """A line for each kit and plugin, followed by the reasons of skips."""
     shown = list(reports)
     names = [f"{report.plugin.kind}:{report.plugin.name}" for report in shown]
     width = max(map(len, names), default=0)

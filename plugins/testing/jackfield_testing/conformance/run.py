@@ -1,4 +1,4 @@
-"""Runs a kit outside of a test session: for reports, and to show that a kit notices a planted fault."""
+"""Runs a kit outside of a test session: for reports, and to show that a kit finds a planted fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jackfield_testing.conformance.kit import ConformanceKit
 from jackfield_testing.conformance.report import KitReport, Subject
 
 _HOST = "from jackfield_testing.conformance.run import host\n\nTestKit = host[-1]\n"
-host: list[type[ConformanceKit]] = []  # the kit that runs, for the module that pytest collects
+host: list[type[ConformanceKit]] = []  # the running kit, for the module that pytest collects
 
 
 class _Recorder:
@@ -23,7 +23,7 @@ class _Recorder:
 
 
 def run_kit(kit: type[ConformanceKit], select: str = "") -> KitReport:
-    """All tests of a kit, or those that `select`, an expression of pytest's -k, names.
+    """Run all tests of a kit, or those that `select`, an expression of pytest's -k, names.
 
     Raises RuntimeError if none ran: a report without tests proves nothing.
     """
@@ -31,13 +31,13 @@ def run_kit(kit: type[ConformanceKit], select: str = "") -> KitReport:
     host.append(kit)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            module = Path(folder) / f"test_{Path(folder).name}.py"  # pytest keeps modules by name
+            module = Path(folder) / f"test_{Path(folder).name}.py"  # pytest caches modules by name
             module.write_text(_HOST)
-            # Its own base for tmp_path: sessions side by side clear away pytest's common one under each other.
+            # It has its own base for tmp_path: parallel sessions would delete pytest's common one for each other.
             pytest.main(
                 ["-c", "/dev/null", f"--rootdir={folder}", f"--basetemp={folder}/tmp", "--import-mode=importlib",
                  "-p", "no:terminal", "-p", "no:cacheprovider",
-                 "-p", "no:unraisableexception",  # collects all garbage several times: half of the time
+                 "-p", "no:unraisableexception",  # it collects all garbage several times, which is half of the time
                  "-k", select, str(module)],
                 plugins=[recorder],
             )  # fmt: skip

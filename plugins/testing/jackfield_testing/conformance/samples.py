@@ -1,4 +1,4 @@
-"""Samples of model files: what the kits open where a plugin's author gives nothing of its own."""
+"""Samples of model files, which the kits open if a plugin's author gives no others."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ _CONFIG = {
     "num_hidden_layers": 1,
     "tie_word_embeddings": False,
 }
-_Shard = Mapping[
-    str, tuple[str, tuple[int, ...]]
-]  # names to the format's word for the element type, and a shape
+# Maps a name to the format's name of the element type, and a shape.
+_Shard = Mapping[str, tuple[str, tuple[int, ...]]]
 _SHARDS: tuple[_Shard, ...] = (
     {
         "model.embed_tokens.weight": ("BF16", (11, 6)),
@@ -39,7 +38,7 @@ _SHARDS: tuple[_Shard, ...] = (
     },
 )
 _SINGLE = "model.safetensors"
-_FORMS: Mapping[str, Mapping[str, _Shard]] = {  # what the folder is like, and its files
+_FORMS: Mapping[str, Mapping[str, _Shard]] = {  # description of the folder -> its files
     "one file": {_SINGLE: {**_SHARDS[0], **_SHARDS[1]}},
     "files without an index": {"first.safetensors": _SHARDS[0], "second.safetensors": _SHARDS[1]},
     "every element type": {_SINGLE: {f"model.{word}": (word, (3, 2)) for word in DTYPES}},
@@ -56,30 +55,31 @@ _FORMS: Mapping[str, Mapping[str, _Shard]] = {  # what the folder is like, and i
 
 @dataclass(frozen=True, slots=True)
 class SampleTensor:
-    """A tensor as `Checkpoint.read` must yield it."""
+    """A tensor that `Checkpoint.read` must yield."""
 
     dtype: DType
     shape: tuple[int, ...]
     data: bytes  # in C order
-    file: str = ""  # the name of the file that holds it; "": any of the sample
+    file: str = ""  # name of the file that holds it; "": any file of the sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleCheckpoint:
-    """A checkpoint that was just written, and what is in it."""
+    """A checkpoint that was just written, and its content."""
 
     path: Path  # the folder, or the single file
-    tensors: Mapping[str, SampleTensor]  # all of them, by canonical names
-    config: Mapping[str, Any] = field(default_factory=dict)  # what the canonical config must say
+    tensors: Mapping[str, SampleTensor]  # all tensors, by canonical name
+    # Entries that the canonical config must have.
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> ModelFiles:
-        """As a model source hands them out."""
+        """The files, in the form of a model source."""
         return ModelFiles(reference=str(self.path), path=self.path)
 
 
 def write_safetensors(folder: Path) -> SampleCheckpoint:
-    """A folder as hubs lay it out: config.json, two shards and their index."""
+    """A folder in the layout of model hubs: config.json, two shards and their index."""
     count = len(_SHARDS)
     names = [f"model-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
     sample = _write(folder, dict(zip(names, _SHARDS, strict=True)))
@@ -89,19 +89,19 @@ def write_safetensors(folder: Path) -> SampleCheckpoint:
 
 
 def safetensors_forms(folder: Path) -> Mapping[str, SampleCheckpoint]:
-    """Other folders that are checkpoints of the same format, by what they are like."""
+    """Other folders that are checkpoints of the same format, by description."""
     return {name: _write(folder / name, files) for name, files in _FORMS.items()}
 
 
 def write_config(folder: Path) -> ModelFiles:
-    """A folder with a config.json and nothing else."""
+    """A folder that holds only a config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(_CONFIG))
     return ModelFiles(reference=str(folder), path=folder)
 
 
 def linked_copy(path: Path, folder: Path) -> Path:
-    """The model `path` as the cache of a hub holds it: every file is a link to one that is named by its digest.
+    """The model `path` as in the cache of a hub: every file is a link to a file that is named by its digest.
 
     Raises OSError if the system has no links.
     """
@@ -118,7 +118,7 @@ def linked_copy(path: Path, folder: Path) -> Path:
 
 
 def files_of_no_kind(folder: Path) -> Iterator[ModelFiles]:
-    """An empty folder, one with a text, that text, and a path that leads nowhere."""
+    """An empty folder, one with a text file, that file, and a path that does not exist."""
     empty, text = folder / "an empty folder", folder / "a folder with a text"
     for path in (empty, text):
         path.mkdir(exist_ok=True)
@@ -147,7 +147,7 @@ def _tensors(shard: _Shard, file: str, seed: int) -> Iterator[tuple[str, SampleT
 
 
 def safetensors_bytes(words: Mapping[str, str], tensors: Mapping[str, SampleTensor]) -> bytes:
-    """A file of tensors; `words` are what the format calls their element types ("F32")."""
+    """A file of tensors. `words` are the format's names of their element types ("F32")."""
     header, data = {}, b""
     for name, tensor in tensors.items():
         offsets = [len(data), len(data) + len(tensor.data)]

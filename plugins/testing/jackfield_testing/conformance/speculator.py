@@ -1,4 +1,4 @@
-"""The kit of speculators: guesses of the right shape, made quickly, and the same answers with them as without."""
+"""The kit of speculators: guesses of the right shape, made quickly, and equal answers with and without them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from jackfield_testing.models import write_model
 from jackfield_testing.tokenizer import ECHO_TOKEN_ID
 
 _REPEATED = b"to be or not to be, that is the question: to be or not to be, to be or not. "
-_GUESS_S = 1e-3  # that a guess may take in a text of 2,000 tokens; an n-gram takes microseconds
-_NUM_TIMED = 15  # guesses, of which the median counts: a busy machine may hold up some
+_GUESS_S = 1e-3  # most time for a guess in a text of 2,000 tokens; an n-gram takes microseconds
+_NUM_TIMED = 15  # guesses whose median counts, since a busy machine may delay some
 
 
 class SpeculatorKit(CardKit):
@@ -32,12 +32,12 @@ class SpeculatorKit(CardKit):
 
     @pytest.fixture
     def needs(self) -> tuple[SpeculatorNeed, ...]:
-        """Few guesses and many."""
+        """A need of few guesses, and one of many."""
         return (SpeculatorNeed(num_tokens=1), SpeculatorNeed(num_tokens=64))
 
     @pytest.fixture
     def make_drafter(self, card: Speculator) -> Callable[[], Drafter]:
-        """Drafters as an engine without options gets them."""
+        """Drafters of an engine without options."""
         return card.create(EngineConfig())
 
     @pytest.mark.parametrize("num_tokens", [1, 5])
@@ -45,7 +45,7 @@ class SpeculatorKit(CardKit):
     def test_there_are_at_most_as_many_guesses_as_wanted(
         self, make_drafter: Callable[[], Drafter], num_unknown: int, num_tokens: int
     ) -> None:
-        """All of them tokens that stand in the text, or at least in the vocabulary of bytes."""
+        """All guesses are tokens of the text, or at least of the vocabulary of bytes."""
         drafter = make_drafter()
         for stop in range(1, len(_REPEATED), 3):
             guesses = drafter.propose(list(_REPEATED[:stop]), num_unknown, num_tokens)
@@ -53,22 +53,22 @@ class SpeculatorKit(CardKit):
             assert all(0 <= guess < 256 for guess in guesses), f"guessed {guesses} for bytes"
 
     def test_a_drafter_leaves_the_text_as_it_is(self, make_drafter: Callable[[], Drafter]) -> None:
-        """The list is the engine's own."""
+        """The list belongs to the engine."""
         token_ids = list(_REPEATED)
         make_drafter().propose(token_ids, 1, 5)
         assert token_ids == list(_REPEATED)
 
     def test_drafters_of_two_requests_do_not_mix(self, make_drafter: Callable[[], Drafter]) -> None:
-        """What one has read, the other does not know."""
+        """A drafter does not know what another one has read."""
         first, second, alone = make_drafter(), make_drafter(), make_drafter()
         first.propose(list(_REPEATED), 0, 5)
         text = list(_REPEATED[:6])
         assert list(second.propose(text, 0, 5)) == list(alone.propose(text, 0, 5))
 
     def test_guesses_are_made_quickly(self, make_drafter: Callable[[], Drafter]) -> None:
-        """In the engine's own loop, between two steps, for each row."""
+        """Guesses are made in the engine's own loop, between two steps, for each row."""
         drafter, text = make_drafter(), list(_REPEATED * 30)
-        drafter.propose(text[:2000], 0, 5)  # reads the prompt, once
+        drafter.propose(text[:2000], 0, 5)  # the prompt is read once
         times_s = []
         for stop in range(2001, 2001 + _NUM_TIMED):
             begun = time.perf_counter()
@@ -78,7 +78,7 @@ class SpeculatorKit(CardKit):
 
     @pytest.mark.parametrize("temperature", [0.0, 1.0])
     def test_answers_are_those_without_guesses(self, tmp_path: Path, temperature: float) -> None:
-        """Through a whole engine, with answers that repeat their prompt and others."""
+        """In a whole engine, with answers that repeat their prompt and others that do not."""
         write_model(tmp_path)
         with self.open(tmp_path, {}) as llm:
             plain = _answers(llm, temperature)

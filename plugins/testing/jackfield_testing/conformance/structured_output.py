@@ -1,4 +1,4 @@
-"""The kit of structured output: masks that agree with what a grammar takes, and whole answers that fit it."""
+"""The kit of structured output: masks agree with the tokens that a grammar accepts, and whole answers fit it."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from jackfield_testing.engine import REFERENCE_SETTINGS
 from jackfield_testing.models import write_model
 from jackfield_testing.tokenizer import END_TOKEN_ID, VOCAB_SIZE, ByteTokenizer
 
-_NUM_WALKS = 20  # random answers of each grammar
-_LONGEST = 200  # tokens of an answer in the vocabulary of bytes
+_NUM_WALKS = 20  # random answers for each grammar
+_LONGEST = 200  # most tokens of an answer in the vocabulary of bytes
 
 
 class StructuredOutputKit(CardKit):
     """A third party's test file names the entry point, and gives `samples` whose answers end."""
 
     kind = STRUCTURED_OUTPUT
-    # What is asked for, and whether a text is an answer to it.
+    # A request's value, and a function that tells whether a text is an answer to it.
     samples: ClassVar[tuple[tuple[Mapping[str, Any], Callable[[str], bool]], ...]] = ()
 
     @pytest.fixture
     def needs(self, card: StructuredOutput) -> tuple[StructuredOutputNeed, ...]:
-        """The forms of the card and one that nobody has."""
+        """The forms of the card, and one that does not exist."""
         forms = (*sorted(card.forms), "nobodys_form")
         return tuple(StructuredOutputNeed(form=form) for form in forms)
 
@@ -57,7 +57,7 @@ class StructuredOutputKit(CardKit):
         ]
 
     def test_whatever_masks_allow_is_an_answer(self, grammars: list[Any]) -> None:
-        """Random ways through each grammar, by masks alone."""
+        """Random walks through each grammar use only masks."""
         for grammar, fits, given in grammars:
             for seed in range(_NUM_WALKS):
                 tokens = list(_walk(grammar, seed))
@@ -65,7 +65,7 @@ class StructuredOutputKit(CardKit):
                 assert fits(text), f"{given}: masks led to {text!r}"
 
     def test_what_masks_do_not_allow_is_refused(self, grammars: list[Any]) -> None:
-        """And a refused token changes nothing."""
+        """A refused token changes nothing."""
         for grammar, _, given in grammars:
             state = grammar.start()
             while not state.is_finished:
@@ -76,7 +76,7 @@ class StructuredOutputKit(CardKit):
                 assert state.accept(min(allowed)), f"{given}: refused a token that its mask allows"
 
     def test_a_state_goes_back_as_far_as_it_came(self, grammars: list[Any]) -> None:
-        """As for drafts, whose tokens are tried and taken back."""
+        """Drafts need this: their tokens are accepted and taken back."""
         for grammar, _, given in grammars:
             state = grammar.start()
             seen = []
@@ -89,7 +89,7 @@ class StructuredOutputKit(CardKit):
                 assert _allowed(state) == seen[-number], f"{given}: rollback led elsewhere"
 
     def test_states_of_one_grammar_do_not_mix(self, grammars: list[Any]) -> None:
-        """It serves many outputs at once."""
+        """A grammar serves many outputs at once."""
         for grammar, _, _ in grammars:
             first, second = grammar.start(), grammar.start()
             at_start = _allowed(second)
@@ -98,7 +98,7 @@ class StructuredOutputKit(CardKit):
 
     @pytest.mark.parametrize("depth", [1, 3])
     def test_a_whole_engine_answers_so(self, tmp_path: Path, depth: int) -> None:
-        """Beside a request without a grammar, greedy and drawn, with several steps in flight."""
+        """The request runs beside one without a grammar, greedy and drawn, with several steps in flight."""
         if not self.samples:
             self.not_shown("the kit was given no samples")
         write_model(tmp_path)
@@ -132,7 +132,7 @@ def _allowed(state: Any) -> list[int]:
 
 
 def _walk(grammar: Grammar, seed: int) -> Iterator[int]:
-    """Tokens of one answer, drawn from what masks allow."""
+    """Tokens of one answer, drawn from those that masks allow."""
     draw, state = random.Random(seed), grammar.start()
     for _ in range(_LONGEST):
         if state.is_finished:

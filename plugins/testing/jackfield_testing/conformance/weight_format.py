@@ -1,4 +1,4 @@
-"""The kit of weight formats: what is in a file is what is read, and a broken file is an error that says so."""
+"""The kit of weight formats: reading gives what a file holds, and a broken file is an error that says so."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from jackfield_testing.conformance.samples import (
     write_safetensors,
 )
 
-_HOLE_BYTES = 64 << 20  # that a file grows by
-_FEW_BYTES = 1 << 20  # that `check` may read
+_HOLE_BYTES = 64 << 20  # bytes by which a file grows
+_FEW_BYTES = 1 << 20  # most bytes that `check` may read
 
 
 class WeightFormatKit(CardKit):
     """A third party's test file names the entry point, and overrides the fixture `sample` to write its own files.
 
-    Without that the sample is a folder of safetensors, which most formats refuse. `forms` are other ways in which a
-    checkpoint of the format may lie.
+    Without an own sample, it is a folder of safetensors, which most formats refuse. `forms` are other forms that a
+    checkpoint of the format may have.
     """
 
     kind = WEIGHT_FORMATS
@@ -51,9 +51,9 @@ class WeightFormatKit(CardKit):
 
     @pytest.fixture
     def forms(self, sample: SampleCheckpoint, tmp_path: Path) -> Mapping[str, SampleCheckpoint]:
-        """Checkpoints of the same format that look otherwise: one file and several, every element type, odd shapes.
+        """Checkpoints of the same format in other forms: one file and several, every element type, odd shapes.
 
-        Override it with the sample; {} where there is one form only.
+        Override it with the sample; {} if there is only one form.
         """
         if "sample" in self.overridden():
             self.not_shown("give other forms of a checkpoint with the fixture `forms`, or {}")
@@ -66,23 +66,25 @@ class WeightFormatKit(CardKit):
 
     @pytest.fixture
     def checkpoint(self, card: WeightFormat, sample: SampleCheckpoint) -> Iterator[Checkpoint]:
-        """The sample, open."""
+        """The opened sample."""
         with card.open(sample.files) as checkpoint:
             yield checkpoint
 
     @pytest.fixture
     def stored(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The same, if it has tensors."""
+        """The opened sample, if it has tensors."""
         if checkpoint.is_synthetic:
             pytest.skip("is synthetic: the loader makes up the tensors")
         return checkpoint
 
     def test_its_own_files_are_taken(self, card: WeightFormat, sample: SampleCheckpoint) -> None:
-        """By `check`, which is all that a selection asks."""
+        """`check` takes them; a selection asks nothing else."""
         assert card.check(sample.files, self.facts()) == ()
 
     def test_other_files_are_refused(self, card: WeightFormat, tmp_path: Path) -> None:
-        """An empty folder, a text, a path that leads nowhere; `open` says so too: it may be asked all the same."""
+        """They are an empty folder, a text, and a path that does not exist. `open` refuses them too, since it may be
+        called.
+        """
         for files in files_of_no_kind(tmp_path):
             assert card.check(files, self.facts()), f"{files.path.name} is taken"
             with pytest.raises(CheckpointError if files.path.exists() else ModelError):
@@ -91,7 +93,7 @@ class WeightFormatKit(CardKit):
     def test_a_config_without_weights_is_no_checkpoint(
         self, card: WeightFormat, tmp_path: Path
     ) -> None:
-        """`check` refuses the folder, `open` raises a CheckpointError: a model without tensors is not a small one."""
+        """`check` refuses the folder and `open` raises a CheckpointError: a model without tensors is not a small model."""
         if card.only_named:
             pytest.skip("is taken only where it is named, whatever the files")
         files = write_config(tmp_path / "config")
@@ -102,7 +104,7 @@ class WeightFormatKit(CardKit):
     def test_check_reads_next_to_nothing(
         self, card: WeightFormat, sample: SampleCheckpoint, tmp_path: Path
     ) -> None:
-        """It is asked of every model, and models are large."""
+        """`check` is asked about every model, and models are large."""
         copy = _copy(sample.path, tmp_path / "large")
         files = [path for path in copy.rglob("*") if path.is_file()] or [copy]
         largest = max(files, key=lambda path: path.stat().st_size)
@@ -114,7 +116,7 @@ class WeightFormatKit(CardKit):
     def test_the_config_is_canonical(
         self, checkpoint: Checkpoint, sample: SampleCheckpoint
     ) -> None:
-        """As config.json of the architecture: it names that, can be written as JSON, and says what the files say."""
+        """It is like config.json of the architecture: it names that, can be written as JSON, and agrees with the files."""
         config = dict(checkpoint.config)
         architectures = config.get("architectures")
         assert isinstance(architectures, list), f"architectures is {architectures!r}, not a list"
@@ -127,7 +129,7 @@ class WeightFormatKit(CardKit):
     def test_a_config_is_not_that_of_another_opening(
         self, card: WeightFormat, sample: SampleCheckpoint
     ) -> None:
-        """Whoever opens a checkpoint may change what it says, for itself."""
+        """A caller may change the config of its own opening."""
         with card.open(sample.files) as changed:
             before = json.loads(json.dumps(dict(changed.config)))
             if isinstance(changed.config, MutableMapping):
@@ -138,7 +140,7 @@ class WeightFormatKit(CardKit):
     def test_tensors_are_those_that_were_stored(
         self, stored: Checkpoint, sample: SampleCheckpoint
     ) -> None:
-        """Names, element types and shapes; and each says which file it is in."""
+        """Names, element types and shapes are equal, and each tensor names its file."""
         assert sorted(stored.tensors) == sorted(sample.tensors)
         for name, info in stored.tensors.items():
             expected = sample.tensors[name]
@@ -151,11 +153,11 @@ class WeightFormatKit(CardKit):
             )
 
     def test_a_synthetic_checkpoint_has_no_tensors(self, checkpoint: Checkpoint) -> None:
-        """And any other has some."""
+        """Any other checkpoint has tensors."""
         assert bool(checkpoint.tensors) != checkpoint.is_synthetic
 
     def test_reading_yields_bytes_of_the_size_that_was_said(self, stored: Checkpoint) -> None:
-        """A contiguous memoryview of bytes."""
+        """The result is a contiguous memoryview of bytes."""
         for name, info in stored.tensors.items():
             data = stored.read(name)
             assert isinstance(data, memoryview), f"{name} is a {type(data).__name__}"
@@ -165,14 +167,14 @@ class WeightFormatKit(CardKit):
     def test_reading_yields_what_was_stored(
         self, stored: Checkpoint, sample: SampleCheckpoint
     ) -> None:
-        """Bit by bit, with whatever the format bakes in undone."""
+        """The bytes are equal, with the format's own changes undone."""
         wrong = [n for n, tensor in sample.tensors.items() if stored.read(n) != tensor.data]
         assert wrong == []
 
     def test_other_forms_are_read_alike(
         self, card: WeightFormat, forms: Mapping[str, SampleCheckpoint]
     ) -> None:
-        """What `forms` says: names, element types, shapes, bytes and config, numbers and empty tensors among them."""
+        """All entries of `forms` are read: names, types, shapes, bytes and config, including numbers and empty tensors."""
         if not forms:
             pytest.skip("its checkpoints have one form only")
         refusals = {name: self.refusal(form.files) for name, form in forms.items()}
@@ -186,7 +188,7 @@ class WeightFormatKit(CardKit):
     def test_links_are_followed(
         self, card: WeightFormat, sample: SampleCheckpoint, tmp_path: Path
     ) -> None:
-        """Every file in the cache of a hub is one, to a file of another name."""
+        """In the cache of a hub, every file is a link to a file of another name."""
         try:
             path = linked_copy(sample.path, tmp_path / "hub")
         except OSError as error:
@@ -197,7 +199,7 @@ class WeightFormatKit(CardKit):
     def test_reads_do_not_disturb_each_other(
         self, stored: Checkpoint, sample: SampleCheckpoint
     ) -> None:
-        """A buffer that was read stays as it is while others are read, in any order."""
+        """A buffer stays unchanged while others are read, in any order."""
         names = sorted(sample.tensors)
         buffers = {name: stored.read(name) for name in names}
         again = {name: bytes(stored.read(name)) for name in reversed(names)}
@@ -206,10 +208,10 @@ class WeightFormatKit(CardKit):
     def test_a_slice_of_rows_is_that_of_the_whole(
         self, stored: Checkpoint, sample: SampleCheckpoint
     ) -> None:
-        """A rank reads its own rows only, from a buffer of its own."""
+        """A rank reads only its own rows, from a buffer of its own."""
         for name, tensor in sample.tensors.items():
             if 0 in (len(tensor.shape), len(tensor.data)):
-                continue  # a number, or nothing
+                continue  # a number, or an empty tensor
             middle = len(tensor.data) // tensor.shape[0] * (tensor.shape[0] // 2)
             halves = stored.read(name)[:middle], stored.read(name)[middle:]
             assert b"".join(halves) == tensor.data, name
@@ -217,7 +219,7 @@ class WeightFormatKit(CardKit):
     def test_writing_into_a_buffer_does_not_change_the_checkpoint(
         self, stored: Checkpoint, sample: SampleCheckpoint
     ) -> None:
-        """A buffer is read-only, or its reader's own."""
+        """A buffer is read-only, or belongs to its reader."""
         for name, tensor in sample.tensors.items():
             data = stored.read(name)
             if not data.readonly:
@@ -225,7 +227,7 @@ class WeightFormatKit(CardKit):
                 assert stored.read(name) == tensor.data, name
 
     def test_a_tensor_that_is_not_there_is_an_error_that_names_it(self, stored: Checkpoint) -> None:
-        """A LookupError or CheckpointError."""
+        """The error is a LookupError or a CheckpointError."""
         with pytest.raises((LookupError, CheckpointError), match=r"no\.such\.tensor"):
             stored.read("no.such.tensor")
 
@@ -241,7 +243,7 @@ class WeightFormatKit(CardKit):
     def test_a_broken_file_is_an_error_and_never_other_weights(
         self, card: WeightFormat, sample: SampleCheckpoint, tmp_path: Path, damage: str
     ) -> None:
-        """A JackfieldError when it is opened or read. What is not needed may be broken: then all reads as before."""
+        """Opening or reading raises a JackfieldError. If the broken part is not needed, everything reads as before."""
         for copy, broken in damaged(sample.path, DAMAGES[damage], tmp_path / "broken"):
             try:
                 _compare(card, copy, sample)
@@ -254,7 +256,7 @@ class WeightFormatKit(CardKit):
                 pytest.fail(f"{broken.name} ({damage}) raises {what}, not a JackfieldError")
 
     def test_closing_releases_the_files(self, card: WeightFormat, sample: SampleCheckpoint) -> None:
-        """Descriptors and maps; also with a buffer still held, once that is gone; a second time does nothing."""
+        """Descriptors and maps are released, also later if a buffer is held. A second call does nothing."""
         checkpoint = card.open(sample.files)
         buffers = [checkpoint.read(name) for name in checkpoint.tensors]
         checkpoint.close()
@@ -266,7 +268,7 @@ class WeightFormatKit(CardKit):
     def test_a_failed_opening_leaves_no_file_open(
         self, card: WeightFormat, sample: SampleCheckpoint, tmp_path: Path
     ) -> None:
-        """Whichever file it fails at."""
+        """No file is open, whichever file the opening fails at."""
         for copy, broken in damaged(sample.path, DAMAGES["cut in half"], tmp_path / "broken"):
             with suppress(JackfieldError):
                 card.open(ModelFiles(reference=str(copy), path=copy)).close()

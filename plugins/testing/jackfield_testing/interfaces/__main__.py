@@ -1,4 +1,4 @@
-"""`python -m jackfield_testing.interfaces`: compare public interfaces with their snapshots, or write these."""
+"""`python -m jackfield_testing.interfaces`: compares public interfaces with their snapshots, or writes snapshots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield_testing.interfaces.snapshots import (
 
 
 def main() -> int:
-    """Compare or write; 1 if a snapshot is stale or something breaks."""
+    """Compare or write. Returns 1 if a snapshot is stale or a change breaks an interface."""
     parser = argparse.ArgumentParser(prog="python -m jackfield_testing.interfaces")
     parser.add_argument("--write", action="store_true", help="refresh snapshots; additions only")
     parser.add_argument(

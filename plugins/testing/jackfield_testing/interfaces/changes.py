@@ -1,4 +1,4 @@
-"""What changed between two shapes of a module, and which of it breaks whoever was written for the first."""
+"""The changes between two shapes of a module, and which of them break code that was written for the first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 from jackfield_testing.interfaces.shapes import Class, Module, Parameter, Signature, Value
 
 _ABSTRACT, _PROTOCOL = "abc.ABC", "typing.Protocol"
-_UNTOLD = "..."  # a value that a snapshot does not hold
+_UNTOLD = "..."  # a value that a snapshot leaves out
 Classes = Mapping[str, Class]  # by full name
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Change:
 
 
 def changes(old: Module, new: Module, known: Classes) -> Iterator[Change]:
-    """All changes of a module. `known` are the classes of all snapshots, among them the bases in other modules."""
+    """All changes of a module. `known` are the classes of all snapshots, including base classes in other modules."""
     name = old.name
     for export in sorted(old.exports ^ new.exports):
         is_gone = export in old.exports
@@ -52,7 +52,7 @@ def _class_changes(place: str, old: Class, new: Class, known: Classes) -> Iterat
         yield Change(place, "its fields, which may be given by position, changed places", True)
     is_protocol = _PROTOCOL in old.bases
     for item, value, now in _pairs(place, old.fields, new.fields):
-        # A protocol is what we hand in: more of it harms nobody.
+        # We make the objects of a protocol, so an addition breaks no plugin.
         yield from _value_changes(item, value, now, needs_default=not is_protocol)
     is_extended = _descends(old, _ABSTRACT, known)
     for item, method, after in _pairs(place, old.methods, new.methods):
@@ -97,7 +97,7 @@ def _value_changes(
 def _signature_changes(
     place: str, old: Signature | None, new: Signature | None, *, is_implemented: bool
 ) -> Iterator[Change]:
-    """`is_implemented`: plugins write it and we call it, so a call with a new argument fails whatever its default."""
+    """If `is_implemented`, plugins write the function and we call it, so a new argument breaks it even with a default."""
     if old is None and new is not None:
         must_write = is_implemented and (new.is_abstract or place.endswith(".__call__"))
         yield Change(place, "is new, and abstract" if must_write else "is new", must_write)
@@ -145,7 +145,7 @@ def _parameter_changes(
 
 
 def _default_change(place: str, old: str | None, new: str | None) -> Change:
-    """Where no default was, one may come. Another one changes the meaning of what was left out."""
+    """The change of a default. A new default is allowed. Another default changes the meaning of calls that omit it."""
     breaks = old not in (None, _UNTOLD)
     return Change(place, f"was {old or 'required'}, is {new or 'required'}", breaks)
 

@@ -11,10 +11,10 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter of a function. Parameters that are only given by name have no position."""
+    """One parameter of a function. Keyword-only parameters have no position."""
 
     name: str
-    place: str  # its number, "keyword", "*" or "**"
+    place: str  # its position, "keyword", "*" or "**"
     type: str | None
     default: str | None
 
@@ -29,7 +29,7 @@ class Signature:
 
     @property
     def is_abstract(self) -> bool:
-        """True if whoever extends the class must write it."""
+        """True if every subclass must implement it."""
         return "abstractmethod" in self.traits
 
 
@@ -43,28 +43,28 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Class:
-    """A class; its bases by their full names."""
+    """A class, with the full names of its bases."""
 
     bases: tuple[str, ...]
-    decorators: tuple[str, ...]  # and keywords, such as metaclass=...
+    decorators: tuple[str, ...]  # decorators, and keywords such as metaclass=...
     fields: Mapping[str, Value]
     methods: Mapping[str, Signature]
 
 
 @dataclass(slots=True, kw_only=True)
 class Module:
-    """What a module promises."""
+    """The promises of a module."""
 
     name: str
     classes: dict[str, Class] = field(default_factory=dict)
     functions: dict[str, Signature] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)  # local name -> full name
-    exports: frozenset[str] = frozenset()  # imported names that are promised here too
+    exports: frozenset[str] = frozenset()  # imported names that this module promises too
 
 
 def module_of(name: str, stub: str) -> Module:
-    """The shape of a stub that `stub_of` wrote."""
+    """The shape of a stub from `stub_of`."""
     module = Module(name=name)
     exports = set()
     for node in ast.parse(stub).body:

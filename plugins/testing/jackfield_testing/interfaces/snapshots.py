@@ -9,8 +9,8 @@ are served, each with the module that a plugin of that contract implements:
     [acme.contracts]
     "acme.codecs.v1" = ["interfaces.codec", "interfaces.codec_helpers"]
 
-A module is part of a contract if the contract's modules, or the shared ones, reach it through the types of their
-signatures. Whatever is part of none belongs to the release of its package ("acme 0.1").
+A module is part of a contract if the types of signatures lead to it from the contract's modules or from the shared
+ones. A module that is part of no contract belongs to the release of its package ("acme 0.1").
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ class Snapshot:
 
     @property
     def text(self) -> str:
-        """What stands in the file."""
+        """The text of the file."""
         return f"{_PART_OF}{', '.join(self.contracts)}\n{self.stub}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How the sources differ from their snapshots."""
+    """The differences between sources and snapshots."""
 
-    breaking: tuple[Change, ...]  # of what is still served: these need a new major
-    others: tuple[Change, ...]  # additive, or of contracts that are served no more
-    stale: tuple[str, ...]  # modules whose snapshot must be written again
+    breaking: tuple[Change, ...]  # changes of served contracts; they need a new major
+    others: tuple[Change, ...]  # additions, and changes of contracts that are no longer served
+    stale: tuple[str, ...]  # modules whose snapshots must be written again
 
     @property
     def is_clean(self) -> bool:
-        """True if the snapshots are what the sources say."""
+        """True if the snapshots agree with the sources."""
         return not (self.breaking or self.stale)
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Report:
 
 
 def read_sources(folder: Path) -> dict[str, Snapshot]:
-    """What the sources of the packages in the manifest of `folder` say now, by module."""
+    """Snapshots of the current sources of the packages in the manifest of `folder`, by module."""
     manifest = _manifest(folder)
     stubs: dict[str, str] = {}
     for package, entry in manifest.items():
@@ -80,7 +80,7 @@ def read_sources(folder: Path) -> dict[str, Snapshot]:
 
 
 def read_snapshots(folder: Path) -> dict[str, Snapshot]:
-    """What was written to `folder`, by module."""
+    """The snapshots in `folder`, by module."""
     found = {}
     for file in sorted(folder.glob("*.pyi")):
         head, _, stub = file.read_text(encoding="utf-8").partition("\n")
@@ -90,7 +90,7 @@ def read_snapshots(folder: Path) -> dict[str, Snapshot]:
 
 
 def compare(old: Mapping[str, Snapshot], new: Mapping[str, Snapshot]) -> Report:
-    """Find what changed. What breaks is allowed where no contract of the old module is served any more."""
+    """Find the changes. Breaking changes are allowed if no contract of the old module is served any more."""
     served = {contract for snapshot in new.values() for contract in snapshot.contracts}
     before = _modules({name: snapshot.stub for name, snapshot in old.items()})
     after = _modules({name: snapshot.stub for name, snapshot in new.items()})

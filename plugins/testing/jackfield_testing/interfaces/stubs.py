@@ -1,4 +1,4 @@
-"""The stub of a module: its public names with their signatures, fields and defaults, and nothing else."""
+"""The stub of a module: only its public names, with signatures, fields and defaults."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def stub_of(source: str) -> str:
-    """The public part of a module's source (or of its stub), as Python code in a form of its own.
+    """The public part of a module's source (or of its stub), as Python code in a normal form.
 
-    Underscored names are private, dunder methods are not. What a module imports is part of it only where `__all__`,
-    or the form `name as name` of stubs, says so.
+    Names with an underscore are private, except dunder methods. An imported name is included only if `__all__`, or
+    the form `name as name` of stubs, exports it.
     """
     tree = ast.parse(source)
     exported = _exported(tree)
@@ -29,7 +29,7 @@ def stub_of(source: str) -> str:
 
 
 def is_public(name: str) -> bool:
-    """True for names that others may use: no underscore in front, or a method of Python's own."""
+    """True for names that others may use: without a leading underscore, or special methods of Python."""
     return not name.startswith("_") or (name.startswith("__") and name.endswith("__"))
 
 
@@ -55,7 +55,7 @@ def _class(node: ast.ClassDef) -> ast.ClassDef:
                 if item.name == "__init__":
                     body += _attributes(item)
             case ast.AnnAssign(target=ast.Name(id=name)) if not name.startswith("_"):
-                body.append(item)  # a default of a field is part of what the field means
+                body.append(item)  # the default of a field is part of its meaning
             case ast.Assign(targets=[ast.Name(id=name)]) if not name.startswith("_"):
                 body.append(item)
     stub = copy(node)
@@ -68,7 +68,7 @@ def _is_promised(method: str) -> bool:
 
 
 def _attributes(init: _Function) -> Iterator[ast.stmt]:
-    """Public attributes that `__init__` takes over from its parameters."""
+    """Public attributes that `__init__` sets from its parameters."""
     annotations = {argument.arg: argument.annotation for argument in _arguments(init)}
     for item in init.body:
         match item:
@@ -92,12 +92,14 @@ def _without_body(node: _Function) -> _Function:
 
 
 def _shown(value: ast.expr) -> ast.expr:
-    """Words, numbers, types and what is made of them are part of a promise; what a table holds may grow."""
+    """The value, if it is part of a promise: a word, a number, a type, or made of these. The content of a table may
+    grow.
+    """
     return value if _is_plain(value) else ast.Constant(...)
 
 
 def _is_plain(value: ast.expr) -> bool:
-    if isinstance(value, ast.Call):  # INT8 = DType("int8", 8)
+    if isinstance(value, ast.Call):  # such as INT8 = DType("int8", 8)
         keywords = [keyword.value for keyword in value.keywords]
         return all(map(_is_plain, (value.func, *value.args, *keywords)))
     plain = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.BinOp)
@@ -105,7 +107,7 @@ def _is_plain(value: ast.expr) -> bool:
 
 
 def _imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Imports of the module, those for type checkers too."""
+    """Imports of the module, including those for type checkers."""
     for node in tree.body:
         for item in node.body if isinstance(node, ast.If) else (node,):
             if isinstance(item, (ast.Import, ast.ImportFrom)):

@@ -11,7 +11,7 @@ from jackfield_testing.scaffold.names import Names, names_of
 
 
 class NewCommand(Command):
-    """Writes a package that works as it is: installed, it is found, selected by its name, and passes its tests."""
+    """Writes a package that works unchanged: after installation it is found, selected by name, and passes its tests."""
 
     summary = "write a new plugin package that works, to start from"
 
@@ -28,7 +28,7 @@ class NewCommand(Command):
         )
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Write the package and say what to do with it."""
+        """Write the package and print what to do next."""
         from jackfield_testing.scaffold.kinds import KINDS
         from jackfield_testing.scaffold.writer import write_package
 
@@ -43,7 +43,7 @@ class NewCommand(Command):
 
 
 def _check_free(kind: str, names: Names) -> None:
-    """Raise PluginConflict if the plugin, its distribution or its package is somebody else's already."""
+    """Raise PluginConflict if the plugin, its distribution or its package already exists elsewhere."""
     from importlib.util import find_spec
 
     from jackfield.discovery.scan import installed_version, scan_installed

@@ -1,4 +1,4 @@
-"""The kinds of plugins that can be started from a template."""
+"""The kinds of plugins that have a template."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageKind:
-    """What a package of one kind is made of, beside its files in `templates/<folder>`."""
+    """The facts of a package of one kind, beside its files in `templates/<folder>`."""
 
-    word: str  # that the user writes: "attention-backend"
-    group: str  # of the entry point
-    target: str  # of the entry point inside the package; $Name is the name as in classes
-    summary: str  # of the package; $name is the plugin's name
-    beyond_contracts: bool = False  # stands on modules that may change with a minor release
-    runs_models: bool = True  # is of use beside a platform and models only
-    runtime: bool = False  # handles tensors: requires jackfield-torch, and a CPU to be tested on
-    requires: tuple[str, ...] = ()  # beside the packages of Jackfield
-    reference: str = ""  # that its kit compares it with, on a CPU: a requirement of its tests
+    word: str  # the user's word: "attention-backend"
+    group: str  # group of the entry point
+    target: str  # target of the entry point in the package; $Name is the name as in classes
+    summary: str  # summary of the package; $name is the plugin's name
+    beyond_contracts: bool = False  # uses modules that may change with a minor release
+    runs_models: bool = True  # useful only with a platform and models
+    runtime: bool = False  # handles tensors: requires jackfield-torch, and a CPU for its tests
+    requires: tuple[str, ...] = ()  # requirements beside the packages of Jackfield
+    # Requirement of its tests: the kit compares the plugin with this one, on a CPU.
+    reference: str = ""
 
     @property
     def folder(self) -> str:
-        """Of the templates."""
+        """Folder of the templates."""
         return self.word.replace("-", "_")
 
     @property

@@ -1,4 +1,4 @@
-"""The names of a new package, all made from the one that its author gives."""
+"""The names of a new package, all made from the name that its author gives."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import dataclass
 
 from jackfield.errors import ConfigError
 
-_LONGEST = 30  # characters: lines of code with the name in them stay short enough
+_LONGEST = 30  # characters, so that lines of code with the name stay short
 _FORM = re.compile(r"[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*")
 _ARCHITECTURE = re.compile(r"(?P<family>[A-Z]\w*?)(For[A-Z]\w*|LMHead\w*|Model)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """One plugin under all its names."""
+    """All names of one plugin."""
 
-    name: str  # that users write: "acme_fast"; of a model its architecture: "AcmeForCausalLM"
+    # The name that users write: "acme_fast"; for a model its architecture: "AcmeForCausalLM".
+    name: str
     slug: str  # "acme_fast"
     title: str  # in class names: "AcmeFast"
 
     @property
     def package(self) -> str:
-        """What is imported."""
+        """Name of the import package."""
         return f"jackfield_{self.slug}"
 
     @property
     def distribution(self) -> str:
-        """What is installed."""
+        """Name of the distribution."""
         return f"jackfield-{self.slug.replace('_', '-')}"
 
 
@@ -49,7 +50,7 @@ def names_of(text: str, *, is_model: bool = False) -> Names:
 
 
 def _snake(word: str) -> str:
-    """`AcmeFast` and `acme-fast` are acme_fast; a run of capitals stays together."""
+    """`AcmeFast` and `acme-fast` become acme_fast; a run of capitals stays together."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", word)
     return parted.replace("-", "_").lower()
 

@@ -1,7 +1,8 @@
-"""Fills templates in and writes them: what all packages share, then what their kind brings.
+"""Fills templates and writes them: first those that all packages share, then those of the kind.
 
-A template's path is the path in the package, with `package` for the import package's folder, `dot_` for a leading dot
-(what packs the templates passes hidden files over) and `.txt` behind. In a template `$$` is a dollar sign.
+A template's path is the path in the package, with `package` for the folder of the import package, `dot_` for a
+leading dot (packaging of the templates would skip hidden files) and `.txt` at the end. In a template `$$` is a dollar
+sign.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from jackfield_testing.scaffold.kinds import PackageKind
 from jackfield_testing.scaffold.names import Names
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_ABOUT = "about.md.txt"  # of a kind: its part of the README
+_ABOUT = "about.md.txt"  # the kind's part of the README
 
 
 def write_package(kind: PackageKind, names: Names, folder: Path) -> tuple[Path, ...]:
-    """Write a whole package into `folder`, which must be new or empty; returns the files. Raises ConfigError."""
+    """Write a whole package to `folder`, which must be new or empty. Returns the files. Raises ConfigError."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigError(
             f"{folder} is there already and not an empty folder. Name another with --folder"
@@ -89,7 +90,7 @@ def _filled(template: Path, values: Mapping[str, str]) -> str:
 
 
 def _range(version: str, *, is_capped: bool) -> str:
-    """Contracts need no upper end: what a later release no longer serves, it refuses by the major in the group."""
+    """Contracts need no upper limit: a later release refuses majors that it no longer serves."""
     major, minor, *_ = version.split(".")
     return f">={major}.{minor}" + (f",<{major}.{int(minor) + 1}" if is_capped else "")
 
