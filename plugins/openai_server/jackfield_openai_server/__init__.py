@@ -1,1 +1,1 @@
-"""An OpenAI-compatible server: HTTP and text in this process, the engine in one of its own."""
+"""An OpenAI-compatible server. HTTP and text are handled in this process, the engine runs in one of its own."""

@@ -1,4 +1,4 @@
-"""The ASGI application: paths, what stands in front of them, and its life."""
+"""The ASGI application: its paths, its middleware, and its start and end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Life = Callable[[ServerState], Awaitable[None]]
 def make_app(
     state: ServerState, begin: Life, end: Life, more_routes: Sequence[BaseRoute] = ()
 ) -> Starlette:
-    """The application. `begin` and `end` start and close what it serves; more routes are those of plugins."""
+    """The application. `begin` and `end` start and close the served models; `routes` are those of plugins."""
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncGenerator[None, None]:
@@ -66,9 +66,10 @@ def make_app(
         middleware=middleware,
         exception_handlers={
             HTTPException: _answer_http,
-            JackfieldError: answer_error,  # of all its subclasses
+            JackfieldError: answer_error,  # and all its subclasses
             ClientGone: answer_error,
-            Exception: answer_error,  # a fault of ours: it is raised again and logged
+            # A fault of ours: Starlette raises it again, so that it is logged.
+            Exception: answer_error,
         },
         lifespan=life,
     )
@@ -81,7 +82,7 @@ async def _openapi(_: Request) -> Response:
 
 
 async def _answer_http(http: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: unknown paths and methods."""
+    """Answer for errors of Starlette itself: unknown paths and methods."""
     assert isinstance(error, HTTPException), "registered for this class alone"
     texts = {
         404: f"there is no path {http.url.path!r} here; GET /openapi.json lists them",

@@ -1,4 +1,4 @@
-"""The arguments of `jackfield serve`: short forms of settings, under the names that `vllm serve` gives them."""
+"""The arguments of `jackfield serve`: short forms of settings, with the names that they have in `vllm serve`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jackfield.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """An option that says a setting."""
+    """An option that is a short form of a setting."""
 
     option: str
-    key: str  # of the setting
+    key: str  # key of the setting
     help: str
     metavar: str = "N"
     is_list: bool = False  # takes several words
-    fixed: str | None = None  # a flag that sets this value
+    fixed: str | None = None  # value of a flag without an argument
 
 
 SERVER = (
@@ -62,7 +62,7 @@ ENGINE = (
     Alias("--no-enable-prefix-caching", "cache.prefix_caching", "share nothing", fixed="false"),
     Alias("--attention-backend", "select.attention", "instead of the preferred one", "NAME"),
 )
-# Options of `vllm serve` whose meaning is our default, or that have none here.
+# Options of `vllm serve` that are accepted without effect: our default does the same, or they have no meaning here.
 TAKEN = {
     "--enable-prefix-caching": "on unless --no-enable-prefix-caching",
     "--enable-chunked-prefill": "always on",
@@ -86,7 +86,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare those of the engine alone."""
+    """Declare only the arguments of the engine."""
     _add(parser, "engine", ENGINE)
 
 
@@ -109,7 +109,7 @@ def _add(parser: argparse.ArgumentParser, title: str, aliases: tuple[Alias, ...]
 
 
 def settings_of(arguments: argparse.Namespace) -> Mapping[str, str]:
-    """The settings that the arguments say, "section.key" to text. Raises ConfigError."""
+    """The settings in the arguments, "section.key" to text. Raises ConfigError."""
     if getattr(arguments, "api_key", None) is not None:
         raise ConfigError(_API_KEY)
     found: dict[str, str] = {}

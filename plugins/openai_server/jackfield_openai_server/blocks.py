@@ -1,4 +1,4 @@
-"""An answer as a sequence of blocks, thought, text and calls, as Anthropic's messages and OpenAI's responses show it."""
+"""An answer as a sequence of blocks (thought, text and calls), as in Anthropic's messages and OpenAI's responses."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ THOUGHT, TEXT, CALL = "thought", "text", "call"
 class Block:
     """One part of an answer."""
 
-    index: int  # of all blocks
+    index: int  # index among all blocks
     kind: str
-    text: str = ""  # of a call its arguments, as JSON
-    name: str = ""  # of a call
-    id: str = ""  # likewise
+    text: str = ""  # for a call its arguments, as JSON
+    name: str = ""  # name of the tool, for a call
+    id: str = ""  # id of the call
 
     @property
     def arguments(self) -> Any:
-        """Of a call, as an object; what is no JSON stays text."""
+        """The arguments of a call as an object. If they are no JSON, they stay text."""
         try:
             return json.loads(self.text or "{}")
         except ValueError:
@@ -37,15 +37,15 @@ class Block:
 
 @dataclass(slots=True)
 class Change:
-    """What happens to a block."""
+    """A change of a block."""
 
     what: Literal["begin", "add", "end"]
     block: Block
-    text: str = ""  # that was added
+    text: str = ""  # added text
 
 
 class BlockAnswer:
-    """One output of a request, cut into blocks while it comes."""
+    """One output of a request, cut into blocks while it arrives."""
 
     def __init__(self, prompt: ChatPrompt, generation: Generation) -> None:
         self.blocks: list[Block] = []
@@ -53,7 +53,7 @@ class BlockAnswer:
         self.stop_reason: str | int | None = None
         self.generation = generation
         self._parser = prompt.parser()
-        self._is_open = False  # the last block is
+        self._is_open = False  # True: the last block is open
 
     @property
     def has_calls(self) -> bool:
@@ -61,7 +61,7 @@ class BlockAnswer:
         return self._parser.has_calls
 
     async def changes(self) -> AsyncGenerator[list[Change], None]:
-        """What happens to the blocks, as much at once as there is."""
+        """Changes of the blocks, as many at once as there are."""
         async with aclosing(self.generation.deltas()) as batches:
             async for deltas in batches:
                 changes: list[Change] = []
@@ -77,7 +77,7 @@ class BlockAnswer:
                 yield changes
 
     async def whole(self) -> None:
-        """Wait for the end; `blocks` hold the answer then."""
+        """Wait for the end. Then `blocks` hold the answer."""
         async with aclosing(self.changes()) as batches:
             async for _ in batches:
                 pass

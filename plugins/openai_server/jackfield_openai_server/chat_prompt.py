@@ -22,20 +22,20 @@ _TEXT = ("text", "input_text", "output_text", "refusal")  # types of parts that 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatPrompt:
-    """A conversation, ready for the engine, and how its answers are read."""
+    """A conversation ready for the engine, with the way to read its answers."""
 
     token_ids: list[int]
     text: str
     tools: Sequence[Mapping[str, Any]]
     model: ServedModel
     reads_calls: bool
-    forced: bool = False  # a call is insisted on
-    forced_name: str | None = None  # of this tool; None: of any
-    last_content: str = ""  # of the message that the answer goes on with
+    forced: bool = False  # True: the model must call a tool
+    forced_name: str | None = None  # the tool that must be called; None: any tool
+    last_content: str = ""  # content of the last message, which the answer continues
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """What the parsers need of sampling, and a grammar where a call is insisted on."""
+        """The sampling fields that the parsers need, and a grammar if a call is forced."""
         if self.forced:
             return {"structured": forced_structure(self.tools, self.forced_name)}
         parser = self.model.parsers.tools
@@ -44,7 +44,7 @@ class ChatPrompt:
         return {}
 
     def parser(self) -> AnswerParser:
-        """For one output."""
+        """Make the parser of one output."""
         if self.forced:
             return AnswerParser(None, ForcedCallStream(self.forced_name))
         parsers = self.model.parsers
@@ -109,7 +109,7 @@ def _tools(model: ServedModel, request: ChatRequest) -> list[dict[str, Any]]:
 
 
 def _template_values(request: ChatRequest, options: ServeOptions) -> dict[str, Any]:
-    """What the template is given beside messages and tools."""
+    """Values for the template beside messages and tools."""
     if request.add_generation_prompt and request.continue_final_message:
         if request.messages[-1].get("role") != "assistant":
             raise ApiError(
@@ -141,7 +141,7 @@ def _template_values(request: ChatRequest, options: ServeOptions) -> dict[str, A
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message whose content is text. Raises ApiError for what is no text."""
+    """A message whose content is text. Raises ApiError if the content is not text."""
     found = dict(with_parsed_arguments(message))
     if found.get("role") == "developer":
         found["role"] = "system"

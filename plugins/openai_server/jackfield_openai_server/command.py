@@ -12,7 +12,7 @@ from jackfield_openai_server.options import ServeOptions
 
 
 class ServeCommand(Command):
-    """Serves one model, or those of a config file."""
+    """Serves one model, or the models of a config file."""
 
     summary = "serve a model over HTTP, compatible with OpenAI's API"
     options: ClassVar[type | None] = ServeOptions
@@ -24,7 +24,7 @@ class ServeCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Serve until SIGTERM or Ctrl-C; requests under way are answered first."""
+        """Serve until SIGTERM or Ctrl-C. Open requests are answered before the end."""
         from jackfield_openai_server.engine.spawn import end_ahead, spawn_ahead
 
         spawn_ahead()

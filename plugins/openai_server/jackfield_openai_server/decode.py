@@ -1,4 +1,4 @@
-"""From the body of a request to a struct, or to an error that says what is wrong with it."""
+"""From the body of a request to a struct, or to an error that explains what is wrong."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 async def read_body(request: Request, kind: type[T]) -> T:
-    """The body as `kind`. Raises ApiError 400 for what is no JSON, or not what `kind` says."""
+    """The body as `kind`. Raises ApiError 400 if it is no JSON, or does not fit `kind`."""
     return decode(await request.body(), kind)
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """As `read_body`."""
+    """As `read_body`, for bytes."""
     try:
         decoded: T = _decoder(cast(Any, kind)).decode(body)
     except msgspec.ValidationError as error:
@@ -41,7 +41,7 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def converted(value: object, kind: type[T], param: str) -> T:
-    """A part of a request that was taken as it came. Raises ApiError 400."""
+    """A part of a request that was not decoded with it. Raises ApiError 400."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -70,7 +70,7 @@ def _invalid(message: str, kind: type[object]) -> ApiError:
 
 
 def _fields_at(kind: type[object], where: str | None) -> list[str]:
-    """Names that a struct takes: of `kind` itself, or of the one at a path in it."""
+    """Names of the fields of a struct: of `kind` itself, or of the struct at a path in it."""
     info: msgspec.inspect.Type | None = msgspec.inspect.type_info(kind)
     for step in filter(None, re.split(r"[.\[]", where or "")):
         info = _inner(info, step.rstrip("]"))
@@ -78,7 +78,7 @@ def _fields_at(kind: type[object], where: str | None) -> list[str]:
 
 
 def _inner(info: msgspec.inspect.Type | None, step: str) -> msgspec.inspect.Type | None:
-    """What stands at one step of a path: a field of a struct, or an element of a list."""
+    """The type at one step of a path: a field of a struct, or an element of a list."""
     for part in _alternatives(info):
         if isinstance(part, msgspec.inspect.StructType):
             for field in part.fields:

@@ -1,4 +1,4 @@
-"""Errors as HTTP answers, in the shape that OpenAI's clients read."""
+"""Errors as HTTP answers, in the form that OpenAI's clients read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES = {
 
 
 class ApiError(JackfieldError):
-    """What a client is told instead of an answer."""
+    """An error that is sent to a client instead of an answer."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class ApiError(JackfieldError):
         self.retry_after_s = retry_after_s
 
     def details(self) -> ErrorDetails:
-        """As it goes over the wire."""
+        """The error in the form of the API."""
         kind = _TYPES.get(self.status, "server_error")
         return ErrorDetails(str(self), kind, self.param, self.code)
 
     def response(self) -> Response:
-        """As a whole answer."""
+        """The error as a whole answer."""
         headers = {}
         if self.retry_after_s is not None:
             headers["retry-after"] = str(self.retry_after_s)
@@ -56,12 +56,12 @@ class ApiError(JackfieldError):
         return Response(body, self.status, headers, "application/json")
 
 
-class ClientGone(Exception):  # no error: nobody is told
-    """The client closed its connection before it had its answer."""
+class ClientGone(Exception):  # it is no error: nobody is told
+    """The client closed its connection before it got its answer."""
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """What a client may know of an error."""
+    """The part of an error that a client may see."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, RequestError):
@@ -80,7 +80,7 @@ def _of_request(message: str) -> ApiError:
 
 
 async def answer_error(http: Request, error: Exception) -> Response:
-    """The handler of Starlette for all that an endpoint raises."""
+    """Starlette's handler for all errors of endpoints."""
     if isinstance(error, ClientGone):
         return Response(status_code=499)
     found = as_api_error(error)
@@ -92,7 +92,7 @@ async def answer_error(http: Request, error: Exception) -> Response:
 
 
 def anthropic_error(error: Exception) -> bytes:
-    """The event of an answer that fails after it has begun, in Anthropic's form."""
+    """The event for an answer that fails after it has begun, in Anthropic's form."""
     return (
         b"event: error\ndata: " + msgspec.json.encode(_as_anthropic(as_api_error(error))) + b"\n\n"
     )

@@ -1,4 +1,4 @@
-"""Calls that a client insists on: a grammar lets the model write nothing else."""
+"""Calls that a client forces: a grammar lets the model write only a call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jackfield.interfaces.tool_parser import ToolCallDelta, ToolDelta, ToolStrea
 
 
 def forced_structure(tools: Sequence[Mapping[str, Any]], name: str | None) -> dict[str, Any]:
-    """SamplingParams.structured of a call of one tool, or where none is named of any."""
+    """SamplingParams.structured for a call of the named tool; without a name, of any tool."""
     schemas = {tool["function"]["name"]: _parameters(tool) for tool in tools}
     if name is not None:
         return {"json": json.dumps(schemas[name])}
@@ -32,7 +32,7 @@ def _parameters(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ForcedCallStream(ToolStream):
-    """An output that is the arguments of a tool, or an object with its name and arguments."""
+    """An output that consists of the arguments of a tool, or of an object with its name and arguments."""
 
     def __init__(self, name: str | None) -> None:
         self._name = name
@@ -40,7 +40,7 @@ class ForcedCallStream(ToolStream):
         self._text = ""
 
     def push(self, text: str) -> ToolDelta:
-        """Arguments are given out as they come, once the name is known."""
+        """Arguments are given out as they arrive, when the name is known."""
         if self._name is None:
             self._text += text
             return ToolDelta()
@@ -49,7 +49,7 @@ class ForcedCallStream(ToolStream):
         return ToolDelta(calls=(ToolCallDelta(0, name, text),))
 
     def finish(self) -> ToolDelta:
-        """The call whose name the model chose; what broke off is content."""
+        """The call whose name the model chose. An incomplete call becomes content."""
         if self._name is not None or not self._text:
             return ToolDelta()
         try:

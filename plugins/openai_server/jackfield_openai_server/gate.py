@@ -1,4 +1,4 @@
-"""What stands in front of all endpoints: keys, the size of bodies, counts of what is under way."""
+"""The middleware before all endpoints: keys, the size of bodies, and counts of open requests."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from jackfield_openai_server.log import REQUESTS
 from jackfield_openai_server.state import ServerState, state_of
 
 logger = logging.getLogger(REQUESTS)
-# Without a key: what load balancers and scrapers ask.
+# These paths need no key: load balancers and metric scrapers use them.
 _OPEN_PATHS = ("/health", "/ready", "/ping", "/version", "/metrics", "/ui")
 
 
 class Gate:
-    """Lets a request in, or answers it."""
+    """Admits a request, or answers it with an error."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Of an ASGI application."""
+        """Called for each request, as an ASGI application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,7 +59,7 @@ def _is_open(http: Request) -> bool:
 
 
 def _key(http: Request) -> str | None:
-    """`Authorization: Bearer KEY`, or `x-api-key`, as Anthropic's clients send it."""
+    """`Authorization: Bearer KEY`, or `x-api-key`, which Anthropic's clients send."""
     word, _, key = http.headers.get("authorization", "").partition(" ")
     if word.lower() == "bearer" and key:
         return key.strip()
@@ -75,13 +75,13 @@ class _Body:
         self._num_bytes = 0
 
     def check_declared(self, http: Request) -> None:
-        """Raises ApiError 413 before anything is read."""
+        """Raise ApiError 413 before anything is read."""
         declared = http.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
 
     async def receive(self) -> Message:
-        """As ASGI's; raises ApiError 413."""
+        """As in ASGI. Raises ApiError 413."""
         message = await self._receive()
         if message["type"] == "http.request":
             self._num_bytes += len(message.get("body", b""))
@@ -98,7 +98,7 @@ class _Body:
 
 
 def _log(http: Request, state: ServerState, status: int, seconds: float) -> None:
-    """One line, without what was asked and answered."""
+    """Log one line, without the texts of request and answer."""
     tenant = http.scope.get("tenant")
     fields = {
         "method": http.method,

@@ -1,4 +1,4 @@
-"""The answer to one request, as it comes: what completions, chats and the others are made of."""
+"""The answer to one request while it arrives. Completions, chats and the other endpoints use it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from jackfield_openai_server.served import ServedModel
 
 
 class Generation:
-    """A request under way. Leaving `deltas` early withdraws it from the engine."""
+    """An open request. If `deltas` is left early, the request is withdrawn from the engine."""
 
     def __init__(
         self,
         model: ServedModel,
         stream: RequestStream,
         timer: RequestTimer,
-        deadline_s: float | None,  # from now
-        left: Callable[[], None],  # called once it has ended, however it did
+        deadline_s: float | None,  # from now on
+        left: Callable[[], None],  # called when the request has ended, for whatever reason
     ) -> None:
         self.num_prompt_tokens = len(stream.submit.prompt)
         self.prompt_token_ids = stream.submit.prompt
@@ -41,7 +41,7 @@ class Generation:
         self._is_closed = False
 
     async def deltas(self) -> AsyncGenerator[list[Delta], None]:
-        """What its outputs gain, as many at once as there are. Raises ApiError if one of them fails."""
+        """New tokens of its outputs, as many at once as there are. Raises ApiError if one of them fails."""
         stream, timer = self._stream, self._timer
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -63,7 +63,7 @@ class Generation:
             self.close()
 
     def close(self) -> None:
-        """Withdraw it, where it has not ended. May be called twice."""
+        """Withdraw the request if it has not ended. May be called twice."""
         if not self._is_closed:
             self._is_closed = True
             self._timer.close()
@@ -81,11 +81,11 @@ class Generation:
 
     @property
     def begin(self) -> Begin | None:
-        """What the engine said with the first token; None before."""
+        """The engine's facts with the first token; None before that."""
         return self._stream.begin
 
     def usage(self) -> Usage:
-        """The tokens so far."""
+        """The usage so far."""
         begin = self.begin
         details = PromptTokensDetails(begin.num_cached_tokens) if begin else None
         reasoning = self.num_reasoning_tokens

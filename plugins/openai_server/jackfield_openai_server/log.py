@@ -1,4 +1,4 @@
-"""What the server logs, as text or as one JSON object a line; never what was asked and answered."""
+"""The server's log, as text or as one JSON object a line. It never contains texts of requests and answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REQUESTS = "jackfield.requests"
 
 
 def set_up(log_format: str, *, with_requests: bool) -> None:
-    """Log to standard error: warnings, and a line for each request where that is asked for."""
+    """Log to standard error: warnings, and, if asked for, a line for each request."""
     root = logging.getLogger()
     if log_format == "json":
         handler = logging.StreamHandler()
@@ -26,7 +26,7 @@ def set_up(log_format: str, *, with_requests: bool) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger and message; of a request its method, path, status, seconds and key's name."""
+    """time, level, logger and message; for a request also method, path, status, seconds and the key's name."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""

@@ -1,4 +1,4 @@
-"""Log probabilities as OpenAI's two kinds of completions write them."""
+"""Log probabilities in the forms of OpenAI's two kinds of completions."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from jackfield_openai_server.protocol.chat import ChatLogprobs, TokenLogprob, To
 from jackfield_openai_server.protocol.completions import CompletionLogprobs
 from jackfield_openai_server.text import TextService
 
-Entry = tuple[int, float, int, list[int], list[float]]  # id, logprob, rank, likely ids, theirs
-LEAST = -9999.0  # JSON has no minus infinity; what vLLM's users know
+# Id, logprob, rank, likely ids, their logprobs.
+Entry = tuple[int, float, int, list[int], list[float]]
+LEAST = -9999.0  # JSON has no minus infinity; vLLM writes the same number
 
 
 class TokenNames:
-    """The texts of tokens; with `as_ids` their ids, for tokens whose text is not unique."""
+    """The texts of tokens. With `as_ids` these are their ids, for tokens whose text is not unique."""
 
     def __init__(self, text: TextService, *, as_ids: bool) -> None:
         self._text = text
         self._as_ids = as_ids
 
     def name(self, token_id: int) -> str:
-        """Of one token."""
+        """The text of one token."""
         return f"token_id:{token_id}" if self._as_ids else self._text.token(token_id)
 
 
 def chat_logprobs(entries: Sequence[Entry], names: TokenNames, num_top: int) -> ChatLogprobs:
-    """Of the tokens of a chat completion."""
+    """Log probabilities of the tokens of a chat completion."""
     return ChatLogprobs([_token(entry, names, num_top) for entry in entries])
 
 
@@ -47,7 +48,7 @@ def completion_logprobs(
     offset: int,
     num_top: int,
 ) -> CompletionLogprobs:
-    """Of the tokens of a completion; None for the first of a prompt, which follows nothing."""
+    """Log probabilities of the tokens of a completion. None for the first token of a prompt, which follows nothing."""
     found = CompletionLogprobs([], [], [], [])
     assert found.top_logprobs is not None
     for entry, token_id in zip(entries, token_ids, strict=True):
@@ -61,7 +62,7 @@ def completion_logprobs(
 
 
 def _likely(entry: Entry, names: TokenNames, num_top: int) -> dict[str, float]:
-    """The likely tokens, and the one that stands there."""
+    """The likely tokens, and the token at this position."""
     token_id, logprob, _, top_ids, top = entry
     likely = zip(top_ids[:num_top], top, strict=False)
     found = {names.name(top_id): max(value, LEAST) for top_id, value in likely}
@@ -70,7 +71,7 @@ def _likely(entry: Entry, names: TokenNames, num_top: int) -> dict[str, float]:
 
 
 def prompt_logprobs(entries: Sequence[Entry | None], names: TokenNames) -> list[Any]:
-    """Of a prompt, as vLLM's users know them: a table for each token, by token id."""
+    """Log probabilities of a prompt in the form of vLLM: a table for each token, by token id."""
     return [None if entry is None else _by_id(entry, names) for entry in entries]
 
 

@@ -1,4 +1,4 @@
-"""Whole outputs out of deltas."""
+"""Makes whole outputs from deltas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jackfield_openai_server.logprobs import Entry
 
 @dataclass(slots=True)
 class Merged:
-    """One output, whole."""
+    """One whole output."""
 
     text: str = ""
     token_ids: list[int] = field(default_factory=list)
@@ -21,12 +21,12 @@ class Merged:
 
     @property
     def mean_logprob(self) -> float:
-        """Of its tokens; what best_of goes by."""
+        """Mean log probability of its tokens, by which best_of sorts."""
         return sum(entry[1] for entry in self.logprobs) / max(len(self.logprobs), 1)
 
 
 def merged(deltas: Sequence[Delta]) -> Merged:
-    """The output that these deltas make."""
+    """The output that these deltas add up to."""
     found = Merged("".join(delta.text for delta in deltas))
     for delta in deltas:
         found.token_ids += delta.token_ids

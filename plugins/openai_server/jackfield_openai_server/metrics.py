@@ -1,4 +1,4 @@
-"""What is counted and timed, for Prometheus: names as dashboards of vLLM's users know them, under our prefix."""
+"""Counters and timers for Prometheus, named as vLLM's metrics but with our prefix."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ class Metrics:
         )
 
     def watch(self, models: ServedModels) -> None:
-        """Report the engines' own figures too."""
+        """Also report the engines' own figures."""
         self.registry.register(_Engines(models))
 
 
 class RequestTimer:
-    """Times one request. Cheap: a few attributes a token, the histograms at the end of a gap."""
+    """Times one request. It is cheap: a few attributes for each token, and a histogram at the end of a gap."""
 
     __slots__ = ("_began_s", "_first_s", "_is_closed", "_labels", "_last_s", "_metrics", "_num_prompt", "_num_tokens", "_observe_gap")  # fmt: skip
 
@@ -110,7 +110,7 @@ class RequestTimer:
         self._observe_gap = metrics.gap_s.labels(model_name).observe
 
     def moved(self, num_tokens: int) -> None:
-        """Tokens came."""
+        """Note that tokens came."""
         now_s = time.monotonic()
         if self._num_tokens:
             self._observe_gap(now_s - self._last_s)
@@ -121,7 +121,7 @@ class RequestTimer:
         self._num_tokens += num_tokens
 
     def finished(self, begin: Begin | None) -> None:
-        """The request came to its end."""
+        """Note that the request has ended."""
         metrics, name = self._metrics, self._labels
         metrics.whole_s.labels(name).observe(self._last_s - self._began_s)
         if self._num_tokens > 1:
@@ -133,7 +133,7 @@ class RequestTimer:
         self._close("finished")
 
     def close(self) -> None:
-        """Nobody waits for it any more, whether or not it ended."""
+        """Note that nobody waits for the request any more, whether it ended or not."""
         self._close("aborted")
 
     def _close(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The operations of the server, and its OpenAPI document, which is made of them."""
+"""The operations of the server, and the OpenAPI document that is made from them."""
 
 from __future__ import annotations
 
@@ -75,22 +75,22 @@ class Operation:
     method: str
     path: str
     endpoint: Endpoint
-    takes: type | None = None  # of the body
-    gives: type | None = None  # None: plain text
-    streams: type | None = None  # of each event, where the answer can be streamed
-    statuses: tuple[int, ...] = ()  # of errors, beside those of all
-    is_open: bool = False  # needs no key
-    alias: str = ""  # its name in the document, where an endpoint has several paths
+    takes: type | None = None  # type of the body
+    gives: type | None = None  # type of the answer; None: plain text
+    streams: type | None = None  # type of each event, if the answer can be streamed
+    statuses: tuple[int, ...] = ()  # statuses of errors, beside those of all operations
+    is_open: bool = False  # True: needs no key
+    alias: str = ""  # name in the document, if an endpoint has several paths
 
     @property
     def id(self) -> str:
-        """Its name in the document."""
+        """Name in the document."""
         name: str = self.alias or getattr(self.endpoint, "__name__", self.path)
         return name
 
     @property
     def summary(self) -> str:
-        """One line."""
+        """One line: the beginning of the endpoint's docstring."""
         return (self.endpoint.__doc__ or "").strip().partition("\n")[0]
 
 

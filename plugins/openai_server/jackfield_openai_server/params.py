@@ -1,4 +1,4 @@
-"""From the parameters of a request to sampling parameters of the engine; what cannot be honoured is refused by name."""
+"""From the parameters of a request to SamplingParams. A parameter that cannot be obeyed is refused by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jackfield_openai_server.protocol.chat import ChatRequest, ResponseFormat
 from jackfield_openai_server.protocol.common import SamplingFields, StructuredOutputs
 from jackfield_openai_server.protocol.completions import CompletionRequest
 
-# Parameters that the engine knows under the same name.
+# Parameters with the same name in the engine.
 _SAME = (
     "frequency_penalty",
     "presence_penalty",
@@ -32,14 +32,14 @@ _SAME = (
 
 
 def sampling_of(request: SamplingFields) -> dict[str, Any]:
-    """What both kinds of completions ask of sampling, as fields of SamplingParams. Raises ApiError."""
+    """The sampling parameters of both kinds of completions, as fields of SamplingParams. Raises ApiError."""
     values: dict[str, Any] = {
         name: value for name in _SAME if (value := getattr(request, name)) is not None
     }
     if request.top_k is not None:
-        values["top_k"] = max(request.top_k, 0)  # -1 means all, too
+        values["top_k"] = max(request.top_k, 0)  # -1 also means all
     if request.seed is not None:
-        values["seed"] = request.seed & (2**63 - 1)  # negative seeds are seeds
+        values["seed"] = request.seed & (2**63 - 1)  # negative seeds are allowed
     if request.stop:
         values["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop
     if request.include_stop_str_in_output:
@@ -62,7 +62,7 @@ def sampling_of(request: SamplingFields) -> dict[str, Any]:
 
 
 def completion_sampling(request: CompletionRequest) -> dict[str, Any]:
-    """Of a completion."""
+    """The sampling parameters of a completion."""
     values = sampling_of(request)
     values["max_tokens"] = 16 if request.max_tokens is None else request.max_tokens
     if request.suffix:
@@ -92,7 +92,7 @@ def completion_sampling(request: CompletionRequest) -> dict[str, Any]:
 
 
 def chat_sampling(request: ChatRequest) -> dict[str, Any]:
-    """Of a chat completion."""
+    """The sampling parameters of a chat completion."""
     values = sampling_of(request)
     if (shape := response_format(request.response_format)) is not None:
         values.setdefault("structured", shape)
@@ -108,7 +108,7 @@ def chat_sampling(request: ChatRequest) -> dict[str, Any]:
 
 
 def structure_of(request: SamplingFields) -> StructuredOutputs | None:
-    """What an output must look like, under whichever name it is asked for."""
+    """The wanted structure of an output, under any of its names."""
     if request.structured_outputs is not None:
         return request.structured_outputs
     older = StructuredOutputs(
@@ -121,7 +121,7 @@ def structure_of(request: SamplingFields) -> StructuredOutputs | None:
 
 
 def response_format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
-    """What `response_format` asks for, as SamplingParams.structured. Raises ApiError."""
+    """`response_format` as SamplingParams.structured. Raises ApiError."""
     if wanted is None or wanted.type == "text":
         return None
     if wanted.type == "json_object":
@@ -139,7 +139,7 @@ def response_format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
 
 
 def _structured(wanted: StructuredOutputs) -> dict[str, Any]:
-    """The one thing that is asked for. Raises ApiError where it is none, or several."""
+    """The one form that is asked for. Raises ApiError if there is none, or several."""
     given: dict[str, Any] = {
         "json": wanted.json if isinstance(wanted.json, str | None) else _text(wanted.json),
         "regex": wanted.regex,

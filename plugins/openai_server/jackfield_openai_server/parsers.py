@@ -1,4 +1,4 @@
-"""Which parsers read the answers of a model, and what they make of one."""
+"""Chooses the parsers for the answers of a model, and applies them to an answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parsers:
-    """Of one model; None if nothing is to be parsed."""
+    """The parsers of one model; None if nothing is to be parsed."""
 
     tools: ToolParser | None = None
     reasoning: ReasoningParser | None = None
@@ -28,7 +28,7 @@ class Parsers:
 def choose_parsers(
     registry: PluginRegistry, found: ChatFormat, tool_word: str, reasoning_word: str
 ) -> Parsers:
-    """The parsers that fit a model. Raises PluginError or ConfigError if one that was named does not."""
+    """The parsers that fit a model. Raises PluginError or ConfigError if a named parser does not fit."""
     return Parsers(
         _choose(registry, TOOL_PARSERS, "tool_parser", tool_word, found),
         _choose(registry, REASONING_PARSERS, "reasoning_parser", reasoning_word, found),
@@ -61,7 +61,7 @@ def _choose(
 
 @dataclass(slots=True)
 class Parsed:
-    """What became clear of an answer."""
+    """The parts of an answer that a piece of text turned out to be."""
 
     reasoning: str = ""
     content: str = ""
@@ -69,7 +69,7 @@ class Parsed:
 
 
 class AnswerParser:
-    """Reads one output: thoughts first, then calls in what is left."""
+    """Reads one output: first thoughts, then calls in the rest."""
 
     def __init__(self, reasoning: ReasoningStream | None, tools: ToolStream | None) -> None:
         self._reasoning = reasoning
@@ -77,7 +77,7 @@ class AnswerParser:
         self.has_calls = False
 
     def push(self, text: str, *, is_last: bool) -> Parsed:
-        """The next piece of the text."""
+        """Read the next piece of the text."""
         parsed = Parsed(content=text)
         if (reasoning := self._reasoning) is not None:
             delta = reasoning.push(text)

@@ -1,4 +1,4 @@
-"""Which models are in memory: loaded when they are asked for, the one that nobody used for longest makes room."""
+"""Which models are in memory. A model is loaded when a request needs it; if room is needed, idle ones are unloaded."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.served import ServedModel, ServedModels
 
 logger = logging.getLogger(__name__)
-_IDLE_S = 1.0  # after a request was let in, before its model counts as unused
-_LOOK_S = 0.05  # between two looks for a model that can make room
+_IDLE_S = 1.0  # seconds after a request was admitted before its model counts as unused
+_LOOK_S = 0.05  # seconds between two checks for a model that can be unloaded
 
 
 class Residence:
-    """Loads and unloads. Everything here runs in one event loop."""
+    """Loads and unloads models. All methods run in one event loop."""
 
     def __init__(self, models: ServedModels, options: ServeOptions) -> None:
         self._models = models
         self._most = options.max_loaded_models
         self._budget = options.models_memory_bytes
         self._lock = asyncio.Lock()  # one model is loaded at a time
-        self._used_s: dict[ServedModel, float] = {}  # when each was last asked for
-        self._bytes: dict[ServedModel, int] = {}  # of its engine's process, when last looked at
+        self._used_s: dict[ServedModel, float] = {}  # when each model was last asked for
+        # Memory of each engine's process, when it was last read.
+        self._bytes: dict[ServedModel, int] = {}
 
     async def begin(self) -> None:
-        """Load the models of the config, in its order, as far as they fit. Raises what keeps one from being loaded."""
+        """Load the models of the config, in order, as far as they fit. Raises the error that prevents one from loading."""
         models = self._models.all if self._most is None else self._models.all[: self._most]
         for model in models:
             if not self._has_room_for(model) and any(m.is_loaded for m in self._models.all):
@@ -38,12 +39,12 @@ class Residence:
             await self._load(model)
 
     async def take(self, name: str | None) -> ServedModel:
-        """The model of that name, which is loaded first where it is not. Raises ApiError 404, and 503 if that fails."""
+        """The model with that name. It is loaded if necessary. Raises ApiError 404; 503 if loading fails."""
         model = self._models.find(name)
         self._used_s[model] = time.monotonic()
         if len(self._models.all) == 1 or model.is_ready:
             return model
-        async with self._lock:  # also while another request has it loaded
+        async with self._lock:  # entered also while another request loads the model
             if not model.is_loaded:
                 await self._make_room(model)
                 try:
@@ -53,7 +54,7 @@ class Residence:
         return model
 
     async def unload(self, model: ServedModel) -> None:
-        """End the engine of a model; requests under way fail."""
+        """End the engine of a model. Its open requests fail."""
         async with self._lock:
             await self._unload(model)
 
@@ -66,7 +67,7 @@ class Residence:
             raise
         self._used_s.setdefault(model, began_s)
         logger.info("loaded %s in %.1f s", model.names[0], time.monotonic() - began_s)
-        if not self._has_room_for(model):  # it is larger than anybody knew
+        if not self._has_room_for(model):  # it is larger than was known before
             for other in self._unused(model):
                 await self._unload(other)
                 if self._has_room_for(model):
@@ -78,16 +79,17 @@ class Residence:
             if unused:
                 await self._unload(unused[0])
             elif not any(other.is_loaded for other in self._models.all):
-                return  # alone it may have all
+                return  # a model that is alone may have all memory
             else:
-                await asyncio.sleep(_LOOK_S)  # a client that has a deadline is told by it
+                # A client with a deadline is answered when the deadline is over.
+                await asyncio.sleep(_LOOK_S)
 
     async def _unload(self, model: ServedModel) -> None:
         await model.unload()
         logger.info("unloaded %s", model.names[0])
 
     def _has_room_for(self, model: ServedModel) -> bool:
-        """True if `model` can be in memory beside all others that are."""
+        """True if `model` fits in memory beside all loaded models."""
         others = [other for other in self._models.all if other.is_loaded and other is not model]
         if self._most is not None and len(others) >= self._most:
             return False
@@ -101,7 +103,7 @@ class Residence:
         return total <= self._budget
 
     def _unused(self, wanted: ServedModel) -> list[ServedModel]:
-        """Loaded models without a request, the one that nobody used for longest first."""
+        """Loaded models without a request; the model whose last use is oldest comes first."""
         now_s = time.monotonic()
         found = [
             model
@@ -115,7 +117,7 @@ class Residence:
 
 
 def resident_bytes(pid: int | None) -> int:
-    """Memory of a process; 0 where the system does not say."""
+    """Memory of a process in bytes; 0 if the system does not tell."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * getpagesize()
     except (OSError, ValueError, IndexError):

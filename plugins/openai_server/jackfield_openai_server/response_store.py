@@ -1,4 +1,4 @@
-"""Responses that are kept, so that later ones can go on with them: a bounded number, the oldest given up first."""
+"""Stores responses, so that later requests can continue them. Their number is limited; the oldest is dropped first."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from jackfield_openai_server.protocol.responses import ResponseObject
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A response with the conversation up to it."""
+    """A response, with the conversation up to it."""
 
     response: ResponseObject
     messages: list[dict[str, Any]]
-    tenant: str  # who alone may read it
+    tenant: str  # only this tenant may read it
 
 
 class ResponseStore:
-    """In memory; a server that is started again knows none."""
+    """Responses in memory. They are lost if the server is restarted."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
     def keep(self, kept: Kept) -> None:
-        """Take one in."""
+        """Store a response."""
         if self._limit:
             self._kept[kept.response.id] = kept
             while len(self._kept) > self._limit:
                 self._kept.popitem(last=False)
 
     def find(self, response_id: str, tenant: str) -> Kept:
-        """One of this tenant. Raises ApiError 404."""
+        """A response of this tenant. Raises ApiError 404."""
         kept = self._kept.get(response_id)
         if kept is None or kept.tenant != tenant:
             raise ApiError(
@@ -46,6 +46,6 @@ class ResponseStore:
         return kept
 
     def drop(self, response_id: str, tenant: str) -> None:
-        """Forget one. Raises ApiError 404."""
+        """Delete a response. Raises ApiError 404."""
         self.find(response_id, tenant)
         del self._kept[response_id]

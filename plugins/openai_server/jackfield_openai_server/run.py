@@ -39,7 +39,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serve until a signal ends it. Raises ConfigError, or what kept the engine from being made."""
+    """Serve until a signal ends the server. Raises ConfigError, or the error that prevents the engine."""
     began_s = time.monotonic()
     given = [f"{key}={value}" for key, value in settings_of(arguments).items()]
     arguments.set = [*given, *arguments.set]
@@ -68,7 +68,7 @@ def _state(
 def _models(
     arguments: argparse.Namespace, loaded: LoadedConfig, options: ServeOptions
 ) -> ServedModels:
-    """The one model that is named, or those of the config. Raises ConfigError."""
+    """The one model that is named, or the models of the config. Raises ConfigError."""
     reference = arguments.model or loaded.config.model.reference
     if bool(reference) == bool(options.models):
         raise ConfigError(
@@ -80,7 +80,7 @@ def _models(
     found = []
     for entry in options.models:
         name, _, file = entry.partition("=")
-        plugins = load_config(file=Path(file)).config.plugins  # also: is the file right?
+        plugins = load_config(file=Path(file)).config.plugins  # also checks the file
         opening = Open(["--config", file])
         found.append(ServedModel((name,), opening, options, partial(PluginRegistry.scan, plugins)))
     return ServedModels(tuple(found))

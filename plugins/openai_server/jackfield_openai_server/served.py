@@ -1,4 +1,4 @@
-"""A model that is served: its engine, its text service, and how a request becomes a stream."""
+"""A served model: its engine, its text service, and how a request becomes a stream."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ServedModel:
         names: tuple[str, ...],
         opening: Open,
         options: ServeOptions,
-        registry: Callable[[], PluginRegistry],  # asked once, on a thread: it takes its time
+        registry: Callable[[], PluginRegistry],  # called once, on a thread, because it takes long
     ) -> None:
         self.names = names
         self.engine = EngineClient(opening)
-        self.is_loaded = False  # or is being loaded
+        self.is_loaded = False  # True also while it is being loaded
         self._opening = opening
         self.created = int(time.time())
         self.parsers = Parsers()
@@ -42,12 +42,12 @@ class ServedModel:
         self._text: TextService | None = None
 
     async def start(self) -> None:
-        """Start the engine; open the tokenizer while it loads. Raises what kept the engine from being made."""
+        """Start the engine, and open the tokenizer while it loads. Raises the error that prevents the engine."""
         self.is_loaded = True
         chosen = await self.engine.begin()
         text, self.parsers = await asyncio.to_thread(self._open_text, chosen)
         await self.engine.ready()
-        self._text = text  # the last: from now on requests are taken
+        self._text = text  # set last: from now on requests are accepted
 
     async def close(self) -> None:
         """End the engine."""
@@ -56,26 +56,26 @@ class ServedModel:
             self._text.close()
 
     async def unload(self) -> None:
-        """End the engine, so that `start` can make another."""
+        """End the engine, so that `start` can make another one."""
         await self.close()
         self._text, self.is_loaded = None, False
         self.engine = EngineClient(self._opening)
 
     @property
     def is_ready(self) -> bool:
-        """True while requests are taken."""
+        """True while requests are accepted."""
         return self.engine.is_ready and self._text is not None
 
     @property
     def text(self) -> TextService:
-        """Raises ApiError 503 while the model loads."""
+        """The text service. Raises ApiError 503 while the model loads."""
         if self._text is None:
             raise self._not_ready()
         return self._text
 
     @property
     def facts(self) -> Opened:
-        """What the engine said of itself. Raises ApiError 503 while the model loads."""
+        """The facts that the engine sent. Raises ApiError 503 while the model loads."""
         if self.engine.opened is None:
             raise self._not_ready()
         return self.engine.opened
@@ -92,7 +92,7 @@ class ServedModel:
             registry.end_probes()
 
     def cards(self) -> list[ModelCard]:
-        """One for each name."""
+        """A card for each name."""
         opened = self.engine.opened
         root, length = (opened.model, opened.max_length) if opened else ("", 0)
         return [
@@ -107,10 +107,10 @@ class ServedModel:
         request: SamplingFields,
         *,
         priority: int,
-        salt: str,  # in front of the request's own
+        salt: str,  # put before the request's own salt
         trace_parent: str | None = None,
     ) -> RequestStream:
-        """Ask the engine. Raises ApiError 503 where there is none, RequestError for a prompt that is too long."""
+        """Send a request to the engine. Raises ApiError 503 without an engine, RequestError if the prompt is too long."""
         if (num_kept := self.num_kept(request.truncate_prompt_tokens)) is not None:
             prompt = prompt[-num_kept:]
         self._check(prompt)
@@ -136,7 +136,7 @@ class ServedModel:
         priority: int,
         salt: str,
     ) -> RequestStream:
-        """Ask the engine for a vector. Raises as `submit`."""
+        """Send a request for a vector to the engine. Raises as `submit`."""
         self._check(prompt, has_output=False)
         try:
             return self.engine.submit_pooling(
@@ -146,12 +146,12 @@ class ServedModel:
             raise self._not_ready() from None
 
     def _check(self, prompt: list[int], *, has_output: bool = True) -> None:
-        """Before it crosses to the engine, where it would hold up a step. Raises RequestError."""
+        """Check a prompt before it is sent to the engine, where it would delay a step. Raises RequestError."""
         check_prompt_length(len(prompt), self.facts.max_length, has_output=has_output)
         check_vocabulary("the prompt", prompt, self.facts.vocab_size)
 
     def num_kept(self, limit: int | None) -> int | None:
-        """How many of its last tokens a prompt keeps that may have so many; -1 means what the model allows, None all."""
+        """How many last tokens of a prompt to keep, by `limit`; -1 means as many as the model allows, None all."""
         if limit is None:
             return None
         return self.facts.max_length - 1 if limit < 1 else limit
@@ -170,7 +170,7 @@ class ServedModels:
         self._by_name = {name: model for model in models for name in model.names}
 
     def find(self, name: str | None) -> ServedModel:
-        """The model of that name, the first where none is named. Raises ApiError 404."""
+        """The model with that name; without a name, the first one. Raises ApiError 404."""
         if not name:
             return self.all[0]
         found = self._by_name.get(name)

@@ -1,4 +1,4 @@
-"""Server-sent events: an answer that is written while it comes about."""
+"""Server-sent events: an answer that is sent while it is made."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ DONE = b"data: [DONE]\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),  # for nginx
+    (b"x-accel-buffering", b"no"),  # turns off buffering in nginx
 ]
 _encode = msgspec.json.Encoder().encode
 
 
 def event(value: Any) -> bytes:
-    """One event of OpenAI's streams."""
+    """One event in OpenAI's streams."""
     return b"data: " + _encode(value) + b"\n\n"
 
 
 def named_event(name: str, value: Any) -> bytes:
-    """One event of Anthropic's streams and of responses."""
+    """One event in Anthropic's streams and in those of responses."""
     return b"event: " + name.encode() + b"\ndata: " + _encode(value) + b"\n\n"
 
 
 def error_event(error: Exception) -> bytes:
-    """What a client is told where an answer fails that has begun."""
+    """The event for an answer that fails after it has begun."""
     return event(ErrorResponse(as_api_error(error).details())) + DONE
 
 
 class EventStream(Response):
-    """Sends what `events` yields, each piece one or more whole events.
+    """Sends the pieces of `events`; each piece is one or more whole events.
 
-    The status is sent with the first piece, so that what fails before it is an ordinary error. A client that goes away
-    closes `events`; one that reads nothing for `write_timeout_s` is one that went away.
+    The status is sent with the first piece, so that an earlier error is an ordinary error answer. If the client leaves,
+    `events` is closed. A client that reads nothing for `write_timeout_s` counts as one that left.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class EventStream(Response):
         self._events = events
         self._failed = failed
         self._write_timeout_s = write_timeout_s
-        self._sending_s: float | None = None  # since when a piece waits for the client
+        self._sending_s: float | None = None  # since when a piece has been waiting for the client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Of an ASGI application."""
+        """Called as an ASGI application."""
         writing = asyncio.ensure_future(self._write(send))
         leaving = asyncio.ensure_future(_gone(receive))
         try:
@@ -92,13 +92,13 @@ class EventStream(Response):
     async def _write(self, send: Send) -> None:
         events = self._events
         try:
-            piece = await anext(events, b"")  # raises what is wrong with the request
+            piece = await anext(events, b"")  # raises the error of a wrong request
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             await self._send(send, piece)
             try:
                 async for piece in events:
                     await self._send(send, piece)
-            except Exception as error:  # the status is out: what went wrong is the last event
+            except Exception as error:  # the status was sent, so the error becomes the last event
                 if not isinstance(error, JackfieldError):
                     logger.exception("a stream failed")
                 await self._send(send, self._failed(error))
@@ -118,7 +118,7 @@ async def _gone(receive: Receive) -> None:
 
 
 async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """What each of them gives. Where one fails the others are of no use: they are ended before its error comes out."""
+    """The results of all. If one fails, the others are cancelled before its error is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         return list(await asyncio.gather(*tasks))
@@ -129,7 +129,7 @@ async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives. Raises ClientGone, and cancels it, where the client goes away before."""
+    """The result of `work`. If the client leaves before that, cancels it and raises ClientGone."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_gone(request.receive))
     try:

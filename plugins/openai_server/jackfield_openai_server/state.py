@@ -1,4 +1,4 @@
-"""What all endpoints share: models, settings, figures, and the way in for requests."""
+"""The state that all endpoints share: models, settings, metrics, and the admission of requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMEOUT_HEADER = "x-request-timeout-s"
 
 
 class ServerState:
-    """One server."""
+    """The state of one server."""
 
     def __init__(self, options: ServeOptions, models: ServedModels, tenants: Tenants) -> None:
         self.options = options
@@ -36,7 +36,7 @@ class ServerState:
         self.metrics.watch(models)
 
     async def take(self, name: str | None) -> ServedModel:
-        """The model of that name, loaded where it is one of several. Raises ApiError."""
+        """The model with that name, loaded if necessary. Raises ApiError."""
         return await self.residence.take(name)
 
     def generate(
@@ -47,7 +47,7 @@ class ServerState:
         sampling: Mapping[str, Any],
         request: SamplingFields,
     ) -> Generation:
-        """Let a request in. Raises ApiError if it has to stay out."""
+        """Admit a request. Raises ApiError if it is refused."""
 
         def submit(priority: int, salt: str) -> RequestStream:
             return model.submit(
@@ -70,7 +70,7 @@ class ServerState:
         request: PoolingFields,
         second_text: int | None = None,
     ) -> Generation:
-        """Let a request for a vector in. Raises ApiError if it has to stay out."""
+        """Admit a request for a vector. Raises ApiError if it is refused."""
 
         def submit(priority: int, salt: str) -> RequestStream:
             return model.submit_pooling(
@@ -107,7 +107,7 @@ class ServerState:
             ("prompt tokens", engine.num_queued_tokens + num_tokens, options.max_queued_tokens),
         )
         for what, number, limit in limits:
-            # One request is let in however long it is.
+            # A single request is admitted, however long it is.
             if limit is not None and number > limit and engine.num_queued:
                 raise ApiError(
                     503,
@@ -131,7 +131,7 @@ class ServerState:
 
 
 def state_of(http: Request) -> ServerState:
-    """The server that a request came to."""
+    """The server that received a request."""
     state: ServerState = http.app.state.server
     return state
 

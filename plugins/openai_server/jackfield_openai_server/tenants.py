@@ -1,4 +1,4 @@
-"""Who may call: keys with their names and limits."""
+"""The callers of a server: keys with their names and limits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from jackfield_openai_server.errors import ApiError
 class TenantLimits:
     """One table of the file of keys."""
 
-    key: str = ""  # that clients send; or
-    key_sha256: str = ""  # its digest, as hexadecimal digits
-    max_concurrent: int | None = None  # requests under way
+    key: str = ""  # the key that clients send; or
+    key_sha256: str = ""  # its SHA-256, as hexadecimal digits
+    max_concurrent: int | None = None  # most open requests
     requests_per_minute: float | None = None
-    priority: int = 0  # added to what its requests say; lower runs first
+    priority: int = 0  # added to the priority of its requests; lower runs first
 
 
 class Tenant:
-    """One that may call."""
+    """A caller with a key."""
 
     def __init__(self, name: str, limits: TenantLimits) -> None:
         self.name = name
@@ -36,15 +36,15 @@ class Tenant:
         self._digest = (
             bytes.fromhex(limits.key_sha256) if limits.key_sha256 else _digest(limits.key)
         )
-        self._allowance = limits.requests_per_minute or 0.0  # a bucket that fills with time
+        self._allowance = limits.requests_per_minute or 0.0  # an amount that refills with time
         self._filled_s = time.monotonic()
 
     def has_digest(self, digest: bytes) -> bool:
-        """Takes equally long for right and wrong ones."""
+        """True if the key has this digest. The check takes equally long for right and wrong keys."""
         return hmac.compare_digest(self._digest, digest)
 
     def enter(self) -> None:
-        """Count a request in. Raises ApiError 429 where it is one too many."""
+        """Count a new request. Raises ApiError 429 if it is one too many."""
         limits = self.limits
         if limits.max_concurrent is not None and self.num_open >= limits.max_concurrent:
             raise ApiError(
@@ -58,7 +58,7 @@ class Tenant:
         self.num_open += 1
 
     def leave(self) -> None:
-        """Count a request out."""
+        """Count the end of a request."""
         self.num_open -= 1
 
     def _take(self, per_minute: float) -> None:
@@ -78,7 +78,7 @@ class Tenant:
 
 
 class Tenants:
-    """All that may call; none means everybody."""
+    """All callers. If there are none, no key is needed."""
 
     def __init__(self, tenants: tuple[Tenant, ...]) -> None:
         self._tenants = tenants
@@ -90,7 +90,7 @@ class Tenants:
         return bool(self._tenants)
 
     def find(self, key: str | None) -> Tenant:
-        """Who sent this key. Raises ApiError 401."""
+        """The caller with this key. Raises ApiError 401."""
         if not self._tenants:
             return self._everybody
         if key is None:
@@ -100,7 +100,7 @@ class Tenants:
                 code="missing_api_key",
             )
         digest, found = _digest(key), None
-        for tenant in self._tenants:  # all of them, so that the time tells nothing
+        for tenant in self._tenants:  # all are compared, so that the time tells nothing
             if tenant.has_digest(digest):
                 found = tenant
         if found is None:
@@ -109,7 +109,7 @@ class Tenants:
 
 
 def load_tenants(key: str | None, file: str | None) -> Tenants:
-    """Those of a file, and one for the key of the environment. Raises ConfigError."""
+    """The callers in a file, and one for the key in the environment. Raises ConfigError."""
     tenants = [] if key is None else [Tenant("default", TenantLimits(key=key))]
     if file is not None:
         try:
@@ -124,7 +124,7 @@ def _tenant(file: str, name: str, table: Any) -> Tenant:
     known = TenantLimits.__dataclass_fields__
     if not isinstance(table, Mapping) or not set(table) <= set(known):
         raise ConfigError(f"{file}: [{name}] must be a table with some of {', '.join(known)}")
-    if "/" in name:  # stands between a tenant and what it adds to its cache salts
+    if "/" in name:  # a slash separates the tenant from what it adds to cache salts
         raise ConfigError(f"{file}: the name [{name}] must not hold a slash")
     limits = TenantLimits(**table)
     if bool(limits.key) == bool(limits.key_sha256):

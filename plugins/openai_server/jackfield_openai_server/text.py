@@ -1,4 +1,4 @@
-"""Texts, conversations and token ids: what the server's process does with the model's tokenizer."""
+"""Texts, conversations and token ids: the use of the model's tokenizer in the server's process."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from jackfield_openai_server.engine.stream import MakeText
 from jackfield_openai_server.time_limit import OutOfTime, time_limit
 
 T = TypeVar("T")
-_LONG = 1 << 18  # characters, or tokens, from which on a text is a long one
+_LONG = 1 << 18  # characters, or tokens, from which on a text counts as long
 
 
 class TextService:
-    """Encodes on threads of its own, so that a prompt holds up no stream: short texts on one, long ones on another."""
+    """Encodes on threads of its own, so that no prompt delays a stream: short texts on one thread, long ones on another."""
 
     def __init__(
         self, chosen: Chosen, template_file: str | None = None, template_timeout_s: float = 5.0
@@ -53,9 +53,9 @@ class TextService:
         max_length: int | None = None,
         last: int | None = None,
     ) -> list[int]:
-        """The token ids of a text, its `last` ones where only these are of use.
+        """The token ids of a text; only the `last` ones, if that is given.
 
-        Raises RequestError where it has far more than `max_length` tokens, before all of it is encoded.
+        Raises RequestError if the text has far more than `max_length` tokens, before all of it is encoded.
         """
 
         def encode(tokenizer: Tokenizer) -> list[int]:
@@ -71,7 +71,7 @@ class TextService:
     async def encode_pair(
         self, first: str, second: str, max_length: int
     ) -> tuple[list[int], int | None]:
-        """The token ids of two texts that are read together, and where the second begins. Raises as `encode`."""
+        """The token ids of two texts that are read together, and the index of the second. Raises as `encode`."""
 
         def encode(tokenizer: Tokenizer) -> tuple[list[int], int | None]:
             for text in (first, second):
@@ -81,7 +81,7 @@ class TextService:
         return await self._run(encode, len(first) + len(second))
 
     async def render(self, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]) -> str:
-        """The prompt of a conversation, as the chat template writes it."""
+        """The prompt of a conversation, made with the chat template."""
         if self._template is not None:
             values = {"chat_template": self._template, **values}
         return await self._run(lambda tokenizer: self._rendered(tokenizer, messages, values))
@@ -98,19 +98,19 @@ class TextService:
             ) from None
 
     async def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of token ids, special ones included."""
+        """The text of token ids, including special ones."""
         return await self._run(
             lambda tokenizer: tokenizer.decode(token_ids, skip_special_tokens=False), len(token_ids)
         )
 
     def token(self, token_id: int) -> str:
-        """The text of one token; used in the event loop only."""
+        """The text of one token. Use it only in the event loop."""
         if self._tokenizer is None:
             return f"token_id:{token_id}"
         return self._tokenizer.decode([token_id], skip_special_tokens=False)
 
     def maker(self, prompt: Sequence[int], sampling: SamplingParams) -> MakeText:
-        """Makes the texts of the outputs of one request; used in the event loop only."""
+        """Makes the texts of the outputs of one request. Use it only in the event loop."""
         tokenizer, pieces = self._tokenizer, self._pieces
         if tokenizer is None or pieces is None:
             return lambda: None
@@ -129,7 +129,7 @@ class TextService:
         return self._template or own or ""
 
     async def _run(self, call: Callable[[Tokenizer], T], size: int = 0) -> T:
-        """What a call gives; `size` is what its work grows with, in characters or tokens."""
+        """The result of a call. `size` is the size of its input, in characters or tokens."""
         tokenizer = self._tokenizer
         if tokenizer is None:
             raise RequestError(

@@ -1,4 +1,4 @@
-"""A limit for Python code that may not come to an end by itself, on a thread other than the main one."""
+"""A time limit for Python code that may not end by itself, on a thread other than the main one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class OutOfTime(Exception):  # raised from outside
-    """The time is up."""
+class OutOfTime(Exception):  # raised from another thread
+    """The time is over."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise OutOfTime in this thread, between two instructions of Python, once the time is up."""
+    """Raise OutOfTime in this thread, between two instructions of Python, when the time is over."""
     thread_id, lock, is_over = threading.get_ident(), threading.Lock(), False
 
     def interrupt() -> None:

@@ -1,4 +1,4 @@
-"""Calls of tools: their ids, and what of a conversation a chat template wants to see of them."""
+"""Calls of tools: their ids, and their form for chat templates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _LETTERS = string.ascii_letters + string.digits
-_LENGTH = 9  # Mistral's templates take no other
+_LENGTH = 9  # Mistral's templates accept no other length
 
 
 def call_id() -> str:
@@ -18,7 +18,7 @@ def call_id() -> str:
 
 
 def with_parsed_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The message with the arguments of its calls as objects, which is what templates write out."""
+    """The message with the arguments of its calls as objects, which is the form that templates print."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list):
         return message
@@ -32,5 +32,5 @@ def _parsed(call: Any) -> Any:
     try:
         arguments = json.loads(function["arguments"] or "{}")
     except ValueError:
-        return call  # a template may write it as it is
+        return call  # a template may print the text as it is
     return {**call, "function": {**function, "arguments": arguments}}

@@ -1,1 +1,1 @@
-"""`jackfield run-batch`: a file of requests in, a file of answers out, in the form of OpenAI's batches."""
+"""`jackfield run-batch`: reads a file of requests and writes a file of answers, in the form of OpenAI's batches."""

@@ -13,7 +13,7 @@ from jackfield_openai_server.options import ServeOptions
 
 
 class RunBatchCommand(Command):
-    """With a model of this machine, or with a server that runs."""
+    """Answers with a model on this machine, or with a running server."""
 
     summary = "answer a file of requests in the form of OpenAI's batches"
     options: ClassVar[type | None] = ServeOptions
@@ -33,7 +33,7 @@ class RunBatchCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Answer all; 1 if some have no answer. An interrupt loses nothing that was answered."""
+        """Answer all requests. Returns 1 if some have no answer. An interrupt loses no answer."""
         from jackfield_openai_server.batch.run import run
 
         return run(arguments)

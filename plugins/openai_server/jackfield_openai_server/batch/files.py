@@ -1,4 +1,4 @@
-"""The two files of a batch: requests are read as they are needed, answers are appended as they come."""
+"""The two files of a batch. Requests are read when they are needed; answers are appended when they arrive."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class BatchResult(msgspec.Struct):
 
     @property
     def is_final(self) -> bool:
-        """False where the server was at fault: the next run asks again."""
+        """False if the server was at fault: the next run asks again."""
         return self.response is not None and self.response.status_code < 500
 
 
@@ -56,7 +56,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read_requests(path: Path) -> Iterator[BatchRequest]:
-    """Line by line. Raises ConfigError that names the line."""
+    """Read line by line. Raises ConfigError that names the line."""
     seen: set[str] = set()
     try:
         with path.open("rb") as file:
@@ -80,12 +80,12 @@ def read_requests(path: Path) -> Iterator[BatchRequest]:
 
 
 class ResultFile:
-    """Answers, in the order in which they come. What an earlier run wrote is kept, except what has to be asked again."""
+    """Answers, in the order of their arrival. Answers of an earlier run are kept, except those to be asked again."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ConfigError where the file is no output of a batch."""
+        """Raises ConfigError if the file is no output of a batch."""
         self.done: set[str] = set()  # custom_ids that need not be asked again
-        self.num_answered = 0  # with status 200, in all runs
+        self.num_answered = 0  # number of answers with status 200, in all runs
         self._path = path
         kept = list(self._kept())
         try:
@@ -96,18 +96,18 @@ class ResultFile:
             raise ConfigError(f"cannot write {path}: {error.strerror}") from None
 
     def add(self, custom_id: str, status: int, body: bytes) -> None:
-        """Write one answer, so that it outlives this process."""
+        """Write one answer to disk, so that it is kept if this process ends."""
         answer = BatchAnswer(status, uuid4().hex, _raw_or_text(body))
         self._write(BatchResult(f"batch_req_{uuid4().hex}", custom_id, answer))
         self.num_answered += status == 200
 
     def add_error(self, custom_id: str, code: str, message: str) -> None:
-        """Write that there is no answer."""
+        """Write that a request has no answer."""
         error = BatchError(code, message)
         self._write(BatchResult(f"batch_req_{uuid4().hex}", custom_id, None, error))
 
     def close(self) -> None:
-        """The file is complete."""
+        """Close the complete file."""
         self._file.close()
 
     def _write(self, result: BatchResult) -> None:
@@ -115,7 +115,7 @@ class ResultFile:
         self._file.flush()
 
     def _kept(self) -> Iterator[bytes]:
-        """Lines of earlier runs that stay. A last line that was cut off does not."""
+        """Lines of earlier runs to keep. An incomplete last line is left out."""
         if not self._path.exists():
             return
         lines = self._path.read_bytes().splitlines(keepends=True)
@@ -137,7 +137,7 @@ class ResultFile:
 
 
 def _rewrite(path: Path, lines: list[bytes]) -> None:
-    """Put these lines in place of what the file holds, whole or not at all."""
+    """Replace the content of the file by these lines, in one operation."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(b"".join(lines))
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""Runs a batch: so many requests at once, each answer written as it comes."""
+"""Runs a batch: a number of requests at once; each answer is written when it arrives."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from jackfield_openai_server.served import ServedModels
 from jackfield_openai_server.state import ServerState
 from jackfield_openai_server.tenants import Tenants
 
-_NUM_TRIES = 6  # of a server that is busy
-_FIRST_PAUSE_S = 0.5  # doubled each time
+_NUM_TRIES = 6  # tries for a busy server
+_FIRST_PAUSE_S = 0.5  # doubled for each further try
 _PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status: 0 if all requests are answered. Raises ConfigError."""
+    """Run and return the exit status: 0 if all requests are answered. Raises ConfigError."""
     if (arguments.url is None) == (arguments.model is None):
         raise ConfigError("run-batch takes a model or --url, one of them")
     if arguments.max_concurrency < 1:
         raise ConfigError(f"--max-concurrency must be above 0, got {arguments.max_concurrency}")
-    num_requests = sum(1 for _ in read_requests(arguments.input_file))  # a wrong line is told first
+    # A wrong line is reported first.
+    num_requests = sum(1 for _ in read_requests(arguments.input_file))
     results = ResultFile(arguments.output_file)
     try:
         if len(results.done) < num_requests:
@@ -68,13 +69,13 @@ async def _answer_all(arguments: argparse.Namespace, results: ResultFile) -> Non
 
 
 async def _nothing(_: ServerState) -> None:
-    """The model is started and closed here."""
+    """Nothing to do: the model is started and closed here."""
 
 
 async def _spread(
     sender: Sender, requests: Iterator[BatchRequest], results: ResultFile, count: int
 ) -> None:
-    """`count` workers share the requests. Raises what ends one of them."""
+    """Let `count` workers share the requests. Raises the error that ends one of them."""
     async with asyncio.TaskGroup() as group:
         for first in itertools.islice(requests, count):
             group.create_task(_work(sender, first, requests, results))
@@ -97,7 +98,7 @@ async def _work(
 
 
 async def _ask(sender: Sender, request: BatchRequest) -> tuple[int, bytes]:
-    """The answer; again after a pause while the server is busy or cannot be reached."""
+    """The answer. While the server is busy or cannot be reached, ask again after a pause."""
     body = bytes(request.body)
     for number in range(_NUM_TRIES - 1):
         try:

@@ -1,4 +1,4 @@
-"""Who answers the requests of a batch: an engine of this process, or a server that runs."""
+"""Senders of a batch's requests: to an engine of this process, or to a running server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jackfield_openai_server.bench.http import Target, fetch
 
 
 class Sender(ABC):
-    """Takes one request."""
+    """Sends one request."""
 
     @abstractmethod
     async def send(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
@@ -22,7 +22,7 @@ class Sender(ABC):
 
 
 class RemoteSender(Sender):
-    """A server elsewhere."""
+    """Sends to a server elsewhere."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -36,7 +36,7 @@ class RemoteSender(Sender):
 
 
 class LocalSender(Sender):
-    """The application itself, without a socket in between: the same checks, the same answers."""
+    """Calls the application itself, without a socket: the same checks and the same answers."""
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
@@ -71,14 +71,14 @@ class _Answer:
         self._body: bytes | None = body
 
     async def receive(self) -> Message:
-        """The body, then nothing for as long as anybody waits: the client never leaves."""
+        """The body. After that it waits forever: this client never leaves."""
         if self._body is None:
             await asyncio.Future()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body or b"", "more_body": False}
 
     async def send(self, message: Message) -> None:
-        """Keep what is answered."""
+        """Keep the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         else:

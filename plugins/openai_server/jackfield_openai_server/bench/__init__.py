@@ -1,1 +1,1 @@
-"""`jackfield bench serve`: load on any server that speaks OpenAI's API, and what its clients wait for."""
+"""`jackfield bench serve`: puts load on any server with OpenAI's API, and measures how long its clients wait."""

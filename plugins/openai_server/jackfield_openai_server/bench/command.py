@@ -1,4 +1,4 @@
-"""`jackfield bench serve`: measures a server that runs, ours or another's."""
+"""`jackfield bench serve`: measures a running server, ours or another one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from jackfield.interfaces.command import Command
 
 
 class BenchServeCommand(Command):
-    """A sweep over rates of requests. Needs no model here; the words are those of `vllm bench serve` where it has them."""
+    """A sweep over rates of requests. It needs no model here. Options are named as in `vllm bench serve` if that has
+    them.
+    """
 
     summary = "load a server that speaks OpenAI's API and measure what its clients wait for"
 
@@ -45,7 +47,7 @@ class BenchServeCommand(Command):
         add("--picture", type=Path, metavar="FILE", help="draw the sweep as SVG")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Measure and print the report; 1 if no request succeeded. The key: $JACKFIELD_API_KEY or $OPENAI_API_KEY."""
+        """Measure and print the report. Returns 1 if no request succeeded. Key: $JACKFIELD_API_KEY or $OPENAI_API_KEY."""
         from jackfield_openai_server.bench.run import run
 
         return run(arguments)

@@ -1,4 +1,4 @@
-"""From what clients saw to figures: rates, percentiles, and the share of requests that met their goals."""
+"""Computes figures from the times of clients: rates, percentiles, and the share of requests that met their goals."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from jackfield.errors import ConfigError
 from jackfield_openai_server.bench.load import Trace
 
 PERCENTILES = (50, 90, 95, 99)
-GOALS = ("ttft", "tpot", "e2el")  # words of --goodput, as `vllm bench serve` has them
+GOALS = ("ttft", "tpot", "e2el")  # names in --goodput, as in `vllm bench serve`
 
 
 def parse_goals(words: Sequence[str]) -> dict[str, float]:
-    """Milliseconds by figure, of words like "ttft:200". Raises ConfigError."""
+    """Milliseconds by name, from words like "ttft:200". Raises ConfigError."""
     goals = {}
     for word in words:
         name, _, text = word.partition(":")
@@ -58,7 +58,7 @@ def figures_of(
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Between the two nearest values in order, by their distance, as NumPy's default. Of at least one value."""
+    """Interpolated between the two nearest values, as by default in NumPy. Needs at least one value."""
     ordered = sorted(values)
     place = (len(ordered) - 1) * percent / 100
     low = int(place)
@@ -67,7 +67,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, float] | None:
-    """Mean and percentiles in milliseconds; None of nothing."""
+    """Mean and percentiles in milliseconds; None if there are no values."""
     if not seconds:
         return None
     found = {"mean": statistics.fmean(seconds)}

@@ -1,4 +1,4 @@
-"""A client for load: one connection a request, the time of each piece of the answer, and little else."""
+"""An HTTP client for load: one connection for each request, and the time of each piece of the answer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _READ_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a server listens."""
+    """The address of a server."""
 
     host: str
     port: int
-    path: str  # in front of all others, without a slash at its end
+    path: str  # prefix of all paths, without a slash at its end
     is_tls: bool
-    headers: Mapping[str, str] = field(default_factory=dict)  # of every request
+    headers: Mapping[str, str] = field(default_factory=dict)  # sent with every request
 
     @classmethod
     def of(cls, url: str, api_key: str | None = None) -> Target:
-        """From `http://HOST:PORT` with a path or none; `/v1` at its end may stand there. Raises ConfigError."""
+        """Make one from `http://HOST:PORT`, perhaps with a path; a `/v1` at its end is dropped. Raises ConfigError."""
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"--url must be like http://localhost:8000, got {url!r}")
@@ -40,7 +40,7 @@ class Target:
 
 
 class Answer:
-    """The status of an answer and what has come of its body; httptools calls it."""
+    """The status of an answer and the received part of its body. httptools calls its methods."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -49,24 +49,24 @@ class Answer:
         self.parser = httptools.HttpResponseParser(self)
 
     def on_status(self, _: bytes) -> None:
-        """The first line has come."""
+        """The first line has arrived."""
         self.status = self.parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body has come, without the marks of chunks."""
+        """A part of the body has arrived, without the marks of chunks."""
         self.pieces.append(body)
 
     def on_message_complete(self) -> None:
-        """That was all."""
+        """The answer is complete."""
         self.is_complete = True
 
 
 async def request(
     target: Target, method: str, path: str, body: bytes = b""
 ) -> AsyncGenerator[tuple[int, bytes, float], None]:
-    """The status, bytes of the body, and when they came (time.perf_counter), piece by piece.
+    """The status, bytes of the body, and the time of their arrival (time.perf_counter), piece by piece.
 
-    Raises OSError where the connection fails or ends early.
+    Raises OSError if the connection fails or ends early.
     """
     context = ssl.create_default_context() if target.is_tls else None
     reader, writer = await asyncio.open_connection(target.host, target.port, ssl=context)

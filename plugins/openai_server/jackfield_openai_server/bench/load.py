@@ -1,4 +1,4 @@
-"""Sends the requests of a benchmark and notes when the pieces of their answers come."""
+"""Sends the requests of a benchmark and notes when the pieces of their answers arrive."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jackfield_openai_server.bench.http import Target, request
 
 @dataclass(slots=True)
 class Trace:
-    """One request as its client saw it."""
+    """One request, as its client saw it."""
 
-    sent_s: float  # of time.perf_counter(), as all times
-    piece_s: list[float] = field(default_factory=list)  # of pieces that hold text
+    sent_s: float  # in the time of time.perf_counter(), as all times here
+    piece_s: list[float] = field(default_factory=list)  # times of pieces with text
     num_prompt_tokens: int = 0
-    num_tokens: int = 0  # of the answer, as the server counts them, else pieces
+    num_tokens: int = 0  # tokens of the answer by the server's count, otherwise number of pieces
     error: str | None = None
 
     @property
@@ -37,14 +37,14 @@ class Trace:
 
     @property
     def per_token_s(self) -> float | None:
-        """Mean seconds of a token after the first; None if there is no other."""
+        """Mean seconds for each token after the first; None if there is none."""
         if self.num_tokens < 2:
             return None
         return (self.piece_s[-1] - self.piece_s[0]) / (self.num_tokens - 1)
 
     @property
     def gaps_s(self) -> list[float]:
-        """Seconds between pieces; a piece can hold several tokens."""
+        """Seconds between pieces. A piece can hold several tokens."""
         times = self.piece_s
         return [after - before for before, after in pairwise(times)]
 
@@ -57,14 +57,14 @@ async def send_all(
     max_concurrency: int | None,
     timeout_s: float,
 ) -> tuple[list[Trace], float]:
-    """All requests at their times; what came of each, and the seconds until the last answer ended."""
+    """Send all requests at their times. Returns their traces, and the seconds until the last answer ended."""
     room = asyncio.Semaphore(max_concurrency or len(bodies))
     began_s = due_s = time.perf_counter()
     tasks = []
     for body, gap_s in zip(bodies, gaps, strict=False):
         await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
         tasks.append(asyncio.create_task(_send(target, path, body, room, timeout_s)))
-        due_s += gap_s  # from when it was due: a late timer delays no other
+        due_s += gap_s  # counted from the due time, so that a late timer delays no other request
     traces = await asyncio.gather(*tasks)
     return list(traces), time.perf_counter() - began_s
 
@@ -100,7 +100,7 @@ async def _read(target: Target, path: str, body: bytes, trace: Trace) -> None:
 
 
 def _note(trace: Trace, chunk: dict[str, Any], now_s: float) -> None:
-    """What one event says."""
+    """Note the content of one event."""
     if error := chunk.get("error"):
         trace.error = str(error.get("message", error) if isinstance(error, dict) else error)
     if any(_has_text(choice) for choice in chunk.get("choices") or ()):

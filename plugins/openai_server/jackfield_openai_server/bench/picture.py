@@ -1,4 +1,4 @@
-"""A sweep as a picture: SVG, written by hand, which every browser shows."""
+"""A sweep as a picture in SVG, which every browser shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-_WIDTH, _HEIGHT, _LEFT, _TOP = 420, 260, 64, 34  # of one plot, and what stands beside it
+_WIDTH, _HEIGHT, _LEFT, _TOP = 420, 260, 64, 34  # sizes of one plot, and of its margins
 _COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b2d8b")
 _PLOTS = (
     ("time to first token, ms", "ttft_ms", ("p50", "p99")),
@@ -17,7 +17,7 @@ _PLOTS = (
 
 
 def draw(runs: Sequence[Mapping[str, Any]], title: str) -> str:
-    """Latencies and output tokens a second over the rate of requests. `runs`: rate (or None) and figures."""
+    """Latencies and output tokens a second against the rate of requests. `runs`: rate (or None) and figures."""
     xs = [run["request_rate"] or run["requests_per_s"] for run in runs]
     plots = [
         (name, {word: [_at(run, key, word) for run in runs] for word in words})
@@ -73,7 +73,7 @@ def _plot(name: str, xs: Sequence[float], lines: Mapping[str, Sequence[float | N
 
 
 def _ticks(largest: float) -> list[float]:
-    """Round numbers from 0 to one that is at least `largest`."""
+    """Round numbers from 0 to a number that is at least `largest`."""
     if largest <= 0:
         return [0.0, 1.0]
     power = 10 ** math.floor(math.log10(largest / 4))

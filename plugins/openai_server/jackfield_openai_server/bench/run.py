@@ -1,4 +1,4 @@
-"""Runs a sweep: one rate after the other, then the report and the picture."""
+"""Runs a sweep of rates, then writes the report and the picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PATHS = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status: 1 if no request succeeded. Raises ConfigError."""
+    """Run and return the exit status: 1 if no request succeeded. Raises ConfigError."""
     rates = [_rate(word) for word in arguments.request_rate]
     goals = parse_goals(arguments.goodput)
     if arguments.num_prompts < 1 or arguments.burstiness <= 0:
@@ -89,7 +89,7 @@ async def _sweep(
 
 
 def _jobs(arguments: argparse.Namespace, count: int, number: int) -> list[Job]:
-    """Other prompts in each run, so that no cache has them."""
+    """Jobs with new prompts in each run, so that no cache has them."""
     if arguments.dataset is not None:
         return jobs_of_file(arguments.dataset, count, arguments.output_len)
     seed = 1000 * arguments.seed + number
@@ -97,7 +97,7 @@ def _jobs(arguments: argparse.Namespace, count: int, number: int) -> list[Job]:
 
 
 async def _first_model(target: Target) -> str:
-    """Raises ConfigError where no server answers, or lists none."""
+    """The first model of the server. Raises ConfigError if no server answers, or if it lists none."""
     try:
         status, body = await fetch(target, "GET", "/v1/models")
         if status != 200:

@@ -1,4 +1,4 @@
-"""What a benchmark asks: prompts of some length, when each is sent, how long its answer is."""
+"""The requests of a benchmark: prompts of some length, the times to send them, and the lengths of their answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from jackfield.errors import ConfigError
 
-# Common words, most of them one token of most tokenizers.
+# Common words. Most of them are one token in most tokenizers.
 _WORDS = [
     "time",
     "year",
@@ -96,11 +96,11 @@ class Job:
     """One request."""
 
     prompt: str | list[dict[str, Any]]  # a text, or the messages of a conversation
-    num_outputs: int  # tokens at most
+    num_outputs: int  # most tokens of the answer
 
 
 def random_jobs(count: int, num_inputs: int, num_outputs: int, seed: int) -> list[Job]:
-    """Prompts of random words, about a token each, none of them the beginning of another; equal for equal seeds."""
+    """Prompts of random words, about a token each; none is the beginning of another. Equal seeds give equal prompts."""
     draw = random.Random(seed)
     return [
         Job(" ".join(draw.choices(_WORDS, k=max(1, num_inputs))), num_outputs) for _ in range(count)
@@ -108,7 +108,7 @@ def random_jobs(count: int, num_inputs: int, num_outputs: int, seed: int) -> lis
 
 
 def jobs_of_file(path: Path, count: int, num_outputs: int) -> list[Job]:
-    """From JSON lines with `prompt` or `messages`, and `max_tokens` or none; from the start again if they are few.
+    """Jobs from JSON lines with `prompt` or `messages`, and perhaps `max_tokens`. If there are few, lines are repeated.
 
     Raises ConfigError.
     """
@@ -128,9 +128,9 @@ def jobs_of_file(path: Path, count: int, num_outputs: int) -> list[Job]:
 
 
 def gaps_s(rate: float | None, burstiness: float, seed: int) -> Iterator[float]:
-    """Seconds between two requests: `rate` a second in the mean, gamma distributed; 1 is a Poisson process.
+    """Seconds between two requests: on average `rate` a second, gamma distributed. 1 gives a Poisson process.
 
-    A large `burstiness` makes them even, a small one makes bursts. No rate: all at once.
+    A large `burstiness` gives even gaps, a small one bursts. Without a rate, all requests are sent at once.
     """
     draw = random.Random(seed)
     while True:
@@ -156,7 +156,7 @@ def body_of(
         fields["prompt"] = job.prompt
     else:
         raise ConfigError("the data set holds conversations: add --endpoint chat")
-    if ignore_eos:  # no parameter of OpenAI's, but of most servers
+    if ignore_eos:  # no parameter of OpenAI's, but known to most servers
         fields["ignore_eos"] = True
     if temperature is not None:
         fields["temperature"] = temperature

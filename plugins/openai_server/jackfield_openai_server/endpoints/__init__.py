@@ -1,1 +1,1 @@
-"""The paths of the server, one module for each group of them."""
+"""The paths of the server, with a module for each group."""

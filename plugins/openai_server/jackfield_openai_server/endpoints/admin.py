@@ -1,4 +1,4 @@
-"""`/admin/models`: which models are in memory; there only where `options.serve.admin` says so."""
+"""`/admin/models`: the models in memory. Only active if `options.serve.admin` is set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ModelState(msgspec.Struct):
 
     id: str
     is_loaded: bool
-    num_requests: int  # under way
-    memory_bytes: int  # of the engine's process
+    num_requests: int  # requests that are not answered yet
+    memory_bytes: int  # memory of the engine's process
 
 
 async def list_model_states(http: Request) -> Response:
-    """All models."""
+    """List all models with their state."""
     return json_response([_state(model) for model in state_of(http).models.all])
 
 
@@ -32,7 +32,7 @@ async def load_model(http: Request) -> Response:
 
 
 async def unload_model(http: Request) -> Response:
-    """End the engine of a model; requests under way fail. The next request for it loads it again."""
+    """End the engine of a model. Its open requests fail. The next request for it loads it again."""
     state = state_of(http)
     model = state.models.find(http.path_params["model"])
     await state.residence.unload(model)

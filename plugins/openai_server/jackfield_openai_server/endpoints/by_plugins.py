@@ -1,4 +1,4 @@
-"""Paths that plugins add: which are active, and how they ask the models that are served."""
+"""Paths of plugins: which of them are active, and how plugins use the served models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jackfield_openai_server.state import ServerState
 
 
 def plugin_routes(state: ServerState, config: EngineConfig) -> list[BaseRoute]:
-    """The paths of the plugins that the settings name. Raises ConfigError where one cannot be had, or two want the same."""
+    """The paths of the plugins in the settings. Raises ConfigError if one cannot be loaded, or if two use the same path."""
     names = state.options.endpoints
     if not names:
         return []
@@ -48,14 +48,14 @@ def plugin_routes(state: ServerState, config: EngineConfig) -> list[BaseRoute]:
 
 
 class _Serving(Serving):
-    """The models of this server."""
+    """The models of this server, for plugins."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
 
     @property
     def models(self) -> tuple[str, ...]:
-        """All names of all of them."""
+        """All names of all models."""
         return tuple(name for model in self._state.models.all for name in model.names)
 
     async def generate(

@@ -53,7 +53,7 @@ async def chat(http: Request) -> Response:
 
 
 class ChatAnswer:
-    """What one request is answered with."""
+    """The answer to one request."""
 
     def __init__(
         self, request: ChatRequest, model: ServedModel, prompt: ChatPrompt, generation: Generation
@@ -67,7 +67,7 @@ class ChatAnswer:
         self._prompt = prompt
         self._n = request.n or 1
 
-    # At once
+    # As a whole
 
     async def whole(self) -> ChatCompletion:
         """All choices with the usage."""
@@ -108,10 +108,10 @@ class ChatAnswer:
             choice.token_ids = merged.token_ids
         return choice
 
-    # As it comes
+    # Streamed
 
     async def events(self) -> AsyncGenerator[bytes, None]:
-        """Chunks of all choices, in the order in which they come."""
+        """Chunks of all choices, in the order of their arrival."""
         options, request = self._request.stream_options, self._request
         parsers = [self._prompt.parser() for _ in range(self._n)]
         first = [
@@ -148,7 +148,7 @@ class ChatAnswer:
         return ChatChunk(self._id, self._created, self._name, choices)
 
     def _chunk_choice(self, delta: Delta, parser: AnswerParser) -> ChunkChoice | None:
-        """What a client sees of a delta; None if there is nothing yet."""
+        """The part of a delta that a client sees; None if there is none yet."""
         request, is_last = self._request, delta.finish_reason is not None
         parsed = parser.push(delta.text, is_last=is_last)
         shown = ChatDelta()

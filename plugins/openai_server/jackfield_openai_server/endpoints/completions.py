@@ -1,4 +1,4 @@
-"""`/v1/completions`: text goes on."""
+"""`/v1/completions`: continuations of texts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def complete(http: Request) -> Response:
     sampling = completion_sampling(request)
     prompts = [await _encoded(model, prompt, request) for prompt in prompts_of(request.prompt)]
     if request.echo and request.max_tokens == 0:
-        sampling["max_tokens"] = 1  # drawn, and not shown
+        sampling["max_tokens"] = 1  # one token is drawn, but not shown
     answer = _Answer(request, model)
     if request.stream:
         events = answer.events(_Started(http, model, prompts, sampling, request))
@@ -47,7 +47,7 @@ async def complete(http: Request) -> Response:
 
 
 def prompts_of(prompt: str | list[int | str | list[int]]) -> list[str | list[int]]:
-    """One prompt, or several: a list of numbers is one. Raises ApiError."""
+    """One prompt, or several. A list of numbers is one prompt. Raises ApiError."""
     if isinstance(prompt, str):
         return [prompt]
     if not prompt:
@@ -75,7 +75,7 @@ async def _encoded(
 
 
 class _Started:
-    """The prompts of one request, each of which becomes a request of the engine."""
+    """The prompts of one request. Each of them becomes a request of the engine."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class _Started:
         self._prompts = prompts
 
     def generations(self) -> list[Generation]:
-        """Let all of them in, or none."""
+        """Admit all of them, or none."""
         http, model, sampling, request = self._arguments
         state = state_of(http)
         with ExitStack() as undone:
@@ -103,7 +103,7 @@ class _Started:
 
 
 class _Answer:
-    """What one request is answered with."""
+    """The answer to one request."""
 
     def __init__(self, request: CompletionRequest, model: ServedModel) -> None:
         self._request = request
@@ -114,7 +114,7 @@ class _Answer:
         self._names = TokenNames(model.text, as_ids=bool(request.return_tokens_as_token_ids))
         self._n = request.n or 1
 
-    # At once
+    # As a whole
 
     async def whole(self, generations: list[Generation]) -> Completion:
         """All choices with the usage."""
@@ -157,10 +157,10 @@ class _Answer:
             )
         return choice
 
-    # As it comes
+    # Streamed
 
     async def events(self, started: _Started) -> AsyncGenerator[bytes, None]:
-        """Chunks of all choices, in the order in which they come."""
+        """Chunks of all choices, in the order of their arrival."""
         generations = started.generations()
         options = self._request.stream_options
         queue: asyncio.Queue[tuple[int, list[Delta]] | BaseException | None] = asyncio.Queue()
@@ -240,7 +240,7 @@ async def _pump(
     generation: Generation,
     queue: asyncio.Queue[tuple[int, list[Delta]] | BaseException | None],
 ) -> None:
-    """Pass the deltas of one of several prompts on."""
+    """Pass on the deltas of one of several prompts."""
     try:
         async for deltas in generation.deltas():
             queue.put_nowait((number, deltas))
@@ -252,7 +252,7 @@ async def _pump(
 
 
 def total_usage(generations: Sequence[Generation]) -> Usage:
-    """Of all prompts of a request together."""
+    """The usage of all prompts of a request together."""
     usages = [generation.usage() for generation in generations]
     total = usages[0]
     for usage in usages[1:]:

@@ -66,7 +66,7 @@ async def count_message_tokens(http: Request) -> Response:
 
 
 class _Answer:
-    """What one request is answered with."""
+    """The answer to one request."""
 
     def __init__(self, model: str, answer: BlockAnswer) -> None:
         self._id = new_id("msg")
@@ -79,7 +79,7 @@ class _Answer:
         return self._message([_whole_block(block) for block in self._answer.blocks])
 
     async def events(self) -> AsyncGenerator[bytes, None]:
-        """Anthropic's events, in their order."""
+        """Anthropic's events, in order."""
         answer = self._answer
         head = _event("message_start", message=self._message([]))
         async with aclosing(answer.changes()) as batches:
@@ -137,7 +137,7 @@ def _of_change(change: Change) -> bytes:
 
 
 def _chat_request(request: CountRequest) -> ChatRequest:
-    """The same as OpenAI's form, which chat templates are written for."""
+    """The conversation in OpenAI's form, for which chat templates are written."""
     messages: list[dict[str, Any]] = []
     if request.system is not None:
         messages.append({"role": "system", "content": _joined(request.system)})
@@ -158,7 +158,7 @@ def _chat_request(request: CountRequest) -> ChatRequest:
     if request.thinking is not None:
         is_wanted = request.thinking.get("type") != "disabled"
         found.chat_template_kwargs = {"enable_thinking": is_wanted}
-    if messages[-1]["role"] == "assistant":  # the answer goes on with it
+    if messages[-1]["role"] == "assistant":  # the answer continues this message
         found.continue_final_message, found.add_generation_prompt = True, False
     return found
 
@@ -172,7 +172,7 @@ def _choice(choice: MessageToolChoice | None) -> Any:
 
 
 def _messages(message: InputMessage) -> list[dict[str, Any]]:
-    """One message in OpenAI's form; results of tools are messages of their own there."""
+    """One message in OpenAI's form, in which results of tools are messages of their own."""
     if isinstance(message.content, str):
         return [{"role": message.role, "content": message.content}]
     found: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""`/v1/models`: what is served."""
+"""`/v1/models`: the served models."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from jackfield_openai_server.state import state_of
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """A struct as an answer."""
+    """A struct as a JSON answer."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 async def list_models(http: Request) -> Response:
-    """All models under all their names."""
+    """List all models under all their names."""
     models = state_of(http).models
     return json_response(ModelList([card for model in models.all for card in model.cards()]))
 
 
 async def show_model(http: Request) -> Response:
-    """One model."""
+    """Show one model."""
     name = http.path_params["model"]
     model = state_of(http).models.find(name)
     for card in model.cards():

@@ -1,4 +1,4 @@
-"""What operators ask: is it alive, is it ready, which version, which figures."""
+"""Paths for operators: health, readiness, version, metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield_openai_server.state import state_of
 
 
 async def health(http: Request) -> Response:
-    """503 while an engine has ended, or takes no step although requests wait."""
+    """Answer 503 if an engine has ended, or makes no step although requests wait."""
     state = state_of(http)
     for model in state.models.all:
         engine = model.engine
@@ -26,7 +26,7 @@ async def health(http: Request) -> Response:
 
 
 async def ready(http: Request) -> Response:
-    """503 until all models are loaded, and again while one is started anew."""
+    """Answer 503 until all models are loaded, and again while one is restarted."""
     for model in state_of(http).models.all:
         if model.is_loaded and not model.is_ready:
             text = f"{model.names[0]}: {model.engine.error or 'it is loading'}"
@@ -35,18 +35,18 @@ async def ready(http: Request) -> Response:
 
 
 async def version(_: Request) -> Response:
-    """The version of Jackfield."""
+    """Show the version of Jackfield."""
     return json_response(Version(__version__))
 
 
 async def metrics(http: Request) -> Response:
-    """For Prometheus."""
+    """Give metrics for Prometheus."""
     body = generate_latest(state_of(http).metrics.registry)
     return Response(body, headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 async def server_info(http: Request) -> Response:
-    """How each engine is made and why, as `jackfield explain --json` writes it."""
+    """Show how each engine is made and why, as `jackfield explain --json` does."""
     found = {
         model.names[0]: model.facts.explanation
         for model in state_of(http).models.all

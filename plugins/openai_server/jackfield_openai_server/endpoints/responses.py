@@ -1,4 +1,4 @@
-"""`/v1/responses`: conversations as items, each of which later ones can go on with."""
+"""`/v1/responses`: conversations as items. A later request can continue a response."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def create_response(http: Request) -> Response:
 
 
 async def show_response(http: Request) -> Response:
-    """A response that is kept."""
+    """Show a stored response."""
     store = state_of(http).responses
     return json_response(store.find(http.path_params["id"], http.scope["tenant"].name).response)
 
@@ -74,7 +74,7 @@ async def delete_response(http: Request) -> Response:
 
 
 class _Answer:
-    """What one request is answered with."""
+    """The answer to one request."""
 
     messages: list[dict[str, Any]]
     tenant: str
@@ -85,8 +85,8 @@ class _Answer:
         self._request = request
         self._answer = answer
         self._state = state
-        self._number = 0  # of the last event
-        self._ids: dict[int, str] = {}  # of items, by block
+        self._number = 0  # number of the last event
+        self._ids: dict[int, str] = {}  # ids of items, by block
         choice = request.tool_choice
         self._response = ResponseObject(
             id=new_id("resp"),
@@ -112,7 +112,7 @@ class _Answer:
         return self._finished()
 
     async def events(self) -> AsyncGenerator[bytes, None]:
-        """OpenAI's events, in their order."""
+        """OpenAI's events, in order."""
         head = self._event("response.created", response=self._response)
         head += self._event("response.in_progress", response=self._response)
         async with aclosing(self._answer.changes()) as batches:
@@ -125,7 +125,7 @@ class _Answer:
         yield self._event(f"response.{response.status}", response=response)
 
     def failed(self, error: Exception) -> bytes:
-        """The event of an answer that fails after it has begun."""
+        """The event for an answer that fails after it has begun."""
         details = as_api_error(error).details()
         self._response.status = "failed"
         self._response.error = {"code": details.code or "server_error", "message": details.message}
@@ -206,7 +206,7 @@ def _part(text: str) -> dict[str, Any]:
 def _conversation(
     request: ResponsesRequest, state: ServerState, tenant: str
 ) -> list[dict[str, Any]]:
-    """What was said before and what is said now; instructions are not part of what is kept."""
+    """The earlier messages and the new ones. Instructions are not stored."""
     earlier: list[dict[str, Any]] = []
     if request.previous_response_id is not None:
         earlier = state.responses.find(request.previous_response_id, tenant).messages
@@ -246,7 +246,7 @@ def _messages_of(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _chat_request(request: ResponsesRequest, messages: list[dict[str, Any]]) -> ChatRequest:
-    """The same as a chat."""
+    """The request as a chat request."""
     if request.instructions:
         messages = [{"role": "system", "content": request.instructions}, *messages]
     found = ChatRequest(messages=messages)
@@ -270,7 +270,7 @@ def _chat_request(request: ResponsesRequest, messages: list[dict[str, Any]]) -> 
 
 
 def _format(text: Mapping[str, Any] | None) -> ResponseFormat | None:
-    """`text.format`, which says the same as a chat's response_format in another shape."""
+    """`text.format` as the response_format of a chat, which has another shape."""
     wanted = dict((text or {}).get("format") or {"type": "text"})
     kind = wanted.pop("type", "text")
     shape = {"type": kind, "json_schema": wanted} if kind == "json_schema" else {"type": kind}

@@ -48,7 +48,7 @@ async def tokenize(http: Request) -> Response:
 
 
 async def tokenizer_info(http: Request) -> Response:
-    """What evaluation harnesses ask of a tokenizer that they do not have."""
+    """Show the facts that evaluation harnesses need of a tokenizer that they do not have."""
     model = await state_of(http).take(http.query_params.get("model"))
     text = model.text
     return json_response(TokenizerInfo(text.end_token, text.template or None))

@@ -1,4 +1,4 @@
-"""`/ui`: a page to chat and to watch the engine; there only where `options.serve.ui` says so."""
+"""`/ui`: a page to chat and to watch the engine. Only active if `options.serve.ui` is set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield_openai_server.endpoints.models import json_response
 from jackfield_openai_server.served import ServedModel
 from jackfield_openai_server.state import state_of
 
-# The page holds all that it needs, and may ask this server alone.
+# The page contains everything that it needs, and may send requests only to this server.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -23,13 +23,13 @@ _POLICY = (
 
 
 async def show_page(_: Request) -> Response:
-    """The page; it holds nothing of the models."""
+    """Show the page. It holds nothing of the models."""
     headers = {"content-security-policy": _POLICY, "cache-control": "no-cache"}
     return Response(_page(), headers=headers, media_type="text/html")
 
 
 async def show_state(http: Request) -> Response:
-    """What the page draws, of each model."""
+    """Give the figures of each model that the page draws."""
     return json_response([_state(model) for model in state_of(http).models.all])
 
 

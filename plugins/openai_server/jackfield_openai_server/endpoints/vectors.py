@@ -1,4 +1,4 @@
-"""`/v1/embeddings`, `/score`, `/rerank` and `/classify`: what a model makes of whole texts."""
+"""`/v1/embeddings`, `/score`, `/rerank` and `/classify`: vectors and scores of whole texts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from jackfield_openai_server.state import new_id, state_of
 
 
 async def embed(http: Request) -> Response:
-    """The vectors of one text or of several."""
+    """Compute the vectors of one or several texts."""
     request = await read_body(http, EmbeddingRequest)
     model = await state_of(http).take(request.model)
     params = PoolingParams(
@@ -71,7 +71,7 @@ async def embed(http: Request) -> Response:
 
 
 async def score(http: Request) -> Response:
-    """How well the texts of pairs fit each other."""
+    """Score how well the texts of pairs fit each other."""
     request = await read_body(http, ScoreRequest)
     model = await state_of(http).take(request.model)
     scores, usage = await _scored(http, model, request, pairs_of(request.text_1, request.text_2))
@@ -81,7 +81,7 @@ async def score(http: Request) -> Response:
 
 
 async def rerank(http: Request) -> Response:
-    """The documents that fit a query, the best first."""
+    """Sort documents by how well they fit a query, the best first."""
     request = await read_body(http, RerankRequest)
     model = await state_of(http).take(request.model)
     texts = [_text_of(document) for document in request.documents]
@@ -100,7 +100,7 @@ async def rerank(http: Request) -> Response:
 
 
 async def classify(http: Request) -> Response:
-    """The probabilities of a model's classes."""
+    """Compute the probabilities of a model's classes."""
     request = await read_body(http, ClassifyRequest)
     model = await state_of(http).take(request.model)
     params = PoolingParams(output=CLASSES)
@@ -149,7 +149,7 @@ async def _scored(
 async def _computed(
     http: Request, model: ServedModel, request: PoolingFields, prompts: Sequence[_Prompt]
 ) -> list[bytes]:
-    """The vectors of all prompts, float32; none if one of them fails."""
+    """The vectors of all prompts, float32. If one of them fails, none are returned."""
     state = state_of(http)
     with ExitStack() as undone:
         generations: list[Generation] = []
@@ -177,7 +177,7 @@ async def _encoded(
     *,
     adds_special: bool = True,
 ) -> list[int]:
-    """The token ids of a text, behind what the model's files say to put in front. Raises ApiError."""
+    """The token ids of a text, with the text before it that the model's files ask for. Raises ApiError."""
     prompts = model.facts.prompts
     if not isinstance(prompt, str):
         if prompt_name is not None:

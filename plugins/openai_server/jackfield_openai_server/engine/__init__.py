@@ -1,1 +1,1 @@
-"""The engine in a process of its own, and its client in the process of the server."""
+"""The engine in a process of its own, and its client in the server's process."""

@@ -1,4 +1,4 @@
-"""The process of the engine: one thread steps, one reads requests, one writes what came of them."""
+"""The program of the engine's process: one thread steps, one reads requests, one writes results."""
 
 from __future__ import annotations
 
@@ -49,14 +49,15 @@ from jackfield_openai_server.engine.messages import (
 from jackfield_openai_server.engine.wire import begin_of, wire_delta
 
 Command: TypeAlias = "ToEngine | Prepared"
-_FIGURES_S = 0.5  # between two messages with figures
+_FIGURES_S = 0.5  # time between two messages with figures
 _READ_BYTES = 1 << 18
-_END_S = 10.0  # for the running step to end, once the server has gone
+_END_S = 10.0  # for the running step to end after the server has ended
 
 
 def main() -> None:
     """Serve through the socket whose number is the first argument, until the server closes it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the server drains, then closes
+    # Ctrl-C in a terminal; the server drains, then closes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     messages: SimpleQueue[ToServer | None] = SimpleQueue()
     commands: SimpleQueue[Command | None] = SimpleQueue()
@@ -81,13 +82,13 @@ def _serve(
     with Engine(blueprint) as engine:
         send(_opened(blueprint, engine))
         gc.collect()
-        gc.freeze()  # what stays for good is not looked at again
+        gc.freeze()  # long-lived objects are not collected again
         EngineLoop(engine, commands, send).run()
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that is ready for the engine, or what is wrong with it."""
+    """A request that is ready for the engine, or the error that it caused."""
 
     submit: Submit
     request: EngineRequest | None = None
@@ -95,7 +96,7 @@ class Prepared:
 
 
 class EngineLoop:
-    """Steps while there is work; requests come in and are withdrawn between steps. Text is made by the server."""
+    """Steps while there is work. Requests are added and withdrawn between steps. The server makes the text."""
 
     def __init__(
         self,
@@ -108,21 +109,20 @@ class EngineLoop:
         self._send = send
         self._open: dict[int, OpenRequest] = {}
         self._untold: set[int] = set()  # requests without a token so far
-        self._plain: dict[
-            OpenOutput, int
-        ] = {}  # outputs of which a token says all, with their requests' ids
+        # Ids of the requests of outputs that need no message but their tokens.
+        self._plain: dict[OpenOutput, int] = {}
         self._refused: list[Refusal] = []
-        # Grammars are compiled on these threads; the numbers are those of requests that wait for theirs.
+        # Grammars are compiled on these threads. The numbers are the ids of requests that wait for their grammars.
         self._compiling = ThreadPoolExecutor(2, "jackfield-compile")
         self._uncompiled: set[int] = set()
         self._is_ending = False
-        self._figures_s = 0.0  # when figures were sent
-        # Observers of requests that ended are told their text; without them nobody here makes any.
+        self._figures_s = 0.0  # when figures were last sent
+        # Observers of ended requests get their text. Without observers, this process makes no text.
         wants_text = engine.observers.wants_requests
         self._text = engine.text_maker(_finish_nothing) if wants_text else None
 
     def run(self) -> None:
-        """Until the server closes the connection. Raises what ends the engine."""
+        """Run until the server closes the connection. Raises the error that ends the engine."""
         engine = self._engine
         while True:
             is_idle = not engine.has_unfinished and not engine.num_in_flight
@@ -139,7 +139,7 @@ class EngineLoop:
                 self._tell_figures(now_s)
 
     def _tell(self, deltas: Sequence[EngineDelta]) -> None:
-        """What came of a step. It is encoded by another thread."""
+        """Send the results of a step. Another thread encodes them."""
         begun: list[Begin] = []
         if self._untold:
             for delta in deltas:
@@ -166,7 +166,7 @@ class EngineLoop:
             self._text.make(deltas)
 
     def _obey(self, *, wait: bool) -> None:
-        """All commands that have come; `wait` for one if there is none."""
+        """Carry out all commands that have come. If `wait` and there is none, wait for one."""
         commands = self._commands
         if wait:
             self._do(commands.get())
@@ -210,10 +210,10 @@ class EngineLoop:
             self._plain.pop(request.outputs[0], None)
 
     def _prepared(self, submit: Submit) -> Prepared:
-        """The checked request, or what is wrong with it; on any thread."""
+        """The checked request, or its error. May run on any thread."""
         try:
             request = self._request_of(submit)
-        except Exception as error:  # of this request alone
+        except Exception as error:  # an error of this request only
             return Prepared(submit, error=error)
         return Prepared(submit, request)
 
@@ -273,11 +273,11 @@ class EngineLoop:
 
 
 def _finish_nothing(*_: object) -> None:
-    """The server finds stop strings, and says so."""
+    """Do nothing: the server finds stop strings, and reports them."""
 
 
 def _read(connection: socket.socket, commands: SimpleQueue[Command | None]) -> None:
-    """Pass on what the server says. When it has gone this process ends, whatever it is doing."""
+    """Pass on the server's messages. If the server ends, end this process, whatever it is doing."""
     decoder = msgspec.msgpack.Decoder(ToEngine)
     frames = FrameBuffer()
     while data := _received(connection):
@@ -296,12 +296,12 @@ def _received(connection: socket.socket) -> bytes:
 
 
 def _write(connection: socket.socket, messages: SimpleQueue[ToServer | None]) -> None:
-    """Encode here, so that the thread that steps does not."""
+    """Encode messages on this thread, so that the stepping thread need not."""
     while (message := messages.get()) is not None:
         try:
             connection.sendall(frame(message))
         except OSError:
-            return  # the server has gone; the reader sees it too
+            return  # the server has ended; the reading thread notices that too
 
 
 def _chosen(blueprint: Blueprint) -> Chosen:

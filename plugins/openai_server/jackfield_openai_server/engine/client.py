@@ -1,4 +1,4 @@
-"""The engine as the server sees it: requests in, deltas out, started again when its process dies."""
+"""The engine as the server sees it: it takes requests, gives deltas, and is restarted if its process dies."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from jackfield_openai_server.engine.stream import MakeText, RequestStream
 
 logger = logging.getLogger(__name__)
 
-_CLOSE_S = 15.0  # for a step that runs to end
-_FIRST_PAUSE_S = 0.5  # before a dead engine is started again; doubled each time in a row
+_CLOSE_S = 15.0  # for the running step to end
+_FIRST_PAUSE_S = 0.5  # before a dead engine is restarted; doubled for each failure in a row
 _LONGEST_PAUSE_S = 30.0
 
 
 class EngineClient:
-    """Owns the engine's process. Everything here runs in one event loop.
+    """Owns the engine's process. All methods run in one event loop.
 
-    When the process dies, requests that were given something already fail; the others are asked again of the next one.
+    If the process dies, requests that have given out something fail; the others are sent to the next process.
     """
 
     def __init__(self, opening: Open) -> None:
         self.opened: Opened | None = None  # None until the engine is ready for the first time
         self.figures: Figures | None = None
-        self.error: Exception | None = None  # why it is not ready
+        self.error: Exception | None = None  # why the engine is not ready
         self.num_restarts = 0
-        self.num_queued = 0  # requests that have no token yet
-        self.num_queued_tokens = 0  # of their prompts
+        self.num_queued = 0  # requests without a token
+        self.num_queued_tokens = 0  # tokens of their prompts
         self._opening = opening
         self._process: EngineProcess | None = None
         self._streams: dict[int, RequestStream] = {}
@@ -57,18 +57,18 @@ class EngineClient:
         self._is_closing = False
         self._revival: asyncio.Task[None] | None = None
         self._is_ready = False
-        self._moved_s = 0.0  # when steps were last seen
+        self._moved_s = 0.0  # when the last step was seen
 
-    # What there is
+    # State
 
     @property
     def is_ready(self) -> bool:
-        """True while requests are taken."""
+        """True while requests are accepted."""
         return self._is_ready and not self._is_closing
 
     @property
     def pid(self) -> int | None:
-        """The engine's process."""
+        """Id of the engine's process."""
         return None if self._process is None else self._process.pid
 
     @property
@@ -78,13 +78,13 @@ class EngineClient:
 
     @property
     def stalled_s(self) -> float:
-        """Seconds since the last step while requests wait for one; 0 where none waits."""
+        """Seconds since the last step while requests wait; 0 if no request waits."""
         return time.monotonic() - self._moved_s if self._streams else 0.0
 
-    # What it does
+    # Actions
 
     async def begin(self) -> Chosen:
-        """Start the engine; what it has chosen before it loads. Raises what keeps it from being made."""
+        """Start the engine. Returns its choices before it loads. Raises the error that prevents it."""
         loop = asyncio.get_running_loop()
         self._chosen, self._ready = loop.create_future(), loop.create_future()
         self._process = EngineProcess(self._receive, self._lost)
@@ -93,7 +93,7 @@ class EngineClient:
         return await self._chosen
 
     async def ready(self) -> Opened:
-        """Wait for the engine that `begin` started. Raises what kept it from being made."""
+        """Wait for the engine that `begin` started. Raises the error that prevented it."""
         assert self._ready is not None, "begin() comes first"
         return await self._ready
 
@@ -108,7 +108,7 @@ class EngineClient:
         stream: bool = True,
         trace_parent: str | None = None,
     ) -> RequestStream:
-        """Ask for a request. Raises RequestError if it is wrong, EngineError while there is no engine."""
+        """Send a request. Raises RequestError if it is wrong, EngineError if there is no engine."""
         self._check_ready()
         params = SamplingParams.from_mapping(sampling)
         fields = dict(sampling)
@@ -126,7 +126,7 @@ class EngineClient:
         priority: int = 0,
         cache_salt: str = "",
     ) -> RequestStream:
-        """Ask for a vector. Raises as `submit`."""
+        """Send a request for a vector. Raises as `submit`."""
         self._check_ready()
         request = Submit(
             next(self._ids), prompt, {}, priority, cache_salt, False, dict(pooling), second_text
@@ -144,21 +144,22 @@ class EngineClient:
         request = found.submit
         if not self._streams:
             self._moved_s = time.monotonic()
-        self._process.send(request)  # raises for what cannot be said: it is not asked again
+        # Raises if the request cannot be encoded; such a request is not sent again.
+        self._process.send(request)
         self._streams[request.id] = found
         self.num_queued += 1
         self.num_queued_tokens += len(request.prompt)
         return found
 
     def withdraw(self, stream: RequestStream) -> None:
-        """Nobody waits for it any more: it leaves the engine before its next step."""
+        """Note that nobody waits for the request any more. It leaves the engine before the engine's next step."""
         if self._streams.pop(stream.submit.id, None) is not None:
             self._leave_queue(stream)
             if self._process is not None:
                 self._process.send(Abort(stream.submit.id))
 
     async def close(self) -> None:
-        """End the engine; open requests fail."""
+        """End the engine. Open requests fail."""
         self._is_closing = True
         if self._revival is not None:
             self._revival.cancel()
@@ -166,7 +167,7 @@ class EngineClient:
         if self._process is not None:
             await self._process.close(_CLOSE_S)
 
-    # What comes from the process
+    # Messages of the process
 
     def _receive(self, message: ToServer) -> None:
         if isinstance(message, Moved):
@@ -209,11 +210,11 @@ class EngineClient:
             self._process.send(Stop(delta.id, delta.index, stop))
         if not stream.is_open:
             del self._streams[delta.id]
-            if stream.num_open and self._process is not None:  # it failed here
+            if stream.num_open and self._process is not None:  # it failed in this process
                 self._process.send(Abort(delta.id))
 
     def _leave_queue(self, stream: RequestStream) -> None:
-        """It got its first token, or never will."""
+        """Count a request that got its first token, or never will, as no longer queued."""
         if stream.is_queued:
             stream.is_queued = False
             self.num_queued -= 1
@@ -222,14 +223,14 @@ class EngineClient:
     def _become_ready(self, opened: Opened) -> None:
         self.opened, self.error, self._is_ready = opened, None, True
         self._moved_s = time.monotonic()
-        for stream in self._streams.values():  # those that a dead engine had not begun
+        for stream in self._streams.values():  # requests that a dead engine had not begun
             assert self._process is not None
             self._process.send(stream.submit)
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(opened)
 
     def _lost(self) -> None:
-        """The process has gone, or is about to."""
+        """The process has ended, or is about to end."""
         self._is_ready = False
         if self._is_closing:
             return
@@ -237,7 +238,7 @@ class EngineClient:
         self.error = error
         self._fail_start(error)
         if self.opened is None:
-            return  # it never ran: whoever started it is told
+            return  # it never ran: the caller that started it gets the error
         text = f"the engine ended before the answer did: {_first_line(error)}"
         for stream in tuple(self._streams.values()):
             stream.num_lost += 1
@@ -250,14 +251,14 @@ class EngineClient:
             self._revival = asyncio.get_running_loop().create_task(self._revive())
 
     def _fail_start(self, error: Exception) -> None:
-        """Tell whoever waits for the engine: `begin`, or `ready` after it."""
+        """Give the error to the caller that waits for the engine, in `begin` or `ready`."""
         for waiting in (self._chosen, self._ready):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(error)
                 return
 
     async def _revive(self) -> None:
-        """Start the engine until it is ready again."""
+        """Restart the engine until it is ready."""
         pause_s = _FIRST_PAUSE_S
         while True:
             if self._process is not None:
@@ -281,7 +282,7 @@ class EngineClient:
 
 
 def _error_of(failed: Failed) -> Exception:
-    """The error that the other process raised, as one of the same class where it is one of ours."""
+    """The error of the other process: of the same class, if that is one of ours."""
     cls = getattr(errors, failed.error, None)
     if isinstance(cls, type) and issubclass(cls, JackfieldError):
         return cls(failed.message)

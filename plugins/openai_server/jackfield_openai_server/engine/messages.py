@@ -1,4 +1,4 @@
-"""What the server and the engine's process say to each other: msgpack in frames, never pickle."""
+"""The messages between the server and the engine's process: msgpack in frames, never pickle."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-_LENGTH = struct.Struct("<I")  # bytes of the frame that follows
+_LENGTH = struct.Struct("<I")  # bytes of the following frame
 
 
 class Open(msgspec.Struct, array_like=True, tag=0):
-    """To the engine, first of all: make an engine of these settings."""
+    """To the engine, as the first message: make an engine with these settings."""
 
-    words: list[str]  # of a command line that says them
+    words: list[str]  # words of a command line with the settings
 
 
 class Submit(msgspec.Struct, array_like=True, tag=1):
@@ -25,12 +25,11 @@ class Submit(msgspec.Struct, array_like=True, tag=1):
     sampling: dict[str, Any]  # fields of SamplingParams
     priority: int = 0
     cache_salt: str = ""
-    stream: bool = True  # False: one message, at the end
-    pooling: dict[str, Any] | None = (
-        None  # fields of PoolingParams: a vector is wanted, and no tokens
-    )
-    second_text: int | None = None  # where the second of two texts begins in the prompt
-    trace_parent: str | None = None  # of the HTTP request
+    stream: bool = True  # False: one message at the end
+    # Fields of PoolingParams. If set, a vector is wanted, and no tokens.
+    pooling: dict[str, Any] | None = None
+    second_text: int | None = None  # index in the prompt at which the second of two texts begins
+    trace_parent: str | None = None  # header of the HTTP request
 
 
 class Abort(msgspec.Struct, array_like=True, tag=2):
@@ -40,85 +39,86 @@ class Abort(msgspec.Struct, array_like=True, tag=2):
 
 
 class Stop(msgspec.Struct, array_like=True, tag=3):
-    """To the engine: a stop string stands in the text of an output, which ends with it."""
+    """To the engine: a stop string was found in the text of an output, which ends with it."""
 
-    id: int  # of the request
-    index: int  # of the output
+    id: int  # id of the request
+    index: int  # index of the output
     text: str  # the stop string
 
 
 class Chosen(msgspec.Struct, array_like=True, tag=4):
-    """To the server, before the weights are loaded: what text of the model is made with."""
+    """To the server, before the weights are loaded: the choices that the server needs to make text."""
 
     architecture: str
     tokenizer_reference: str
     tokenizer_path: str
     tokenizer_plugin: dict[str, Any] | None  # fields of PluginRef; None if there is no tokenizer
-    missing_tokenizer: str  # why there is none
+    missing_tokenizer: str  # why there is no tokenizer
 
 
 class Opened(msgspec.Struct, array_like=True, tag=0):
     """To the server: the engine is ready."""
 
-    model: str  # the reference
-    path: str  # of its files
+    model: str  # reference of the model
+    path: str  # path of the model's files
     vocab_size: int
-    max_length: int  # tokens of one request, prompt and output
-    num_blocks: list[int]  # of each cache group
+    max_length: int  # most tokens of one request, prompt and output together
+    num_blocks: list[int]  # for each cache group
     block_size: int
     explanation: dict[str, Any]  # as `jackfield explain --json` writes it
-    prompts: dict[str, str] = {}  # texts that stand before a text whose vector is wanted, by name
-    default_prompt: str | None = None  # of those
-    num_classes: int | None = None  # of the classification head; None: there is none
+    # Texts to put before an input of which a vector is wanted, by name.
+    prompts: dict[str, str] = {}
+    default_prompt: str | None = None  # name of the default one
+    num_classes: int | None = None  # classes of the classification head; None: there is no head
 
 
 class Failed(msgspec.Struct, array_like=True, tag=1):
     """To the server: the engine cannot be made, or has ended."""
 
-    error: str  # the class
+    error: str  # class of the error
     message: str
 
 
 class Delta(msgspec.Struct, array_like=True):
-    """What one output of a request gained in a step."""
+    """The new tokens of one output of a request after a step."""
 
-    id: int  # of the request
-    index: int  # of the output
+    id: int  # id of the request
+    index: int  # index of the output
     token_ids: list[int]
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     error: str | None = None
-    # of each token, where asked for: id, logprob, rank, most likely ids and their logprobs
+    # For each token, if asked for: id, logprob, rank, most likely ids and their logprobs.
     logprobs: list[tuple[int, float, int, list[int], list[float]]] | None = None
-    ends_with_stop: bool = False  # the last token is the one that stopped it, which is no text
-    text: str = ""  # filled in by the server
+    ends_with_stop: bool = False  # True: the last token stopped the output, and is not text
+    text: str = ""  # set by the server
     vector: bytes | None = None  # float32, little-endian
 
 
 class Begin(msgspec.Struct, array_like=True):
-    """What is known of a request with its first tokens."""
+    """Facts of a request that are known with its first tokens."""
 
     id: int
-    num_cached_tokens: int  # of its prompt
-    first_token_s: float  # seconds from arrival in the engine
+    num_cached_tokens: int  # tokens of its prompt that were found in the cache
+    first_token_s: float  # seconds since its arrival in the engine
     prompt_logprobs: list[tuple[int, float, int, list[int], list[float]] | None] | None = None
 
 
 class Refusal(msgspec.Struct, array_like=True):
-    """A request that the engine does not take, or loses."""
+    """A request that the engine refuses, or loses."""
 
     id: int
-    error: str  # the class
+    error: str  # class of the error
     message: str
 
 
 class Moved(msgspec.Struct, array_like=True, tag=2):
-    """To the server: what came of a step, for all requests at once."""
+    """To the server: the results of a step, for all requests at once."""
 
     deltas: list[Delta]
     begun: list[Begin]
     refused: list[Refusal]
-    # Of outputs that gained one token and nothing else, most of a step: id of the request, token, id, token, ...
+    # Outputs that got one token and nothing else, which are most of a step: request id, token, id, token, ...
     tokens: list[int] = []
 
 
@@ -126,11 +126,11 @@ class Figures(msgspec.Struct, array_like=True, tag=3):
     """To the server, twice a second: the state of the engine."""
 
     num_steps: int
-    num_tokens: int  # computed, of prompts and outputs
+    num_tokens: int  # tokens computed, of prompts and outputs
     num_running: int
     num_waiting: int
     num_preemptions: int
-    cache_usage: float  # share of the blocks that is in use
+    cache_usage: float  # share of the blocks that are in use
     num_prompt_tokens: int  # of all admitted requests
     num_cached_tokens: int  # of these, found in the cache
 
@@ -142,7 +142,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def frame(message: ToEngine | ToServer) -> bytes:
-    """The bytes of a message, with their number in front."""
+    """The bytes of a message, preceded by their number."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 

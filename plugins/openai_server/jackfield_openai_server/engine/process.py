@@ -15,7 +15,7 @@ from jackfield_openai_server.engine.spawn import take_child
 
 
 class EngineProcess(asyncio.Protocol):
-    """A child that runs the engine. Calls `receive` for each message and `lost` once it has gone."""
+    """A child process that runs the engine. Calls `receive` for each message, and `lost` when the child has ended."""
 
     def __init__(self, receive: Callable[[ToServer], None], lost: Callable[[], None]) -> None:
         self._receive = receive
@@ -26,19 +26,19 @@ class EngineProcess(asyncio.Protocol):
         self._child: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        """Start the child; it waits for its first message."""
+        """Start the child, which waits for its first message."""
         self._child, connection = take_child()
         await asyncio.get_running_loop().create_connection(lambda: self, sock=connection)
 
     @property
     def pid(self) -> int | None:
-        """Its number."""
+        """Process id of the child."""
         return None if self._child is None else self._child.pid
 
     def send(self, message: ToEngine) -> None:
-        """Does not wait; what a child that has gone should have got is dropped. Raises RequestError.
+        """Send without waiting. If the child has ended, the message is dropped. Raises RequestError.
 
-        That is of a number that no engine takes either: the wire has 64 bits for one.
+        The error is for a number of more than 64 bits, which cannot be encoded; no engine would accept it either.
         """
         try:
             data = frame(message)
@@ -49,7 +49,7 @@ class EngineProcess(asyncio.Protocol):
             self._transport.write(data)
 
     async def close(self, timeout_s: float) -> int | None:
-        """Let it end, or kill it after that time; how it ended."""
+        """Let the child end, or kill it after `timeout_s`. Returns its exit status."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -65,15 +65,16 @@ class EngineProcess(asyncio.Protocol):
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Of asyncio.Protocol."""
-        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is of no such class
+        """See asyncio.Protocol."""
+        # Uvloop's transport has another class.
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Of asyncio.Protocol."""
+        """See asyncio.Protocol."""
         for body in self._frames.push(data):
             self._receive(self._decode(body))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Of asyncio.Protocol."""
+        """See asyncio.Protocol."""
         self._transport = None
         self._lost()

@@ -1,4 +1,4 @@
-"""Starts the interpreter in which an engine will run."""
+"""Starts the interpreters in which engines run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-# A fresh interpreter with this one's import path, without the directory of a script in front.
+# A fresh interpreter with the import path of this one, without the directory of a script in front.
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from jackfield_openai_server.engine.child import main; main()"
@@ -16,7 +16,7 @@ _BOOTSTRAP = (
 
 
 class Child(NamedTuple):
-    """A process that waits for its first message, and our end of the connection. It ends when that is closed."""
+    """A process that waits for its first message, and our end of the connection. It ends when the connection is closed."""
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
@@ -26,11 +26,11 @@ _ahead: list[Child] = []
 
 
 def spawn() -> Child:
-    """A new child."""
+    """Start a new child."""
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-c", _BOOTSTRAP, str(theirs.fileno()), json.dumps(sys.path)]
     with theirs:
-        # A group of its own: Ctrl-C in a terminal reaches the server alone, which drains first.
+        # The child has a process group of its own: Ctrl-C in a terminal reaches only the server, which drains first.
         process = subprocess.Popen(
             command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, process_group=0
         )
@@ -39,17 +39,17 @@ def spawn() -> Child:
 
 
 def spawn_ahead() -> None:
-    """Start the child that `take_child` gives, so that its imports run beside those of the server."""
+    """Start the child that `take_child` returns, so that its imports run while the server's do."""
     _ahead.append(spawn())
 
 
 def take_child() -> Child:
-    """The child that was started ahead, else a new one."""
+    """The child that was started ahead, otherwise a new one."""
     return _ahead.pop() if _ahead else spawn()
 
 
 def end_ahead() -> None:
-    """End a child that nobody took."""
+    """End a child that was started ahead and not taken."""
     while _ahead:
         child = _ahead.pop()
         child.connection.close()

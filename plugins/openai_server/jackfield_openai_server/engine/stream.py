@@ -1,4 +1,4 @@
-"""What one request is answered with, as its handler in the event loop reads it."""
+"""The deltas of one request, as its handler in the event loop reads them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from jackfield.text.output_text import OutputText
 from jackfield_openai_server.engine.messages import Begin, Delta, Submit
 
 MakeText = Callable[[], OutputText | None]
-"""Text of one output; None if the model has no tokenizer."""
+"""Makes the text of one output; returns None if the model has no tokenizer."""
 
 
 class RequestStream:
-    """Deltas of one request. Filled by the connection, read by one task of the same event loop."""
+    """Deltas of one request. The connection fills it; one task of the same event loop reads it."""
 
     __slots__ = (
         "_deltas",
@@ -32,9 +32,9 @@ class RequestStream:
 
     def __init__(self, submit: Submit, make_text: MakeText, *, includes_stop: bool) -> None:
         self.submit = submit
-        self.has_begun = False  # True once a delta came: it cannot be asked for again
-        self.num_lost = 0  # engines that died with it
-        self.is_queued = True  # kept by the client
+        self.has_begun = False  # True: a delta came, so the request cannot be sent again
+        self.num_lost = 0  # number of engines that died with it
+        self.is_queued = True  # maintained by the client
         self.begin: Begin | None = None  # set with the first deltas
         self.num_open: int = submit.sampling.get("n") or 1  # outputs that have not ended
         self._outputs = [
@@ -45,7 +45,7 @@ class RequestStream:
         self._waiter: asyncio.Future[None] | None = None
 
     async def read(self) -> list[Delta]:
-        """All deltas since the last call, at least one; none after the end. Raises what went wrong."""
+        """All deltas since the last call, at least one; an empty list after the end. Raises the error of the request."""
         if not self._deltas and self.is_open:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -58,7 +58,7 @@ class RequestStream:
 
     @property
     def can_be_asked_again(self) -> bool:
-        """True if nothing of it was given out, and where it is not what engines die of."""
+        """True if nothing of it was given out and it is not likely to be the reason why engines die."""
         return not self.has_begun and self.num_lost < 2
 
     @property
@@ -67,7 +67,7 @@ class RequestStream:
         return self.num_open > 0 and self._error is None
 
     def put(self, delta: Delta) -> str | None:
-        """What an output gained; its text is made here. Gives the stop string that ends it, if one does."""
+        """Take a delta, and make its text. Returns the stop string that ends the output, if there is one."""
         output = self._outputs[delta.index]
         if output.is_ended:
             return None  # drawn before the engine knew that a stop string had ended it
@@ -85,7 +85,7 @@ class RequestStream:
         return stop
 
     def fail(self, error: Exception) -> None:
-        """No more comes, and this is why."""
+        """End the request with this error."""
         self._error = error
         self._wake()
 
@@ -98,7 +98,7 @@ class RequestStream:
 
 
 class _Output:
-    """One output: its text, and where it ends."""
+    """One output: its text, and its end."""
 
     __slots__ = ("_advance", "_includes_stop", "_num_tokens", "_text", "is_ended")
 
@@ -110,7 +110,7 @@ class _Output:
         self._num_tokens = 0
 
     def take(self, delta: Delta) -> str | None:
-        """Fill in the text of a delta, and cut it where a stop string ends the output."""
+        """Fill in the text of a delta, and cut it off if a stop string ends the output."""
         text, advance = self._text, self._advance
         self.is_ended = delta.finish_reason is not None
         if text is None or advance is None:
@@ -127,12 +127,12 @@ class _Output:
         return text.stop if was_open else None
 
     def _shown(self, delta: Delta) -> Sequence[int]:
-        """The tokens that are text: not the one that stopped the output, unless that was asked for."""
+        """The tokens that appear as text. The stop token is left out, unless the request wants it."""
         is_hidden = delta.ends_with_stop and not self._includes_stop
         return delta.token_ids[:-1] if is_hidden else delta.token_ids
 
     def _cut(self, delta: Delta, text: OutputText) -> None:
-        """The output ends with the token in which the stop string does; later ones are surplus."""
+        """End the output with the token that completes the stop string. Later tokens are surplus."""
         if text.num_tokens is not None:
             num_kept = len(delta.token_ids) - (self._num_tokens - text.num_tokens)
             delta.token_ids = delta.token_ids[:num_kept]

@@ -1,4 +1,4 @@
-"""From what the engine gives to what crosses to the server."""
+"""Converts the engine's deltas to the messages for the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Entry = tuple[int, float, int, list[int], list[float]]
 
 
 def wire_delta(delta: EngineDelta) -> Delta:
-    """What one output gained."""
+    """The message for a delta of one output."""
     output = delta.output
     request_id = int(output.open_request.request.request_id)
     if delta.ending is None and delta.logprobs is None:
@@ -36,12 +36,12 @@ def wire_delta(delta: EngineDelta) -> Delta:
 
 
 def begin_of(request_id: int, delta: EngineDelta) -> Begin:
-    """What is known with the first tokens of a request."""
+    """The facts that are known with the first tokens of a request."""
     request = delta.request
     first = request.outputs[0]
     found: Sequence[TokenLogprobs | None] | None = first.prompt_logprobs
     if found is not None and len(found) < first.num_prompt_tokens:
-        found = None  # not complete: the request failed
+        found = None  # not complete, because the request failed
     first_token_s = request.first_token_s or request.arrived_s
     return Begin(
         request_id,

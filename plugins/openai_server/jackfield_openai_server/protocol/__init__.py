@@ -1,1 +1,1 @@
-"""What goes over HTTP, as msgspec structs: the same classes read requests, write answers and make the OpenAPI document."""
+"""The bodies of HTTP requests and answers as msgspec structs, which also make the OpenAPI document."""

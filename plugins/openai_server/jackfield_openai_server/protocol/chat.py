@@ -26,7 +26,7 @@ class Tool(msgspec.Struct, kw_only=True):
 
 
 class NamedFunction(msgspec.Struct):
-    """The name of a function."""
+    """A function by name."""
 
     name: str
 
@@ -48,11 +48,11 @@ class JsonSchema(msgspec.Struct, kw_only=True):
 
 
 class ResponseFormat(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What the answer must look like."""
+    """The required form of the answer."""
 
     type: Literal["text", "json_object", "json_schema", "structural_tag"] = "text"
     json_schema: JsonSchema | None = None
-    structures: list[dict[str, Any]] | None = None  # of structural_tag
+    structures: list[dict[str, Any]] | None = None  # for structural_tag
     triggers: list[str] | None = None
     format: dict[str, Any] | None = None
 
@@ -63,14 +63,14 @@ class ChatRequest(SamplingFields, kw_only=True, forbid_unknown_fields=True):
     messages: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
     logprobs: bool | None = None
     top_logprobs: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    max_tokens: int | None = None  # the older name
+    max_tokens: int | None = None  # the older name of max_completion_tokens
     max_completion_tokens: int | None = None
     response_format: ResponseFormat | None = None
     tools: list[Tool] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: str | None = None  # to the chat template
-    # taken, not used
+    reasoning_effort: str | None = None  # passed to the chat template
+    # Accepted, but not used.
     metadata: dict[str, Any] | None = None
     store: bool | None = None
     service_tier: str | None = None
@@ -79,7 +79,7 @@ class ChatRequest(SamplingFields, kw_only=True, forbid_unknown_fields=True):
     prompt_cache_retention: str | None = None
     verbosity: str | None = None
     modalities: list[str] | None = None
-    # beyond OpenAI's
+    # Not in OpenAI's API.
     echo: bool | None = None
     add_generation_prompt: bool = True
     continue_final_message: bool = False
@@ -105,18 +105,18 @@ class ToolCall(msgspec.Struct):
 
 
 class ChatMessage(msgspec.Struct):
-    """What the model says."""
+    """A message of the model."""
 
     role: str
     content: str | None
     refusal: str | None = None
     tool_calls: list[ToolCall] | msgspec.UnsetType = msgspec.UNSET
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
-    reasoning: str | msgspec.UnsetType = msgspec.UNSET  # the same, under its newer name
+    reasoning: str | msgspec.UnsetType = msgspec.UNSET  # the same under its newer name
 
 
 class TopLogprob(msgspec.Struct):
-    """A token that was likely."""
+    """A likely token."""
 
     token: str
     logprob: float
@@ -124,7 +124,7 @@ class TopLogprob(msgspec.Struct):
 
 
 class TokenLogprob(msgspec.Struct):
-    """A token with those that were likely."""
+    """A token, with likely tokens at its position."""
 
     token: str
     logprob: float
@@ -133,7 +133,7 @@ class TokenLogprob(msgspec.Struct):
 
 
 class ChatLogprobs(msgspec.Struct):
-    """Of each token of a choice."""
+    """Log probabilities of each token of a choice."""
 
     content: list[TokenLogprob] | None
     refusal: list[TokenLogprob] | None = None
@@ -165,14 +165,14 @@ class ChatCompletion(msgspec.Struct):
 
 
 class FunctionCallDelta(msgspec.Struct):
-    """What a call of a function gained."""
+    """New parts of a call of a function."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     arguments: str = ""
 
 
 class ToolCallDelta(msgspec.Struct):
-    """What a call gained."""
+    """New parts of a call."""
 
     index: int
     function: FunctionCallDelta
@@ -181,7 +181,7 @@ class ToolCallDelta(msgspec.Struct):
 
 
 class ChatDelta(msgspec.Struct):
-    """What an answer gained."""
+    """New parts of an answer."""
 
     role: str | msgspec.UnsetType = msgspec.UNSET
     content: str | msgspec.UnsetType = msgspec.UNSET
@@ -191,7 +191,7 @@ class ChatDelta(msgspec.Struct):
 
 
 class ChunkChoice(msgspec.Struct):
-    """What one of the answers gained."""
+    """New parts of one of the answers."""
 
     index: int
     delta: ChatDelta
@@ -202,7 +202,7 @@ class ChunkChoice(msgspec.Struct):
 
 
 class ChatChunk(msgspec.Struct):
-    """A piece of an answer that is streamed."""
+    """A piece of a streamed answer."""
 
     id: str
     created: int

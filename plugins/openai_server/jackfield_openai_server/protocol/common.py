@@ -1,4 +1,4 @@
-"""What completions and chat completions have in common: sampling, usage, stream options."""
+"""Structs that completions and chat completions share: sampling, usage, stream options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-# Bounds of lists and texts that a client may send, so that one request cannot hold the server.
+# Limits of lists and texts from clients, so that one request cannot block the server.
 StopText = Annotated[str, msgspec.Meta(max_length=1024)]
 Stops = Annotated[list[StopText], msgspec.Meta(max_length=64)]
 TokenIds = Annotated[list[int], msgspec.Meta(max_length=4096)]
@@ -16,14 +16,14 @@ class StreamOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`stream_options` of a request."""
 
     include_usage: bool = False
-    continuous_usage_stats: bool = False  # usage with every chunk
-    include_obfuscation: bool = False  # taken; nothing is padded
+    continuous_usage_stats: bool = False  # True: usage is sent with every chunk
+    include_obfuscation: bool = False  # accepted, but nothing is padded
 
 
 class StructuredOutputs(
     msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """What an output must look like: exactly one of these."""
+    """The required form of an output: exactly one of these fields."""
 
     json: dict[str, Any] | str | bool | None = None  # a JSON schema
     regex: str | None = None
@@ -31,18 +31,18 @@ class StructuredOutputs(
     grammar: str | None = None  # EBNF
     json_object: bool | None = None
     structural_tag: dict[str, Any] | str | None = None
-    # taken and not needed here
+    # Accepted, but not needed here.
     disable_any_whitespace: bool | None = None
     disable_additional_properties: bool | None = None
     whitespace_pattern: str | None = None
 
 
 class SamplingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """OpenAI's sampling parameters, then those that users of vLLM send in `extra_body`."""
+    """OpenAI's sampling parameters, followed by those that users of vLLM send in `extra_body`."""
 
-    model: str | None = None  # the one that is served, where it is left out
+    model: str | None = None  # default: the first served model
     frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None  # token id to bias
+    logit_bias: dict[str, float] | None = None  # token id -> bias
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     presence_penalty: float | None = None
     seed: int | None = None
@@ -51,8 +51,8 @@ class SamplingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     stream_options: StreamOptions | None = None
     temperature: float | None = None
     top_p: float | None = None
-    user: str | None = None  # taken, not used
-    # beyond OpenAI's
+    user: str | None = None  # accepted, but not used
+    # Not in OpenAI's API.
     top_k: int | None = None  # 0 or -1: all
     min_p: float | None = None
     repetition_penalty: float | None = None
@@ -64,12 +64,13 @@ class SamplingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     spaces_between_special_tokens: bool | None = None
     bad_words: Stops | None = None
     allowed_token_ids: list[int] | None = None
-    logits_processors: dict[str, dict[str, Any]] | None = None  # installed ones, with arguments
+    # Installed processors, with their arguments.
+    logits_processors: dict[str, dict[str, Any]] | None = None
     prompt_logprobs: int | None = None
     truncate_prompt_tokens: Annotated[int, msgspec.Meta(ge=-1)] | None = None
     add_special_tokens: bool | None = None
     priority: int | None = None  # lower runs first
-    cache_salt: str | None = None  # requests of different ones share no cached prompts
+    cache_salt: str | None = None  # requests with different salts share no cached prompts
     request_id: str | None = None
     return_token_ids: bool | None = None
     return_tokens_as_token_ids: bool | None = None
@@ -83,19 +84,19 @@ class SamplingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class PromptTokensDetails(msgspec.Struct):
-    """Of the tokens of a prompt."""
+    """Details of the tokens of a prompt."""
 
     cached_tokens: int = 0
 
 
 class CompletionTokensDetails(msgspec.Struct):
-    """Of the tokens of an answer."""
+    """Details of the tokens of an answer."""
 
     reasoning_tokens: int = 0
 
 
 class Usage(msgspec.Struct):
-    """How many tokens a request took, all outputs together."""
+    """The number of tokens of a request, with all its outputs."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -105,7 +106,7 @@ class Usage(msgspec.Struct):
 
 
 class ErrorDetails(msgspec.Struct):
-    """What went wrong, as OpenAI's clients read it."""
+    """An error, in the form that OpenAI's clients read."""
 
     message: str
     type: str
@@ -114,25 +115,25 @@ class ErrorDetails(msgspec.Struct):
 
 
 class ErrorResponse(msgspec.Struct):
-    """The body of every answer that is an error."""
+    """The body of every error answer."""
 
     error: ErrorDetails
 
 
 class ModelCard(msgspec.Struct):
-    """A model that is served."""
+    """A served model."""
 
     id: str
     object: str = "model"
     created: int = 0
     owned_by: str = "jackfield"
-    root: str = ""  # the reference that it was loaded from
+    root: str = ""  # the reference from which it was loaded
     parent: str | None = None
-    max_model_len: int = 0  # tokens of one request, prompt and output
+    max_model_len: int = 0  # most tokens of one request, prompt and output together
 
 
 class ModelList(msgspec.Struct):
-    """The models that are served."""
+    """The served models."""
 
     data: list[ModelCard]
     object: str = "list"

@@ -14,7 +14,7 @@ Prompt = str | list[int] | list[str] | list[list[int]]
 class CompletionRequest(SamplingFields, kw_only=True, forbid_unknown_fields=True):
     """A request of `/v1/completions`."""
 
-    # text, token ids, or a list of either; msgspec tells them apart in `prompts_of`
+    # A text, token ids, or a list of either. `prompts_of` tells them apart.
     prompt: str | list[int | str | list[int]]
     best_of: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     echo: bool | None = None
@@ -25,7 +25,7 @@ class CompletionRequest(SamplingFields, kw_only=True, forbid_unknown_fields=True
 
 
 class CompletionLogprobs(msgspec.Struct):
-    """Of each token of a choice."""
+    """Log probabilities of each token of a choice."""
 
     text_offset: list[int]
     token_logprobs: list[float | None]
@@ -41,13 +41,14 @@ class CompletionChoice(msgspec.Struct):
     logprobs: CompletionLogprobs | None = None
     finish_reason: str | None = None
     stop_reason: str | int | None = None
-    token_ids: list[int] | msgspec.UnsetType = msgspec.UNSET  # where return_token_ids asks for them
+    # Set if return_token_ids asks for them.
+    token_ids: list[int] | msgspec.UnsetType = msgspec.UNSET
     prompt_token_ids: list[int] | msgspec.UnsetType = msgspec.UNSET
     prompt_logprobs: list[Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Completion(msgspec.Struct):
-    """An answer of `/v1/completions`, or a chunk of one that is streamed."""
+    """An answer of `/v1/completions`, or a chunk of a streamed one."""
 
     id: str
     created: int  # seconds since 1970

@@ -1,4 +1,4 @@
-"""`/v1/messages`, as Anthropic's clients write and read it."""
+"""`/v1/messages`, in the form of Anthropic's API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MessageTool(msgspec.Struct, kw_only=True):
 
 
 class MessageToolChoice(msgspec.Struct, kw_only=True):
-    """Which tool is to be used."""
+    """The tool that the model must or may use."""
 
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
@@ -26,14 +26,14 @@ class MessageToolChoice(msgspec.Struct, kw_only=True):
 
 
 class InputMessage(msgspec.Struct, kw_only=True):
-    """What somebody said."""
+    """One message of the conversation."""
 
     role: Literal["user", "assistant", "system"]
     content: str | list[dict[str, Any]]
 
 
 class CountRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A conversation whose tokens are to be counted."""
+    """A conversation whose tokens are counted."""
 
     messages: Annotated[list[InputMessage], msgspec.Meta(min_length=1)]
     model: str | None = None
@@ -44,7 +44,7 @@ class CountRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
-    """A conversation to be answered."""
+    """A conversation to answer."""
 
     max_tokens: Annotated[int, msgspec.Meta(ge=1)]
     stop_sequences: Annotated[list[str], msgspec.Meta(max_length=64)] | None = None
@@ -52,19 +52,19 @@ class MessagesRequest(CountRequest, kw_only=True, forbid_unknown_fields=True):
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
-    metadata: dict[str, Any] | None = None  # taken, not used
+    metadata: dict[str, Any] | None = None  # accepted, but not used
     service_tier: str | None = None
     container: str | None = None
 
 
 class TokenCount(msgspec.Struct):
-    """How many tokens a conversation has."""
+    """The number of tokens of a conversation."""
 
     input_tokens: int
 
 
 class MessageUsage(msgspec.Struct):
-    """How many tokens a message took."""
+    """The number of tokens of a message."""
 
     input_tokens: int
     output_tokens: int

@@ -1,4 +1,4 @@
-"""`/v1/responses`, as OpenAI's clients write and read it."""
+"""`/v1/responses`, in the form of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class ResponseTool(msgspec.Struct, kw_only=True):
-    """A tool that the model may use; functions alone are served."""
+    """A tool that the model may use. Only functions are supported."""
 
     type: str
     name: str = ""
@@ -18,7 +18,7 @@ class ResponseTool(msgspec.Struct, kw_only=True):
 
 
 class ResponseToolChoice(msgspec.Struct, kw_only=True):
-    """The function that must be called."""
+    """The function that the model must call."""
 
     type: Literal["function"]
     name: str
@@ -38,10 +38,10 @@ class ResponsesRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
     tool_choice: Literal["none", "auto", "required"] | ResponseToolChoice | None = None
     text: dict[str, Any] | None = None  # {"format": {...}}
     reasoning: dict[str, Any] | None = None  # {"effort": ...}
-    store: bool | None = None  # true unless it says otherwise
+    store: bool | None = None  # default: true
     previous_response_id: str | None = None
     metadata: dict[str, str] | None = None
-    # taken, not used
+    # Accepted, but not used.
     parallel_tool_calls: bool | None = None
     truncation: Literal["auto", "disabled"] | None = None
     include: list[str] | None = None
@@ -54,19 +54,19 @@ class ResponsesRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True)
 
 
 class InputTokensDetails(msgspec.Struct):
-    """Of the tokens of the input."""
+    """Details of the tokens of the input."""
 
     cached_tokens: int = 0
 
 
 class OutputTokensDetails(msgspec.Struct):
-    """Of the tokens of the output."""
+    """Details of the tokens of the output."""
 
     reasoning_tokens: int = 0
 
 
 class ResponseUsage(msgspec.Struct):
-    """How many tokens a response took."""
+    """The number of tokens of a response."""
 
     input_tokens: int
     output_tokens: int
@@ -99,7 +99,7 @@ class ResponseObject(msgspec.Struct):
 
 
 class DeletedResponse(msgspec.Struct):
-    """A response that is no longer kept."""
+    """A response that was deleted."""
 
     id: str
     object: str = "response"

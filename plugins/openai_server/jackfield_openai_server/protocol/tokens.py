@@ -1,4 +1,4 @@
-"""`/tokenize` and `/detokenize`, and what the server says of itself."""
+"""`/tokenize` and `/detokenize`, and facts about the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TokenizeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     model: str | None = None
     prompt: str | None = None
     messages: list[dict[str, Any]] | None = None
-    add_special_tokens: bool | None = None  # by default for texts, not for conversations
+    add_special_tokens: bool | None = None  # default: true for texts, false for conversations
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     return_token_strs: bool | None = None
@@ -52,13 +52,13 @@ class Health(msgspec.Struct, omit_defaults=True):
 
 
 class Version(msgspec.Struct):
-    """Of Jackfield."""
+    """The version of Jackfield."""
 
     version: str
 
 
 class TokenizerInfo(msgspec.Struct):
-    """Of a model's tokenizer."""
+    """Facts about a model's tokenizer."""
 
-    eos_token: str | None  # that ends an answer
+    eos_token: str | None  # text of the token that ends an answer
     chat_template: str | None

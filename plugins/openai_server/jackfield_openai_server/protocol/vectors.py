@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-# Lists that a client may send, so that one request cannot hold the server.
+# Limits of lists from clients, so that one request cannot block the server.
 Texts = Annotated[list[str], msgspec.Meta(min_length=1, max_length=4096)]
 Inputs = Annotated[list[int | str | list[int]], msgspec.Meta(min_length=1, max_length=1 << 17)]
 
 
 class PoolingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What all of them take."""
+    """The fields that all of them take."""
 
-    model: str | None = None  # the one that is served, where it is left out
-    user: str | None = None  # taken, not used
+    model: str | None = None  # default: the first served model
+    user: str | None = None  # accepted, but not used
     priority: int | None = None  # lower runs first
 
 
@@ -25,10 +25,11 @@ class EmbeddingRequest(PoolingFields, kw_only=True):
     input: str | Inputs
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
-    # beyond OpenAI's
+    # Not in OpenAI's API.
     pooling: Literal["last", "mean", "cls"] | None = None
     normalize: bool | None = None
-    prompt_name: str | None = None  # of a text that the model's files say to put in front
+    # Name of a text that the model's files say to put before an input.
+    prompt_name: str | None = None
     add_special_tokens: bool | None = None
 
 
@@ -41,7 +42,7 @@ class EmbeddingObject(msgspec.Struct):
 
 
 class VectorUsage(msgspec.Struct):
-    """Tokens of all prompts."""
+    """The number of tokens of all prompts."""
 
     prompt_tokens: int
     total_tokens: int
@@ -57,7 +58,7 @@ class EmbeddingList(msgspec.Struct):
 
 
 class ScoreRequest(PoolingFields, kw_only=True):
-    """Pairs: one text and several, or two lists of equal length."""
+    """Pairs of texts: one text and several, or two lists of equal length."""
 
     text_1: str | Texts
     text_2: str | Texts
@@ -83,25 +84,25 @@ class ScoreList(msgspec.Struct):
 
 
 class RerankRequest(PoolingFields, kw_only=True):
-    """A query, and documents to be put in order."""
+    """A query, and documents to sort."""
 
     query: str
     documents: Annotated[list[str | dict[str, Any]], msgspec.Meta(min_length=1, max_length=4096)]
     top_n: Annotated[int, msgspec.Meta(ge=0)] | None = None  # 0: all
     return_documents: bool = True
-    max_tokens_per_doc: int | None = None  # of Cohere; taken, nothing is cut
+    max_tokens_per_doc: int | None = None  # for clients of Cohere; accepted, but nothing is cut
 
 
 class RerankedDocument(msgspec.Struct):
-    """As it was given."""
+    """A document, as it was given."""
 
     text: str
 
 
 class RerankResult(msgspec.Struct, omit_defaults=True):
-    """One document."""
+    """One document with its score."""
 
-    index: int  # in the request
+    index: int  # index in the request
     relevance_score: float
     document: RerankedDocument | None = None
 
@@ -116,7 +117,7 @@ class RerankResponse(msgspec.Struct):
 
 
 class ClassifyRequest(PoolingFields, kw_only=True):
-    """Texts to be sorted into the model's classes."""
+    """Texts to sort into the model's classes."""
 
     input: str | Texts
 
@@ -130,7 +131,7 @@ class ClassifyObject(msgspec.Struct):
 
 
 class ClassifyList(msgspec.Struct):
-    """In the order of the texts."""
+    """The classes of all texts, in the order of the texts."""
 
     id: str
     object: str
