@@ -13,6 +13,7 @@ from jackfield.checkpoint.safetensors import SafetensorsFormat
 from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield_llama.model import llama
+from jackfield_pytorch_files.weight_format import PytorchFormat
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.interfaces.quantization import QuantizationNeed
@@ -38,6 +39,8 @@ CASES = (
     "bitsandbytes/tiny-nf4",
     "bitsandbytes/tiny-int8",
     "torchao/tiny-int4",
+    "squeezellm/tiny-w3-dense",
+    "squeezellm/tiny-w4-sparse",
     f"{_PLAIN}@int4",
     f"{_PLAIN}@int8",
     f"{_PLAIN}@fp8",
@@ -69,7 +72,9 @@ def scheme_of(part, spec, named):
 def run(case: str, group: RankGroup) -> torch.Tensor:
     """The logits of one model in float32, on every rank."""
     name, _, scheme = case.partition("@")
-    with SafetensorsFormat().open(ModelFiles(reference=name, path=CHECKPOINTS / name)) as opened:
+    path = CHECKPOINTS / name
+    weight_format = PytorchFormat() if list(path.glob("*.pt")) else SafetensorsFormat()
+    with weight_format.open(ModelFiles(reference=name, path=path)) as opened:
         plain = llama(ConfigReader(opened.config))
         quantization = read_quantization(opened.config, plain, opened.tensors)
         spec = dataclasses.replace(plain, quantization=quantization)
