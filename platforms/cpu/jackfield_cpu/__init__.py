@@ -1,1 +1,1 @@
-"""The CPU platform: states what this machine's processor offers and starts torch workers on it."""
+"""The CPU platform: reports the abilities of this machine's processor, and starts torch workers on it."""

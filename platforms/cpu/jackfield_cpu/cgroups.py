@@ -1,4 +1,4 @@
-"""Limits of the container that this process runs in: control groups of Linux, version 1 and 2, nested as they are."""
+"""Limits of the container that this process runs in: nested control groups of Linux, version 1 and 2."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _OWN = Path("/proc/self/cgroup")
 
 
 class Cgroups:
-    """The groups of this process. A limit of any group holds for all groups inside it.
+    """The groups of this process. A limit of a group holds for all groups inside it.
 
     In /proc/self/cgroup each line is NUMBER:CONTROLLERS:PATH; the line of version 2 names no controllers. Inside a
-    container the path may be the host's and not exist below the mount: then the mount is the group itself.
+    container the path may be that of the host and not exist below the mount: then the mount is the group itself.
     """
 
     def __init__(self, root: Path = _ROOT, own: Path = _OWN) -> None:
@@ -21,7 +21,7 @@ class Cgroups:
         self._lines = [line.split(":", 2) for line in _read(own).splitlines()]
 
     def free_bytes(self) -> int | None:
-        """The least memory that one of the groups leaves; None if none has a limit. Caches of files count as free."""
+        """The least memory that a group leaves free; None if no group has a limit. Caches of files count as free."""
         found = [
             *self._free(None, "memory.max", "memory.current", "inactive_file"),
             *self._free("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -29,7 +29,7 @@ class Cgroups:
         return min(found, default=None)
 
     def cores(self) -> float | None:
-        """The least number of cores that a quota of one of the groups allows; None if none has one."""
+        """The least number of cores that the quota of a group allows; None if no group has a quota."""
         found = []
         for group in self._groups(None):
             quota, _, period = _read(group / "cpu.max").partition(" ")
@@ -46,7 +46,7 @@ class Cgroups:
                 yield max(0, int(most) - int(used) + int(words.get(cached, 0)))
 
     def _groups(self, controller: str | None) -> Iterator[Path]:
-        """The group of this process and those around it, the innermost first; `controller` None: version 2."""
+        """The group of this process and the groups around it, the innermost first. `controller` None: version 2."""
         for _, names, path in (line for line in self._lines if len(line) == 3):
             if (controller in names.split(",")) if controller else not names:
                 for mount in self._mounts(names):
@@ -54,7 +54,7 @@ class Cgroups:
                     yield from (g for g in (group, *group.parents) if g.is_relative_to(mount))
 
     def _mounts(self, names: str) -> list[Path]:
-        """Where a hierarchy is mounted: version 2 at the root or in `unified`, version 1 by its controllers."""
+        """Mounts of a hierarchy: version 2 is at the root or in `unified`, version 1 has one for its controllers."""
         if not names:
             return [self._root, self._root / "unified"]
         folders = [self._root / name for name in (names, *names.split(","))]

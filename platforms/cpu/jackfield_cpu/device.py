@@ -1,4 +1,4 @@
-"""The processor as the torch runtime uses it: its threads, and how much memory the cache takes."""
+"""The processor as the torch runtime uses it: its threads, and the memory for the cache."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ class CpuDevice(Device):
         self.num_threads = num_threads
 
     def start(self) -> None:
-        """Set torch's threads; it keeps a number for each thread that calls, so this must run in the worker's."""
+        """Set the number of torch's threads. torch keeps it for each calling thread, so the worker's thread must call
+        this.
+        """
         torch.set_num_threads(self.num_threads)
 
     def kernels(self) -> Kernels:
-        """Index arithmetic by NumPy, the rest by torch."""
+        """Index arithmetic with NumPy, all else with torch."""
         return CpuKernels()
 
     def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
-        """A quarter of the free memory, 4 GiB at most, and no more than is useful, unless the settings say."""
+        """At most a quarter of the free memory, 4 GiB and what is useful, unless the settings give a size."""
         if settings.memory_bytes is not None:
             return settings.memory_bytes
         free = int(machine.available_bytes() * machine.CACHE_FRACTION)

@@ -1,4 +1,4 @@
-"""Index arithmetic of a step on the processor, by NumPy: a call takes a third of the time of torch's."""
+"""Index arithmetic of a step on the processor with NumPy, whose calls take a third of the time of torch's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The memory of the rows as arrays."""
+    """The memory of the rows as NumPy arrays."""
 
     words_W: Words
     num_tokens_R: Words
@@ -35,7 +35,7 @@ class _Rows:
 
 
 class CpuKernels(Kernels):
-    """What the base class says, over the same memory."""
+    """The operations of the base class, on the same memory."""
 
     def __init__(self) -> None:
         self._known: tuple[RowTensors, _Rows] | None = None

@@ -11,9 +11,8 @@ from jackfield.errors import ConfigError
 class CpuOptions:
     """How the processor is used."""
 
-    threads: int | None = (
-        None  # that compute; None: OMP_NUM_THREADS, else one for each core this process may use
-    )
+    # computing threads; None: OMP_NUM_THREADS, else one for each core that this process may use
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

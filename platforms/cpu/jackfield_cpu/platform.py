@@ -13,7 +13,7 @@ from jackfield_cpu.options import CpuOptions
 from jackfield_torch.device import Device
 from jackfield_torch.platform import TorchPlatform
 
-# Processors that multiply bfloat16 natively; elsewhere float32 is faster, although it is twice as large.
+# Processors that multiply bfloat16 natively. On others float32 is faster, although it is twice as large.
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -21,12 +21,12 @@ class CpuPlatform(TorchPlatform):
     """The processor that this process runs on."""
 
     options = CpuOptions
-    facts_last = False  # memory comes and goes
+    facts_last = False  # the free memory changes
     device = "cpu"
     attention_preference = ("cpu_paged", "torch_sdpa")
 
     def probe(self) -> Facts:
-        """Name, cores, threads, memory and vector extensions; reads a few files and imports nothing."""
+        """Name, cores, threads, memory and vector extensions. Reads a few files and imports nothing."""
         has = machine.cpu_extensions()
         threads, why = machine.usable_threads()
         return {
@@ -42,12 +42,12 @@ class CpuPlatform(TorchPlatform):
         }
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
-        """bfloat16 where the processor multiplies it, else float32."""
+        """bfloat16 if the processor multiplies it, otherwise float32."""
         fast = any(facts.get(extension) for extension in _BFLOAT16)
         return {"model.dtype": "bfloat16" if fast else "float32"}
 
     def create_device(self, context: WorkerContext) -> Device:
-        """The processor, with its share of the cores where several ranks run on it and nobody says how many threads."""
+        """The processor. If several ranks run on it and no number of threads is set, each gets its share of the cores."""
         from jackfield_cpu.device import CpuDevice
 
         options = read_options(CpuOptions, "cpu", context.config)

@@ -1,1 +1,1 @@
-"""The CUDA platform: states what NVIDIA's driver says of the card, and starts torch workers on it."""
+"""The CUDA platform: reports the facts of NVIDIA's driver on the card, and starts torch workers on it."""

@@ -1,4 +1,4 @@
-"""Which builds of torch and Triton are installed, read from their files: importing torch would take seconds."""
+"""Builds of torch and Triton, read from their files, because importing torch would take seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CUDA = re.compile(r"^cuda\b[^=]*=\s*(?:['\"](?P<version>[\d.]+)['\"]|None)", re
 
 
 def build_facts() -> Facts:
-    """Versions of torch, of the CUDA that it was built for ("": none), and of Triton; and where kernels are kept."""
+    """Versions of torch, of the CUDA that it was built for ("": none), and of Triton; and the folder of kernels."""
     cache = os.environ.get("TRITON_CACHE_DIR") or str(Path.home() / ".triton" / "cache")
     return {
         "torch": _version("torch"),
@@ -26,7 +26,7 @@ def build_facts() -> Facts:
 
 
 def torch_cuda() -> str:
-    """The CUDA of torch's build, as its version.py states it; empty where it has none."""
+    """The CUDA version of torch's build, from its version.py; empty if it has none."""
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         return ""

@@ -1,4 +1,4 @@
-"""What NVIDIA's driver says of the card that this process would use, asked through NVML: no CUDA context is made."""
+"""Facts of NVIDIA's driver on the card that this process would use. They come from NVML, without a CUDA context."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DRIVER_HINT = "install NVIDIA's driver, or give the container the card (docker 
 
 
 class NoCard(RuntimeError):
-    """There is no card that this process can use; says why and what to do."""
+    """There is no card that this process can use. The message says why, and what to do."""
 
 
 def card_facts() -> Facts:
@@ -54,12 +54,13 @@ def _facts(nvml: Any) -> Facts:
         "total_bytes": memory.total,
         "available_bytes": memory.free,
         "driver": nvml.nvmlSystemGetDriverVersion(),
-        "cuda": f"{cuda // 1000}.{cuda % 1000 // 10}",  # the newest that the driver runs
+        # The newest version that the driver supports.
+        "cuda": f"{cuda // 1000}.{cuda % 1000 // 10}",
     }
 
 
 def visible_cards(count: int, visible: str | None) -> list[int | str]:
-    """The cards that CUDA would show, by index or by the beginning of their UUID; it stops at the first wrong one."""
+    """The cards that CUDA would show, by index or by the beginning of their UUID. CUDA stops at the first wrong entry."""
     if visible is None:
         return list(range(count))
     cards: list[int | str] = []

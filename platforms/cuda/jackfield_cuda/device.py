@@ -1,4 +1,4 @@
-"""One NVIDIA card as the torch runtime uses it: products of few tokens are computed as was measured on such cards."""
+"""An NVIDIA card as the torch runtime uses it. Products of few tokens use the kernels that were fastest on such cards."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jackfield_torch.kernels.fused import TritonKernels
 
 
 class CudaDevice(Accelerator):
-    """A card."""
+    """An NVIDIA card."""
 
     def kernels(self) -> Kernels:
-        """Triton's."""
+        """The operations with Triton's kernels."""
         return TritonKernels(choose)

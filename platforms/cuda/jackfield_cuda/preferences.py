@@ -1,4 +1,4 @@
-"""In which order attention backends are asked on NVIDIA's cards, by what layers need; what refuses is passed over.
+"""The order of attention backends on NVIDIA's cards, by the need of layers. A backend that refuses is skipped.
 
 The figures are those of benchmarks/results/gpu/h200_attention.json (benchmarks/attention_backends.py): one layer on one H200,
 bfloat16, 32 heads over 8 of 128 elements.
@@ -14,14 +14,14 @@ from jackfield_torch.interfaces.attention_backend import AttentionNeed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merit:
-    """Who is asked for layers of some need, the best first."""
+    """The order of backends for some needs."""
 
     is_for: Callable[[AttentionNeed], bool]
     order: tuple[str, ...]
-    figures: str  # that the order rests on, in words
+    figures: str  # figures that the order rests on, in words
 
 
-# The first that a need falls under. Whoever is not named comes behind, by name.
+# The first entry that fits a need counts. Backends that are not named follow by name.
 MERITS = (
     Merit(
         is_for=lambda need: need.cache_dtype.startswith("float8"),

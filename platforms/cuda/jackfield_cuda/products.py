@@ -1,4 +1,4 @@
-"""Which kernel multiplies few tokens with a matrix, by measurement on an H200 (docs/performance-gpu.md)."""
+"""The kernel that multiplies few tokens with a matrix, from measurements on an H200 (docs/performance-gpu.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from jackfield_torch.kernels.matvec import Tile
 from jackfield_torch.kernels.products import choose_tile
 from jackfield_torch.kernels.skinny import SkinnyTile
 
-# By outputs, inputs, and whether there is a gate; then by tokens. What is left out is the library's (cuBLAS).
+# Keys: outputs, inputs, and whether there is a gate; then tokens. For other shapes the library (cuBLAS) is used.
 _MEASURED: dict[tuple[int, int, bool], dict[int, Tile | SkinnyTile]] = {
     # Qwen3-0.6B: qkv, o, gate and up, down, head
     (4096, 1024, False): {
@@ -50,7 +50,7 @@ _MEASURED: dict[tuple[int, int, bool], dict[int, Tile | SkinnyTile]] = {
 
 
 def choose(num_tokens: int, num_outputs: int, size: int, gated: bool) -> Tile | SkinnyTile | None:
-    """What was the fastest for this shape; a rule for those that were not measured."""
+    """The fastest kernel for this shape; for shapes that were not measured, the choice of a rule."""
     measured = _MEASURED.get((num_outputs, size, gated))
     return (
         choose_tile(num_tokens, num_outputs, size, gated)

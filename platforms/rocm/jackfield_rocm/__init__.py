@@ -1,1 +1,1 @@
-"""The ROCm platform: states what AMD's driver says of the card, and starts torch workers on it."""
+"""The ROCm platform: reports the facts of AMD's driver on the card, and starts torch workers on it."""

@@ -1,4 +1,4 @@
-"""Which builds of torch and Triton are installed, read from their files: importing torch would take seconds."""
+"""Builds of torch and Triton, read from their files, because importing torch would take seconds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from jackfield.interfaces.card import Facts
 
 _HIP = re.compile(r"^hip\b[^=]*=\s*(?:['\"](?P<version>[\w.-]+)['\"]|None)", re.MULTILINE)
-_TRITONS = ("triton", "pytorch-triton-rocm", "triton-rocm")  # names under which it comes
+_TRITONS = ("triton", "pytorch-triton-rocm", "triton-rocm")  # names of its distributions
 
 
 def build_facts() -> Facts:
-    """Versions of torch, of the HIP that it was built for ("": none), and of Triton; and where kernels are kept."""
+    """Versions of torch, of the HIP that it was built for ("": none), and of Triton; and the folder of kernels."""
     return {
         "torch": _version("torch"),
         "torch_hip": torch_hip(),
@@ -26,7 +26,7 @@ def build_facts() -> Facts:
 
 
 def torch_hip() -> str:
-    """The HIP of torch's build, as its version.py states it; empty where it has none."""
+    """The HIP version of torch's build, from its version.py; empty if it has none."""
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         return ""

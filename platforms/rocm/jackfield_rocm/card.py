@@ -1,4 +1,4 @@
-"""What AMD's driver says of the card that this process would use, asked through amdsmi: no HIP context is made."""
+"""Facts of AMD's driver on the card that this process would use. They come from amdsmi, without a HIP context."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jackfield.interfaces.card import Facts
 from jackfield_rocm.chips import architecture
 
 VISIBLE = ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
-_MIB = 1 << 20  # amdsmi counts video memory in these
+_MIB = 1 << 20  # amdsmi's unit of video memory
 _DRIVER_HINT = "install ROCm and its driver, or give the container the card (--device /dev/kfd --device /dev/dri)"
 
 
 class NoCard(RuntimeError):
-    """There is no card that this process can use; says why and what to do."""
+    """There is no card that this process can use. The message says why, and what to do."""
 
 
 def card_facts() -> Facts:
@@ -24,7 +24,7 @@ def card_facts() -> Facts:
         smi = importlib.import_module("amdsmi")
     except ImportError:
         raise NoCard("amdsmi is not installed; install the one of your ROCm release") from None
-    except (KeyError, OSError) as error:  # its library is not there: amdsmi does not say so itself
+    except (KeyError, OSError) as error:  # the library is missing; amdsmi gives no error of its own
         raise NoCard(f"amdsmi finds no ROCm library ({error}); {_DRIVER_HINT}") from None
     try:
         smi.amdsmi_init()
@@ -41,7 +41,7 @@ def card_facts() -> Facts:
 def _facts(smi: Any) -> Facts:
     handles = smi.amdsmi_get_processor_handles()
     cards = list(range(len(handles)))
-    for variable in VISIBLE:  # each one picks among those that the one before leaves
+    for variable in VISIBLE:  # each variable picks among the cards that the one before leaves
         cards = visible_cards(cards, os.environ.get(variable))
     if not cards:
         shown = ", ".join(f"{v}={os.environ[v]!r}" for v in VISIBLE if v in os.environ)
@@ -50,7 +50,7 @@ def _facts(smi: Any) -> Facts:
     handle = handles[cards[0]]
     chip, memory = smi.amdsmi_get_gpu_asic_info(handle), smi.amdsmi_get_gpu_vram_usage(handle)
     return {
-        "device": "cuda",  # torch's word
+        "device": "cuda",  # name of the device in torch
         "name": chip["market_name"],
         "count": len(cards),
         "architecture": architecture(chip["target_graphics_version"]),
@@ -61,7 +61,7 @@ def _facts(smi: Any) -> Facts:
 
 
 def visible_cards(cards: list[int], visible: str | None) -> list[int]:
-    """Those of `cards` that a variable leaves, by their place among them; it stops at the first wrong one."""
+    """The entries of `cards` that a variable leaves, by their index. It stops at the first wrong entry."""
     if visible is None:
         return cards
     found: list[int] = []

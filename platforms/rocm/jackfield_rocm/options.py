@@ -11,9 +11,10 @@ from jackfield.errors import ConfigError
 class RocmOptions:
     """How the card is used."""
 
-    graphs: bool = True  # replay recorded steps; False: launch each kernel, as for a debugger
+    # True: replay recorded steps; false: launch each kernel, as a debugger needs.
+    graphs: bool = True
     most_graph_rows: int = 256  # rows of the largest recorded step
-    # Kernels of all recorded sizes are compiled on so many threads before the first is recorded; 0: one after another.
+    # threads that compile the kernels of all recorded sizes before the first is recorded; 0: one after another
     compile_threads: int = 8
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""`jackfield bench`: what it measures, and how it reports it."""
+"""`jackfield bench`: its measurements and reports."""

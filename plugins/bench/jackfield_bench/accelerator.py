@@ -1,4 +1,4 @@
-"""The work that accelerators are compared by: decoding at three batch sizes, a long prompt, and many requests at once."""
+"""The work on which accelerators are compared: decoding at three batch sizes, a long prompt, and many requests at once."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ class Figure:
     unit: str  # "ms" or "tokens/s"
     value: float  # the median
     samples: Sequence[float]
-    peer: float  # vLLM's
-    floor: float  # what the card allows, in the same unit
+    peer: float  # the figure of vLLM
+    floor: float  # the limit of the card, in the same unit
 
 
 class AcceleratorWork:
-    """Runs the work on one engine that has random weights."""
+    """Runs the work on one engine with random weights."""
 
-    names = ("decode_bs1", "ttft_4k", "decode_bs32", "decode_bs128", "offline")  # of the lines
+    # Names of the lines.
+    names = ("decode_bs1", "ttft_4k", "decode_bs32", "decode_bs128", "offline")
 
     def __init__(self, llm: LLM, shape: Shape, repeats: int) -> None:
         self._llm, self._shape, self._repeats = llm, shape, repeats
-        self.texts: dict[str, list[ProducedText]] = {}  # by line, of its last measured run
+        self.texts: dict[str, list[ProducedText]] = {}  # by line, from its last measured run
         self._random = random.Random(1)
 
     def run(self, work: str) -> Figure:
-        """One line of the report, by its name."""
+        """Measure one line of the report, given by name."""
         if work == "ttft_4k":
             return self._first_token()
         if work == "offline":
@@ -50,14 +51,14 @@ class AcceleratorWork:
         return self._decode(work, int(work.removeprefix("decode_bs")))
 
     def _decode(self, work: str, batch: int) -> Figure:
-        """Milliseconds a step: of the time with all outputs, what the time with one output does not explain."""
+        """Milliseconds a step: the time with all outputs minus the time with one output, for each further output."""
         samples = []
         for number in range(self._repeats + 1):
             prompts = self._prompts([_NUM_PROMPT] * batch)
             _, short_s = self._generate(prompts, [1] * batch)
             prompts = self._prompts([_NUM_PROMPT] * batch)
             self.texts[work], long_s = self._generate(prompts, [_NUM_OUTPUTS] * batch)
-            if number:  # the first run warms up
+            if number:  # the first run is a warm-up
                 samples.append(1e3 * (long_s - short_s) / (_NUM_OUTPUTS - 1))
         context = batch * (_NUM_PROMPT + _NUM_OUTPUTS / 2)
         floor = 1e3 * self._shape.step_floor_s(batch, batch, context)
@@ -103,14 +104,14 @@ class AcceleratorWork:
         )
 
     def _prompts(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Random token ids, never the same twice."""
+        """Random token ids. No prompt occurs twice."""
         vocab_size = self._shape.vocab_size
         return [self._random.choices(range(vocab_size), k=length) for length in lengths]
 
     def _generate(
         self, prompts: list[list[int]], outs: Sequence[int], temperature: float = 0.0
     ) -> tuple[list[ProducedText], float]:
-        """What was produced, as much of it as is scored, and the seconds."""
+        """The outputs to score, and the seconds."""
         params = [
             SamplingParams(max_tokens=count, temperature=temperature, ignore_eos=True)
             for count in outs

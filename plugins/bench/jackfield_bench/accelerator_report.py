@@ -1,4 +1,4 @@
-"""`jackfield bench gpu`: makes an engine for each shape, runs the work, and prints each line as it is known."""
+"""`jackfield bench gpu`: makes an engine for each shape, runs the work, and prints each line when it is known."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from jackfield_bench.shapes import DEFAULT_SHAPES, QUANTIZED, SHAPES, Shape
 
 _START = "start"
 _FIRST_PROMPT = tuple(range(16))  # token ids
+# Variables with the folders of compiled kernels.
 _CACHES = (
     "TRITON_CACHE_DIR",
     "CUDA_CACHE_PATH",
     "TORCHINDUCTOR_CACHE_DIR",
     "FLASHINFER_WORKSPACE_BASE",
-)  # folders of compiled kernels
+)
 _ALWAYS = {
     "select.weight_format": "dummy",
     "cache.prefix_caching": "false",
@@ -75,7 +76,7 @@ def _measure(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _rounding(scheme: str | None) -> dict[str, str]:
-    """Settings that round the linears of the layers, and leave the head as it is."""
+    """Settings that round the linears of the layers, but not the head."""
     if not scheme:
         return {}
     rule = f'[{{match={{module="head"}}, use="unquantized"}}, {{use="{scheme}"}}]'
@@ -83,7 +84,7 @@ def _rounding(scheme: str | None) -> dict[str, str]:
 
 
 def _measure_start(shape: Shape, chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Seconds of two fresh processes: with empty caches of kernels, and with what the first one left there."""
+    """Seconds of two fresh processes: with empty kernel caches, and with the caches of the first process."""
     found = {}
     with tempfile.TemporaryDirectory() as caches:
         for kind in ("cold", "warm"):

@@ -15,7 +15,7 @@ from jackfield.interfaces.command import Command
 
 
 class BenchCommand(Command):
-    """One subcommand a benchmark; the work is fixed, so that figures compare."""
+    """Has a subcommand for each benchmark. The work is fixed, so that figures can be compared."""
 
     summary = "measure latency, throughput, start-up or the scheduler"
 

@@ -1,7 +1,7 @@
-"""CPU time of a whole step of the engine, all of it but the worker, with 128 rows that decode.
+"""CPU time of a whole step of the engine without the worker, with 128 decoding rows.
 
-The worker answers at once, with the tokens of a text, so that answers read like answers. Each way of reading is measured
-on the threads that clients use: the time of the thread that steps, and that of the whole process.
+The worker answers at once with the tokens of a text, so that answers are like real ones. Each way of reading is
+measured on the threads that clients use: the time of the stepping thread, and the time of the whole process.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ from jackfield_bench.report import summarise
 ROWS = 128
 QUEUED = 10_000  # prompts
 BLOCK_SIZE = 16  # tokens
-STEPS = 32 * BLOCK_SIZE  # of one sample
+STEPS = 32 * BLOCK_SIZE  # steps of one sample
 WARM_UP = 64  # steps
 VOCABULARY = 8192  # tokens of the tokenizer that is trained here
-SCRIPT_STEPS = 1024  # then the text begins again
+SCRIPT_STEPS = 1024  # after these steps the text begins again
 
 
 def measure_engine(repeats: int, tokenizer: str | None) -> dict[str, Any]:
     """Microseconds a step for each way of reading, with and without a long queue.
 
-    `tokenizer`: of a model, by its reference; None trains a byte-level BPE of 8,192 tokens on Python's own manual.
+    `tokenizer`: the tokenizer of a model, given by reference. None trains a byte-level BPE of 8,192 tokens on
+    Python's manual.
     """
     with tempfile.TemporaryDirectory() as name:
         bench = _Bench(Path(name), repeats, tokenizer)
@@ -57,9 +58,8 @@ class _Bench:
     def __init__(self, folder: Path, repeats: int, tokenizer: str | None) -> None:
         self._folder = folder
         self._repeats = repeats
-        self._length = (
-            2 * repeats * STEPS + 1024
-        )  # tokens of a request; none ends while it is measured
+        # Tokens of a request, so many that no request ends during the measurement.
+        self._length = 2 * repeats * STEPS + 1024
         self._settings = {
             **SETTINGS,
             "model.reference": str(folder),
@@ -76,7 +76,7 @@ class _Bench:
         _write_script(folder / SCRIPT, self._tokens())
 
     def measure(self, way: str, num_queued: int) -> dict[str, Any]:
-        """Samples of one way of reading."""
+        """The samples of one way of reading."""
         read = _WAYS[way]
         prompts = [[1 + row] * BLOCK_SIZE for row in range(ROWS + num_queued)]
         client = (AsyncLLM if read is _read_async else LLM).from_config(self._loaded())
@@ -104,7 +104,7 @@ class _Bench:
 
 
 class _Marks:
-    """Reads clocks on the thread that steps, before the first sample and after each."""
+    """Reads clocks on the stepping thread, before the first sample and after each sample."""
 
     def __init__(self, step: Callable[[], list[Delta]], repeats: int) -> None:
         self._step = step
@@ -114,12 +114,12 @@ class _Marks:
         self.are_complete = threading.Event()
 
     def step(self) -> list[Delta]:
-        """In place of the engine's."""
+        """Replaces the engine's `step`."""
         if self._num_left == 0:
             self._num_left = STEPS
             self.taken.append((time.thread_time(), time.process_time()))
             if len(self.taken) > self._num_samples:
-                self._num_left = -1  # no more
+                self._num_left = -1  # no further marks
                 self.are_complete.set()
         self._num_left -= 1
         return self._step()
@@ -170,7 +170,7 @@ def _read_deltas(client: LLM, prompts: Sequence[list[int]]) -> None:
 
 
 class _Sink:
-    """Takes deltas with their text, and does no more."""
+    """Takes deltas with their text, and does nothing else."""
 
     def __init__(self) -> None:
         self.num_characters = 0
@@ -178,11 +178,11 @@ class _Sink:
 
     @property
     def home(self) -> _Sink:
-        """All deltas of a step come at once."""
+        """The object itself, so that all deltas of a step come at once."""
         return self
 
     def taken(self, request: OpenRequest) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def hand_over(self, deltas: Sequence[Delta]) -> bool:
         """Count the characters."""
@@ -191,7 +191,7 @@ class _Sink:
         return True
 
     def fail(self, error: BaseException) -> None:
-        """The client was closed."""
+        """Do nothing: the client was closed."""
         self.is_over.set()
 
 
@@ -224,7 +224,7 @@ def _train_tokenizer(path: Path) -> None:
 
 
 def _write_script(path: Path, token_ids: Sequence[int]) -> None:
-    """Each row writes another part of the text."""
+    """Write a script in which each row gets another part of the text."""
     size = len(token_ids)
     steps = [
         [token_ids[(row * SCRIPT_STEPS + step) % size] for row in range(ROWS)]

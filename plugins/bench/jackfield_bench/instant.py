@@ -1,6 +1,6 @@
-"""Plugins for an engine whose worker takes no time, so that the host's own work is left: named as local plugins.
+"""Plugins for an engine whose worker takes no time, so that only the host's work is measured. They are local plugins.
 
-Nothing is computed: the tokens that a step draws are read from a script beside the model's config.
+Nothing is computed: the drawn tokens of a step are read from a script beside the model's config.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, Norm,
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
 
 ARCHITECTURE = "InstantForCausalLM"
-SCRIPT = "script.json"  # a list of steps, each the tokens of all rows
-_TOKEN = 7  # where there is no script
+SCRIPT = "script.json"  # a list of steps; each step is the tokens of all rows
+_TOKEN = 7  # used if there is no script
 _HERE = "jackfield_bench.instant"
 PLUGINS = (
     f"platforms.instant={_HERE}:InstantPlatform",
@@ -39,7 +39,7 @@ SETTINGS: Mapping[str, Any] = {
 
 
 class InstantPlatform(Platform):
-    """Takes any model, and has no worker of its own."""
+    """Takes any model. It has no worker of its own."""
 
     features: ClassVar[frozenset[str]] = frozenset({"*"})
     only_named: ClassVar[bool] = True
@@ -47,7 +47,7 @@ class InstantPlatform(Platform):
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """Nothing else to select."""
+        """Empty: nothing else is selected."""
         return ()
 
     def create_worker(self, context: WorkerContext) -> Worker:
@@ -59,7 +59,7 @@ class InstantExecutorFactory(ExecutorFactory):
     """Serves any platform."""
 
     def create(self, context: WorkerContext) -> Executor:
-        """The executor, ready."""
+        """Make the executor, ready for steps."""
         return InstantExecutor(context)
 
 
@@ -77,7 +77,7 @@ class InstantExecutor(Executor):
         return self._context.config.executor.depth
 
     def start(self) -> WorkerReport:
-        """There is nothing to load."""
+        """Load nothing, and report a fixed cache."""
         spec, scheduler = self._context.spec, self._context.config.scheduler
         groups = spec.cache_groups(spec.dtype)
         limits = StepLimits(max_rows=scheduler.max_rows, max_step_tokens=scheduler.max_step_tokens)
@@ -86,10 +86,10 @@ class InstantExecutor(Executor):
         )
 
     def allocate(self, num_blocks: Sequence[int]) -> None:
-        """There is no cache."""
+        """Do nothing: there is no cache."""
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
-        """A future that is resolved already."""
+        """A resolved future."""
         num_samples = sum(plan.samples)
         script = self._script
         drawn = script[plan.step_id % len(script)] if script else [_TOKEN] * num_samples
@@ -100,10 +100,10 @@ class InstantExecutor(Executor):
         return future
 
     def sample(self, step_id: int, late: LateInputs) -> None:
-        """Nothing waits."""
+        """Do nothing: no step waits."""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: there is nothing to end."""
 
 
 def instant_model(config: ConfigReader) -> ModelSpec:

@@ -1,4 +1,4 @@
-"""What a run produced, and what another implementation with the same weights says of it."""
+"""The outputs of a run, and their score by another implementation with the same weights."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ class ProducedText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What the reference says of the tokens of one line of the report."""
+    """The score that the reference gives to the tokens of one line of the report."""
 
-    reference: str  # which implementation, and its version
+    reference: str  # the implementation and its version
     num_texts: int
     num_tokens: int
-    # Greedy tokens: the worst and the mean distance from the best logit, the limits, and the share that is the best.
+    # For greedy tokens: the worst and mean distance from the best logit, their limits, and the share of best tokens.
     margin: float | None = None
     margin_limit: float | None = None
     mean_margin: float | None = None
     mean_limit: float | None = None
     exact: float | None = None
-    # Random ones: the mean log probability less its expectation, in standard deviations of that mean, and the limit.
+    # For random tokens: the mean log probability minus its expectation, in standard deviations of the mean, and its
+    # limit.
     deviation: float | None = None
     deviation_limit: float | None = None
 
     @property
     def is_passed(self) -> bool:
-        """True if the tokens are those of the model."""
+        """True if the tokens fit the model."""
         if self.margin is not None and self.margin_limit is not None:
             is_near = self.mean_margin is None or self.mean_margin <= (self.mean_limit or 0.0)
             return is_near and self.margin <= self.margin_limit
@@ -62,14 +63,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class RoundedBy:
-    """Linears of the layers are rounded by a scheme, with the options of a config."""
+    """A scheme that rounds the linears of the layers, with its options in a config."""
 
     scheme: str
     config: EngineConfig
 
 
-# Of the content of config.json, the texts of each line of the report, seed and dtype of the weights, the platform, and
-# how linears are rounded.
+# Arguments: the content of config.json, the texts of each line of the report, seed and dtype of the weights, the
+# platform, and how linears are rounded.
 Scorer = Callable[
     [Mapping[str, Any], Mapping[str, Sequence[ProducedText]], int, str, str, RoundedBy | None],
     Mapping[str, Score],

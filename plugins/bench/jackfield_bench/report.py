@@ -1,4 +1,4 @@
-"""The JSON that a benchmark prints: command, machine, versions, settings, figures."""
+"""The JSON report of a benchmark: command, machine, versions, settings, figures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def versions(names: Sequence[str] = ("jackfield", "jackfield-torch", "torch")) -
 
 
 def summarise(samples: Sequence[float]) -> dict[str, float | list[float]]:
-    """Median, smallest, largest, and all samples in the order they were taken."""
+    """Median, smallest, largest, and all samples in their order."""
     return {
         "median": round(statistics.median(samples), 4),
         "min": round(min(samples), 4),

@@ -1,7 +1,7 @@
-"""Host time of the scheduler alone, schedule and update together, fitted over 1 to 256 decode rows.
+"""Host time of the scheduler alone, for `schedule` and `update` together, as a line over 1 to 256 decoding rows.
 
-Every row decodes one token a step, in two steps in flight; the rows' block boundaries are spread over the steps. The
-worker is a constant, so that nothing but the scheduler and the block manager is measured.
+Every row decodes one token a step, with two steps in flight. The rows reach the ends of their blocks at different
+steps. The worker is constant, so only the scheduler and the block manager are measured.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STEPS = 16 * 12  # whole block periods
 
 
 def make_scheduler(windows: Sequence[int | None]) -> Scheduler:
-    """Room for 256 requests of 1,024 tokens."""
+    """A scheduler with room for 256 requests of 1,024 tokens."""
     groups = [
         CacheGroup(
             index=index,
@@ -48,7 +48,7 @@ def make_scheduler(windows: Sequence[int | None]) -> Scheduler:
 
 
 def seconds_a_step(num_rows: int, windows: Sequence[int | None]) -> float:
-    """Median over block periods of the mean step in one period."""
+    """The median over block periods of the mean step in a period."""
     scheduler = make_scheduler(windows)
     for number in range(num_rows):
         request = EngineRequest(
@@ -70,19 +70,20 @@ def seconds_a_step(num_rows: int, windows: Sequence[int | None]) -> float:
             plan = in_flight.popleft()
             scheduler.update(plan, StepResult(step_id=plan.step_id, token_ids=drawn))
         periods.append((perf_counter() - begin) / BLOCK_SIZE)
-    return statistics.median(periods[1:])  # the first one admits
+    return statistics.median(periods[1:])  # the first period includes admissions
 
 
 def measure_scheduler(repeats: int) -> dict[str, Any]:
-    """For a model with one cache group and one with two: intercept and slope of a line over all numbers of rows."""
+    """Intercept and slope of a line over all numbers of rows, for models with one and with two cache groups."""
     return {"one_group": _fit([None], repeats), "full_and_window": _fit([None, 512], repeats)}
 
 
 def _fit(windows: Sequence[int | None], repeats: int) -> dict[str, float]:
     gc.collect()
+    # The least time counts, because a busy machine only adds time.
     times = [
         min(seconds_a_step(num_rows, windows) for _ in range(repeats)) * 1e6 for num_rows in ROWS
-    ]  # the machine only ever adds time
+    ]
     slope, intercept = statistics.linear_regression(ROWS, times)
     return {
         "intercept_us": round(intercept, 2),

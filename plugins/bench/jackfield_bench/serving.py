@@ -1,4 +1,4 @@
-"""Latency, throughput and start-up of a model, measured through the same client that users call."""
+"""Latency, throughput and start-up of a model, measured through the client that users call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jackfield_bench.workloads import Job, latency_jobs, throughput_jobs
 
 
 def run_jobs(llm: LLM, jobs: Sequence[Job]) -> tuple[list[RequestOutput], float]:
-    """All jobs at once, greedy, end token ignored: their outputs and the seconds it took."""
+    """Run all jobs at once, greedily and ignoring the end token. Returns their outputs and the seconds."""
     params = [
         SamplingParams(max_tokens=job.num_outputs, temperature=0.0, ignore_eos=True) for job in jobs
     ]
@@ -28,7 +28,7 @@ def run_jobs(llm: LLM, jobs: Sequence[Job]) -> tuple[list[RequestOutput], float]
 
 
 def decode_rate(outputs: Sequence[RequestOutput]) -> float:
-    """Output tokens a second after the first token of each request, prefill excluded, over all requests."""
+    """Output tokens a second over all requests, without prefill: after the first token of each request."""
     tokens = sum(len(output.outputs[0].token_ids) - 1 for output in outputs)
     first = min(output.metrics.first_token_s or 0.0 for output in outputs)
     last = max(output.metrics.finished_s or 0.0 for output in outputs)

@@ -1,4 +1,4 @@
-"""The shapes that accelerators are measured on, what they cost at least, and what vLLM needed for the same work."""
+"""The shapes on which accelerators are measured, their least cost, and the time of vLLM for the same work."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-READ_BYTES_PER_S = 4.66e12  # measured on an H200: 8 GiB, a sum
-FLOP_PER_S = 700e12  # bfloat16 matrix product of libraries on the same card
+READ_BYTES_PER_S = 4.66e12  # measured on an H200 with a sum of 8 GiB
+FLOP_PER_S = 700e12  # measured on the same card with a library's bfloat16 product
 _ITEMSIZE = 2  # bytes, bfloat16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounding:
-    """How a scheme rounds in the benchmark, and what that costs at least."""
+    """How a scheme rounds in the benchmark, and the least cost of that."""
 
-    options: Mapping[str, str]  # settings, as on the command line
+    options: Mapping[str, str]  # settings, in the form of the command line
     weight_bytes: float
     flop_per_s: float
 
@@ -34,7 +34,7 @@ QUANTIZED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A decoder with grouped heads and a gated feed-forward block, or as many of them as there are experts."""
+    """A decoder with grouped heads and a gated feed-forward block, or several of them as experts."""
 
     name: str
     architecture: str
@@ -45,15 +45,15 @@ class Shape:
     head_size: int
     feed_forward_size: int
     vocab_size: int
-    extra: Mapping[str, Any]  # of config.json
-    peer: Mapping[str, float]  # vLLM 0.23.0 on one H200: milliseconds, tokens a second
-    # The same with quantized linears, the best of its kernels a line; by the scheme that rounds.
+    extra: Mapping[str, Any]  # further keys of config.json
+    peer: Mapping[str, float]  # vLLM 0.23.0 on one H200: milliseconds, or tokens a second
+    # The same with quantized linears and the best of vLLM's kernels for each line, by our scheme.
     quantized_peers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     num_checked: int = 32  # requests of a line whose outputs are scored
-    num_experts: int = 0  # of each layer, `feed_forward_size` is that of each; 0: no mixture
+    num_experts: int = 0  # in each layer, each of `feed_forward_size`; 0: no mixture
     experts_of_token: int = 1
-    weight_bytes: float = _ITEMSIZE  # of a weight of the layers, scales included
-    flop_per_s: float = FLOP_PER_S  # of the layers' products
+    weight_bytes: float = _ITEMSIZE  # bytes of a weight of the layers, with scales
+    flop_per_s: float = FLOP_PER_S  # operations a second of the layers' products
 
     @property
     def config(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Shape:
         }
 
     def quantized(self, scheme: str) -> Shape:
-        """The same with linears of the layers rounded by a scheme of QUANTIZED."""
+        """The shape with the layers' linears rounded by a scheme of QUANTIZED."""
         rounding = QUANTIZED[scheme]
         return replace(
             self,
@@ -86,14 +86,14 @@ class Shape:
 
     @property
     def cache_bytes(self) -> int:
-        """Of one token: keys and values of all layers."""
+        """Bytes of one token: keys and values of all layers."""
         return 2 * self.num_layers * self.num_kv_heads * self.head_size * _ITEMSIZE
 
     def step_floor_s(self, num_tokens: int, num_logits: int, context: float) -> float:
-        """The least seconds of a step: weights are read once, and `context` tokens of the cache in all.
+        """Least seconds of a step, which reads all weights once and `context` tokens of the cache.
 
-        A matrix takes as long as its bytes or its operations do, whichever is more. Of experts, as many are read as
-        tokens that choose at random hit.
+        A matrix takes the larger of the times for its bytes and for its operations. Of the experts, as many are read
+        as tokens that choose at random would need.
         """
         products = self.num_layers * sum(
             max(
@@ -107,12 +107,14 @@ class Shape:
         return products + context * self.cache_bytes / READ_BYTES_PER_S
 
     def prompt_attention_s(self, num_tokens: int) -> float:
-        """The least seconds of attention of one prompt over itself."""
+        """Least seconds for the attention of one prompt over itself."""
         flop = 2 * num_tokens**2 * self.num_heads * self.head_size * self.num_layers
         return flop / FLOP_PER_S
 
     def _matrices(self, num_tokens: int) -> Iterator[tuple[int, float, int]]:
-        """Elements of each matrix of a layer, how many of its kind are read, and how many each token is multiplied with."""
+        """For each matrix of a layer: its elements, how many of its kind are read, and how many a token is multiplied
+        with.
+        """
         heads = self.num_heads * self.head_size
         yield self.hidden_size * (self.num_heads + 2 * self.num_kv_heads) * self.head_size, 1, 1
         yield heads * self.hidden_size, 1, 1
@@ -200,7 +202,7 @@ QWEN3_30B_A3B = Shape(
     feed_forward_size=768,
     num_experts=128,
     experts_of_token=8,
-    num_checked=4,  # the reference runs expert after expert
+    num_checked=4,  # few, because the reference runs one expert after another
     vocab_size=151_936,
     extra={
         "rms_norm_eps": 1e-6,

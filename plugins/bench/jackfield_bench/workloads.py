@@ -1,16 +1,16 @@
-"""The exact work of each benchmark: token ids and lengths, the same on every machine."""
+"""The exact work of each benchmark: token ids and lengths, which are the same on every machine."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-FIRST_PLAIN_ID = 256  # below lie special and byte tokens of the usual vocabularies
+FIRST_PLAIN_ID = 256  # smaller ids are special and byte tokens in the usual vocabularies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One request: prompt token ids and the number of tokens to generate, end token ignored."""
+    """One request: prompt token ids, and the number of tokens to generate; the end token is ignored."""
 
     prompt_token_ids: tuple[int, ...]
     num_outputs: int
@@ -24,7 +24,7 @@ def _ids(source: random.Random, count: int, vocab_size: int) -> tuple[int, ...]:
 def latency_jobs(
     vocab_size: int, *, num_prompt: int = 128, num_outputs: int = 128, batch: int = 1, seed: int = 0
 ) -> list[Job]:
-    """`batch` requests of equal lengths; another seed gives other token ids."""
+    """`batch` requests of equal lengths. Another seed gives other token ids."""
     source = random.Random(f"latency {seed}")
     return [
         Job(prompt_token_ids=_ids(source, num_prompt, vocab_size), num_outputs=num_outputs)
@@ -35,10 +35,10 @@ def latency_jobs(
 def throughput_jobs(
     vocab_size: int, *, count: int = 32, low: int = 64, high: int = 256, seed: int = 0
 ) -> list[Job]:
-    """`count` requests at once, lengths uniform in [low, high] from `random.Random(0)` in every run.
+    """`count` requests at once, with lengths uniform in [low, high] from `random.Random(0)` in every run.
 
-    For each request first the prompt's length is drawn, then the output's: 5,499 output tokens with the defaults.
-    `seed` changes the token ids alone, so that a repetition finds nothing in a prefix cache.
+    For each request, first the length of the prompt is drawn, then that of the output: 5,499 output tokens by
+    default. `seed` changes only the token ids, so that a repetition finds nothing in a prefix cache.
     """
     lengths = random.Random(0)
     source = random.Random(f"throughput {seed}")

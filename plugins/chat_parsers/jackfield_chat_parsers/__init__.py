@@ -1,1 +1,1 @@
-"""Parsers of calls and thoughts, for the formats in which known models write them."""
+"""Parsers of calls and thoughts, for the formats of known models."""

@@ -16,10 +16,10 @@ BEGIN, END = "<tool_call>", "</tool_call>"
 
 
 class HermesParser(ToolParser):
-    """Any number of calls, each between its own marks, with text around them."""
+    """Any number of calls, each between marks of its own, with text around them."""
 
     def check(self, need: ChatFormat, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse templates without the mark, and those that write calls as XML between such marks."""
+        """Refuse templates without the mark, and those that write XML between such marks."""
         if BEGIN not in need.template:
             return (Reason("format", f"the chat template has no {BEGIN}"),)
         if "<function=" in need.template:
@@ -32,16 +32,16 @@ class HermesParser(ToolParser):
 
 
 class HermesStream(CharacterStream):
-    """Blanks around calls belong to them, not to the content."""
+    """Blanks around calls belong to the calls, not to the content."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""  # not given out: blanks, or what may be a mark
+        self._text = ""  # text that was not given out: blanks, or a possible mark
         self._call: JsonCallReader | None = None
-        self._is_behind = False  # of a call, up to the end of its second mark
+        self._is_behind = False  # True: after a call, up to the end of its second mark
 
     def read(self, character: str) -> None:
-        """The next character."""
+        """Read the next character."""
         if self._call is not None:
             self._read_call(self._call, character)
             return
@@ -52,7 +52,7 @@ class HermesStream(CharacterStream):
             self._read_content()
 
     def end(self) -> None:
-        """A call that is not whole, and whose name is not known, was none."""
+        """End the output. An incomplete call whose name is not known becomes content."""
         if self._call is not None and not self._call.has_begun:
             self.say(BEGIN + self._call.text)
         elif self._call is None and not self._is_behind:
@@ -78,7 +78,7 @@ class HermesStream(CharacterStream):
             self._call, self._is_behind = None, True
 
     def _read_end(self) -> None:
-        """Behind a call: its second mark, or text where the model left that out."""
+        """After a call, read its second mark, or text if the model left the mark out."""
         text = self._text.lstrip()
         if text == END:
             self._text, self._is_behind = "", False

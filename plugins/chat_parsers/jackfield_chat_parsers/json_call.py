@@ -1,4 +1,4 @@
-"""A call written as a JSON object, read while it comes: its name, and its arguments as they are written."""
+"""Reads a call as a JSON object while it arrives: its name, and its arguments as they are written."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 
 _BLANKS = " \t\r\n"
-NAMES = ("name", "function")  # keys of the tool's name
-ARGUMENTS = ("arguments", "parameters")  # keys of its arguments
+NAMES = ("name", "function")  # keys for the tool's name
+ARGUMENTS = ("arguments", "parameters")  # keys for its arguments
 
 
 class JsonValue:
-    """Finds the end of one JSON value in a text that comes in characters."""
+    """Finds the end of one JSON value in a text that arrives in characters."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -21,7 +21,7 @@ class JsonValue:
         self._is_escaped = False
 
     def push(self, character: str) -> bool:
-        """Take a character; False if it is no part of the value, which ended before it."""
+        """Take a character. False if the value ended before it."""
         if self._in_string:
             self.text += character
             if self._is_escaped:
@@ -47,16 +47,17 @@ class JsonValue:
 
 
 class JsonCall:
-    """Reads `{"name": ..., "arguments": {...}}`, its keys in any order, others passed over.
+    """Reads `{"name": ..., "arguments": {...}}` with its keys in any order; other keys are skipped.
 
-    Arguments are given out as they are written once the name is known; those that are a text are the JSON in it.
+    When the name is known, arguments are given out as they are written. If they are a text, the JSON in the text is
+    given out.
     """
 
     def __init__(self) -> None:
         self.name: str | None = None
-        self.arguments = ""  # not given out
+        self.arguments = ""  # not yet given out
         self.is_done = False
-        self.is_broken = False  # this is no such object
+        self.is_broken = False  # True: this is no such object
         self._has_arguments = False
         self._key = ""
         self._value: JsonValue | None = None
@@ -67,7 +68,7 @@ class JsonCall:
         self._next(character)
 
     def take_arguments(self) -> str:
-        """What the arguments gained, once the name is known."""
+        """New text of the arguments, if the name is known."""
         if self.name is None:
             return ""
         found, self.arguments = self.arguments, ""
@@ -127,7 +128,7 @@ class JsonCall:
                 self._next(character)
 
     def _take(self, text: str) -> None:
-        """A value that is whole."""
+        """Take a complete value."""
         value = _loaded(text)
         if self._key in NAMES and isinstance(value, str):
             self.name = value

@@ -16,7 +16,7 @@ _BETWEEN = "; \t\r\n,"  # between two calls
 
 
 class Llama3JsonParser(ToolParser):
-    """An answer is a call where it is nothing but objects with a name, each behind `;`."""
+    """An answer is a call if it consists only of objects with a name, separated by `;`."""
 
     def check(self, need: ChatFormat, facts: Facts) -> tuple[Reason, ...]:
         """Refuse templates that do not ask for Llama 3's form."""
@@ -30,16 +30,16 @@ class Llama3JsonParser(ToolParser):
 
 
 class Llama3JsonStream(CharacterStream):
-    """Calls up to the first thing that is none; all the rest is content."""
+    """Reads calls up to the first text that is no call; the rest is content."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""  # before an object: blanks, a mark
+        self._text = ""  # text before an object: blanks, or a mark
         self._call: JsonCallReader | None = None
         self._is_content = False
 
     def read(self, character: str) -> None:
-        """The next character."""
+        """Read the next character."""
         if self._is_content:
             self.say(character)
         elif self._call is not None:
@@ -48,7 +48,7 @@ class Llama3JsonStream(CharacterStream):
             self._read_between(character)
 
     def end(self) -> None:
-        """A call that is not whole, and whose name is not known, was none."""
+        """End the output. An incomplete call whose name is not known becomes content."""
         if self._call is not None and not self._call.has_begun:
             self.say(self._text + self._call.text)
         elif self._call is None and not self.num_calls:

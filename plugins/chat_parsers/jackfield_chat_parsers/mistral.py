@@ -1,4 +1,4 @@
-"""Calls behind `[TOOL_CALLS]`: Mistral's models, both the older list of objects and the newer names with arguments."""
+"""Calls after `[TOOL_CALLS]`: Mistral's models, with the older list of objects and the newer names with arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield_chat_parsers.marks import cut
 from jackfield_chat_parsers.stream import CharacterStream, JsonCallReader
 
 MARK = "[TOOL_CALLS]"
-# Of the newer form: NAME, or NAME[CALL_ID]ID, or either with [ARGS] behind it.
+# Newer form: NAME, or NAME[CALL_ID]ID, perhaps followed by [ARGS].
 _HEAD = re.compile(r"\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w*)?\s*(?:\[ARGS\])?\s*")
 _LONGEST_HEAD = 512  # characters; no name is that long
 
@@ -41,17 +41,17 @@ class MistralStream(CharacterStream):
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""  # not given out
+        self._text = ""  # not yet given out
         self._next = self._read_content
         self._call: JsonCallReader | None = None
         self._value: JsonValue | None = None
 
     def read(self, character: str) -> None:
-        """The next character."""
+        """Read the next character."""
         self._next(character)
 
     def end(self) -> None:
-        """What is no whole call, and has no name yet, is content."""
+        """End the output. An incomplete call without a known name becomes content."""
         call, is_content = self._call, self._next == self._read_content
         if call is not None and not call.has_begun:
             self.say(MARK + self._text + call.text)
@@ -71,7 +71,7 @@ class MistralStream(CharacterStream):
             self._text, self._next = "", self._read_first
 
     def _read_first(self, character: str) -> None:
-        """Directly behind the mark: a list, an object, or a name."""
+        """Read the text directly after the mark: a list, an object, or a name."""
         if character == "{":
             self._begin_object(character)
             return
@@ -96,7 +96,7 @@ class MistralStream(CharacterStream):
             self._text, self._call, self._next = "", None, self._read_between
 
     def _read_between(self, character: str) -> None:
-        """In a list, before an object or behind one."""
+        """Read the text in a list before or after an object."""
         if character == "{":
             self._begin_object(character)
         elif character == "]":

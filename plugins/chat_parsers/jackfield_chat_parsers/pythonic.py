@@ -17,7 +17,7 @@ _MARKS = ("<|python_start|>", "<|python_end|>", "<|python_tag|>")
 
 
 class PythonicParser(ToolParser):
-    """An answer is calls where it begins with `[` and is such a list."""
+    """An answer consists of calls if it is such a list from its first character on."""
 
     def check(self, need: ChatFormat, facts: Facts) -> tuple[Reason, ...]:
         """Refuse templates that do not ask for the form."""
@@ -31,18 +31,18 @@ class PythonicParser(ToolParser):
 
 
 class PythonicStream(CharacterStream):
-    """Holds the list until it is whole: a call with a syntax error is content, and so are all with it."""
+    """Holds the list back until it is complete. If a call has a syntax error, the whole list becomes content."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""  # not given out
+        self._text = ""  # not yet given out
         self._depth = 0
         self._quote = ""
         self._is_escaped = False
         self._is_content = False
 
     def read(self, character: str) -> None:
-        """The next character."""
+        """Read the next character."""
         if self._is_content:
             self.say(character)
             return
@@ -57,12 +57,12 @@ class PythonicStream(CharacterStream):
             self._read_calls(text)
 
     def end(self) -> None:
-        """A list that is not whole is content."""
+        """End the output. An incomplete list becomes content."""
         if not self._is_content and (_without_marks(self._text).strip() or not self.num_calls):
             self._become_content()
 
     def _count(self, character: str) -> None:
-        """Follow brackets outside of strings."""
+        """Count brackets outside of strings."""
         if self._quote:
             if self._is_escaped:
                 self._is_escaped = False
@@ -100,7 +100,7 @@ def _without_marks(text: str) -> str:
 
 
 def _calls(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """Names and arguments; raises ValueError for what is no list of calls with named literals."""
+    """Names and arguments. Raises ValueError if the text is no list of calls with named literals."""
     tree = ast.parse(text.strip(), mode="eval").body
     if not isinstance(tree, ast.List) or not tree.elts:
         raise ValueError("no list of calls")
@@ -111,7 +111,7 @@ def _call(node: ast.expr) -> tuple[str, dict[str, Any]]:
     if not isinstance(node, ast.Call) or node.args:
         raise ValueError("no call with named arguments")
     arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
-    json.dumps(arguments)  # raises TypeError for what JSON has not: sets, bytes
+    json.dumps(arguments)  # raises TypeError for values that JSON lacks: sets, bytes
     if None in arguments:
         raise ValueError("a call with **")
     return ast.unparse(node.func), {str(name): value for name, value in arguments.items()}

@@ -1,4 +1,4 @@
-"""What the streams of all formats share: characters go in, content and calls come out."""
+"""The code that streams of all formats share: characters go in, content and calls come out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jackfield_chat_parsers.json_call import JsonCall
 
 
 class CharacterStream(ToolStream):
-    """Reads a text one character at a time, so that however it is cut the same comes out."""
+    """Reads a text one character at a time, so that the result is the same however the text is cut."""
 
     def __init__(self) -> None:
         self.num_calls = 0
@@ -18,39 +18,40 @@ class CharacterStream(ToolStream):
 
     @abstractmethod
     def read(self, character: str) -> None:
-        """The next character."""
+        """Read the next character."""
 
     @abstractmethod
     def end(self) -> None:
-        """Nothing follows."""
+        """End the output."""
 
     def push(self, text: str) -> ToolDelta:
-        """The next piece."""
+        """Read the next piece."""
         for character in text:
             self.read(character)
         return self._taken()
 
     def finish(self) -> ToolDelta:
-        """The rest."""
+        """Give out the rest."""
         self.end()
         return self._taken()
 
     def say(self, text: str) -> None:
-        """Text that is no call."""
+        """Give out text that is no call."""
         if text:
             self._content.append(text)
 
     def begin_call(self, name: str) -> None:
-        """A call whose name is known."""
+        """Begin a call whose name is known."""
         self._calls.append(ToolCallDelta(self.num_calls, name))
         self.num_calls += 1
 
     def add_arguments(self, text: str) -> None:
-        """More of the arguments of the last call."""
+        """Add text to the arguments of the last call."""
         if not text:
             return
         last = self._calls[-1] if self._calls else None
-        if last is not None and last.index == self.num_calls - 1:  # one delta a call and piece
+        # One delta for each call and piece.
+        if last is not None and last.index == self.num_calls - 1:
             self._calls[-1] = ToolCallDelta(last.index, last.name, last.arguments + text)
         else:
             self._calls.append(ToolCallDelta(self.num_calls - 1, None, text))
@@ -63,26 +64,26 @@ class CharacterStream(ToolStream):
 
 
 class JsonCallReader:
-    """One call as a JSON object inside a stream, with its text as long as it may turn out to be none."""
+    """One call as a JSON object in a stream. Its text is kept while it may turn out to be no call."""
 
     def __init__(self, stream: CharacterStream) -> None:
-        self.text = ""  # as it was written
-        self.has_begun = False  # its name was given out: it cannot be taken back
+        self.text = ""  # text as it was written
+        self.has_begun = False  # True: its name was given out, so it stays a call
         self._call = JsonCall()
         self._stream = stream
 
     @property
     def is_done(self) -> bool:
-        """The object is whole, or this was none."""
+        """True if the object is complete, or is no call."""
         return self._call.is_done or self._call.is_broken
 
     @property
     def is_broken(self) -> bool:
-        """This is no call, and nothing of it was given out."""
+        """True if this is no call and nothing of it was given out."""
         return self._call.is_broken and not self.has_begun
 
     def read(self, character: str) -> None:
-        """The next character."""
+        """Read the next character."""
         call = self._call
         self.text += character
         call.push(character)

@@ -14,38 +14,39 @@ from jackfield.interfaces.reasoning_parser import (
 )
 from jackfield_chat_parsers.marks import cut
 
-_ASSISTANT = "<\uff5cAssistant\uff5c>"  # of DeepSeek's templates
+_ASSISTANT = "<\uff5cAssistant\uff5c>"  # mark in DeepSeek's templates
 
 
 class ThinkParser(ReasoningParser):
     """Thoughts stand between `begin` and `end`, at the beginning of an answer.
 
-    Templates differ in who writes the first mark: where the prompt ends behind it, the answer begins with a thought.
+    In some formats the template writes the first mark: if the prompt ends with it, the answer begins with a thought.
     """
 
     begin: ClassVar[str] = "<think>"
     end: ClassVar[str] = "</think>"
-    begins_inside: ClassVar[bool] = False  # also where nobody wrote the first mark
+    # True: an answer begins with a thought even without the first mark.
+    begins_inside: ClassVar[bool] = False
 
     def check(self, need: ChatFormat, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse models whose template knows no such mark."""
+        """Refuse models whose template has no such mark."""
         if self.end in need.template:
             return ()
         return (Reason("format", f"the chat template has no {self.end}"),)
 
     def open(self, prompt: str) -> ReasoningStream:
-        """A stream that knows whether the prompt ends inside a thought."""
+        """Make a stream that knows whether the prompt ends inside a thought."""
         first, last = prompt.rfind(self.begin), prompt.rfind(self.end)
         is_inside = first > last or (self.begins_inside and last < 0)
         return ThinkStream(self.begin, self.end, is_inside=is_inside)
 
 
 class Qwen3Parser(ThinkParser):
-    """Qwen 3, QwQ, and others that write `<think>`."""
+    """Qwen 3, QwQ, and other models that write `<think>`."""
 
 
 class DeepseekR1Parser(ThinkParser):
-    """DeepSeek-R1 and what was distilled from it: older templates leave the first mark out, and so may the model."""
+    """DeepSeek-R1 and its distilled models. Older templates leave the first mark out, and the model may do so too."""
 
     begins_inside = True
 
@@ -70,11 +71,11 @@ class ThinkStream(ReasoningStream):
     def __init__(self, begin: str, end: str, *, is_inside: bool) -> None:
         self._begin = begin
         self._end = end
-        self._text = ""  # not given out
+        self._text = ""  # not yet given out
         self._next = self._thought_begins if is_inside else self._begins
 
     def push(self, text: str) -> ReasoningDelta:
-        """The next piece."""
+        """Read the next piece."""
         self._text += text
         reasoning, content = "", ""
         while (found := self._next()) is not None:
@@ -83,16 +84,16 @@ class ThinkStream(ReasoningStream):
         return ReasoningDelta(reasoning, content)
 
     def finish(self) -> ReasoningDelta:
-        """What was held back: nothing more comes."""
+        """Give out the text that was held back."""
         rest, self._text = self._text, ""
         if self._next in (self._thought_begins, self._blanks, self._thinks):
             return ReasoningDelta(rest.rstrip() if self._next == self._thinks else rest.strip())
         return ReasoningDelta("", rest if self._next != self._answer_begins else rest.lstrip())
 
-    # Each gives what is clear now and sets what follows; None if more text is needed.
+    # Each state returns what is clear now, and sets the next state. None: more text is needed.
 
     def _begins(self) -> ReasoningDelta | None:
-        """Nothing but blanks so far."""
+        """State: only blanks have come."""
         text = self._text.lstrip()
         if not text or (len(text) < len(self._begin) and self._begin.startswith(text)):
             return None
@@ -106,13 +107,13 @@ class ThinkStream(ReasoningStream):
     def _thought_begins(self) -> ReasoningDelta | None:
         self._text = self._text.lstrip()
         if len(self._text) < len(self._begin) and self._begin.startswith(self._text):
-            return None  # may be the first mark, which the prompt had already
+            return None  # may be the first mark, which the prompt already had
         self._text = self._text.removeprefix(self._begin)
         self._next = self._blanks
         return ReasoningDelta()
 
     def _blanks(self) -> ReasoningDelta | None:
-        """Before the first word of a thought."""
+        """State: before the first word of a thought."""
         self._text = self._text.lstrip()
         if not self._text:
             return None
@@ -124,7 +125,7 @@ class ThinkStream(ReasoningStream):
         if mark is not None:
             self._text, self._next = rest, self._answer_begins
             return ReasoningDelta(before.rstrip())
-        shown = before.rstrip()  # blanks before the mark are no part of the thought
+        shown = before.rstrip()  # blanks before the mark do not belong to the thought
         self._text = before[len(shown) :] + rest
         return ReasoningDelta(shown) if shown else None
 

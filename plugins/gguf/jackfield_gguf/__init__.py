@@ -1,1 +1,1 @@
-"""The GGUF weight format: a memory-mapped reader, dequantisation, and the metadata as configuration and tokenizer."""
+"""The GGUF weight format: a memory-mapped reader, dequantisation, and configuration and tokenizer from metadata."""

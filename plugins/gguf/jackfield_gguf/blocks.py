@@ -1,4 +1,4 @@
-"""The block formats of GGUF that are read, and how stored bytes become elements."""
+"""The supported block formats of GGUF, and how stored bytes become elements."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from jackfield_gguf.plain_blocks import PLAIN_BLOCKS
 
 @dataclass(frozen=True, slots=True)
 class BlockFormat:
-    """A run of elements that is stored together. `bytes` a block; `dtype` is what it is read as."""
+    """A format of runs of elements that are stored together. `bytes` is the size of a block; it is read as `dtype`."""
 
     name: str
-    number: int  # in files
+    number: int  # number in files
     elements: int
     bytes: int
     dtype: DType = FLOAT32
 
     @property
     def is_plain(self) -> bool:
-        """Stored as it is read, one element after the other."""
+        """True if elements are stored as they are read, one after the other."""
         return self.elements == 1
 
 
@@ -46,9 +46,8 @@ BLOCK_FORMATS: dict[int, BlockFormat] = {
         BlockFormat("Q6_K", 14, 256, 210),  # sixteen groups of 16 with 8-bit scales
         BlockFormat("IQ4_NL", 20, 32, 18),  # 4 bits choose one of sixteen uneven levels
         BlockFormat("IQ4_XS", 23, 256, 136),
-        BlockFormat(
-            "IQ2_XXS", 16, 256, 66
-        ),  # the smaller ones choose from tables of eight elements
+        # The smaller formats choose from tables of eight elements.
+        BlockFormat("IQ2_XXS", 16, 256, 66),
         BlockFormat("IQ2_XS", 17, 256, 74),
         BlockFormat("IQ2_S", 22, 256, 82),
         BlockFormat("IQ3_XXS", 18, 256, 98),
@@ -62,28 +61,29 @@ BLOCK_FORMATS: dict[int, BlockFormat] = {
     )
 }
 
-# Types that a file may hold and that nothing here reads, for messages.
+# Types that a file may hold but that are not supported, for messages.
 _OTHER_NAMES = {
     9: "Q8_1", 15: "Q8_K", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 31: "Q4_0_4_4",
     32: "Q4_0_4_8", 33: "Q4_0_8_8", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8", 41: "Q1_0",
 }  # fmt: skip
 
-# Elements that are dequantised at once: temporaries of some bytes an element then stay in a core's cache.
+# Number of elements that are dequantised at once, so that temporary arrays stay in a core's cache.
 _CHUNK = 1 << 17
 
 
 def type_in_words(number: int) -> str:
-    """The name of a type by its number in files, known to be read or not."""
+    """The name of a type by its number in files, supported or not."""
     block = BLOCK_FORMATS.get(number)
     name = block.name if block else _OTHER_NAMES.get(number)
     return f"the type {name}" if name else f"the unknown type number {number}"
 
 
 def dequantize(data: Any, block: BlockFormat) -> Any:
-    """float32 elements of `data`, a flat uint8 array of whole blocks; always a new array.
+    """float32 elements of `data`, a flat uint8 array of whole blocks. Always a new array.
 
-    The library works on sixteen rows at a time, which is slow for short rows: blocks know nothing of rows, so it
-    gets rows of our own length, on as many threads as there are processors: numpy works without the interpreter's lock.
+    The library works on sixteen rows at a time, which is slow for short rows. Blocks do not depend on rows, so the
+    library gets rows of our own length, on as many threads as there are processors: numpy releases the interpreter's
+    lock.
     """
     import numpy as np
     from gguf import GGMLQuantizationType, quants

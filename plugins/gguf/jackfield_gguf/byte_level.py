@@ -1,4 +1,4 @@
-"""Tokenizers of the kind of GPT-2: text as bytes, each byte written as a visible character, merged in pairs."""
+"""Tokenizers like GPT-2's: a text is a sequence of bytes, written as visible characters and merged in pairs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def byte_level(vocabulary: Vocabulary) -> Any:
 
 
 def splitting_of(vocabulary: Vocabulary) -> Splitting:
-    """How this vocabulary's text is cut. Raises ModelError for a name that is not known."""
+    """How this vocabulary's text is cut. Raises ModelError for an unknown name."""
     found = SPLITTINGS.get(vocabulary.pre or "default")
     if found is None:
         raise ModelError(
@@ -60,7 +60,7 @@ def byte_characters() -> dict[int, str]:
 
 
 def recognised(vocabulary: Vocabulary) -> str:
-    """A name for how the text of a vocabulary is cut that has none; told in a warning."""
+    """The name of the likely way to cut text, for a vocabulary that states none. A warning reports it."""
     name = likely_splitting(list(_words(vocabulary)))
     logger.warning(
         "%s does not say how text is cut (it lacks tokenizer.ggml.pre, as early files do); its tokens look like those of "
@@ -72,7 +72,7 @@ def recognised(vocabulary: Vocabulary) -> str:
 
 
 def _words(vocabulary: Vocabulary) -> Iterator[str]:
-    """The texts of the tokens that merging makes, where they are whole characters."""
+    """The texts of the tokens that merges make, if they are whole characters."""
     byte_of = {character: byte for byte, character in byte_characters().items()}
     for merge in vocabulary.merges or ():
         token = "".join(_pair(merge))
@@ -83,7 +83,7 @@ def _words(vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def _ids(vocabulary: Vocabulary) -> dict[str, int]:
-    """Tokens as their bytes are written. Control and user-defined tokens stay as a text holds them."""
+    """Token ids by the written form of their bytes. Control and user-defined tokens stay as a text contains them."""
     characters = byte_characters()
     alphabet = set(characters.values())
     types = vocabulary.types or [NORMAL] * len(vocabulary.tokens)

@@ -34,7 +34,7 @@ _SAMPLING = {
 
 
 class GgufCheckpoint(Checkpoint):
-    """Plain elements are handed out as views of the map, blocks as new float32 buffers."""
+    """Plain elements are given out as views of the memory map, blocks as new float32 buffers."""
 
     def __init__(self, files: GgufFiles) -> None:
         self._file = GgufModel(files)
@@ -42,8 +42,9 @@ class GgufCheckpoint(Checkpoint):
             metadata = Metadata(self._file)
             self._config = read_config(metadata)
             self._stored: dict[str, tuple[GgufTensor, CanonicalName]] = {}
-            self._experts: dict[str, int] = {}  # by the name of one of them
-            self._joined: dict[str, dict[Undo, GgufTensor]] = {}  # stored in two
+            self._experts: dict[str, int] = {}  # number of experts, by the name of one of them
+            # Tensors that are stored in two parts.
+            self._joined: dict[str, dict[Undo, GgufTensor]] = {}
             self._tensors: dict[str, TensorInfo] = {}
             self._packed: dict[str, TensorInfo] = {}
             for tensor in self._file.tensors.values():
@@ -56,12 +57,12 @@ class GgufCheckpoint(Checkpoint):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What config.json would say."""
+        """The content that config.json would have."""
         return self._config
 
     @property
     def generation(self) -> Mapping[str, Any]:
-        """What generation_config.json would say (general.sampling.*)."""
+        """The content that generation_config.json would have (general.sampling.*)."""
         return {
             word: self._file[f"general.sampling.{key}"]
             for key, word in _SAMPLING.items()
@@ -79,7 +80,7 @@ class GgufCheckpoint(Checkpoint):
         return self._packed
 
     def read(self, name: str) -> memoryview:
-        """The elements of one tensor, dequantised and with what the format bakes in undone."""
+        """The elements of one tensor, dequantised and with the format's own changes undone."""
         if name in self._packed:
             return self._blocks(name.rpartition(".")[0])
         if name in self._joined:
@@ -93,11 +94,11 @@ class GgufCheckpoint(Checkpoint):
         return canonical_bytes(canonical.undo, view, stored, canonical.num_heads)
 
     def close(self) -> None:
-        """Release the map."""
+        """Release the memory map."""
         self._file.close()
 
     def _view(self, name: str) -> memoryview:
-        """The stored bytes of a tensor, of one expert's where they stand together."""
+        """The stored bytes of a tensor. If experts are stored together, those of one expert."""
         stored, _ = self._stored[name]
         view = self._file.data(stored)
         if name not in self._experts:

@@ -1,4 +1,4 @@
-"""From metadata to the canonical config: the keys of config.json, `architectures` among them."""
+"""From metadata to the canonical config: the keys of config.json, with `architectures`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from jackfield_gguf.expert_config import deepseek2, gpt_oss, mixtral, olmoe, qwe
 from jackfield_gguf.metadata import Metadata
 from jackfield_gguf.recurrent_config import falcon_h1, granite_hybrid, mamba2, qwen3_next
 
-_FILE_TYPE_DTYPES = {
-    0: "float32",
-    1: "float16",
-}  # all others were bfloat16 before they were quantised
+# Dtypes of unquantised files. All other files were bfloat16 before they were quantised.
+_FILE_TYPE_DTYPES = {0: "float32", 1: "float16"}
 _GEMMA2_27B_LAYERS = 46
 _GEMMA3_27B_LAYERS = 62
 
 
 def read_config(metadata: Metadata) -> dict[str, Any]:
-    """The config of the file. Raises UnsupportedModelError for an architecture that is not known here."""
+    """The config of the file. Raises UnsupportedModelError for an unknown architecture."""
     builder = _BUILDERS.get(metadata.architecture)
     if builder is None:
         raise UnsupportedModelError(
@@ -47,7 +45,7 @@ def _common(metadata: Metadata) -> dict[str, Any]:
     for key, word in ids.items():
         if f"tokenizer.ggml.{word}_token_id" in file:
             config[key] = file[f"tokenizer.ggml.{word}_token_id"]
-    # without the key a family would take its default, and the file means none
+    # Without the key a family would take its default, but the file means none.
     config.setdefault("eos_token_id", None)
     return config
 
@@ -56,7 +54,7 @@ def _llama(metadata: Metadata) -> dict[str, Any]:
     tensors = metadata.file.tensors
     config = {
         **read_decoder(metadata),
-        "architectures": ["LlamaForCausalLM"],  # Mistral's models are written as llama too
+        "architectures": ["LlamaForCausalLM"],  # Mistral's models are also written as llama
         "model_type": "llama",
         "attention_bias": "blk.0.attn_q.bias" in tensors,
         "mlp_bias": "blk.0.ffn_up.bias" in tensors,
@@ -110,7 +108,7 @@ def _gemma2(metadata: Metadata) -> dict[str, Any]:
 
 
 def _gemma3(metadata: Metadata) -> dict[str, Any]:
-    """Files leave out the pattern of windows, the base of their rope and the scale of queries."""
+    """Files leave out the pattern of windows, the base of their rope, and the scale of queries."""
     config = _gemma(metadata)
     num_layers = config["num_hidden_layers"]
     pattern = _window_pattern(metadata)
@@ -145,14 +143,14 @@ def _gpt2(metadata: Metadata) -> dict[str, Any]:
 
 
 def _query_scalar(config: dict[str, Any], is_27b: bool) -> int:
-    """The 27-billion models alone divide by the root of hidden size over heads, the others of the head size."""
+    """The 27-billion models divide by the root of hidden size / heads, the others by that of the head size."""
     if is_27b:
         return int(config["hidden_size"] // config["num_attention_heads"])
     return int(config["head_dim"])
 
 
 def _window_pattern(metadata: Metadata) -> int:
-    """Every how many layers one sees all; newer files say so, as a number."""
+    """The period of layers that see all tokens. Newer files state it as a number."""
     return metadata.get("attention.sliding_window_pattern", int, 6)
 
 

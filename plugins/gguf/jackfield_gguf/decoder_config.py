@@ -1,4 +1,4 @@
-"""What the metadata of Llama and its relatives share, as keys of config.json."""
+"""The metadata that Llama and its relatives share, as keys of config.json."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jackfield_gguf.rope import read_scaling
 
 
 def read_decoder(metadata: Metadata) -> dict[str, Any]:
-    """What Llama and its relatives share."""
+    """The keys that Llama and its relatives share."""
     num_heads = metadata.num_heads
     hidden_size = metadata.require("embedding_length", int)
     theta = metadata.get("rope.freq_base", float, 10_000.0)

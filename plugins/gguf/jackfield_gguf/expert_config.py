@@ -1,6 +1,7 @@
 """Mixtures of experts: from metadata to the keys of config.json.
 
-What files do not say is as llama.cpp has it: how weights of experts are chosen and scaled is fixed for most architectures.
+If files do not state something, llama.cpp's value holds: for most architectures it fixes how experts are chosen and
+scaled.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _SIGMOID = 2  # ExpertGatingFuncType of the `gguf` package
 
 
 def mixtral(metadata: Metadata) -> dict[str, Any]:
-    """What differs from Llama."""
+    """The differences from Llama."""
     return {
         **_counts(metadata, "num_local_experts"),
         "architectures": ["MixtralForCausalLM"],
@@ -24,7 +25,7 @@ def mixtral(metadata: Metadata) -> dict[str, Any]:
 
 
 def qwen2_moe(metadata: Metadata) -> dict[str, Any]:
-    """What differs from Qwen2. Weights of experts are not renormalised, of all models that were released."""
+    """The differences from Qwen2. In all released models the weights of experts are not renormalised."""
     shared = metadata.get("expert_shared_feed_forward_length", int)
     return {
         **_counts(metadata, "num_experts"),
@@ -38,7 +39,7 @@ def qwen2_moe(metadata: Metadata) -> dict[str, Any]:
 
 
 def qwen3_moe(metadata: Metadata) -> dict[str, Any]:
-    """What differs from Qwen3. Weights of experts are renormalised, of all models that were released."""
+    """The differences from Qwen3. In all released models the weights of experts are renormalised."""
     return {
         **_counts(metadata, "num_experts"),
         "architectures": ["Qwen3MoeForCausalLM"],
@@ -61,7 +62,7 @@ def olmoe(metadata: Metadata) -> dict[str, Any]:
 
 
 def gpt_oss(metadata: Metadata) -> dict[str, Any]:
-    """Windows in every other layer; ramps of yarn are not rounded to whole pairs; each expert stands by itself."""
+    """Windows are in every other layer; yarn's ramps are not rounded to whole pairs; each expert is stored by itself."""
     config = read_decoder(metadata)
     kinds = ("sliding_attention", "full_attention")
     if scaling := config.get("rope_scaling"):
@@ -80,7 +81,9 @@ def gpt_oss(metadata: Metadata) -> dict[str, Any]:
 
 
 def deepseek2(metadata: Metadata) -> dict[str, Any]:
-    """DeepSeek-V3 where experts are chosen by sigmoid, else V2. Files state sizes as if one head held the latent."""
+    """DeepSeek-V3 if experts are chosen by sigmoid, otherwise V2. Files state sizes as if one head held the latent
+    vector.
+    """
     decoder = read_decoder(metadata)
     num_layers = decoder["num_hidden_layers"]
     is_v3 = metadata.get("expert_gating_func", int) == _SIGMOID
@@ -92,7 +95,7 @@ def deepseek2(metadata: Metadata) -> dict[str, Any]:
             "that is supported where a sigmoid chooses. Use the model's original checkpoint"
         )
     rotary_size = metadata.require("rope.dimension_count", int)
-    key_size = metadata.get("attention.key_length_mla", int)  # absent in older files
+    key_size = metadata.get("attention.key_length_mla", int)  # missing in older files
     value_size = metadata.get("attention.value_length_mla", int)
     return {
         **{name: decoder[name] for name in decoder if name != "head_dim"},
@@ -123,14 +126,14 @@ def deepseek2(metadata: Metadata) -> dict[str, Any]:
 
 
 def _scaling(metadata: Metadata, decoder: dict[str, Any]) -> dict[str, Any]:
-    """Yarn that scales the scores too: files keep a tenth of its factor, and mean the same one for the rotation."""
+    """Yarn that also scales the scores. Files keep a tenth of its factor, and mean the same factor for the rotation."""
     scaling, logarithm = (
         decoder.get("rope_scaling"),
         metadata.get("rope.scaling.yarn_log_multiplier", float),
     )
     if not scaling or not logarithm:
         return {}
-    factor = float(f"{10 * logarithm:.6g}")  # of 32 bits
+    factor = float(f"{10 * logarithm:.6g}")  # the factor is stored with 32 bits
     return {"rope_scaling": {**scaling, "mscale": factor, "mscale_all_dim": factor}}
 
 
@@ -142,7 +145,7 @@ def _counts(metadata: Metadata, key: str) -> dict[str, int]:
 
 
 def _expert_size(metadata: Metadata) -> int:
-    """Older files do not say it."""
+    """The size of an expert, which older files do not state."""
     size = metadata.get("expert_feed_forward_length", int)
     return size or _rows(metadata, "ffn_up_exps", 1)
 

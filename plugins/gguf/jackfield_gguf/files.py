@@ -1,4 +1,4 @@
-"""Which files are GGUF, by their ending or by their first bytes, and which of them make one model."""
+"""Which files are GGUF, by their ending or first bytes, and which of them belong to one model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ _ENDING = ".gguf"
 _PART = re.compile(
     r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.gguf)?", re.IGNORECASE
 )
-_PROJECTOR = re.compile(
-    r"mmproj", re.IGNORECASE
-)  # turns images into embeddings; models of text need none
+# Files that turn images into embeddings. Models of text need none.
+_PROJECTOR = re.compile(r"mmproj", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class GgufFiles:
-    """The files of one model in the order of its parts, nearly always a single one."""
+    """The files of one model in the order of its parts; nearly always a single file."""
 
     paths: tuple[Path, ...]
 
@@ -33,12 +32,12 @@ class GgufFiles:
 
 
 def is_gguf(path: Path) -> bool:
-    """True for a file that is called so, in capitals too, or that starts so whatever it is called."""
+    """True for a file with the ending .gguf in any case, or with the first bytes of a GGUF file."""
     return path.is_file() and (path.name.lower().endswith(_ENDING) or _magic(path) == MAGIC)
 
 
 def refuse_files(files: ModelFiles) -> tuple[Reason, ...]:
-    """Why these files are not one whole GGUF model."""
+    """Why these files are not exactly one complete GGUF model."""
     models = _models(files)
     if not models:
         text = f"{files.path} is no GGUF file and holds none"
@@ -55,7 +54,7 @@ def refuse_files(files: ModelFiles) -> tuple[Reason, ...]:
 
 
 def model_files(files: ModelFiles) -> GgufFiles:
-    """All parts of the one model. Raises CheckpointError if there is none, several, or a part is missing."""
+    """All parts of the model. Raises CheckpointError if there is none, several, or a part is missing."""
     reasons = refuse_files(files)
     if reasons:
         raise CheckpointError(f"cannot open {files.reference!r} as GGUF: {reasons[0]}")
@@ -63,7 +62,7 @@ def model_files(files: ModelFiles) -> GgufFiles:
 
 
 def _models(files: ModelFiles) -> list[list[Path]]:
-    """The GGUF files that are there, those of one model together."""
+    """The GGUF files, grouped by model."""
     path = files.path
     if not path.is_dir():
         return [[path]] if is_gguf(path) else []

@@ -1,4 +1,4 @@
-"""The card of the weight format: which files it opens."""
+"""The card of the weight format."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jackfield_gguf.files import model_files, refuse_files
 
 
 class GgufFormat(WeightFormat):
-    """Opens a GGUF file, in parts too, or a folder with one."""
+    """Opens a GGUF file, perhaps in parts, or a folder with one."""
 
     def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse what is no GGUF file, and folders with none or several models."""
+        """Refuse other files, and folders with no model or several."""
         return refuse_files(need)
 
     def open(self, files: ModelFiles) -> Checkpoint:

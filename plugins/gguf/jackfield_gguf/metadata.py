@@ -9,11 +9,11 @@ from jackfield.errors import CheckpointError
 from jackfield_gguf.reader import GgufFile
 
 T = TypeVar("T")
-_HYBRIDS = ("granitehybrid",)  # whose layers differ
+_HYBRIDS = ("granitehybrid",)  # architectures whose layers differ
 
 
 class Metadata:
-    """The keys `ARCHITECTURE.*` of a file, without that word in front."""
+    """The keys `ARCHITECTURE.*` of a file, without that prefix."""
 
     def __init__(self, file: GgufFile) -> None:
         self.file = file
@@ -31,7 +31,7 @@ class Metadata:
         return self.file.path
 
     def require(self, key: str, kind: type[T]) -> T:
-        """The value, which must be there and of `kind`."""
+        """The value, which must be present and of type `kind`."""
         value = self.get(key, kind)
         if value is None:
             raise CheckpointError(
@@ -47,14 +47,14 @@ class Metadata:
 
     @property
     def num_kv_heads(self) -> int:
-        """Heads of keys, of the layers that have any."""
+        """Heads of keys, in the layers that have any."""
         if self.architecture in _HYBRIDS:
             return max(self.kv_heads_of_layers)
         return self.get("attention.head_count_kv", int, self.num_heads)
 
     @property
     def kv_heads_of_layers(self) -> list[int]:
-        """Heads of keys of each layer of a hybrid, 0 for one without attention."""
+        """Heads of keys of each layer of a hybrid; 0 for a layer without attention."""
         return self.require("attention.head_count_kv", list)
 
     @overload
@@ -62,7 +62,7 @@ class Metadata:
     @overload
     def get(self, key: str, kind: type[T], default: None = None) -> T | None: ...
     def get(self, key: str, kind: type[T], default: T | None = None) -> T | None:
-        """The value, or `default` where the file says nothing."""
+        """The value, or `default` if the file has none."""
         name = f"{self.architecture}.{key}"
         if name not in self.file:
             return default

@@ -13,15 +13,15 @@ from jackfield_gguf.tables import TABLES, Table
 from jackfield_gguf.undo import Undo
 
 _PARTS = re.compile(r"(?:blk\.(?P<layer>\d+)\.)?(?P<module>\w+?)(?:\.(?P<parameter>weight|bias))?")
-# Tables that follow from the metadata; FREQUENCIES is read into the config.
+# Tables that follow from the metadata. FREQUENCIES is read into the config.
 _DERIVED = re.compile(rf"{re.escape(FREQUENCIES)}|blk\.\d+\.attn_rot_embd\.weight")
 
 
 @dataclass(frozen=True, slots=True)
 class CanonicalName:
-    """A canonical name, with what to undo; `num_heads` for UNPAIR.
+    """A canonical name, and how to undo the storage; `num_heads` is for UNPAIR.
 
-    `{e}` stands in the name of a tensor of all experts, which are tensors of their own in the canonical form.
+    `{e}` stands in the name of a tensor of all experts. In the canonical form each expert has a tensor of its own.
     """
 
     name: str

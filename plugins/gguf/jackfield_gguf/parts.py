@@ -1,4 +1,4 @@
-"""A model in one file or in several parts, read as one: the metadata of the first, the tensors of all."""
+"""A model in one file or several parts, read as one file: the metadata of the first part, the tensors of all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from jackfield_gguf.reader import GgufFile, GgufTensor
 
 
 class GgufModel(GgufFile):
-    """As one file with all tensors. The first part says how many there are (split.count)."""
+    """All parts as one file. The first part states their number (split.count)."""
 
     def __init__(self, files: GgufFiles) -> None:
-        self._parts: dict[str, GgufFile] = {}  # by tensor, of those outside the first part
+        self._parts: dict[str, GgufFile] = {}  # by tensor, for those outside the first part
         super().__init__(files.first)
         try:
             self._check_count(len(files.paths))

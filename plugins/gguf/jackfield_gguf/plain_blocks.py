@@ -1,7 +1,7 @@
-"""The block formats that most files are made of, dequantised where they come to stand.
+"""Dequantises the most common block formats directly into their final place.
 
-Four times as fast as the library, which computes the same in more passes over small arrays. The order of operations is
-its own, so that each element is the same to the bit.
+This is four times as fast as the library, which computes the same in more passes over small arrays. The order of
+operations is the library's, so that each element is equal to the last bit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Fill = Callable[[Any, Any], None]
-"""Blocks, uint8 [blocks, bytes of one], into elements, float32 [blocks, elements of one]."""
+"""Converts blocks, uint8 [blocks, bytes], into elements, float32 [blocks, elements]."""
 
 
 def _q4_0(blocks: Any, out: Any) -> None:
@@ -35,7 +35,7 @@ def _q8_0(blocks: Any, out: Any) -> None:
 
 
 def _halves(codes: Any) -> Any:
-    """The low halves of all bytes of a block, then the high ones."""
+    """The low halves of all bytes of a block, followed by the high halves."""
     import numpy as np
 
     size = codes.shape[1]

@@ -1,4 +1,4 @@
-"""The header of a GGUF file: metadata, read when asked for, and where each tensor stands.
+"""The header of a GGUF file: its metadata, decoded on demand, and the places of its tensors.
 
 Layout (little-endian): magic "GGUF", version u32, number of tensors u64, number of metadata entries u64; the entries
 (key, type u32, value), the tensors (name, number of axes u32, sizes u64 from the innermost axis, type u32, offset
@@ -19,7 +19,7 @@ from jackfield.errors import CheckpointError
 from jackfield_gguf.blocks import BLOCK_FORMATS, BlockFormat, type_in_words
 from jackfield_gguf.files import MAGIC
 
-VERSIONS = (2, 3)  # 1 had 32-bit lengths
+VERSIONS = (2, 3)  # version 1 had 32-bit lengths
 DEFAULT_ALIGNMENT = 32  # bytes
 _AGAIN = "The file is incomplete or broken: download it again"
 
@@ -37,7 +37,7 @@ _U64 = struct.Struct("<Q")
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """One tensor as it is stored: `shape` from the outermost axis, `start` and `stop` in the file."""
+    """One stored tensor: `shape` from the outermost axis, `start` and `stop` in the file."""
 
     name: str
     format: BlockFormat
@@ -48,16 +48,16 @@ class GgufTensor:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """Where a metadata value stands."""
+    """The place of a metadata value."""
 
     type: int
-    at: int  # byte of a scalar or text, or of the first element
-    item_type: int = 0  # of arrays
+    at: int  # byte of a scalar or text, or of an array's first element
+    item_type: int = 0  # for arrays
     count: int = 0
 
 
 class GgufFile(Mapping[str, Any]):
-    """An open file. As a mapping it is the metadata; a value is decoded each time it is asked for.
+    """An open file. As a mapping it holds the metadata. A value is decoded each time it is read.
 
     A vocabulary of 262,144 tokens takes most of a header, and most uses of a file need none of it.
     """
@@ -90,7 +90,7 @@ class GgufFile(Mapping[str, Any]):
         return key in self._values
 
     def count(self, key: str) -> int:
-        """Elements of the array `key`, without decoding it."""
+        """Number of elements of the array `key`, without decoding it."""
         return self._values[key].count
 
     def data(self, tensor: GgufTensor) -> memoryview:
@@ -98,7 +98,7 @@ class GgufFile(Mapping[str, Any]):
         return self._view[tensor.start : tensor.stop]
 
     def close(self) -> None:
-        """Release the map."""
+        """Release the memory map."""
         self._view = memoryview(b"")
         self._file.close()
 
@@ -145,7 +145,7 @@ class GgufFile(Mapping[str, Any]):
         return num_tensors, num_values
 
     def _read_value(self, key: str, at: int) -> int:
-        """Note where the value of `key` stands; the byte after it."""
+        """Note the place of the value of `key`. Returns the byte after it."""
         (type_number,) = _U32.unpack_from(self._view, at)
         at += _U32.size
         if type_number != _ARRAY:
@@ -164,7 +164,7 @@ class GgufFile(Mapping[str, Any]):
 
     def _skip(self, key: str, type_number: int, count: int, at: int) -> int:
         if type_number == _STRING:
-            view, unpack = self._view, _U64.unpack_from  # 262,144 rounds for Gemma: 40 ms
+            view, unpack = self._view, _U64.unpack_from  # 262,144 rounds for Gemma take 40 ms
             for _ in range(count):
                 at += 8 + unpack(view, at)[0]
             return at
@@ -234,7 +234,7 @@ class GgufFile(Mapping[str, Any]):
 
 
 def shortest(value: float) -> float:
-    """The shortest decimal that is this float32: 1e-05 where the file's 32 bits say 9.999999747378752e-06."""
+    """The shortest decimal for this float32: 1e-05 for the file's 32 bits of 9.999999747378752e-06."""
     if not math.isfinite(value):
         return value
     pack = struct.Struct("<f").pack

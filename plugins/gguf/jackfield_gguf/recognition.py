@@ -1,7 +1,8 @@
-"""How text is cut by a vocabulary that does not say so: files from before tokenizer.ggml.pre was written.
+"""Recognises how a vocabulary cuts text, for files that were written before tokenizer.ggml.pre.
 
-A token is made of one word: merges never cross the cuts between words. So the way in which a vocabulary was trained cuts
-none of its tokens, and other ways cut many: Llama 3's leaves three digits together, GPT-2's any number, Qwen's none.
+A token is part of one word: merges never cross the cuts between words. So the cuts with which a vocabulary was
+trained cut none of its tokens, and other cuts cut many: Llama 3 keeps three digits together, GPT-2 any number, Qwen
+none.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Sequence
 
 from jackfield_gguf.splitting import SPLITTINGS
 
-# Names for distinct ways, the stricter ones first: where the tokens allow several, the strictest is the likeliest.
+# Names of distinct ways, stricter ones first: if the tokens allow several, the strictest is the most likely.
 _CANDIDATES = ("qwen2", "llama-bpe", "tekken", "smollm", "gpt-2")
 
 
 def likely_splitting(words: Sequence[str]) -> str:
-    """The name in SPLITTINGS by which the fewest of `words`, tokens as the texts that they stand for, are cut."""
+    """The name in SPLITTINGS that cuts the fewest of `words`, which are tokens as texts."""
     return min(_CANDIDATES, key=lambda name: _num_cut(name, words))
 
 

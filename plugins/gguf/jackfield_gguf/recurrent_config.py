@@ -1,4 +1,4 @@
-"""State spaces, alone and beside attention: from metadata to the keys of config.json."""
+"""State spaces, with or without attention: from metadata to the keys of config.json."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jackfield_gguf.metadata import Metadata
 
 
 def mamba2(metadata: Metadata) -> dict[str, Any]:
-    """Nothing but a state space in each layer."""
+    """A state space in each layer, and nothing else."""
     num_heads = metadata.require("ssm.time_step_rank", int)
     tensors = metadata.file.tensors
     return {
@@ -31,7 +31,7 @@ def mamba2(metadata: Metadata) -> dict[str, Any]:
 
 
 def falcon_h1(metadata: Metadata) -> dict[str, Any]:
-    """Its many factors stand in the matrices that they multiply; a norm follows the gate."""
+    """Its many factors are included in the matrices that they multiply; a norm follows the gate."""
     tensors = metadata.file.tensors
     return {
         **read_decoder(metadata),
@@ -48,7 +48,7 @@ def falcon_h1(metadata: Metadata) -> dict[str, Any]:
 
 
 def qwen3_next(metadata: Metadata) -> dict[str, Any]:
-    """Three layers of gated delta networks to one of attention, unless the file says another interval."""
+    """Three layers of gated delta networks for each layer of attention, unless the file states another interval."""
     decoder, tensors = read_decoder(metadata), metadata.file.tensors
     num_heads = metadata.require("ssm.time_step_rank", int)
     rotary_size = metadata.get("rope.dimension_count", int, decoder["head_dim"])
@@ -70,17 +70,17 @@ def qwen3_next(metadata: Metadata) -> dict[str, Any]:
         "shared_expert_intermediate_size": metadata.require(
             "expert_shared_feed_forward_length", int
         ),
-        "norm_topk_prob": True,  # of all models that were released
+        "norm_topk_prob": True,  # in all released models
     }
 
 
 def rotates(metadata: Metadata) -> bool:
-    """Of granitehybrid: whether attention knows positions."""
+    """Whether attention in granitehybrid has rotary positions."""
     return metadata.get("rope.scaling.finetuned", bool, True)
 
 
 def granite_hybrid(metadata: Metadata) -> dict[str, Any]:
-    """Bamba where attention rotates, else Granite 4. Layers without heads of keys are recurrent."""
+    """Bamba if attention rotates, otherwise Granite 4. Layers without heads of keys are recurrent."""
     tensors = metadata.file.tensors
     decoder, heads = read_decoder(metadata), metadata.kv_heads_of_layers
     attending = [layer for layer, count in enumerate(heads) if count]
@@ -101,7 +101,7 @@ def granite_hybrid(metadata: Metadata) -> dict[str, Any]:
 
 
 def _granite(metadata: Metadata, heads: list[int]) -> dict[str, Any]:
-    """What Granite 4 has beside Bamba; a file without experts has one feed-forward."""
+    """The keys of Granite 4 beyond Bamba. A file without experts has one feed-forward."""
     num_experts = metadata.get("expert_count", int, 0)
     shared = "expert_shared_feed_forward_length" if num_experts else "feed_forward_length"
     return {
@@ -120,7 +120,7 @@ def _granite(metadata: Metadata, heads: list[int]) -> dict[str, Any]:
 
 
 def _state_space(metadata: Metadata, layer: int) -> dict[str, Any]:
-    """The keys that hybrids share; `layer` is one that has a state."""
+    """The keys that hybrids share. `layer` is a layer with a state."""
     num_heads = metadata.require("ssm.time_step_rank", int)
     return {
         "mamba_n_heads": num_heads,

@@ -11,11 +11,11 @@ from jackfield_gguf.metadata import Metadata
 from jackfield_gguf.reader import GgufTensor
 
 FREQUENCIES = "rope_freqs.weight"
-_TOLERANCE = 1e-3  # relative, of a divisor; the files hold float32
+_TOLERANCE = 1e-3  # relative tolerance of a divisor; the files hold float32
 
 
 def read_scaling(metadata: Metadata, theta: float) -> dict[str, Any] | None:
-    """The config's `rope_scaling`, or None if nothing is scaled."""
+    """The config's `rope_scaling`; None if nothing is scaled."""
     divisors = metadata.file.tensors.get(FREQUENCIES)
     if divisors is not None:
         return _llama3(metadata, _floats(metadata, divisors), theta)
@@ -43,7 +43,7 @@ def _yarn(metadata: Metadata, factor: float) -> dict[str, Any]:
     }
     extra = metadata.get("rope.scaling.attn_factor", float, 1.0)
     extra *= metadata.get("rope.scaling.yarn_attn_factor", float, 1.0)
-    if extra != 1 and factor > 1:  # the file's factor multiplies what Peng et al. 2023 give
+    if extra != 1 and factor > 1:  # the file's factor multiplies the one of Peng et al. 2023
         values["attention_factor"] = extra * (0.1 * math.log(factor) + 1)
     return scaling | {key: value for key, value in values.items() if value is not None}
 
@@ -59,10 +59,11 @@ def _floats(metadata: Metadata, tensor: GgufTensor) -> tuple[float, ...]:
 
 
 def _llama3(metadata: Metadata, divisors: tuple[float, ...], theta: float) -> dict[str, Any] | None:
-    """The parameters behind the divisors, found from their shape and then checked against each.
+    """The parameters of the divisors, found from their shape and then checked against each divisor.
 
-    With x = frequency / 2 pi (turns a token): a divisor is 1 where x is large, `factor` where it is small, and between
-    them 1 / ((1 - s) / factor + s) with s = (length * x - low) / (high - low). Only length / low and high / low show.
+    With x = frequency / 2 pi (turns a token), a divisor is 1 if x is large, `factor` if it is small, and between them
+    1 / ((1 - s) / factor + s) with s = (length * x - low) / (high - low). Only length / low and high / low can be
+    found.
     """
     factor = max(divisors)
     if factor <= 1 + _TOLERANCE:
@@ -87,7 +88,7 @@ def _llama3(metadata: Metadata, divisors: tuple[float, ...], theta: float) -> di
 
 
 def _fit(factor: float, divisors: tuple[float, ...], turns: list[float]) -> tuple[int, float]:
-    """Length and `high` where `low` is 1, from the two outermost points of the slope; Llama 3's own without them."""
+    """Length and `high` for `low` = 1, from the two outermost points of the slope; without them, those of Llama 3."""
     slope = [
         (x, (1 / d - 1 / factor) / (1 - 1 / factor))
         for d, x in zip(divisors, turns, strict=True)

@@ -1,4 +1,4 @@
-"""Tokenizers of the kind of SentencePiece's BPE: text as characters, spaces as "▁", unknown characters as bytes."""
+"""Tokenizers like SentencePiece's BPE: a text is a sequence of characters, spaces are "▁", unknown characters are bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sentencepiece(vocabulary: Vocabulary) -> Any:
     ids = {token: index for index, token in enumerate(tokens)}
     if vocabulary.merges is not None:
         merges = [(left, right) for left, _, right in (m.partition(" ") for m in vocabulary.merges)]
-    elif is_gemma:  # its scores do not follow the order of its merges; its ids do
+    elif is_gemma:  # its scores do not follow the order of its merges, but its ids do
         merges = merges_by_id(tokens, ids)
     else:
         merges = merges_by_score(tokens, ids, vocabulary.scores)
@@ -38,8 +38,8 @@ def sentencepiece(vocabulary: Vocabulary) -> Any:
 
 
 def merges_by_id(tokens: list[str], ids: dict[str, int]) -> list[tuple[str, str]]:
-    """All ways to join two tokens into a third, lower ids first, the longest left part first."""
-    return [  # 1.7 million cuts for Gemma, about a second
+    """All ways to join two tokens into a third: lower ids first, then longer left parts."""
+    return [  # 1.7 million cuts for Gemma take about a second
         (left, right)
         for token in tokens
         for cut in range(len(token) - 1, 0, -1)
@@ -50,7 +50,7 @@ def merges_by_id(tokens: list[str], ids: dict[str, int]) -> list[tuple[str, str]
 def merges_by_score(
     tokens: list[str], ids: dict[str, int], scores: list[float]
 ) -> list[tuple[str, str]]:
-    """The same, higher scores first; among equals the longest parts, then lower ids."""
+    """All ways to join two tokens into a third: higher scores first, then longer parts, then lower ids."""
     score_of = dict(zip(tokens, scores, strict=True))
     merges = merges_by_id(tokens, ids)
     merges.sort(key=lambda pair: (-score_of[pair[0] + pair[1]], -len(pair[0]), -len(pair[1])))
@@ -58,5 +58,5 @@ def merges_by_score(
 
 
 def _spaces(token: str) -> str:
-    """Gemma's runs of spaces are stored as spaces; everywhere else a space is written as "▁"."""
+    """Gemma's runs of spaces are stored as spaces. Everywhere else a space is written as "▁"."""
     return SPACE * len(token) if token.startswith(" ") and not token.strip(" ") else token

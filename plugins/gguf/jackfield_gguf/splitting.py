@@ -1,6 +1,6 @@
-"""How text is cut into words before bytes are merged, by the name in `tokenizer.ggml.pre`.
+"""How text is cut into words before bytes are merged, for each name in `tokenizer.ggml.pre`.
 
-The patterns are those that the models' own tokenizers were trained with; names and groups as llama.cpp knows them.
+The patterns are those with which the models' tokenizers were trained; names and groups are those of llama.cpp.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _TEKKEN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splitting:
-    """One way to cut. Without a pattern it is GPT-2's own."""
+    """One way to cut. Without a pattern, GPT-2's way is used."""
 
     pattern: str | None = None
-    is_digits_apart: bool = False  # each digit is a word of its own, cut first
-    is_normalized: bool = False  # to Unicode's form NFC
-    whole_words: bool = False  # a word that is a token is taken as it is, whatever the merges say
-    add_begin: bool = False  # where the file does not say
+    is_digits_apart: bool = False  # each digit is a word; digits are cut first
+    is_normalized: bool = False  # normalised to Unicode's form NFC
+    whole_words: bool = False  # a word that is a token is not cut, whatever the merges say
+    add_begin: bool = False  # holds if the file does not say
 
     def pre_tokenizer(self) -> Any:
-        """For the `tokenizers` library."""
+        """The pre-tokenizer for the `tokenizers` library."""
         from tokenizers import Regex, pre_tokenizers
 
         if self.pattern is None:

@@ -1,6 +1,6 @@
-"""From GGUF's words for modules to canonical ones, for each architecture, and what the format bakes into them.
+"""From GGUF's names of modules to canonical ones, for each architecture, and the format's changes to tensors.
 
-A key with a parameter stands for the whole name of that tensor. `{e}` stands in the name of a tensor of all experts.
+A key with a parameter is the whole name of that tensor. `{e}` stands in the name of a tensor of all experts.
 Source: llama.cpp's converters, and the tensor names of the `gguf` package.
 """
 
@@ -14,7 +14,7 @@ from jackfield_gguf.undo import Undo
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The names of one architecture. What is undone stands by module, or by module and parameter."""
+    """The names of one architecture. Changes to undo are given by module, or by module and parameter."""
 
     modules: Mapping[str, str]
     undo: Mapping[str, Undo] = field(default_factory=dict)
@@ -129,7 +129,7 @@ _HYBRID: Mapping[str, str] = {
 }
 _FALCON_H1: Mapping[str, str] = {
     **_HYBRID,
-    "ffn_norm": "pre_ff_layernorm.weight",  # converters leave the last word out
+    "ffn_norm": "pre_ff_layernorm.weight",  # converters leave out the last part
     "ffn_norm.weight": "pre_ff_layernorm.weight",
 }
 _GRANITE: Mapping[str, str] = {

@@ -1,4 +1,4 @@
-"""Small GGUF files written on the spot, and the conformance kits of GGUF with them. Needs pytest."""
+"""Writes small GGUF files, and has the conformance kits of GGUF with them. Needs pytest."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MERGES = ("h e", "l l", "he ll", "t h", "Ġ Ġ")
 
 
 class GgufMaker:
-    """Writes one file with the format's own package."""
+    """Writes one file with the package `gguf`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,9 +56,9 @@ class GgufMaker:
         other: Mapping[str, Any] | None = None,
         alignment: int | None = None,
     ) -> Path:
-        """`metadata` goes under the architecture's name, `other` under full keys.
+        """`metadata` is written under the architecture's name, `other` under full keys.
 
-        `tensors` are float32 arrays, or (array, type) of arrays that are already quantised.
+        `tensors` are float32 arrays, or (array, type) for arrays that are already quantised.
         """
         writer = gguf.GGUFWriter(self.path, architecture)
         if alignment:
@@ -80,7 +80,7 @@ class GgufMaker:
 
     @property
     def files(self) -> ModelFiles:
-        """As a model source hands them out."""
+        """The files, in the form of a model source."""
         return ModelFiles(reference=self.path.name, path=self.path)
 
 
@@ -91,7 +91,7 @@ class GgufFormatKit(WeightFormatKit):
 
     @pytest.fixture
     def sample(self, tmp_path: Path) -> SampleCheckpoint:
-        """Queries are stored as converters put them, so that it shows whether they are turned back."""
+        """Queries are stored as converters write them, so that the test shows whether this is undone."""
         noise = np.random.default_rng(0)
         made: dict[str, Any] = {
             name: noise.normal(size=shape).astype(dtype)
@@ -110,7 +110,7 @@ class GgufFormatKit(WeightFormatKit):
 
     @pytest.fixture
     def forms(self, sample: SampleCheckpoint, tmp_path: Path) -> Mapping[str, SampleCheckpoint]:
-        """The same file in a folder, beside others."""
+        """The same file in a folder with others."""
         folder = tmp_path / "folder"
         folder.mkdir()
         (folder / "README.md").write_text("a model")
@@ -132,7 +132,7 @@ class GgufTokenizerKit(TokenizerKit):
 
     @pytest.fixture
     def known(self) -> KnownIds:
-        """By hand: ids of single bytes are their values, merges follow in their order, then the end."""
+        """Made by hand: ids of single bytes are their values, merges follow in order, then the end token."""
         hello, two_spaces = [258, 111, 32, 259], [97, 260, 32, 98]  # hell-o- -th, a-two spaces- -b
         return KnownIds(
             texts={"hello th": (hello, [261, *hello]), "a   b": (two_spaces, [261, *two_spaces])},
@@ -141,7 +141,7 @@ class GgufTokenizerKit(TokenizerKit):
 
 
 def in_pairs(weight: Any) -> Any:
-    """Rows as converters put them: the two halves of a head interleaved."""
+    """Rows in the order of converters: the two halves of a head interleaved."""
     return weight.reshape(HEADS, 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
 
 
@@ -163,7 +163,7 @@ def byte_level_metadata() -> Mapping[str, Any]:
 
 
 def _add_value(writer: Any, key: str, value: Any) -> None:
-    """Floats and ints as 32 bits, as converters write them; (value, type) for other types."""
+    """Floats and ints are written with 32 bits, as converters do; (value, type) gives another type."""
     if isinstance(value, tuple):
         writer.add_key_value(key, *value)
     elif isinstance(value, bool):

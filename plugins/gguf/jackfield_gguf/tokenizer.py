@@ -1,4 +1,4 @@
-"""The card of the tokenizer format, and how a tokenizer is built from metadata."""
+"""The card of the tokenizer format, and the tokenizer that is built from metadata."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GgufTokenizerFormat(TokenizerFormat):
     """Builds the tokenizer that a .gguf file describes."""
 
     def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse what is no GGUF file, folders with none or several models, and files without a tokenizer."""
+        """Refuse other files, folders with no model or several, and files without a tokenizer."""
         return refuse_files(need) or _refuse_without_tokenizer(model_files(need).first)
 
     def open(self, files: ModelFiles) -> Tokenizer:
@@ -47,7 +47,9 @@ class GgufTokenizerFormat(TokenizerFormat):
 
 
 def _refuse_without_tokenizer(path: Path) -> tuple[Reason, ...]:
-    """Keys stand near the start of a file, long lists behind them: the header need not be read whole."""
+    """The reason against a file without a tokenizer. Keys stand near the start of a file, so the header is not read
+    whole.
+    """
     with path.open("rb") as file:
         start = file.read(_KEYS_BYTES)
     if len(start) == _KEYS_BYTES and b"tokenizer.ggml.model" in start:
@@ -57,7 +59,7 @@ def _refuse_without_tokenizer(path: Path) -> tuple[Reason, ...]:
     try:
         header = GgufFile(path)
     except CheckpointError:
-        return ()  # whoever opens it tells
+        return ()  # opening the file reports the error
     kind = header.get("tokenizer.ggml.model", NO_TOKENIZER)
     header.close()
     if kind != NO_TOKENIZER:
@@ -67,7 +69,7 @@ def _refuse_without_tokenizer(path: Path) -> tuple[Reason, ...]:
 
 
 def build_tokenizer(vocabulary: Vocabulary) -> Tokenizer:
-    """The tokenizer of a vocabulary. Raises ModelError for a kind that is not known."""
+    """The tokenizer of a vocabulary. Raises ModelError for an unknown kind."""
     from jackfield.checkpoint.fast_tokenizer import FastTokenizer, surround
 
     builder = _BUILDERS.get(vocabulary.model)
@@ -100,7 +102,7 @@ def _adds_begin(vocabulary: Vocabulary) -> bool:
 
 
 def _add_tokens(backend: Any, vocabulary: Vocabulary) -> None:
-    """Make control tokens special, and let user-defined ones be found whole in a text."""
+    """Make control tokens special, and let user-defined tokens be found as a whole in a text."""
     from tokenizers import AddedToken
 
     control = dict.fromkeys([*vocabulary.of_type(CONTROL), *vocabulary.roles.values()])

@@ -1,7 +1,7 @@
-"""What the format bakes into tensors, and how it is undone.
+"""The format's changes to tensors, and how they are undone.
 
-Converters permute Llama's q and k, so that rotary pairs stand side by side; add one to Gemma's norms; store GPT-2's
-matrices [out, in], where its own checkpoint has [in, out]; keep the decay of a state space itself and not its
+Converters permute Llama's q and k, so that rotary pairs are neighbours; add one to Gemma's norms; store GPT-2's
+matrices as [out, in], while its own checkpoint has [in, out]; store the decay of a state space instead of its
 logarithm; and cut the matrix that expands a latent vector in two.
 """
 
@@ -18,27 +18,28 @@ from jackfield_gguf.reader import GgufTensor
 
 
 class Undo(Enum):
-    """What must be done to a stored tensor to get the canonical one."""
+    """The operation that turns a stored tensor into the canonical one."""
 
     NOTHING = auto()
-    UNPAIR = auto()  # rotary pairs (0, 1), (2, 3), ... of each head back to halves
+    UNPAIR = auto()  # rotary pairs (0, 1), (2, 3), ... of each head become halves
     SUBTRACT_ONE = auto()
     TRANSPOSE = auto()
-    LOGARITHM = auto()  # [heads, 1] of -exp(a) to [heads] of a
-    FLATTEN = auto()  # one axis
-    ONE_ROW = auto()  # [1, size]
-    ADD_AXIS = auto()  # [channels, kernel] to [channels, 1, kernel]
-    KEYS = auto()  # [heads, latent, key]: the first half of the tensor, with VALUES
+    LOGARITHM = auto()  # [heads, 1] of -exp(a) becomes [heads] of a
+    FLATTEN = auto()  # becomes one axis
+    ONE_ROW = auto()  # becomes [1, size]
+    ADD_AXIS = auto()  # [channels, kernel] becomes [channels, 1, kernel]
+    KEYS = auto()  # [heads, latent, key]: the first half of a tensor, the other is VALUES
     VALUES = auto()  # [heads, value, latent]
 
 
 JOINED = (Undo.KEYS, Undo.VALUES)
-_AS_STORED = (Undo.NOTHING, Undo.FLATTEN, Undo.ONE_ROW, Undo.ADD_AXIS)  # but for the shape
+# Unchanged except for the shape.
+_AS_STORED = (Undo.NOTHING, Undo.FLATTEN, Undo.ONE_ROW, Undo.ADD_AXIS)
 _COMPUTED = (Undo.SUBTRACT_ONE, Undo.LOGARITHM, *JOINED)
 
 
 def canonical_shape(undo: Undo, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of the canonical tensor, of the shape that is stored."""
+    """The shape of the canonical tensor, from the stored shape."""
     count = 1
     for size in shape:
         count *= size
@@ -59,7 +60,7 @@ def canonical_dtype(undo: Undo, stored: GgufTensor) -> DType:
 def canonical_bytes(
     undo: Undo, view: memoryview, stored: GgufTensor, num_heads: int = 0
 ) -> memoryview:
-    """The canonical elements of `view`, the stored bytes; the view itself where nothing is to be done."""
+    """The canonical elements of `view`, the stored bytes. If there is nothing to undo, `view` itself."""
     import numpy as np
 
     if stored.format.is_plain and undo in _AS_STORED:
@@ -80,7 +81,7 @@ def canonical_bytes(
 
 
 def unpair(data: Any, stored: GgufTensor, num_heads: int) -> Any:
-    """Rows back from rotary pairs to halves, head by head. Rows are moved as they are stored, blocks and all."""
+    """Move rows from rotary pairs back to halves, for each head. Rows are moved as they are stored, with their blocks."""
     num_rows = stored.shape[0] if len(stored.shape) > 1 else stored.shape[-1]
     if num_rows % (2 * num_heads) or data.size % num_rows:
         raise CheckpointError(
@@ -92,7 +93,7 @@ def unpair(data: Any, stored: GgufTensor, num_heads: int) -> Any:
 
 
 def joined_shape(parts: Mapping[Undo, GgufTensor]) -> tuple[int, int]:
-    """[heads * (key + value), latent] of KEYS and VALUES. Raises CheckpointError where they do not fit."""
+    """[heads * (key + value), latent] of KEYS and VALUES. Raises CheckpointError if they do not fit."""
     keys, values = (parts.get(undo) for undo in JOINED)
     if keys is None or values is None or len(keys.shape) != 3 or len(values.shape) != 3:
         shown = ", ".join(f"{part.name} of shape {list(part.shape)}" for part in parts.values())
@@ -109,7 +110,7 @@ def joined_shape(parts: Mapping[Undo, GgufTensor]) -> tuple[int, int]:
 
 
 def join(keys: memoryview, values: memoryview, parts: Mapping[Undo, GgufTensor]) -> memoryview:
-    """float32 elements of the tensor that KEYS and VALUES were cut from: of each head its keys, then its values."""
+    """float32 elements of the tensor that was cut into KEYS and VALUES: for each head its keys, then its values."""
     import numpy as np
 
     k_HLK = np.frombuffer(keys, np.float32).reshape(parts[Undo.KEYS].shape)

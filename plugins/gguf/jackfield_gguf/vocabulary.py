@@ -1,4 +1,4 @@
-"""The tokenizer's part of the metadata, as one value."""
+"""The tokenizer's part of the metadata, as one object."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from jackfield.errors import CheckpointError, ModelError
 from jackfield_gguf.reader import GgufFile
 
-CONTROL, USER_DEFINED = 3, 4  # token types that are matched in a text as they are written
+CONTROL, USER_DEFINED = 3, 4  # types of tokens that are matched in a text as they are written
 _ROLES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
-_ENDS = ("eos", "eot", "eom")  # of text, of turn, of message
-# What ends a turn or a text by its usual name, for files that do not say it (llama.cpp knows the same ones).
+_ENDS = ("eos", "eot", "eom")  # end of text, of turn, of message
+# Usual names of tokens that end a turn or a text, for files that do not name them (as in llama.cpp).
 _TURN_ENDS = (
     "<|eot_id|>",
     "<|im_end|>",
@@ -31,32 +31,33 @@ _TEXT_ENDS = (
     "<\uff5cend\u2581of\u2581sentence\uff5c>",
 )
 _TOKENS = "tokenizer.ggml.tokens"
-NO_TOKENIZER = "no_vocab"  # what llama.cpp writes as tokenizer.ggml.model of a model without one
+# Llama.cpp writes it as tokenizer.ggml.model of a model without a tokenizer.
+NO_TOKENIZER = "no_vocab"
 _TEMPLATE = "tokenizer.chat_template"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """What a file says of its tokenizer."""
+    """The facts in a file about its tokenizer."""
 
     path: Path
     architecture: str
-    model: str  # "gpt2": bytes in pairs; "llama": SentencePiece
-    # how text is split before merging, by a name of llama.cpp's; None: the file says nothing
+    model: str  # "gpt2": pairs of bytes; "llama": SentencePiece
+    # How text is split before merging, by a name of llama.cpp. None: the file does not say.
     pre: str | None
     tokens: list[str]  # by id
-    types: list[int]  # of each token; empty if the file has none
+    types: list[int]  # for each token; empty if the file has none
     scores: list[float]
-    merges: list[str] | None  # "left right", best first
+    merges: list[str] | None  # "left right", the best first
     roles: dict[str, str]  # "bos_token" -> its text
     end_token_ids: tuple[int, ...]
-    add_begin: bool | None  # None: the file says nothing
+    add_begin: bool | None  # None: the file does not say
     add_end: bool
     add_space_prefix: bool
     templates: dict[str, str]
 
     def of_type(self, kind: int) -> Iterable[str]:
-        """The tokens of one type, by id."""
+        """The tokens of one type, in the order of ids."""
         return (t for t, found in zip(self.tokens, self.types, strict=False) if found == kind)
 
 
@@ -93,7 +94,7 @@ def read_vocabulary(file: GgufFile) -> Vocabulary:
 
 
 def _types(file: GgufFile, ends: list[int | None]) -> list[int]:
-    """The types of all tokens; what ends a turn is a control token, also where a converter left it a plain one."""
+    """The types of all tokens. A token that ends a turn counts as a control token, even if the file does not say so."""
     types: list[int] = list(file.get("tokenizer.ggml.token_type", ()))
     for end in ends:
         if end is not None and end < len(types):

@@ -1,4 +1,4 @@
-"""Attention of a single row, written out: the oracle for decoders and for attention backends."""
+"""Attention of a single row, written in full: the oracle for decoders and attention backends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DenseAttention:
     """An `AttentionStep` that keeps the keys and values of one row in a list, over any number of steps."""
 
     def __init__(self, spec: ModelSpec, sinks: Mapping[int, Tensor] | None = None) -> None:
-        """`sinks`: those of each layer that has them."""
+        """`sinks`: those of each layer that has sinks."""
         self._layers = spec.layers
         self._sinks = sinks or {}
         self._keys: dict[int, Tensor] = {}
@@ -46,10 +46,10 @@ class DenseAttention:
         return dense_attention(q_TNH, self._keys[source], self._values[source], mixer, sinks_N)
 
     def paged(self, layer: int) -> None:
-        """See AttentionStep: keys and values come by `attend`."""
+        """None: keys and values come through `attend`. See AttentionStep."""
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
-        """See AttentionStep. The value of a latent cache is part of the key."""
+        """See AttentionStep. In a latent cache the value is a part of the key."""
         mixer = self._layers[layer].mixer
         if v_TKH is None and isinstance(mixer, LatentAttention):
             v_TKH = k_TKH[..., : mixer.latent_size]
@@ -58,7 +58,7 @@ class DenseAttention:
         self._append(self._values, layer, v_TKH)
 
     def spans(self, layer: int) -> Sequence[RowSpan] | None:
-        """See AttentionStep: always in the space of latent vectors."""
+        """None: the row always attends in the space of latent vectors. See AttentionStep."""
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:
         """See AttentionStep."""
@@ -73,7 +73,7 @@ class DenseAttention:
 
     @staticmethod
     def _append(store: dict[int, Tensor], layer: int, new_TKH: Tensor) -> None:
-        # a copy: the caller's tensor may be a view of a buffer that it reuses
+        # The tensor is copied, because it may be a view of a buffer that the caller reuses.
         store[layer] = torch.cat((store.get(layer, new_TKH[:0]), new_TKH.clone()))
 
 
@@ -86,7 +86,7 @@ def dense_attention(
 ) -> Tensor:
     """The last T of L tokens attend to all of them, in float32; o_TNH in q's dtype.
 
-    `sinks_N`: of each head one more score, of a key without a value.
+    `sinks_N`: for each head one more score, that of a key without a value.
     """
     num_queries, num_heads, _ = q_TNH.shape
     length = k_LKH.shape[0]

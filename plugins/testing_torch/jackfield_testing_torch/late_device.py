@@ -1,7 +1,7 @@
-"""A processor that behaves like an asynchronous device: what it copies arrives late, and memory in flight is poisoned.
+"""A processor that behaves like an asynchronous device: its copies arrive late, and memory in flight is poisoned.
 
-It pads steps, replays them and lets results wait until two more steps have come. Code that reads a result too early,
-uses staged memory again too early, or hands a graph tensors that move, computes wrong answers or raises here.
+It pads steps, replays them, and delivers results when two more steps have come. Code that reads a result too early,
+reuses staged memory too early, or gives a graph tensors that move, computes wrong answers or raises here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from jackfield.config import CacheSettings
 from jackfield_torch.device import Device, Event
 
 T = TypeVar("T")
-_POISON = 0xA5  # each byte of memory in flight
-_NUM_LATE = 4  # events that must follow before one has passed; a step records two
-_IDLE_S = 0.01  # without any, all that was recorded has passed: nobody waits for ever
+_POISON = 0xA5  # every byte of memory in flight
+_NUM_LATE = 4  # events that must follow before an event has passed; a step records two
+# After this time without events all recorded ones have passed, so that nothing waits forever.
+_IDLE_S = 0.01
 _CACHE_BYTES = 64 << 20
 
 
@@ -39,17 +40,17 @@ class LateDevice(Device):
         self._changed = threading.Condition()
 
     def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
-        """What is asked for."""
+        """As many bytes as are asked for."""
         return settings.memory_bytes or min(useful_bytes, _CACHE_BYTES)
 
     def host_memory(self, num_bytes: int) -> Tensor:
-        """Memory that is known again by its address."""
+        """Memory that the device recognises by its address."""
         memory = torch.empty(num_bytes, dtype=torch.uint8)
         self._host.add(memory.untyped_storage().data_ptr())
         return memory
 
     def copy(self, target: Tensor, source: Tensor) -> None:
-        """The device's side at once, the host's when the next event passes."""
+        """Write to the device at once; write to the host when the next event passes."""
         with self._changed:
             if source.untyped_storage().data_ptr() in self._host:
                 target.copy_(source)
@@ -59,7 +60,7 @@ class LateDevice(Device):
                 self._copies.append(_Copy(target, source.clone()))
 
     def record(self) -> Event:
-        """An event that passes late."""
+        """Record an event that passes late."""
         with self._changed:
             self._num_recorded += 1
             event = _LateEvent(self, self._num_recorded)
@@ -69,7 +70,7 @@ class LateDevice(Device):
         return event
 
     def capture(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Replays by computing again from the tensors of the captured step, which must be those of all steps."""
+        """A replay computes again from the tensors of the captured step, which all steps must use."""
         kept = function()
 
         def replay() -> T:
@@ -81,7 +82,7 @@ class LateDevice(Device):
         return replay
 
     def wait(self, event: _LateEvent) -> None:
-        """Until enough came after it, or nothing more comes."""
+        """Wait until enough events have followed, or no more come."""
         with self._changed:
             while not event.has_passed:
                 idle_s = self._newest_s + _IDLE_S - time.monotonic()
@@ -110,7 +111,7 @@ class _LateEvent:
 
 
 class _Copy:
-    """Host memory between the start of a copy and its event: it holds poison, which nobody may change."""
+    """Host memory between the start of a copy and its event. It holds poison, which no code may change."""
 
     def __init__(self, host: Tensor, arrives: Tensor | None) -> None:
         self._host = host

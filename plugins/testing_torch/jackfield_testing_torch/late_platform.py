@@ -1,4 +1,4 @@
-"""A platform for tests: the processor in the guise of a device that works by itself and is late."""
+"""A platform for tests: the processor behaves like a device that works asynchronously and is late."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from jackfield_torch.platform import TorchPlatform
 
 
 class LatePlatform(TorchPlatform):
-    """The processor in the guise of an asynchronous device."""
+    """The processor as an asynchronous device."""
 
     device = "cpu"
     dtypes = ("float32",)
 
     def probe(self) -> Facts:
-        """Always there."""
+        """No facts: it always works."""
         return {"device": self.device}
 
     def create_device(self, context: WorkerContext) -> Device:
-        """One of its own for each worker."""
+        """Make a device for each worker."""
         from jackfield_testing_torch.late_device import LateDevice
 
         return LateDevice()

@@ -1,1 +1,1 @@
-"""Any decoder that Transformers' own code runs, over Jackfield's paged attention."""
+"""Runs any decoder with Transformers' own code, over Jackfield's paged attention."""

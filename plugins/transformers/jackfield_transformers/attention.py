@@ -1,4 +1,4 @@
-"""The attention function that Transformers' code calls: ours, over the paged cache of the step that runs."""
+"""The attention function that Transformers' code calls. It is ours, over the paged cache of the running step."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-NAME = "jackfield"  # of the attention implementation, in configs
+NAME = "jackfield"  # name of the attention implementation in configs
 
 
 class Pass(Protocol):
-    """One forward pass, as attention sees it. Calls come in the order of the layers of the spec."""
+    """The attention of one forward pass. Calls come in the order of the spec's layers."""
 
     def attend(self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, more: dict[str, Any]) -> Tensor:
-        """o_TNH, with the head size of the longer of keys and values."""
+        """o_TNH. Its head size is that of keys or values, whichever is larger."""
 
 
 CURRENT: ContextVar[Pass] = ContextVar("pass")
-"""Set for as long as a model of Transformers computes."""
+"""Set while a model of Transformers computes."""
 
 
 def attend(
@@ -31,10 +31,10 @@ def attend(
     attention_mask: Any = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
-    """From [1, heads, tokens, size] to [1, tokens, heads, size]; `more` was looked at when the spec was made."""
+    """From [1, heads, tokens, size] to [1, tokens, heads, size]. `more` was checked when the spec was made."""
     q_TNH, k_TKH, v_TKH = (x[0].transpose(0, 1) for x in (query, key, value))
     size, value_size = q_TNH.shape[-1], v_TKH.shape[-1]
-    if value_size < size:  # a cache has one size for both; zeros change no score and no sum
+    if value_size < size:  # a cache has one size for both; zeros change neither scores nor sums
         v_TKH = F.pad(v_TKH, (0, size - value_size))
     elif size < value_size:
         q_TNH, k_TKH = (F.pad(x, (0, value_size - size)) for x in (q_TNH, k_TKH))
@@ -42,5 +42,5 @@ def attend(
     return o_TNH[None, :, :, :value_size].contiguous(), None
 
 
-# No mask is registered under the name: Transformers make none then.
+# No mask is registered under this name, so Transformers makes no masks.
 AttentionInterface.register(NAME, attend)

@@ -1,4 +1,4 @@
-"""A causal language model of Transformers cut in two: the backbone, and what makes scores of its hidden states."""
+"""Cuts a causal language model of Transformers in two: the backbone, and the part that makes scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jackfield.errors import UnsupportedModelError
 
 
 class _Output(BaseModelOutputWithPast):
-    """What families give beside hidden states (logits of routers, cross attention), nobody made here."""
+    """Further outputs of families beside hidden states (logits of routers, cross attention). They are None here."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
@@ -20,7 +20,7 @@ class _Output(BaseModelOutputWithPast):
 
 
 class _Hidden(nn.Module):
-    """Stands in the backbone's place and gives the hidden states that it is set to."""
+    """Replaces the backbone, and returns the hidden states that it was given."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,16 +28,16 @@ class _Hidden(nn.Module):
 
     @property
     def decoder(self) -> _Hidden:
-        """Some families call their backbone's decoder."""
+        """The object itself: some families call their backbone's decoder."""
         return self
 
     def forward(self, *given: Any, **more: Any) -> _Output:
-        """Whatever the backbone is given."""
+        """Return the hidden states, whatever the arguments are."""
         return _Output(last_hidden_state=self.hidden)
 
 
 def backbone(model: Any) -> Any:
-    """The part that gives hidden states. Raises UnsupportedModelError where there is none apart."""
+    """The part that gives hidden states. Raises UnsupportedModelError if it is not separate."""
     found = getattr(model, model.base_model_prefix, None)
     if not isinstance(found, nn.Module):
         raise UnsupportedModelError(f"{type(model).__name__} has no backbone apart from its head")
@@ -47,7 +47,7 @@ def backbone(model: Any) -> Any:
 def only_logits(model: Any) -> Callable[[Tensor], Tensor]:
     """From hidden states [1, S, E] to scores [1, S, V] as the whole model makes them, with its scales and caps.
 
-    From here on the model has no backbone of its own; who needs that takes `backbone` before.
+    After this call the model has no backbone of its own, so take `backbone` before.
     """
     backbone(model)
     stub = _Hidden()

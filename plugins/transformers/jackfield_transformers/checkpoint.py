@@ -1,4 +1,4 @@
-"""A checkpoint under the names that Transformers' code gives its parameters, with what they convert while loading."""
+"""A checkpoint with the parameter names of Transformers' code, converted as Transformers does while loading."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _PLAIN = ("float64", "float32", "float16", "bfloat16")
 
 
 class ConvertedCheckpoint(Checkpoint):
-    """Tensors that only have another name are read as they are; others are made of several when one of them is read."""
+    """Tensors with only another name are read unchanged. Others are made from several tensors when one of them is read."""
 
     def __init__(self, stored: Checkpoint, model: Any, linears: Collection[str] = ()) -> None:
-        """`linears`: places of modules whose weights a scheme reads, in whatever type. Raises CheckpointError."""
+        """`linears`: places of modules whose weights a scheme reads, in any type. Raises CheckpointError."""
         self._stored, self._model = stored, model
         wanted = model.state_dict()
         transforms = get_model_conversion_mapping(model)
         self._renamings = [t for t in transforms if isinstance(t, WeightRenaming)]
         self._converters = [t for t in transforms if isinstance(t, WeightConverter)]
         self._patterns = {p: c for c in self._converters for p in c.source_patterns}
-        self._names: dict[str, str] = {}  # of plain tensors: wanted name, stored one
-        # of the others: by the name that stands for all that are made together, the stored ones and their patterns
+        self._names: dict[str, str] = {}  # for plain tensors: wanted name -> stored name
+        # For the others: name of a group that is made together -> stored names and their patterns.
         self._made_of: dict[str, list[tuple[str, str]]] = defaultdict(list)
         ignored = [
             re.compile(p) for p in getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()
@@ -56,7 +56,7 @@ class ConvertedCheckpoint(Checkpoint):
             for target, name in self._names.items()
             for info in [stored.tensors[name]]
         }
-        self._groups: dict[str, str] = {}  # of a made tensor: the name of its group
+        self._groups: dict[str, str] = {}  # for a made tensor: name of its group
         self._cache: dict[str, Tensor] = {}
         for group, parts in self._made_of.items():
             for target in self._targets(group, parts, wanted):
@@ -68,21 +68,21 @@ class ConvertedCheckpoint(Checkpoint):
 
     @property
     def is_synthetic(self) -> bool:
-        """As the stored one."""
+        """As for the stored checkpoint."""
         return self._stored.is_synthetic
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """As the stored one."""
+        """The stored checkpoint's config."""
         return self._stored.config
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """By the names of the code's parameters and buffers."""
+        """Tensors by the names of the code's parameters and buffers."""
         return self._tensors
 
     def read(self, name: str) -> memoryview:
-        """As Checkpoint says."""
+        """See Checkpoint."""
         if name in self._names:
             return self._stored.read(self._names[name])
         if name not in self._cache:
@@ -92,14 +92,14 @@ class ConvertedCheckpoint(Checkpoint):
         return memoryview(array)
 
     def close(self) -> None:
-        """Close the stored one."""
+        """Close the stored checkpoint."""
         self._cache.clear()
         self._stored.close()
 
     def _targets(
         self, group: str, parts: list[tuple[str, str]], wanted: Mapping[str, Any]
     ) -> list[str]:
-        """What is made together: the group's own name, with each target of its converter in place of the first."""
+        """The tensors that are made together: the group's name, with each target of its converter instead of the first."""
         converter = self._patterns[parts[0][1]]
         first, *others = converter.target_patterns
         names = [group, *(group.replace(first, other) for other in others)]
@@ -128,7 +128,7 @@ class ConvertedCheckpoint(Checkpoint):
 
 
 def _check_plain(info: TensorInfo, wanted: Any) -> None:
-    """Raises CheckpointError for numbers that mean nothing without their scales."""
+    """Raise CheckpointError for numbers that mean nothing without their scales."""
     if wanted is None or not wanted.is_floating_point() or info.dtype.name in _PLAIN:
         return
     raise CheckpointError(
@@ -138,5 +138,5 @@ def _check_plain(info: TensorInfo, wanted: Any) -> None:
 
 
 def _natural(name: str) -> list[Any]:
-    """Numbers by their value: experts are stacked in this order."""
+    """Sorts numbers in names by value, which is the order in which experts are stacked."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

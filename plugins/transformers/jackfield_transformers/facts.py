@@ -1,6 +1,6 @@
-"""What Transformers' code says of a config, asked where it costs least: in this process only if torch is here already.
+"""Facts of Transformers' code about a config. This process is asked only if torch is already imported.
 
-Elsewhere another process is asked, which ends with the answer; it is kept in a file until Transformers change.
+Otherwise another process is asked, which then ends. Its answer is kept in a file until Transformers changes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 from jackfield.environment import cache_folder
 from jackfield.errors import UnsupportedModelError
 
-_FOLDER = "transformers"  # of the cache
+_FOLDER = "transformers"  # folder of the cache
 _TIMEOUT_S = 300
 
 
 def find_facts(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """See `inspection.inspect`. Raises UnsupportedModelError with the reason why Transformers' code cannot be used."""
+    """See `inspection.inspect`. Raises UnsupportedModelError with the reason if Transformers' code cannot be used."""
     try:
         versions = version("transformers"), version("torch"), version("jackfield-transformers")
     except PackageNotFoundError as error:
@@ -42,7 +42,7 @@ def find_facts(architecture: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept(key: str, question: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of another process, or of one before it."""
+    """The answer of another process, or a kept answer."""
     file = cache_folder() / _FOLDER / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     try:
         found: dict[str, Any] = json.loads(file.read_text())
@@ -75,4 +75,4 @@ def _keep(file: Path, answer: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(answer))
         part.replace(file)
     except OSError:
-        pass  # it is asked again then
+        pass  # the next call asks again

@@ -28,14 +28,14 @@ from jackfield_transformers.linears import put_linears
 from jackfield_transformers.parameters import load_parameters
 from jackfield_transformers.passes import LonelyPass, StepPass
 
-_ALIKE = 1e-2  # of the largest hidden state; what rounding may change
+_ALIKE = 1e-2  # share of the largest hidden state that rounding may change
 
 
 class TransformersModel(ForeignModel):
-    """What `ModelSpec.foreign` names."""
+    """The class that `ModelSpec.foreign` names."""
 
     def checkpoint(self, stored: Checkpoint, spec: ModelSpec) -> Checkpoint:
-        """Under the names of Transformers' modules."""
+        """The checkpoint with the names of Transformers' modules."""
         if stored.is_synthetic:
             return stored
         with torch.device("meta"):
@@ -44,7 +44,7 @@ class TransformersModel(ForeignModel):
         return ConvertedCheckpoint(stored, model, linears)
 
     def create(self, context: ForeignContext) -> TransformersDecoder:
-        """Parameters are read one by one; buffers are as the code makes them."""
+        """Make the decoder. Parameters are read one by one; buffers are made by the code."""
         with _parameters_on("meta"):
             model = _make(context.spec, context.dtype)
         num_linears = put_linears(model, context)
@@ -56,7 +56,7 @@ class TransformersModel(ForeignModel):
 
 
 class TransformersDecoder(ForeignDecoder):
-    """The backbone over all tokens, the head over those that are asked for."""
+    """The backbone over all tokens, and the head over the tokens that need scores."""
 
     def __init__(self, model: Any, linears: str) -> None:
         self._backbone = backbone(model)
@@ -65,15 +65,15 @@ class TransformersDecoder(ForeignDecoder):
         self.sinks: Mapping[int, Tensor] = {}
 
     def forward(self, token_ids_T: Tensor, positions_T: Tensor, attention: ForeignStep) -> Tensor:
-        """As ForeignDecoder says."""
+        """See ForeignDecoder."""
         return self._run(token_ids_T, positions_T, StepPass(attention))
 
     def logits(self, hidden_SE: Tensor) -> Tensor:
-        """As ForeignDecoder says."""
+        """See ForeignDecoder."""
         return self._logits(hidden_SE[None])[0]
 
     def check(self, context: ForeignContext) -> None:
-        """See that tokens see each other by attention alone. Raises UnsupportedModelError."""
+        """Check that tokens see each other only through attention. Raises UnsupportedModelError."""
         spec = context.spec
         ids_T = torch.arange(4, device=context.device) % spec.vocab_size
         other_T = ids_T.clone()
@@ -96,7 +96,7 @@ class TransformersDecoder(ForeignDecoder):
             )
 
     def _check_heads(self, found: list[tuple[int, int]], context: ForeignContext) -> None:
-        """See that this rank has its share of all heads. Raises UnsupportedModelError."""
+        """Check that this rank has its share of all heads. Raises UnsupportedModelError."""
         spec, num_ranks = context.spec, context.ranks.num_ranks
         mixers = [layer.mixer.attention for layer in spec.layers]
         for heads, mixer in zip(found, mixers, strict=False):
@@ -129,7 +129,9 @@ def _make(spec: ModelSpec, dtype: torch.dtype) -> Any:
 
 @contextmanager
 def _parameters_on(device: str) -> Iterator[None]:
-    """Modules that are made keep no parameters, but their buffers, which no checkpoint holds (frequencies of ropes)."""
+    """Modules are made without memory for parameters. Buffers, such as frequencies of ropes, are in no checkpoint and
+    stay.
+    """
     modules: Any = nn.Module
     register = modules.register_parameter
 

@@ -1,6 +1,7 @@
-"""Asks Transformers' code what a config means, over a model without content. Imports torch and Transformers.
+"""Asks Transformers' code about a config, with a model without content. Imports torch and Transformers.
 
-`python -m jackfield_transformers.inspection` answers a question in JSON from standard input on standard output.
+`python -m jackfield_transformers.inspection` reads a question as JSON from standard input, and writes the answer as
+JSON.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ _LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length
 
 
 def inspect(question: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts that a spec is made of, or {"refused": why}."""
+    """The facts for a spec, or {"refused": why}."""
     with _quietly():
         try:
             return _facts(question["architecture"], question["config"])
         except UnsupportedModelError as error:
             return {"refused": str(error)}
-        except Exception as error:  # configs of strangers break code of strangers in any way
+        except Exception as error:  # a foreign config may break foreign code in any way
             text = f"{type(error).__name__}: {error}".partition("\n")[0]
             return {
                 "refused": f"Transformers {transformers.__version__} fails on this config: {text:.300}"
@@ -57,7 +58,7 @@ def _facts(architecture: str, values: Mapping[str, Any]) -> dict[str, Any]:
     text: Any = config.get_text_config()
     dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
     whole = json.loads(config.to_json_string(use_diff=False))
-    whole.pop("dtype", None)  # the worker says in which it makes the model
+    whole.pop("dtype", None)  # the worker decides the dtype of the model
     with torch.device("meta"):
         model: Any = model_class._from_config(  # type: ignore[attr-defined]
             config, attn_implementation=NAME, dtype=torch.bfloat16
@@ -120,7 +121,7 @@ def _check_modules(model: nn.Module) -> None:
 
 
 def _linears(model: nn.Module) -> dict[str, str]:
-    """Logical names of the linears, with their places in the model. A subclass may compute something else."""
+    """Logical names of the linears, with their places in the model. Subclasses are left out, since they may differ."""
     found = [name for name, module in model.named_modules() if type(module) is nn.Linear]
     return {_logical(name): name for name in found}
 
@@ -145,7 +146,7 @@ def _end_tokens(text: Any, config: Any) -> list[int]:
 
 
 class _quietly:  # noqa: N801 - reads as a word
-    """Transformers say on the way what only somebody who loads a model with them could use."""
+    """Hides messages of Transformers, which matter only to a user who loads a model with it."""
 
     def __enter__(self) -> None:
         self._level = logging.getLogger("transformers").level

@@ -1,4 +1,4 @@
-"""Puts our linears in the place of nn.Linear: the quantization scheme multiplies, ranks share as the model's plan says."""
+"""Replaces nn.Linear by our linears: the quantization scheme multiplies, and ranks share by the model's own plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield_torch.interfaces.foreign import ForeignContext
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.quantization import LinearPart
 
-# What the plan of a model says of a linear, and how ours are split then.
+# Entries for a linear in the plan of a model, and how our linear is split.
 _SPLITS = {
     "colwise": "column",
     "colwise_gather_output": "column",
@@ -21,12 +21,12 @@ _SPLITS = {
     "replicated_with_grad_allreduce": "none",
 }
 _GATHERED = "colwise_gather_output"
-# What it may say of other modules, of which every rank has the whole here.
+# Entries for other modules, which every rank holds whole here.
 _WHOLE = ("embedding_rowwise", "replicated_with_grad_allreduce")
 
 
 class SchemeLinear(nn.Module):
-    """One of our linears where Transformers' code expects a module."""
+    """One of our linears, as the module that Transformers' code expects."""
 
     def __init__(
         self, linear: Linear, whole: nn.Linear, then: Callable[[Tensor], Tensor] | None
@@ -36,7 +36,7 @@ class SchemeLinear(nn.Module):
         self.in_features, self.out_features = whole.in_features, whole.out_features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Over the last axis."""
+        """Multiply over the last axis."""
         y = self._linear(x.reshape(-1, x.shape[-1]))
         if self._then is not None:
             y = self._then(y)
@@ -44,7 +44,7 @@ class SchemeLinear(nn.Module):
 
 
 def put_linears(model: Any, context: ForeignContext) -> int:
-    """Replace the linears of the spec; returns how many. Their weights are read on the way. Raises ModelError."""
+    """Replace the linears of the spec and read their weights. Returns their number. Raises ModelError."""
     plan = _plan(model, context) if context.ranks.num_ranks > 1 else {}
     tied = tied_parameters(model)
     linears = {path.prefix: name for name, path in context.spec.modules.items()}
@@ -61,7 +61,7 @@ def put_tied_head(model: Any, context: ForeignContext, path: str, table: Tensor)
 
 
 def tied_parameters(model: Any) -> Mapping[str, str]:
-    """Names of parameters that are another one, with the name of that."""
+    """Parameters that share the tensor of another parameter: name -> name of the other."""
     found: Mapping[str, str] = getattr(model, "all_tied_weights_keys", None) or {}
     return found
 
@@ -98,7 +98,7 @@ def _settings(name: str, context: ForeignContext) -> Mapping[str, Any]:
 
 
 def _plan(model: Any, context: ForeignContext) -> dict[str, str]:
-    """By pattern of a module's place, what the model's own plan says of it. Raises UnsupportedModelError."""
+    """Entries of the model's own plan, by pattern of a module's place. Raises UnsupportedModelError."""
     plan: Mapping[str, str] = getattr(model, "tp_plan", None) or {}
     num_ranks = context.ranks.num_ranks
     for layer in context.spec.layers:

@@ -1,4 +1,4 @@
-"""From the config of an architecture that Transformers know to a spec. Imports nothing heavy."""
+"""From the config of an architecture in Transformers to a spec. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jackfield.interfaces.model import ConfigReader, takes_any
 from jackfield.model_spec import Attention, Layer, ModelSpec, ModuleSource
 from jackfield_transformers.facts import find_facts
 
-# What producers call the list of modules that they leave plain.
+# Names that producers use for the list of modules that stay plain.
 _EXCLUDED = ("modules_to_not_convert", "ignored_layers", "llm_int8_skip_modules", "ignore")
 
 
 @takes_any
 def any_decoder(config: ConfigReader) -> ModelSpec:
     """A spec whose layers say what Transformers' code asks of attention. Raises UnsupportedModelError."""
-    values = {key: config.values[key] for key in config.values}  # all of them are read
+    values = {key: config.values[key] for key in config.values}  # reads all keys
     facts = find_facts(config.architecture, values)
     _refuse_quantized_experts(values, facts.get("stacked", []))
     return ModelSpec(
@@ -45,7 +45,7 @@ def any_decoder(config: ConfigReader) -> ModelSpec:
 
 
 def _refuse_quantized_experts(values: Mapping[str, Any], stacked: list[str]) -> None:
-    """Schemes multiply linears; experts that are one tensor are multiplied by Transformers' code, which reads floats."""
+    """Raise for experts in one quantized tensor: Transformers' code multiplies them, and needs floats."""
     table = values.get("quantization_config")
     if not isinstance(table, Mapping) or not stacked:
         return

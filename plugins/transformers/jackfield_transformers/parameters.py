@@ -1,4 +1,4 @@
-"""Fills the parameters and stored buffers that no linear of ours holds: embeddings, norms, stacked experts."""
+"""Fills the parameters and stored buffers that are not in our linears: embeddings, norms, stacked experts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jackfield_transformers.linears import put_tied_head, tied_parameters
 
 
 def load_parameters(model: Any, context: ForeignContext) -> None:
-    """Each in the dtype that its class wants. Raises CheckpointError for what is missing."""
+    """Load each in the dtype that its class wants. Raises CheckpointError for a missing one."""
     tied = tied_parameters(model)
     linears = {source.prefix for source in context.spec.modules.values()}
     in_float32 = _patterns(model, context.dtype)
@@ -34,7 +34,8 @@ def load_parameters(model: Any, context: ForeignContext) -> None:
 def _read(name: str, tensor: Tensor, context: ForeignContext) -> Tensor:
     module, _, leaf = name.rpartition(".")
     shape = tuple(tensor.shape)
-    if leaf == "weight" and tensor.dim() == 1:  # a norm's, which random weights must leave near one
+    # The weight of a norm; a random one must be near one.
+    if leaf == "weight" and tensor.dim() == 1:
         return context.parameters.norm_weight(module, shape[0], 1.0)
     return context.parameters.read(module, leaf, shape)
 
@@ -46,12 +47,12 @@ def _dtype(
         return tensor.dtype
     if any(pattern.search(name) for pattern in in_float32):
         return torch.float32
-    # buffers are as the code makes them
+    # Buffers keep the dtype that the code gave them.
     return dtype if isinstance(tensor, nn.Parameter) else tensor.dtype
 
 
 def _patterns(model: Any, dtype: torch.dtype) -> list[re.Pattern[str]]:
-    """Of modules that stay in float32; some only beside float16."""
+    """Patterns of modules that stay in float32, some of them only with float16."""
     words = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     if dtype == torch.float16:
         words |= set(getattr(model, "_keep_in_fp32_modules", None) or ())

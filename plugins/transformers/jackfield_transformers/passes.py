@@ -1,4 +1,4 @@
-"""What stands behind attention in one forward pass: the paged cache, or nothing but each token itself."""
+"""The attention of one forward pass: over the paged cache, or of each token over itself."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from jackfield_torch.interfaces.foreign import ForeignStep
 
 
 class StepPass:
-    """Layer after layer over the cache."""
+    """Attends layer by layer over the cache."""
 
     def __init__(self, step: ForeignStep) -> None:
         self._step = step
         self._layer = 0
 
     def attend(self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, more: dict[str, Any]) -> Tensor:
-        """As Pass says."""
+        """See Pass."""
         layer = self._layer
         self._layer += 1
         return self._step.attend(layer, q_TNH, k_TKH, v_TKH)
 
 
 class LonelyPass:
-    """Every token sees itself alone. Keeps what a learned score of each head (a sink) was in each layer."""
+    """Every token sees only itself. Keeps the learned score of each head (a sink) in each layer."""
 
     def __init__(self) -> None:
         self.sinks: dict[int, Tensor] = {}
         self.num_calls = 0
-        self.heads: list[tuple[int, int]] = []  # of queries and of keys in each call
+        self.heads: list[tuple[int, int]] = []  # heads of queries and of keys, for each call
 
     def attend(self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, more: dict[str, Any]) -> Tensor:
-        """As Pass says."""
+        """See Pass."""
         if (sinks := more.get("s_aux")) is not None:
             self.sinks[self.num_calls] = sinks.detach().float().clone()
         self.num_calls += 1

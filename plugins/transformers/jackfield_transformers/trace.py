@@ -1,6 +1,7 @@
-"""One forward pass over nothing: which attention a model asks for, layer by layer. Imports Transformers.
+"""One forward pass without data, to find the attention of each layer of a model. Imports Transformers.
 
-The model stands on the meta device, where tensors have shapes and no content, so this costs no memory whatever its size.
+The model stands on the meta device, where tensors have shapes but no content, so this needs no memory whatever its
+size.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 from jackfield.errors import UnsupportedModelError
 
-NAME = "jackfield_trace"  # of the attention implementation, in configs
+NAME = "jackfield_trace"  # name of the attention implementation in configs
 _NUM_TOKENS = 3
-# Of what models hand to attention beside q, k and v: read here, or of no matter for what it computes.
+# Arguments of attention beside q, k and v: those that are read here, and those that do not change its result.
 _READ = {"softcap", "sliding_window", "s_aux", "is_causal"}
 _IDLE = {"position_ids", "position_embeddings", "output_attentions", "output_hidden_states"}
 _IDLE |= {"use_cache", "cache_position", "attention_mask", "dropout", "scaling", "logits_to_keep"}
@@ -31,7 +32,7 @@ class Call:
 
     num_heads: int
     num_kv_heads: int
-    head_size: int  # elements of a key, or of a value if that is longer
+    head_size: int  # elements of a key or of a value, whichever is larger
     scale: float
     window: int | None
     soft_cap: float | None
@@ -40,19 +41,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class _Mask:
-    """What stands in a mask's place: a tensor of this kind is told by its identity."""
+    """Stands for a mask. The tensor in its place is recognised by its identity."""
 
     window: int | None
 
 
 class Tracer:
-    """Collects the calls of one pass. The attention of each is skipped; its output is a tensor of the right shape."""
+    """Collects the calls of one pass. Attention is not computed; its output is a tensor of the right shape."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._masks: dict[
-            int, tuple[Tensor, _Mask]
-        ] = {}  # the tensor is kept, so that its id is its own
+        # By id of the tensor. The tensor is kept, so that no other one gets its id.
+        self._masks: dict[int, tuple[Tensor, _Mask]] = {}
 
     def attend(
         self,
@@ -63,14 +63,14 @@ class Tracer:
         attention_mask: Any = None,
         **more: Any,
     ) -> tuple[Tensor, None]:
-        """Stands in for attention: [1, heads, tokens, size] in, [1, tokens, heads, size] out."""
+        """Replaces attention: [1, heads, tokens, size] in, [1, tokens, heads, size] out."""
         if key.shape[2] != _NUM_TOKENS or query.shape[2] != _NUM_TOKENS:
             raise UnsupportedModelError("it attends to something else than the tokens of its text")
         self.calls.append(_call(query, key, value, self._meaning(attention_mask), more))
         return query.new_empty(1, _NUM_TOKENS, query.shape[1], value.shape[-1]), None
 
     def mask(self, mask_function: Callable[..., Tensor], **more: Any) -> Tensor:
-        """Stands in for the making of a mask: a tensor that `attend` knows again."""
+        """Replaces the making of a mask: returns a tensor that `attend` recognises."""
         mask = torch.empty(1, 1, _NUM_TOKENS, _NUM_TOKENS, dtype=torch.bool, device="meta")
         self._masks[id(mask)] = mask, _Mask(_window(mask_function))
         return mask
@@ -90,7 +90,7 @@ AttentionMaskInterface.register(NAME, lambda *given, **more: _CURRENT.get().mask
 
 
 def trace(model: Any) -> list[Call]:
-    """The calls of a forward pass, in order. Raises UnsupportedModelError for what a paged cache cannot serve."""
+    """The calls of a forward pass, in order. Raises UnsupportedModelError if a paged cache cannot serve one of them."""
     tracer = Tracer()
     token = _CURRENT.set(tracer)
     try:
@@ -115,7 +115,7 @@ def _run(model: Any) -> None:
 
 
 def as_facts(calls: list[Call]) -> list[dict[str, Any]]:
-    """For JSON."""
+    """The calls as JSON values."""
     return [asdict(call) for call in calls]
 
 
@@ -144,7 +144,7 @@ def _call(query: Tensor, key: Tensor, value: Tensor, mask: _Mask, more: Mapping[
 
 
 def _window(mask_function: Callable[..., Tensor]) -> int | None:
-    """The window of a mask, None if all earlier tokens are seen. Raises UnsupportedModelError for other masks."""
+    """The window of a mask; None if all earlier tokens are seen. Raises UnsupportedModelError for other masks."""
     first = _first_seen(mask_function, _FAR)
     if first == 0:
         return None
@@ -159,7 +159,7 @@ def _first_seen(mask_function: Callable[..., Tensor], position: int) -> int:
     keys = torch.arange(position + 2)
     try:
         seen = mask_function(zero, zero, torch.tensor(position), keys)
-    except Exception as error:  # whatever its closure holds
+    except Exception as error:  # an error of any code in its closure
         raise UnsupportedModelError(
             "a mask of its attention depends on more than positions"
         ) from error

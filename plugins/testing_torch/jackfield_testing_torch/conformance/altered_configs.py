@@ -1,4 +1,4 @@
-"""A config, altered in one key at a time, also within its tables; with each, what was done to it."""
+"""A config with one key altered at a time, also inside its tables, and a description of each change."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _NONSENSE = "nonsense"
 
 
 def with_keys_left_out(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Without each of its keys, and with null for each."""
+    """The config without one of its keys, and with null for one of them."""
     for path in _paths(config):
         yield f"without the key {'.'.join(path)}", _altered(config, path, _ABSENT)
         yield f"with {'.'.join(path)}=null", _altered(config, path, None)
 
 
 def with_keys_changed(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """With other values for each of its keys."""
+    """The config with another value for one of its keys."""
     for path in _paths(config):
         for value in _others(_value(config, path)):
             yield f"{'.'.join(path)}={value!r}", _altered(config, path, value)
 
 
 def with_nonsense(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """With a word that means nothing for each of its keys."""
+    """The config with a meaningless word for one of its keys."""
     for path in _paths(config):
         yield f"{'.'.join(path)}={_NONSENSE!r}", _altered(config, path, _NONSENSE)
 
@@ -55,7 +55,7 @@ def _altered(config: Mapping[str, Any], path: Path, value: Any) -> dict[str, Any
 
 
 def _others(value: Any) -> tuple[Any, ...]:
-    """Null, and values of the same type; of words only activations, for no others change answers."""
+    """Null, and other values of the same type. Words only become activations, because no other words change answers."""
     if isinstance(value, bool):
         return (not value, None)
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""The part of the kit of attention backends about what changes between steps and layers, and must not be remembered."""
+"""The part of the kit of attention backends on facts that change between steps and layers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jackfield_testing_torch.conformance.attention_runs import (
 
 
 class AttentionChanges(CardKit):
-    """What one step or layer says holds for it alone."""
+    """Facts of one step or layer must not be used for another."""
 
     def test_other_rows_of_the_same_lengths_are_other_rows(
         self, claims: Claims, base: AttentionCase
     ) -> None:
-        """A plan that is kept while no length has changed reads the blocks of rows that are gone."""
+        """A plan that is kept because no length has changed would read blocks of rows that have ended."""
         paged = PagedRows(base, claims, rows=((1, 40), (1, 40), (1, 33), (1, 33)))
         attention = paged.create()
         for rows in ((0, 2), (1, 3), (0, 3), (1, 2)):
@@ -43,7 +43,7 @@ class AttentionChanges(CardKit):
     def test_layers_of_a_step_may_differ_in_their_soft_cap(
         self, claims: Claims, base: AttentionCase
     ) -> None:
-        """Or have none."""
+        """A layer may also have none."""
         case = replace(base, soft_cap=0.7)
         skip_unless_claimed(claims, case)
         rows = PagedRows(case, claims, num_layers=3)
@@ -53,7 +53,7 @@ class AttentionChanges(CardKit):
     def test_host_lengths_may_be_upper_bounds_whatever_a_layer_adds(
         self, claims: Claims, base: AttentionCase, feature: str
     ) -> None:
-        """Windows too begin where the lengths on the device say."""
+        """Windows begin by the lengths on the device, too."""
         if claims.card.needs_host_lengths:
             pytest.skip("needs exact lengths on the host")
         case = replace(base, **FEATURES[feature])
@@ -67,7 +67,7 @@ class AttentionChanges(CardKit):
     def test_every_declared_layout_is_read_with_other_blocks(
         self, claims: Claims, base: AttentionCase, block_size: int
     ) -> None:
-        """And with other heads: strides are those of the cache at hand."""
+        """The heads differ, too: strides must come from the given cache."""
         case = replace(base, block_size=block_size, heads=(8, 1))
         skip_unless_claimed(claims, case)
         for order in claims.card.layouts.orders:

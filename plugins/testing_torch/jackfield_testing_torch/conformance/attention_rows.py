@@ -1,4 +1,4 @@
-"""Rows in a paged cache of which everything is known: what a backend is shown, and what it must answer."""
+"""Rows in a paged cache with known content: the inputs of a backend, and the answers that it must give."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from jackfield_torch.interfaces.attention import (
 )
 from jackfield_torch.paged_cache import GroupCache
 
-NUM_SPARE_BLOCKS = 3  # that no row owns
-_LARGE = 3e4  # that float16 holds
+NUM_SPARE_BLOCKS = 3  # blocks of no row
+_LARGE = 3e4  # float16 can hold it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
-    """What queries, keys and values are: normal numbers, unless said otherwise."""
+    """The distribution of queries, keys and values: normal numbers by default."""
 
     size: float = 1.0  # of queries and keys
     mean: float = 0.0  # of keys and values
-    is_whole: bool = False  # -1, 0 or 1, so that scores are exact in whatever dtype and order
+    is_whole: bool = False  # -1, 0 or 1, so that scores are exact in every dtype and order
 
 
 @dataclass(slots=True)
 class Step:
-    """What one step shows the backend, and which tokens of which rows it is about."""
+    """The inputs of one step, and the tokens of rows that it is about."""
 
     rows: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]  # of each row, the positions of its queries
+    spans: tuple[tuple[int, int], ...]  # for each row, the positions of its queries
     batch: AttentionBatch
     q_TNH: Tensor
 
 
 class HeldStep:
-    """Tensors that keep their addresses, as those of a step that is recorded: each step is copied into them."""
+    """Tensors that keep their addresses, as for a recorded step. Each step is copied into them."""
 
     def __init__(self, step: Step, num_blocks: int) -> None:
-        """For steps of as many rows and tokens as this one, and rows of at most so many blocks."""
+        """For steps with as many rows and tokens as `step`, whose rows have at most `num_blocks` blocks."""
         batch = step.batch
         self._q_TNH = torch.empty_like(step.q_TNH)
         self._query_starts_R1 = torch.empty_like(batch.query_starts_R1)
@@ -62,7 +62,7 @@ class HeldStep:
         self._slots_T = torch.empty_like(batch.slots_T)
 
     def take(self, step: Step) -> Step:
-        """The step, in these tensors."""
+        """The step, copied into these tensors."""
         batch, width = step.batch, step.batch.block_ids_RB.shape[1]
         self._q_TNH.copy_(step.q_TNH)
         self._query_starts_R1.copy_(batch.query_starts_R1)
@@ -81,9 +81,9 @@ class HeldStep:
 
 
 class PagedRows:
-    """Rows whose keys and values stand in blocks anywhere. Slots that hold no token that is still of use are poisoned.
+    """Rows whose keys and values stand in arbitrary blocks. Slots without a useful token are poisoned.
 
-    Tokens before the queries of the case's first step are there from the start; `run` writes those of a step as the
+    Tokens before the queries of the first step are in the cache from the start. `run` writes those of a step when the
     runtime does: after `prepare`, before `attend`.
     """
 
@@ -92,12 +92,13 @@ class PagedRows:
         case: AttentionCase,
         claims: Claims,
         *,
-        rows: Sequence[tuple[int, int]] = (),  # (queries, tokens in all); as the case says
+        # (queries, tokens in all); default: those of the case.
+        rows: Sequence[tuple[int, int]] = (),
         num_layers: int = 1,
         poison: float = torch.nan,
         numbers: Numbers = Numbers(),
-        num_unused: int = 0,  # blocks of nobody that no table names, anywhere among the others
-        keeps_window: bool = False,  # True: what is behind the window is still there
+        num_unused: int = 0,  # blocks that no table names, placed among the others
+        keeps_window: bool = False,  # True: tokens behind the window are still in the cache
     ) -> None:
         self.case, self.rows = case, tuple(rows) or STEPS[case.rows]
         self._numbers = numbers
@@ -127,7 +128,7 @@ class PagedRows:
         self._write_past()
 
     def views(self, layer: int = 0) -> LayerCache:
-        """The cache of a layer as a backend sees it."""
+        """The cache of a layer, as a backend sees it."""
         store, latent = self._cache.layers[layer], self.case.latent
         return store.views if latent is None else store.latent_views(latent)
 
@@ -157,9 +158,9 @@ class PagedRows:
     def step(
         self, spans: Sequence[tuple[int, int]] = (), rows: Sequence[int] = (), slack: int = 0
     ) -> Step:
-        """The queries of all rows, or of some rows in that order, or those at positions [start, stop) of each.
+        """The queries of all rows, or of some rows in that order, or those at positions [start, stop) of each row.
 
-        The host is told that rows are longer than they are, by `slack` tokens.
+        On the host, lengths are larger than the true ones by `slack` tokens.
         """
         rows = tuple(rows) or tuple(range(len(self.rows)))
         spans = tuple(spans) or tuple(
@@ -186,13 +187,13 @@ class PagedRows:
         return Step(rows, spans, batch, q_TNH * self._numbers.size)
 
     def run(self, attention: GroupAttention, step: Step) -> Tensor:
-        """One layer of a step, in the order of the runtime."""
+        """Run one layer of a step, in the order of the runtime."""
         attention.prepare(step.batch)
         self.write(step)
         return attention.attend(step.q_TNH, self.views(), self.facts)
 
     def write(self, step: Step, layer: int = 0) -> None:
-        """Put a step's keys and values into the cache of a layer."""
+        """Write a step's keys and values into the cache of a layer."""
         self._write(layer, self.tokens(step, layer), step.batch.slots_T)
 
     def tokens(self, step: Step, layer: int = 0) -> Tensor:
@@ -202,7 +203,7 @@ class PagedRows:
         return torch.cat([contents[row][:, start:stop] for row, (start, stop) in spans], 1)
 
     def exact(self, step: Step, layer: int = 0, facts: LayerAttention | None = None) -> ExactSum:
-        """What the backend must answer."""
+        """The answer that the backend must give."""
         sums, start = [], 0
         for row, (first, stop) in zip(step.rows, step.spans, strict=True):
             k_LKH, v_LKH = self._contents[layer][row][:, :stop]
@@ -213,14 +214,14 @@ class PagedRows:
         return join(sums)
 
     def check(self, found: Tensor, step: Step) -> None:
-        """Raises AssertionError if an output is not what the rows say."""
+        """Raise AssertionError if an output differs from the right answer."""
         assert found.dtype == step.q_TNH.dtype, f"outputs are {found.dtype}, not {step.q_TNH.dtype}"
         assert found.device == step.q_TNH.device, f"outputs are on {found.device}"
         check_attention(found, self.exact(step), *self.dtypes_that_count)
 
     @property
     def dtypes_that_count(self) -> tuple[str, ...]:
-        """Those that a backend may round to. What a float8 cache holds is exact in every dtype that computes."""
+        """The dtypes that a backend may round to. Values of a float8 cache are exact in every computing dtype."""
         return tuple(name for name in self.case.dtypes if not name.startswith("float8"))
 
     @property
@@ -257,25 +258,25 @@ class PagedRows:
 
     @property
     def _num_shared(self) -> int:
-        """Whole blocks of computed tokens that all rows begin with."""
+        """Number of whole blocks of computed tokens with which all rows begin."""
         if self.case.tables != "shared":
             return 0
         return min(length - count for count, length in self.rows) // self._size
 
     def _poison(self, poison: float) -> None:
-        """All slots that a table names; unused blocks may be many, and take no memory as long as nobody writes them."""
+        """Poison all slots that a table names. Unused blocks may be many, and take no memory while they are not written."""
         for block in torch.cat([*self._tables, self._spare]).tolist():
             for store in self._cache.layers.values():
                 store.views.key_BSHD[block].fill_(poison)
                 store.views.value_BSHD[block].fill_(poison)
 
     def _finite(self, poison: float) -> float:
-        """For backends that weigh with 0 what they should not read."""
+        """A finite poison for backends that give the weight 0 to slots that they should not read."""
         most = torch.finfo(self._dtypes[1]).max / 2
         return min(poison if math.isfinite(poison) else _LARGE, most)
 
     def _make_contents(self) -> list[Tensor]:
-        """Keys and values of each row, [2, L, K, H] in float32: numbers that the dtype of the cache holds."""
+        """Keys and values of each row, [2, L, K, H] in float32, with numbers that the cache's dtype can hold."""
         shape, numbers = (self.case.heads[1], self.case.head_size), self._numbers
         sizes = torch.tensor([numbers.size, 1.0], device=self.device).view(2, 1, 1, 1)
         contents = [
@@ -306,7 +307,7 @@ class PagedRows:
         return first_visible(self.group, first_query)
 
     def _shown(self, row: int, width: int, first_query: int) -> Tensor:
-        """The row's block table; entries of no use name blocks of nobody."""
+        """The row's block table. Unneeded entries name blocks of no row."""
         spare = random.Random(row).choices(self._spare.tolist(), k=width)
         shown = torch.tensor(spare)
         first = self._first_kept(first_query) // self._size

@@ -1,4 +1,4 @@
-"""One step of a backend, compared with what the rows say."""
+"""Runs one step of a backend, and compares it with the right answer."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from jackfield_torch.interfaces.attention import LayerAttention
 
 
 def skip_unless_claimed(claims: Claims, case: AttentionCase) -> None:
-    """Skip the test, with the backend's own reason."""
+    """Skip the test with the backend's own reason if it does not claim the case."""
     if refusal := claims.refusal(case):
         pytest.skip(refusal)
 
 
 def attend(claims: Claims, case: AttentionCase, **rows: Any) -> None:
-    """The step of a case that the backend claims; `rows` are what PagedRows takes."""
+    """Run the step of a case that the backend claims. `rows` are arguments of PagedRows."""
     skip_unless_claimed(claims, case)
     paged = PagedRows(case, claims, **rows)
     run(paged, paged.step())
 
 
 def run(rows: PagedRows, step: Step) -> None:
-    """A step of an object of its own."""
+    """Run a step with an object of its own."""
     rows.check(rows.run(rows.create(), step), step)
 
 
 def attend_layers(rows: PagedRows, *changes: dict[str, Any]) -> None:
-    """One step over as many layers as there are changes to their facts, each with other queries."""
+    """Run one step over several layers, each with changed facts and other queries."""
     attention, step = rows.create(), rows.step()
     attention.prepare(step.batch)
     for layer, changed in zip(rows.group.layers, changes, strict=True):

@@ -1,4 +1,4 @@
-"""Whether a builder reads configs as the reference of its family reads them."""
+"""Checks that a builder reads configs as the reference of its family does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jackfield_testing_torch.conformance.tolerances import LOGITS
 
 
 def check_same(builder: ModelBuilder, config: Mapping[str, Any], expected: ModelSpec) -> None:
-    """A config gives the expected spec."""
+    """Check that a config gives the expected spec."""
     differs = difference(builder(ConfigReader(config)), expected)
     assert not differs, f"{differs}, for the config {dict(config)}"
 
@@ -29,7 +29,7 @@ def check_same(builder: ModelBuilder, config: Mapping[str, Any], expected: Model
 def check_left_out(
     builder: ModelBuilder, meaning: ConfigMeaning, config: Mapping[str, Any], token_ids_T: Tensor
 ) -> None:
-    """Without a key, or with null for it, a config is refused, or means what the reference fills in and computes."""
+    """Check that a config without a key, or with null for it, is refused or means what the reference fills in."""
     for how, altered in with_keys_left_out(config):
         spec, whole = _spec(builder, altered), meaning.complete(altered)
         if spec is None or whole is None:
@@ -43,12 +43,12 @@ def check_left_out(
 def check_unread(
     builder: ModelBuilder, meaning: ConfigMeaning, config: Mapping[str, Any], token_ids_T: Tensor
 ) -> None:
-    """A value that neither changes the spec nor is refused does not change the answers of the reference."""
+    """Check that a value that is neither refused nor changes the spec does not change the reference's answers."""
     spec = _spec(builder, config)
     logits_TV = meaning.logits(config, token_ids_T)
     assert logits_TV is not None, f"the reference refuses its own config: {dict(config)}"
     for how, altered in with_keys_changed(config):
-        if _spec(builder, altered) != spec:  # also where it is refused
+        if _spec(builder, altered) != spec:  # also if it is refused
             continue
         found_TV = meaning.logits(altered, token_ids_T)
         if found_TV is not None:
@@ -61,7 +61,7 @@ def check_unread(
 
 
 def _spec(builder: ModelBuilder, config: Mapping[str, Any]) -> ModelSpec | None:
-    """None if it is refused."""
+    """The spec; None if the config is refused."""
     try:
         return builder(ConfigReader(config))
     except JackfieldError:

@@ -1,4 +1,4 @@
-"""Few combinations that hold every pair of values: far fewer than the product, and most faults need no more than two."""
+"""Few combinations that contain every pair of values. Most faults need no more than two values to appear."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ def covering(
     strength: int = 2,
     is_possible: Callable[[Choice], bool] = lambda part: True,
 ) -> Iterator[Choice]:
-    """Choices in which the values of any `strength` axes occur in all their combinations.
+    """Choices in which the values of any `strength` axes occur in all combinations.
 
-    `is_possible` tells of some of a choice's values whether any choice that is wanted has them: combinations that none
-    has are left out, and no choice is made that is not wanted. A strength of 1 shows each value once; as many as there
-    are axes, or more, is the whole product. The order is the same in every run. Greedy: each choice starts from a
-    combination that is missing, and takes of the other axes what shows most of what is missing; of equals the first.
+    `is_possible` tells for some values of a choice whether any wanted choice has them. Combinations that no wanted
+    choice has are left out, and no unwanted choice is made. A strength of 1 shows each value once; a strength of the
+    number of axes, or more, gives the whole product. The order is the same in every run. The algorithm is greedy:
+    each choice starts from a missing combination, and takes on the other axes the values that show most of what is
+    missing; among equals the first.
     """
     if strength >= len(axes):
         whole = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
@@ -65,5 +66,5 @@ def _best(
 
 
 def _parts(choice: Choice, axes: Mapping[str, Sequence[Any]], strength: int) -> Iterator[_Part]:
-    """The combinations that a choice, whole or not, holds; each in the order of the axes."""
+    """The combinations in a whole or partial choice, each in the order of the axes."""
     return combinations([(name, choice[name]) for name in axes if name in choice], strength)

@@ -1,4 +1,4 @@
-"""The kit of encoders: a family's spec gives the vectors, or the scores, of a reference, and its checkpoints are read whole."""
+"""The kit of encoders: a family's spec gives the vectors or scores of a reference, and its checkpoints are read whole."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from jackfield_testing_torch.conformance.model_runs import open_engine
 from jackfield_testing_torch.conformance.threads import OneThread
 from jackfield_testing_torch.conformance.tolerances import LOGITS
 
-_LENGTHS = (30, 9, 1, 30, 17)  # of prompts, which share steps
+_LENGTHS = (30, 9, 1, 30, 17)  # lengths of prompts, which share steps
 _SETTINGS: Mapping[str, Any] = {"scheduler.max_step_tokens": 64}
 
 
 class EncoderKit(OneThread, ConformanceKit):
-    """A third party's test file names the architecture, and gives tiny configs of all that the family may be.
+    """A third party's test file names the architecture, and gives tiny configs of everything that the family can be.
 
-    Compared with the class of that name in Transformers: its last hidden states, or its logits where it classifies.
+    The reference is the class of that name in Transformers: its last hidden states, or its logits if it classifies.
     """
 
     kind = MODELS
-    # by a name for it, what differs from TINY: at least one for each thing that a config may ask for
+    # For each name of a config, its differences from TINY. Every feature that a config may ask for needs at least one.
     configs: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tiny": {}}
-    settings: ClassVar[Mapping[str, Any]] = {}  # of the engine, "select.platform" for one
+    settings: ClassVar[Mapping[str, Any]] = {}  # settings of the engine, such as "select.platform"
 
     @classmethod
     @cache
@@ -48,7 +48,7 @@ class EncoderKit(OneThread, ConformanceKit):
 
     @classmethod
     def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """One test for each of `configs`."""
+        """Make one test for each of `configs`."""
         if "case" in metafunc.fixturenames:
             metafunc.parametrize("case", cls.configs)
 
@@ -59,14 +59,16 @@ class EncoderKit(OneThread, ConformanceKit):
 
     @pytest.fixture
     def folder(self, model: KnownModel, tmp_path: Path) -> Path:
-        """The tiny model on disk."""
+        """The folder of the tiny model."""
         write_known_model(model, tmp_path)
         return tmp_path
 
     def test_an_engine_gives_what_the_reference_gives(
         self, model: KnownModel, folder: Path
     ) -> None:
-        """Prompts of several lengths in one step: vectors of every pooling, or the scores of classes before sigmoid."""
+        """Prompts of several lengths share a step. Compared are vectors of every pooling, or class scores before
+        sigmoid.
+        """
         prompts = [_text(model.config, size) for size in _LENGTHS]
         with open_engine(folder, self.plugins, {**_SETTINGS, **self.settings}) as llm:
             if llm.engine.input.vectors.classifier is not None:
@@ -83,7 +85,7 @@ class EncoderKit(OneThread, ConformanceKit):
     def test_a_checkpoint_is_read_whole(
         self, folder: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """No tensor and no key of the config is left that might say the model computes something else."""
+        """No tensor and no key of the config is left that might mean another computation."""
         with caplog.at_level(logging.WARNING), open_engine(folder, self.plugins, self.settings):
             left = [record.getMessage() for record in caplog.records]
 
@@ -91,7 +93,7 @@ class EncoderKit(OneThread, ConformanceKit):
 
 
 def _text(config: Mapping[str, Any], length: int) -> list[int]:
-    """Token ids without the one that pads, which some families skip when they count positions."""
+    """Token ids without the padding token, which some families skip when they count positions."""
     padding = config.get("pad_token_id")
     last = int(config["vocab_size"]) - 1
     return [
@@ -100,7 +102,7 @@ def _text(config: Mapping[str, Any], length: int) -> list[int]:
 
 
 def _answers(model: Any, token_ids_T: Tensor) -> Tensor:
-    """Scores of classes, or hidden_TE of a model without classes."""
+    """Scores of classes; for a model without classes, hidden_TE."""
     with torch.no_grad():
         if type(model).__name__.endswith("ForSequenceClassification"):
             logits_C: Tensor = model(token_ids_T[None]).logits[0]

@@ -1,4 +1,4 @@
-"""Whether a value can be changed anywhere, and what building a spec imports."""
+"""Finds parts of a value that can be changed, and tensor libraries that building a spec imports."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ for config in configs:
 print()
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
-_BUILD_S = 60  # a machine that is busy may need some
+_BUILD_S = 60  # enough for a busy machine
 
 
 def changeable_parts(value: Any, place: str = "spec") -> list[str]:
-    """Where a value can be changed: lists, sets, dataclasses that are not frozen. Mappings pass, their values may not."""
+    """Places at which a value can be changed: lists, sets, dataclasses that are not frozen, and values of mappings."""
     return list(_changeable(value, place))
 
 
 def imports_of_build(target: str, configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The tensor libraries that are loaded once `target`, MODULE:FUNCTION, has built a spec of each config."""
+    """The tensor libraries that are loaded after `target`, MODULE:FUNCTION, has built a spec of each config."""
     module, _, attribute = target.partition(":")
     words = [
         [str(Path.cwd()), *sys.path],

@@ -1,4 +1,4 @@
-"""Logical linears with random weights, stored as a scheme's checkpoints store them, and what they must answer."""
+"""Logical linears with random weights, stored as in a scheme's checkpoints, and their right answers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jackfield_torch.loader import WeightShard
 
 Quantise = Callable[[Tensor], Mapping[str, Tensor]]
 Rescale = Callable[[int, Tensor], Tensor]
-"""Of the part with that index, other weights than normal ones."""
+"""Replaces the normal weights of the part with that index."""
 Dequantise = Callable[[Mapping[str, Tensor]], Tensor]
 
 
 def same_weights(index: int, weight_OI: Tensor) -> Tensor:
-    """Normal ones."""
+    """The normal weights, unchanged."""
     return weight_OI
 
 
@@ -62,7 +62,7 @@ class StoredParts:
         return torch.randn(shape, generator=self._random).to(self.dtype)
 
     def input(self, num_tokens: int, rank: int = 0, num_ranks: int = 1) -> Tensor:
-        """x_TI on the device: of a row-parallel linear, this rank's share of the inputs."""
+        """x_TI on the device. For a row-parallel linear, this rank's share of the inputs."""
         size = self.parts[0].in_size
         if self.parts[0].split == "row":
             size //= num_ranks

@@ -1,4 +1,4 @@
-"""The kit of logits processors: what a row gets depends on its arguments and tokens alone."""
+"""The kit of logits processors: the logits of a row depend only on its arguments and tokens."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from jackfield_torch.interfaces.logits_processor import (
 from jackfield_torch.interfaces.row_processor import ProcessedRows, RowProcessor
 
 _MAX_ROWS, _WIDTH = 8, 64
-_LENGTHS = (1, 2, 9, 23, 40)  # tokens of rows, a third of them prompt
+_LENGTHS = (1, 2, 9, 23, 40)  # numbers of tokens of rows; a third of them are the prompt
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """One row of logits with the tokens before it."""
+    """One row of logits, with the tokens before it."""
 
     row: int
     token_ids: Sequence[int]
@@ -39,7 +39,7 @@ class _Text:
 
 
 class LogitsProcessorKit(CardKit):
-    """A third party's test file names the entry point, and gives `samples`: arguments as requests say them."""
+    """A third party's test file names the entry point, and gives `samples`: arguments in the form of requests."""
 
     kind = KIND
     samples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
@@ -51,11 +51,11 @@ class LogitsProcessorKit(CardKit):
 
     @pytest.fixture
     def processor(self, card: TorchLogitsProcessor) -> RowProcessor:
-        """On the host."""
+        """The processor, on the host."""
         return _create(card)
 
     def test_arguments_are_data_that_cannot_change(self, card: TorchLogitsProcessor) -> None:
-        """A frozen dataclass, which reads every sample and refuses other words."""
+        """Arguments are a frozen dataclass, which reads every sample and refuses unknown words."""
         assert is_dataclass(card.arguments)
         assert card.arguments.__dataclass_params__.frozen, "arguments must be frozen"  # type: ignore[attr-defined]
         for sample in self.samples:
@@ -64,7 +64,7 @@ class LogitsProcessorKit(CardKit):
             card.read(self.name, {**self.samples[0], "nobodys": 1})
 
     def test_rows_beside_it_change_nothing(self, card: TorchLogitsProcessor) -> None:
-        """All samples and texts at once, in any order and row, give what each gives alone."""
+        """All samples and texts together, in any order and row, give the results of each alone."""
         texts = _texts()
         asked = [
             (text, sample)
@@ -77,13 +77,13 @@ class LogitsProcessorKit(CardKit):
         assert torch.equal(together.flip(0), turned)
 
     def test_what_lies_behind_the_tokens_changes_nothing(self, card: TorchLogitsProcessor) -> None:
-        """Rows hold anything there."""
+        """Behind the tokens, rows hold arbitrary values."""
         asked = [(_texts()[2], sample) for sample in self.samples[:1]]
         assert torch.equal(_run(card, asked, filler=0), _run(card, asked, filler=VOCAB_SIZE - 1))
         assert torch.equal(_run(card, asked), _run(card, asked, longest=_WIDTH))
 
     def test_tokens_are_left_as_they_are(self, card: TorchLogitsProcessor) -> None:
-        """They are the rows' own."""
+        """The tokens belong to the rows."""
         texts = [(text, self.samples[0]) for text in _texts()]
         tokens_RL = _tokens(texts, 0)
         before = tokens_RL.clone()
@@ -91,7 +91,7 @@ class LogitsProcessorKit(CardKit):
         assert torch.equal(tokens_RL, before)
 
     def test_a_row_that_was_left_is_forgotten(self, card: TorchLogitsProcessor) -> None:
-        """What comes into it next gets its own, also from the same rows."""
+        """The next request in the row gets its own result, also with the same rows."""
         processor, name = _create(card), self.name
         text = _texts()[3]
         for sample in (*self.samples, *self.samples[::-1]):
@@ -104,11 +104,11 @@ class LogitsProcessorKit(CardKit):
     def test_a_whole_engine_gives_each_request_its_own(
         self, tmp_path: Path, num_drafts: int
     ) -> None:
-        """Alone and beside others, in little room, with drafts and without, on the CPU platform."""
+        """Requests run alone and with others, with few blocks, with and without drafts, on the CPU platform."""
         write_model(tmp_path)
         settings = {
             "select.weight_format": "dummy",
-            "model.dtype": "float32",  # in bfloat16 a batch of another size may turn a near-tie
+            "model.dtype": "float32",  # in bfloat16 another batch size may change near-ties
             "cache.block_size": 4,
             "cache.num_blocks": 30,
             "model.max_length": 64,
@@ -166,7 +166,7 @@ def _run(
     filler: int = 0,
     longest: int | None = None,
 ) -> Tensor:
-    """The logits of these texts, by a processor of their own."""
+    """The logits of these texts, changed by a processor of their own."""
     return _apply(_create(card), card, "", asked, _tokens(asked, filler), longest)
 
 

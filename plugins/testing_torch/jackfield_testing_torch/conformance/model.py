@@ -47,42 +47,42 @@ from jackfield_testing_torch.conformance.threads import OneThread
 from jackfield_testing_torch.conformance.tolerances import LOG_PROBABILITIES, LOGITS
 from jackfield_torch.model_features import MODEL_FEATURES
 
-_CHUNKS = (17, 1, 1, 1, 20, 8)  # of LENGTH
+_CHUNKS = (17, 1, 1, 1, 20, 8)  # parts of LENGTH
 _NEW_TOKENS = 8
-_LENGTHS = (LENGTH - _NEW_TOKENS, 30, 9)  # of prompts
+_LENGTHS = (LENGTH - _NEW_TOKENS, 30, 9)  # lengths of prompts
 _NONSENSE = "nonsense"
 _DAMAGES = {"missing": with_keys_left_out, _NONSENSE: with_nonsense}
 _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
 class ModelKit(OneThread, ConformanceKit):
-    """A third party's test file names the architecture, and gives tiny configs of all that the family may be.
+    """A third party's test file names the architecture, and gives tiny configs of everything that the family can be.
 
-    Compared with the class of that name in Transformers, or with what `reference` returns.
+    The reference is the class of that name in Transformers, or the result of `reference`.
     """
 
     kind = MODELS
-    # by a name for it, what differs from TINY: at least one for each thing that a config may ask for
+    # For each name of a config, its differences from TINY. Every feature that a config may ask for needs at least one.
     configs: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tiny": {}}
-    transformers_class: ClassVar[str] = ""  # "": that of the architecture's name
-    transformers_config: ClassVar[str] = ""  # "": that of the class
-    settings: ClassVar[Mapping[str, Any]] = {}  # of the engine, "select.platform" for one
+    transformers_class: ClassVar[str] = ""  # "": the class with the architecture's name
+    transformers_config: ClassVar[str] = ""  # "": the config class of the model's class
+    settings: ClassVar[Mapping[str, Any]] = {}  # settings of the engine, such as "select.platform"
 
     @classmethod
     def architecture(cls) -> str:
-        """As configs have it."""
+        """The name in configs."""
         return cls.name.partition("@")[0]
 
     @classmethod
     def reference(cls, changes: Mapping[str, Any]) -> KnownModel:
-        """The model of a tiny config and its right answers. Override it for a family that Transformers do not have."""
+        """The model of a tiny config, and its right answers. Override it for a family that Transformers does not have."""
         name = cls.transformers_class or cls.architecture()
         return transformers_model(name, changes, cls.transformers_config)
 
     @classmethod
     @cache
     def known(cls, case: str) -> KnownModel:
-        """What `reference` gives for one of `configs`, made once."""
+        """The result of `reference` for one of `configs`, made once."""
         known = cls.reference(cls.configs[case])
         name = {"architectures": [cls.architecture()]}
         written = {**known.written, **name} if known.written else {}
@@ -90,7 +90,7 @@ class ModelKit(OneThread, ConformanceKit):
 
     @classmethod
     def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """One test for each of `configs`."""
+        """Make one test for each of `configs`."""
         if "case" in metafunc.fixturenames:
             metafunc.parametrize("case", cls.configs)
 
@@ -102,7 +102,7 @@ class ModelKit(OneThread, ConformanceKit):
 
     @pytest.fixture
     def config(self, case: str, builder: ModelBuilder) -> Mapping[str, Any]:
-        """config.json; without a reference what it says is TINY and the changes."""
+        """The content of config.json. Without a reference it consists of TINY and the changes."""
         return self._config(case, builder)
 
     @pytest.fixture
@@ -112,14 +112,14 @@ class ModelKit(OneThread, ConformanceKit):
 
     @pytest.fixture
     def meaning(self, model: KnownModel) -> ConfigMeaning:
-        """What the reference makes of other configs; skips the test where it does not say."""
+        """The meaning of other configs by the reference. Skips the test if the reference does not give it."""
         if model.meaning is None:
             pytest.skip("the reference does not say what other configs mean (KnownModel.meaning)")
         return model.meaning
 
     @pytest.fixture
     def spec(self, builder: ModelBuilder, model: KnownModel) -> ModelSpec:
-        """The spec of the tiny model; skips the test where the torch runtime does not compute it."""
+        """The spec of the tiny model. Skips the test if the torch runtime does not support it."""
         spec = builder(ConfigReader(model.config))
         missing = features_in_use(spec) - MODEL_FEATURES
         if missing:
@@ -128,7 +128,7 @@ class ModelKit(OneThread, ConformanceKit):
 
     @pytest.fixture
     def folder(self, model: KnownModel, tmp_path: Path) -> Path:
-        """The tiny model on disk."""
+        """The folder of the tiny model."""
         write_known_model(model, tmp_path)
         return tmp_path
 
@@ -139,12 +139,12 @@ class ModelKit(OneThread, ConformanceKit):
         return ids
 
     def test_a_spec_is_built_without_a_tensor_library(self, config: Mapping[str, Any]) -> None:
-        """In a fresh interpreter, all configs in the same: `jackfield explain MODEL` builds it where there is none."""
+        """A fresh interpreter builds all configs: `jackfield explain MODEL` must work without a tensor library."""
         heavy = self._imports()
         assert heavy == [], f"building a spec imports {', '.join(heavy)}"
 
     def test_building_is_pure(self, builder: ModelBuilder, config: Mapping[str, Any]) -> None:
-        """The same config gives the same spec, and stays as it was."""
+        """Equal configs give equal specs, and stay unchanged."""
         before = copy.deepcopy(dict(config))
         first = builder(ConfigReader(config))
         assert isinstance(first, ModelSpec), f"returned {first!r}, not a ModelSpec"
@@ -154,7 +154,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_a_spec_cannot_be_changed(
         self, builder: ModelBuilder, config: Mapping[str, Any]
     ) -> None:
-        """It is frozen all through, can be hashed, and crosses process borders as it is."""
+        """It is frozen in all parts, can be hashed, and can be sent to other processes."""
         spec = builder(ConfigReader(config))
         changeable = changeable_parts(spec)
         assert changeable == [], f"these parts of the spec can be changed: {changeable}"
@@ -164,7 +164,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_end_tokens_are_those_of_the_config(
         self, builder: ModelBuilder, config: Mapping[str, Any]
     ) -> None:
-        """One or several: without them no answer ends. What null means, the reference says."""
+        """There may be one or several; without them no answer would end. The reference decides what null means."""
         for value, ids in ((5, (5,)), ([5, 7], (5, 7))):
             found = builder(ConfigReader({**config, "eos_token_id": value})).end_token_ids
             assert found == ids, f"for eos_token_id={value!r} end_token_ids is {found}, not {ids}"
@@ -173,7 +173,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_the_dtype_is_that_of_the_config(
         self, builder: ModelBuilder, config: Mapping[str, Any], key: str
     ) -> None:
-        """Under the new key and the old; what a model was trained in is what an engine computes in."""
+        """The new key and the old one count. An engine computes in the dtype of the training."""
         rest = {name: value for name, value in config.items() if "dtype" not in name}
         for name in ("float32", "bfloat16", "float16"):
             assert builder(ConfigReader({**rest, key: name})).dtype.name == name
@@ -181,7 +181,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_the_length_is_that_of_the_config(
         self, builder: ModelBuilder, config: Mapping[str, Any]
     ) -> None:
-        """Tokens; where a rope is scaled it may be longer, by the factor at most."""
+        """If a rope is scaled, the length may be larger, at most by the factor."""
         text = _of_text(config)
         key = next((key for key in _LENGTH_KEYS if key in text), None)
         if key is None:
@@ -197,7 +197,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_a_broken_config_is_refused_in_words(
         self, builder: ModelBuilder, config: Mapping[str, Any], damage: str
     ) -> None:
-        """Key by key, also in tables: a spec where the family has a default, or a JackfieldError."""
+        """Each key is broken, also in tables. The result is a spec, if the family has a default, or a JackfieldError."""
         for how, broken in _DAMAGES[damage](config):
             try:
                 builder(ConfigReader(broken))
@@ -210,7 +210,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_a_config_means_what_the_reference_saves(
         self, builder: ModelBuilder, model: KnownModel
     ) -> None:
-        """As somebody writes it, with keys left out and in older spellings, it gives the spec of the whole one."""
+        """A config with keys left out and older spellings gives the spec of the complete config."""
         if not model.written:
             pytest.skip("the reference gives no config as it is written (KnownModel.written)")
         check_same(builder, model.written, builder(ConfigReader(model.config)))
@@ -218,19 +218,19 @@ class ModelKit(OneThread, ConformanceKit):
     def test_a_key_that_is_left_out_means_the_default_of_the_reference(
         self, builder: ModelBuilder, model: KnownModel, meaning: ConfigMeaning, text: list[int]
     ) -> None:
-        """Key by key, and with null for it, which may mean something else; or the config is refused."""
+        """Each key is left out, and set to null, which may mean something else. The config may also be refused."""
         for config in filter(None, (model.written, model.config)):
             check_left_out(builder, meaning, config, torch.tensor(text))
 
     def test_a_key_that_is_not_read_changes_no_answer(
         self, builder: ModelBuilder, model: KnownModel, meaning: ConfigMeaning, text: list[int]
     ) -> None:
-        """Other values, key by key: where the spec stays as it is, so do the logits of the reference."""
+        """Each key gets other values. If the spec stays the same, the reference's logits do too."""
         for config in filter(None, (model.written, model.config)):
             check_unread(builder, meaning, config, torch.tensor(text))
 
     def test_every_tensor_is_used(self, spec: ModelSpec, model: KnownModel) -> None:
-        """One that is left over would have changed the answers."""
+        """An unused tensor would have changed the answers."""
         checkpoint = MemoryCheckpoint(model)
         build(spec, checkpoint)
         left = sorted(set(model.tensors) - checkpoint.used)
@@ -239,14 +239,14 @@ class ModelKit(OneThread, ConformanceKit):
     def test_a_tensor_that_is_missing_is_an_error_that_names_it(
         self, spec: ModelSpec, model: KnownModel
     ) -> None:
-        """Each of them."""
+        """Each tensor is left out once."""
         for name in model.tensors:
             _check_refused(spec, MemoryCheckpoint(model, {name: None}), name, "missing")
 
     def test_a_tensor_of_another_shape_is_an_error_that_names_it(
         self, spec: ModelSpec, model: KnownModel
     ) -> None:
-        """Each of them, cut or longer by one along each axis: a config that is not the checkpoint's own."""
+        """Each tensor is one shorter or longer along each axis, as if the config were that of another checkpoint."""
         for name, tensor in model.tensors.items():
             for axis, size in enumerate(tensor.shape):
                 for kept in ([*range(size - 1)], [*range(size), 0]):
@@ -257,14 +257,14 @@ class ModelKit(OneThread, ConformanceKit):
     def test_logits_equal_those_of_the_reference(
         self, spec: ModelSpec, model: KnownModel, text: list[int]
     ) -> None:
-        """In float32, at every position of a text; figures are relative to the largest logit."""
+        """Computed in float32, at every position of a text. Differences are relative to the largest logit."""
         token_ids_T = torch.tensor(text)
         _check_close(decode(spec, MemoryCheckpoint(model), token_ids_T), model.logits(token_ids_T))
 
     def test_chunks_of_a_prompt_give_what_the_whole_gives(
         self, spec: ModelSpec, model: KnownModel, text: list[int]
     ) -> None:
-        """However a text is cut into steps."""
+        """The text is cut into steps in several ways."""
         token_ids_T, checkpoint = torch.tensor(text), MemoryCheckpoint(model)
         whole = decode(spec, checkpoint, token_ids_T)
         _check_close(decode(spec, checkpoint, token_ids_T, _CHUNKS), whole)
@@ -272,7 +272,9 @@ class ModelKit(OneThread, ConformanceKit):
     def test_an_engine_chooses_the_tokens_of_the_reference(
         self, spec: ModelSpec, model: KnownModel, folder: Path, text: list[int]
     ) -> None:
-        """Greedily, over a paged cache, prompts cut, several rows in a step; also what it thinks of all others."""
+        """Greedy decoding over a paged cache, with cut prompts and several rows in a step. All log probabilities
+        count too.
+        """
         with self._engine(folder) as llm:
             outputs = answer(llm, _prompts(text), _NEW_TOKENS)
         for output in outputs:
@@ -281,7 +283,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_rows_may_come_in_any_order(
         self, spec: ModelSpec, folder: Path, text: list[int]
     ) -> None:
-        """A request gets the answer that it gets among others in another order."""
+        """A request gets the same answer among others in another order."""
         prompts = _prompts(text)
         with self._engine(folder) as llm:
             first = answer(llm, prompts, _NEW_TOKENS)
@@ -292,7 +294,7 @@ class ModelKit(OneThread, ConformanceKit):
     def test_a_prefix_that_is_used_again_changes_nothing(
         self, spec: ModelSpec, folder: Path, text: list[int]
     ) -> None:
-        """Blocks in the cache stand for the tokens that were computed into them."""
+        """Cached blocks stand for the tokens that were computed into them."""
         prompt = text[: _LENGTHS[0]]
         with self._engine(folder, **{"cache.prefix_caching": True}) as llm:
             (first,) = answer(llm, [prompt], _NEW_TOKENS)
@@ -324,7 +326,7 @@ class ModelKit(OneThread, ConformanceKit):
 
 
 def _of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Where models that see images too keep what a decoder says of itself."""
+    """The part of a config that describes the decoder, for models that also see images."""
     found: Mapping[str, Any] = config.get("text_config") or config
     return found
 
@@ -362,10 +364,10 @@ def _check_close(found: Tensor, exact: Tensor, tolerance: float = LOGITS) -> Non
 
 
 def _check_greedy(model: KnownModel, output: RequestOutput) -> None:
-    """The reference sees the whole answer at once, and must have chosen each of its tokens, but for ties."""
+    """Check that the reference, which sees the whole answer at once, chooses each of its tokens, except for ties."""
     chosen = list(output.outputs[0].token_ids)
     num_prompt = len(output.prompt_token_ids)
-    # as long as the other texts: a rope may depend on the length
+    # The text is as long as the other texts, because a rope may depend on the length.
     whole = [*output.prompt_token_ids, *chosen]
     whole += [0] * (LENGTH - len(whole))
     logits_AV = model.logits(torch.tensor(whole))[num_prompt - 1 :][: len(chosen)]

@@ -1,4 +1,4 @@
-"""What a spec makes of a known model: logits of the decoder alone, and answers of an engine."""
+"""Computes a known model through a spec: logits of the decoder alone, and answers of an engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
 
-STEP_TOKENS = 20  # of a step of an engine: prompts are cut, and steps mix rows
+STEP_TOKENS = 20  # tokens of a step of an engine, so few that prompts are cut and steps mix rows
 _SETTINGS: Mapping[str, Any] = {
     "cache.num_blocks": 64,
     "cache.prefix_caching": False,
@@ -52,7 +52,7 @@ def build(spec: ModelSpec, checkpoint: Checkpoint) -> Decoder | RunningForeign:
 def decode(
     spec: ModelSpec, checkpoint: Checkpoint, token_ids_T: Tensor, chunks: Sequence[int] = ()
 ) -> Tensor:
-    """logits_TV of a text that is computed whole, or in steps of `chunks` tokens."""
+    """logits_TV of a text that is computed at once, or in steps of `chunks` tokens."""
     sizes = list(chunks) or [len(token_ids_T)]
     with torch.inference_mode():
         decoder = build(spec, checkpoint)
@@ -63,7 +63,7 @@ def decode(
 
 
 def open_engine(folder: Path, plugins: Sequence[str], settings: Mapping[str, Any]) -> LLM:
-    """An engine on the best platform here; skips the test where none takes the model."""
+    """An engine on the best platform here. Skips the test if no platform takes the model."""
     try:
         return LLM(str(folder), plugins=list(plugins), settings={**_SETTINGS, **settings})
     except SelectionError as error:
@@ -71,7 +71,7 @@ def open_engine(folder: Path, plugins: Sequence[str], settings: Mapping[str, Any
 
 
 def answer(llm: LLM, prompts: Sequence[Sequence[int]], num_tokens: int) -> list[RequestOutput]:
-    """Greedy tokens, with what the model thought of every other."""
+    """Greedy tokens, with the log probabilities of all others."""
     params = SamplingParams(
         max_tokens=num_tokens, temperature=0.0, ignore_eos=True, logprobs=llm.vocab_size
     )

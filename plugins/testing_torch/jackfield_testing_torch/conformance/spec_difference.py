@@ -1,4 +1,4 @@
-"""Says where two specs differ."""
+"""Finds the place where two specs differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of tensors that Python holds, whoever holds them."""
+"""Counts the memory of all tensors in the process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 
 def made_with_bytes(make: Callable[[], T]) -> tuple[T, int]:
-    """What `make` returns, and the bytes of the tensors that came with it and stay: views of one memory count once."""
-    before = _tensors()  # held, so that no other tensor gets the id of one of them
+    """The result of `make`, and the bytes of new tensors that stay. Views of the same memory count once."""
+    before = _tensors()  # kept, so that no new tensor gets the id of an old one
     known = set(map(id, before))
     made = make()
     gc.collect()
@@ -27,7 +27,7 @@ def _tensors() -> list[Tensor]:
 
 
 def _storage(tensor: Tensor) -> tuple[tuple[str, int], int]:
-    """Where the memory is, and its bytes; a layout that says nothing of its memory has that of its elements."""
+    """Address of the memory, and its bytes. If a layout does not tell its memory, the bytes of its elements count."""
     if tensor.layout is not torch.strided:
         return ("tensor", id(tensor)), tensor.numel() * tensor.element_size()
     storage = tensor.untyped_storage()

@@ -1,4 +1,4 @@
-"""A checkpoint of tensors in memory, which knows whether somebody still holds what it gave out."""
+"""A checkpoint of tensors in memory that knows which of the tensors it gave out are still alive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jackfield_torch.loader import ModelWeights
 
 
 class TensorWeights(ModelWeights):
-    """Parameters by module and name. Each read gives memory of its own, as that of a file does."""
+    """Parameters by module and name. As with files, each read gives memory of its own."""
 
     def __init__(self, modules: Mapping[str, Mapping[str, Tensor]]) -> None:
         self._modules = modules
@@ -37,10 +37,10 @@ class TensorWeights(ModelWeights):
                 "Let `quantise` of the kit return it as checkpoints store it"
             )
         memory = source.flatten().view(torch.uint8).numpy().copy()
-        self._given.append(weakref.ref(memory))  # numpy's memory lives as long as a tensor on it
+        self._given.append(weakref.ref(memory))  # numpy's memory lives as long as the tensor on it
         return torch.from_numpy(memory).view(source.dtype).view(source.shape)
 
     @property
     def num_alive(self) -> int:
-        """Of the tensors that were given out, those whose memory is still there."""
+        """Number of tensors that were given out and whose memory still exists."""
         return sum(ref() is not None for ref in self._given)

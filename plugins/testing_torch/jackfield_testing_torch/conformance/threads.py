@@ -1,4 +1,4 @@
-"""Torch on one thread: tiny tensors gain nothing from more, and wait for them where the machine is busy."""
+"""torch on one thread: tiny tensors gain nothing from more threads, and would wait for them on a busy machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch computes on one thread, also in the threads of engines that are opened there."""
+    """While it is open, torch computes on one thread, also in the threads of engines that are opened in it."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            # a platform sets the threads of its worker; a thread that sets none takes what was set last
+            # A platform sets the number of its worker's threads. A thread that sets none takes the number that was
+            # set last.
             patch.setattr(torch, "set_num_threads", lambda num_threads: None)
             yield
     finally:
@@ -24,7 +25,7 @@ def one_thread() -> Iterator[None]:
 
 
 class OneThread:
-    """A kit that extends this computes on one thread; what was set before is restored after each test."""
+    """A kit that extends this class computes on one thread. The old number is restored after each test."""
 
     @pytest.fixture(autouse=True)
     def _one_thread(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""How far a result may be from the same sum in float64: the one place of all such figures.
+"""How far a result may differ from the same sum in float64. All such numbers stand here.
 
-docs/conformance.md, section "Tolerances", holds the same table with the reasons; a test compares them.
+docs/conformance.md, section "Tolerances", has the same table with the reasons; a test compares them.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 _ACCUMULATOR_UNIT = 2.0**-23  # sums run in float32 whatever the dtype
-_FLUSHED = 2.0**-126  # below it devices may make 0 of a float32
-LOGITS = 1e-4  # of a tiny model in float32, relative to the largest one
-LOG_PROBABILITIES = 2e-4  # the same: each holds two of them
+_FLUSHED = 2.0**-126  # devices may make smaller float32 numbers 0
+LOGITS = 1e-4  # for a tiny model in float32, relative to its largest logit
+LOG_PROBABILITIES = 2e-4  # the same; each of them contains two logits
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Figures of one dtype."""
+    """The numbers for one dtype."""
 
-    unit: float  # from 1 to the next number of the dtype
-    smallest: float  # that it holds with all its bits
-    attention: int  # units: of queries, scores, probabilities and outputs
-    linear: int  # units: of weights and outputs
+    unit: float  # from 1 to the next larger number of the dtype
+    smallest: float  # the smallest number with all bits of the dtype
+    attention: int  # units, for queries, scores, probabilities and outputs
+    linear: int  # units, for weights and outputs
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
@@ -37,11 +37,11 @@ TOLERANCES: Mapping[str, Tolerance] = {
 
 @dataclass(frozen=True, slots=True)
 class ExactSum:
-    """Sums in float64, and what rounding their terms could add up to; three tensors of one shape."""
+    """Sums in float64, and the sizes of possible rounding errors; three tensors of one shape."""
 
     value: Tensor
-    noise: Tensor  # root of the sum of squared terms: what errors of single terms add up to
-    reach: Tensor  # sum of the terms' sizes: what the errors of a running sum are relative to
+    noise: Tensor  # root of the sum of squared terms, to which errors of single terms add up
+    reach: Tensor  # sum of absolute terms, to which the error of a running sum is relative
     num_terms: int
 
     def allowed(self, tolerance: Tolerance, units: int) -> Tensor:
@@ -62,7 +62,7 @@ def join(sums: Sequence[ExactSum], axis: int = 0) -> ExactSum:
 
 
 def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
-    """Raises AssertionError if attention in the coarsest of `dtypes` explains no such difference."""
+    """Raise AssertionError if rounding in the coarsest of `dtypes` does not explain the difference."""
     tolerances = [TOLERANCES[dtype] for dtype in dtypes]
     coarsest = max(tolerances, key=lambda tolerance: tolerance.unit)
     smallest = max(tolerance.smallest for tolerance in tolerances)
@@ -70,9 +70,9 @@ def check_attention(found: Tensor, exact: ExactSum, *dtypes: str) -> None:
 
 
 def check_linear(found: Tensor, exact: ExactSum, dtype: str, input_unit: float = 0.0) -> None:
-    """Raises AssertionError if a matrix product in `dtype` explains no such difference.
+    """Raise AssertionError if rounding of a matrix product in `dtype` does not explain the difference.
 
-    `input_unit` is that of the format which the inputs are rounded to, where that is coarser.
+    `input_unit` is the unit of the format to which inputs are rounded, if that is coarser.
     """
     tolerance = TOLERANCES[dtype]
     tolerance = replace(tolerance, unit=max(tolerance.unit, input_unit))

@@ -1,4 +1,4 @@
-"""A family in Transformers: models of noise, and what a config means to its class."""
+"""A family in Transformers: models with random weights, and the meaning of configs by its class."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class TransformersFamily:
-    """A `ConfigMeaning`, by the class of its models."""
+    """A `ConfigMeaning` of the class of its models."""
 
     model_class: Any
     config_class: Any
-    std: float  # of the weights
+    std: float  # standard deviation of the weights
 
     def spelled(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A config in the family's own keys, without those that it does not have; what it holds is copied."""
+        """A config with only the family's own keys. Its values are copied."""
         names = self.config_class.attribute_map
         return {names.get(key, key): copy.deepcopy(value) for key, value in config.items()}
 
     def make(self, config: Mapping[str, Any]) -> Any:
-        """A model whose weights depend on their names and shapes alone: two configs share what both have."""
+        """A model whose weights depend only on their names and shapes, so that two configs share common weights."""
         made = self.config_class(**copy.deepcopy(dict(config)), attn_implementation="eager")
         with torch.random.fork_rng(devices=()):
             model = self.model_class(made).float().eval()
@@ -42,7 +42,7 @@ class TransformersFamily:
         try:
             with warnings.catch_warnings(action="ignore"):
                 found = self.config_class(**copy.deepcopy(dict(config))).to_dict()
-        except Exception:  # of whatever kind: its checks, or a sum that does not come out
+        except Exception:  # its checks failed, or the model cannot be computed
             return None
         return {**found, "architectures": config["architectures"]}
 
@@ -51,7 +51,7 @@ class TransformersFamily:
         try:
             with warnings.catch_warnings(action="ignore"):
                 return logits_of(self.make(config), token_ids_T)
-        except Exception:  # likewise
+        except Exception:  # as above
             return None
 
 
@@ -63,9 +63,9 @@ def logits_of(model: Any, token_ids_T: Tensor) -> Tensor:
 
 
 def _make_noise(name: str, parameter: Tensor, std: float) -> None:
-    """Gains of norms stay around what they are at first: 1, or 0 where the family stores them minus one.
+    """Keep gains of norms near their initial value, which is 1, or 0 if the family stores them minus one.
 
-    So does nothing else: other first values are drawn by keys of the config that a trained model has no use for.
+    All other initial values are replaced: some are drawn by keys of the config that have no use in a trained model.
     """
     is_gain = parameter.ndim == 1 and bool((parameter.detach() == 1).all())
     mean = 1.0 if is_gain else 0.0
