@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from triton.runtime.errors import OutOfResources
 
 from jackfield.errors import JackfieldError
 from jackfield_bench.shapes import FLOP_PER_S, READ_BYTES_PER_S
@@ -109,7 +110,7 @@ def tune(blocks: Blocks, x: Tensor) -> tuple[float, str]:
         try:
             linears = copies_of(blocks, tile)
             spent = time_us([lambda one=one: one(x) for one in linears], repeats=5)
-        except (RuntimeError, AssertionError, JackfieldError, ValueError):
+        except (RuntimeError, AssertionError, JackfieldError, ValueError, OutOfResources):
             continue
         found.append((spent, str(tile)))
     return min(found)

@@ -17,15 +17,22 @@ from jackfield_torch.interfaces.attention import (
 )
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
 from jackfield_triton_attn.decode import decode
+from jackfield_triton_attn.order import order_rows
 from jackfield_triton_attn.prefill import prefill
-from jackfield_triton_attn.tiles import decode_tiles, num_splits, prefill_tiles, tiles_of_split
+from jackfield_triton_attn.tiles import (
+    decode_tiles,
+    is_ordered,
+    num_splits,
+    prefill_tiles,
+    tiles_of_split,
+)
 
 
 class TritonAttention(GroupAttention):
     """Rows with one query go to one kernel, the others to a second one; both skip what is not theirs.
 
-    Nothing is computed on the host but grid sizes, which depend on the numbers of rows and tokens alone, so that a
-    graph of a step whose rows have one query each serves every step of as many rows.
+    What is launched, and how often, depends on the numbers of rows and tokens alone: a graph of a step serves every step
+    of as many, however the tokens are shared out among the rows.
     """
 
     def __init__(self, limits: AttentionLimits) -> None:
@@ -47,14 +54,19 @@ class TritonAttention(GroupAttention):
         self._counters = torch.zeros(
             limits.max_rows * limits.num_kv_heads, dtype=torch.int32, device=limits.device
         )
+        self._order = torch.empty(limits.max_rows, dtype=torch.int32, device=limits.device)
         self._batch: AttentionBatch | None = None
         self._has_single = self._has_several = False
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Note which kernels have rows to serve."""
+        """Note which kernels have rows to serve, and put the longest rows first where there are many."""
         self._batch = batch
         longest, shortest = max(batch.query_lengths), min(batch.query_lengths)
-        self._has_single, self._has_several = shortest == 1, longest > 1
+        num_rows = len(batch.lengths_R)
+        self._has_several = longest > 1
+        self._has_single = shortest == 1 or (self._has_several and num_rows > 1)
+        if self._has_single and is_ordered(num_rows, self._limits.num_kv_heads):
+            order_rows(batch.lengths_R, self._order[:num_rows])
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
         """As the interface says."""
@@ -79,9 +91,9 @@ class TritonAttention(GroupAttention):
         num_rows = len(batch.lengths_R)
         splits = num_splits(num_rows, limits.num_kv_heads, limits.max_length)
         tiles = decode_tiles(self._group, self._head_bytes, num_rows * limits.num_kv_heads)
-        decode[(num_rows, limits.num_kv_heads, splits)](
+        decode[(limits.num_kv_heads, num_rows, splits)](
             q, cache.key_BSHD, cache.value_BSHD, o, self._parts, self._sums, self._counters,
-            batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, _sinks(layer, q), layer.scale,
+            batch.query_starts_R1, batch.lengths_R, self._order, batch.block_ids_RB, _sinks(layer, q), layer.scale,
             layer.window or layer.chunk_size or 0, layer.soft_cap or 0.0, splits, tiles_of_split(splits),
             q.stride(0), q.stride(1), o.stride(0), batch.block_ids_RB.stride(0),
             *cache.key_BSHD.stride()[:3], *cache.value_BSHD.stride()[:3],
@@ -89,7 +101,8 @@ class TritonAttention(GroupAttention):
             HEAD=limits.head_size, HEAD_PADDED=self._head_padded, TILE=tiles.keys,
             BLOCK_SIZE=cache.key_BSHD.shape[1], HAS_WINDOW=_is_local(layer),
             CHUNKED=layer.chunk_size is not None, HAS_CAP=layer.soft_cap is not None,
-            SINKS=layer.sinks_N is not None, PRECISION=self._precision, STAGES=tiles.stages, num_warps=tiles.warps, **self._options,
+            SINKS=layer.sinks_N is not None, ORDERED=is_ordered(num_rows, limits.num_kv_heads),
+            PRECISION=self._precision, STAGES=tiles.stages, num_warps=tiles.warps, **self._options,
         )  # fmt: skip
 
     def _prefill(self, q: Tensor, cache: LayerCache, layer: LayerAttention, o: Tensor) -> None:

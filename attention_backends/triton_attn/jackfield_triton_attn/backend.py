@@ -34,7 +34,7 @@ class TritonAttnBackend(AttentionBackend):
         }
     )
     layouts = LayoutSupport(orders=("KBSHD", "KBHSD", "BKSHD"), dtypes=_CACHE_DTYPES)
-    capture = "uniform"
+    capture = "any"
     needs_host_lengths = False
 
     facts_last = False  # a variable decides whether kernels run on the host

@@ -39,19 +39,21 @@ def widened(number, dtype: tl.constexpr):
 
 @triton.jit(do_not_specialize=["window"])
 def decode(
-    q_ptr, key_ptr, value_ptr, o_ptr, part_ptr, sums_ptr, counters_ptr, starts_ptr, lengths_ptr,
+    q_ptr, key_ptr, value_ptr, o_ptr, part_ptr, sums_ptr, counters_ptr, starts_ptr, lengths_ptr, order_ptr,
     blocks_ptr, sinks_ptr, scale, window, cap, num_splits, tiles_of_split, q_stride, q_head_stride, o_stride, blocks_stride,
     key_block, key_slot, key_head, value_block, value_slot, value_head,
     GROUP: tl.constexpr, GROUP_PADDED: tl.constexpr, HEAD: tl.constexpr, HEAD_PADDED: tl.constexpr,
     TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, HAS_WINDOW: tl.constexpr, CHUNKED: tl.constexpr,
-    HAS_CAP: tl.constexpr, SINKS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
+    HAS_CAP: tl.constexpr, SINKS: tl.constexpr, ORDERED: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):  # fmt: skip
-    """One row, one kv head, every so manieth tile of its context."""
+    """One row, one kv head, every so manieth tile of its context. Heads of a row run side by side: so lie their keys."""
     begin(DEPENDENT)
-    row, kv_head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    num_kv_heads = tl.num_programs(1)
-    # lengths and tables are older than the kernel before this one
+    kv_head, row, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    num_kv_heads = tl.num_programs(0)
+    # order, lengths and tables are older than the kernel before this one
+    if ORDERED:
+        row = tl.load(order_ptr + row)
     token = tl.load(starts_ptr + row)
     num_queries = tl.load(starts_ptr + row + 1) - token
     length = tl.load(lengths_ptr + row)

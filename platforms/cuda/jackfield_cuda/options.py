@@ -13,6 +13,8 @@ class CudaOptions:
 
     graphs: bool = True  # replay recorded steps; False: launch each kernel, as for a debugger
     most_graph_rows: int = 512  # rows of the largest recorded step
+    # Tokens of the largest step with prompts that is recorded, once its shape comes again; 0: none is. Large models record less.
+    most_graph_tokens: int = 4096
     # Kernels of all recorded sizes are compiled on so many threads before the first is recorded; 0: one after another.
     compile_threads: int = 8
 
@@ -21,6 +23,10 @@ class CudaOptions:
             raise ConfigError(
                 f"options.cuda.most_graph_rows must be at least 1, got {self.most_graph_rows}; to do without graphs "
                 "set options.cuda.graphs = false"
+            )
+        if self.most_graph_tokens < 0:
+            raise ConfigError(
+                f"options.cuda.most_graph_tokens must be at least 0, got {self.most_graph_tokens}"
             )
         if self.compile_threads < 0:
             raise ConfigError(

@@ -11,6 +11,7 @@ from jackfield.dtypes import parse_dtype
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.platform import PlatformNeed
 from jackfield.interfaces.worker import WorkerContext
+from jackfield.model_spec import ModelSpec
 from jackfield_cuda import preferences
 from jackfield_cuda.builds import build_facts
 from jackfield_cuda.card import NoCard, card_facts
@@ -23,6 +24,7 @@ from jackfield_torch.platform import TorchPlatform
 
 _LEAST_CAPABILITY = 70  # Triton's kernels need tensor cores
 _BFLOAT16 = 80  # the first capability that multiplies bfloat16
+_HOST_FLOP = 6e12  # that a fast card does while the host launches a step with prompts
 _LARGE_CARD = 64 << 30  # bytes; above it steps may be larger
 
 
@@ -65,13 +67,32 @@ class CudaPlatform(TorchPlatform):
     def create_device(self, context: WorkerContext) -> Device:
         """The card of this rank."""
         from jackfield_cuda.device import CudaDevice
-        from jackfield_torch.accelerator import ladder
+        from jackfield_torch.accelerator import ladder, token_ladder
 
         options = read_options(CudaOptions, "cuda", context.config)
         sizes = ladder(options.most_graph_rows) if options.graphs else ()
+        most_tokens = _most_tokens(options, context.spec)
+        token_sizes = token_ladder(most_tokens) if options.graphs else ()
         dtype = settings.model_dtype(context.config, context.spec)
-        plan = plan_memory(context.spec, context.config, dtype.itemsize, len(sizes))
-        return CudaDevice(sizes, plan, index=context.rank, compile_threads=options.compile_threads)
+        plan = plan_memory(context.spec, context.config, dtype.itemsize, sizes, token_sizes)
+        return CudaDevice(
+            sizes,
+            plan,
+            index=context.rank,
+            token_sizes=token_sizes,
+            compile_threads=options.compile_threads,
+        )
+
+
+def _most_tokens(options: CudaOptions, spec: ModelSpec) -> int:
+    """Of a step with prompts that is recorded: beyond, the card takes longer than the host, and padding costs time."""
+    size = spec.hidden_size
+    active = sum(
+        layer.mixer.num_parameters(size)
+        + (layer.feed_forward.num_active_parameters(size) if layer.feed_forward else 0)
+        for layer in spec.layers
+    )
+    return min(options.most_graph_tokens, int(_HOST_FLOP / (2 * max(1, active))))
 
 
 def _check_build(facts: Facts) -> tuple[Reason, ...]:

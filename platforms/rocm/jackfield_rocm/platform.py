@@ -57,7 +57,7 @@ class RocmPlatform(TorchPlatform):
         options = read_options(RocmOptions, "rocm", context.config)
         sizes = ladder(options.most_graph_rows) if options.graphs else ()
         dtype = settings.model_dtype(context.config, context.spec)
-        plan = plan_memory(context.spec, context.config, dtype.itemsize, len(sizes))
+        plan = plan_memory(context.spec, context.config, dtype.itemsize, sizes)
         return Accelerator(sizes, plan, index=context.rank, compile_threads=options.compile_threads)
 
 

@@ -18,6 +18,7 @@ _WARM_UPS = (
     2  # calls before a step is recorded: kernels compile and libraries make their workspaces
 )
 _SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128)
+_LEAST_TOKENS = 32  # of a step with prompts, and between two sizes of such steps
 _STEP_BEYOND = 32  # rows between sizes above the last of those
 
 
@@ -32,17 +33,19 @@ class Accelerator(Device):
         plan: MemoryPlan,
         *,
         index: int,
+        token_sizes: tuple[int, ...] = (),
         compile_threads: int = 0,
     ) -> None:
-        """`row_sizes`: steps of so many rows are recorded; () records none.
+        """`row_sizes`: steps of so many rows are recorded; () records none. `token_sizes`: likewise, of steps with prompts.
 
         `compile_threads` compile kernels before the first step is recorded; 0: each compiles when it is launched.
         """
         self.name = f"cuda:{index}"
         self._plan = plan
         self._index = index
-        self.row_sizes = row_sizes
+        self.row_sizes, self.token_sizes = row_sizes, token_sizes
         self._pool: Any = None
+        self._stream: Any = None  # on which all are recorded: libraries have a workspace for each
         self._free_at_start = 0
         self._num_graphs = 0
         self._compile_threads = compile_threads
@@ -91,7 +94,7 @@ class Accelerator(Device):
 
     def capture(self, function: Callable[[], T]) -> Callable[[], T]:
         """Record a CUDA graph; all share one pool of memory, since one runs at a time."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
@@ -116,11 +119,15 @@ class Accelerator(Device):
         """The card, and the plan of its memory."""
         return {
             "device": torch.cuda.get_device_name(self._index),
-            "graphs": f"{len(self.row_sizes)} sizes up to {self.row_sizes[-1]} rows"
-            if self.row_sizes
-            else "off",
+            "graphs": self._words(),
             **self._plan.details(),
         }
+
+    def _words(self) -> str:
+        if not self.row_sizes:
+            return "off"
+        prompts = f", with prompts up to {self.token_sizes[-1]} tokens" if self.token_sizes else ""
+        return f"{len(self.row_sizes)} sizes up to {self.row_sizes[-1]} rows{prompts}"
 
     def started(self) -> str:
         """What recorded steps took beside the plan, and what is left."""
@@ -129,7 +136,7 @@ class Accelerator(Device):
 
     def close(self) -> None:
         """Give memory back to the driver."""
-        self._pool = None
+        self._pool = self._stream = None
         torch.cuda.empty_cache()
 
 
@@ -146,3 +153,15 @@ def ladder(most_rows: int) -> tuple[int, ...]:
     beyond = range(_SIZES[-1] + _STEP_BEYOND, most_rows + _STEP_BEYOND, _STEP_BEYOND)
     sizes = [size for size in (*_SIZES, *beyond) if size < most_rows]
     return (*sizes, most_rows)
+
+
+def token_ladder(most_tokens: int) -> tuple[int, ...]:
+    """Numbers of tokens that steps with prompts are padded to: at most an eighth more than they have, above 256."""
+    sizes: list[int] = []
+    size, step = 0, _LEAST_TOKENS
+    while size + step <= most_tokens:
+        size += step
+        sizes.append(size)
+        if size >= 8 * step:
+            step *= 2
+    return tuple(sizes)

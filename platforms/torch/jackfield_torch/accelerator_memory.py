@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jackfield.config import CacheSettings, EngineConfig
@@ -56,9 +57,16 @@ class MemoryPlan:
 
 
 def plan_memory(
-    spec: ModelSpec, config: EngineConfig, itemsize: int, num_graphs: int
+    spec: ModelSpec,
+    config: EngineConfig,
+    itemsize: int,
+    row_sizes: Sequence[int],
+    token_sizes: Sequence[int] = (),
 ) -> MemoryPlan:
-    """From the shapes of the model: what the widest layer holds at once, and the logits in float32 with one copy."""
+    """From the shapes of the model: what the widest layer holds at once, and the logits in float32 with one copy.
+
+    Each recorded size keeps logits of its own. Of steps with prompts that are recorded later the largest counts.
+    """
     tokens, rows = config.scheduler.max_step_tokens, config.scheduler.max_rows
     size = spec.hidden_size
     widths = [
@@ -67,6 +75,8 @@ def plan_memory(
     ]
     width = 4 * spec.hidden_size + max(widths)
     logits = rows * spec.vocab_size * (itemsize + 3 * 4)
+    recorded = sum(row_sizes) * spec.vocab_size + max(token_sizes, default=0) * width
     return MemoryPlan(
-        step_bytes=tokens * width * itemsize + logits, graph_bytes=num_graphs * _A_GRAPH + logits
+        step_bytes=tokens * width * itemsize + logits,
+        graph_bytes=(len(row_sizes) + len(token_sizes)) * _A_GRAPH + recorded * itemsize,
     )

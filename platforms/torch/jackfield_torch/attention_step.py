@@ -245,6 +245,12 @@ class PagedAttention:
         return all(bound.capture != "none" for bound in self._attentions)
 
     @property
+    def can_capture_any(self) -> bool:
+        """The same for steps whose rows have any numbers of queries."""
+        is_plain = not self._has_latent and not self._kept
+        return is_plain and all(bound.capture == "any" for bound in self._attentions)
+
+    @property
     def needs_host_lengths(self) -> bool:
         """True where a step cannot be prepared before the host knows how many tokens its rows hold."""
         return self._has_latent or any(bound.needs_host_lengths for bound in self._attentions)

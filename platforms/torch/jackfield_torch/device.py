@@ -35,6 +35,8 @@ class Device(ABC):
     # Numbers of rows, rising, that steps in which every row computes one token are padded to; () pads nothing. A
     # step of more rows than the last one is not padded. Only padded steps are captured.
     row_sizes: tuple[int, ...] = ()
+    # Numbers of tokens, rising, that other steps are padded to, and captured when a shape comes again; () pads none.
+    token_sizes: tuple[int, ...] = ()
 
     def start(self) -> None:
         """Prepare the device: threads, streams, precision. Called once, by the worker's thread, before all else."""

@@ -60,7 +60,7 @@ class ModelRunner:
         self._decoder, self._attention, self._caches = decoder, attention, caches
         self._rows, self._inbox, self._builder = rows, inbox, builder
         self._sampler = sampler
-        self._replays = Replays(device, self._compute, sampler.draw)
+        self._replays = Replays(device, self._compute, sampler.draw, self._hidden)
         self._corrections = Corrections(rows)
         self._pooler = Pooler(decoder.vectors, torch_device)
         self._prompt_logprobs: dict[int, int] = {}  # row: how many of the most likely tokens
@@ -84,15 +84,19 @@ class ModelRunner:
         step = OpenStep(plan=plan, slot=slot)
         if not plan.rows:
             return step
-        batch = step.batch = self._builder.build(plan)
-        self._attention.begin(batch.batches)
         has_prompt_logprobs = self._wants_prompt_logprobs(plan)
-        if has_prompt_logprobs or self._pooler.has_rows:
+        reads_all = has_prompt_logprobs or self._pooler.has_rows
+        batch = step.batch = self._builder.build(plan, pads_prompts=not reads_all)
+        self._attention.begin(batch.batches)
+        if reads_all:
             hidden_TE = self._forward(batch, self._pooler.second_texts(plan, batch.starts_R))
             step.logits_PV = self._logits(hidden_TE, batch) if len(batch.rows) else None
             step.vectors = self._pooler.pool(plan, batch.starts_R, hidden_TE, slot)
             if has_prompt_logprobs:
                 step.prompt_logprobs = list(self._compute_prompt_logprobs(step, batch, hidden_TE))
+        elif batch.shape is not None:
+            hidden_PE = self._replays.hidden(batch)
+            step.logits_PV = self._decoder.logits(hidden_PE) if len(batch.rows) else None
         elif len(batch.rows):
             step.logits_PV = self._replays.logits(batch)
         else:
@@ -151,10 +155,11 @@ class ModelRunner:
             batch.token_ids_T, batch.positions_T, self._attention, second_T
         )
 
+    def _hidden(self, batch: StepBatch) -> Tensor:
+        return _drawing(self._forward(batch), batch)
+
     def _logits(self, hidden_TE: Tensor, batch: StepBatch) -> Tensor:
-        if batch.tokens_P is not None:
-            hidden_TE = hidden_TE.index_select(0, batch.tokens_P)
-        return self._decoder.logits(hidden_TE)
+        return self._decoder.logits(_drawing(hidden_TE, batch))
 
     def _masks(self, batch: StepBatch, late: LateInputs) -> MaskTensors | None:
         masks = late.masks
@@ -198,3 +203,8 @@ class ModelRunner:
             torch.split(hidden_PE, size), torch.split(next_P, size), strict=True
         ):
             yield compute_logprobs(self._decoder.logits(hidden), following, num_top).read(slot)
+
+
+def _drawing(hidden_TE: Tensor, batch: StepBatch) -> Tensor:
+    """hidden_PE."""
+    return hidden_TE if batch.tokens_P is None else hidden_TE.index_select(0, batch.tokens_P)

@@ -12,6 +12,7 @@ from jackfield_torch.interfaces.kernels import DrawFacts
 from jackfield_torch.step_batch import StepBatch
 
 Compute = Callable[[StepBatch], Tensor]
+_MOST_SHAPES = 64  # of steps with prompts that are recorded
 Draw = Callable[[Tensor, StepBatch, DrawFacts], Tensor]  # from logits_PV; gives token_ids_P
 Draws = Mapping[DrawFacts, Callable[[], Tensor]]
 
@@ -29,10 +30,12 @@ class _Replay:
 class Replays:
     """The forward pass of padded steps, captured once for each size; eager where the device captures nothing."""
 
-    def __init__(self, device: Device, compute: Compute, draw: Draw) -> None:
+    def __init__(self, device: Device, compute: Compute, draw: Draw, hidden: Compute) -> None:
         self._device = device
-        self._compute, self._draw = compute, draw
+        self._compute, self._draw, self._hidden = compute, draw, hidden
         self._replays: dict[int, _Replay] = {}  # by rows, padding included
+        # Of steps with prompts by rows and tokens; None: the shape came once.
+        self._mixed: dict[tuple[int, int], Callable[[], Tensor] | None] = {}
 
     def capture(self, sizes: Sequence[int], prepare: Callable[[int], StepBatch]) -> None:
         """Capture all sizes, the largest first so that the others find room in its memory.
@@ -52,6 +55,19 @@ class Replays:
         """logits_PV of a step that was prepared; overwritten by the next step of its size."""
         replay = self._of(batch)
         return replay.forward() if replay is not None else self._compute(batch)
+
+    def hidden(self, batch: StepBatch) -> Tensor:
+        """hidden_PE of what draws in a step with prompts: replayed where its shape came before, and was recorded then."""
+        shape = batch.shape
+        if shape is None or (shape not in self._mixed and len(self._mixed) >= _MOST_SHAPES):
+            return self._hidden(batch)
+        if shape not in self._mixed:
+            self._mixed[shape] = None
+            return self._hidden(batch)
+        replay = self._mixed[shape]
+        if replay is None:
+            replay = self._mixed[shape] = self._device.capture(lambda: self._hidden(batch))
+        return self._hidden(batch) if replay is None else replay()
 
     def draws(self, batch: StepBatch) -> Draws:
         """How tokens are drawn from the logits that were replayed for this step, by what its rows ask for."""

@@ -17,6 +17,9 @@ from jackfield_torch.interfaces.attention import AttentionBatch
 from jackfield_torch.interfaces.kernels import DraftTensors, Kernels, StepTensors
 from jackfield_torch.rows import Ints, Rows
 
+# Steps with prompts are padded to every so manieth of the numbers of rows: many would be recorded else.
+_LEAST_MIXED, _MIXED_STEP = 8, 4
+
 
 @dataclass(slots=True, kw_only=True)
 class StepBatch:
@@ -26,6 +29,9 @@ class StepBatch:
     positions_T: Tensor  # int64
     batches: list[AttentionBatch]  # of each cache group
     is_padded: bool  # to a size of the ladder: a graph can compute it
+    shape: (
+        tuple[int, int] | None
+    )  # rows and tokens of a step with prompts that was padded: a graph can compute it
     rows_P: Tensor  # int32 or int64, the rows that draw
     tokens_P: Tensor | None  # int64, their places among the T tokens; None: all T in order
     drafts: tuple[DraftBatch, DraftTensors] | None  # host and device
@@ -65,6 +71,7 @@ class StepBuffers:
         self._slots = [
             torch.zeros(max_tokens, dtype=torch.int64, device=device) for _ in range(num_groups)
         ]
+        self._draws_2P = torch.zeros((2, num_rows), dtype=torch.int64, device=device)
 
     def view(self, words: Tensor, num_rows: int, num_tokens: int, num_blocks: int) -> StepTensors:
         """The part that such a step takes; `words` are the step's own."""
@@ -84,6 +91,13 @@ class StepBuffers:
             slots=tuple(slots[:num_tokens] for slots in self._slots),
         )
 
+    def draws(self, words: Tensor) -> tuple[Tensor, Tensor]:
+        """rows_P and tokens_P, which stand one after the other in `words`."""
+        size = len(words) // 2
+        places_2P = self._draws_2P.view(-1)[: 2 * size].view(2, size)
+        places_2P.copy_(words.view(2, size))
+        return places_2P[0], places_2P[1]
+
 
 class BatchBuilder:
     """Builds the batch of one step after the other."""
@@ -96,15 +110,20 @@ class BatchBuilder:
         *,
         max_tokens: int,  # of a step
         row_sizes: Sequence[int],  # that steps of one token a row are padded to, rising
+        token_sizes: Sequence[int] = (),  # that other steps are padded to, rising
         device: torch.device,
     ) -> None:
         self._rows, self._inbox, self._kernels = rows, inbox, kernels
-        self._row_sizes = row_sizes
+        self._row_sizes, self._token_sizes = row_sizes, token_sizes
+        self._mixed_rows = [size for size in row_sizes if size >= _LEAST_MIXED][::_MIXED_STEP]
         self._last: tuple[tuple[int, int, int], StepTensors] | None = None
         self._buffers = StepBuffers(rows, max(max_tokens, *row_sizes, 1), device)
 
-    def build(self, plan: StepPlan) -> StepBatch:
-        """The batch of a plan whose diffs were applied; counts its tokens as computed."""
+    def build(self, plan: StepPlan, *, pads_prompts: bool = True) -> StepBatch:
+        """The batch of a plan whose diffs were applied; counts its tokens as computed.
+
+        `pads_prompts`: nobody reads the hidden states of all tokens, so that a step with prompts may have more.
+        """
         rows = self._rows
         rows_R = np.array(plan.rows, np.int64)
         counts_R = np.array(plan.num_tokens, np.int64)
@@ -124,6 +143,10 @@ class BatchBuilder:
         else:
             draws = np.flatnonzero(plan.samples)
             places = draws.tolist()
+        shape = None
+        if draws is not None and pads_prompts and not plan.drafts:
+            shape = self._padded_shape(num_rows, num_tokens)
+            size = num_rows if shape is None else shape[0]
         lengths = lengths_R.tolist()
         num_blocks = -(-int(lengths_R.max()) // rows.block_size)
         drafts = None
@@ -138,6 +161,7 @@ class BatchBuilder:
             draws,
             size,
             num_blocks,
+            shape=shape,
             drafts=drafts,
             places=places,
             starts_R=starts_R,
@@ -152,6 +176,19 @@ class BatchBuilder:
         index = bisect_left(self._row_sizes, num_rows)
         return num_rows if index == len(self._row_sizes) else self._row_sizes[index]
 
+    def _padded_shape(self, num_rows: int, num_tokens: int) -> tuple[int, int] | None:
+        """Rows and tokens with padding, at least a row of it; None where there is no such size."""
+        row_index = bisect_left(self._mixed_rows, num_rows + 1)
+        if row_index == len(self._mixed_rows):
+            return None
+        size = self._mixed_rows[row_index]
+        index = bisect_left(self._token_sizes, num_tokens + size - num_rows)
+        if index == len(self._token_sizes):
+            return None
+        tokens = self._token_sizes[index]
+        fits = tokens - num_tokens < self._rows.width  # the spare row holds no more
+        return (size, tokens) if fits else None
+
     def _send(
         self,
         rows_R: Ints,
@@ -161,6 +198,8 @@ class BatchBuilder:
         size: int,  # rows, with padding
         num_blocks: int,  # of the longest row
         *,
+        shape: tuple[int, int]
+        | None = None,  # rows and tokens of a step with prompts that is padded
         drafts: DraftBatch | None = None,
         places: Sequence[int],
         starts_R: Ints,
@@ -172,12 +211,20 @@ class BatchBuilder:
             drafts.write(self._inbox.drafts(num_draft_words))
         words, num_words = self._inbox.step, 3 * size + 1
         _fill(words[:size], rows_R, self._rows.spare_row)
-        _fill(words[size : 2 * size], counts_R, 1)
+        padding = [1] * num_padding
+        if shape is not None:  # the last row takes what the others leave
+            padding[-1] += shape[1] - int(counts_R.sum()) - num_padding
+        _fill(words[size : 2 * size], counts_R, np.array(padding, np.int64))
         query_starts_R1 = words[2 * size : num_words]
         query_starts_R1[0] = 0
         np.cumsum(words[size : 2 * size], dtype=np.int32, out=query_starts_R1[1:])
         num_tokens = int(query_starts_R1[-1])
-        if draws is not None:
+        if draws is not None and shape is not None:
+            _fill(words[num_words : num_words + size], rows_R[draws], self._rows.spare_row)
+            last_P = query_starts_R1[1:][draws] - 1
+            _fill(words[num_words + size : num_words + 2 * size], last_P.astype(np.int64), 0)
+            num_words += 2 * size
+        elif draws is not None:
             num_drawing = len(draws)
             words[num_words : num_words + num_drawing] = rows_R[draws]
             words[num_words + num_drawing : num_words + 2 * num_drawing] = (
@@ -188,11 +235,13 @@ class BatchBuilder:
         # From here on the words are the device's.
         sent, sent_drafts = self._inbox.send(num_words, num_draft_words)
         step = self._views(
-            sent, size, num_tokens, self._rows.max_blocks if is_padded else num_blocks
+            sent, size, num_tokens, self._rows.max_blocks if is_padded or shape else num_blocks
         )
         self._kernels.prepare_step(self._rows.tensors, step)
         rows_P, tokens_P = step.rows_R, None
-        if draws is not None:
+        if shape is not None:
+            rows_P, tokens_P = self._buffers.draws(sent[3 * size + 1 :])
+        elif draws is not None:
             rows_P, tokens_P = sent[3 * size + 1 :].long().view(2, -1).unbind()
         rows = rows_R if draws is None else rows_R[draws]
         both = None
@@ -203,10 +252,9 @@ class BatchBuilder:
         return StepBatch(
             token_ids_T=step.token_ids_T,
             positions_T=step.positions_T,
-            batches=_attention_batches(
-                step, counts_R.tolist() + [1] * num_padding, lengths + [1] * num_padding
-            ),
+            batches=_attention_batches(step, counts_R.tolist() + padding, lengths + padding),
             is_padded=is_padded,
+            shape=shape,
             rows_P=rows_P,
             tokens_P=tokens_P,
             drafts=both,
@@ -224,7 +272,7 @@ class BatchBuilder:
         return self._last[1]
 
 
-def _fill(target: Words, values: Ints, padding: int) -> None:
+def _fill(target: Words, values: Ints, padding: int | Ints) -> None:
     target[: len(values)] = values
     target[len(values) :] = padding
 

@@ -126,14 +126,16 @@ class TorchWorker(Worker):
             draft_words=4 * config.scheduler.max_step_tokens + 3 * max_rows,
             depth=depth,
         )
+        attention = self._builder.make_attention(
+            caches, num_blocks, decoder.sinks, decoder.cache_scales
+        )
+        records_prompts = attention.can_capture_any and decoder.can_capture
         self._runner = ModelRunner(
             device=device,
             torch_device=self._torch_device,
             kernels=kernels,
             decoder=decoder,
-            attention=self._builder.make_attention(
-                caches, num_blocks, decoder.sinks, decoder.cache_scales
-            ),
+            attention=attention,
             caches=caches,
             rows=rows,
             inbox=inbox,
@@ -143,6 +145,7 @@ class TorchWorker(Worker):
                 kernels,
                 max_tokens=config.scheduler.max_step_tokens,
                 row_sizes=self._row_sizes,
+                token_sizes=self._token_sizes if records_prompts else (),
                 device=self._torch_device,
             ),
             sampler=Sampler(
@@ -200,6 +203,12 @@ class TorchWorker(Worker):
         max_rows = self._context.config.scheduler.max_rows
         sizes = [size for size in self._device.row_sizes if size < max_rows]
         return (*sizes, max_rows) if len(sizes) < len(self._device.row_sizes) else tuple(sizes)
+
+    @property
+    def _token_sizes(self) -> tuple[int, ...]:
+        """Those of the device that are no larger than a step may be."""
+        most = self._context.config.scheduler.max_step_tokens
+        return tuple(size for size in self._device.token_sizes if size <= most)
 
     def _go_on(self) -> None:
         """Start steps in order, up to one that lacks its late inputs: the next needs the tokens that it draws."""

@@ -47,14 +47,15 @@ PARAMS = [
 ]
 
 
-def answers(model, plugins=(), **settings):
+def answers(model, plugins=(), repeats=1, count=5, **settings):
     with LLM(
         str(model.path),
         dtype="float32",
         plugins=plugins,
         settings={"cache.block_size": 4, "scheduler.max_rows": 6, **settings},
     ) as llm:
-        outputs = llm.generate(PROMPTS, PARAMS)
+        for _ in range(repeats):
+            outputs = llm.generate(PROMPTS[:count], PARAMS[:count])
     return [list(output.outputs[0].token_ids) for output in outputs]
 
 
@@ -64,6 +65,25 @@ def test_replayed_steps_give_what_eager_ones_give(model, captures, depth):
 
     assert late == answers(model, **{"select.platform": "cpu"})
     assert {1, 2, 4, 6} >= set(captures) >= {1, 2, 6}
+
+
+def test_steps_with_prompts_are_padded_and_replayed(model, captures, monkeypatch):
+    monkeypatch.setattr(TorchSdpaBackend, "capture", "any")
+    monkeypatch.setattr(LateDevice, "token_sizes", (8, 16))
+    replayed = []
+    hidden = Replays.hidden
+
+    def counted(self, batch):
+        if self._mixed.get(batch.shape) is not None:
+            replayed.append(batch.shape)
+        return hidden(self, batch)
+
+    monkeypatch.setattr(Replays, "hidden", counted)
+    settings = {"scheduler.max_rows": 12, "cache.prefix_caching": False}
+    late = answers(model, LATE, 3, 3, **{"select.platform": "late", **settings})
+
+    assert late == answers(model, (), 1, 3, **{"select.platform": "cpu", **settings})
+    assert (8, 16) in replayed
 
 
 def test_steps_that_run_only_to_compile_change_no_answer(tiny_llama, captures, monkeypatch):

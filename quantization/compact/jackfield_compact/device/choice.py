@@ -1,4 +1,4 @@
-"""Which kernel multiplies so many tokens with a compact matrix. By arithmetic: none of it was measured yet."""
+"""Which kernel multiplies so many tokens with a compact matrix. By measurement on an H200 (benchmarks/results/gpu/h200_compact.json)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ NUM_TOKENS = (
     128,
 )  # for up to so many something is chosen; more are multiplied with widened weights
 _MOST_GATED = 32  # tokens
+_FEW_OUTPUTS = 5000  # up to so many leave a chip half empty
 _PROCESSORS = 132  # that programs are shared out to, of an H100 or H200
 
 Tile = VectorTile | FewTile
@@ -29,25 +30,32 @@ def choose_tile(num_tokens: int, blocks: Blocks, gated: bool) -> Tile | None:
     """One token reads words; several are multiplied by tensor cores, with parts where outputs alone fill no chip."""
     num_outputs = blocks.num_outputs // (2 if gated else 1)
     if num_tokens == 1:
-        outputs = 8 if num_outputs >= 8 * 8 * _PROCESSORS and not gated else 4
-        return VectorTile(outputs, words=512, warps=4, stages=2)
+        return _vector_tile(num_outputs, blocks, gated)
     if gated and num_tokens > _MOST_GATED:
         return None
-    outputs = 64 if num_tokens <= 64 else 128
+    outputs, warps, stages = 64, 4, 3
+    if num_tokens > 64 or (num_tokens == 64 and num_outputs <= _FEW_OUTPUTS):
+        outputs, warps = 128, 8
+    elif num_outputs <= _FEW_OUTPUTS:
+        stages = 4
     tiles = -(-num_outputs // outputs)
     num_blocks = blocks.words_OW.shape[1] // blocks.width
     splits = 1
     most = MOST_PARTS // (tiles * outputs * min(MOST_TOKENS, num_tokens))
+    wanted = _PROCESSORS if num_tokens == NUM_TOKENS[-1] else 2 * _PROCESSORS
     while (
         not gated
-        and 2 * splits <= min(8, most)
-        and tiles * splits < 2 * _PROCESSORS
-        and num_blocks >= 8 * splits
+        and 2 * splits <= min(4, most)
+        and tiles * splits < wanted
+        and num_blocks >= 4 * splits
     ):
         splits *= 2
-    return FewTile(
-        outputs=outputs,
-        splits=splits,
-        warps=4 if outputs == 64 else 8,
-        stages=3 if num_tokens <= 64 else 2,
-    )
+    return FewTile(outputs=outputs, splits=splits, warps=warps, stages=stages)
+
+
+def _vector_tile(num_outputs: int, blocks: Blocks, gated: bool) -> VectorTile:
+    """Many small programs where there are many outputs, else fewer with more words each."""
+    if num_outputs > _FEW_OUTPUTS:
+        outputs = 4 if gated or blocks.bits == 8 else 8
+        return VectorTile(outputs, words=256, warps=2, stages=2 if blocks.bits == 8 else 1)
+    return VectorTile(8, words=512, warps=4, stages=2 if blocks.bits == 8 else 1)

@@ -17,9 +17,9 @@ from jackfield_compact.device.blocks import Blocks
 from jackfield_compact.device.decoding import decode, form_of, tensors_of
 from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
-from jackfield_torch.kernels.skinny import LEAST_TOKENS, Scratch
+from jackfield_torch.kernels.skinny import Scratch
 
-MOST_TOKENS = 128  # of a tile
+_LEAST_TOKENS, MOST_TOKENS = 32, 128  # of a tile; 16 were slower than 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def multiply_few(
     y_TO = into_TO
     if y_TO is None:
         y_TO = torch.empty((num_tokens, num_outputs), dtype=x_TI.dtype, device=x_TI.device)
-    tokens = min(MOST_TOKENS, max(LEAST_TOKENS, next_power_of_two(num_tokens)))
+    tokens = min(MOST_TOKENS, max(_LEAST_TOKENS, next_power_of_two(num_tokens)))
     grid = (triton.cdiv(num_outputs, tile.outputs), tile.splits, triton.cdiv(num_tokens, tokens))
     parts, counters = (x_TI, x_TI) if scratch is None else (scratch.parts, scratch.counters)
     if tile.splits > 1:
