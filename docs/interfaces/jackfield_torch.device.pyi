@@ -16,6 +16,7 @@ class Device(ABC):
     name: str
     collectives: str = 'gloo'
     row_sizes: tuple[int, ...] = ()
+    token_sizes: tuple[int, ...] = ()
 
     def start(self) -> None:
         ...
