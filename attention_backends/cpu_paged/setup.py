@@ -1,9 +1,9 @@
-"""Builds the kernel. Without a compiler the package installs all the same, and its card refuses with the way out."""
+"""Builds the kernel. Without a compiler the package is installed without it, and its card refuses with the remedy."""
 
 from setuptools import Extension, setup
 
-# What lets loops become vectors, and no more: -ffast-math would drop NaN, which must reach the logits to be noticed,
-# and makes older linkers switch off subnormal numbers for the whole process.
+# These flags let loops become vectors, and nothing else. -ffast-math would drop NaN, which must reach the logits to be
+# noticed, and with older linkers it disables subnormal numbers for the whole process.
 _FLAGS = (
     "-std=c++17 -O2 -ftree-vectorize -fpeel-loops -funroll-loops "
     "-fassociative-math -fno-signed-zeros -fno-trapping-math -fno-math-errno"
@@ -16,7 +16,7 @@ setup(
             ["native/paged_decode.cpp"],
             language="c++",
             extra_compile_args=_FLAGS.split(),
-            py_limited_api=True,  # it uses nothing of Python: one wheel serves every version
+            py_limited_api=True,  # the kernel uses no Python, so one wheel serves every version
             optional=True,
         )
     ],

@@ -1,1 +1,1 @@
-"""Attention of decode rows over the paged cache, in place."""
+"""Attention of decoding rows that reads the paged cache in place."""

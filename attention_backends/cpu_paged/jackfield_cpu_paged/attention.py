@@ -1,4 +1,4 @@
-"""Attention over the paged cache of one group: rows of one query by the kernel, all others by torch's operator."""
+"""Attention over the paged cache of one group: a kernel for rows with one query, torch's operator for all others."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from jackfield_torch.interfaces.attention import (
     LayerCache,
 )
 
-Sight = tuple[int | None, int | None]  # window and size of chunks of positions
+Sight = tuple[int | None, int | None]  # window, and size of chunks of positions
 
 
 class CpuPagedAttention(GroupAttention):
-    """One call of the kernel a layer for all rows that decode: nothing is gathered, padded or masked.
+    """One kernel call for each layer serves all decoding rows: nothing is gathered, padded or masked.
 
-    A row of many queries is a matrix product, where torch's kernel is at its best; it runs by itself over its keys,
-    which are a view where its blocks follow one another.
+    A row with many queries is a matrix product, for which torch's kernel is best. It runs by itself over its keys,
+    which are a view if its blocks are consecutive.
     """
 
     def __init__(self, group: CacheGroup, limits: AttentionLimits) -> None:
@@ -41,13 +41,13 @@ class CpuPagedAttention(GroupAttention):
             is_float8=group.dtype == FLOAT8_E4M3,
         )
         self._by_reference = ctypes.byref(self._decode)
-        self._rows = torch.empty(limits.max_rows, dtype=torch.int32)  # that decode
+        self._rows = torch.empty(limits.max_rows, dtype=torch.int32)  # the decoding rows
         self._batch: AttentionBatch | None = None
         self._chunks: dict[Sight, list[Chunk]] = {}
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Point the kernel at the step's rows; chunks are planned when the first layer that sees so far runs."""
-        self._batch = batch  # what the kernel is pointed at stays alive with it
+        """Set the kernel's pointers for the step's rows. Chunks are planned when a layer with their window first runs."""
+        self._batch = batch  # keeps the memory of the kernel's pointers alive
         self._chunks.clear()
         rows = [row for row, count in enumerate(batch.query_lengths) if count == 1]
         self._rows[: len(rows)] = torch.tensor(rows, dtype=torch.int32)
@@ -61,7 +61,7 @@ class CpuPagedAttention(GroupAttention):
         decode.num_threads = torch.get_num_threads()
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)
         if self._decode.num_rows:
             self._attend_decode(q_TNH, cache, layer, o_TNH)

@@ -18,13 +18,13 @@ _FLOAT8 = "float8_e4m3"
 
 
 class CpuPagedBackend(AttentionBackend):
-    """Decode rows by a C++ kernel that reads the cache where it lies, prefill by torch's operator."""
+    """Decoding rows use a C++ kernel that reads the cache in place, prompts use torch's operator."""
 
     features = frozenset({"attention.window", "attention.chunked"})
     layouts = LayoutSupport(orders=("KHBSD",), dtypes=(*_DTYPES, _FLOAT8))
 
     def probe(self) -> Facts:
-        """Whether the kernel is there, and the largest head size that it takes. Raises OSError if it does not load."""
+        """Whether the kernel exists, and its largest head size. Raises OSError if it does not load."""
         if library_path() is None:
             return {"compiled": False}
         return {
@@ -33,7 +33,7 @@ class CpuPagedBackend(AttentionBackend):
         }
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses other devices, dtypes and head sizes than its kernel's, and a kernel that is not there."""
+        """Refuse other devices, dtypes and head sizes than those of the kernel, and a missing kernel."""
         if need.device != "cpu":
             text = f"runs on a cpu, not on {need.device}"
             return (Reason("device", text, 'set select.platform = "cpu"'),)
@@ -57,7 +57,7 @@ class CpuPagedBackend(AttentionBackend):
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
-        """The object that attends for one cache group."""
+        """Make the object that attends for one cache group."""
         from jackfield_cpu_paged.attention import CpuPagedAttention
 
         return CpuPagedAttention(group, limits)

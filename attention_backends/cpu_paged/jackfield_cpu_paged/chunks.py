@@ -1,4 +1,4 @@
-"""Rows of many queries: a prompt, or a piece of one. Each is attended to by itself, with torch's fused operator."""
+"""Rows with many queries: a prompt, or a part of one. Each row is computed by itself, with torch's fused operator."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from jackfield_torch.interfaces.attention import AttentionBatch, LayerAttention,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Q queries of one row over the W slots that they see together."""
+    """Q queries of one row, with the W slots that they see together."""
 
-    tokens: slice  # of the step
-    blocks: (
-        slice | Tensor
-    )  # of the cache, that hold the W slots: a slice where they follow one another
-    slots: slice  # of those blocks' slots
-    mask_QW: Tensor | None  # 0 or -inf; None: the queries are all W tokens, a plain lower triangle
+    tokens: slice  # tokens of the step
+    # The blocks of the cache that hold the W slots: a slice if they follow one another.
+    blocks: slice | Tensor
+    slots: slice  # slots of these blocks
+    # 0 or -inf; None: the queries are all W tokens, so a lower triangle suffices.
+    mask_QW: Tensor | None
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, scale: float, o_TNH: Tensor) -> None:
-        """Write the outputs of this chunk's tokens into `o_TNH`."""
+        """Write the outputs of this chunk's tokens to `o_TNH`."""
         num_kv_heads = cache.key_BSHD.shape[2]
         q_QNH = q_TNH[self.tokens]
         num_queries, _, head_size = q_QNH.shape
         q_KGQH = q_QNH.view(num_queries, num_kv_heads, -1, head_size).permute(1, 2, 0, 3)
-        # The group's heads see the same keys, expanded with stride 0: SDPA's own enable_gqa is several times slower.
+        # The heads of a group share the same keys, expanded with stride 0. SDPA's own enable_gqa is several times
+        # slower.
         shape = -1, q_KGQH.shape[1], -1, -1
         dtype = q_TNH.dtype
         k_KGWH = self._read(cache.key_BSHD, dtype).unsqueeze(1).expand(shape)
@@ -46,7 +47,7 @@ class Chunk:
     def _read(self, cache_BSHD: Tensor, dtype: torch.dtype) -> Tensor:
         """[kv heads, W, head size] in `dtype`."""
         cache_HBSD = cache_BSHD.permute(2, 0, 1, 3)
-        if cache_BSHD.itemsize == 1:  # torch moves bytes, and only then makes numbers of them
+        if cache_BSHD.itemsize == 1:  # torch moves the bytes, and converts them afterwards
             cache_HBSD = cache_HBSD.view(torch.uint8)
         if isinstance(self.blocks, slice):
             found = cache_HBSD[:, self.blocks]
@@ -58,7 +59,7 @@ class Chunk:
 def plan_chunks(
     batch: AttentionBatch, block_size: int, layer: LayerAttention, dtype: torch.dtype
 ) -> list[Chunk]:
-    """A chunk for each row of more than one query, for layers that see as far as this one."""
+    """A chunk for each row with several queries, for layers with the same window and chunk size as this one."""
     chunks = []
     token = 0
     rows = zip(batch.query_lengths, batch.lengths, batch.block_ids_RB, strict=True)
@@ -87,7 +88,7 @@ def _blocks(ids_B: Tensor) -> slice | Tensor:
 def _mask(
     num_queries: int, first: int, length: int, layer: LayerAttention, dtype: torch.dtype
 ) -> Tensor | None:
-    """Of the last `num_queries` of `length` tokens over positions [first, length)."""
+    """The mask of the last `num_queries` of `length` tokens over positions [first, length)."""
     if num_queries == length - first and layer.first_seen(length - 1) == first:
         return None
     query_Q1 = torch.arange(length - num_queries, length).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""The compiled kernel: where it lies, and the argument that it takes. Imports no torch."""
+"""The compiled kernel: its file, and its argument. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INTS = (
 
 
 class Decode(ctypes.Structure):
-    """`struct Decode` of native/paged_decode.cpp, which says what each field means."""
+    """`struct Decode` of native/paged_decode.cpp, where the fields are explained."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _POINTERS),
@@ -25,14 +25,14 @@ class Decode(ctypes.Structure):
 
 
 def library_path() -> str | None:
-    """The file of the kernel, None if it was not compiled."""
+    """The file of the kernel; None if it was not compiled."""
     spec = find_spec("jackfield_cpu_paged._decode")
     return spec.origin if spec else None
 
 
 @cache
 def load_library() -> ctypes.CDLL:
-    """The kernel. Raises OSError if it does not load."""
+    """Load the kernel. Raises OSError if it does not load."""
     path = library_path()
     if path is None:
         raise OSError("the kernel of jackfield-cpu-paged was not compiled")
@@ -44,12 +44,12 @@ def load_library() -> ctypes.CDLL:
 
 @cache
 def openmp_parallel() -> int | None:
-    """The address of GOMP_parallel in the OpenMP library that torch runs on, None if it uses another one.
+    """The address of GOMP_parallel in torch's OpenMP library; None if torch uses another library.
 
-    Ask after torch was imported: it opens its libraries for all to see.
+    Call it after importing torch, which makes its libraries visible to the process.
     """
     try:
         function = ctypes.CDLL(None).GOMP_parallel
-    except (OSError, AttributeError, TypeError):  # TypeError: no handle of the process on Windows
+    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no handle of the process
         return None
     return ctypes.cast(function, ctypes.c_void_p).value

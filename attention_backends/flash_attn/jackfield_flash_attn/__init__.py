@@ -1,1 +1,1 @@
-"""FlashAttention over the paged cache, with whichever of its releases is installed."""
+"""FlashAttention over the paged cache, with any of its installed releases."""

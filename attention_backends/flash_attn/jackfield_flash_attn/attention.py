@@ -1,4 +1,4 @@
-"""Attention over the paged cache of one group by the release of FlashAttention that serves its layers."""
+"""Attention over the paged cache of one group, with the release of FlashAttention that serves its layers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Run = Callable[[Call], Tensor]
 
 
 class FlashAttention(GroupAttention):
-    """All rows of a step go to one call of a kernel; nothing is planned on the host.
+    """All rows of a step use one kernel call; nothing is planned on the host.
 
-    The longest row is not told exactly: blocks of its table times their size, which is the same whenever a recorded
-    step is replayed.
+    The longest length is not given exactly, but as the number of blocks in its table times their size. This is the
+    same for every replay of a recorded step.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class FlashAttention(GroupAttention):
         self._runs: dict[frozenset[str], Run] = {}
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Sum the lengths, for the releases that read them so."""
+        """Sum the lengths, for releases that need the sums."""
         self._batch = batch
         self._most_queries = max(batch.query_lengths)
         num_rows = len(batch.lengths_R)
-        if num_rows >= len(self._sums):  # padding may add rows to the most that are planned
+        if num_rows >= len(self._sums):  # padding may add rows to the largest planned number
             self._sums = self._sums.new_zeros(num_rows + 1)
         torch.cumsum(batch.lengths_R, 0, dtype=torch.int32, out=self._sums[1 : num_rows + 1])
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         batch = self._batch
         assert batch is not None, "prepare() comes first"
         call = Call(
@@ -71,7 +71,7 @@ class FlashAttention(GroupAttention):
         self._sums = self._sums.new_zeros(1)
 
     def _run_of(self, layer: LayerAttention) -> Run:
-        """The release that serves such layers."""
+        """The call of the release that serves such layers."""
         features = frozenset(_features(layer))
         run = self._runs.get(features)
         if run is None:

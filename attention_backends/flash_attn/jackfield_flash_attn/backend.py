@@ -20,7 +20,7 @@ _FEATURES = ("window", "soft_cap", "sinks", "non_causal")
 
 
 class FlashAttnBackend(AttentionBackend):
-    """The first release of FlashAttention that is here and serves the layers: 3, 4, 2, torch's own."""
+    """Uses the first installed release of FlashAttention that serves the layers, in the order 3, 4, 2, torch's own."""
 
     features = frozenset(f"attention.{name}" for name in _FEATURES)
     layouts = LayoutSupport(orders=("KBSHD", "BKSHD"), dtypes=DTYPES)
@@ -32,11 +32,13 @@ class FlashAttnBackend(AttentionBackend):
     variants: ClassVar[Sequence[Variant]] = VARIANTS  # in the order of preference
 
     def probe(self) -> Facts:
-        """Which releases are here, why the others are not, and the chip's major capability; imports what is installed, not torch."""
+        """The usable releases, why others are not usable, and the chip's major capability. Imports the releases, not
+        torch.
+        """
         return {**find_variants(self.variants), "chip": chip_capability()}
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses hosts, float32, and what no release that is here serves; then says of each one why."""
+        """Refuse hosts, float32, and layers that no usable release serves; the reason names each release."""
         if need.device not in self.devices:
             text = f"needs an NVIDIA GPU, not {need.device}"
             return (Reason("device", text, "set select.attention to torch_sdpa"),)
@@ -59,7 +61,7 @@ class FlashAttnBackend(AttentionBackend):
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
-        """The object that attends for one cache group."""
+        """Make the object that attends for one cache group."""
         from jackfield_flash_attn.attention import FlashAttention
 
         return FlashAttention(limits, layout.block_size, self.variants, self.probe())

@@ -1,4 +1,4 @@
-"""What NVIDIA's driver says of the first card that this process would use, asked without torch and without a context."""
+"""Asks NVIDIA's driver about the first card that this process would use, without torch and without a context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 
 
 def chip_capability() -> int:
-    """The major compute capability of the first visible card; 0 where there is none."""
+    """The major compute capability of the first visible card; 0 if there is none."""
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def attend(library: ModuleType, call: Call) -> Tensor:
-    """It reads lengths as differences of sums, also where a block table says where the keys are."""
+    """This release reads lengths as differences of sums, even if keys are given by a block table."""
     layer = call.layer
     output: Tensor = library.flash_attn_varlen_func(
         call.q_TNH,

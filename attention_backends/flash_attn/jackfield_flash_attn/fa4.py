@@ -1,4 +1,4 @@
-"""FlashAttention 4: kernels in CuTe's Python dialect, compiled when a shape first comes (flash-attn-4)."""
+"""FlashAttention 4: kernels in CuTe's Python dialect, compiled at the first use of a shape (flash-attn-4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def attend(library: ModuleType, call: Call) -> Tensor:
-    """`flash_attn_varlen_func` with a page table; it gives the outputs and their log-sum-exp."""
+    """`flash_attn_varlen_func` with a page table. It returns the outputs and their log-sum-exp."""
     layer = call.layer
     found = library.flash_attn_varlen_func(
         call.q_TNH,
@@ -43,6 +43,6 @@ VARIANT = Variant(
     remedy="pip install 'flash-attn-4[cu13]'",
     chips=(9, 10, 11),
     features=frozenset({"window", "soft_cap", "sinks", "non_causal"}),
-    head_multiple=16,  # blocks that are no tile of keys are read without bounds on elements
+    head_multiple=16,  # if blocks are no tile of keys, elements are read without a bounds check
     attend=attend,
 )

@@ -1,4 +1,4 @@
-"""The FlashAttention kernels that torch brings: `torch.nn.attention.varlen` reads blocks from torch 2.13 on."""
+"""The FlashAttention kernels in torch: `torch.nn.attention.varlen` reads blocks from torch 2.13 on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def attend(library: ModuleType, call: Call) -> Tensor:
-    """`varlen_attn`, for which causality is a window that ends at the query."""
+    """`varlen_attn`, in which causality is a window that ends at the query."""
     layer = call.layer
     window = call.window()
     if layer.causal and layer.window is None:

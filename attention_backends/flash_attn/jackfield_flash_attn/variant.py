@@ -1,4 +1,4 @@
-"""What one release of FlashAttention can do, as data, and what a layer of a step asks of it. Imports no torch."""
+"""The abilities of one release of FlashAttention as data, and the arguments of a layer's call. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from torch import Tensor
 
     from jackfield_torch.interfaces.attention import LayerAttention
@@ -18,7 +18,7 @@ DTYPES = ("bfloat16", "float16")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What decides whether a variant serves layers. A need and a running layer are both put into these words."""
+    """The facts that decide whether a variant serves layers. It is made both from a need and from a running layer."""
 
     head_size: int  # elements
     block_size: int  # tokens
@@ -27,21 +27,21 @@ class Ask:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One layer of one step, in the words of the interface. R rows, T tokens, B blocks a row at most."""
+    """One layer of one step, in the terms of the interface. R rows, T tokens, at most B blocks a row."""
 
     q_TNH: Tensor
     key_BSHD: Tensor
     value_BSHD: Tensor
     query_starts_R1: Tensor  # int32
     lengths_R: Tensor  # int32
-    length_sums_R1: Tensor  # int32; of rows 0 to r - 1
+    length_sums_R1: Tensor  # int32; tokens of rows 0 to r - 1
     block_ids_RB: Tensor  # int32
-    most_queries: int  # of a row
-    most_length: int  # upper bound, the same whenever a recorded step is replayed
+    most_queries: int  # largest number of queries of a row
+    most_length: int  # upper bound that is the same for every replay of a recorded step
     layer: LayerAttention
 
     def window(self, unbounded: Any = -1) -> tuple[Any, Any]:
-        """How many keys before and after its own a query sees; `unbounded` is the library's word for all."""
+        """How many keys before and after its own a query sees. `unbounded` is the library's value for all."""
         if not self.layer.causal:
             return unbounded, unbounded
         left = unbounded if self.layer.window is None else self.layer.window - 1
@@ -53,24 +53,25 @@ Attend = Callable[[ModuleType, Call], "Tensor"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One release. `attend` puts a Call into the words of the library's module."""
+    """One release. `attend` turns a Call into a call of the library's module."""
 
     name: str  # in facts and reasons: "flash_attn_3"
     label: str  # for people
-    distributions: tuple[str, ...]  # any of which brings it; () is torch itself
-    modules: tuple[str, ...]  # the first that can be imported has the functions
-    function: str  # that is called
-    parameter: str  # of it, by which releases that read blocks are told from older ones
+    distributions: tuple[str, ...]  # each of them contains it; () is torch itself
+    modules: tuple[str, ...]  # the first one that can be imported has the function
+    function: str  # the function to call
+    # A parameter of the function that only releases which read blocks have.
+    parameter: str
     remedy: str
-    chips: tuple[int, ...]  # major compute capabilities that its kernels read blocks on
+    chips: tuple[int, ...]  # major compute capabilities on which its kernels read blocks
     features: frozenset[str]
-    block_multiple: int = 1  # blocks hold a multiple of so many tokens
+    block_multiple: int = 1  # the block size must be a multiple of this number of tokens
     head_multiple: int = 8
     most_head_size: int = 256
     attend: Attend
 
     def load(self) -> ModuleType:
-        """The library's module. Raises whatever its import raises."""
+        """The library's module. Raises the error of its import."""
         for module in self.modules[:-1]:
             try:
                 return importlib.import_module(module)
@@ -79,7 +80,7 @@ class Variant:
         return importlib.import_module(self.modules[-1])
 
     def objections(self, ask: Ask, chip: int) -> list[str]:
-        """Why it does not serve these layers on a chip of that major capability, in words; empty if it does."""
+        """Reasons against these layers on a chip of that major capability; empty if there are none."""
         found = []
         if chip not in self.chips:
             found.append(f"reads blocks on chips of capability {_any_of(self.chips)}, not {chip}")

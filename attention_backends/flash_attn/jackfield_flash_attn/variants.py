@@ -1,4 +1,4 @@
-"""The releases of FlashAttention in the order in which they are taken, and which of them work here."""
+"""The releases of FlashAttention in order of preference, and which of them are usable here."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from jackfield.interfaces.card import Facts
 from jackfield_flash_attn import fa2, fa3, fa4, torch_varlen
 from jackfield_flash_attn.variant import Ask, Variant
 
-# The quickest first: on Hopper 3 splits long contexts among processors, 4 does not yet.
+# The fastest first: on Hopper, release 3 splits long contexts among processors, release 4 does not yet.
 VARIANTS = (fa3.VARIANT, fa4.VARIANT, fa2.VARIANT, torch_varlen.VARIANT)
 
 
 def missing(variant: Variant) -> str:
-    """Why a variant cannot be called here, in words; empty if it can. Imports it, unless it is torch's own."""
+    """Why a variant cannot be called here; empty if it can. Imports it, unless it is torch's own."""
     if variant.modules[-1].startswith("torch."):
         return _missing_in_source(variant)
     if not version(variant):
         return "is not installed"
     try:
         function = getattr(variant.load(), variant.function, None)
-    except Exception as error:  # an extension that does not load raises what it likes
+    except Exception as error:  # an extension that does not load may raise any error
         return f"is installed and cannot be imported: {type(error).__name__}: {_first_line(error)}"
     if function is None:
         return f"has no {variant.function} in this release ({version(variant)})"
@@ -35,7 +35,7 @@ def missing(variant: Variant) -> str:
 
 
 def _missing_in_source(variant: Variant) -> str:
-    """The same of what is always importable, read from its file: importing torch would take seconds."""
+    """The same for a module that always imports, read from its file, because importing torch would take seconds."""
     package, _, rest = variant.modules[-1].partition(".")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -57,7 +57,7 @@ def _reads_no_blocks(variant: Variant) -> str:
 
 
 def version(variant: Variant) -> str:
-    """Of the distribution that brings it; empty if there is none."""
+    """Version of the variant's distribution; empty if there is none."""
     for name in variant.distributions or ("torch",):
         try:
             return metadata.version(name)
@@ -67,7 +67,7 @@ def version(variant: Variant) -> str:
 
 
 def find_variants(variants: Sequence[Variant]) -> dict[str, str]:
-    """Facts: of each variant its version, or under NAME.missing why it cannot be called."""
+    """Facts: the version of each usable variant; for others the reason, as NAME.missing."""
     facts: dict[str, str] = {}
     for variant in variants:
         facts[variant.name] = version(variant)
@@ -78,7 +78,7 @@ def find_variants(variants: Sequence[Variant]) -> dict[str, str]:
 def choose(
     variants: Sequence[Variant], ask: Ask, facts: Facts
 ) -> tuple[Variant | None, Mapping[str, str]]:
-    """The first that is there and serves `ask`, and why each of those before it does not."""
+    """The first usable variant that serves `ask`, and the reasons against the variants before it."""
     refusals: dict[str, str] = {}
     chip = facts.get("chip")
     for variant in variants:

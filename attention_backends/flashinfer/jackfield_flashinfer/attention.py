@@ -1,4 +1,4 @@
-"""Attention over the paged cache of one group: planned once a step for each kind of layer, outside of graphs."""
+"""Attention over the paged cache of one group. Each kind of layer is planned once a step, outside of graphs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jackfield_torch.interfaces.attention import (
 
 
 class FlashInferAttention(GroupAttention):
-    """Which kinds of layers there are is seen in the first step; from the second on all plans are made by `prepare`."""
+    """The kinds of layers are found in the first step. From the second step on `prepare` makes all plans."""
 
     def __init__(self, layout: CacheLayout, limits: AttentionLimits, library: ModuleType) -> None:
         self._lists = PageLists(limits, layout.block_size)
@@ -30,12 +30,12 @@ class FlashInferAttention(GroupAttention):
         self._planned: dict[KindOfLayer, Plan] = {}
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Lay the blocks out and plan for the kinds of layers that are known."""
+        """Lay out the blocks, and plan for the known kinds of layers."""
         self._pages = self._lists.fill(batch)
         self._planned = {kind: self._plans.make(kind, self._pages) for kind in self._kinds}
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         kind = KindOfLayer.of(layer)
         plan = self._planned.get(kind)
         if plan is None:

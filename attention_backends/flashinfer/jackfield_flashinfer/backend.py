@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DTYPES = ("bfloat16", "float16")
 _CACHE_DTYPES = (*_DTYPES, "float8_e4m3", "float8_e5m2")
-_HEAD_SIZES = (64, 128, 256)  # that its kernels are written for
+_HEAD_SIZES = (64, 128, 256)  # sizes for which its kernels are written
 _LEAST_CAPABILITY = 80
 _OTHER = "or set select.attention to another one"
 
@@ -31,14 +31,14 @@ class FlashInferBackend(AttentionBackend):
     features = frozenset({"attention.window", "attention.soft_cap", "attention.non_causal"})
     layouts = LayoutSupport(orders=("KBSHD", "BKSHD"), dtypes=_CACHE_DTYPES)
     capture = "uniform"
-    needs_host_lengths = True  # work is shared out among processors by them
+    needs_host_lengths = True  # by them, work is shared out among processors
     needs_finite_slots = True
 
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
     module: ClassVar[str] = "flashinfer"
 
     def probe(self) -> Facts:
-        """Which release is installed, why it cannot be imported, what compiles its kernels, and the chip's capability."""
+        """The installed release, why it cannot be imported, the compiler of its kernels, and the chip's capability."""
         try:
             version = metadata.version("flashinfer-python")
         except metadata.PackageNotFoundError:
@@ -46,7 +46,7 @@ class FlashInferBackend(AttentionBackend):
         try:
             importlib.import_module(self.module)
             problem = ""
-        except Exception as error:  # a dependency that is too old raises what it likes
+        except Exception as error:  # a dependency that is too old may raise any error
             problem = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         return {
             "flashinfer": version,
@@ -57,7 +57,7 @@ class FlashInferBackend(AttentionBackend):
         }
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses hosts, machines that cannot compile its kernels, old chips, float32 and other sizes of heads."""
+        """Refuse hosts, machines without a compiler for its kernels, old chips, float32 and other head sizes."""
         if need.device not in self.devices:
             text = f"needs an NVIDIA GPU, not {need.device}"
             return (Reason("device", text, "set select.attention to torch_sdpa"),)
@@ -66,7 +66,7 @@ class FlashInferBackend(AttentionBackend):
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
-        """The object that attends for one cache group."""
+        """Make the object that attends for one cache group."""
         from jackfield_flashinfer.attention import FlashInferAttention
 
         return FlashInferAttention(layout, limits, importlib.import_module(self.module))
@@ -105,7 +105,7 @@ def _check_need(need: AttentionNeed) -> Iterator[Reason]:
 
 
 def _nvcc() -> str:
-    """Where CUDA's compiler is, as FlashInfer looks for it; empty if it is nowhere."""
+    """The place of CUDA's compiler, searched as FlashInfer does; empty if it is not found."""
     for home in (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH")):
         if home and (Path(home) / "bin" / "nvcc").is_file():
             return str(Path(home) / "bin" / "nvcc")
@@ -114,7 +114,7 @@ def _nvcc() -> str:
 
 
 def _capability() -> int:
-    """Of the first card, times ten; 0 where torch sees none."""
+    """Capability of the first card, times ten; 0 if torch sees no card."""
     import torch
 
     if not torch.cuda.is_available():

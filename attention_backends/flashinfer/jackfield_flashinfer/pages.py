@@ -1,4 +1,4 @@
-"""The block tables of a step as FlashInfer reads them: the blocks of all rows one after another."""
+"""The block tables of a step in FlashInfer's form: the blocks of all rows, one after another."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from jackfield_torch.interfaces.attention import AttentionBatch, AttentionLimits
 
 @dataclass(slots=True, kw_only=True)
 class Pages:
-    """One step. What FlashInfer plans by is on the host, the blocks stay on the device; all int32."""
+    """One step. The facts for planning are on the host, the blocks stay on the device. All are int32."""
 
     query_starts_R1: Tensor  # host
-    starts_R1: Tensor  # host; of each row's blocks among all of them
-    last_lengths_R: Tensor  # host; tokens in a row's last block
-    ids: Tensor  # device, of all rows' blocks
+    starts_R1: Tensor  # host; where each row's blocks begin among all blocks
+    last_lengths_R: Tensor  # host; number of tokens in each row's last block
+    ids: Tensor  # device; the blocks of all rows
 
     @property
     def num_rows(self) -> int:
-        """Of the step, padding included."""
+        """Rows of the step, including padding."""
         return len(self.last_lengths_R)
 
 
 class PageLists:
-    """Device memory for the blocks of a step, allocated once: recorded steps read it where it is."""
+    """Device memory for the blocks of a step. It is allocated once, because recorded steps read it in place."""
 
     def __init__(self, limits: AttentionLimits, block_size: int) -> None:
         self._block_size = block_size
@@ -37,7 +37,7 @@ class PageLists:
         self._allocate()
 
     def fill(self, batch: AttentionBatch) -> Pages:
-        """Lay out the blocks of a step. Waits for nothing: where they go follows from the lengths on the host."""
+        """Lay out the blocks of a step. Waits for nothing: the places follow from the lengths on the host."""
         lengths_R = np.asarray(batch.lengths, np.int32)
         counts_R = -(-lengths_R // self._block_size)
         num_rows, width = batch.block_ids_RB.shape
@@ -58,7 +58,7 @@ class PageLists:
         ends_R = counts_R.cumsum(0)
         column_B = self._columns[:width]
         place_RB = (ends_R - counts_R).unsqueeze(1) + column_B
-        # what is no block of a row goes to the place behind all others
+        # Entries that are no block of a row go to the place behind all others.
         place_RB.masked_fill_(column_B >= counts_R.unsqueeze(1), len(self._ids) - 1)
         self._ids.scatter_(0, place_RB.flatten(), batch.block_ids_RB.flatten())
 

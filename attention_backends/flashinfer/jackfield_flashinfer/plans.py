@@ -1,4 +1,4 @@
-"""FlashInfer's wrappers: one for steps with prompts, one for each number of rows of one query, so that graphs can hold it."""
+"""FlashInfer's wrappers: one for steps with prompts, and one for each number of rows with one query, for graphs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from jackfield_torch.interfaces.attention import AttentionLimits, LayerAttention
 
 logger = logging.getLogger(__name__)
 
-_LINES = 16  # queries times heads of a tile of its kernel for short rows
-_LEAST_WORKSPACE = 128 << 20  # bytes, for parts of split rows: what FlashInfer recommends
-_PLAN_BYTES = 2 << 20  # of a plan, on the device and on the host
-_COMPILED_S = 2.0  # a first plan that took longer compiled something
+_LINES = 16  # queries times heads, in a tile of its kernel for short rows
+_LEAST_WORKSPACE = 128 << 20  # bytes for parts of split rows, as FlashInfer recommends
+_PLAN_BYTES = 2 << 20  # bytes of a plan, on the device and on the host
+_COMPILED_S = 2.0  # a first plan that takes longer has compiled kernels
 _WORKSPACES: WeakValueDictionary[torch.device, Tensor] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
 class KindOfLayer:
-    """What a plan is made for; layers that differ in none of this share one."""
+    """The facts that a plan depends on. Layers with equal facts share a plan."""
 
     scale: float
     window: int | None
@@ -39,12 +39,12 @@ class KindOfLayer:
 
     @classmethod
     def of(cls, layer: LayerAttention) -> KindOfLayer:
-        """That of a layer."""
+        """The kind of a layer."""
         return cls(layer.scale, layer.window, layer.soft_cap, layer.causal)
 
 
 class Plan:
-    """A wrapper, and the point at which its last plan has left the host: the memory it is sent from is used again."""
+    """A wrapper, and an event after which the host memory of its last plan can be reused."""
 
     def __init__(self, wrapper: Any, device: torch.device) -> None:
         self._wrapper = wrapper
@@ -54,7 +54,8 @@ class Plan:
     def make(self, *args: Any, **settings: Any) -> Plan:
         """Plan for a step."""
         if self._sent is not None:
-            self._sent.synchronize()  # long past, but where this plan follows one of a step that has not begun
+            # Passed long ago, unless this plan follows one for a step that has not begun.
+            self._sent.synchronize()
         self._wrapper.plan(*args, **settings)
         if self._is_async:
             self._sent = self._sent or torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -62,13 +63,13 @@ class Plan:
         return self
 
     def run(self, q_TNH: Tensor, key_BSHD: Tensor, value_BSHD: Tensor, o_TNH: Tensor) -> Tensor:
-        """One layer; writes and returns o_TNH."""
+        """Run one layer. Writes and returns o_TNH."""
         output: Tensor = self._wrapper.run(q_TNH, (key_BSHD, value_BSHD), out=o_TNH)
         return output
 
 
 class Plans:
-    """Makes plans; wrappers stay as long as it does."""
+    """Makes plans. Wrappers live as long as this object."""
 
     def __init__(
         self, layout: CacheLayout, limits: AttentionLimits, library: ModuleType, lists: PageLists
@@ -77,10 +78,10 @@ class Plans:
         self._workspace = _workspace(limits)
         self._wrappers: dict[tuple[KindOfLayer, int], Plan] = {}
         self._plan_buffers: dict[KindOfLayer, Tensor] = {}
-        self._seen: set[tuple[bool, bool]] = set()  # kernels that were compiled or loaded
+        self._seen: set[tuple[bool, bool]] = set()  # kernels that were compiled or loaded before
 
     def make(self, kind: KindOfLayer, pages: Pages) -> Plan:
-        """A plan for such layers in this step."""
+        """The plan for such layers in this step."""
         is_single = int(pages.query_starts_R1[-1]) == pages.num_rows
         key = kind, pages.num_rows if is_single else 0
         plan = self._wrappers.get(key)
@@ -125,7 +126,7 @@ class Plans:
         return self._with_own_plans(wrapper, kind)
 
     def _single(self, kind: KindOfLayer, num_rows: int) -> Any:
-        """On tensor cores, whose kernels are those of prompts: nothing more to compile."""
+        """A wrapper with tensor cores, whose kernels are those for prompts, so nothing more is compiled."""
         empty: dict[str, Any] = {"dtype": torch.int32, "device": self._limits.device}
         wrapper = self._library.BatchDecodeWithPagedKVCacheWrapper(
             self._workspace,
@@ -140,7 +141,7 @@ class Plans:
         return self._with_own_plans(wrapper, kind)
 
     def _with_own_plans(self, wrapper: Any, kind: KindOfLayer) -> Any:
-        """Wrappers of a kind share the device's memory of plans: steps are computed one after another."""
+        """Let wrappers of a kind share the device memory of plans, because steps are computed one after another."""
         buffer = self._plan_buffers.get(kind)
         if buffer is None:
             buffer = torch.empty(_PLAN_BYTES, dtype=torch.uint8, device=self._limits.device)
@@ -149,7 +150,7 @@ class Plans:
         return wrapper
 
     def _announce(self, kind: KindOfLayer) -> float | None:
-        """Say that kernels may have to be compiled, before they are; when it began, or None if they were used before."""
+        """Log in advance that kernels may be compiled. Returns the time of the beginning; None if they were used before."""
         key = kind.window is not None, kind.soft_cap is not None
         if key in self._seen:
             return None
@@ -167,7 +168,7 @@ class Plans:
     def _is_compiled(self, has_window: bool, has_cap: bool) -> bool:
         jit = getattr(self._library, "jit", None)
         if jit is None or not hasattr(jit, "gen_batch_prefill_module"):
-            return True  # a release that says it otherwise: no line before, one after
+            return True  # in other releases this cannot be found out, so only the end is logged
         dtype, size = self._limits.dtype, self._limits.head_size
         stored = torch_dtype(self._layout.dtype)
         found = jit.gen_batch_prefill_module(
@@ -177,7 +178,7 @@ class Plans:
 
 
 def _workspace(limits: AttentionLimits) -> Tensor:
-    """Memory for the parts of split rows, one a device: groups of layers are computed one after another."""
+    """Memory for the parts of split rows, one for each device, because groups are computed one after another."""
     tiles = limits.max_rows * -(-limits.num_heads // limits.num_kv_heads // _LINES)
     parts = limits.num_heads * tiles * _LINES * (limits.head_size + 2) * 4
     size = max(_LEAST_WORKSPACE if limits.device.type == "cuda" else 0, parts + parts // 8)

@@ -1,4 +1,4 @@
-"""Attention over the paged cache of one group: gather what a segment sees, attend, put the outputs in place."""
+"""Attention over the paged cache of one group: gather the slots of a segment, attend, and store the outputs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jackfield_torch_sdpa.reads import Buffers
 from jackfield_torch_sdpa.segments import CacheFacts, Segment, plan_segments
 from jackfield_torch_sdpa.together import TogetherPlan
 
-Sight = tuple[int | None, int | None]  # window and size of chunks
+Sight = tuple[int | None, int | None]  # window, and size of chunks
 
 
 class TorchSdpaAttention(GroupAttention):
-    """Plans once a step; every layer of the group then runs the same segments.
+    """Plans once a step. Then every layer of the group runs the same segments.
 
-    Grouped queries never repeat keys in memory: for rows of one query the group's heads stand where queries stand,
-    for rows of many the kv heads are the batch and the keys are expanded with stride 0. (SDPA's own `enable_gqa` is
-    several times slower on CPU.)
+    Keys of grouped queries are never repeated in memory. For rows with one query, the heads of a group are treated as
+    queries; for rows with many queries, the kv heads are the batch, and keys are expanded with stride 0. (SDPA's own
+    `enable_gqa` is several times slower on the CPU.)
     """
 
     def __init__(self, group: CacheGroup, limits: AttentionLimits) -> None:
@@ -40,13 +40,13 @@ class TorchSdpaAttention(GroupAttention):
         self._together: TogetherPlan | None = None
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Forget the last step; segments are planned when the first layer that sees so far runs."""
+        """Forget the last step. Segments are planned when a layer with their window first runs."""
         self._batch = batch
         self._segments.clear()
         self._together = None
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         segments = self._segments.get((layer.window, layer.chunk_size))
         if segments is None:
             segments = self._plan(cache, layer)
@@ -65,7 +65,7 @@ class TorchSdpaAttention(GroupAttention):
     def attend_together(
         self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, layer: LayerAttention
     ) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         if self._together is None:
             assert self._batch is not None, "prepare() comes first"
             self._together = TogetherPlan(
@@ -129,7 +129,7 @@ class TorchSdpaAttention(GroupAttention):
 
 
 def _sinks(layer: LayerAttention, q_TKGH: Tensor, axis: int) -> Tensor | None:
-    """Beside the scores, where tokens stand in that axis: [1, K, G, 1], or [K, G, 1, 1]."""
+    """The sinks beside the scores: [1, K, G, 1] or [K, G, 1, 1], depending on the axis of tokens."""
     if layer.sinks_N is None:
         return None
     return layer.sinks_N.view(q_TKGH.shape[1:3]).unsqueeze(axis).unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""Attention over gathered keys and values: torch's fused operator, and plain arithmetic where scores are capped or have sinks.
+"""Attention over gathered keys and values: torch's fused operator, or plain arithmetic if scores are capped or have sinks.
 
 B batch, H heads of the batch, Q queries, W keys, D head size. Masks are added to the scores: 0 or -inf.
 """
@@ -11,8 +11,8 @@ from torch.nn import functional
 
 _MAX_SCORES = 1 << 23  # elements that the plain path holds at once: 32 MiB in float32
 
-# Of a masked call the memory-efficient kernel for CUDA (seen in torch 2.11, H100) computes a last query that is alone in
-# its tile of 64, or 32 for large heads, with the masks of others, or reads beyond the mask.
+# In a masked call, the memory-efficient kernel for CUDA (seen in torch 2.11, H100) computes a last query that is
+# alone in its tile of 64 (32 for large heads) with the masks of others, or reads beyond the mask.
 _MASKED_TILE = 32
 
 
@@ -37,17 +37,17 @@ def fused(
 def batched(
     q_RKGH: Tensor, k_RKWH: Tensor, v_RKWH: Tensor, mask_R1W: Tensor | None, scale: float
 ) -> Tensor:
-    """The same for rows of one query, as two batched matrix products over rows and kv heads.
+    """The same for rows with one query, as two batched matrix products over rows and kv heads.
 
-    On the CPU torch's fused kernel calls a small matrix product for every row and head, and takes four times as long
-    (32 rows of 256 tokens). Of a product in half precision torch yields rounded scores, so it runs twice: the second
-    product adds the negative peak of the first before it rounds, and the scores that matter are the small ones.
+    On the CPU, torch's fused kernel calls a small matrix product for every row and head, which takes four times as
+    long (32 rows of 256 tokens). In half precision torch rounds the scores of a product, so it runs twice: the second
+    product adds the negative peak of the first before it rounds, since the scores that matter are close to the peak.
     """
     group, head_size = q_RKGH.shape[2:]
     q = q_RKGH.reshape(-1, group, head_size)
     k_T = k_RKWH.flatten(0, 1).transpose(1, 2)
     start = q.new_zeros(()) if mask_R1W is None else _of_all_heads(mask_R1W, q_RKGH)
-    # scaled by the product itself: float16 does not hold what large queries and keys give before
+    # The product itself scales, because float16 cannot hold the unscaled products of large queries and keys.
     scores = torch.baddbmm(start, q, k_T, alpha=scale)
     if scores.dtype.itemsize < 4:
         start = (start - scores.amax(-1, keepdim=True)).expand_as(scores)
@@ -76,7 +76,7 @@ def written_out(
 ) -> Tensor:
     """softmax(cap tanh(scale q.k / cap) + mask) v, in float32 (float64 for float64), a slice of queries at a time.
 
-    A sink is one more score, of a key without a value.
+    A sink is one more score, that of a key without a value.
     """
     dtype = torch.promote_types(q_BHQD.dtype, torch.float32)
     k_BHDW, v_BHWD = k_BHWD.to(dtype).transpose(-1, -2), v_BHWD.to(dtype)

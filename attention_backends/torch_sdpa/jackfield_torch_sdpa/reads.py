@@ -1,7 +1,7 @@
-"""How a segment's keys and values come out of the cache: in place where blocks lie one after another, else gathered.
+"""How keys and values of a segment are read from the cache: in place if blocks are consecutive, otherwise gathered.
 
-The cache of a layer lies in memory as [heads, blocks, slots, elements], so a run of blocks is a run of slots for each
-head, and what is gathered are whole blocks of one head.
+In memory the cache of a layer is [heads, blocks, slots, elements]. So consecutive blocks are consecutive slots for each
+head, and gathering copies whole blocks of one head.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Read(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunRead:
-    """One row whose blocks follow one another: a view."""
+    """One row with consecutive blocks, read as a view."""
 
     start: int  # slots
     stop: int
@@ -34,9 +34,9 @@ class RunRead:
 
 @dataclass(frozen=True, slots=True)
 class BlockRead:
-    """One row with blocks anywhere: copies them, and skips what lies before its first slot."""
+    """One row with arbitrary blocks. It copies them, and skips slots before its first one."""
 
-    chunks: Tensor  # int64 [heads * blocks of the row], head * blocks of the cache + block
+    chunks: Tensor  # int64 [heads * blocks of the row]; each is head * blocks of the cache + block
     skip: int  # slots
     width: int
 
@@ -49,15 +49,16 @@ class BlockRead:
 
 
 class Buffers:
-    """Memory that gathered keys and values are written to, layer after layer: it stays warm, and is not zeroed by the
-    system again and again. Keys and values take turns."""
+    """Memory for gathered keys and values, used by layer after layer, so that it stays in caches and the system does not
+    zero it again and again. Keys and values take turns.
+    """
 
     def __init__(self) -> None:
         self._turn = 0
         self._held: list[Tensor] = [torch.empty(0), torch.empty(0)]
 
     def take(self, num_elements: int, like: Tensor) -> Tensor:
-        """So many elements with the dtype and the device of `like`; valid until two more were taken."""
+        """`num_elements` elements with the dtype and device of `like`. They are valid until two more were taken."""
         self._turn ^= 1
         held = self._held[self._turn]
         if held.numel() < num_elements or held.dtype != like.dtype:
@@ -67,12 +68,14 @@ class Buffers:
 
 @dataclass(frozen=True, slots=True)
 class RowsRead:
-    """Many rows, padded to the same number of blocks. Slots that a row did not write read as zero: what a cache holds
-    there can be anything, and even NaN times zero is NaN."""
+    """Many rows, padded to the same number of blocks.
+
+    Slots that a row did not write read as zero: the cache may hold anything there, and even NaN times zero is NaN.
+    """
 
     chunks: Tensor  # int64 [R * heads * blocks of a row]
     num_rows: int
-    unwritten: Tensor  # int64, places among all R * heads * W
+    unwritten: Tensor  # int64, indices among all R * heads * W
     buffers: Buffers
 
     def __call__(self, cache_HBSD: Tensor, dtype: torch.dtype) -> Tensor:
@@ -88,5 +91,5 @@ class RowsRead:
 
 
 def _bytes(x: Tensor) -> Tensor:
-    """Numbers of 8 bits as bytes, which torch moves everywhere; others as they are."""
+    """8-bit numbers as bytes, which torch can move on every device. Other numbers stay as they are."""
     return x.view(torch.uint8) if x.itemsize == 1 else x

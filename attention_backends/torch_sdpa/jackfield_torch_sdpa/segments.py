@@ -1,4 +1,4 @@
-"""The plan of a step: which tokens attend together, what they read of the cache, and what of that they may see."""
+"""The plan of a step: which tokens attend together, what they read of the cache, and which of it they see."""
 
 from __future__ import annotations
 
@@ -11,56 +11,57 @@ from torch import Tensor
 from jackfield_torch.interfaces.attention import AttentionBatch, LayerAttention
 from jackfield_torch_sdpa.reads import BlockRead, Buffers, Read, RowsRead, RunRead
 
-# Rows of one query run together although their lengths differ. The padding of such a bucket stays below a fixed
-# number of slots (what a call of its own would cost) and a share of the slots that are really read.
+# Rows with one query run together even if their lengths differ. The padding of such a bucket stays below a fixed
+# number of slots (the cost of a separate call), and below a share of the slots that are needed.
 _PADDING_SLOTS = 512
 _PADDING_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """R rows of Q queries each, attending to W slots each; one call of the kernel.
+    """R rows of Q queries each that attend to W slots each, in one call of the kernel.
 
-    Either many rows of one query, padded to W, or one row of many queries.
+    A segment is either many rows with one query, padded to W, or one row with many queries.
     """
 
-    tokens: slice | Tensor  # of the step, row after row
+    tokens: slice | Tensor  # tokens of the step, row after row
     num_rows: int
     read: Read
-    is_causal: bool = False  # the queries are all W tokens: a plain lower triangle, no mask needed
+    # The queries are all W tokens, so a lower triangle suffices and no mask is needed.
+    is_causal: bool = False
     mask: Tensor | None = None  # [R, 1, W] or [1, Q, W], 0 or -inf, in the dtype of q
 
 
 @dataclass(frozen=True, slots=True)
 class CacheFacts:
-    """What a plan must know of a group's cache."""
+    """The facts about a group's cache that a plan needs."""
 
     num_blocks: int
     block_size: int
     num_kv_heads: int
-    buffers: Buffers  # for what is gathered
+    buffers: Buffers  # for gathered keys and values
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What one row reads: positions [first, length)."""
+    """The part that one row reads: positions [first, length)."""
 
     row: int
-    token: int  # its first query, in the step
+    token: int  # index of its first query in the step
     num_queries: int
     first: int
     length: int
 
     @property
     def width(self) -> int:
-        """Slots that it sees."""
+        """Number of slots that it sees."""
         return self.length - self.first
 
 
 def plan_segments(
     batch: AttentionBatch, cache: CacheFacts, layer: LayerAttention, dtype: torch.dtype
 ) -> list[Segment]:
-    """The segments of a step, for layers that see as far as this one."""
+    """The segments of a step, for layers with the same window and chunk size as this one."""
     spans = list(_spans(batch, layer))
     single = [span for span in spans if span.num_queries == 1]
     planner = _Planner(batch.block_ids_RB, cache, layer, dtype)
@@ -71,7 +72,7 @@ def plan_segments(
 
 
 def make_buckets(spans: Sequence[Span]) -> Iterator[list[Span]]:
-    """Spans of similar width together, the widest first, so that padding is bounded."""
+    """Group spans of similar width, the widest first, so that padding is bounded."""
     bucket: list[Span] = []
     padding = used = 0
     for span in sorted(spans, key=lambda span: -span.width):
@@ -105,7 +106,7 @@ class _Planner:
         self._dtype = dtype
 
     def decode_segment(self, bucket: list[Span]) -> Segment:
-        """Rows of one query."""
+        """A segment of rows with one query."""
         if len(bucket) == 1:
             (span,) = bucket
             tokens = slice(span.token, span.token + 1)
@@ -118,8 +119,7 @@ class _Planner:
         start_R1, last_R1 = first_R1 // size, (length_R1 - 1) // size
         num_blocks = max(-(-span.length // size) - span.first // size for span in bucket)
         block_RB = start_R1 + torch.arange(num_blocks, device=self._device)
-        # Rows with fewer blocks repeat one in their middle: most of what is repeated was written, so that little
-        # must be cleared.
+        # Rows with fewer blocks repeat one from their middle. Most of its slots are written, so little must be cleared.
         source_RB = block_RB.where(block_RB <= last_R1, (start_R1 + last_R1) // 2)
         is_hidden_RW = self._is_outside(block_RB, first_R1, length_R1)
         is_unwritten_RW = self._is_outside(source_RB, first_R1, length_R1)
@@ -136,7 +136,7 @@ class _Planner:
         )
 
     def row_segment(self, span: Span) -> Segment:
-        """One row of many queries."""
+        """A segment of one row with many queries."""
         tokens = slice(span.token, span.token + span.num_queries)
         read = self._read_row(span)
         sees_all = self._layer.first_seen(span.length - 1) == span.first
@@ -158,7 +158,8 @@ class _Planner:
         size = self._cache.block_size
         blocks = self._table_RB[span.row, span.first // size : (span.length - 1) // size + 1]
         skip = span.first % size
-        if self._device.type == "cpu":  # elsewhere looking at the table would wait for the device
+        # On other devices, looking at the table would wait for the device.
+        if self._device.type == "cpu":
             ids = blocks.numpy()
             if len(ids) == 1 or bool((ids[1:] - ids[:-1] == 1).all()):
                 start = int(ids[0]) * size + skip
@@ -166,19 +167,19 @@ class _Planner:
         return BlockRead(self._chunks(blocks.unsqueeze(0)), skip, span.width)
 
     def _chunks(self, blocks_RB: Tensor) -> Tensor:
-        """Of each row, kv head and block, where that block of that head stands in the cache."""
+        """For each row, kv head and block: the index of that block of that head in the cache."""
         head_K1 = torch.arange(self._cache.num_kv_heads, device=self._device).unsqueeze(1)
         return (head_K1 * self._cache.num_blocks + blocks_RB.long().unsqueeze(1)).flatten()
 
     def _is_outside(self, block_RB: Tensor, first_R1: Tensor, length_R1: Tensor) -> Tensor:
-        """Of each row and slot of these blocks, whether the row does not see it; bool [R, W]."""
+        """For each row and slot of these blocks, whether the row does not see it; bool [R, W]."""
         size = self._cache.block_size
         offset_S = torch.arange(size, device=self._device)
         position_RW = (block_RB.unsqueeze(2) * size + offset_S).flatten(1)
         return (position_RW < first_R1) | (position_RW >= length_R1)
 
     def _places(self, is_chosen_RW: Tensor) -> Tensor:
-        """Where the chosen slots of all kv heads are among R * heads * W."""
+        """The indices of the chosen slots of all kv heads among R * heads * W."""
         shape = -1, self._cache.num_kv_heads, -1
         return is_chosen_RW.unsqueeze(1).expand(*shape).flatten().nonzero().squeeze(1)
 

@@ -1,1 +1,1 @@
-"""Attention over the paged cache with Triton kernels, for every accelerator that Triton compiles for."""
+"""Attention over the paged cache with Triton kernels, for every accelerator that Triton supports."""

@@ -1,4 +1,4 @@
-"""Attention over the paged cache of one group: rows of one query read blocks, keys of the others are gathered."""
+"""Attention over the paged cache of one group: rows with one query read blocks, keys of other rows are gathered."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from jackfield_torch.interfaces.attention import (
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Rows of a step that go to one call of an operator."""
+    """Rows of a step for one call of an operator."""
 
-    tokens: Tensor | None  # of the step; None: all in order
+    tokens: Tensor | None  # tokens of the step; None: all in order
     masks: dict[bool, Any]  # xFormers' bias, by whether a query sees later tokens
-    slots_L: (
-        Tensor | None
-    )  # of the cache, that are gathered; None: the bias says which blocks are read
+    # The slots of the cache that are gathered. None: the bias says which blocks are read.
+    slots_L: Tensor | None
 
 
 class XformersAttention(GroupAttention):
-    """Planned once a step. K kv heads with G query heads each are a group of xFormers, whose keys are not repeated."""
+    """Plans once a step. K kv heads with G query heads each are a group in xFormers, whose keys are not repeated."""
 
     def __init__(self, block_size: int, limits: AttentionLimits, library: ModuleType) -> None:
         self._block_size, self._limits, self._library = block_size, limits, library
@@ -40,7 +39,7 @@ class XformersAttention(GroupAttention):
         self._offset_S = torch.arange(block_size, device=limits.device)
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Tell rows of one query from the others."""
+        """Separate the rows with one query from the others."""
         single = [row for row, count in enumerate(batch.query_lengths) if count == 1]
         several = [row for row, count in enumerate(batch.query_lengths) if count > 1]
         starts = [0]
@@ -60,7 +59,7 @@ class XformersAttention(GroupAttention):
             self._parts.append(_Part(tokens, self._gathered_masks(batch, several), slots))
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         key_LKH, value_LKH = cache.key_BSHD.flatten(0, 1), cache.value_BSHD.flatten(0, 1)
         if len(self._parts) == 1:
             return self._attend(self._parts[0], q_TNH, key_LKH, value_LKH, layer)
@@ -92,16 +91,16 @@ class XformersAttention(GroupAttention):
             attn_bias=part.masks[not layer.causal],
             scale=layer.scale,
         )
-        # The operator itself: xFormers' own entry refuses all that is on a GPU where its extension does not load.
+        # The operator is called directly: xFormers' own entry refuses tensors on a GPU if its extension does not load.
         output: Tensor = operator.apply(inputs, needs_gradient=False)[0]
         return output.reshape(q_TNH.shape)
 
     def _paged_masks(
         self, batch: AttentionBatch, single: list[int], rows: Tensor | None
     ) -> dict[bool, Any]:
-        """Of rows of one query, for which causality hides nothing.
+        """The bias of rows with one query, for which causality hides nothing.
 
-        The bias reads lengths and blocks where they are on the device: what it was made with is replaced.
+        The bias reads lengths and blocks in place on the device, so the tensors that it was made with are replaced.
         """
         count = len(single)
         lengths_R, block_ids_RB = batch.lengths_R, batch.block_ids_RB
@@ -132,7 +131,7 @@ class XformersAttention(GroupAttention):
         }
 
     def _slots(self, batch: AttentionBatch, row: int) -> Tensor:
-        """Those of a row's tokens in the cache, int64 [L]."""
+        """The slots of a row's tokens in the cache, int64 [L]."""
         length = batch.lengths[row]
         blocks = batch.block_ids_RB[row, : -(-length // self._block_size)].long()
         return (blocks.unsqueeze(1) * self._block_size + self._offset_S).flatten()[:length]

@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("bfloat16", "float16")
-_HEAD_SIZES = (16, 32, 64, 128, 256)  # that both operators take
-_BLOCK_MULTIPLE = 64  # tokens: keys of a tile, which must lie in one block
+_HEAD_SIZES = (16, 32, 64, 128, 256)  # sizes that both operators support
+_BLOCK_MULTIPLE = 64  # tokens: the keys of a tile must be in one block
 _LEAST_CAPABILITY = 80
 _OTHER = "or set select.attention to another one"
 
 
 class XformersBackend(AttentionBackend):
-    """Paged block-diagonal bias and `triton_splitK` for rows of one query; PyTorch's flash operator for the others."""
+    """Paged block-diagonal bias and `triton_splitK` for rows with one query; PyTorch's flash operator for the others."""
 
     features = frozenset({"attention.non_causal"})
     layouts = LayoutSupport(orders=("KBSHD",), dtypes=_DTYPES)
     capture = "uniform"
-    needs_host_lengths = True  # the keys of a prompt are gathered by them
+    needs_host_lengths = True  # by them, the keys of a prompt are gathered
     needs_finite_slots = True
 
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
     module: ClassVar[str] = "xformers.ops.fmha"
 
     def probe(self) -> Facts:
-        """Which release is installed, which of the two operators are there, and why its own extension does not load."""
+        """The installed release, which of the two operators exist, and why its own extension does not load."""
         facts: dict[str, str | int] = {
             "xformers": _version(),
             "torch": "",
@@ -51,12 +51,12 @@ class XformersBackend(AttentionBackend):
             facts |= {"torch": str(torch.__version__), "capability": _capability()}
             try:
                 facts |= _operators(self.module)
-            except Exception as error:  # it raises what its parts raise
+            except Exception as error:  # its parts may raise any error
                 facts["problem"] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         return facts
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses hosts, an absent operator, and dtypes, heads and blocks that the operators do not take."""
+        """Refuse hosts, a missing operator, and dtypes, heads and blocks that the operators do not support."""
         if need.device not in self.devices:
             text = f"needs an NVIDIA GPU, not {need.device}"
             return (Reason("device", text, "set select.attention to torch_sdpa"),)
@@ -67,7 +67,7 @@ class XformersBackend(AttentionBackend):
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
-        """The object that attends for one cache group."""
+        """Make the object that attends for one cache group."""
         from jackfield_xformers.attention import XformersAttention
 
         return XformersAttention(layout.block_size, limits, importlib.import_module(self.module))
@@ -113,7 +113,7 @@ def _check_need(need: AttentionNeed, facts: Facts) -> Iterator[Reason]:
 
 
 def _extension(facts: Facts) -> str:
-    """What to add to a refusal that its own extension might lift, did it load."""
+    """An addition to a refusal that would not be needed if its own extension loaded."""
     found = facts.get("extension")
     return f"; its own extension, which has more operators, does not load: {found}" if found else ""
 
@@ -130,7 +130,7 @@ def _operators(module: str) -> dict[str, str | int]:
 
 
 def _extension_problem(package: str) -> str:
-    """Why the compiled part does not load, in its own words: what it was built for, and what is here."""
+    """Why the compiled part does not load, in its own words: its build, and the installed versions."""
     library = importlib.import_module(f"{package}._cpp_lib")
     error = getattr(library, "_cpp_library_load_exception", None)
     if error is None:
@@ -148,7 +148,7 @@ def _version() -> str:
 
 
 def _capability() -> int:
-    """Of the first card, times ten; 0 where torch sees none."""
+    """Capability of the first card, times ten; 0 if torch sees no card."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""The order of the Marlin kernel, undone: tiles of 16 x 16 weights in the order of its threads' fragments.
+"""Undoes the order of the Marlin kernel: tiles of 16 x 16 weights in the order of its threads' fragments.
 
 Source: Frantar et al. 2024, *MARLIN: Mixed-Precision Auto-Regressive Parallel Inference on Large Language Models*.
 """
@@ -15,18 +15,17 @@ _OF_A_WORD = (0, 2, 4, 6, 1, 3, 5, 7)
 
 
 def codes(stored: Tensor, num_inputs: int) -> Tensor:
-    """uint8 [O, I] of codes as stored, [I/16, 16 O]."""
+    """uint8 [O, I] from the stored codes, [I/16, 16 O]."""
     order = _fragments()
     flat = torch.empty_like(stored)
     flat.view(-1, len(order))[:, order] = stored.reshape(-1, len(order))
-    tiles = flat.reshape(
-        num_inputs // _TILE, -1, _TILE, _TILE
-    )  # input tile, output tile, input, output
+    # The axes are input tile, output tile, input, output.
+    tiles = flat.reshape(num_inputs // _TILE, -1, _TILE, _TILE)
     return tiles.permute(1, 3, 0, 2).reshape(-1, num_inputs).contiguous()
 
 
 def scales(stored_GO: Tensor) -> Tensor:
-    """[G, O] in order; one group for all inputs is stored in another order than several."""
+    """[G, O] in order. A single group for all inputs is stored in another order than several groups."""
     order = _of_groups() if len(stored_GO) > 1 else _of_one_group()
     flat = torch.empty_like(stored_GO)
     flat.view(-1, len(order))[:, order] = stored_GO.reshape(-1, len(order))
@@ -35,7 +34,7 @@ def scales(stored_GO: Tensor) -> Tensor:
 
 @cache
 def _fragments() -> Tensor:
-    """Where each of the 1,024 codes of four tiles stands before the kernel's order."""
+    """The place of each of the 1,024 codes of four tiles before the kernel's reordering."""
     order = []
     for thread in range(32):
         row, column = 2 * (thread % 4), thread // 4

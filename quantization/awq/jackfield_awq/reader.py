@@ -5,7 +5,7 @@ gemv:       qweight int32 [O, I/8], qzeros int32 [O, W], scales [O, 8 W], W word
 gemv_fast:  qweight int16 [O/4, I], four outputs a word, inputs out of order; scales, scaled zeros [8 W, O]
 marlin:     qweight int32 [I/16, 2 O], scales [G, O], both in the order of one kernel; symmetric
 
-weight = (code - zero) * scale. Shapes and types tell the packings apart, whatever the config says.
+weight = (code - zero) * scale. Shapes and types decide the packing, whatever the config says.
 Source: Lin et al. 2023, *AWQ*; the files of llm-awq, AutoAWQ, GPTQModel and AutoRound.
 """
 
@@ -27,13 +27,13 @@ from jackfield_torch.interfaces.quantization import LinearPart
 
 _BITS = 4
 _HALF = 8
-_NIBBLE_OF_OUTPUT = (0, 4, 1, 5, 2, 6, 3, 7)  # in a word of the gemm packing
+_NIBBLE_OF_OUTPUT = (0, 4, 1, 5, 2, 6, 3, 7)  # order in a word of the gemm packing
 
 Read = Callable[[LinearPart, LinearShard, Tensor, Tensor], CompactMatrix]
 
 
 def read_awq(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError for shapes of no packing."""
+    """The stored matrix of a part. Raises CheckpointError for shapes that fit no packing."""
     qweight, scales = (shard.read_stored(part, name) for name in ("qweight", "scales"))
     return _packing(part, qweight, scales)(part, shard, qweight, scales)
 
@@ -77,7 +77,7 @@ def _gemv_fast(
     name = "scaled_zeros" if shard.has(part, "scaled_zeros") else "qzeros"
     offset_OG = -shard.read_stored(part, name)[:num_groups].T.float()
     scale_OG = scales[:num_groups].T.contiguous()
-    # the offset is that of codes from 0, ours are from the middle
+    # The stored offset is for codes from 0; ours count from the middle.
     return CompactMatrix(
         codes_OI=_interleaved(qweight),
         bits=_BITS,
@@ -117,7 +117,7 @@ def _in_order(words: Tensor) -> Tensor:
 
 
 def _interleaved(qweight: Tensor) -> Tensor:
-    """uint8 [O, I]: four outputs a word over 64 inputs, of which each 32 are out of order."""
+    """uint8 [O, I]: four outputs a word over 64 inputs, of which each 32 are reordered."""
     shifts = torch.arange(0, 16, _BITS, dtype=torch.int32)
     nibbles = (qweight.int().unsqueeze(-1) >> shifts) & 15  # [O/4, I, 4]
     num_rows, num_inputs = qweight.shape
@@ -128,7 +128,7 @@ def _interleaved(qweight: Tensor) -> Tensor:
 
 
 def _num_groups(part: LinearPart, num_stored: int) -> int:
-    """Of scales that are padded to whole words."""
+    """The number of groups, without the padding of scales to whole words."""
     size = _group_size(part)
     size = size if isinstance(size, int) and size > 0 else part.in_size
     num_groups = -(-part.in_size // size)

@@ -1,4 +1,4 @@
-"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+"""The card: the checkpoints that the scheme reads, as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jackfield.decision import Reason
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import LinearShard
 
 _BITS = 4
-_PACKING = "auto_round:auto_awq"  # AutoRound's word for the same tensors
+_PACKING = "auto_round:auto_awq"  # AutoRound's name for the same tensors
 
 
 class AwqScheme(CompactScheme):
@@ -30,7 +30,7 @@ class AwqScheme(CompactScheme):
     )
 
     def check_settings(self, settings: Mapping[str, Any]) -> Iterator[Reason]:
-        """Refuses other packings and numbers of bits."""
+        """Refuse other packings and numbers of bits."""
         packing = settings.get("packing_format", _PACKING)
         if packing != _PACKING:
             text = f"reads {_PACKING}, this is {packing}"
@@ -41,7 +41,7 @@ class AwqScheme(CompactScheme):
             yield Reason("bits", text, "take a checkpoint of four bits, or one made by GPTQ")
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """qweight, qzeros and scales, in the packing that their shapes show."""
+        """Read qweight, qzeros and scales in the packing that their shapes show."""
         from jackfield_awq.reader import read_awq
 
         return read_awq(part, shard)

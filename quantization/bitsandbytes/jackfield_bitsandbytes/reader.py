@@ -29,7 +29,7 @@ _LARGEST = 127
 
 
 def read_bitsandbytes(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError."""
+    """The stored matrix of a part. Raises CheckpointError."""
     state = next((name for name in _STATES if shard.has(part, name)), None)
     if state is None:
         return _int8(part, shard)
@@ -48,7 +48,7 @@ def _four_bits(part: LinearPart, shard: LinearShard, state: dict[str, Any]) -> C
     codes_OI = unpack_nibbles(stored, high_first=True).view(num_outputs, num_inputs)
     block = state["blocksize"]
     scales = _absmax(part, shard, state)
-    # blocks run on from one output to the next: groups are what lies in one block and one output
+    # Blocks run on from one output to the next, so a group is the part of a block that belongs to one output.
     size = math.gcd(block, num_inputs)
     first = torch.arange(0, num_outputs * num_inputs, size)
     return CompactMatrix(

@@ -1,1 +1,1 @@
-"""Compact weights: what quantization schemes share, from packed bits to the linears that run."""
+"""Compact weights: the code that quantization schemes share, from packed bits to running linears."""

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 _WORD = 32  # bits
-_PLANES = {3: (2, 1), 5: (4, 1), 6: (4, 2), 7: (4, 2, 1)}  # widths of GPTQModel's `gptq_p`
+_PLANES = {3: (2, 1), 5: (4, 1), 6: (4, 2), 7: (4, 2, 1)}  # widths in GPTQModel's `gptq_p`
 
 
 def unpack_bits(words: Tensor, bits: int, axis: int, count: int) -> Tensor:
-    """uint8 codes out of integer words along `axis`, of which `count` are kept.
+    """uint8 codes from integer words along `axis`; `count` of them are kept.
 
-    The words are one stream of bits, the lowest first: codes of 3 bits straddle words, 32 of them in three words.
+    The words are one stream of bits, the lowest first. Codes of 3 bits straddle words: three words hold 32 of them.
     GPTQ, SqueezeLLM and compressed-tensors (0.13 and later) store so.
     """
     stream = words.movedim(axis, -1).clone(memory_format=torch.contiguous_format)
@@ -28,7 +28,7 @@ def unpack_bits(words: Tensor, bits: int, axis: int, count: int) -> Tensor:
 
 
 def pack_bits(codes: Tensor, bits: int, axis: int) -> Tensor:
-    """int32 words of codes below 2**bits, the inverse of `unpack_bits`; the last word is filled with zeros."""
+    """int32 words of codes below 2**bits, the inverse of `unpack_bits`. The last word is padded with zeros."""
     stream = codes.movedim(axis, -1).to(torch.int64)
     num_words = -(-stream.shape[-1] * bits // _WORD)
     words = torch.zeros(*stream.shape[:-1], num_words + 1, dtype=torch.int64)
@@ -43,7 +43,7 @@ def pack_bits(codes: Tensor, bits: int, axis: int) -> Tensor:
 
 
 def unpack_planes(words: Tensor, bits: int, axis: int, count: int) -> Tensor:
-    """The same out of bit planes: of each 32 codes the lowest bits stand in words of their own, then the higher ones.
+    """The same from bit planes: for each 32 codes, the lowest bits are in words of their own, followed by higher bits.
 
     Source: GPTQModel 7, `checkpoint_format` gptq_p.
     """
@@ -61,14 +61,14 @@ def unpack_planes(words: Tensor, bits: int, axis: int, count: int) -> Tensor:
 
 
 def unpack_nibbles(octets: Tensor, *, high_first: bool = False) -> Tensor:
-    """Two codes of each byte along the last axis, which doubles."""
+    """Two codes from each byte along the last axis, whose length doubles."""
     low, high = octets & 15, octets >> 4
     pair = (high, low) if high_first else (low, high)
     return torch.stack(pair, -1).flatten(-2)
 
 
 def _straddling(octets: Tensor, bits: int) -> Tensor:
-    """Eight codes are `bits` bytes; no code is in more than two bytes."""
+    """Codes of which eight take `bits` bytes. No code is in more than two bytes."""
     whole = torch.nn.functional.pad(octets, (0, -octets.shape[-1] % bits))
     groups = _in_runs(whole, bits).to(torch.int32)
     following = torch.nn.functional.pad(groups, (0, 1))

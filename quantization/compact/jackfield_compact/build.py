@@ -1,4 +1,4 @@
-"""From parts of a checkpoint to the linear that runs: read, cut to this rank, joined, packed."""
+"""From parts of a checkpoint to a running linear: read, cut for this rank, joined, packed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Load = Callable[[LinearPart, LinearShard], CompactMatrix]
 
 
 def build_linear(parts: Sequence[LinearPart], shard: LinearShard, load: Load) -> Linear:
-    """This rank's linear over the parts, by the fastest way that the device has for these weights."""
+    """This rank's linear over the parts, in the fastest way of the device for these weights."""
     matrices = [_share(part, shard, load(part, shard)) for part in parts]
     biases = [_bias(part, shard) for part in parts]
     if can_join(matrices):
@@ -31,7 +31,7 @@ def build_linear(parts: Sequence[LinearPart], shard: LinearShard, load: Load) ->
 
 
 def _share(part: LinearPart, shard: LinearShard, whole: CompactMatrix) -> CompactMatrix:
-    """What this rank holds of a part. Raises CheckpointError if it has another shape."""
+    """This rank's share of a part. Raises CheckpointError if the part has another shape."""
     if whole.shape != (part.out_size, part.in_size):
         raise CheckpointError(
             f"the stored weight of {part.name} has shape {whole.shape}, expected {(part.out_size, part.in_size)}. "
@@ -47,7 +47,7 @@ def _share(part: LinearPart, shard: LinearShard, whole: CompactMatrix) -> Compac
 
 
 def _bias(part: LinearPart, shard: LinearShard) -> Tensor | None:
-    """float32; of a row-parallel linear on rank 0 alone."""
+    """float32. The bias of a row-parallel linear is on rank 0 alone."""
     if not part.bias or (part.split == "row" and shard.rank > 0):
         return None
     bias_O = shard.read(part, "bias").float()
@@ -57,7 +57,7 @@ def _bias(part: LinearPart, shard: LinearShard) -> Tensor | None:
 
 
 def _device_linear(matrix: CompactMatrix, bias_O: Tensor | None, shard: LinearShard) -> Linear:
-    """A matrix that the kernels have no order for is dequantised by torch for each call."""
+    """The linear on a card. If the kernels have no order for the matrix, torch dequantises it for each call."""
     from jackfield_compact.device.blocks import block_order
     from jackfield_compact.device.linear import DeviceLinear
     from jackfield_compact.device.outliers import SparseWeights
@@ -77,7 +77,7 @@ def _device_linear(matrix: CompactMatrix, bias_O: Tensor | None, shard: LinearSh
 
 
 def _linear(matrix: CompactMatrix, bias_O: Tensor | None, shard: LinearShard) -> Linear:
-    """On a processor the compiled kernel, on a card Triton's. Inputs are rounded only where activations are: never in float32."""
+    """The compiled kernel on a processor, Triton's on a card. Inputs are rounded only if activations are not float32."""
     if shard.device.type == "cuda" and find_spec("triton") is not None:
         return _device_linear(matrix, bias_O, shard)
     level = kernel_level() if shard.device.type == "cpu" else Level.TORCH

@@ -1,4 +1,4 @@
-"""The compiled kernel: where it lies, and the argument that it takes. Imports no torch."""
+"""The compiled kernel: its file, and its argument. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INTS = (
 
 
 class Level(IntEnum):
-    """How products are made, the slowest first; from PORTABLE on by the kernel."""
+    """How products are made, the slowest first. From PORTABLE on the kernel makes them."""
 
     TORCH = -1  # weights are dequantised for each call
     PORTABLE = 0  # loops in float32
@@ -41,7 +41,7 @@ WORDS_ON_CARDS = (
 
 
 class Multiply(ctypes.Structure):
-    """`struct Multiply` of native/multiply.h, which says what each field means."""
+    """`struct Multiply` of native/multiply.h, where the fields are explained."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _POINTERS),
@@ -51,7 +51,7 @@ class Multiply(ctypes.Structure):
 
 @cache
 def load_library() -> ctypes.CDLL | None:
-    """The kernel, None where it was not compiled. Raises OSError where it does not load."""
+    """Load the kernel; None if it was not compiled. Raises OSError if it does not load."""
     spec = find_spec("jackfield_compact._multiply")
     if spec is None or spec.origin is None:
         return None
@@ -65,19 +65,19 @@ def load_library() -> ctypes.CDLL | None:
 
 @cache
 def kernel_level() -> Level:
-    """The best way of multiplying that this processor has."""
+    """The best level that this processor supports."""
     library = load_library()
     return Level.TORCH if library is None else Level(library.compact_level())
 
 
 @cache
 def openmp_parallel() -> int | None:
-    """The address of GOMP_parallel in the OpenMP library that torch runs on, None where it uses another one.
+    """The address of GOMP_parallel in torch's OpenMP library; None if torch uses another library.
 
-    Ask after torch was imported: it opens its libraries for all to see.
+    Call it after importing torch, which makes its libraries visible to the process.
     """
     try:
         function = ctypes.CDLL(None).GOMP_parallel
-    except (OSError, AttributeError, TypeError):  # TypeError: no handle of the process on Windows
+    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no handle of the process
         return None
     return ctypes.cast(function, ctypes.c_void_p).value

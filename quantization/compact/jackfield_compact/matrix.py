@@ -1,4 +1,4 @@
-"""A quantized matrix in the one form that all schemes are read into. O outputs, I inputs, G groups of inputs."""
+"""A quantized matrix in the form that all schemes read into. O outputs, I inputs, G groups of inputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from jackfield_torch.transforms import apply_transforms
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outliers:
-    """Weights that are added to those of the codes; a sparse matrix in rows (CSR)."""
+    """Weights that are added to those of the codes, as a sparse matrix in rows (CSR)."""
 
-    starts: Tensor  # int32 [O + 1], where the weights of an output begin
+    starts: Tensor  # int32 [O + 1], where the weights of each output begin
     inputs: Tensor  # int32 [number]
     values: Tensor  # float32 [number]
 
@@ -26,14 +26,15 @@ class Outliers:
 class CompactMatrix:
     """weight[o, i] = scale[o, g] * table[codes[o, i]] - offset[o, g], where g is the group of input i."""
 
-    codes_OI: Tensor  # uint8, below 2**bits; it and its scales on the host, or on the device where weights were rounded there
+    # uint8, below 2**bits. Codes and scales are on the host, or on the device if weights were rounded there.
+    codes_OI: Tensor
     bits: int  # of a code, 1 to 8
-    table: Tensor  # float32 [2**bits], or [O, 2**bits] where each output has its own
+    table: Tensor  # float32 [2**bits]; [O, 2**bits] if each output has its own
     scale_OG: Tensor  # float32, float16 or bfloat16, as stored
-    offset_OG: Tensor | None = None  # a float; None: zero
-    group_I: Tensor  # int64, which need not rise: act-order
+    offset_OG: Tensor | None = None  # float32; None: zero
+    group_I: Tensor  # int64; need not rise (act-order)
     outliers: Outliers | None = None
-    # inputs are meant to be rounded to eight bits as the weights are, a scale for each row; done where that is faster
+    # True: inputs are meant to be rounded to eight bits, with a scale for each row. This is done if it is faster.
     rounds_inputs: bool = False
 
     @property
@@ -43,7 +44,7 @@ class CompactMatrix:
         return num_outputs, num_inputs
 
     def dequantise(self) -> Tensor:
-        """float32 [O, I]: what the stored numbers stand for."""
+        """float32 [O, I]: the values of the stored numbers."""
         table = self.table.to(self.codes_OI.device)
         if table.ndim == 1:
             values_OI = table[self.codes_OI.int()]
@@ -60,7 +61,7 @@ class CompactMatrix:
         return weight_OI
 
     def outputs(self, index_O: Tensor) -> CompactMatrix:
-        """Those outputs, in that order."""
+        """The outputs with these indices, in their order."""
         has_own = self.table.ndim == 2
         return replace(
             self,
@@ -72,7 +73,7 @@ class CompactMatrix:
         )
 
     def inputs(self, start: int, stop: int) -> CompactMatrix:
-        """Inputs [start, stop) with the groups that they are in."""
+        """Inputs [start, stop), with their groups."""
         groups, group_I = torch.unique(self.group_I[start:stop], return_inverse=True)
         return replace(
             self,
@@ -84,9 +85,9 @@ class CompactMatrix:
         )
 
     def undo(self, transforms: Sequence[Transform]) -> CompactMatrix:
-        """The matrix after the transforms of a spec, which choose outputs. Raises CheckpointError for others.
+        """The matrix after transforms of a spec that choose outputs. Raises CheckpointError for other transforms.
 
-        A Transpose changes nothing: quantized matrices are stored by output and input whatever the plain ones are.
+        A Transpose changes nothing: quantized matrices are stored as [output, input] even if plain ones are not.
         """
         for transform in transforms:
             if isinstance(transform, Offset):
@@ -101,7 +102,7 @@ class CompactMatrix:
 
 
 def can_join(matrices: Sequence[CompactMatrix]) -> bool:
-    """True if the outputs of all can stand in one matrix: same codes, same groups."""
+    """True if all can be rows of one matrix: equal codes and equal groups."""
     first, *others = matrices
     return all(
         other.bits == first.bits
@@ -116,7 +117,7 @@ def can_join(matrices: Sequence[CompactMatrix]) -> bool:
 
 
 def join(matrices: Sequence[CompactMatrix]) -> CompactMatrix:
-    """The outputs of all, one after another; `can_join` said yes."""
+    """The outputs of all, one after another. `can_join` must be true."""
     first = matrices[0]
     if len(matrices) == 1:
         return first

@@ -1,4 +1,4 @@
-"""Linears of the C++ kernel: weights stay compact, and are decoded piece by piece for all rows at once."""
+"""Linears of the C++ kernel: weights stay compact, and are decoded in pieces for all rows at once."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from jackfield_compact.packing import WIDTH, pack, pack_whole
 from jackfield_torch.interfaces.linear import Linear
 
 _SCALE_TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
-_DTYPES = (torch.float32, torch.bfloat16)  # that the kernel reads and writes
+_DTYPES = (torch.float32, torch.bfloat16)  # dtypes that the kernel reads and writes
 
 
 class _KernelLinear(Linear):
-    """What points the kernel at a matrix that was packed before."""
+    """Calls the kernel on a packed matrix."""
 
-    _entry: str  # of the library
+    _entry: str  # function of the library
 
     def __init__(
         self, matrix: CompactMatrix, bias_O: Tensor | None, call: Multiply, level: Level
     ) -> None:
         library = load_library()
         assert library is not None, "build.py asks for the kernel first"
-        self._kept: list[Tensor] = []  # what the kernel points at
+        self._kept: list[Tensor] = []  # keeps the memory of the kernel's pointers alive
         self._call = call
         call.num_outputs, call.num_inputs = self._num_outputs, _ = matrix.shape
         call.level = level
@@ -62,9 +62,9 @@ class _KernelLinear(Linear):
 
 
 class NativeLinear(_KernelLinear):
-    """Products with the stored weights; float16 inputs are widened.
+    """Products with the stored weights. float16 inputs are widened.
 
-    Many rows of bfloat16 are multiplied with weights rounded to bfloat16, as plain ones are.
+    For many rows in bfloat16, weights are rounded to bfloat16, as plain weights are.
     """
 
     _entry = "compact_multiply"
@@ -87,7 +87,7 @@ class NativeLinear(_KernelLinear):
 
 
 class RoundingLinear(_KernelLinear):
-    """Weights of eight bits with a scale for each output; inputs are rounded to eight bits, a scale for each row."""
+    """Weights of eight bits with a scale for each output. Inputs are rounded to eight bits, with a scale for each row."""
 
     _entry = "compact_multiply_whole"
 
@@ -109,7 +109,7 @@ class RoundingLinear(_KernelLinear):
 
 
 def rounds(matrix: CompactMatrix) -> bool:
-    """True where the product of whole numbers is what the producer meant and the kernel can do."""
+    """True if the producer meant a product of whole numbers and the kernel supports it."""
     return (
         matrix.rounds_inputs
         and matrix.bits == 8

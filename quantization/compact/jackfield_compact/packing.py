@@ -1,7 +1,7 @@
 """Codes in the order of the kernel. O outputs in blocks of 32, K inputs sorted by group and padded.
 
-A block holds two halves of 16 outputs. Codes of 2, 4 and 8 bits stand so that a register, decoded, is one pair of inputs
-for 16 outputs; codes into tables of single outputs so that a quarter of a register belongs to one output.
+A block holds two halves of 16 outputs. Codes of 2, 4 and 8 bits are placed so that a decoded register is one pair of
+inputs for 16 outputs; codes into tables of single outputs so that a quarter of a register belongs to one output.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from torch import Tensor
 from jackfield_compact.matrix import CompactMatrix
 
 WIDTH = 32  # outputs of a block
-_OWN_STEP = 32  # inputs that are decoded together, where outputs have tables of their own
-_STEP = {2: 8, 4: 4, 8: 4}  # the same by bits
-_WHOLE_STEP = 64  # the same of whole numbers
+_OWN_STEP = 32  # inputs that are decoded together if outputs have tables of their own
+_STEP = {2: 8, 4: 4, 8: 4}  # the same, by number of bits
+_WHOLE_STEP = 64  # the same, for whole numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Packed:
-    """A matrix as the kernel reads it."""
+    """A matrix in the form that the kernel reads."""
 
     codes: Tensor  # uint8
     bits: int  # as packed: 2, 4 or 8
-    has_own: bool  # each output has a table
-    is_affine: bool  # code q stands for q + table[0]
+    has_own: bool  # True: each output has a table
+    is_affine: bool  # True: code q stands for q + table[0]
     table: Tensor  # float32 [2**bits] or [O, 16]
     table16: Tensor  # uint8, bfloat16 in the order of the kernel
     scales: Tensor  # [blocks, G, 32], as stored
     offsets: Tensor | None  # float32 [blocks, G, 32]
-    starts: Tensor  # int32 [G + 1], in K
-    order: Tensor | None  # int32 [K], -1 where padded; None: inputs are in order
+    starts: Tensor  # int32 [G + 1], where each group begins in K
+    order: Tensor | None  # int32 [K], -1 for padding; None: inputs are in order
 
 
 def pack(matrix: CompactMatrix) -> Packed:
-    """In the order of the kernel; a tensor of its own memory each."""
+    """The matrix in the order of the kernel. Each tensor has memory of its own."""
     has_own = matrix.table.ndim == 2
     bits = 4 if has_own else next(n for n in _STEP if n >= matrix.bits)
     order_K, starts = order_by_group(matrix, _OWN_STEP if has_own else _STEP[bits])
@@ -60,7 +60,7 @@ def pack(matrix: CompactMatrix) -> Packed:
 
 
 def pack_whole(codes_OI: Tensor) -> Tensor:
-    """int8 [blocks, K/4, 32, 4] of codes of eight bits whose middle is 128; K is a multiple of 64, as tiles are."""
+    """int8 [blocks, K/4, 32, 4] from codes of eight bits around 128. K is a multiple of 64, as tiles are."""
     num_outputs, num_inputs = codes_OI.shape
     signed_OI = (codes_OI.to(torch.int16) - 128).to(torch.int8)
     padded = F.pad(signed_OI, (0, -num_inputs % _WHOLE_STEP, 0, -num_outputs % WIDTH))
@@ -68,7 +68,7 @@ def pack_whole(codes_OI: Tensor) -> Tensor:
 
 
 def order_by_group(matrix: CompactMatrix, step: int) -> tuple[Tensor, Tensor]:
-    """The input at each place of K, -1 for none, and where each group starts."""
+    """The input at each place of K, -1 for none, and where each group begins."""
     num_groups = matrix.scale_OG.shape[1]
     counts = torch.bincount(matrix.group_I, minlength=num_groups)
     lengths = (counts + step - 1) // step * step
@@ -88,10 +88,9 @@ def _padded_codes(codes_OI: Tensor, order_K: Tensor) -> Tensor:
 
 
 def _four_bits(codes_OK: Tensor) -> Tensor:
-    """Of four inputs: two codes a byte, the later pair in the upper bits."""
-    x = codes_OK.view(
-        -1, 2, 16, codes_OK.shape[1] // 4, 2, 2
-    )  # block, half, output, step, pair, one
+    """Four inputs at a time: two codes a byte, the later pair in the upper bits."""
+    # The axes are block, half, output, step, pair, one.
+    x = codes_OK.view(-1, 2, 16, codes_OK.shape[1] // 4, 2, 2)
     low, high = x.permute(4, 0, 3, 1, 2, 5)
     packed: Tensor = low | high << 4
     return packed
@@ -105,13 +104,13 @@ def _two_bits(codes_OK: Tensor) -> Tensor:
 
 
 def _eight_bits(codes_OK: Tensor) -> Tensor:
-    """Each 16 bytes hold two pairs of inputs for four outputs: bytes of values are interleaved in such quarters."""
+    """Each 16 bytes hold two pairs of inputs for four outputs, since bytes of values are interleaved in such quarters."""
     x = codes_OK.view(-1, 2, 4, 4, codes_OK.shape[1] // 4, 2, 2)  # block, half, quarter, output, ..
     return x.permute(0, 4, 1, 2, 5, 3, 6)
 
 
 def _own(codes_OK: Tensor) -> Tensor:
-    """Of 32 inputs: registers of outputs a, a + 4, a + 8, a + 12, the later 16 inputs in the upper bits."""
+    """32 inputs at a time: registers for outputs a, a + 4, a + 8, a + 12, the later 16 inputs in the upper bits."""
     x = codes_OK.view(-1, 2, 4, 4, codes_OK.shape[1] // 32, 2, 16)  # block, half, quarter, a, ..
     low, high = x.permute(5, 0, 4, 1, 3, 2, 6)
     packed: Tensor = low | high << 4

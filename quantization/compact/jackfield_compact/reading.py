@@ -1,4 +1,4 @@
-"""What the readers of several formats do alike: groups of inputs, scales of blocks, codes of stored numbers."""
+"""The code that readers of several formats share: groups of inputs, scales of blocks, codes of stored numbers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 
 def groups_of_inputs(num_inputs: int, num_groups: int, group_size: object, name: str) -> Tensor:
-    """int64 [I], the group of each input: of `group_size`, the last may be smaller; else of equal size.
+    """int64 [I], the group of each input: groups have `group_size` inputs, the last may have fewer; else equal sizes.
 
-    What is stored goes before what the config says of the size. Raises CheckpointError.
+    If stored tensors show the size, that counts before the config. Raises CheckpointError.
     """
     size = group_size if isinstance(group_size, int) and group_size > 0 else num_inputs
     if -(-num_inputs // size) != num_groups:
@@ -30,7 +30,7 @@ def groups_of_inputs(num_inputs: int, num_groups: int, group_size: object, name:
 
 
 def spread_scale(scale: Tensor, shape: tuple[int, int], blocks: object, name: str) -> Tensor:
-    """[O, G] of a scale for all, for each output, for groups of inputs or for blocks of outputs and inputs."""
+    """[O, G] from one scale, or from scales of outputs, of groups of inputs, or of blocks of outputs and inputs."""
     num_outputs, num_inputs = shape
     if scale.numel() == 1:
         return scale.reshape(1, 1).expand(num_outputs, 1)
@@ -57,7 +57,7 @@ def stored_numbers(
     zero_OG: Tensor | None = None,
     rounds_inputs: bool = False,
 ) -> CompactMatrix:
-    """A matrix of int8 (of `bits` significant ones) or float8 elements with scales."""
+    """A matrix of int8 (with `bits` significant bits) or float8 elements with scales."""
     if weight.dtype in _FLOAT8:
         codes_OI, table, bits = weight.view(torch.uint8), float8(weight.dtype), 8
     else:
@@ -78,7 +78,7 @@ def stored_numbers(
 
 
 def float4(codes_OI: Tensor, scale_OG: Tensor) -> CompactMatrix:
-    """A matrix of E2M1 elements with scales of equal groups, as NVFP4 (16 inputs) and MXFP4 (32) have them."""
+    """A matrix of E2M1 elements with scales of equal groups, as in NVFP4 (16 inputs) and MXFP4 (32)."""
     size = codes_OI.shape[1] // scale_OG.shape[1]
     group_I = torch.arange(codes_OI.shape[1]) // size
     return CompactMatrix(
@@ -87,5 +87,5 @@ def float4(codes_OI: Tensor, scale_OG: Tensor) -> CompactMatrix:
 
 
 def power_of_two(exponents: Tensor) -> Tensor:
-    """float32 of E8M0 bytes: 2 ** (byte - 127)."""
+    """float32 from E8M0 bytes: 2 ** (byte - 127)."""
     return torch.ldexp(torch.ones(exponents.shape), exponents.int() - 127)

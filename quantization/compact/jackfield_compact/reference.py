@@ -1,4 +1,4 @@
-"""The portable linear: weights stay compact and are dequantised for each call. Right on any device, fast on none."""
+"""The portable linear: weights stay compact and are dequantised for each call. It works on any device, but slowly."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_torch.interfaces.linear import Linear
 
-_NIBBLE = 4  # bits: codes of up to so many share bytes
+_NIBBLE = 4  # bits; codes of at most this size share bytes
 
 
 class ReferenceLinear(Linear):
-    """y = x w' + bias, where w lives for one call."""
+    """y = x w' + bias, where w exists for one call only."""
 
     def __init__(
         self, matrix: CompactMatrix, bias_O: Tensor | None, device: torch.device, dtype: torch.dtype
@@ -57,7 +57,7 @@ class ReferenceLinear(Linear):
 
 
 def _own(tensor: Tensor, device: torch.device) -> Tensor:
-    """On the device, in memory that holds nothing else."""
+    """The tensor on the device, in memory that holds nothing else."""
     moved = tensor.to(device)
     return (
         moved.clone(memory_format=torch.contiguous_format)
@@ -67,6 +67,6 @@ def _own(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def _paired(codes_OI: Tensor) -> Tensor:
-    """Two codes a byte, the lower bits first."""
+    """Two codes in each byte, the lower bits first."""
     even_OI = F.pad(codes_OI, (0, codes_OI.shape[1] % 2))
     return even_OI[:, ::2] | even_OI[:, 1::2] << 4

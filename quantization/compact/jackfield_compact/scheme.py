@@ -1,4 +1,4 @@
-"""What the cards of schemes with compact weights share. Imports no torch."""
+"""The base of the cards of schemes with compact weights. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from jackfield_torch.interfaces.quantization import (
     QuantizationScheme,
 )
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import Linear, LinearShard
 
 
 class CompactScheme(QuantizationScheme):
-    """A scheme that says what it reads; how that is cut, joined and multiplied is the same for all."""
+    """A scheme that says what it reads. Cutting, joining and multiplying are the same for all such schemes."""
 
-    methods: ClassVar[tuple[str, ...]]  # `quant_method`s that it reads
+    methods: ClassVar[tuple[str, ...]]  # each `quant_method` that it reads
 
     @abstractmethod
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """The whole matrix of a part. Raises CheckpointError if it is not stored as the scheme stores it."""
+        """The whole matrix of a part. Raises CheckpointError if it is not stored in the scheme's form."""
 
     def load(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
         """The whole matrix with the transforms of the spec undone."""
@@ -39,7 +39,7 @@ class CompactScheme(QuantizationScheme):
         return ()
 
     def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses other methods, and what `check_settings` refuses."""
+        """Refuse other methods, and what `check_settings` refuses."""
         if need.method not in self.methods:
             words = " or ".join(self.methods)
             text = f"reads checkpoints of the method {words}, this one is {need.method}"
@@ -47,7 +47,7 @@ class CompactScheme(QuantizationScheme):
         return tuple(self.check_settings(need.settings))
 
     def probe(self) -> Facts:
-        """How the compiled kernel multiplies here, a number of `kernel.Level`, and whether Triton is here.
+        """The level of the compiled kernel here, a number of `kernel.Level`, and whether Triton is installed.
 
         Raises OSError if the kernel does not load.
         """
@@ -55,7 +55,7 @@ class CompactScheme(QuantizationScheme):
         return {"kernel_level": int(kernel_level()), "triton": has_triton}
 
     def note(self, need: QuantizationNeed, facts: Facts) -> str:
-        """How weights are kept and multiplied."""
+        """How weights are stored and multiplied."""
         if need.device == "cuda" and facts.get("triton"):
             return f"weights are {WORDS_ON_CARDS}"
         if need.device != "cpu":
@@ -73,7 +73,7 @@ class CompactScheme(QuantizationScheme):
         } == {"column"}
 
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
-        """One linear over the parts; one after another where their groups of inputs differ."""
+        """One linear over the parts; if their groups of inputs differ, one linear after another."""
         from jackfield_compact.build import build_linear
 
         return build_linear(parts, shard, self.load)

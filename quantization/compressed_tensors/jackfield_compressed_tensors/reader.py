@@ -4,7 +4,7 @@ packed: weight_packed int32 [O, I * bits / 32], weight_scale [O, G], weight_zero
 naive:  weight int8 or float8 [O, I], weight_scale of the matrix, of outputs, groups or blocks, weight_zero_point int8
 fp4:    weight_packed uint8 [O, I/2], weight_scale: float8 with weight_global_scale (NVFP4), or uint8 powers (MXFP4)
 
-weight = (code - middle - zero) * scale; codes and zero points are stored from the middle on.
+weight = (code - middle - zero) * scale. Codes and zero points are stored relative to the middle.
 Source: the library compressed-tensors and the files of llm-compressor.
 """
 
@@ -32,7 +32,7 @@ from jackfield_torch.interfaces.quantization import LinearPart
 
 _BLOCK = (128, 128)
 _INPUTS = ("input_scale", "input_zero_point", "input_global_scale")
-# What the library's preset names mean for weights, as far as tensors do not show it.
+# Meaning for weights of the library's preset names, as far as tensors do not show it.
 _PRESETS: Mapping[str, Mapping[str, Any]] = {
     "W4A16": {"num_bits": 4, "group_size": 128},
     "W4A16_ASYM": {"num_bits": 4, "group_size": 128},
@@ -44,8 +44,9 @@ _PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def read_compressed(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError."""
-    for name in _INPUTS:  # inputs are not rounded by scales of the checkpoint; they count as known
+    """The stored matrix of a part. Raises CheckpointError."""
+    # Inputs are not rounded by stored scales, which are read so that they count as used.
+    for name in _INPUTS:
         if shard.has(part, name):
             shard.read_stored(part, name)
     if shard.has(part, "weight_packed"):
@@ -114,7 +115,7 @@ def _naive(part: LinearPart, shard: LinearShard, weight_OI: Tensor) -> CompactMa
 
 
 def _weights(part: LinearPart) -> Mapping[str, Any]:
-    """What the config says of weights."""
+    """The config's entries for weights."""
     preset = _PRESETS.get(str(part.settings.get("preset", "")).upper(), {})
     return {**preset, **(part.settings.get("weights") or {})}
 
@@ -129,7 +130,7 @@ def _rounds_inputs(part: LinearPart) -> bool:
 
 
 def _bits(part: LinearPart, packed: Tensor, claimed: int) -> int:
-    """What the shape says, which goes before the config's word."""
+    """The number of bits from the shape, which counts before the config."""
     for bits in (claimed, *range(2, 9)):
         if packed.shape[1] in (-(-part.in_size * bits // 32), _loose_words(part.in_size, bits)):
             return int(bits)
@@ -140,7 +141,7 @@ def _bits(part: LinearPart, packed: Tensor, claimed: int) -> int:
 
 
 def _unpack(words: Tensor, bits: int, axis: int, count: int) -> Tensor:
-    """Codes without gaps, or whole ones in each word with the rest of it unused."""
+    """Codes without gaps, or whole codes in each word with unused bits at its end."""
     if words.shape[axis] == -(-count * bits // 32):
         return unpack_bits(words, bits, axis, count)
     in_a_word = 32 // bits

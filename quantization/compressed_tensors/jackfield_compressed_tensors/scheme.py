@@ -1,4 +1,4 @@
-"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+"""The card: the checkpoints that the scheme reads, as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jackfield.decision import Reason
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import LinearShard
 
@@ -21,7 +21,7 @@ class CompressedTensorsScheme(CompactScheme):
     features = frozenset({"quantization.method=compressed-tensors", "quantization.settings"})
 
     def check_settings(self, settings: Mapping[str, Any]) -> Iterator[Reason]:
-        """Refuses sparse weights and transforms of activations, which are other models."""
+        """Refuse sparse weights and transforms of activations, which belong to other models."""
         sparsity = settings.get("sparsity_config") or {}
         if sparsity.get("format", "dense") != "dense":
             text = f"reads dense weights, these are {sparsity['format']}"
@@ -31,7 +31,7 @@ class CompressedTensorsScheme(CompactScheme):
             yield Reason("transform", text, "take a checkpoint without transforms")
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """In the format that the tensors show."""
+        """Read the format that the tensors show."""
         from jackfield_compressed_tensors.reader import read_compressed
 
         return read_compressed(part, shard)

@@ -9,5 +9,6 @@ from dataclasses import dataclass
 class Fp8Options:
     """How products are made."""
 
-    # On cards that multiply float8, the inputs of steps of many tokens are rounded to it as well, a scale a token.
+    # True: on cards that multiply float8, inputs of steps with many tokens are rounded too, with a scale for each
+    # token.
     rounds_inputs: bool = False

@@ -18,7 +18,7 @@ from jackfield_torch.interfaces.linear import LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
 
 _SCALES = ("weight_scale_inv", "weight_scale")
-_DIVISORS = "weight_scale_method"  # GPTQModel's
+_DIVISORS = "weight_scale_method"  # of GPTQModel
 _BLOCK = (128, 128)
 _LARGEST = 448.0  # of E4M3
 
@@ -29,7 +29,7 @@ def has_scale(part: LinearPart, shard: LinearShard) -> bool:
 
 
 def read_fp8(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError."""
+    """The stored matrix of a part. Raises CheckpointError."""
     weight_OI = shard.read_stored(part, "weight")
     if weight_OI.dtype.itemsize != 1 or not weight_OI.is_floating_point():
         raise CheckpointError(
@@ -41,7 +41,7 @@ def read_fp8(part: LinearPart, shard: LinearShard) -> CompactMatrix:
     if _DIVISORS in part.settings:
         stored = stored.float().reciprocal()
     if shard.has(part, "input_scale"):
-        shard.read_stored(part, "input_scale")  # counts as known
+        shard.read_stored(part, "input_scale")  # read so that it counts as used
     num_outputs, num_inputs = weight_OI.shape
     block = part.settings.get("weight_block_size") or _BLOCK
     scale_OG = spread_scale(stored, (num_outputs, num_inputs), block, part.name)
@@ -52,7 +52,7 @@ def read_fp8(part: LinearPart, shard: LinearShard) -> CompactMatrix:
 
 
 def round_to_fp8(weight_OI: Tensor) -> CompactMatrix:
-    """A plain matrix in E4M3, a scale for each output that takes its largest weight to the largest number."""
+    """A plain matrix in E4M3. The scale of each output maps its largest weight to the largest number."""
     weight_OI = weight_OI.float()
     scale_O1 = weight_OI.abs().amax(1, keepdim=True) / _LARGEST
     scale_O1 = torch.where(scale_O1 > 0, scale_O1, 1.0)

@@ -1,4 +1,4 @@
-"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+"""The card: the checkpoints that the scheme reads, as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from jackfield_compact.scheme import CompactScheme
 from jackfield_fp8.options import Fp8Options
 from jackfield_torch.interfaces.quantization import LinearPart
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import LinearShard
 
-_ALGORITHMS = ("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO")  # of ModelOpt
+_ALGORITHMS = ("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO")  # names in ModelOpt
 
 
 class Fp8Scheme(CompactScheme):
-    """Weights of eight bits in floating point; those of a plain checkpoint are rounded while they are read.
+    """Weights of eight bits in floating point. Plain weights are rounded while they are read.
 
-    Inputs are not rounded unless an option says so, and then on cards alone: the product with the stored weights is exact.
+    Inputs are not rounded, unless an option asks for it on a card: the product with the stored weights is exact.
     """
 
     options = Fp8Options
@@ -37,20 +37,20 @@ class Fp8Scheme(CompactScheme):
     )
 
     def check_settings(self, settings: Mapping[str, Any]) -> Iterator[Reason]:
-        """Refuses ModelOpt's other formats."""
+        """Refuse ModelOpt's other formats."""
         algorithm = settings.get("quant_algo", _ALGORITHMS[0])
         if algorithm not in _ALGORITHMS:
             text = f"reads {', '.join(_ALGORITHMS)} of ModelOpt, this is {algorithm}"
             yield Reason("format", text, "install the scheme of that format, e.g. jackfield-nvfp4")
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """weight in float8 and its scales."""
+        """Read the float8 weight and its scales."""
         from jackfield_fp8.reader import read_fp8
 
         return read_fp8(part, shard)
 
     def load(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """What is stored in float8, and plain weights rounded to it."""
+        """Read float8 weights, or round plain ones to float8."""
         from jackfield_fp8.reader import has_scale, round_to_fp8
 
         if part.settings or has_scale(part, shard):

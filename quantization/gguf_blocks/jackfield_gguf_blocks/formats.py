@@ -1,6 +1,6 @@
 """Blocks of GGUF as codes, scales and least values. O outputs, B blocks of a row, G groups of a block.
 
-All numbers are little-endian. Fields stand one after another: `d` is float16, K types have scales of scales.
+All numbers are little-endian. Fields follow one another: `d` is float16, K types have scales of scales.
 Source: ggml, `ggml-quants.c`.
 """
 
@@ -20,7 +20,7 @@ _IQ4_NL = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What a block holds: element = scale * value of the code + least."""
+    """The content of a block: element = scale * value of the code + least."""
 
     codes: Tensor  # uint8 [O, B, elements of a block]
     scale: Tensor  # [O, B, G]
@@ -29,7 +29,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class BlockFormat:
-    """How a block is unpacked, and what its codes stand for: code - middle, unless there is a table."""
+    """How a block is unpacked, and the values of its codes: code - middle, unless there is a table."""
 
     bytes: int
     bits: int
@@ -39,22 +39,22 @@ class BlockFormat:
 
 
 def _half(block_OBn: Tensor, at: int) -> Tensor:
-    """float16 [O, B, 1] at a byte."""
+    """float16 [O, B, 1] at a byte position."""
     return block_OBn[..., at : at + 2].contiguous().view(torch.float16)
 
 
 def _shaped(values: Tensor, *shape: int) -> Tensor:
-    """The last axis as several."""
+    """The last axis split into several."""
     return values.reshape(*values.shape[:-1], *shape)
 
 
 def _nibbles(octets: Tensor) -> Tensor:
-    """Elements of the lower halves of all bytes, then those of the upper ones."""
+    """Elements in the lower halves of all bytes, followed by those in the upper halves."""
     return torch.cat([octets & 15, octets >> 4], -1)
 
 
 def _fifth_bits(block_OBn: Tensor, at: int) -> Tensor:
-    """Bit 4 of 32 codes, in as many bits of a word."""
+    """Bit 4 of 32 codes, which are the 32 bits of a word."""
     shifts = torch.arange(8, dtype=torch.uint8)
     bits = (block_OBn[..., at : at + 4].unsqueeze(-1) >> shifts) & 1
     return bits.flatten(-2) << 4
@@ -82,7 +82,7 @@ def _q8_0(block: Tensor) -> Fields:
 
 
 def _six_bits(block: Tensor, at: int) -> tuple[Tensor, Tensor]:
-    """float32 scales and minima [O, B, 8] of six bits, in twelve bytes: the first four whole, the others in parts."""
+    """float32 scales and minima [O, B, 8] of six bits in twelve bytes: the first four are whole, the others in parts."""
     low, middle, high = (block[..., at + 4 * i : at + 4 * i + 4] for i in range(3))
     scales = torch.cat([low & 63, (high & 15) | (low >> 6) << 4], -1)
     minima = torch.cat([middle & 63, (high >> 4) | (middle >> 6) << 4], -1)

@@ -1,4 +1,4 @@
-"""Packed parameters as one matrix. A parameter `weight.FORMAT` is uint8 [O, bytes of a row]: whole blocks."""
+"""Packed parameters as one matrix. A parameter `weight.FORMAT` is uint8 [O, bytes of a row] and holds whole blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jackfield_torch.interfaces.quantization import LinearPart
 
 
 def has_blocks(part: LinearPart, shard: LinearShard) -> bool:
-    """True if the part is stored in blocks that can be kept."""
+    """True if the part is stored in blocks of a supported format."""
     return any(shard.has(part, f"weight.{name}") for name in FORMATS)
 
 

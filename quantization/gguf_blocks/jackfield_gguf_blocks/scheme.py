@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import Linear, LinearShard
 
 
 class GgufBlocksScheme(CompactScheme):
-    """Matrices in the blocks of their GGUF file; those whose blocks are not known are plain. Only where it is named."""
+    """Matrices in the blocks of their GGUF file. Unsupported blocks become plain weights. Chosen only if it is named."""
 
     only_named = True
     methods = ("none",)
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """The blocks of a part."""
+        """Read the blocks of a part."""
         from jackfield_gguf_blocks.reader import read_blocks
 
         return read_blocks(part, shard)
 
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
-        """One linear over the parts; one after another where some are stored plainly."""
+        """One linear over the parts; if some are stored plainly, one linear after another."""
         from jackfield_gguf_blocks.reader import has_blocks
         from jackfield_torch.layers.linear import JoinedLinear, build_linear
 

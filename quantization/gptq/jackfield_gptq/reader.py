@@ -23,7 +23,7 @@ _PLANES = "gptq_p"
 
 
 def read_gptq(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError for shapes that fit no number of bits."""
+    """The stored matrix of a part. Raises CheckpointError for shapes that fit no number of bits."""
     settings = part.settings
     form = settings.get("checkpoint_format") or settings.get("format") or _V1
     unpack = unpack_planes if form == _PLANES else unpack_bits
@@ -51,7 +51,7 @@ def read_gptq(part: LinearPart, shard: LinearShard) -> CompactMatrix:
 
 
 def _bits(part: LinearPart, qweight: Tensor) -> int:
-    """What the shape says, which goes before the config's word."""
+    """The number of bits from the shape, which counts before the config."""
     claimed = part.settings.get("bits", 4)
     for bits in (claimed, *range(2, 9)):
         if -(-part.in_size * bits // 32) == qweight.shape[0]:
@@ -63,9 +63,9 @@ def _bits(part: LinearPart, qweight: Tensor) -> int:
 
 
 def _zeros(stored_GO: Tensor, bits: int, *, is_v1: bool) -> Tensor:
-    """The zero points as numbers. Where all are the middle, in either convention, the weights are symmetric.
+    """The zero points as numbers. If all are the middle, in either convention, the weights are symmetric.
 
-    Some releases of GPTQModel wrote those of v2 under the name of v1, so the values decide.
+    Some releases of GPTQModel stored those of v2 under the name of v1, so the values decide.
     """
     half = 2 ** (bits - 1)
     first = int(stored_GO.flatten()[0])
@@ -73,7 +73,7 @@ def _zeros(stored_GO: Tensor, bits: int, *, is_v1: bool) -> Tensor:
         return stored_GO.new_full(stored_GO.shape, half).int()
     if not is_v1:
         return stored_GO.int()
-    # writers subtract one modulo the field
+    # Writers subtract one modulo 2**bits.
     return torch.remainder(stored_GO.int() + 1, 2**bits)
 
 

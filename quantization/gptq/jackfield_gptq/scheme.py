@@ -1,4 +1,4 @@
-"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+"""The card: the checkpoints that the scheme reads, as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from jackfield.decision import Reason
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import LinearShard
 
 _FORMATS = ("gptq", "gptq_v2", "gptq_p")
 _BITS = range(2, 9)
-_PACKING = "auto_round:auto_gptq"  # AutoRound's word for the same tensors
+_PACKING = "auto_round:auto_gptq"  # AutoRound's name for the same tensors
 
 
 class GptqScheme(CompactScheme):
@@ -31,7 +31,7 @@ class GptqScheme(CompactScheme):
     )
 
     def check_settings(self, settings: Mapping[str, Any]) -> Iterator[Reason]:
-        """Refuses packings that are made for one kernel, and numbers of bits that no packing has."""
+        """Refuse packings for a single kernel, and numbers of bits that no packing has."""
         packing = settings.get("packing_format", _PACKING)
         if packing != _PACKING:
             yield Reason("packing", f"reads {_PACKING}, this is {packing}", "install jackfield-awq")
@@ -45,7 +45,7 @@ class GptqScheme(CompactScheme):
             yield Reason("bits", text, "take a checkpoint of so many bits")
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """qweight, qzeros, scales and g_idx."""
+        """Read qweight, qzeros, scales and g_idx."""
         from jackfield_gptq.reader import read_gptq
 
         return read_gptq(part, shard)

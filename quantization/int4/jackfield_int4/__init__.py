@@ -1,1 +1,1 @@
-"""Any plain model in four bits while it loads, for Jackfield."""
+"""Rounds any plain model to four bits while it loads."""

@@ -11,8 +11,8 @@ from jackfield.errors import ConfigError
 class Int4Options:
     """How plain weights are rounded."""
 
-    group_size: int = 32  # inputs with one scale
-    symmetric: bool = False  # no offsets: less is read, and more is lost
+    group_size: int = 32  # inputs that share a scale
+    symmetric: bool = False  # true: no offsets, so less is read, but the error is larger
 
     def __post_init__(self) -> None:
         if self.group_size < 1:

@@ -15,9 +15,9 @@ _HALF, _LAST, _REACH = 8, 15, 7
 def round_to_int4(
     weight_OI: Tensor, group_size: int = 32, *, symmetric: bool = False
 ) -> CompactMatrix:
-    """To the nearest of 16 steps from the least to the largest weight of a group, zero among them.
+    """Round to the nearest of 16 steps from the least to the largest weight of a group; zero is one of the steps.
 
-    `symmetric`: the steps lie alike around zero, 7 of them below the largest weight of a group, and there is no offset.
+    `symmetric`: steps are symmetric around zero, the largest weight of a group is 7 steps, and there is no offset.
     """
     num_inputs = weight_OI.shape[1]
     padded_OI = F.pad(weight_OI.float(), (0, -num_inputs % group_size))
@@ -27,7 +27,8 @@ def round_to_int4(
         reach = torch.maximum(-low, high)
         low, high = -reach * (_HALF / _REACH), reach
     scale_OG = ((high - low) / _LAST).to(torch.float16).clamp_max(65504)
-    # float16 halves the scales; what is too small for it stays float32, so that no weight becomes infinite
+    # float16 halves the size of scales. Scales that are too small for it stay float32, so that no weight becomes
+    # infinite.
     scale_OG = scale_OG.float() if bool((scale_OG < 2**-13).any()) else scale_OG
     if scale_OG.dtype == torch.float32:
         scale_OG = torch.where(high > low, (high - low) / _LAST, 1.0)

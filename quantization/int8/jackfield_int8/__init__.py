@@ -1,1 +1,1 @@
-"""Any plain model in eight bits while it loads, for Jackfield."""
+"""Rounds any plain model to eight bits while it loads."""

@@ -8,11 +8,11 @@ from torch import Tensor
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.reading import stored_numbers
 
-_LARGEST = 127  # -128 is left out, so that a weight and its negative round alike
+_LARGEST = 127  # -128 is not used, so that a weight and its negative round alike
 
 
 def round_to_int8(weight_OI: Tensor) -> CompactMatrix:
-    """To the nearest step; the largest weight of an output is 127 steps."""
+    """Round to the nearest step. The largest weight of an output is 127 steps."""
     weight_OI = weight_OI.float()
     scale_O1 = weight_OI.abs().amax(1, keepdim=True) / _LARGEST
     scale_O1 = torch.where(scale_O1 > 0, scale_O1, 1.0)

@@ -13,11 +13,11 @@ from jackfield_compact.reading import float4, power_of_two
 from jackfield_torch.interfaces.linear import LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
 
-_BYTES = 16  # of a block
+_BYTES = 16  # bytes of a block
 
 
 def read_mxfp4(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError."""
+    """The stored matrix of a part. Raises CheckpointError."""
     blocks = shard.read_stored(part, "blocks")
     scale_OG = shard.read_stored(part, "scales")
     if blocks.ndim != 3 or blocks.shape[:2] != scale_OG.shape or blocks.shape[2] != _BYTES:

@@ -1,4 +1,4 @@
-"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+"""The card: the checkpoints that the scheme reads, as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import LinearShard
 
 
 class Mxfp4Scheme(CompactScheme):
-    """Weights of four bits in floating point, a power of two for each 32 inputs."""
+    """Weights of four bits in floating point, with a power of two for each 32 inputs."""
 
     methods = ("mxfp4",)
     features = frozenset({"quantization.method=mxfp4", "quantization.settings"})
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """blocks and scales."""
+        """Read blocks and scales."""
         from jackfield_mxfp4.reader import read_mxfp4
 
         return read_mxfp4(part, shard)

@@ -20,7 +20,7 @@ _GROUP = 16  # inputs
 
 
 def read_nvfp4(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError."""
+    """The stored matrix of a part. Raises CheckpointError."""
     packed = shard.read_stored(part, "weight")
     scale_OG = shard.read_stored(part, "weight_scale")
     if packed.dtype != torch.uint8 or scale_OG.shape[1] * _GROUP != 2 * packed.shape[1]:
@@ -29,6 +29,6 @@ def read_nvfp4(part: LinearPart, shard: LinearShard) -> CompactMatrix:
             f"{tuple(scale_OG.shape)}; NVFP4 stores two inputs a byte and a scale for {_GROUP}. Fetch the file again"
         )
     if shard.has(part, "input_scale"):
-        shard.read_stored(part, "input_scale")  # counts as known
+        shard.read_stored(part, "input_scale")  # read so that it counts as used
     whole = shard.read_stored(part, "weight_scale_2").float()
     return float4(unpack_nibbles(packed), scale_OG.float() * whole)

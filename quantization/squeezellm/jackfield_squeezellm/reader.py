@@ -19,7 +19,7 @@ from jackfield_torch.interfaces.quantization import LinearPart
 
 
 def read_squeezellm(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError."""
+    """The stored matrix of a part. Raises CheckpointError."""
     table = shard.read_stored(part, "lookup_table").float()
     qweight = shard.read_stored(part, "qweight")
     bits = table.shape[1].bit_length() - 1
@@ -42,7 +42,8 @@ def _outliers(part: LinearPart, shard: LinearShard, num_outputs: int) -> Outlier
     if not shard.has(part, "rows"):
         return None
     starts, inputs, values = (shard.read_stored(part, name) for name in ("rows", "cols", "vals"))
-    if shard.has(part, "startrows"):  # where the threads of its kernel begin
+    # Where the threads of its kernel begin; read so that it counts as used.
+    if shard.has(part, "startrows"):
         shard.read_stored(part, "startrows")
     found = Outliers(starts=starts.int(), inputs=inputs.int(), values=values.float())
     if shard.has(part, "full_rows"):

@@ -1,7 +1,7 @@
 """torchao's tensors in safetensors. O outputs, I inputs, G groups.
 
 _weight_qdata int8 or float8 [O, I], _weight_scale [O, 1] or [O, G], _weight_zero_point int8 of the same shape.
-weight = (code - zero) * scale. Layouts packed for one kernel are refused.
+weight = (code - zero) * scale. Layouts that are packed for a single kernel are refused.
 Source: torchao 0.18, `torchao.prototype.safetensors` and the version 2 of its configs.
 """
 
@@ -19,7 +19,7 @@ _TYPES = (torch.int8, torch.float8_e4m3fn, torch.float8_e5m2)
 
 
 def read_torchao(part: LinearPart, shard: LinearShard) -> CompactMatrix:
-    """The matrix of a part as stored. Raises CheckpointError."""
+    """The stored matrix of a part. Raises CheckpointError."""
     weight_OI = shard.read_stored(part, "_weight_qdata")
     if weight_OI.dtype not in _TYPES or weight_OI.ndim != 2:
         raise CheckpointError(
@@ -46,6 +46,6 @@ def read_torchao(part: LinearPart, shard: LinearShard) -> CompactMatrix:
 
 
 def _kind(part: LinearPart) -> str:
-    """The name of the config that it was made by."""
+    """The name of the config with which it was made."""
     kinds = part.settings.get("quant_type") or {}
     return str((kinds.get("default") or {}).get("_type", ""))

@@ -1,4 +1,4 @@
-"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+"""The card: the checkpoints that the scheme reads, as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import LinearShard
 
@@ -19,7 +19,7 @@ class TorchAoScheme(CompactScheme):
     features = frozenset({"quantization.method=torchao", "quantization.settings"})
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
-        """_weight_qdata, _weight_scale and _weight_zero_point."""
+        """Read _weight_qdata, _weight_scale and _weight_zero_point."""
         from jackfield_torchao.reader import read_torchao
 
         return read_torchao(part, shard)

@@ -1,1 +1,1 @@
-"""Compact weights on cards that Triton compiles for: their order in memory, the kernels, and which one multiplies."""
+"""Compact weights on cards that Triton supports: their order in memory, the kernels, and the choice of a kernel."""

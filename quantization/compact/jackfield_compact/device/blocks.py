@@ -18,7 +18,7 @@ from jackfield_compact.tables import float8
 
 INTEGER, E4M3, E5M2, TABLE, OWN_TABLES = "integer", "e4m3", "e5m2", "table", "own tables"
 _WIDTHS = (32, 16)  # words
-_LEAST_RUN = 16  # inputs: what tensor cores take at once
+_LEAST_RUN = 16  # inputs; tensor cores take at least this many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,37 +28,36 @@ class Blocks:
     words_OW: Tensor  # int32
     bits: int  # 2, 4 or 8
     kind: str  # what a code stands for
-    table: Tensor | None  # float32 [2**bits] or [O, 2**bits], of the kinds that have one
+    table: Tensor | None  # float32 [2**bits] or [O, 2**bits], for kinds with a table
     scales_GO: Tensor  # as stored
-    zeros_GO: Tensor | None  # float32, or uint8 where all are whole; None: `zero` for all
+    zeros_GO: Tensor | None  # float32, or uint8 if all are whole numbers; None: `zero` for all
     zero: float
     group_size: int  # 0: one group
-    num_inputs: int  # of x in this order; what is beyond it in the last block is padding
+    num_inputs: int  # inputs of x in this order; the rest of the last block is padding
     width: int  # words of a block
-    order_K: (
-        Tensor | None
-    )  # int64, the input at each place, `fill` for none; None: inputs are in order
-    has_holes: bool  # some places hold none
+    # int64, the input at each place, `fill` for none. None: the inputs are in order.
+    order_K: Tensor | None
+    has_holes: bool  # True: some places hold no input
 
     @property
     def num_outputs(self) -> int:
-        """Of the whole matrix."""
+        """Outputs of the whole matrix."""
         return len(self.words_OW)
 
     @property
     def codes_of_word(self) -> int:
-        """Codes that a word holds."""
+        """Number of codes in a word."""
         return 32 // self.bits
 
     @property
     def num_bytes(self) -> int:
-        """That a product reads: codes, scales, zeros."""
+        """Bytes that a product reads: codes, scales, zeros."""
         zeros = 0 if self.zeros_GO is None else self.zeros_GO.nbytes
         return self.words_OW.nbytes + self.scales_GO.nbytes + zeros
 
 
 def block_order(matrix: CompactMatrix, device: torch.device) -> Blocks | None:
-    """The matrix without its outliers, on the device; None: it has a scale of zero with an offset."""
+    """The matrix without its outliers, on the device. None: it has a scale of zero with an offset."""
     offset_OG = matrix.offset_OG
     scale_OG = matrix.scale_OG
     if offset_OG is not None and bool(((scale_OG == 0) & (offset_OG != 0)).any()):
@@ -68,7 +67,7 @@ def block_order(matrix: CompactMatrix, device: torch.device) -> Blocks | None:
     size = _group_size(matrix.group_I)
     num_inputs = matrix.shape[1]
     order_K, has_holes = None, False
-    if size is None:  # groups of any sizes become runs, each with a scale
+    if size is None:  # groups of other sizes become runs, each with a scale
         size = _LEAST_RUN
         order_K, _ = order_by_group(matrix, size)
         group_R = matrix.group_I[order_K.view(-1, size)[:, 0]]
@@ -105,7 +104,7 @@ def block_order(matrix: CompactMatrix, device: torch.device) -> Blocks | None:
 
 
 def _kind(table: Tensor) -> tuple[str, float]:
-    """What codes stand for, and what is subtracted from it."""
+    """The kind of the codes, and the number that is subtracted from a code."""
     if table.ndim == 2:
         return OWN_TABLES, 0.0
     if torch.equal(table - table[0], torch.arange(len(table)).float()):
@@ -117,7 +116,7 @@ def _kind(table: Tensor) -> tuple[str, float]:
 
 
 def _group_size(group_I: Tensor) -> int | None:
-    """Inputs of a group, 0 for one group of all; None where groups differ or do not fill runs."""
+    """Inputs of a group, 0 for a single group. None: groups have different sizes or do not fill runs."""
     counts = torch.bincount(group_I).tolist()
     if len(counts) == 1:
         return 0
@@ -128,7 +127,7 @@ def _group_size(group_I: Tensor) -> int | None:
 
 
 def _width(num_inputs: int, group_size: int, codes_of_word: int) -> int:
-    """The widest that groups and inputs are multiples of, else the least."""
+    """The largest width that divides groups and inputs, otherwise the smallest."""
     for width in _WIDTHS:
         if num_inputs % (width * codes_of_word) == 0 and group_size % width == 0:
             return width
@@ -136,7 +135,7 @@ def _width(num_inputs: int, group_size: int, codes_of_word: int) -> int:
 
 
 def _words(codes_OK: Tensor, bits: int, width: int) -> Tensor:
-    """int32 [O, W]; the last block is filled up with codes of zero."""
+    """int32 [O, W]; the last block is padded with codes of zero."""
     per_word = 32 // bits
     padded = F.pad(codes_OK, (0, -codes_OK.shape[1] % (width * per_word)))
     blocks = padded.view(len(padded), -1, per_word, width)
@@ -155,7 +154,7 @@ def _in_groups(values_OG: Tensor, num_groups: int, device: torch.device) -> Tens
 
 
 def _narrow(scale_OG: Tensor) -> Tensor:
-    """In 16 bits where nothing is lost by it."""
+    """In 16 bits if this loses nothing."""
     for dtype in (torch.bfloat16, torch.float16):
         if scale_OG.dtype == torch.float32 and torch.equal(scale_OG.to(dtype).float(), scale_OG):
             return scale_OG.to(dtype)
@@ -163,7 +162,7 @@ def _narrow(scale_OG: Tensor) -> Tensor:
 
 
 def _whole(zeros_OG: Tensor) -> Tensor:
-    """As bytes where they are whole numbers but for the rounding of a quotient."""
+    """As bytes if they are whole numbers except for the rounding of a quotient."""
     rounded = zeros_OG.round()
     near = (zeros_OG - rounded).abs() <= 1e-4
     if bool((near & (rounded >= 0) & (rounded <= 255)).all()):

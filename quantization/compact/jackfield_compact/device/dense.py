@@ -1,4 +1,4 @@
-"""A compact matrix widened into memory that many products share: for steps of so many tokens that arithmetic counts."""
+"""Widens a compact matrix into memory that products share, for steps with so many tokens that arithmetic dominates."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jackfield_compact.device.blocks import Blocks
 from jackfield_compact.device.decoding import decode, form_of, tensors_of
 from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
 
-_MOST_WIDE = 1 << 26  # elements: larger matrices are widened in pieces
-_ROWS, _WORDS = 8, 128  # of a program
+_MOST_WIDE = 1 << 26  # elements; larger matrices are widened in pieces
+_ROWS, _WORDS = 8, 128  # held by a program
 
 
 @triton.jit
@@ -66,14 +66,14 @@ def widen(blocks: Blocks, wide: Tensor, first: int, last: int) -> Tensor:
 
 
 def wide_rows(blocks: Blocks) -> int:
-    """Outputs that are widened at a time."""
+    """Number of outputs that are widened at a time."""
     return min(blocks.num_outputs, max(1, _MOST_WIDE // blocks.num_inputs))
 
 
 def multiply_dense(
     x_TK: Tensor, blocks: Blocks, wide: Tensor, bias_O: Tensor | None = None
 ) -> Tensor:
-    """y_TO by the library's product of weights that are widened for this call, rounded to x's dtype."""
+    """y_TO by the library's product with weights that are widened for this call, rounded to x's dtype."""
     step = wide_rows(blocks)
     if step == blocks.num_outputs:
         rows_RK = widen(blocks, wide, 0, step)

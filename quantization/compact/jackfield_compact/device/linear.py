@@ -25,7 +25,7 @@ from jackfield_torch.kernels.skinny import Scratch
 
 
 class DeviceLinear(Linear):
-    """y = x w' + bias. Nothing is read back from the device, and no address changes: steps can be recorded."""
+    """y = x w' + bias. Nothing is read back from the device and no address changes, so steps can be recorded."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class DeviceLinear(Linear):
         rounds: bool = False,
         choose: Choose = choose_tile,
     ) -> None:
-        """`rounds`: inputs of several tokens are rounded to float8, where `rounding.can_round` says yes."""
+        """`rounds`: inputs of several tokens are rounded to float8, if `rounding.can_round` allows it."""
         device = blocks.words_OW.device
         self.blocks = blocks
         self.bias_O = None if bias_O is None else bias_O.to(device, dtype)
@@ -68,7 +68,7 @@ class DeviceLinear(Linear):
         return y_TO
 
     def narrow(self, around: Around) -> NarrowProduct | None:
-        """None where inputs are reordered, weights stand beside the codes, or a gate has a bias."""
+        """None if inputs are reordered, if there are outliers, or if a gate has a bias."""
         if self.blocks.order_K is not None or self.sparse is not None:
             return None
         if around.activation and (self.bias_O is not None or around.activation not in ACTIVATIONS):
@@ -78,7 +78,7 @@ class DeviceLinear(Linear):
         return NarrowCompact(self, around)
 
     def ordered(self, x_TI: Tensor) -> Tensor:
-        """Inputs as the blocks have them; contiguous."""
+        """Inputs in the order of the blocks; contiguous."""
         order_K = self.blocks.order_K
         if order_K is None:
             return x_TI if x_TI.stride(1) == 1 else x_TI.contiguous()
@@ -88,7 +88,7 @@ class DeviceLinear(Linear):
 
 
 class NarrowCompact(NarrowProduct):
-    """One launch of a compact linear with what stands around it; a norm before several tokens is a second one."""
+    """One launch for a compact linear and the operations around it. A norm before several tokens is a second launch."""
 
     most_tokens = NUM_TOKENS[-1]
 
@@ -98,7 +98,7 @@ class NarrowCompact(NarrowProduct):
         self._tiles = [linear.choose(tokens, linear.blocks, gated) for tokens in NUM_TOKENS]
 
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
-        """As the base says."""
+        """See NarrowProduct."""
         linear, around = self._linear, self._around
         place = bisect_left(NUM_TOKENS, len(x_TI))
         tile = self._tiles[place] if len(x_TI) <= self.most_tokens else None
@@ -143,7 +143,7 @@ _WIDE: WeakValueDictionary[tuple[torch.device, torch.dtype], Tensor] = WeakValue
 
 
 def _scratch(device: torch.device) -> Scratch:
-    """One for all compact linears of a device: they run one after another."""
+    """Scratch memory of a device, which all compact linears share because they run one after another."""
     found = _SCRATCHES.get(device)
     if found is None:
         found = _SCRATCHES[device] = Scratch(device)
@@ -151,7 +151,9 @@ def _scratch(device: torch.device) -> Scratch:
 
 
 def _wide(device: torch.device, dtype: torch.dtype, num_elements: int) -> Tensor:
-    """Memory for widened weights that linears share. Who got a smaller one keeps it: recorded steps hold its address."""
+    """Memory for widened weights, which linears share. A linear with a smaller one keeps it: recorded steps use its
+    address.
+    """
     found = _WIDE.get((device, dtype))
     if found is None or len(found) < num_elements:
         found = torch.empty(next_power_of_two(num_elements), dtype=dtype, device=device)

@@ -1,4 +1,4 @@
-"""Weights that stand beside the codes: a sparse matrix of few entries an output, added to the products."""
+"""Weights beside the codes: a sparse matrix with few entries for each output, added to the products."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from jackfield_compact.matrix import Outliers
 from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
 
-_ENTRIES, _TOKENS = 64, 16  # that a program holds at once
+_ENTRIES, _TOKENS = 64, 16  # held by a program
 
 
 @triton.jit
@@ -50,7 +50,7 @@ class SparseWeights:
         self._values_S = outliers.values.float().to(device)
 
     def add(self, x_TI: Tensor, y_TO: Tensor) -> None:
-        """Adds their products to `y_TO` in place. x must be contiguous in I."""
+        """Add their products to `y_TO` in place. x must be contiguous in I."""
         num_tokens = len(x_TI)
         _add[(len(self._starts_O1) - 1, triton.cdiv(num_tokens, _TOKENS))](
             self._starts_O1, self._inputs_S, self._values_S, x_TI, y_TO, num_tokens, x_TI.stride(0), y_TO.stride(0),

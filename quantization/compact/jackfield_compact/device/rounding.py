@@ -1,4 +1,4 @@
-"""Products with inputs rounded to float8, a scale for each token, by the library: weights of E4M3, a scale an output."""
+"""Products by the library with weights in E4M3, a scale for each output, and inputs in float8, a scale for each token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield_torch.interfaces.linear import Around
 from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
 
-# Tokens. Up to so many one scale for all is faster in the library, with a pass behind it.
+# Tokens up to which one scale for all is faster in the library, followed by another pass.
 MOST_TENSOR_WISE = 512
 _LARGEST = tl.constexpr(448.0)  # of E4M3
 
@@ -45,9 +45,9 @@ def _round(
 def round_inputs(
     x_TI: Tensor, width: int, norm_I: Tensor | None = None, epsilon: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """float8 [T, I] in the order of bytes of the blocks, and float32 [T, 1], by which they are multiplied.
+    """float8 [T, I] in the byte order of the blocks, and float32 [T, 1] as their factors.
 
-    Of the RMS norm of x where `norm_I` is given.
+    If `norm_I` is given, x is replaced by its RMS norm.
     """
     num_tokens, size = x_TI.shape
     rounded_TI = torch.empty((num_tokens, size), dtype=torch.float8_e4m3fn, device=x_TI.device)
@@ -97,9 +97,10 @@ def apply_scales(
     into_TO: Tensor | None = None,
     activation: str = "",
 ) -> Tensor:
-    """Scales of tokens and outputs, bias; added to `into_TO` in place where there is one, else in place of the sums.
+    """Apply scales of tokens and outputs, and bias. If `into_TO` is given, add to it in place; else change the sums
+    in place.
 
-    With an activation the sums are a gate and as many of up, which it joins; there is no bias then.
+    With an activation the sums are a gate and an equal number of up, which are joined; then there is no bias.
     """
     num_tokens, size = sums_TO.shape
     y_TO = sums_TO if into_TO is None else into_TO
@@ -140,7 +141,7 @@ class RoundedProduct:
         )
 
     def around(self, x_TI: Tensor, around: Around, into_TO: Tensor | None = None) -> Tensor:
-        """With what stands around it in a layer; of up to MOST_TENSOR_WISE tokens."""
+        """With the operations around it in a layer; for up to MOST_TENSOR_WISE tokens."""
         x8_TI, scale_T1 = round_inputs(x_TI, self._width, around.norm_weight_I, around.norm_epsilon)
         sums_TO = torch._scaled_mm(
             x8_TI,
@@ -156,23 +157,23 @@ class RoundedProduct:
 
 
 class NarrowRounded(NarrowProduct):
-    """A product of rounded inputs as steps of few tokens take it: norm, rounding, product, and all that is behind it."""
+    """A product of rounded inputs for steps of few tokens: norm, rounding, product, and all operations after it."""
 
     most_tokens = MOST_TENSOR_WISE
 
     def __init__(self, product: RoundedProduct, around: Around, single: NarrowProduct) -> None:
-        """`single` serves one token, whose inputs need no rounding: all time goes into reading the weights."""
+        """`single` serves one token, whose inputs need no rounding: the time is that of reading the weights."""
         self._product, self._around, self._single = product, around, single
 
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
-        """As the base says."""
+        """See NarrowProduct."""
         if len(x_TI) == 1:
             return self._single(x_TI, into_TO)
         return self._product.around(x_TI, self._around, into_TO)
 
 
 def can_round(blocks: Blocks, dtype: torch.dtype) -> bool:
-    """True where the library multiplies float8 on this device, for this matrix."""
+    """True if the library multiplies float8 on this device, for this matrix."""
     device = blocks.words_OW.device
     return (
         device.type == "cuda"

@@ -1,4 +1,4 @@
-"""One token times a compact matrix: the words are read once, in float32, and norm, gate and residual ride along."""
+"""One token times a compact matrix. Words are read once; the kernel computes in float32, with norm, gate and sum."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jackfield_torch.kernels.launch import begin, launch_options, wait_for_input
 
 @dataclass(frozen=True, slots=True)
 class VectorTile:
-    """Outputs and words that a program holds at once, its warps, and steps in flight."""
+    """Outputs and words that a program holds at once, its warps, and its steps in flight."""
 
     outputs: int
     words: int
@@ -166,10 +166,11 @@ def multiply_vector(
     bias_O: Tensor | None = None,
     into_TO: Tensor | None = None,
 ) -> Tensor:
-    """y = activation(gate) * up or y = weight * x, of the RMS norm of x where `norm_I` is given; x's dtype.
+    """y = activation(gate) * up or y = weight * x, in x's dtype. If `norm_I` is given, x is replaced by its RMS norm.
 
-    One pass over the words for each token. With an activation the matrix holds the gate's rows and then as many of
-    up. `into_TO` is added to in place and returned. x must be contiguous in I and in the order of the blocks.
+    One pass over the words for each token. With an activation the matrix holds the gate's rows, followed by an equal
+    number of up. `into_TO` is added to in place and returned. x must be contiguous in I and in the order of the
+    blocks.
     """
     num_tokens = len(x_TI)
     num_outputs = blocks.num_outputs // (2 if activation else 1)
