@@ -32,7 +32,7 @@ def cohere(config: ConfigReader) -> ModelSpec:
 
 
 def cohere2(config: ConfigReader) -> ModelSpec:
-    """Cohere 2025: windows with rope in three of four layers, the others see everything and no position."""
+    """Cohere 2025: three of four layers have windows and rope, the others see all tokens and have no positions."""
     shape = read_shape(config)
     rope = replace(read_rope(config, shape.head_size), interleaved=True)
     window = config.nullable("sliding_window", int, 4096)

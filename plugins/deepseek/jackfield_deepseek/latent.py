@@ -1,4 +1,4 @@
-"""Latent attention as the configs of these families describe it."""
+"""Latent attention, read from the configs of these families."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jackfield.interfaces.model import ConfigReader
 from jackfield.interfaces.model_config import read_rope
 from jackfield.model_spec import LatentAttention, ModuleSource, Norm, Rope
 
-_EPSILON = 1e-6  # of the norms over latent vectors; the config's own is that of the layers
+_EPSILON = 1e-6  # of the norms over latent vectors; the epsilon in the config is for the layers
 _HERE = "model.layers.{i}.self_attn"
 
 LATENT_MODULES = {
@@ -22,11 +22,11 @@ LATENT_MODULES = {
     "layers.{i}.mixer.kv_b": ModuleSource(f"{_HERE}.kv_b_proj"),
     "layers.{i}.mixer.o": ModuleSource(f"{_HERE}.o_proj"),
 }
-"""Where checkpoints keep it."""
+"""Names of latent attention in checkpoints."""
 
 
 def read_latent_attention(config: ConfigReader, *, interleaved: bool) -> LatentAttention:
-    """DeepSeek-AI 2024 (V2), section 2.1. With yarn the scores are scaled too, by what it does to the entropy."""
+    """DeepSeek-AI 2024 (V2), section 2.1. Yarn also scales the scores, by a factor of the same kind."""
     rotary_size = config.require("qk_rope_head_dim", int)
     head_size = config.require("qk_nope_head_dim", int)
     num_heads = config.require("num_attention_heads", int)

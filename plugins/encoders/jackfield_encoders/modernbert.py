@@ -25,7 +25,7 @@ def modernbert(config: ConfigReader) -> ModelSpec:
     """Warner et al. 2024: rotary positions, gated feed-forwards, and windows to both sides in two of three layers."""
     shape, norm = read_shape(config), _norm(config)
     every = config.get("global_attn_every_n_layers", int, 3)
-    # A window counts to each side, the token itself included.
+    # A window counts to each side, and includes the token itself.
     window = config.get("local_attention", int, 128) // 2 + 1
     windows = read_windows(config, shape.num_layers, window, lambda layer: layer % every != 0)
     ropes = {True: _rope(config, shape.head_size, "sliding_attention", "local", 10_000.0),
@@ -51,7 +51,7 @@ def modernbert(config: ConfigReader) -> ModelSpec:
         )
         for index, window in enumerate(windows)
     )
-    config.get("tie_word_embeddings", bool)  # of a head that finds masked words
+    config.get("tie_word_embeddings", bool)  # read for the head that predicts masked words
     return ModelSpec(
         architecture=config.architecture,
         vocab_size=config.require("vocab_size", int),
@@ -69,7 +69,7 @@ def modernbert(config: ConfigReader) -> ModelSpec:
 
 
 def modernbert_classifier(config: ConfigReader) -> ModelSpec:
-    """A linear, an activation and a norm, then the classes; of the first token or of the mean."""
+    """A linear, an activation and a norm, then the classes, for the first token or the mean."""
     spec = modernbert(config)
     kind = config.get("classifier_pooling", str, "cls")
     if kind not in (CLS, MEAN):
@@ -100,7 +100,7 @@ def _norm(config: ConfigReader) -> Norm:
 
 
 def _rope(config: ConfigReader, head_size: int, kind: str, name: str, theta: float) -> Rope:
-    """Of the layers of that kind: by the new keys, or the old `{name}_rope_theta`."""
+    """The rope of the layers of one kind: from the new keys, or from the old key `{name}_rope_theta`."""
     theta = config.get(f"{name}_rope_theta", float, theta)
     parameters: dict[str, Any] = (config.get("rope_parameters", dict) or {}).get(kind) or {}
     return make_rope(config, head_size, {"rope_theta": theta, **parameters})

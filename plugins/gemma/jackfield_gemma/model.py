@@ -21,8 +21,8 @@ from jackfield.interfaces.model_config import (
 )
 from jackfield.model_spec import Attention, Layer, ModelSpec, ModuleSource, Norm
 
-_END = 1  # of configs that do not say
-# Gemma 2 and 3 put a norm before and after each half of a layer, under names that Llama uses otherwise.
+_END = 1  # for configs without the key
+# Gemma 2 and 3 have norms before and after each half of a layer. Llama uses one of their names for another norm.
 _SANDWICH_MODULES: Mapping[str, ModuleSource] = {
     **STANDARD_MODULES,
     "layers.{i}.mixer_post_norm": ModuleSource("model.layers.{i}.post_attention_layernorm"),
@@ -71,7 +71,7 @@ def gemma2(config: ConfigReader) -> ModelSpec:
 
 
 def gemma3(config: ConfigReader) -> ModelSpec:
-    """Gemma Team 2025, Gemma 3: norms over q and k, and two ropes: windows turn faster than full attention."""
+    """Gemma Team 2025, Gemma 3: norms over q and k, and two ropes, of which windows use the faster one."""
     config = config.filled(max_position_embeddings=131_072)
     if config.get("attn_logit_softcapping", float) is not None:
         raise config.refuse(
@@ -88,7 +88,7 @@ def gemma3(config: ConfigReader) -> ModelSpec:
         _sandwich(config, replace(attention, window=size, rope=local if size else full))
         for size in windows
     )
-    # max_position_embeddings already counts the scaling of the full layers
+    # max_position_embeddings already includes the scaling of the full layers.
     max_length = config.get("max_position_embeddings", int, 131_072)
     return _build(config, shape, layers, cap=None, max_length=max_length)
 
@@ -114,9 +114,9 @@ def _norm(config: ConfigReader) -> Norm:
 
 
 def _activation(config: ConfigReader) -> str:
-    """`hidden_act`, which says gelu in the first releases and always meant the approximation by tanh.
+    """`hidden_act`, which is gelu in the first releases but always meant the tanh approximation.
 
-    Versions of Transformers disagree on which key counts, so `hidden_activation` must say the same.
+    Versions of Transformers disagree on which key counts, so `hidden_activation` must have the same value.
     """
     kind = read_activation(config, "hidden_act", "gelu_pytorch_tanh")
     kind = "gelu_tanh" if kind == "gelu" else kind
@@ -132,7 +132,9 @@ def _attention(config: ConfigReader, shape: Shape, scale_size: float, **changes:
 
 
 def _rope_tables(config: ConfigReader) -> tuple[dict[str, Any], dict[str, Any]]:
-    """For full attention and for windows. Older configs scale only the first and keep two keys for the bases."""
+    """The tables for full attention and for windows. Older configs scale only the first, and have two keys for the
+    bases.
+    """
     tables = ConfigReader(
         {**config.get("rope_parameters", dict, {}), "architectures": [config.architecture]}
     )

@@ -1,4 +1,4 @@
-"""GLM-4 as data: half of each head rotates in pairs, gate and up are one matrix."""
+"""GLM-4 as data: half of each head rotates in pairs, and gate and up are one matrix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield.interfaces.model_config import (
 )
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource, Norm, Split
 
-_ENDS = (151329, 151336, 151338)  # of configs that do not say
+_ENDS = (151329, 151336, 151338)  # for configs without the key
 _POST_NORMS = {
     "layers.{i}.mixer_post_norm": ModuleSource("model.layers.{i}.post_self_attn_layernorm"),
     "layers.{i}.feed_forward_post_norm": ModuleSource("model.layers.{i}.post_mlp_layernorm"),
@@ -28,7 +28,7 @@ def glm(config: ConfigReader) -> ModelSpec:
 
 
 def glm4(config: ConfigReader) -> ModelSpec:
-    """GLM Team 2025 (0414): norms behind each half too."""
+    """GLM Team 2025 (0414): with norms after each half, too."""
     layer = _layer(config)
     norm = layer.mixer_norm
     layer = replace(layer, mixer_post_norm=norm, feed_forward_post_norm=norm)

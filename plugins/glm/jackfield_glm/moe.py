@@ -1,4 +1,4 @@
-"""GLM-4.5 as data: the experts of DeepSeek-V3 behind attention of which half a head rotates."""
+"""GLM-4.5 as data: the experts of DeepSeek-V3, and attention in which half of each head rotates."""
 
 from __future__ import annotations
 

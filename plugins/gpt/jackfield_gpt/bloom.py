@@ -1,4 +1,4 @@
-"""BLOOM as data: alibi instead of positions, a norm over embeddings, q, k and v fused head by head."""
+"""BLOOM as data: alibi instead of positions, a norm over embeddings, and q, k and v fused head by head."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = {
     "feed_forward.up": "mlp.dense_h_to_4h",
     "feed_forward.down": "mlp.dense_4h_to_h",
 }
-_LENGTH = 2048  # tokens that BLOOM was trained with; its configs need not say
+_LENGTH = 2048  # tokens of its training; configs need not state them
 
 
 def bloom(config: ConfigReader) -> ModelSpec:

@@ -18,9 +18,8 @@ from jackfield.model_spec import (
 from jackfield_gpt.parts import block, checked_heads, read_layer_norm
 
 _BLOCK = "transformer.h.{i}"
-_CHUNKS = (
-    4  # CodeGen's matrix is cut for four ranks, each with its share of q, v and k, in this order
-)
+# CodeGen's matrix is cut for four ranks, each with its share of q, v and k, in this order.
+_CHUNKS = 4
 _NAMES = {
     "mixer_norm": "ln_1",
     "mixer.o": "attn.out_proj",

@@ -37,7 +37,7 @@ def nemotron(config: ConfigReader) -> ModelSpec:
 
 
 def jais2(config: ConfigReader) -> ModelSpec:
-    """Inception 2025: layer norms, squared relu, biases all over."""
+    """Inception 2025: layer norms, squared relu, and biases in all linears."""
     shape = read_shape(config, default_kv_heads=26)
     norm = read_layer_norm(config, "layer_norm_eps")
     bias = config.get("attention_bias", bool, True)

@@ -1,4 +1,4 @@
-"""MPT as data: alibi, layer norms without a bias, no bias anywhere."""
+"""MPT as data: alibi, layer norms without a bias, and no bias in any linear."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ _NAMES = {
 
 
 def gpt_neo(config: ConfigReader) -> ModelSpec:
-    """Black et al. 2021. `attention_layers` says which see a window; older configs repeat patterns in `attention_types`."""
+    """Black et al. 2021. `attention_layers` gives the layers with windows; older configs have patterns in
+    `attention_types`.
+    """
     hidden_size, num_heads = config.require("hidden_size", int), config.require("num_heads", int)
     head_size = checked_heads(config, hidden_size, num_heads, "num_heads")
     norm = read_layer_norm(config)

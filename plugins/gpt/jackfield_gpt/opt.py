@@ -1,4 +1,4 @@
-"""OPT and BioGPT as data: learned positions behind two unused rows."""
+"""OPT and BioGPT as data: learned positions, whose table begins with two unused rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jackfield.interfaces.model_config import make_spec, read_activation, read_s
 from jackfield.model_spec import FeedForward, Layer, ModelSpec, ModuleSource, Norm
 from jackfield_gpt.parts import block
 
-_OFFSET = 2  # rows of the table of positions in front of the first
+_OFFSET = 2  # rows of the position table before the first position
 _NAMES = {
     "mixer_norm": "self_attn_layer_norm",
     "mixer.q": "self_attn.q_proj",
@@ -24,7 +24,7 @@ _NAMES = {
 
 
 def opt(config: ConfigReader) -> ModelSpec:
-    """Zhang et al. 2022; of 350m, which norms behind each half, there is no spec."""
+    """Zhang et al. 2022. There is no spec for 350m, which has norms after each half."""
     for key, wanted in (("do_layer_norm_before", True), ("_remove_final_layer_norm", False)):
         if config.get(key, bool, wanted) is not wanted:
             raise config.refuse(key, not wanted, str(wanted).lower())

@@ -1,4 +1,4 @@
-"""What GPT-2's descendants share: layer norms, feed-forwards of two matrices, and projections fused head by head."""
+"""The parts that GPT-2's descendants share: layer norms, feed-forwards of two matrices, and fused projections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_layer_norm(
 def fused_by_group(
     prefix: str, num_groups: int, sizes: tuple[int, int, int]
 ) -> dict[str, ModuleSource]:
-    """q, k and v of one matrix whose rows are `num_groups` parts, each with `sizes` rows of q, k and v."""
+    """q, k and v from one matrix whose rows form `num_groups` parts, each with `sizes` rows of q, k and v."""
     found, start = {}, 0
     for name, size in zip("qkv", sizes, strict=True):
         rows = SplitGroups(num_groups, start, start + size)
@@ -28,7 +28,7 @@ def fused_by_group(
 
 
 def fused(prefix: str, sizes: tuple[int, int, int]) -> dict[str, ModuleSource]:
-    """q, k and v of one matrix, one after another, with `sizes` rows."""
+    """q, k and v from one matrix, one after another, with `sizes` rows."""
     found, start = {}, 0
     for name, size in zip("qkv", sizes, strict=True):
         found[f"layers.{{i}}.mixer.{name}"] = ModuleSource(prefix, (Split(start, start + size),))

@@ -57,7 +57,7 @@ def gpt_oss(config: ConfigReader) -> ModelSpec:
         )
         for size in windows
     )
-    separate = config.get("separate_experts", bool, False)  # as GGUF keeps them
+    separate = config.get("separate_experts", bool, False)  # as in GGUF files
     modules = expert_modules(router="router") if separate else _modules(experts.expert.size)
     return make_spec(config, layers=layers, final_norm=norm, modules=modules)
 
@@ -91,7 +91,7 @@ def _read_experts(config: ConfigReader) -> Experts:
 
 
 def _modules(size: int) -> dict[str, ModuleSource]:
-    """Gate and up take turns in the rows of one tensor of all experts, which is stored [experts, in, out]."""
+    """Gate and up alternate in the rows of one tensor of all experts, which is stored as [experts, in, out]."""
     expert, into = f"{_FORWARD}.experts.{{e}}", f"{_BLOCK}.experts.gate_up_proj"
 
     def turn(number: int) -> ModuleSource:

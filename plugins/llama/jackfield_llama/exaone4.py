@@ -1,4 +1,4 @@
-"""Exaone 4 as data: norms behind each half of a layer only, and positions in the layers with windows alone."""
+"""Exaone 4 as data: norms only after each half of a layer, and positions only in layers with windows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MODULES = {
 
 
 def exaone4(config: ConfigReader) -> ModelSpec:
-    """LG AI Research 2025. Without `sliding_window` all layers attend to everything and rotate."""
+    """LG AI Research 2025. Without `sliding_window` all layers see all tokens and rotate."""
     shape = read_shape(config, default_kv_heads=32)
     norm = read_norm(config, 1e-5)
     window = config.nullable("sliding_window", int, 4096)

@@ -22,7 +22,7 @@ def granite(config: ConfigReader) -> ModelSpec:
 
 
 def hyperclovax(config: ConfigReader) -> ModelSpec:
-    """NAVER Cloud 2025: Granite with a norm behind each half of a layer too, and logits that are multiplied."""
+    """NAVER Cloud 2025: Granite with a norm after each half of a layer, too, and with multiplied logits."""
     spec = _scaled(config, attention=None, scales_logits_up=True)
     if not config.get("use_post_norm", bool, True):
         return spec

@@ -1,4 +1,4 @@
-"""GraniteMoe as data: Granite whose feed-forwards are experts, one tensor for all of them."""
+"""GraniteMoe as data: Granite with experts, which are one tensor, as feed-forwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def granite_moe(config: ConfigReader) -> ModelSpec:
 
 
 def granite_moe_shared(config: ConfigReader) -> ModelSpec:
-    """IBM Granite Team 2025: an expert for every token too."""
+    """IBM Granite Team 2025: with an additional expert that every token uses."""
     plain = granite_moe(config).layers[0].feed_forward
     assert isinstance(plain, Experts)
     size = config.get("shared_intermediate_size", int, 0)

@@ -1,4 +1,4 @@
-"""HunYuan (dense) as data: Llama whose q and k are normed after they rotate."""
+"""HunYuan (dense) as data: Llama with norms on q and k after the rotation."""
 
 from __future__ import annotations
 

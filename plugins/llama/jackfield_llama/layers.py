@@ -1,4 +1,4 @@
-"""What the relatives of Llama share: one layer of RMS norms, attention and a gated feed-forward."""
+"""The code that relatives of Llama share: a layer of RMS norms, attention and a gated feed-forward."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def read_norm(config: ConfigReader, default: float = 1e-6) -> Norm:
 
 def build(
     config: ConfigReader,
-    mixers: tuple[Attention, ...],  # one a layer
-    forward: FeedForward | Experts | tuple[FeedForward | Experts, ...],  # of all, or one a layer
+    mixers: tuple[Attention, ...],  # one for each layer
+    # One for all layers, or one for each.
+    forward: FeedForward | Experts | tuple[FeedForward | Experts, ...],
     norm: Norm,
     **changes: Any,  # arguments of make_spec
 ) -> ModelSpec:

@@ -1,4 +1,4 @@
-"""Llama 4 as data: attention within chunks on layers that rotate, on all tokens on those that do not, and experts."""
+"""Llama 4 as data: layers that rotate attend within chunks, the others to all tokens; some have experts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from jackfield_llama.layers import build, read_norm
 
 _CHUNKED, _FULL = "chunked_attention", "full_attention"
 _DTYPES = {"dtype", "torch_dtype"}
-_OF_ALL = (*_DTYPES, "eos_token_id")  # what a config says beside its tables
+_OF_ALL = (*_DTYPES, "eos_token_id")  # keys of a config outside of its tables
 _FORWARD, _BLOCK = "layers.{i}.feed_forward", "model.layers.{i}.feed_forward"
 
 
 def llama4(config: ConfigReader) -> ModelSpec:
-    """Meta 2025 (Scout, Maverick), text alone. Layers without rope see all tokens, by default every fourth."""
+    """Meta 2025 (Scout, Maverick), text only. Layers without rope, by default every fourth, see all tokens."""
     config = config.filled(max_position_embeddings=131_072)
     shape = read_shape(config, default_kv_heads=8, default_head_size=128)
     forwards = _read_feed_forwards(config, shape.num_layers)
@@ -51,7 +51,7 @@ def llama4(config: ConfigReader) -> ModelSpec:
 
 
 def llama4_text(config: ConfigReader) -> ModelSpec:
-    """The language model of a checkpoint that sees images too; these are left out."""
+    """The language model of a checkpoint that also sees images; the parts for images are left out."""
     outer = {key: config.values[key] for key in _OF_ALL if key in config.values}
     text = dict(config.require("text_config", dict))
     if not _DTYPES.isdisjoint(outer):
@@ -68,7 +68,7 @@ def _read_mixers(config: ConfigReader, shape: Shape) -> tuple[Attention, ...]:
     rope = replace(read_rope(config, shape.head_size, default_theta=500_000.0), interleaved=True)
     bias = config.get("attention_bias", bool, False)
     size = config.nullable("attention_chunk_size", int, 8192)
-    # a root mean square without weights: all heads get one length
+    # A root mean square without weights scales all heads to one length.
     norm = Norm(epsilon=config.get("rms_norm_eps", float, 1e-5), weight=False)
     has_norm = config.get("use_qk_norm", bool, True)
     tuned = config.get("attn_temperature_tuning", bool, True)
@@ -95,7 +95,7 @@ def _read_mixers(config: ConfigReader, shape: Shape) -> tuple[Attention, ...]:
 
 
 def _read_rotating(config: ConfigReader, num_layers: int) -> list[bool]:
-    """Of each layer; `no_rope_layers` has 1 for those that rotate, despite its name."""
+    """For each layer, whether it rotates. Despite its name, `no_rope_layers` has 1 for layers that rotate."""
     interval = config.get("no_rope_layer_interval", int, 4)
     if interval < 1:
         raise config.refuse("no_rope_layer_interval", interval, "1 or more")
@@ -116,7 +116,7 @@ def _read_kinds(config: ConfigReader, rotates: list[bool]) -> list[str]:
 
 
 def _read_feed_forwards(config: ConfigReader, num_layers: int) -> tuple[FeedForward | Experts, ...]:
-    """Experts in `moe_layers`, by default in every so manieth layer; the others are dense."""
+    """Experts in `moe_layers`, by default in every `interleave_moe_layer_step`-th layer; the others are dense."""
     expert = read_feed_forward(config)
     experts = Experts(
         router=Router(
@@ -141,7 +141,7 @@ def _read_feed_forwards(config: ConfigReader, num_layers: int) -> tuple[FeedForw
 
 
 def _modules(size: int) -> Mapping[str, ModuleSource]:
-    """All experts of a layer are one tensor, [experts, inputs, outputs], gate and up side by side."""
+    """All experts of a layer are one tensor, [experts, inputs, outputs], with gate and up side by side."""
     experts, expert = f"{_BLOCK}.experts", f"{_FORWARD}.experts.{{e}}"
     gate_up = f"{experts}.gate_up_proj"
 

@@ -1,4 +1,4 @@
-"""Mixtral and MiniMax-M2 as data: experts in place of each feed-forward."""
+"""Mixtral and MiniMax-M2 as data: experts instead of each feed-forward."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def mixtral(config: ConfigReader) -> ModelSpec:
 
 
 def minimax_m2(config: ConfigReader) -> ModelSpec:
-    """MiniMax 2025: norms over all heads together, part of each head rotates, a sigmoid router with a bias for balance."""
+    """MiniMax 2025: norms over all heads together, partly rotated heads, a sigmoid router with a bias for balance."""
     config = config.filled(max_position_embeddings=196_608)
     shape = read_shape(config, default_kv_heads=8, default_head_size=128)
     norm = read_norm(config)

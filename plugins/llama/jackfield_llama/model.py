@@ -19,13 +19,13 @@ from jackfield_llama.layers import build, read_norm
 
 
 def llama(config: ConfigReader) -> ModelSpec:
-    """Touvron et al. 2023; the scalings of rope by which later ones read longer texts included."""
+    """Touvron et al. 2023, and later models whose scaled ropes read longer texts."""
     config = config.filled(max_position_embeddings=2048)
     return _llama(config, read_shape(config))
 
 
 def llama_classifier(config: ConfigReader) -> ModelSpec:
-    """Llama with scores of whole texts."""
+    """Llama with scores for whole texts."""
     return with_classifier(llama(config), config)
 
 
@@ -55,7 +55,7 @@ def mistral(config: ConfigReader) -> ModelSpec:
 
 
 def ministral(config: ConfigReader) -> ModelSpec:
-    """Mistral AI 2024: Mistral whose layers may differ in their windows."""
+    """Mistral AI 2024: Mistral with windows that may differ between layers."""
     window = config.nullable("sliding_window", int, 4096)
     shape = read_shape(config, default_kv_heads=8)
     return _windowed(config, shape, read_windows(config, shape.num_layers, window, lambda _: True))
@@ -113,7 +113,7 @@ def seed_oss(config: ConfigReader) -> ModelSpec:
 
 
 def helium(config: ConfigReader) -> ModelSpec:
-    """Kyutai 2025: Llama whose rope turns neighbouring elements, and whose projection of outputs has no bias."""
+    """Kyutai 2025: Llama with a rope that rotates neighbouring elements, and no bias in the output projection."""
     shape = read_shape(config, default_kv_heads=20, default_head_size=128)
     rope = read_rope(config, shape.head_size, default_theta=100_000.0)
     mixer = shape.attention(
@@ -125,7 +125,7 @@ def helium(config: ConfigReader) -> ModelSpec:
 
 
 def ernie4_5(config: ConfigReader) -> ModelSpec:
-    """Baidu 2025: Llama whose rope turns neighbouring elements, with a tied head."""
+    """Baidu 2025: Llama with a rope that rotates neighbouring elements, and with a tied head."""
     shape = read_shape(config, default_kv_heads=2, default_head_size=128)
     rope = read_rope(config, shape.head_size, default_theta=500_000.0)
     bias = config.get("use_bias", bool, False)

@@ -1,4 +1,4 @@
-"""Relatives of Llama with a shared expert beside those that are chosen: Hunyuan, ERNIE 4.5 and dots.llm1 as data."""
+"""Relatives of Llama with a shared expert beside the chosen ones: Hunyuan, ERNIE 4.5 and dots.llm1 as data."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def hunyuan_moe(config: ConfigReader) -> ModelSpec:
 
 
 def ernie4_5_moe(config: ConfigReader) -> ModelSpec:
-    """Baidu 2025: the bias for balance is added behind the softmax; the first layers are dense."""
+    """Baidu 2025: the bias for balance is added after the softmax, and the first layers are dense."""
     config = config.filled(max_position_embeddings=131_072)
     shape = read_shape(config, default_kv_heads=4)
     rope = read_rope(config, shape.head_size, default_theta=500_000.0)
@@ -79,7 +79,7 @@ def ernie4_5_moe(config: ConfigReader) -> ModelSpec:
         config, mixers, forwards, norm,
         modules=_ERNIE, end_token_id=2, tied_head=True, head_bias=bias,
     )  # fmt: skip
-    # a tied head keeps its bias
+    # A tied head keeps its bias.
     return replace(spec, modules={**spec.modules, "head": ModuleSource("lm_head")})
 
 
@@ -87,7 +87,7 @@ _ERNIE_LAYERS = (("start", 1), ("end", -1))
 
 
 def dots1(config: ConfigReader) -> ModelSpec:
-    """rednote 2025 (dots.llm1): the experts of DeepSeek-V3 behind the attention of Qwen3."""
+    """rednote 2025 (dots.llm1): the experts of DeepSeek-V3, and the attention of Qwen3."""
     config = config.filled(max_position_embeddings=2048)
     shape = read_shape(config, default_kv_heads=32)
     norm, bias = read_norm(config), config.get("attention_bias", bool, False)

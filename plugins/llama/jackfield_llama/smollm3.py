@@ -1,4 +1,4 @@
-"""SmolLM3 as data: every fourth layer knows no positions."""
+"""SmolLM3 as data: every fourth layer has no positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiles what a request asks for, and follows outputs through it. Importing this imports llguidance."""
+"""Compiles grammars of requests, and follows outputs through them. Importing this module imports llguidance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jackfield_llguidance.structural_tags import grammar_of_tags
 from jackfield_llguidance.vocabulary import make_tokenizer
 
 _NO_LOG = 0
-# Blanks as json.dumps writes them: where any number is allowed, a model can write blanks for ever.
+# Blanks as json.dumps writes them. If any number were allowed, a model could write blanks forever.
 _BLANKS: Any = {
     "whitespace_flexible": False,
     "key_separator": ": ",
@@ -28,7 +28,7 @@ _BLANKS: Any = {
 
 
 class LlguidanceCompiler(GrammarCompiler):
-    """Keeps the grammars that were asked for last."""
+    """Compiles grammars, and keeps the most recently used ones."""
 
     def __init__(self, vocabulary: Vocabulary, options: LlguidanceOptions) -> None:
         self._tokenizer = make_tokenizer(vocabulary)
@@ -37,7 +37,7 @@ class LlguidanceCompiler(GrammarCompiler):
         self._lock = threading.Lock()
 
     def compile(self, structured: Structured) -> Grammar:
-        """The grammar. Raises RequestError for what is wrong or not honoured: nothing of a schema is passed over."""
+        """The grammar. Raises RequestError if the value is wrong or not fully supported: no part of a schema is ignored."""
         with self._lock:
             if (found := self._cache.get(structured)) is not None:
                 self._cache.move_to_end(structured)
@@ -56,7 +56,7 @@ class LlguidanceCompiler(GrammarCompiler):
         return grammar
 
     def _sources(self, structured: Structured) -> Iterator[str]:
-        """Grammars, of which the first that compiles is meant."""
+        """Possible grammars; the first one that compiles is used."""
         form, value = structured.form, structured.value
         if form == "json_object":
             yield LLMatcher.grammar_from_json_schema({"type": "object"}, defaults=_BLANKS)
@@ -74,31 +74,31 @@ class LlguidanceCompiler(GrammarCompiler):
             yield LLMatcher.grammar_from_regex(text)
         elif form == "grammar":
             yield LLMatcher.grammar_from_lark(text)
-        else:  # triggers in brackets are tokens of some models, and text in others
+        else:  # triggers in brackets are tokens in some models, and text in others
             yield grammar_of_tags(text, _BLANKS, are_tokens=True)
             yield grammar_of_tags(text, _BLANKS, are_tokens=False)
 
 
 class LlguidanceGrammar(Grammar):
-    """A matcher at the beginning, which is copied for each output."""
+    """A matcher at its beginning, of which each output gets a copy."""
 
     def __init__(self, matcher: LLMatcher) -> None:
         self._matcher = matcher
 
     def start(self) -> GrammarState:
-        """A copy."""
+        """A copy of the matcher."""
         return LlguidanceState(self._matcher.deep_copy())
 
 
 class LlguidanceState(GrammarState):
-    """A matcher under way."""
+    """The matcher of one output."""
 
     def __init__(self, matcher: LLMatcher) -> None:
         self._matcher = matcher
 
     @property
     def is_finished(self) -> bool:
-        """Nothing may follow."""
+        """True if no token may follow."""
         return self._matcher.is_stopped()
 
     def accept(self, token_id: int) -> bool:
@@ -111,12 +111,12 @@ class LlguidanceState(GrammarState):
             self._matcher.rollback(num_tokens)
 
     def forced(self) -> list[int]:
-        """As its tokenizer writes what must follow."""
+        """The tokens of the text that must follow, as the tokenizer writes it."""
         return self._matcher.compute_ff_tokens()
 
     def fill(self, mask: memoryview) -> None:
-        """Set the bits of what may come next."""
-        found = self._matcher.compute_bitmask()[: mask.nbytes]  # it may end with a word too many
+        """Set the bits of the tokens that may come next."""
+        found = self._matcher.compute_bitmask()[: mask.nbytes]  # it may have one word too many
         mask[: len(found)] = found
 
 

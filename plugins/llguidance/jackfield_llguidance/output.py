@@ -1,4 +1,4 @@
-"""The card: which forms of structured output llguidance compiles."""
+"""The card: the forms of structured output that llguidance compiles."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from jackfield.interfaces.structured_output import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlguidanceOptions:
-    """Limits, so that no request can hold an engine up."""
+    """Limits, so that no request can block an engine."""
 
-    max_bytes: int = 1 << 20  # of a schema, expression or grammar
-    num_cached: int = 256  # compiled grammars that are kept
+    max_bytes: int = 1 << 20  # most bytes of a schema, expression or grammar
+    num_cached: int = 256  # number of compiled grammars that are kept
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "num_cached"):
@@ -40,7 +40,7 @@ class LlguidanceOutput(StructuredOutput):
     options: ClassVar[type | None] = LlguidanceOptions
 
     def probe(self) -> Facts:
-        """Import it."""
+        """Import the library."""
         from importlib.metadata import version
 
         import llguidance  # noqa: F401
@@ -48,7 +48,7 @@ class LlguidanceOutput(StructuredOutput):
         return {"llguidance": version("llguidance")}
 
     def create(self, vocabulary: Vocabulary, config: EngineConfig) -> GrammarCompiler:
-        """The compiler for one model."""
+        """Make the compiler for one model."""
         from jackfield_llguidance.compiler import LlguidanceCompiler
 
         return LlguidanceCompiler(vocabulary, read_options(LlguidanceOptions, "llguidance", config))

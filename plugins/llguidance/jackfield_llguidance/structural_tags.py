@@ -1,4 +1,4 @@
-"""Structural tags in LLGuidance's words."""
+"""Structural tags as a grammar of LLGuidance."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jackfield.interfaces.structural_tags import read_structural_tags
 
 
 def grammar_of_tags(text: str, blanks: Mapping[str, Any], *, are_tokens: bool) -> str:
-    """The grammar of what a request writes. Raises RequestError.
+    """The grammar for the tags of a request. Raises RequestError.
 
-    `are_tokens`: triggers such as <tool_call> are special tokens of the model, else they are text. `blanks` are the
-    options of JSON.
+    `are_tokens`: triggers such as <tool_call> are special tokens of the model; otherwise they are text. `blanks` are
+    the options for JSON.
     """
     options = {"x-guidance": dict(blanks)}
     tags = [

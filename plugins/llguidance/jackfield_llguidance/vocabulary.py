@@ -1,4 +1,4 @@
-"""The tokens of a model, as llguidance wants them."""
+"""The tokens of a model in the form of llguidance."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jackfield.checkpoint.fast_tokenizer import FastTokenizer
 from jackfield.interfaces.structured_output import Vocabulary
 from jackfield.interfaces.tokenizer import Tokenizer
 
-_UNKNOWN = "\ufffd"  # what bytes decode to that are no whole character
+_UNKNOWN = "\ufffd"  # bytes that are no whole character decode to this
 
 
 def make_tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
-    """One that masks `vocabulary.size` ids."""
+    """A tokenizer that masks `vocabulary.size` ids."""
     ends = list(vocabulary.end_token_ids)
     tokenizer = vocabulary.tokenizer
-    if isinstance(tokenizer, FastTokenizer):  # llguidance reads the bytes of its tokens from this
+    if isinstance(tokenizer, FastTokenizer):  # llguidance reads the bytes of tokens from it
         source = tokenizer.backend.to_str()
         return LLTokenizer(source, n_vocab=vocabulary.size, eos_token=ends or None)
     wrapped = cast(Any, _Tokens(tokenizer, vocabulary))
@@ -26,7 +26,7 @@ def make_tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
 
 
 class _Tokens:
-    """A tokenizer of another kind, of which only texts are known: tokens that are no whole characters are left out."""
+    """A tokenizer that only gives the texts of tokens. Tokens that are no whole characters are left out."""
 
     is_tokenizer_wrapper = True
     bos_token_id = None

@@ -1,4 +1,4 @@
-"""The end of thoughts, forced token by token once their budget is spent, for many rows at once on the device."""
+"""Forces the end of thoughts, token by token, when their budget is spent; for many rows at once, on the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield_torch.interfaces.row_processor import ProcessedRows, RowProcessor
 
 
 class BudgetProcessor(RowProcessor):
-    """Rows have tables on the device, which change only when rows do."""
+    """Keeps tables of rows on the device. They change only when the rows change."""
 
     def __init__(self, limits: ProcessorLimits) -> None:
         self._device = torch.device(limits.device)
@@ -23,7 +23,7 @@ class BudgetProcessor(RowProcessor):
     def enter(
         self, row: int, arguments: BudgetArguments, token_ids: Sequence[int], num_prompt_tokens: int
     ) -> None:
-        """Keep what the row asks for."""
+        """Keep the arguments of the row."""
         self._asked[row] = arguments
         self._last = None
 
@@ -33,9 +33,10 @@ class BudgetProcessor(RowProcessor):
         self._last = None
 
     def apply(self, logits_MV: Tensor, rows: ProcessedRows) -> None:
-        """Leave the next token of the end alone possible, where the budget is spent and the end did not come before."""
+        """If the budget is spent and the end has not come, allow only the next token of the end."""
         budget_M, length_M, end_ME = self._tables(rows.rows)
-        spent_M = rows.num_tokens_M - rows.num_prompt_M - budget_M  # tokens since then
+        # Tokens since the budget was spent.
+        spent_M = rows.num_tokens_M - rows.num_prompt_M - budget_M
         is_due_M = (spent_M >= 0) & (spent_M < length_M)
         is_due_M &= ~_has_ended(rows, budget_M, length_M, end_ME)
         place_M1 = spent_M.clamp(0, end_ME.shape[1] - 1).unsqueeze(1)
@@ -46,7 +47,7 @@ class BudgetProcessor(RowProcessor):
         torch.where(is_due_M.unsqueeze(1), only_MV, logits_MV, out=logits_MV)
 
     def _tables(self, rows: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        """Budgets, lengths of the ends, and the ends, -1 behind them."""
+        """Budgets, lengths of the ends, and the ends, padded with -1."""
         if self._last is None or self._last[0] != rows:
             asked = [self._asked[row] for row in rows]
             width = max(len(one.end) for one in asked)
@@ -64,7 +65,7 @@ class BudgetProcessor(RowProcessor):
 
 
 def _has_ended(rows: ProcessedRows, budget_M: Tensor, length_M: Tensor, end_ME: Tensor) -> Tensor:
-    """Whether the end stands whole in the first `budget_M` tokens of the output."""
+    """True if the complete end is among the first `budget_M` tokens of the output."""
     tokens_ML = rows.tokens()
     first_M1, budget_M1 = rows.num_prompt_M.unsqueeze(1), budget_M.unsqueeze(1)
     start_L = torch.arange(tokens_ML.shape[1], device=tokens_ML.device)

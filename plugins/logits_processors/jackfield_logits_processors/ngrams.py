@@ -1,4 +1,4 @@
-"""Which tokens would repeat an n-gram, found for many rows at once on the device."""
+"""Finds the tokens that would repeat an n-gram, for many rows at once, on the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield_torch.interfaces.row_processor import ProcessedRows, RowProcessor
 
 
 class NgramProcessor(RowProcessor):
-    """Rows that ask for the same are served together."""
+    """Processes rows with equal arguments together."""
 
     def __init__(self, limits: ProcessorLimits) -> None:
         self._device = torch.device(limits.device)
@@ -24,7 +24,7 @@ class NgramProcessor(RowProcessor):
     def enter(
         self, row: int, arguments: NgramArguments, token_ids: Sequence[int], num_prompt_tokens: int
     ) -> None:
-        """Keep what the row asks for; its tokens are read where they are."""
+        """Keep the arguments of the row. Its tokens are read in place."""
         self._asked[row] = arguments
         self._last = (), []
 
@@ -34,7 +34,7 @@ class NgramProcessor(RowProcessor):
         self._last = (), []
 
     def apply(self, logits_MV: Tensor, rows: ProcessedRows) -> None:
-        """Forbid the token behind each earlier stand of the last size - 1 tokens."""
+        """Forbid the token after each earlier occurrence of the last size - 1 tokens."""
         tokens_ML = rows.tokens()
         for arguments, places_G, allowed_A in self._groups(rows.rows):
             logits_GV = logits_MV.index_select(0, places_G)
@@ -50,7 +50,7 @@ class NgramProcessor(RowProcessor):
             logits_MV.index_copy_(0, places_G, logits_GV)
 
     def _groups(self, rows: tuple[int, ...]) -> list[tuple[NgramArguments, Tensor, Tensor]]:
-        """The places of rows that ask for the same; found again only where the rows differ from the last ones."""
+        """The indices of rows with equal arguments. They are kept while the rows stay the same."""
         if self._last[0] != rows:
             places: dict[NgramArguments, list[int]] = {}
             for place, row in enumerate(rows):
@@ -72,9 +72,10 @@ class NgramProcessor(RowProcessor):
 def forbid_repeats(
     logits_GV: Tensor, tokens_GL: Tensor, num_tokens_G: Tensor, size: int, window: int
 ) -> None:
-    """Set to minus infinity, in place, what would complete an n-gram of `size` that stands in the row already.
+    """Set the logits of tokens that would complete an n-gram of `size` that the row already has to minus infinity, in
+    place.
 
-    int32 `tokens_GL`, of which the first `num_tokens_G` (int64) of each row count; `window` as NgramArguments.
+    int32 `tokens_GL`, of which the first `num_tokens_G` (int64) of each row count. `window`: see NgramArguments.
     """
     length = tokens_GL.shape[1]
     num_starts = length - size + 1
@@ -82,7 +83,7 @@ def forbid_repeats(
         return
     end_G1 = num_tokens_G.unsqueeze(1)
     start_S = torch.arange(num_starts, device=tokens_GL.device)
-    is_repeat_GS = start_S + size <= end_G1  # the whole n-gram stands in the row
+    is_repeat_GS = start_S + size <= end_G1  # the whole n-gram is in the row
     if window:
         is_repeat_GS &= start_S >= end_G1 - window
     for offset in range(size - 1):

@@ -1,4 +1,4 @@
-"""The processor `no_repeat_ngram`: so many tokens in a row never come twice."""
+"""The processor `no_repeat_ngram`: no run of `size` tokens occurs twice."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NgramArguments:
-    """What a request says."""
+    """The arguments of a request."""
 
     size: int  # tokens of an n-gram
-    window: int = 0  # n-grams in the last so many tokens count; 0: all
-    allowed: tuple[int, ...] = ()  # token ids that may come at any time
+    window: int = 0  # only n-grams in this many last tokens count; 0: all
+    allowed: tuple[int, ...] = ()  # token ids that are always allowed
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or self.size < 1:
@@ -34,7 +34,7 @@ class NoRepeatNgram(TorchLogitsProcessor):
     arguments: ClassVar[type] = NgramArguments
 
     def create(self, limits: ProcessorLimits) -> RowProcessor:
-        """On this device."""
+        """Make the processor for this device."""
         from jackfield_logits_processors.ngrams import NgramProcessor
 
         return NgramProcessor(limits)

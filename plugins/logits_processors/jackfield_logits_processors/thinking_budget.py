@@ -1,4 +1,4 @@
-"""The processor `thinking_budget`: an answer's thoughts end after so many tokens."""
+"""The processor `thinking_budget`: the thoughts of an answer end after a number of tokens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetArguments:
-    """What a request says."""
+    """The arguments of a request."""
 
-    max_tokens: int  # of the thoughts, with which the answer begins
-    end: tuple[int, ...]  # token ids that end them
+    max_tokens: int  # most tokens of the thoughts, with which the answer begins
+    end: tuple[int, ...]  # token ids that end the thoughts
 
     def __post_init__(self) -> None:
         if type(self.max_tokens) is not int or self.max_tokens < 0:
@@ -31,7 +31,7 @@ class ThinkingBudget(TorchLogitsProcessor):
     arguments: ClassVar[type] = BudgetArguments
 
     def create(self, limits: ProcessorLimits) -> RowProcessor:
-        """On this device."""
+        """Make the processor for this device."""
         from jackfield_logits_processors.budgets import BudgetProcessor
 
         return BudgetProcessor(limits)

@@ -1,1 +1,1 @@
-"""Mamba-2, Bamba, Granite 4 and Falcon-H1 as data: states instead of attention, beside it, or between it."""
+"""Mamba-2, Bamba, Granite 4 and Falcon-H1 as data: states instead of attention, or together with it."""

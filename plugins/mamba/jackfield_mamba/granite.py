@@ -1,4 +1,4 @@
-"""Granite 4 as data: states in most layers, attention without positions in some, experts or one feed-forward."""
+"""Granite 4 as data: states in most layers, attention without positions in some, with experts or one feed-forward."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def granite_hybrid(config: ConfigReader) -> ModelSpec:
 
 
 def _read_attending(config: ConfigReader, num_layers: int) -> list[bool]:
-    """Of each layer whether it attends; without the key all are recurrent."""
+    """For each layer, whether it attends. Without the key all layers are recurrent."""
     kinds = config.get("layer_types", list) or config.get("layers_block_type", list)
     kinds = kinds or [_RECURRENT[0]] * num_layers
     if len(kinds) != num_layers or not {*map(str, kinds)} <= {*_RECURRENT, *_ATTENDING}:
@@ -99,7 +99,7 @@ def _read_forward(config: ConfigReader) -> FeedForward | Experts:
 
 
 def _modules(config: ConfigReader, forward: FeedForward | Experts) -> dict[str, ModuleSource]:
-    """Gate and up are one matrix, of all experts one tensor; apart where the config says so, as GGUF keeps them."""
+    """Gate and up are one matrix, and all experts one tensor, unless the config says that they are separate, as in GGUF."""
     apart = config.get("separate_experts", bool, False)
     found = expert_modules(block="block_sparse_moe", router="router.layer")
     shared = forward.shared if isinstance(forward, Experts) else forward

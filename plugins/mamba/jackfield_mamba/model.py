@@ -23,7 +23,7 @@ from jackfield.model_spec import (
 )
 from jackfield_mamba.state_space import read_state_space, read_step_limits, state_space_modules
 
-_LENGTH = 32_768  # tokens of a request where the config names no limit; a recurrence has none
+_LENGTH = 32_768  # most tokens of a request if the config has no limit; a recurrence has none
 _DEFAULTS = {
     "num_key_value_heads": 8, "mamba_n_heads": 128, "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_conv": 4,
     "mamba_expand": 2,
@@ -107,7 +107,7 @@ def bamba(config: ConfigReader) -> ModelSpec:
 
 
 def falcon_h1(config: ConfigReader) -> ModelSpec:
-    """Zuo et al. 2025: attention and a state space side by side in each layer; factors where others have none."""
+    """Zuo et al. 2025: attention and a state space side by side in each layer, with many constant factors."""
     config = config.filled(**_DEFAULTS, mamba_d_ssm=1024, max_position_embeddings=8192)
     shape, norm = read_shape(config), Norm(epsilon=config.get("rms_norm_eps", float, 1e-5))
     bias = config.get("attention_bias", bool, False)
@@ -119,7 +119,7 @@ def falcon_h1(config: ConfigReader) -> ModelSpec:
     mixer = ParallelMixers(
         attention=shape.attention(
             rope=read_rope(config, shape.head_size),
-            # Keys are multiplied, which scores are linear in.
+            # The factor of keys is included here, because scores are linear in keys.
             scale=shape.head_size**-0.5 * config.get("key_multiplier", float, 1.0),
             qkv_bias=bias,
             out_bias=bias,

@@ -1,4 +1,4 @@
-"""The state space of Mamba-2 as configs describe it, and where checkpoints keep it."""
+"""The state space of Mamba-2, read from configs, and its names in checkpoints."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def state_space_modules(mixer: Mamba2, module: str, prefix: str) -> dict[str, Mo
 
 
 def read_step_limits(config: ConfigReader) -> tuple[float, float | None]:
-    """The least and the largest step; None: any."""
+    """The least and the largest step; None: no limit."""
     limits = config.values.get("time_step_limit") or (0.0, float("inf"))
     if not isinstance(limits, Sequence) or len(limits) != 2:
         raise config.refuse("time_step_limit", limits, "the least and the largest step")
-    # Transformers writes what JSON has no number for as {"__float__": "Infinity"}.
+    # Transformers writes infinity, for which JSON has no number, as {"__float__": "Infinity"}.
     numbers = [limit["__float__"] if isinstance(limit, Mapping) else limit for limit in limits]
     least, most = map(float, numbers)
     return least, None if isinf(most) else most
 
 
 def read_state_space(config: ConfigReader, size: int) -> Mamba2:
-    """`size` elements in all heads, in the keys that hybrids share (`mamba_...`), without a norm."""
+    """A state space with `size` elements in all heads and without a norm, from the keys of hybrids (`mamba_...`)."""
     num_heads = config.require("mamba_n_heads", int)
     head_size = config.values.get("mamba_d_head", "auto")
     if head_size == "auto":

@@ -1,4 +1,4 @@
-"""Models with a short name: which packages hold them, and how they are verified."""
+"""Models with a short name: the packages that hold them, and their checksums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One wheel. Without `sha256` it is taken as the index gives it."""
+    """One wheel. Without `sha256` it is not verified."""
 
     name: str
     version: str
@@ -20,7 +20,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class PackagedModel:
-    """The wheels that hold one model. `sha256` is that of the model file, where it comes in parts."""
+    """The wheels that hold one model. `sha256` is that of the model file, if the file comes in parts."""
 
     packages: tuple[Package, ...]
     sha256: str = ""

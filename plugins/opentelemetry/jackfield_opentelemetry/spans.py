@@ -1,4 +1,4 @@
-"""From a request that ended to its span. Importing this imports OpenTelemetry."""
+"""Makes the span of an ended request. Importing this module imports OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jackfield.request import FinishReason, RequestOutput
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _NS = 1_000_000_000
-# The conventions' words for why an answer ended.
+# Names for the end of an answer in OpenTelemetry's conventions.
 _REASONS = {FinishReason.STOP: "stop", FinishReason.LENGTH: "length", FinishReason.ABORT: "abort"}
 
 
@@ -31,7 +31,7 @@ class SpanMaker:
         self._offset_ns = time.time_ns() - time.monotonic_ns()  # the engine's times are monotonic
 
     def record(self, output: RequestOutput) -> None:
-        """One span, below the span of whoever asked."""
+        """Record one span, as a child of the caller's span."""
         metrics = output.metrics
         carrier = {} if output.trace_parent is None else {"traceparent": output.trace_parent}
         span = self._tracer.start_span(
@@ -54,7 +54,7 @@ class SpanMaker:
         span.end(self._unix_ns(ended_s))
 
     def close(self) -> None:
-        """Send what is left, where the provider is ours."""
+        """Send the remaining spans, if the provider is ours."""
         if self._own is not None:
             self._own.shutdown()  # type: ignore[attr-defined]
 
@@ -92,7 +92,7 @@ class SpanMaker:
 
 
 def _provider_of_environment() -> TracerProvider | None:
-    """One that sends by OTLP, where the environment says to whom and nobody has set another."""
+    """A provider that sends by OTLP, if the environment names a receiver and no other provider is set."""
     if not any(os.environ.get(name) for name in _ENDPOINTS):
         return None
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):

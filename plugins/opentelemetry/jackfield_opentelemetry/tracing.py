@@ -1,4 +1,4 @@
-"""The observer: a span for each request that ended. OpenTelemetry is imported when an engine starts."""
+"""The observer: it makes a span for each ended request. OpenTelemetry is imported when an engine starts."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from jackfield.request import RequestOutput
 
 
 class Tracing:
-    """Told of an engine; the work is done by `SpanMaker`."""
+    """The hooks of one engine. `SpanMaker` does the work."""
 
     def __init__(self) -> None:
         self._maker: Any = None
 
     @hookimpl
     def engine_started(self, config: EngineConfig) -> None:
-        """Find out where spans go."""
+        """Find out where spans are sent."""
         from jackfield_opentelemetry.spans import SpanMaker
 
         self._maker = SpanMaker(config.model.reference)
 
     @hookimpl
     def request_finished(self, output: RequestOutput) -> None:
-        """Make its span."""
+        """Make the span of the request."""
         if self._maker is not None:
             self._maker.record(output)
 
     @hookimpl
     def engine_stopped(self) -> None:
-        """Send what was not sent."""
+        """Send the remaining spans."""
         if self._maker is not None:
             self._maker.close()

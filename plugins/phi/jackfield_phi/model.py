@@ -24,7 +24,7 @@ _PHI_MODULES = {
 
 
 def phi(config: ConfigReader) -> ModelSpec:
-    """Li et al. 2023 (Phi-1, 1.5, 2): both halves of a layer read one layer norm; biases all over."""
+    """Li et al. 2023 (Phi-1, 1.5, 2): both halves of a layer read the same layer norm; all linears have biases."""
     shape = read_shape(config)
     norm = Norm(kind="layer", epsilon=config.get("layer_norm_eps", float, 1e-5), bias=True)
     head_norm = norm if config.get("qk_layernorm", bool, False) else None
@@ -85,7 +85,7 @@ def phi3(config: ConfigReader) -> ModelSpec:
 
 
 def _with_original_length(config: ConfigReader) -> ConfigReader:
-    """Phi keeps the original length beside the table of the rope, not in it."""
+    """Phi stores the original length beside the table of the rope, not in it."""
     original = config.get("original_max_position_embeddings", int, 4096)
     values = dict(config.values)
     for key in ("rope_scaling", "rope_parameters"):

@@ -49,7 +49,7 @@ def phimoe(config: ConfigReader) -> ModelSpec:
 
 
 def _with_attention_factor(config: ConfigReader) -> ConfigReader:
-    """Phi says the factor of sines and cosines twice, for short texts and for long ones; the spec has one."""
+    """Phi has two factors of sines and cosines, for short and long texts; the spec has one."""
     changes: dict[str, Any] = {}
     for key in _TABLES:
         table = config.get(key, dict, {})

@@ -1,1 +1,1 @@
-"""Weights in PyTorch's own files, read without PyTorch and without running what they hold."""
+"""Weights in PyTorch's own files, read without PyTorch and without running their code."""

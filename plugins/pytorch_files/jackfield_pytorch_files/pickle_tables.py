@@ -1,7 +1,8 @@
-"""The table of tensors in a file that torch.save wrote: a pickle of which nothing but tensors and plain values is read.
+"""The table of tensors in a file of torch.save: a pickle, of which only tensors and plain values are read.
 
 The file is a zip archive of stored (uncompressed) entries: NAME/data.pkl, and NAME/data/KEY with the bytes of each
-storage. A pickle can call anything; this reader knows the few functions that rebuild tensors and refuses all others.
+storage. A pickle can call any function; this reader knows the few functions that rebuild tensors, and refuses all
+others.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Storage:
     """The bytes that tensors are views of."""
 
     key: str  # name of its entry in the archive
-    dtype: DType | None  # None: the tensor says
+    dtype: DType | None  # None: each tensor has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class View:
 
     @property
     def is_contiguous(self) -> bool:
-        """True if its elements follow one another in C order."""
+        """True if its elements are stored in C order without gaps."""
         expected = 1
         for size, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
             if size > 1 and stride != expected:
@@ -66,19 +67,19 @@ class View:
 
 
 def read_tables(data: bytes) -> dict[str, View]:
-    """The tensors by name, also of a table inside the table. Raises UnpicklingError for what else is in the pickle."""
+    """The tensors by name, also from a table inside the table. Raises UnpicklingError for other content of the pickle."""
     found: dict[str, View] = {}
     try:
         _collect(_Reader(io.BytesIO(data)).load(), "", found)
     except pickle.UnpicklingError:
         raise
-    except Exception as error:  # a broken pickle raises whatever its opcodes meet
+    except Exception as error:  # the errors of a broken pickle depend on its opcodes
         raise pickle.UnpicklingError(f"the pickle is broken: {error}") from error
     return found
 
 
 def _collect(value: Any, prefix: str, found: dict[str, View]) -> None:
-    """`{"state_dict": {...}}` and `{"model": {...}}` are what some trainers write around the table."""
+    """Some trainers put the table into `{"state_dict": {...}}` or `{"model": {...}}`."""
     if isinstance(value, View):
         found[prefix] = value
     elif isinstance(value, dict):
@@ -91,7 +92,7 @@ def _collect(value: Any, prefix: str, found: dict[str, View]) -> None:
 
 
 class _Reader(pickle.Unpickler):
-    """Knows how tensors are rebuilt, and nothing else."""
+    """Can rebuild tensors, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _FUNCTIONS:

@@ -1,4 +1,4 @@
-"""Folders with config.json and weights that torch.save wrote: .bin as Transformers named them, .pt and .pth."""
+"""Folders with config.json and weights of torch.save: .bin in Transformers' naming, .pt and .pth."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _AGAIN = "Download it again, or convert the model to safetensors"
 
 
 class PytorchFormat(WeightFormat):
-    """Opens what has no safetensors beside it, which go first."""
+    """Opens folders without safetensors, which would be preferred."""
 
     def check(self, need: ModelFiles, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse what has no such file or no config.json, and folders with safetensors."""
+        """Refuse folders without such a file or config.json, and folders with safetensors."""
         if not need.path.is_dir():
             return (Reason("not_a_folder", f"{need.path} is no folder", "name a folder"),)
         if need.glob("*.safetensors"):
@@ -51,7 +51,7 @@ class PytorchFormat(WeightFormat):
 
 
 class PytorchCheckpoint(Checkpoint):
-    """Tensors are views of the mapped files, but for those that are stored with other strides."""
+    """Tensors are views of the mapped files, except those that are stored with other strides."""
 
     def __init__(self, files: ModelFiles) -> None:
         self._config = with_quantization(read_json(files.path / CONFIG), files)
@@ -74,7 +74,7 @@ class PytorchCheckpoint(Checkpoint):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The content of config.json, with what a file beside it says of quantization."""
+        """The content of config.json, with the quantization settings of a file beside it."""
         return self._config
 
     @property
@@ -83,7 +83,7 @@ class PytorchCheckpoint(Checkpoint):
         return self._tensors
 
     def read(self, name: str) -> memoryview:
-        """A view of the map, or a copy in C order."""
+        """A view of the memory map, or a copy in C order."""
         file, view, start = self._places[name]
         width = view.dtype.itemsize
         begin = start + view.start * width
@@ -92,7 +92,7 @@ class PytorchCheckpoint(Checkpoint):
         return memoryview(_in_order(file.view[begin:], view))
 
     def close(self) -> None:
-        """Release the maps."""
+        """Release the memory maps."""
         for file in self._maps:
             file.close()
         self._maps.clear()
@@ -124,7 +124,7 @@ class PytorchCheckpoint(Checkpoint):
 def _check(
     path: Path, name: str, view: View, entry: zipfile.ZipInfo | None, file: MappedFile
 ) -> int:
-    """Where the bytes of the storage begin in the file. Raises CheckpointError."""
+    """The position of the storage's bytes in the file. Raises CheckpointError."""
     last = sum((size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True))
     needed = (view.start + last + 1) * view.dtype.itemsize if math.prod(view.shape) else 0
     if entry is None or entry.compress_type != zipfile.ZIP_STORED or entry.file_size < needed:
@@ -165,5 +165,5 @@ def _check_all_there(paths: tuple[Path, ...]) -> None:
 
 
 def _weight_files(files: ModelFiles) -> tuple[Path, ...]:
-    """Those of the first pattern that is there: folders hold optimizer states and the like beside the weights."""
+    """Files of the first pattern with a match. Folders may hold optimizer states and the like beside the weights."""
     return next((found for pattern in _PATTERNS if (found := files.glob(pattern))), ())

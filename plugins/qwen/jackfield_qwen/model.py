@@ -15,7 +15,7 @@ from jackfield.interfaces.model_config import (
 )
 from jackfield.model_spec import Attention, Layer, ModelSpec, Norm
 
-_KV_HEADS = 32  # of configs that do not say
+_KV_HEADS = 32  # for configs without the key
 
 
 def qwen2(config: ConfigReader) -> ModelSpec:
@@ -43,12 +43,12 @@ def qwen3(config: ConfigReader) -> ModelSpec:
 
 
 def qwen2_classifier(config: ConfigReader) -> ModelSpec:
-    """Qwen2 with scores of whole texts."""
+    """Qwen2 with scores for whole texts."""
     return with_classifier(qwen2(config), config)
 
 
 def qwen3_classifier(config: ConfigReader) -> ModelSpec:
-    """Qwen3 with scores of whole texts (rerankers)."""
+    """Qwen3 with scores for whole texts (rerankers)."""
     return with_classifier(qwen3(config), config)
 
 
@@ -71,7 +71,7 @@ def _build(config: ConfigReader, attention: Attention) -> ModelSpec:
 
 
 def _windows(config: ConfigReader) -> tuple[int | None, ...]:
-    """Windows count only with `use_sliding_window`, and from layer `max_window_layers` on."""
+    """Windows hold only with `use_sliding_window`, from layer `max_window_layers` on."""
     use = config.get("use_sliding_window", bool, False)
     window = config.nullable("sliding_window", int, 4096) if use else None
     first = config.get("max_window_layers", int, 28)

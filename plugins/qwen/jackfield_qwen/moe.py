@@ -1,4 +1,4 @@
-"""Qwen2-MoE and Qwen3-MoE as data: experts in all layers but those that the config leaves dense."""
+"""Qwen2-MoE and Qwen3-MoE as data: experts in all layers except those that the config leaves dense."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHARED_MODULES = {
 
 
 def qwen2_moe(config: ConfigReader) -> ModelSpec:
-    """Qwen Team 2024: a shared expert behind a gate of its own beside the chosen ones."""
+    """Qwen Team 2024: a shared expert with a gate of its own, beside the chosen experts."""
     config = config.filled(max_position_embeddings=32_768)
     shape = read_shape(config, default_kv_heads=16)
     attention = shape.attention(
@@ -87,7 +87,7 @@ def read_forward(config: ConfigReader, size: int) -> FeedForward:
 def read_router(config: ConfigReader, *, num_experts: int, top_k: int) -> Router:
     count = config.get("num_experts", int, num_experts)
     return Router(
-        num_experts=config.get("num_local_experts", int, count),  # as Transformers 5 write it
+        num_experts=config.get("num_local_experts", int, count),  # the name in Transformers 5
         top_k=config.get("num_experts_per_tok", int, top_k),
         renormalise=config.get("norm_topk_prob", bool, False),
     )

@@ -1,4 +1,4 @@
-"""Qwen3-Next as data: three layers of gated delta networks to one of attention, and experts in nearly all."""
+"""Qwen3-Next as data: three layers of gated delta networks for each layer of attention, and experts in nearly all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DEFAULTS = {
 
 
 def qwen3_next(config: ConfigReader) -> ModelSpec:
-    """Qwen Team 2025: an output gate, a quarter of each head rotated; norms keep their weights minus one."""
+    """Qwen Team 2025: an output gate, a quarter of each head rotates, and norms store their weights minus one."""
     config = config.filled(**_DEFAULTS)
     shape, epsilon = read_shape(config), config.get("rms_norm_eps", float, 1e-6)
     norm, bias = Norm(epsilon=epsilon, weight_offset=1.0), config.get("attention_bias", bool, False)
@@ -89,7 +89,7 @@ def _read_kinds(config: ConfigReader, num_layers: int) -> list[str]:
 
 
 def _attention_modules(attention: Attention) -> dict[str, ModuleSource]:
-    """The rows of each head are those of its query, then those of its gate."""
+    """The rows of each head are those of its query, followed by those of its gate."""
     heads, size, stored = (
         attention.num_heads,
         attention.head_size,
@@ -102,9 +102,9 @@ def _attention_modules(attention: Attention) -> dict[str, ModuleSource]:
 
 
 def _delta_net_modules(mixer: GatedDeltaNet, layer: int, *, apart: bool) -> dict[str, ModuleSource]:
-    """The rows of each key head are those of its q and k, then those of v and z of the value heads that it serves.
+    """The rows of each key head are those of its q and k, followed by those of v and z of the value heads that it serves.
 
-    `apart`, as GGUF keeps them: q of all heads, then k, then v, and z by itself.
+    `apart`, as in GGUF: q of all heads, then k, then v, and z in a matrix of its own.
     """
     heads, each = mixer.num_key_heads, mixer.num_heads // mixer.num_key_heads
     module, prefix = f"layers.{layer}.mixer", f"model.layers.{layer}.linear_attn"

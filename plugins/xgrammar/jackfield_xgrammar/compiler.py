@@ -1,4 +1,4 @@
-"""Compiles what a request asks for, and follows outputs through it. Importing this imports XGrammar, and torch with it."""
+"""Compiles grammars of requests, and follows outputs through them. Importing this module imports XGrammar and torch."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from jackfield_xgrammar.vocabulary import read_vocabulary
 
 
 class XgrammarCompiler(GrammarCompiler):
-    """Keeps the grammars that were asked for last. One is compiled at a time, and waited for as long as the options say."""
+    """Compiles one grammar at a time, with a time limit from the options, and keeps the most recently used grammars."""
 
     def __init__(self, vocabulary: Vocabulary, options: XgrammarOptions) -> None:
         self._has_ends = bool(vocabulary.end_token_ids)
-        # Its own cache keeps what belongs to parts of grammars; XGrammar frees the interpreter while it compiles.
+        # Its own cache keeps parts of grammars. XGrammar releases the interpreter's lock while it compiles.
         self._library = xgrammar.GrammarCompiler(
             read_vocabulary(vocabulary), max_threads=1, cache_limit_bytes=64 << 20
         )
         self._options = options
         self._cache: OrderedDict[Structured, XgrammarGrammar] = OrderedDict()
         self._lock = threading.Lock()
-        self._turn = threading.Lock()  # held by who compiles, beyond the patience of who asked
+        # Held while a grammar is compiled, even after its request gave up.
+        self._turn = threading.Lock()
 
     def compile(self, structured: Structured) -> Grammar:
-        """The grammar. Raises RequestError for what is wrong, not honoured or takes too long."""
+        """The grammar. Raises RequestError if the value is wrong or not fully supported, or if compiling takes too long."""
         if (found := self._kept(structured)) is not None:
             return found
         limit_s = self._options.max_compile_s
@@ -84,7 +85,7 @@ class XgrammarGrammar(Grammar):
         self._has_ends = has_ends
 
     def start(self) -> GrammarState:
-        """A matcher at the beginning."""
+        """A matcher at its beginning."""
         matcher = xgrammar.GrammarMatcher(
             self._compiled, terminate_without_stop_token=not self._has_ends
         )
@@ -92,14 +93,14 @@ class XgrammarGrammar(Grammar):
 
 
 class XgrammarState(GrammarState):
-    """A matcher under way."""
+    """The matcher of one output."""
 
     def __init__(self, matcher: xgrammar.GrammarMatcher) -> None:
         self._matcher = matcher
 
     @property
     def is_finished(self) -> bool:
-        """Nothing may follow."""
+        """True if no token may follow."""
         return self._matcher.is_terminated()
 
     def accept(self, token_id: int) -> bool:
@@ -112,10 +113,10 @@ class XgrammarState(GrammarState):
             self._matcher.rollback(num_tokens)
 
     def fill(self, mask: memoryview) -> None:
-        """Set the bits of what may come next."""
+        """Set the bits of the tokens that may come next."""
         if not self._matcher.fill_next_token_bitmask(np.frombuffer(mask, dtype=np.int32)):
             mask[:] = b"\xff" * len(mask)
 
     def forced(self) -> Sequence[int]:
-        """Tokens of the text that must follow, the longest ones."""
+        """The longest tokens of the text that must follow."""
         return self._matcher.find_jump_forward_tokens()

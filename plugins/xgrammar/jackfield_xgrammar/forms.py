@@ -1,4 +1,4 @@
-"""From what a request asks for to a compiled grammar, form by form."""
+"""Compiles the value of a request to a grammar, for each form."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jackfield.sampling import Structured
 from jackfield_xgrammar.output import XgrammarOptions
 from jackfield_xgrammar.schema_rules import settle_schema
 
-# Blanks as json.dumps writes them: where any number is allowed, a model can write blanks for ever.
+# Blanks as json.dumps writes them. If any number were allowed, a model could write blanks forever.
 _BLANKS: Any = {"any_whitespace": False, "separators": (", ", ": "), "strict_mode": False}
-# What XGrammar reads as something else, with a warning: anchors within, and letters that mean no class or character.
+# XGrammar reads these differently, with a warning: inner anchors, and escaped letters that mean no class or character.
 _INNER_ANCHOR = re.compile(r"(?<!\\)(?:\\\\)*(?:(?<!^)(?<!\[)\^|\$(?!$))")
 _OTHER_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\([^dDwWsSntrfv0xucbBpPk1-9\W_])")
 _POSIX_CLASS = re.compile(r"\[\[?:\w+:\]")
@@ -25,7 +25,7 @@ _POSIX_CLASS = re.compile(r"\[\[?:\w+:\]")
 def compile_form(
     library: GrammarCompiler, structured: Structured, options: XgrammarOptions
 ) -> CompiledGrammar:
-    """The grammar of a value. Raises RequestError for what is wrong or not honoured: nothing is passed over."""
+    """The grammar of a value. Raises RequestError if it is wrong or not fully supported: no part is ignored."""
     form, value = structured.form, structured.value
     try:
         if form == "json_object":
@@ -44,12 +44,12 @@ def compile_form(
         if form == "grammar":
             return library.compile_grammar(text) if "::=" in text else library.compile_lark(text)
         return library.compile_structural_tag(_of_tags(text, options))
-    except RuntimeError as error:  # of XGrammar, whose first line names its source file
+    except RuntimeError as error:  # the first line of XGrammar's error names its source file
         raise RequestError(f"structured.{form}: {_words(error)}") from None
 
 
 def check_expression(text: str, where: str) -> None:
-    """Raise RequestError where XGrammar would read a regular expression otherwise than it is meant."""
+    """Raise RequestError if XGrammar would read a regular expression with another meaning."""
     outside = re.sub(r"(?<!\\)\[\^?\]?(?:\\.|[^\]\\])*\]", "x", text)  # without sets of characters
     if _INNER_ANCHOR.search(outside):
         raise RequestError(f"{where}: ^ and $ are only honoured at the ends of {text!r:.200}")
@@ -95,7 +95,7 @@ def _of_schema(text: str, options: XgrammarOptions) -> str:
 
 
 def _of_tags(text: str, options: XgrammarOptions) -> str:
-    """The same in XGrammar's own words."""
+    """Structural tags in XGrammar's own form."""
     tags = read_structural_tags(text)
     for tag in tags:
         where = f"structured.structural_tag, the schema of {tag.begin!r}"

@@ -1,4 +1,4 @@
-"""The card: which forms of structured output XGrammar compiles."""
+"""The card: the forms of structured output that XGrammar compiles."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from jackfield.interfaces.structured_output import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XgrammarOptions:
-    """Limits, so that no request can hold an engine up."""
+    """Limits, so that no request can block an engine."""
 
-    max_bytes: int = 1 << 16  # of a schema, expression or grammar
-    max_parts: int = 5_000  # keywords and values of a schema, alternatives of a choice
+    max_bytes: int = 1 << 16  # most bytes of a schema, expression or grammar
+    max_parts: int = 5_000  # most keywords and values of a schema, or alternatives of a choice
     max_compile_s: float = 10.0  # seconds that a request waits for its grammar
-    num_cached: int = 256  # compiled grammars that are kept
+    num_cached: int = 256  # number of compiled grammars that are kept
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_parts", "max_compile_s", "num_cached"):
@@ -40,7 +40,7 @@ class XgrammarOutput(StructuredOutput):
     options: ClassVar[type | None] = XgrammarOptions
 
     def probe(self) -> Facts:
-        """Look whether it is there; importing it takes seconds, and is left to whoever asks for a grammar."""
+        """Find the library without importing it. The import takes seconds, so it waits for the first grammar."""
         from importlib.metadata import version
         from importlib.util import find_spec
 
@@ -52,7 +52,7 @@ class XgrammarOutput(StructuredOutput):
         return {"xgrammar": version("xgrammar")}
 
     def create(self, vocabulary: Vocabulary, config: EngineConfig) -> GrammarCompiler:
-        """The compiler for one model."""
+        """Make the compiler for one model."""
         from jackfield_xgrammar.compiler import XgrammarCompiler
 
         return XgrammarCompiler(vocabulary, read_options(XgrammarOptions, "xgrammar", config))

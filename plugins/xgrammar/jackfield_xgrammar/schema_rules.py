@@ -1,4 +1,4 @@
-"""What of JSON Schema XGrammar honours. It passes over the rest without a word, so the rest is refused here."""
+"""The part of JSON Schema that XGrammar obeys. XGrammar silently ignores the rest, so the rest is refused here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOTES = frozenset(
         "contentSchema",
     ]
 )
-# Keywords that say all of a schema: XGrammar reads one of them and nothing beside it.
+# If a schema has one of these keywords, XGrammar reads only that keyword.
 _WHOLE = ("$ref", "enum", "const", "anyOf", "allOf")
 _OF_TYPE: dict[str, frozenset[str]] = {
     "object": frozenset({"properties", "required", "additionalProperties"}),
@@ -50,15 +50,15 @@ CheckExpression = Callable[[str, str], None]
 def settle_schema(
     schema: dict[str, Any], where: str, max_parts: int, check_expression: CheckExpression
 ) -> None:
-    """Write the types into a schema that its keywords mean, so that they are not passed over.
+    """Write the types that keywords imply into a schema, so that XGrammar does not ignore the keywords.
 
-    Raises RequestError, with the place, for what would be passed over all the same, and for more than `max_parts` parts.
+    Raises RequestError with the place of a part that would still be ignored, or for more than `max_parts` parts.
     """
     _Walk(schema, where, max_parts, check_expression).run()
 
 
 class _Walk:
-    """Goes through the schemas within a schema, by a list and not by recursion."""
+    """Walks through the schemas in a schema with a list, not by recursion."""
 
     def __init__(
         self, root: Mapping[str, Any], where: str, max_parts: int, check_expression: CheckExpression
@@ -70,7 +70,7 @@ class _Walk:
         self._check_expression = check_expression
 
     def run(self) -> None:
-        """All of them."""
+        """Check all schemas."""
         open_: list[tuple[str, Any]] = [(self._where, self._root)]
         while open_:
             where, schema = open_.pop()
@@ -89,7 +89,7 @@ class _Walk:
             )
 
     def _within(self, where: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        """The schemas of one schema, once this one itself is seen to be honoured."""
+        """The schemas in one schema, after a check that the schema itself is obeyed."""
         for name in ("$defs", "definitions"):
             yield from _named(f"{where}.{name}", schema.get(name, {}))
         keywords = [
@@ -166,13 +166,13 @@ class _Walk:
                 f"{where}: the property {escaped[0]!r} is written with escapes in JSON, which is not honoured; rename it"
             )
         for name in ("additionalProperties", "items"):
-            if schema.get(name, False) is not False:  # false: none, which is honoured
+            if schema.get(name, False) is not False:  # false allows none, which is obeyed
                 yield f"{where}.{name}", schema[name]
         for index, part in enumerate(schema.get("prefixItems", ())):
             yield f"{where}.prefixItems[{index}]", part
 
     def _check_reference(self, where: str, reference: object) -> None:
-        """It leads to a schema of this document, and not round in a circle of references."""
+        """Check that a reference leads to a schema of this document, and that references form no circle."""
         seen = set()
         while True:
             if reference in seen:
@@ -199,7 +199,7 @@ class _Walk:
 
 
 def _meant_by(keywords: list[str]) -> str | None:
-    """The one type that all keywords belong to. Documents of other types would fit as well; nobody asks for those."""
+    """The only type to which all keywords belong. Values of other types would also be valid, but are never meant."""
     return next(
         (t for t in ("object", "array", "string", "number") if _OF_TYPE[t].issuperset(keywords)),
         None,

@@ -1,4 +1,4 @@
-"""The tokens of a model, as XGrammar wants them."""
+"""The tokens of a model in the form of XGrammar."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jackfield.checkpoint.fast_tokenizer import FastTokenizer
 from jackfield.interfaces.structured_output import Vocabulary
 from jackfield.interfaces.tokenizer import Tokenizer
 
-_UNKNOWN = "\ufffd"  # what bytes decode to that are no whole character
-# How a tokenizer file's decoder says that its tokens are written.
+_UNKNOWN = "\ufffd"  # bytes that are no whole character decode to this
+# The form of tokens, by the decoder of a tokenizer file.
 _TYPES = {"ByteLevel": VocabType.BYTE_LEVEL, "ByteFallback": VocabType.BYTE_FALLBACK}
 
 
 def read_vocabulary(vocabulary: Vocabulary) -> TokenizerInfo:
-    """What masks `vocabulary.size` ids."""
+    """The facts with which XGrammar masks `vocabulary.size` ids."""
     tokenizer, size = vocabulary.tokenizer, vocabulary.size
     type_, tokens = VocabType.RAW, _texts(tokenizer, size)
     if isinstance(tokenizer, FastTokenizer):
@@ -31,14 +31,16 @@ def read_vocabulary(vocabulary: Vocabulary) -> TokenizerInfo:
 
 
 def _texts(tokenizer: Tokenizer, size: int) -> list[str]:
-    """What each token reads as. An empty one is taken by no grammar: parts of characters are not known so."""
+    """The text of each token. No grammar accepts an empty text; it stands for parts of characters, whose bytes are
+    unknown.
+    """
     count = min(size, tokenizer.vocab_size)
     texts = [tokenizer.decode([token_id]) for token_id in range(count)]
     return ["" if _UNKNOWN in text else text for text in texts] + [""] * (size - count)
 
 
 def _written(tokenizer: FastTokenizer, size: int) -> list[str]:
-    """Each token as the file writes it, none that is special."""
+    """Each token as the file writes it, without special ones."""
     backend = tokenizer.backend
     special = {i for i, token in backend.get_added_tokens_decoder().items() if token.special}
     tokens = [""] * size
@@ -49,7 +51,7 @@ def _written(tokenizer: FastTokenizer, size: int) -> list[str]:
 
 
 def _parts(decoder: Any) -> Iterator[str]:
-    """The types of a decoder and of those that it is made of."""
+    """The types of a decoder and of its parts."""
     if decoder:
         yield decoder["type"]
         for part in decoder.get("decoders", ()):
