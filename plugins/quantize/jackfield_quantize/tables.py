@@ -21,7 +21,8 @@ from jackfield_quantize.task import Made, Task
 
 _GRADIENT = "gradient"  # of the output of the layer before
 # A few tokens have nearly all of the squared gradients, and calibration has too few of them to learn from: a power below
-# one brings tokens together. Of 0, 0.5 and 1, 0.5 gave the lowest perplexity of SmolLM2 with 32 rows.
+# one brings tokens together. With the first four layers of SmolLM2 in 3 bits, 32 rows, perplexities were 47.0 and 48.3
+# with 0.5, 48.0 and 49.5 with 0.
 _POWER = 0.5
 
 
