@@ -41,7 +41,7 @@ def commands(arguments: argparse.Namespace, port: int) -> dict[str, list[str]]:
         found["jackfield, safetensors"] = [*ours, arguments.folder, *ours_rest]
         found["vllm, safetensors"] = [
             f"{arguments.peers}/vllm/bin/vllm", "serve", arguments.folder, "--port", str(port),
-            "--max-num-seqs", rows, "--max-model-len", str(CONTEXT), "--disable-log-requests",
+            "--max-num-seqs", rows, "--max-model-len", str(CONTEXT),
         ]  # fmt: skip
     if arguments.gguf:
         found["jackfield, gguf"] = [*ours, arguments.gguf, *ours_rest]
