@@ -1,7 +1,7 @@
 """Attention over the paged cache, for steps that mix prompts and single tokens.
 
 The queries of a step are cut into tiles: as many consecutive queries of one row as the row has in this step, up to a
-limit. Tiles of one length are computed together, whatever rows they are of, so all decode rows are one batched product.
+limit. Tiles of one length are computed together, whichever rows they belong to, so all decode rows are one batched product.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from jackfield_acme_numpy.arrays import Floats, Ints
 from jackfield_acme_numpy.cache import GroupCache
 from jackfield_acme_numpy.rows import Batch, Rows
 
-_MOST_QUERIES = 128  # of one tile
-_MOST_SCORES = 1 << 20  # of one head, computed at once: bounds the memory of a step
+_MOST_QUERIES = 128  # queries of one tile
+_MOST_SCORES = 1 << 20  # scores of one head at once; bounds the memory of a step
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """P tiles of Q queries each, and the L keys that some query of the tile sees; padded with empty slots."""
+    """P tiles of Q queries each, with the L keys that some query of a tile sees. Empty slots pad shorter tiles."""
 
     tokens_PQ: Ints
     slots_PL: Ints
@@ -41,7 +41,7 @@ class PagedAttention:
         self._tiles: list[list[Tiles]] = []
 
     def begin(self, batch: Batch) -> None:
-        """Find out where the tokens of this step are kept, and what they see."""
+        """Find the slots of the tokens of this step, and the keys that each token sees."""
         self._slots = [
             self._rows.slots(group.index, batch.row_T, batch.positions_T) for group in self._groups
         ]
@@ -65,12 +65,12 @@ class PagedAttention:
         num_R = -(-batch.counts_R // _MOST_QUERIES)
         row_P = np.repeat(np.arange(len(num_R)), num_R)
         nth_P = np.arange(len(row_P)) - np.repeat(np.cumsum(num_R) - num_R, num_R)
-        offset_P = nth_P * _MOST_QUERIES  # of the tile in the tokens of its row
+        offset_P = nth_P * _MOST_QUERIES  # offset of the tile in its row, tokens
         size_P = np.minimum(batch.counts_R[row_P] - offset_P, _MOST_QUERIES)
         for size in np.unique(size_P):
             same_P = np.flatnonzero(size_P == size)
             longest = int((batch.starts_R + batch.counts_R)[row_P[same_P]].max())
-            # a single query needs few scores, but as many keys
+            # A single query needs few scores, but as many keys as a long tile.
             at_once = max(1, _MOST_SCORES // (max(int(size), 16) * longest))
             for first in range(0, len(same_P), at_once):
                 some_P = same_P[first : first + at_once]

@@ -11,8 +11,8 @@ from jackfield_acme_numpy.arrays import Floats, Ints
 class GroupCache:
     """Slot s of the cache is slot s % block_size of block s // block_size.
 
-    One block more than the engine knows of is never written: whoever reads `empty_slot` finds zeros, while a freed
-    block holds what was there before, which may not be finite.
+    The cache has one block more than the engine knows of. It is never written, so `empty_slot` holds zeros, while a
+    freed block keeps its old values, which may not be finite.
     """
 
     def __init__(self, group: CacheGroup, num_blocks: int, block_size: int) -> None:

@@ -28,7 +28,7 @@ def load_decoder(context: WorkerContext) -> Decoder:
 
 
 class Decoder:
-    """All layers, and what stands before and behind them."""
+    """All layers, with the embedding before them and the norm and head behind them."""
 
     def __init__(self, spec: ModelSpec, weights: Weights) -> None:
         size = spec.hidden_size
@@ -45,7 +45,7 @@ class Decoder:
         self._head = _Linear(head)
 
     def forward(self, token_ids_T: Ints, positions_T: Ints, attention: PagedAttention) -> Floats:
-        """Hidden states of the tokens of a step; keeps their keys and values by `attention`."""
+        """The hidden states of the tokens of a step. `attention` keeps the keys and values."""
         x_TE = self._table_VE[token_ids_T] * np.float32(self._spec.embedding_scale)
         rotations: Rotations = {
             rope: turns(pairs, positions_T) for rope, pairs in self._frequencies.items()
@@ -75,12 +75,12 @@ class _DecoderLayer:
         self._mixer = _Mixer(index, layer.mixer, size, weights)
         self._mixer_post_norm = norm(layer.mixer_post_norm, "mixer_post_norm")
         self._feed_forward_norm = norm(layer.feed_forward_norm, "feed_forward_norm")
-        assert isinstance(layer.feed_forward, FeedForward)  # experts are a feature of others
+        assert isinstance(layer.feed_forward, FeedForward)  # the platform refuses experts
         self._feed_forward = _GatedFeedForward(index, layer.feed_forward, size, weights)
         self._feed_forward_post_norm = norm(layer.feed_forward_post_norm, "feed_forward_post_norm")
 
     def __call__(self, x_TE: Floats, rotations: Rotations, attention: PagedAttention) -> None:
-        """Adds to `x_TE` in place."""
+        """Add both branches to `x_TE` in place."""
         mixed_TE = self._mixer(self._mixer_norm(x_TE), rotations, attention)
         x_TE += self._mixer_post_norm(mixed_TE)
         x_TE += self._feed_forward_post_norm(self._feed_forward(self._feed_forward_norm(x_TE)))

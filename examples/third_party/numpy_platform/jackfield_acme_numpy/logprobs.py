@@ -9,7 +9,7 @@ from jackfield_acme_numpy.arrays import Floats, Ints
 
 
 def token_logprobs(logits_PV: Floats, token_ids_P: Ints, num_top: int) -> list[TokenLogprobs]:
-    """One entry a position: of the token that stands there and of the `num_top` most likely ones.
+    """One entry for each position: the token that stands there and the `num_top` most likely tokens.
 
     Equal tokens share the best rank.
     """

@@ -1,4 +1,4 @@
-"""The card: what this platform computes, said without importing NumPy."""
+"""The card: says what this platform computes without importing NumPy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.model_spec import ModelSpec
 
-# What models may be made of, and how tokens may be drawn. All else (layer norms, several ranks, ...) is refused unasked.
+# What models may use, and how tokens may be drawn. The core refuses all else (layer norms, several ranks, ...).
 _FEATURES = {
     "norm": ("weight_offset",),
     "rope": ("scaling",),
@@ -31,14 +31,14 @@ _FEATURES = {
 
 
 class NumpyPlatform(Platform):
-    """The processor, by way of whatever BLAS NumPy was built with."""
+    """Computes on the processor with the BLAS that NumPy was built with."""
 
     features = frozenset(f"{word}.{name}" for word, names in _FEATURES.items() for name in names)
-    facts_last = False  # memory comes and goes
+    facts_last = False  # free memory changes
     precedence = -1  # behind the hosts that have kernels of their own
 
     def probe(self) -> Facts:
-        """Which NumPy, and the memory that is free."""
+        """The version of NumPy and the free memory."""
         return {"device": "cpu", "numpy": version("numpy"), "available_bytes": available_bytes()}
 
     def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
@@ -55,18 +55,18 @@ class NumpyPlatform(Platform):
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """Nothing: there is one way to attend and to multiply here."""
+        """No choice points: this platform has one way to attend and one to multiply."""
         return ()
 
     def create_worker(self, context: WorkerContext) -> Worker:
-        """The worker; here NumPy is imported."""
+        """Create the worker, which imports NumPy."""
         from jackfield_acme_numpy.worker import NumpyWorker
 
         return NumpyWorker(context)
 
 
 def available_bytes() -> int:
-    """Memory that nobody uses; half of all where the system does not say."""
+    """The memory that no process uses, or half of all memory if the system does not report it."""
     if "SC_AVPHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

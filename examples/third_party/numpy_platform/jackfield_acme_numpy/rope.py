@@ -14,7 +14,7 @@ Turns = tuple[Floats, Floats]  # cosines and sines for the tokens of a step, wit
 
 
 def frequencies(rope: Rope) -> Floats:
-    """Angle a token of each pair of elements."""
+    """The angle by which each pair of elements turns for each token."""
     exponents = np.arange(0, rope.rotary_size, 2, dtype=np.float32) / rope.rotary_size
     plain = (1.0 / rope.theta**exponents).astype(np.float32)
     return plain if rope.scaling is None else _scaled(plain, rope.scaling)
@@ -27,7 +27,7 @@ def turns(frequencies: Floats, positions_T: Ints) -> Turns:
 
 
 def rotate(x_TNH: Floats, turns: Turns) -> Floats:
-    """Turn the pairs that the first and the second half of a head's leading elements make; the rest stays."""
+    """Turn pairs of elements: one of the first half of a head's leading elements, one of the second. The rest stays."""
     cos, sin = turns
     half = cos.shape[-1]
     first, second, rest = np.split(x_TNH, (half, 2 * half), axis=-1)
@@ -46,7 +46,7 @@ def _scaled(plain: Floats, scaling: RopeScaling) -> Floats:
             f"rope scaling {scaling.kind} has original_length={length}, low_frequency={low}, "
             f"high_frequency={high}; llama3 needs all three. Correct the model plugin"
         )
-    waves = length * plain / (2 * math.pi)  # within the original length
+    waves = length * plain / (2 * math.pi)  # waves within the original length
     share = np.clip((waves - low) / (high - low), 0, 1).astype(np.float32)
     blended: Floats = stretched * (1 - share) + plain * share
     return blended

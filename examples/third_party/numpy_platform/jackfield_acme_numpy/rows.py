@@ -17,17 +17,17 @@ class Batch:
 
     rows_R: Ints
     counts_R: Ints  # tokens of each row
-    firsts_R: Ints  # where these begin among the T tokens
-    starts_R: Ints  # position of the first of them
+    firsts_R: Ints  # index of the first token of each row among the T tokens
+    starts_R: Ints  # position of the first token of each row
     row_T: Ints
     positions_T: Ints
     token_ids_T: Ints
-    places_S: Ints  # among R, of the rows that sample
-    last_S: Ints  # among T, the token that they sample behind
+    places_S: Ints  # indices among R of the rows that sample
+    last_S: Ints  # indices among T of the last token of each sampling row
 
 
 class Rows:
-    """State by row. Entries of a row that is not in use are arbitrary."""
+    """State by row. Entries of a row that no request uses are arbitrary."""
 
     def __init__(self, max_rows: int, max_length: int, block_size: int, num_groups: int) -> None:
         width = max_length + 1  # the token drawn at the last position has a place, too
@@ -59,7 +59,7 @@ class Rows:
             self._append(more.row, more.group, more.block_ids)
 
     def batch(self, plan: StepPlan) -> Batch:
-        """The tokens that a plan computes; from now on they count as computed."""
+        """The tokens that a plan computes. From this call on they count as computed."""
         rows_R = np.asarray(plan.rows, np.int64)
         counts_R = np.asarray(plan.num_tokens, np.int64)
         starts_R = self._num_computed_R[rows_R]
@@ -82,7 +82,7 @@ class Rows:
         )
 
     def slots(self, group: int, rows: Ints, positions: Ints) -> Ints:
-        """Where positions of rows stand in the cache of a group."""
+        """The slots of positions of rows in the cache of a group."""
         blocks, offsets = np.divmod(positions, self.block_size)
         slots: Ints = self.tables[group][rows, blocks] * self.block_size + offsets
         return slots

@@ -15,7 +15,7 @@ from jackfield_acme_numpy.logprobs import token_logprobs
 from jackfield_acme_numpy.rows import Batch, Rows
 from jackfield_acme_numpy.sampler import SamplingRow, draw_tokens
 
-_PROMPT_TOKENS = 256  # whose logits exist at once, for prompt_logprobs
+_PROMPT_TOKENS = 256  # tokens with logits in memory at once, for prompt_logprobs
 _NO_TOKEN = (
     "no token can be drawn: the model's logits are not finite, or masks, logit_bias and min_tokens forbid every token. "
     "Check the checkpoint, or loosen what forbids tokens"
@@ -33,7 +33,7 @@ class OpenStep:
 
 
 class Runner:
-    """A model with its rows and its cache. Not finite numbers are errors of a row, never warnings."""
+    """A model with its rows and its cache. A number that is not finite is an error of its row, never a warning."""
 
     def __init__(self, decoder: Decoder, attention: PagedAttention, rows: Rows) -> None:
         self._decoder = decoder
@@ -90,7 +90,7 @@ class Runner:
     def _prompt_logprobs(
         self, batch: Batch, hidden_TE: Floats
     ) -> Iterator[tuple[int, list[TokenLogprobs]]]:
-        """Of each row that wants them: one entry for each computed token that has a prompt token behind it."""
+        """For each row that asks for them: one entry for each computed token that has a prompt token behind it."""
         for place, row in enumerate(batch.rows_R.tolist()):
             num_top = self._rows.requests[row].sampling.prompt_logprobs
             first, start = int(batch.firsts_R[place]), int(batch.starts_R[place])

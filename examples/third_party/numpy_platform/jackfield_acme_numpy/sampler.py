@@ -1,4 +1,4 @@
-"""From logits to tokens: edits, filters, and one draw a row that depends on its seed and its length alone."""
+"""From logits to tokens: edits, filters, and one draw for each row, which depends on the seed and length of the row alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SamplingRow:
 
 
 def draw_tokens(logits_SV: Floats, rows: Sequence[SamplingRow]) -> tuple[Ints, NDArray[np.bool_]]:
-    """A token of each row, and whether there was one to draw. The logits stay as they are."""
+    """A token of each row, and whether there was one to draw. The logits are not changed."""
     edited_SV = logits_SV.copy()
     for logits_V, row in zip(edited_SV, rows, strict=True):
         _edit(logits_V, row)
@@ -81,7 +81,7 @@ def _draw_random(logits_DV: Floats, rows: Sequence[SamplingRow]) -> Ints:
     weights_DV[weights_DV < _thresholds(weights_DV, params)] = 0
     ends_DV = np.cumsum(weights_DV, -1)
     target_D1 = np.array([[row.uniform] for row in rows]) * ends_DV[:, -1:]
-    # rounding can lift the target to the total, behind the last token
+    # Rounding can lift the target to the total, which lies behind the last token.
     target_D1 = np.minimum(target_D1, np.nextafter(ends_DV[:, -1:], 0))
     drawn_D: Ints = (ends_DV <= target_D1).sum(-1)
     return drawn_D
@@ -101,7 +101,7 @@ def _thresholds(
     falling_DV = np.where(np.arange(vocab_size) < top_k_D1, falling_DV, 0)
     ends_DV = np.cumsum(falling_DV, -1)
     kept_D1 = (ends_DV < top_p_D1 * ends_DV[:, -1:]).sum(-1, keepdims=True) + 1
-    # all that top_k left, whatever rounding makes of the sum
+    # Without top_p, all tokens that top_k left are kept, however the sum was rounded.
     kept_D1 = np.where(top_p_D1 < 1, np.minimum(kept_D1, top_k_D1), top_k_D1)
     least_D1 = np.take_along_axis(falling_DV, kept_D1 - 1, -1)
     thresholds_D1: NDArray[np.float64] = np.maximum(least_D1, min_p_D1)

@@ -13,11 +13,11 @@ from jackfield.model_spec import ModelSpec, Offset, Permute, Split, Transform, T
 
 from jackfield_acme_numpy.arrays import Floats
 
-_STD = 0.02  # of weights that are made up
+_STD = 0.02  # of random weights
 
 
 class Weights:
-    """Reads from an open checkpoint; makes up what a synthetic one does not hold."""
+    """Reads from an open checkpoint. Draws random weights for a synthetic one, which holds none."""
 
     def __init__(self, checkpoint: Checkpoint, spec: ModelSpec, seed: int) -> None:
         self._checkpoint = checkpoint
