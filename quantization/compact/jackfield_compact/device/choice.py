@@ -1,4 +1,4 @@
-"""Which kernel multiplies so many tokens with a compact matrix. By measurement on an H200 (benchmarks/results/gpu/h200_compact.json)."""
+"""Chooses the kernel for a number of tokens and a compact matrix, by measurement on an H200 (benchmarks/results/gpu/h200_compact.json)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ from jackfield_compact.device.few import MOST_TOKENS, FewTile
 from jackfield_compact.device.vector import VectorTile
 from jackfield_torch.kernels.skinny import MOST_PARTS
 
-NUM_TOKENS = (
-    1,
-    16,
-    32,
-    64,
-    128,
-)  # for up to so many something is chosen; more are multiplied with widened weights
+# Sizes of a step, in tokens, for which a tile is chosen. Larger steps multiply with widened weights.
+NUM_TOKENS = (1, 16, 32, 64, 128)
 _MOST_GATED = 32  # tokens
-_FEW_OUTPUTS = 5000  # up to so many leave a chip half empty
-_PROCESSORS = 132  # that programs are shared out to, of an H100 or H200
+_FEW_OUTPUTS = 5000  # products of up to so many outputs leave a chip half empty
+_PROCESSORS = 132  # multiprocessors of an H100 or H200
 
 Tile = VectorTile | FewTile
-# Of tokens (one of NUM_TOKENS), the matrix, and whether it is a gate and as many of up.
-# None: the gate is taken behind the product, since two halves of so many tokens fill the registers.
+# Takes the tokens (one of NUM_TOKENS), the matrix, and whether it holds a gate and as many rows of up.
+# None: the gate is applied after the product, since two halves of so many tokens fill the registers.
 Choose = Callable[[int, Blocks, bool], Tile | None]
 
 
 def choose_tile(num_tokens: int, blocks: Blocks, gated: bool) -> Tile | None:
-    """One token reads words; several are multiplied by tensor cores, with parts where outputs alone fill no chip."""
+    """One token reads words; several are multiplied by tensor cores, in parts if the outputs alone fill no chip."""
     num_outputs = blocks.num_outputs // (2 if gated else 1)
     if num_tokens == 1:
         return _vector_tile(num_outputs, blocks, gated)

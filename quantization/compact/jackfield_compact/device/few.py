@@ -1,7 +1,7 @@
 """A few tokens times a compact matrix: codes are decoded in registers, and tensor cores multiply them exactly.
 
-Outputs lie along the rows of the product, because the units of Hopper take their first operand from registers. The sums
-of a group are scaled, not its weights: what is multiplied is whole numbers or what a table holds.
+Outputs lie along the rows of the product, because Hopper's tensor cores take their first operand from registers. The
+sums of a group are scaled, not its weights: the factors are whole numbers or entries of a table.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
 from jackfield_torch.kernels.skinny import Scratch
 
-_LEAST_TOKENS, MOST_TOKENS = 32, 128  # of a tile; 16 were slower than 32
+_LEAST_TOKENS, MOST_TOKENS = 32, 128  # tokens of a tile; 16 were slower than 32
 
 
 @dataclass(frozen=True, slots=True)
 class FewTile:
-    """Outputs of a program, parts that the blocks are shared out to, warps, steps in flight."""
+    """Outputs of a program, parts that the blocks are divided into, warps, steps in flight."""
 
     outputs: int = 64
     splits: int = 1
@@ -38,7 +38,7 @@ def _block_sums(
     KIND: tl.constexpr, BITS: tl.constexpr, WIDTH: tl.constexpr, GROUP: tl.constexpr, ZERO: tl.constexpr,
     HAS_ZEROS: tl.constexpr, EVEN: tl.constexpr,
 ):  # fmt: skip
-    """`total` [OUTPUTS, TOKENS] with the products of one block added; scaled where there are groups."""
+    """`total` [OUTPUTS, TOKENS] with the products of one block added, scaled if there are groups."""
     codes: tl.constexpr = 32 // BITS
     lane = tl.arange(0, WIDTH)
     part = tl.zeros_like(total)
@@ -82,7 +82,7 @@ def _few(
     output = tile * OUTPUTS + tl.arange(0, OUTPUTS)
     token = token_tile * TOKENS + tl.arange(0, TOKENS)
     lane = tl.arange(0, WIDTH)
-    # what stands outside is read too, of the last row and token, and never stored
+    # Programs also read for rows and tokens outside: the last row or token, whose results they never store.
     row = tl.minimum(output, num_outputs - 1)
     safe_token = tl.minimum(token, num_tokens - 1).to(tl.int64)
     words = words_ptr + row.to(tl.int64)[:, None] * num_words + lane[None, :]
@@ -107,7 +107,7 @@ def _few(
             )  # fmt: skip
     is_last = True
     if SPLITS > 1:
-        # this part, then its turn in the queue; whoever comes last adds all up
+        # Store this part, then count it in the queue. The program that comes last adds all parts.
         place = tl.arange(0, OUTPUTS)[:, None] * TOKENS + tl.arange(0, TOKENS)[None, :]
         queue = token_tile * tl.num_programs(0) + tile
         parts = parts_ptr + queue.to(tl.int64) * (SPLITS * TOKENS * OUTPUTS) + place
@@ -151,8 +151,8 @@ def multiply_few(
 ) -> Tensor:
     """y = activation(gate) * up or y = weight * x, in x's dtype; sums in float32.
 
-    With an activation the matrix holds the gate's rows and then as many of up, and there are no splits. `into_TO` is
-    added to in place and returned. x must be contiguous in I and in the order of the blocks.
+    With an activation the matrix holds the gate's rows and then as many rows of up, and blocks are not split.
+    `into_TO` is added to in place and returned. x must be contiguous in I and in the order of the blocks.
     """
     num_tokens = len(x_TI)
     num_outputs = blocks.num_outputs // (2 if activation else 1)
