@@ -9,13 +9,14 @@ from jackfield.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CudaOptions:
-    """How the card is used."""
+    """Settings of the card."""
 
-    graphs: bool = True  # replay recorded steps; False: launch each kernel, as for a debugger
+    graphs: bool = True  # replay recorded steps; False: launch each kernel, as a debugger needs
     most_graph_rows: int = 512  # rows of the largest recorded step
-    # Tokens of the largest step with prompts that is recorded, once its shape comes again; 0: none is. Large models record less.
+    # Tokens of the largest step with prompts that is recorded when its shape comes again; 0: none. Large models
+    # record less.
     most_graph_tokens: int = 4096
-    # Kernels of all recorded sizes are compiled on so many threads before the first is recorded; 0: one after another.
+    # Threads that compile the kernels of all recorded sizes before the first is recorded; 0: one kernel after another.
     compile_threads: int = 8
 
     def __post_init__(self) -> None:

@@ -24,20 +24,22 @@ from jackfield_torch.platform import TorchPlatform
 
 _LEAST_CAPABILITY = 70  # Triton's kernels need tensor cores
 _BFLOAT16 = 80  # the first capability that multiplies bfloat16
-_HOST_FLOP = 6e12  # that a fast card does while the host launches a step with prompts
+_HOST_FLOP = 6e12  # operations of a fast card while the host launches a step with prompts
 _LARGE_CARD = 64 << 30  # bytes; above it steps may be larger
 
 
 class CudaPlatform(TorchPlatform):
-    """One NVIDIA card a rank."""
+    """One NVIDIA card for each rank."""
 
     options = CudaOptions
-    facts_last = False  # memory comes and goes
+    facts_last = False  # free memory changes
     precedence = 10
     device = "cuda"
 
     def probe(self) -> Facts:
-        """The first visible card through NVML, and the builds of torch and Triton, or why there is no card; makes no CUDA context."""
+        """The first visible card through NVML, and the builds of torch and Triton, or why there is no card. Makes no
+        CUDA context.
+        """
         try:
             return {**card_facts(), **build_facts()}
         except NoCard as error:
@@ -50,18 +52,19 @@ class CudaPlatform(TorchPlatform):
         return (*_check_build(facts), *_check_card(need, facts), *super().check(need, facts))
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
-        """bfloat16 where the card multiplies it, else float16; larger steps and more rows on a large card."""
+        """bfloat16 if the card multiplies it, else float16; larger steps and more rows on a large card."""
         fast = _number(facts, "capability") >= _BFLOAT16
         is_large = _number(facts, "total_bytes") >= _LARGE_CARD
         return {
             "model.dtype": "bfloat16" if fast else "float16",
             "scheduler.max_step_tokens": 16384 if is_large else 8192,
             "scheduler.max_rows": 512 if is_large else 256,
-            "cache.block_size": 64,  # a block holds a tile of keys, which the copy engine brings at once
+            # A block holds a tile of keys, which the copy engine brings at once.
+            "cache.block_size": 64,
         }
 
     def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:
-        """By measured merit."""
+        """The backends in the order of their measured speed."""
         return preferences.attention_order(need)
 
     def create_device(self, context: WorkerContext) -> Device:
@@ -85,7 +88,9 @@ class CudaPlatform(TorchPlatform):
 
 
 def _most_tokens(options: CudaOptions, spec: ModelSpec) -> int:
-    """Of a step with prompts that is recorded: beyond, the card takes longer than the host, and padding costs time."""
+    """Tokens of the largest recorded step with prompts. In larger steps the card takes longer than the host, and
+    padding costs time.
+    """
     size = spec.hidden_size
     active = sum(
         layer.mixer.num_parameters(size)

@@ -21,10 +21,10 @@ from jackfield_torch.platform import TorchPlatform
 
 
 class RocmPlatform(TorchPlatform):
-    """One AMD card a rank. torch's HIP build shows them under the name of CUDA."""
+    """One AMD card for each rank. torch's HIP build names these cards "cuda"."""
 
     options = RocmOptions
-    facts_last = False  # memory comes and goes
+    facts_last = False  # free memory changes
     precedence = 10
     device = "cuda"
     attention_preference = ("triton_attn", "torch_sdpa")  # not measured: kernels before operators

@@ -1,4 +1,4 @@
-"""One card that torch calls "cuda", NVIDIA's or AMD's: pinned staging, events, recorded steps and the plan of its memory."""
+"""One card that torch calls "cuda", of NVIDIA or AMD: pinned staging, events, recorded steps and the plan of its memory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from jackfield_torch.device import Device, Event
 from jackfield_torch.interfaces.kernels import Kernels
 
 T = TypeVar("T")
-_WARM_UPS = (
-    2  # calls before a step is recorded: kernels compile and libraries make their workspaces
-)
+# Calls before a step is recorded: kernels compile, and libraries make their workspaces.
+_WARM_UPS = 2
 _SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128)
-_LEAST_TOKENS = 32  # of a step with prompts, and between two sizes of such steps
-_STEP_BEYOND = 32  # rows between sizes above the last of those
+_LEAST_TOKENS = 32  # tokens of the smallest step with prompts, and between two sizes of such steps
+_STEP_BEYOND = 32  # rows between sizes above the last of `_SIZES`
 
 
 class Accelerator(Device):
@@ -36,45 +35,47 @@ class Accelerator(Device):
         token_sizes: tuple[int, ...] = (),
         compile_threads: int = 0,
     ) -> None:
-        """`row_sizes`: steps of so many rows are recorded; () records none. `token_sizes`: likewise, of steps with prompts.
+        """Steps of each number of rows in `row_sizes` are recorded, and steps with prompts of each number in `token_sizes`.
 
-        `compile_threads` compile kernels before the first step is recorded; 0: each compiles when it is launched.
+        `compile_threads` threads compile kernels before the first step is recorded; 0: each kernel compiles at its
+        first launch.
         """
         self.name = f"cuda:{index}"
         self._plan = plan
         self._index = index
         self.row_sizes, self.token_sizes = row_sizes, token_sizes
         self._pool: Any = None
-        self._stream: Any = None  # on which all are recorded: libraries have a workspace for each
+        # Every step is recorded on this stream, since libraries have a workspace for each.
+        self._stream: Any = None
         self._free_at_start = 0
         self._num_graphs = 0
         self._compile_threads = compile_threads
         self._free_before_graphs = 0
 
     def start(self) -> None:
-        """Choose the card, and note what others have taken of its memory."""
+        """Choose the card, and note how much of its memory other programs have taken."""
         torch.cuda.set_device(self._index)
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         self._free_at_start, _ = torch.cuda.mem_get_info(self._index)
 
     def kernels(self) -> Kernels:
-        """Triton's."""
+        """The kernels in Triton."""
         from jackfield_torch.kernels.fused import TritonKernels
 
         return TritonKernels()
 
     def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
-        """The settings' fraction of what weights, the largest step and recorded steps leave free."""
+        """The settings' fraction of the memory that weights, the largest step and recorded steps leave free."""
         torch.cuda.empty_cache()
         free, _ = torch.cuda.mem_get_info(self._index)
         return self._plan.cache_bytes(settings, free, useful_bytes)
 
     def host_memory(self, num_bytes: int) -> Tensor:
-        """Pinned, so that copies run beside everything else."""
+        """Pinned memory, so that copies run beside all other work."""
         return torch.empty(num_bytes, dtype=torch.uint8, pin_memory=True)
 
     def copy(self, target: Tensor, source: Tensor) -> None:
-        """In the order of the stream."""
+        """Copy in the order of the stream."""
         target.copy_(source, non_blocking=True)
 
     def record(self) -> Event:
@@ -84,7 +85,7 @@ class Accelerator(Device):
         return _CudaEvent(event)
 
     def compile_ahead(self, run: Callable[[], object]) -> None:
-        """On threads, where an option asks for it."""
+        """Compile on several threads if an option asks for it."""
         self._free_before_graphs, _ = torch.cuda.mem_get_info(self._index)
         if self._compile_threads:
             from jackfield_torch.kernels.ahead import compile_ahead
@@ -93,7 +94,7 @@ class Accelerator(Device):
             torch.cuda.synchronize()
 
     def capture(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Record a CUDA graph; all share one pool of memory, since one runs at a time."""
+        """Record a CUDA graph. All graphs share one pool of memory, since one runs at a time."""
         stream = self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -102,7 +103,7 @@ class Accelerator(Device):
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        # thread_local: an engine that another thread closes meanwhile must not spoil the recording
+        # thread_local: another thread that closes an engine meanwhile must not spoil the recording.
         with torch.cuda.graph(
             graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
         ):
@@ -130,7 +131,7 @@ class Accelerator(Device):
         return f"{len(self.row_sizes)} sizes up to {self.row_sizes[-1]} rows{prompts}"
 
     def started(self) -> str:
-        """What recorded steps took beside the plan, and what is left."""
+        """How much memory recorded steps took beside the plan, and how much is left."""
         free, total = torch.cuda.mem_get_info(self._index)
         return self._plan.compared(max(0, self._free_before_graphs - free), free, total)
 
@@ -149,14 +150,16 @@ class _CudaEvent:
 
 
 def ladder(most_rows: int) -> tuple[int, ...]:
-    """Numbers of rows that steps are padded to: close together where a row more costs time, up to `most_rows`."""
+    """Numbers of rows that steps are padded to, up to `most_rows`. They are close together where one more row costs
+    time.
+    """
     beyond = range(_SIZES[-1] + _STEP_BEYOND, most_rows + _STEP_BEYOND, _STEP_BEYOND)
     sizes = [size for size in (*_SIZES, *beyond) if size < most_rows]
     return (*sizes, most_rows)
 
 
 def token_ladder(most_tokens: int) -> tuple[int, ...]:
-    """Numbers of tokens that steps with prompts are padded to: at most an eighth more than they have, above 256."""
+    """Numbers of tokens that steps with prompts are padded to. Above 256, padding adds an eighth at most."""
     sizes: list[int] = []
     size, step = 0, _LEAST_TOKENS
     while size + step <= most_tokens:

@@ -1,4 +1,4 @@
-"""What the card's memory is for, planned before the weights are loaded."""
+"""A plan of the card's memory, made before the weights are loaded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jackfield.config import CacheSettings, EngineConfig
 from jackfield.errors import OutOfMemoryError
 from jackfield.model_spec import ModelSpec
 
-_LIBRARIES = 512 << 20  # bytes: workspaces of cuBLAS, modules of kernels
-_A_GRAPH = 8 << 20  # bytes of a recorded step's kernels and nodes
+_LIBRARIES = 512 << 20  # bytes of cuBLAS' workspaces and the modules of kernels
+_A_GRAPH = 8 << 20  # bytes of the kernels and nodes of one recorded step
 _MIB = 1 << 20
 
 
@@ -19,12 +19,12 @@ class MemoryPlan:
     """Predictions in bytes, of one card."""
 
     step_bytes: int  # activations and logits of the largest step
-    graph_bytes: int  # of all recorded steps together
-    free_bytes: int = 0  # seen after the weights were loaded
-    cache: int = 0  # what was given to the cache
+    graph_bytes: int  # all recorded steps together
+    free_bytes: int = 0  # after the weights were loaded
+    cache: int = 0  # given to the cache
 
     def cache_bytes(self, settings: CacheSettings, free_bytes: int, useful_bytes: int) -> int:
-        """What the cache may take. Raises OutOfMemoryError where steps leave nothing."""
+        """The bytes that the cache may take. Raises OutOfMemoryError if steps leave nothing."""
         self.free_bytes = free_bytes
         left = free_bytes - self.step_bytes - self.graph_bytes - _LIBRARIES
         if settings.memory_bytes is not None:
@@ -40,7 +40,7 @@ class MemoryPlan:
         return self.cache
 
     def compared(self, graph_bytes: int, free_bytes: int, total_bytes: int) -> str:
-        """Predicted and real, once all steps were recorded."""
+        """The predicted and the real memory, once all steps were recorded."""
         return (
             f"memory: recorded steps took {graph_bytes / _MIB:.0f} MiB of {self.graph_bytes / _MIB:.0f} MiB planned; "
             f"{free_bytes / _MIB:.0f} MiB of {total_bytes / _MIB:.0f} MiB of the card are free, "
@@ -48,7 +48,7 @@ class MemoryPlan:
         )
 
     def details(self) -> dict[str, str]:
-        """For `explain` and logs."""
+        """The plan in words, for `explain` and logs."""
         return {
             "memory": f"step {self.step_bytes / _MIB:.0f} MiB, graphs {self.graph_bytes / _MIB:.0f} MiB, "
             f"libraries {_LIBRARIES / _MIB:.0f} MiB, cache {self.cache / _MIB:.0f} MiB of {self.free_bytes / _MIB:.0f} MiB "
@@ -63,9 +63,10 @@ def plan_memory(
     row_sizes: Sequence[int],
     token_sizes: Sequence[int] = (),
 ) -> MemoryPlan:
-    """From the shapes of the model: what the widest layer holds at once, and the logits in float32 with one copy.
+    """Plan from the shapes of the model: the most that the widest layer holds at once, and the logits in float32 with
+    one copy.
 
-    Each recorded size keeps logits of its own. Of steps with prompts that are recorded later the largest counts.
+    Each recorded size keeps logits of its own. Of the steps with prompts that are recorded later, the largest counts.
     """
     tokens, rows = config.scheduler.max_step_tokens, config.scheduler.max_rows
     size = spec.hidden_size

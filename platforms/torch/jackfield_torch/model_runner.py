@@ -1,4 +1,4 @@
-"""One step after the other: rows change as the plan says, the decoder runs, the sampler draws. Waits for nothing."""
+"""Runs one step after the other: rows change as the plan says, the decoder runs, the sampler draws. Waits for nothing."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from jackfield_torch.states import StateCache
 from jackfield_torch.step_batch import BatchBuilder, StepBatch
 from jackfield_torch.step_results import OpenStep, PromptChunk, StepResults
 
-_MAX_PROMPT_LOGITS = 1 << 24  # elements of prompt logits that exist at once: 64 MiB in float32
+_MAX_PROMPT_LOGITS = 1 << 24  # elements of prompt logits in memory at once: 64 MiB in float32
 
 
 @dataclass(slots=True, kw_only=True)
 class StartedStep:
-    """A step that the device was told all of."""
+    """A step whose whole work was given to the device."""
 
-    event: Event | None  # after it `result` may be called; None: at once
+    event: Event | None  # `result` may be called after it; None: at once
     result: Callable[[], StepResult]
 
 
@@ -67,13 +67,13 @@ class ModelRunner:
 
     @torch.inference_mode()
     def capture(self, sizes: Sequence[int]) -> None:
-        """Capture steps that are padded to these numbers of rows, where device, attention backends and model allow it."""
+        """Capture steps padded to these numbers of rows, if device, attention backends and model allow it."""
         if self._attention.can_capture and self._decoder.can_capture:
             self._replays.capture(sizes, self._padding)
 
     @property
     def needs_host_lengths(self) -> bool:
-        """True where `begin` needs the results of all steps with drafts before it."""
+        """True if `begin` needs the results of all earlier steps with drafts."""
         return self._attention.needs_host_lengths
 
     @torch.inference_mode()
@@ -105,20 +105,20 @@ class ModelRunner:
 
     @torch.inference_mode()
     def finish(self, step: OpenStep, late: LateInputs) -> StartedStep:
-        """Draw the tokens of a step, append them to their rows, and send all results on their way to the host."""
+        """Draw the tokens of a step, append them to their rows, and start to send all results to the host."""
         batch, slot = step.batch, step.slot
         drawn = None
         if batch is not None and step.logits_PV is not None:
             masks, draws = self._masks(batch, late), self._replays.draws(batch)
             drawn = self._sampler.sample(step.logits_PV, batch, masks, draws)
-            if batch.drafts is None:  # else the results count what is confirmed
+            if batch.drafts is None:  # with drafts, the results count the confirmed tokens
                 self._rows.num_tokens_R[batch.rows] += 1
         results = StepResults(step, drawn, self._corrections)
         slot.event = self._device.record()
         return StartedStep(event=slot.event, result=results)
 
     def close(self) -> None:
-        """Free the backends' buffers; the rest goes with this object."""
+        """Free the buffers of the attention backends. All else is freed with this object."""
         self._attention.close()
 
     def _apply(self, plan: StepPlan) -> None:
@@ -176,7 +176,7 @@ class ModelRunner:
     def _compute_prompt_logprobs(
         self, step: OpenStep, batch: StepBatch, hidden_TE: Tensor
     ) -> Iterator[PromptChunk]:
-        """Of each row that wants them: one entry for each computed token that has a prompt token behind it."""
+        """For each row that asks for them: one entry for each computed token that has a prompt token behind it."""
         plan = step.plan
         starts = batch.starts_R.tolist()
         first = 0
@@ -206,5 +206,5 @@ class ModelRunner:
 
 
 def _drawing(hidden_TE: Tensor, batch: StepBatch) -> Tensor:
-    """hidden_PE."""
+    """hidden_PE, the hidden states from which tokens are drawn."""
     return hidden_TE if batch.tokens_P is None else hidden_TE.index_select(0, batch.tokens_P)

@@ -1,4 +1,4 @@
-"""Graphs of steps whose shape comes again and again, and who computes the others."""
+"""Graphs of steps whose shape comes again and again. All other steps run eagerly."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jackfield_torch.interfaces.kernels import DrawFacts
 from jackfield_torch.step_batch import StepBatch
 
 Compute = Callable[[StepBatch], Tensor]
-_MOST_SHAPES = 64  # of steps with prompts that are recorded
-Draw = Callable[[Tensor, StepBatch, DrawFacts], Tensor]  # from logits_PV; gives token_ids_P
+_MOST_SHAPES = 64  # recorded shapes of steps with prompts
+Draw = Callable[[Tensor, StepBatch, DrawFacts], Tensor]  # takes logits_PV, gives token_ids_P
 Draws = Mapping[DrawFacts, Callable[[], Tensor]]
 
 _PLAIN_DRAWS = (DrawFacts(), DrawFacts(is_random=True))
@@ -21,26 +21,26 @@ _PLAIN_DRAWS = (DrawFacts(), DrawFacts(is_random=True))
 
 @dataclass(frozen=True, slots=True)
 class _Replay:
-    """Of one size; padding included."""
+    """The graphs of one size, padding included."""
 
     forward: Callable[[], Tensor]
-    draws: Draws  # from what `forward` gives
+    draws: Draws  # takes what `forward` gives
 
 
 class Replays:
-    """The forward pass of padded steps, captured once for each size; eager where the device captures nothing."""
+    """The forward pass of padded steps, captured once for each size. It runs eagerly if the device captures nothing."""
 
     def __init__(self, device: Device, compute: Compute, draw: Draw, hidden: Compute) -> None:
         self._device = device
         self._compute, self._draw, self._hidden = compute, draw, hidden
-        self._replays: dict[int, _Replay] = {}  # by rows, padding included
-        # Of steps with prompts by rows and tokens; None: the shape came once.
+        self._replays: dict[int, _Replay] = {}  # key: rows, padding included
+        # Steps with prompts by their rows and tokens. None: the shape came once.
         self._mixed: dict[tuple[int, int], Callable[[], Tensor] | None] = {}
 
     def capture(self, sizes: Sequence[int], prepare: Callable[[int], StepBatch]) -> None:
-        """Capture all sizes, the largest first so that the others find room in its memory.
+        """Capture all sizes, the largest first, so that the others find room in its memory.
 
-        `prepare` makes a batch of padding, ready to be computed.
+        `prepare` makes a batch of padding that is ready to be computed.
         """
         falling = sorted(sizes, reverse=True)
         self._device.compile_ahead(lambda: self._run(map(prepare, falling)))
@@ -52,12 +52,12 @@ class Replays:
             self._replays[size] = _Replay(forward, self._capture_draws(forward(), batch))
 
     def logits(self, batch: StepBatch) -> Tensor:
-        """logits_PV of a step that was prepared; overwritten by the next step of its size."""
+        """logits_PV of a prepared step. The next step of the same size overwrites them."""
         replay = self._of(batch)
         return replay.forward() if replay is not None else self._compute(batch)
 
     def hidden(self, batch: StepBatch) -> Tensor:
-        """hidden_PE of what draws in a step with prompts: replayed where its shape came before, and was recorded then."""
+        """hidden_PE of the tokens that draw in a step with prompts. They are replayed if this shape was recorded before."""
         shape = batch.shape
         if shape is None or (shape not in self._mixed and len(self._mixed) >= _MOST_SHAPES):
             return self._hidden(batch)
@@ -70,7 +70,7 @@ class Replays:
         return self._hidden(batch) if replay is None else replay()
 
     def draws(self, batch: StepBatch) -> Draws:
-        """How tokens are drawn from the logits that were replayed for this step, by what its rows ask for."""
+        """The functions that draw tokens from the logits that were replayed for this step."""
         replay = self._of(batch)
         return replay.draws if replay is not None else {}
 

@@ -1,4 +1,6 @@
-"""From a plan and the rows to what decoder, attention backends and sampler take, in buffers that stay where they are."""
+"""From a plan and the rows to the inputs of decoder, attention backends and sampler, in buffers that keep their
+addresses.
+"""
 
 from __future__ import annotations
 
@@ -17,31 +19,31 @@ from jackfield_torch.interfaces.attention import AttentionBatch
 from jackfield_torch.interfaces.kernels import DraftTensors, Kernels, StepTensors
 from jackfield_torch.rows import Ints, Rows
 
-# Steps with prompts are padded to every so manieth of the numbers of rows: many would be recorded else.
+# Steps with prompts are padded to every fourth of the numbers of rows from 8 on, since all would be too many to record.
 _LEAST_MIXED, _MIXED_STEP = 8, 4
 
 
 @dataclass(slots=True, kw_only=True)
 class StepBatch:
-    """One step of R rows and T tokens, of which P have their logits drawn from; padding included."""
+    """One step of R rows and T tokens, padding included. Tokens are drawn from the logits of P of the tokens."""
 
     token_ids_T: Tensor  # int32
     positions_T: Tensor  # int64
-    batches: list[AttentionBatch]  # of each cache group
-    is_padded: bool  # to a size of the ladder: a graph can compute it
-    shape: (
-        tuple[int, int] | None
-    )  # rows and tokens of a step with prompts that was padded: a graph can compute it
+    batches: list[AttentionBatch]  # one for each cache group
+    is_padded: bool  # padded to a size of the ladder, so that a graph can compute it
+    # Rows and tokens of a step with prompts that was padded, so that a graph can compute it.
+    shape: tuple[int, int] | None
     rows_P: Tensor  # int32 or int64, the rows that draw
-    tokens_P: Tensor | None  # int64, their places among the T tokens; None: all T in order
+    # Int64, the places of these rows' tokens among the T; None: all T in order.
+    tokens_P: Tensor | None
     drafts: tuple[DraftBatch, DraftTensors] | None  # host and device
     rows: Ints  # host, the rows of all P, without padding
-    places: Sequence[int]  # host, of the rows that draw in the plan's rows
-    starts_R: Ints  # host; tokens of each row computed before this step
-    longest: int  # host; no row has more tokens in this step
+    places: Sequence[int]  # host, places of the rows that draw among the plan's rows
+    starts_R: Ints  # host, tokens of each row computed before this step
+    longest: int  # host, most tokens of a row in this step
 
     def positions_of(self, places: Sequence[int]) -> list[int]:
-        """Rows of logits by the places of their rows in the plan; a place that repeats means the next ones."""
+        """Rows of logits, for places of their rows in the plan. A place that repeats means the next rows of logits."""
         drafts = self.drafts[0] if self.drafts else None
         index_of = {place: index for index, place in enumerate(self.places)}
         found: list[int] = []
@@ -74,7 +76,7 @@ class StepBuffers:
         self._draws_2P = torch.zeros((2, num_rows), dtype=torch.int64, device=device)
 
     def view(self, words: Tensor, num_rows: int, num_tokens: int, num_blocks: int) -> StepTensors:
-        """The part that such a step takes; `words` are the step's own."""
+        """The part of the buffers that such a step takes. `words` are the step's own."""
         rows_R, counts_R, query_starts_R1 = torch.split(
             words[: 3 * num_rows + 1], [num_rows, num_rows, num_rows + 1]
         )
@@ -92,7 +94,7 @@ class StepBuffers:
         )
 
     def draws(self, words: Tensor) -> tuple[Tensor, Tensor]:
-        """rows_P and tokens_P, which stand one after the other in `words`."""
+        """rows_P and tokens_P, which follow one another in `words`."""
         size = len(words) // 2
         places_2P = self._draws_2P.view(-1)[: 2 * size].view(2, size)
         places_2P.copy_(words.view(2, size))
@@ -109,8 +111,10 @@ class BatchBuilder:
         kernels: Kernels,
         *,
         max_tokens: int,  # of a step
-        row_sizes: Sequence[int],  # that steps of one token a row are padded to, rising
-        token_sizes: Sequence[int] = (),  # that other steps are padded to, rising
+        # Steps of one token for each row are padded to these numbers of rows, rising.
+        row_sizes: Sequence[int],
+        # Other steps are padded to these numbers of tokens, rising.
+        token_sizes: Sequence[int] = (),
         device: torch.device,
     ) -> None:
         self._rows, self._inbox, self._kernels = rows, inbox, kernels
@@ -120,9 +124,9 @@ class BatchBuilder:
         self._buffers = StepBuffers(rows, max(max_tokens, *row_sizes, 1), device)
 
     def build(self, plan: StepPlan, *, pads_prompts: bool = True) -> StepBatch:
-        """The batch of a plan whose diffs were applied; counts its tokens as computed.
+        """The batch of a plan whose diffs were applied. Counts the plan's tokens as computed.
 
-        `pads_prompts`: nobody reads the hidden states of all tokens, so that a step with prompts may have more.
+        `pads_prompts`: no caller reads the hidden states of all tokens, so a step with prompts may be padded.
         """
         rows = self._rows
         rows_R = np.array(plan.rows, np.int64)
@@ -168,7 +172,7 @@ class BatchBuilder:
         )
 
     def padding(self, num_rows: int) -> StepBatch:
-        """A step of nothing but padding, with the shapes of any step that is padded to so many rows."""
+        """A step of padding alone, with the shapes of any step that is padded to `num_rows` rows."""
         nothing = np.zeros(0, np.int64)
         return self._send(nothing, nothing, [], None, num_rows, 1, places=(), starts_R=nothing)
 
@@ -177,7 +181,7 @@ class BatchBuilder:
         return num_rows if index == len(self._row_sizes) else self._row_sizes[index]
 
     def _padded_shape(self, num_rows: int, num_tokens: int) -> tuple[int, int] | None:
-        """Rows and tokens with padding, at least a row of it; None where there is no such size."""
+        """Rows and tokens with padding, at least one row of it; None if there is no such size."""
         row_index = bisect_left(self._mixed_rows, num_rows + 1)
         if row_index == len(self._mixed_rows):
             return None
@@ -198,21 +202,22 @@ class BatchBuilder:
         size: int,  # rows, with padding
         num_blocks: int,  # of the longest row
         *,
-        shape: tuple[int, int]
-        | None = None,  # rows and tokens of a step with prompts that is padded
+        # Rows and tokens of a step with prompts that is padded.
+        shape: tuple[int, int] | None = None,
         drafts: DraftBatch | None = None,
         places: Sequence[int],
         starts_R: Ints,
     ) -> StepBatch:
         num_padding = size - len(rows_R)
         num_draft_words = 0
-        if drafts is not None:  # first: there may be no room for it before what was set is sent
+        if drafts is not None:
+            # Drafts come first, because the inbox flushes earlier updates if the drafts have no room.
             num_draft_words = drafts.num_words
             drafts.write(self._inbox.drafts(num_draft_words))
         words, num_words = self._inbox.step, 3 * size + 1
         _fill(words[:size], rows_R, self._rows.spare_row)
         padding = [1] * num_padding
-        if shape is not None:  # the last row takes what the others leave
+        if shape is not None:  # the last row takes the rest of the tokens
             padding[-1] += shape[1] - int(counts_R.sum()) - num_padding
         _fill(words[size : 2 * size], counts_R, np.array(padding, np.int64))
         query_starts_R1 = words[2 * size : num_words]
@@ -232,7 +237,7 @@ class BatchBuilder:
             )
             num_words += 2 * num_drawing
         is_padded = size in self._row_sizes and draws is None
-        # From here on the words are the device's.
+        # From here on the device owns the words.
         sent, sent_drafts = self._inbox.send(num_words, num_draft_words)
         step = self._views(
             sent, size, num_tokens, self._rows.max_blocks if is_padded or shape else num_blocks
@@ -265,7 +270,7 @@ class BatchBuilder:
         )
 
     def _views(self, words: Tensor, num_rows: int, num_tokens: int, num_blocks: int) -> StepTensors:
-        """The buffers of such a step; the last ones, if the shapes are the same."""
+        """The buffers of such a step: the last ones if the shapes are the same."""
         key = num_rows, num_tokens, num_blocks
         if self._last is None or self._last[0] != key:
             self._last = key, self._buffers.view(words, *key)

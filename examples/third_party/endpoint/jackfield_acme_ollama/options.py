@@ -19,13 +19,8 @@ _NAMES = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
 }
-_OF_THE_SERVER = (
-    "num_ctx",
-    "num_batch",
-    "num_gpu",
-    "num_thread",
-    "num_keep",
-)  # set where it starts
+# Options that are set when the server starts.
+_OF_THE_SERVER = ("num_ctx", "num_batch", "num_gpu", "num_thread", "num_keep")
 
 
 def sampling_of(asked: Mapping[str, Any]) -> dict[str, Any]:
