@@ -36,6 +36,7 @@ from jackfield_testing_torch.conformance.attention_runs import (
     skip_unless_claimed,
 )
 from jackfield_testing_torch.conformance.attention_sizes import AttentionSizes
+from jackfield_testing_torch.conformance.attention_together import AttentionTogether
 from jackfield_testing_torch.conformance.devices import choose_device, graphs_of
 from jackfield_testing_torch.conformance.tolerances import check_attention, join
 from jackfield_torch.interfaces.attention_backend import KIND, AttentionNeed
@@ -49,7 +50,7 @@ _COUNTS = {  # queries of each row in the steps of one graph
 _VALUES = [pytest.param(*value, id="=".join(map(str, value))) for value in values()]
 
 
-class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
+class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit):
     """A third party's test file names the entry point: `name = "mine"`.
 
     What the backend does not claim is skipped with its own reason.

@@ -155,13 +155,17 @@ class Claims:
             return "a window or chunks without causality are defined nowhere"
         if case.window and case.chunk_size:
             return "a window within chunks is defined nowhere"
-        if refusal := self._kit.refusal(case.need(self.device.type)):
+        if refusal := self.refusal_of(case.need(self.device.type)):
             return refusal
         try:
             self.layout(case)
         except SelectionError as error:
             return str(error)
         return ""
+
+    def refusal_of(self, need: AttentionNeed) -> str:
+        """The same of what an engine would ask for."""
+        return self._kit.refusal(need)
 
     def layout(self, case: AttentionCase) -> CacheLayout:
         """The layout that an engine would give it. Raises SelectionError."""

@@ -41,7 +41,7 @@ def _is_hidden(num_queries: int, length: int, layer: LayerAttention) -> Tensor:
     if layer.causal:
         hidden_TL |= distance_TL < 0
     if layer.window is not None:
-        hidden_TL |= distance_TL >= layer.window
+        hidden_TL |= (distance_TL if layer.causal else distance_TL.abs()) >= layer.window
     if layer.chunk_size is not None:
         chunk_L = torch.arange(length) // layer.chunk_size
         hidden_TL |= chunk_L < query_T1 // layer.chunk_size

@@ -8,7 +8,15 @@ from jackfield_torch.interfaces.attention_backend import AttentionBackend
 class Sound(AttentionBackend):
     features = frozenset(
         f"attention.{name}"
-        for name in ("window", "chunked", "soft_cap", "sinks", "non_causal", "latent")
+        for name in (
+            "window",
+            "chunked",
+            "soft_cap",
+            "sinks",
+            "non_causal",
+            "latent",
+            "cacheless",
+        )
     )
     layouts = LayoutSupport(orders=("KHBSD", "KBSHD"))
     needs_host_lengths = False

@@ -28,6 +28,21 @@ class Sound(GroupAttention):
             o_TNH[tokens] = self.attend_row(q_TNH[tokens], cache, blocks, length, layer)
         return o_TNH
 
+    def attend_together(self, q_TNH, k_TKH, v_TKH, layer):
+        o_TNH = q_TNH.new_empty(*q_TNH.shape[:2], v_TKH.shape[-1])
+        head_N = self.kv_head(q_TNH.shape[1], k_TKH.shape[1])
+        for tokens, _, _ in self.rows:
+            q, k, v = q_TNH[tokens], k_TKH[tokens][:, head_N], v_TKH[tokens][:, head_N]
+            scores = self.scores(q.float(), k.float(), layer)
+            scores = scores.masked_fill(self.is_far(len(q), layer), -torch.inf)
+            o_TNH[tokens] = self.mix(scores.softmax(-1), v, q.dtype)
+        return o_TNH
+
+    def is_far(self, length, layer):
+        place_L = torch.arange(length)
+        distance = (place_L[:, None] - place_L).abs()
+        return distance >= (layer.window or length)
+
     def attend_row(self, q_TNH, cache, blocks, length, layer):
         num_queries, num_heads, _ = q_TNH.shape
         first = layer.first_seen(length - num_queries) if layer.causal else 0
@@ -92,6 +107,22 @@ class ChunksAsWindows(Sound):
         return super().attend_row(
             q_TNH, cache, blocks, length, changed(layer, window=window, chunk_size=None)
         )
+
+
+class LooksBackAlone(Sound):
+    """In encoders too."""
+
+    def is_far(self, length, layer):
+        place_L = torch.arange(length)
+        return super().is_far(length, layer) | (place_L > place_L[:, None])
+
+
+class OneRowForAll(Sound):
+    """Tokens of an encoder's step see those of all rows."""
+
+    def attend_together(self, q_TNH, k_TKH, v_TKH, layer):
+        self.rows = [(slice(0, len(q_TNH)), len(q_TNH), None)]
+        return super().attend_together(q_TNH, k_TKH, v_TKH, layer)
 
 
 class OwnScale(Sound):

@@ -20,6 +20,8 @@ LARGE = "test_steps_may_be_larger_than_a_tile"
 MUTANTS = {  # the fault: the test that is there to notice it
     "WindowOffByOne": "test_a_window_hides_exactly_what_is_behind_it[float32-5-decodes]",
     "ChunksAsWindows": "test_a_query_sees_the_chunk_that_it_is_in[float32-24-decodes]",
+    "LooksBackAlone": "test_tokens_of_a_row_see_each_other_without_a_cache[float32-one-plain]",
+    "OneRowForAll": ("test_tokens_of_a_row_see_each_other_without_a_cache[float32-alike-window]"),
     "OwnScale": "test_scores_are_multiplied_with_the_scale_of_the_layer[float32-3.0]",
     "SoftCapIgnored": "test_a_soft_cap_bends_the_scores[bfloat16-chunk]",
     "SoftCapBeforeScale": "test_a_soft_cap_bends_the_scores[float32-prompt]",
