@@ -17,7 +17,7 @@ from jackfield.cache import (
     key_and_value,
 )
 from jackfield.dtypes import FLOAT32, DType
-from jackfield.spec_parts import Norm, Rope, Temperature
+from jackfield.spec_parts import Norm, RelativeBias, Rope, Temperature
 
 ALIBI_SIZE = 8
 """Additional elements of a cached head if positions enter as linear biases (`Attention.alibi`)."""
@@ -48,6 +48,7 @@ class Attention:
     norm_after_rope: bool = False  # True: q_norm and k_norm follow the rotation (HunYuan)
     qkv_clip: float | None = None  # projections are clipped to [-c, c] (OLMo, MPT)
     alibi: bool = False  # distances are subtracted from scores, by head (Press et al. 2022)
+    relative_bias: RelativeBias | None = None  # added to scores, by distance (MPNet)
     sinks: bool = False  # each head has a learned logit that takes part in the softmax
     # True: the output is multiplied by the sigmoid of a projection of the input (Qwen3-Next).
     out_gate: bool = False

@@ -10,6 +10,7 @@ checkpoint. The logical modules are (`{i}` is the layer):
     layers.{i}.mixer.q_norm, .k_norm      over a head              layers.{i}.mixer.sinks          [heads]
     layers.{i}.mixer.k_scale, .v_scale    [1], of cached float8; the core fills them in if a checkpoint has them
     layers.{i}.mixer.gate                 column-parallel, if `out_gate`
+    layers.{i}.mixer.relative_bias        [buckets, heads], if `relative_bias`
     layers.{i}.mixer.q, or .q_a, .q_norm, .q_b                     of latent attention, as .kv_a, .latent_norm, .kv_b, .o
     layers.{i}.mixer.z, .x, .b, .c, .dt   column-parallel, of Mamba-2, as .conv, .a_log, .d, .dt_bias, .norm, .o
     layers.{i}.mixer.q, .k, .v, .z, .beta, .decay                  of delta networks, as .conv, .a_log, .dt_bias, .norm, .o
@@ -50,6 +51,7 @@ from jackfield.mixers import Mixer as Mixer
 from jackfield.mixers import ParallelMixers as ParallelMixers
 from jackfield.pooling import Classifier, Pooling
 from jackfield.spec_parts import Norm as Norm
+from jackfield.spec_parts import RelativeBias as RelativeBias
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
 from jackfield.spec_parts import Temperature as Temperature

@@ -74,3 +74,17 @@ class Temperature:
 
     step: int  # tokens
     factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeBias:
+    """A learned number of each head and distance is added to scores (Raffel et al. 2020, section 2.1).
+
+    Distances to either side share out `num_buckets`: half of each side's are of one distance, the others grow up to
+    `max_distance`. Logical module `mixer.relative_bias`, [buckets, heads].
+    """
+
+    FEATURE: ClassVar[str] = "relative_bias"
+
+    num_buckets: int  # even
+    max_distance: int  # tokens, from which on all are alike

@@ -4,6 +4,7 @@ from typing import ClassVar
 from jackfield.cache import CacheUse
 from jackfield.dtypes import DType
 from jackfield.spec_parts import Norm
+from jackfield.spec_parts import RelativeBias
 from jackfield.spec_parts import Rope
 from jackfield.spec_parts import Temperature
 ALIBI_SIZE = 8
@@ -27,6 +28,7 @@ class Attention:
     norm_after_rope: bool = False
     qkv_clip: float | None = None
     alibi: bool = False
+    relative_bias: RelativeBias | None = None
     sinks: bool = False
     out_gate: bool = False
     temperature: Temperature | None = None

@@ -17,6 +17,7 @@ from jackfield.mixers import ParallelMixers as ParallelMixers
 from jackfield.pooling import Classifier
 from jackfield.pooling import Pooling
 from jackfield.spec_parts import Norm as Norm
+from jackfield.spec_parts import RelativeBias as RelativeBias
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
 from jackfield.spec_parts import Temperature as Temperature

@@ -37,3 +37,8 @@ class Temperature:
     FEATURE: ClassVar[str] = 'temperature'
     step: int
     factor: float
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeBias:
+    FEATURE: ClassVar[str] = 'relative_bias'
+    num_buckets: int
+    max_distance: int

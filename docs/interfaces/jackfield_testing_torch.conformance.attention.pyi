@@ -13,9 +13,10 @@ from jackfield_testing_torch.conformance.attention_cases import AttentionCase
 from jackfield_testing_torch.conformance.attention_cases import Claims
 from jackfield_testing_torch.conformance.attention_changes import AttentionChanges
 from jackfield_testing_torch.conformance.attention_sizes import AttentionSizes
+from jackfield_testing_torch.conformance.attention_together import AttentionTogether
 from jackfield_torch.interfaces.attention_backend import KIND
 from jackfield_torch.interfaces.attention_backend import AttentionNeed
-class AttentionKit(AttentionSizes, AttentionChanges, CardKit):
+class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit):
     kind = KIND
     device: ClassVar[str] = ''
     strength: ClassVar[int] = 2

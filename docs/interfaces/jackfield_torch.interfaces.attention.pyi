@@ -25,6 +25,7 @@ class LayerAttention:
     sinks_N: Tensor | None = None
     causal: bool = True
     latent: int | None = None
+    distance_bias_ND: Tensor | None = None
 
     def first_seen(self, position: int) -> int:
         ...

@@ -22,6 +22,7 @@ class AttentionNeed:
     window: bool = False
     chunked: bool = False
     soft_cap: bool = False
+    relative_bias: bool = False
     sinks: bool = False
     non_causal: bool = False
     cacheless: bool = False

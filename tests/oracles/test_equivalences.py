@@ -149,6 +149,7 @@ OF_FAMILIES = {
     "attention.norm_after_rope",  # llama (HunYuan)
     "attention.out_gate",  # qwen (Qwen3-Next)
     "attention.qkv_clip",  # olmo, gpt
+    "attention.relative_bias",  # encoders
     "attention.temperature",  # llama (Llama 4)
     "classifier.*",  # encoders, llama, qwen
     "experts.*",  # qwen, glm, llama

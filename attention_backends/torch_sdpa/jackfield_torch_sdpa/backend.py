@@ -27,6 +27,7 @@ class TorchSdpaBackend(AttentionBackend):
             "attention.sinks",
             "attention.latent",
             "attention.cacheless",
+            "attention.relative_bias",
         }
     )
     layouts = LayoutSupport(orders=("KHBSD",), dtypes=_CACHE_DTYPES)
@@ -40,6 +41,9 @@ class TorchSdpaBackend(AttentionBackend):
         if need.cache_dtype not in _CACHE_DTYPES:
             text = f"reads a cache of {', '.join(_CACHE_DTYPES)}, not of {need.cache_dtype}"
             reasons.append(Reason("cache_dtype", text, "set cache.dtype to one of them"))
+        if need.relative_bias and not need.cacheless:
+            text = "adds biases of distances where nothing is cached, as in encoders"
+            reasons.append(Reason("relative_bias", text))
         return tuple(reasons)
 
     def create(

@@ -39,6 +39,7 @@ class TogetherPlan:
         self._num_kv_heads, self._dtype, self._device = num_kv_heads, dtype, device
         starts = [*accumulate(lengths, initial=0)]
         self._buckets = [self._bucket(rows, starts, lengths) for rows in _buckets(lengths)]
+        self._biases: dict[tuple[int, int], Tensor] = {}  # by length of rows and whose they are
         self._masks: dict[tuple[int, int | None], Tensor | None] = {}  # by bucket and window
 
     def attend(self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, layer: LayerAttention) -> Tensor:
@@ -61,6 +62,9 @@ class TogetherPlan:
         q_RNLH = self._padded(bucket, q_TNH)
         k_RNLH, v_RNLH = (_repeated(self._padded(bucket, x), group) for x in (k_TKH, v_TKH))
         mask = self._mask(index, layer.window)
+        if layer.distance_bias_ND is not None:
+            bias = self._bias(bucket.length, layer.distance_bias_ND)
+            mask = bias if mask is None else mask + bias
         if layer.soft_cap is None:
             o_RNLH = functional.scaled_dot_product_attention(
                 q_RNLH, k_RNLH, v_RNLH, attn_mask=mask, scale=layer.scale
@@ -86,6 +90,15 @@ class TogetherPlan:
             x_TMH = padded.index_copy_(0, bucket.places, x_TMH)
         shape = bucket.num_rows, bucket.length, *x_TMH.shape[1:]
         return x_TMH.reshape(shape).transpose(1, 2)
+
+    def _bias(self, length: int, bias_ND: Tensor) -> Tensor:
+        """[1, N, L, L] in the dtype of q; made once for all layers that share the biases."""
+        key = length, id(bias_ND)
+        if key not in self._biases:
+            place_L = torch.arange(length, device=self._device)
+            distance_LL = place_L - place_L.unsqueeze(1) + bias_ND.shape[1] // 2
+            self._biases[key] = bias_ND[:, distance_LL].unsqueeze(0).to(self._dtype)
+        return self._biases[key]
 
     def _mask(self, index: int, window: int | None) -> Tensor | None:
         """[R or 1, 1, L, L], 0 or -inf, in the dtype of q; None where all tokens see each other."""

@@ -90,6 +90,7 @@ def _need(
         window=mixer.window is not None,
         chunked=mixer.chunk_size is not None,
         soft_cap=mixer.soft_cap is not None,
+        relative_bias=mixer.relative_bias is not None,
         sinks=mixer.sinks,
         non_causal=not mixer.causal and cache_group.kind != NONE,
         cacheless=cache_group.kind == NONE,

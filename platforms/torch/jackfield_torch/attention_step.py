@@ -145,6 +145,9 @@ class PagedAttention:
         sinks: Mapping[int, Tensor],  # of the layers that have them
         block_size: int = 1,  # tokens
         scales: Mapping[int, CacheScales] = MappingProxyType({}),  # of layers calibrated for float8
+        biases: Mapping[int, Tensor] = MappingProxyType(
+            {}
+        ),  # by distance, of the layers that have them
     ) -> None:
         self._attentions = attentions
         self._paged = {n: cache for n, cache in enumerate(caches) if isinstance(cache, GroupCache)}
@@ -163,7 +166,9 @@ class PagedAttention:
         self._places: list[Places | None] = []
         of_layer = {layer: bound for bound in attentions for layer in bound.layers}
         self._layers = {
-            layer: _bind(spec, layer, self._paged.get(bound.cache_group), bound, sinks, scales)
+            layer: _bind(
+                spec, layer, self._paged.get(bound.cache_group), bound, sinks, scales, biases
+            )
             for layer, bound in of_layer.items()
         }
 
@@ -275,6 +280,7 @@ def _bind(
     bound: BoundAttention,
     sinks: Mapping[int, Tensor],
     scales: Mapping[int, CacheScales],
+    biases: Mapping[int, Tensor],
 ) -> _BoundLayer:
     source = spec.layers[layer].cache_of_layer
     owner = layer if source is None else source
@@ -292,6 +298,7 @@ def _bind(
         sinks_N=sinks[layer] if mixer.sinks else None,
         causal=mixer.causal,
         latent=latent,
+        distance_bias_ND=biases.get(layer),
     )
     if store is None:
         return _BoundLayer(bound.cache_group, None, None, bound.attention, facts, 1.0)

@@ -90,11 +90,12 @@ class CacheBuilder:
         num_blocks: Sequence[int],
         sinks: Mapping[int, Tensor],
         scales: Mapping[int, CacheScales],
+        biases: Mapping[int, Tensor],
     ) -> PagedAttention:
         """The backends of all layers as one object."""
         bound = [self._make_backend(served, num_blocks) for served in self._served]
         block_size = self._context.config.cache.block_size
-        return PagedAttention(self._context.spec, caches, bound, sinks, block_size, scales)
+        return PagedAttention(self._context.spec, caches, bound, sinks, block_size, scales, biases)
 
     def _choose_layout(self, group: CacheGroup) -> CacheLayout:
         """A layout that all backends of the group's cache read. Without a cache, any layout."""

@@ -29,6 +29,7 @@ from jackfield_torch.layers.logits import Logits, SoftCap
 from jackfield_torch.layers.narrow import narrow_product
 from jackfield_torch.layers.norm import NormBuilder
 from jackfield_torch.layers.post_norm import PostNormLayer
+from jackfield_torch.layers.relative_bias import bias_of_distances
 from jackfield_torch.layers.vectors import VectorHead, build_vector_head, read_dense
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import (
@@ -59,6 +60,7 @@ class Decoder:
         details: Mapping[str, str],
         can_capture: bool = True,
         cache_scales: Mapping[int, CacheScales] = MappingProxyType({}),
+        distance_biases: Mapping[int, Tensor] = MappingProxyType({}),
     ) -> None:
         self._embedding = embedding
         self._ropes = ropes
@@ -67,6 +69,7 @@ class Decoder:
         self.vectors = vectors  # the layers after pooling
         # For the attention, by layer: float32, one for each head of this rank.
         self.sinks = sinks
+        self.distance_biases = distance_biases  # LayerAttention.distance_bias_ND, by layer
         self.cache_scales = cache_scales  # by layer, for layers that were calibrated for float8
         self.can_capture = can_capture  # False: the model has no head
         self.details = details  # how it was built, for `explain` and logs
@@ -143,6 +146,7 @@ class DecoderBuilder:
         self._device, self._dtype, self._max_length = device, dtype, max_length
         self._shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype, config)
         self._norms = NormBuilder(weights, device, kernels)
+        self._distance_biases: dict[str, Tensor] = {}  # by the name of the table
         self._ropes = tuple(
             dict.fromkeys(layer.mixer.rope for layer in spec.layers if layer.mixer.rope)
         )
@@ -173,6 +177,20 @@ class DecoderBuilder:
         if attention is None or not attention.sinks:
             return None
         return self._shard.sinks(f"layers.{index}.mixer.sinks", attention.num_heads)
+
+    def distance_bias(self, index: int) -> Tensor | None:
+        """What a layer adds to scores by distance, if it does; layers with one table share one tensor."""
+        attention = self._spec.layers[index].mixer.attention
+        if attention is None or attention.relative_bias is None:
+            return None
+        module = f"layers.{index}.mixer.relative_bias"
+        stored = self._spec.source(module).prefix
+        if stored not in self._distance_biases:
+            shape = (attention.relative_bias.num_buckets, attention.num_heads)
+            table_BN = self._shard.whole(module, "weight", shape)
+            bias_ND = bias_of_distances(attention.relative_bias, table_BN, self._max_length)
+            self._distance_biases[stored] = self._shard.cut(bias_ND, 0).contiguous()
+        return self._distance_biases[stored]
 
     def cache_scales(self, index: int) -> CacheScales | None:
         """The cache scales of a layer, if the checkpoint has them."""
@@ -227,6 +245,7 @@ def assemble_decoder(
     vectors = builder.vectors(dense, logits)
     sinks = {index: builder.sinks(index) for index in range(len(spec.layers))}
     scales = {index: builder.cache_scales(index) for index in range(len(spec.layers))}
+    biases = {index: builder.distance_bias(index) for index in range(len(spec.layers))}
     if group.rank == 0:
         weights.finish()
     return Decoder(
@@ -237,6 +256,7 @@ def assemble_decoder(
         vectors=vectors,
         sinks={index: found for index, found in sinks.items() if found is not None},
         cache_scales={index: found for index, found in scales.items() if found is not None},
+        distance_biases={index: found for index, found in biases.items() if found is not None},
         details=_describe(spec, device, dtype),
         can_capture=spec.has_head,
     )

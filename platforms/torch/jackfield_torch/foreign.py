@@ -33,6 +33,7 @@ class RunningForeign:
         self._decoder = decoder
         self.vectors = vectors  # the layers after pooling
         self.sinks = decoder.sinks
+        self.distance_biases: Mapping[int, Tensor] = {}
         self.cache_scales: Mapping[int, CacheScales] = {}  # such checkpoints have none
         self.can_capture = decoder.can_capture
         self.details = decoder.details

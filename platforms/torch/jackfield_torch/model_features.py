@@ -36,6 +36,7 @@ _ATTENTION = (
     "q_norm",
     "k_norm",
     "sinks",
+    "relative_bias",
     "joint_norms",
     "head_weights",
     "norm_after_rope",

@@ -127,7 +127,7 @@ class TorchWorker(Worker):
             depth=depth,
         )
         attention = self._builder.make_attention(
-            caches, num_blocks, decoder.sinks, decoder.cache_scales
+            caches, num_blocks, decoder.sinks, decoder.cache_scales, decoder.distance_biases
         )
         records_prompts = attention.can_capture_any and decoder.can_capture
         self._runner = ModelRunner(

@@ -5,14 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jackfield.interfaces.model import ConfigReader
-from jackfield.interfaces.model_config import (
-    read_classifier,
-    read_dtype,
-    read_feed_forward,
-    read_shape,
-)
+from jackfield.interfaces.model_config import read_dtype, read_feed_forward, read_shape
 from jackfield.model_spec import Layer, ModelSpec, ModuleSource, Norm
-from jackfield.pooling import CLS
+from jackfield_encoders.classifier import with_classes
 
 _BLOCK = "encoder.layer.{i}"
 _MODULES = {
@@ -33,27 +28,18 @@ _MODULES = {
 
 def bert(config: ConfigReader) -> ModelSpec:
     """Devlin et al. 2019: norms follow the sums, positions and the number of the text are learned."""
-    spec = _encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "bert")
+    spec = encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "bert")
     return replace(spec, max_length=config.require("max_position_embeddings", int))
 
 
 def bert_classifier(config: ConfigReader) -> ModelSpec:
     """A linear and tanh of the first token (the "pooler"), then the classes."""
-    spec = bert(config)
-    return replace(
-        spec,
-        classifier=read_classifier(config, pooling=CLS, dense=True, activation="tanh"),
-        modules={
-            **spec.modules,
-            "classifier.dense": ModuleSource("bert.pooler.dense"),
-            "classifier.out": ModuleSource("classifier"),
-        },
-    )
+    return with_classes(bert(config), config, dense="bert.pooler.dense", out="classifier")
 
 
 def roberta(config: ConfigReader) -> ModelSpec:
     """Liu et al. 2019, and Conneau et al. 2020 for XLM-R: positions are counted from behind the id that pads."""
-    spec = _encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "roberta")
+    spec = encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "roberta")
     first = config.get("pad_token_id", int, 1) + 1
     length = config.require("max_position_embeddings", int) - first
     return replace(spec, position_offset=first, max_length=length)
@@ -62,18 +48,11 @@ def roberta(config: ConfigReader) -> ModelSpec:
 def roberta_classifier(config: ConfigReader) -> ModelSpec:
     """A linear and tanh of the first token, then the classes."""
     spec = roberta(config)
-    return replace(
-        spec,
-        classifier=read_classifier(config, pooling=CLS, dense=True, activation="tanh"),
-        modules={
-            **spec.modules,
-            "classifier.dense": ModuleSource("classifier.dense"),
-            "classifier.out": ModuleSource("classifier.out_proj"),
-        },
-    )
+    return with_classes(spec, config, dense="classifier.dense", out="classifier.out_proj")
 
 
-def _encoder(config: ConfigReader, prefix: str) -> ModelSpec:
+def encoder(config: ConfigReader, prefix: str) -> ModelSpec:
+    """BERT's own; `prefix` stands before the names of all tensors."""
     kind = config.get("position_embedding_type", str, "absolute")
     if kind != "absolute":
         raise config.refuse("position_embedding_type", kind, "absolute")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jackfield.interfaces.model import ConfigReader
-from jackfield.interfaces.model_config import read_activation, read_classifier, read_dtype
+from jackfield.interfaces.model_config import read_activation, read_dtype
 from jackfield.model_spec import Attention, FeedForward, Layer, ModelSpec, ModuleSource, Norm
-from jackfield.pooling import CLS
+from jackfield_encoders.classifier import with_classes
 
 _BLOCK = "distilbert.transformer.layer.{i}"
 _MODULES = {
@@ -71,12 +69,4 @@ def distilbert(config: ConfigReader) -> ModelSpec:
 def distilbert_classifier(config: ConfigReader) -> ModelSpec:
     """A linear and relu of the first token, then the classes."""
     spec = distilbert(config)
-    return replace(
-        spec,
-        classifier=read_classifier(config, pooling=CLS, dense=True, activation="relu"),
-        modules={
-            **spec.modules,
-            "classifier.dense": ModuleSource("pre_classifier"),
-            "classifier.out": ModuleSource("classifier"),
-        },
-    )
+    return with_classes(spec, config, dense="pre_classifier", out="classifier", activation="relu")

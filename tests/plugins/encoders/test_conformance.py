@@ -75,6 +75,19 @@ class TestCamembertForSequenceClassification(EncoderKit):
     name = "CamembertForSequenceClassification"
 
 
+class TestMPNet(EncoderKit):
+    name = "MPNetModel"
+
+
+class TestMPNetForMaskedLM(EncoderKit):
+    name = "MPNetForMaskedLM"
+
+
+class TestMPNetForSequenceClassification(EncoderKit):
+    name = "MPNetForSequenceClassification"
+    configs: ClassVar = {"three": LABELS}
+
+
 class TestDistilBert(EncoderKit):
     name = "DistilBertModel"
     configs: ClassVar = {"plain": DISTILBERT}

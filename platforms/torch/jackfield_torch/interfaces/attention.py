@@ -40,6 +40,9 @@ class LayerAttention:
     causal: bool = True
     # The value of a token is this many leading elements of its only key; `LayerCache.value_BSHD` is a view of the key.
     latent: int | None = None
+    # float32 [N, 2 L - 1] for rows of up to L tokens: what is added to scores of a head, by distance. Element
+    # L - 1 + d belongs to a key that stands d tokens after the query.
+    distance_bias_ND: Tensor | None = None
 
     def first_seen(self, position: int) -> int:
         """The first position that a causal query at `position` sees."""

@@ -31,6 +31,7 @@ class AttentionNeed:
     window: bool = False  # queries see only a number of last keys
     chunked: bool = False  # queries see only the keys of their own chunk of positions
     soft_cap: bool = False  # scores are capped
+    relative_bias: bool = False  # scores depend on the distance of tokens
     sinks: bool = False  # each head has one more score, that of a key without a value
     non_causal: bool = False  # tokens also see later tokens of their row, over a cache
     # Tokens also see later tokens of their row, and nothing is cached: `attend_together` (encoders).

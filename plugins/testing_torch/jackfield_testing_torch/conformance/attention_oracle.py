@@ -19,6 +19,10 @@ def plain_attention(q_TNH: Tensor, k_LKH: Tensor, v_LKH: Tensor, layer: LayerAtt
     scores_NTL = torch.einsum("tnh,lnh->ntl", q_TNH, k_LKH[:, kv_head_N]) * layer.scale
     if layer.soft_cap is not None:
         scores_NTL = layer.soft_cap * torch.tanh(scores_NTL / layer.soft_cap)
+    if layer.distance_bias_ND is not None:
+        bias_ND = layer.distance_bias_ND.cpu().double()
+        behind_TL = torch.arange(length) - torch.arange(length - num_queries, length).unsqueeze(1)
+        scores_NTL = scores_NTL + bias_ND[:, behind_TL + bias_ND.shape[1] // 2]
     scores_NTL = scores_NTL.masked_fill(_is_hidden(num_queries, length, layer), -torch.inf)
     sinks_N = layer.sinks_N
     if sinks_N is not None:  # one more score for each head, of a key without a value

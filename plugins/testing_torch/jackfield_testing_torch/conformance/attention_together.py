@@ -34,6 +34,7 @@ _LAYERS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
     "window": {"window": 5},
     "soft_cap": {"soft_cap": 0.7},
+    "relative_bias": {},
 }
 _SHAPES = ((6, 2, 64), (4, 4, 32), (1, 1, 80), (12, 12, 16))  # heads, key-value heads, head size
 
@@ -41,9 +42,11 @@ _SHAPES = ((6, 2, 64), (4, 4, 32), (1, 1, 80), (12, 12, 16))  # heads, key-value
 class Together:
     """Rows of an encoder, and what a backend must answer for them."""
 
-    def __init__(self, claims: Claims, case: AttentionCase, limits: Sequence[int]) -> None:
+    def __init__(
+        self, claims: Claims, case: AttentionCase, limits: Sequence[int], *, has_bias: bool = False
+    ) -> None:
         """`limits`: the longest row and the tokens of the largest step."""
-        need = replace(case.need(claims.device.type), cacheless=True)
+        need = replace(case.need(claims.device.type), cacheless=True, relative_bias=has_bias)
         if refusal := claims.refusal_of(need):
             pytest.skip(refusal)
         self._case, self._device = case, claims.device
@@ -53,6 +56,11 @@ class Together:
             scale=case.scale, window=case.window, soft_cap=case.soft_cap, causal=False
         )
         heads, kv_heads = case.heads
+        if has_bias:
+            bias_ND = torch.randn((heads, 2 * limits[0] - 1), generator=self._random)
+            # numbers that every dtype holds, so that rounding them excuses nothing
+            bias_ND = bias_ND.bfloat16().float().to(self._device)
+            self.facts = replace(self.facts, distance_bias_ND=bias_ND)
         stored = parse_dtype(case.dtype)
         group = CacheGroup(
             index=0,
@@ -102,7 +110,8 @@ class Together:
         )
         qkv = qkv.to(self._device, self._dtype)
         parts = torch.split(qkv, [heads, kv_heads, kv_heads], 1)
-        found = self.attention.attend_together(*parts, facts)
+        q_TNH, k_TKH, v_TKH = parts
+        found = self.attention.attend_together(q_TNH, k_TKH, v_TKH, facts)
         rows = zip(*(torch.split(part, self._lengths) for part in parts), strict=True)
         exact = join([plain_attention(q, k, v, facts) for q, k, v in rows])
         assert found.dtype == self._dtype, f"outputs are {found.dtype}, not {self._dtype}"
@@ -119,7 +128,12 @@ class AttentionTogether(CardKit):
     ) -> None:
         """All of them, or those that are less than a window away on either side; no token of another row."""
         lengths = _ROWS[rows]
-        together = Together(claims, replace(base, **_LAYERS[layer]), (max(lengths), sum(lengths)))
+        together = Together(
+            claims,
+            replace(base, **_LAYERS[layer]),
+            (max(lengths), sum(lengths)),
+            has_bias=layer == "relative_bias",
+        )
         together.prepare(lengths)
         together.check()
 

@@ -16,6 +16,7 @@ class Sound(AttentionBackend):
             "non_causal",
             "latent",
             "cacheless",
+            "relative_bias",
         )
     )
     layouts = LayoutSupport(orders=("KHBSD", "KBSHD"))

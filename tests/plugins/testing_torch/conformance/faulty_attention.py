@@ -34,6 +34,9 @@ class Sound(GroupAttention):
         for tokens, _, _ in self.rows:
             q, k, v = q_TNH[tokens], k_TKH[tokens][:, head_N], v_TKH[tokens][:, head_N]
             scores = self.scores(q.float(), k.float(), layer)
+            if layer.distance_bias_ND is not None:
+                place_L = torch.arange(len(q)) + layer.distance_bias_ND.shape[1] // 2
+                scores += layer.distance_bias_ND[:, place_L - torch.arange(len(q))[:, None]]
             scores = scores.masked_fill(self.is_far(len(q), layer), -torch.inf)
             o_TNH[tokens] = self.mix(scores.softmax(-1), v, q.dtype)
         return o_TNH
