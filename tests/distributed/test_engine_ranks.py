@@ -80,7 +80,7 @@ def test_a_rank_that_dies_mid_answer_ends_the_engine_with_its_error(folder):
     with LLM(str(folder), settings=settings) as llm:
         stream = llm.stream(PROMPTS, SamplingParams(max_tokens=20, ignore_eos=True))
         next(stream)
-        os.kill(llm.engine._running.parts.executor.process_ids[1], signal.SIGKILL)
+        os.kill(llm.engine._open_state.parts.executor.process_ids[1], signal.SIGKILL)
 
         with pytest.raises(WorkerError, match="rank"):
             list(stream)

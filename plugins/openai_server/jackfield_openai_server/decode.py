@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.errors import ApiError, ClientGone
 
 T = TypeVar("T")
 _UNKNOWN = re.compile(r"unknown field `(.+?)`(?: - at `\$\.?(.*)`)?$")
@@ -23,8 +23,12 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 async def read_body(request: Request, kind: type[T]) -> T:
-    """The body as `kind`. Raises ApiError 400 if it is no JSON, or does not fit `kind`."""
-    return decode(await request.body(), kind)
+    """The body as `kind`. Raises ApiError 400 if it is no JSON, or does not fit `kind`, ClientGone if not all of it comes."""
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise ClientGone from None
+    return decode(body, kind)
 
 
 def decode(body: bytes, kind: type[T]) -> T:

@@ -105,8 +105,8 @@ def test_callers_that_leave_at_any_moment_do_not_disturb_the_others(open_client)
 
 
 def test_a_failing_worker_reaches_every_caller(open_client):
-    fault = {"options.reference.fault": "raise", "options.reference.fault_step": 5}
-    llm = open_client(AsyncLLM, **fault)
+    fault = {"options.reference.fault": "raise", "options.reference.fault_step": 300}
+    llm = open_client(AsyncLLM, **fault)  # all prompts are taken long before that step
 
     async def ask(prompt):
         async for _ in llm.generate(prompt, LONG):
@@ -119,7 +119,7 @@ def test_a_failing_worker_reaches_every_caller(open_client):
     errors = asyncio.run(main())
 
     assert [type(error) for error in errors] == [WorkerError] * len(PROMPTS)
-    assert all("at step 5" in str(error) for error in errors)
+    assert all("at step 300" in str(error) for error in errors)
     with pytest.raises(EngineClosedError):
         asyncio.run(ask(PROMPTS[0]))
 

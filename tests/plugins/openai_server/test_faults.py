@@ -238,15 +238,15 @@ def trouble(server):
 def test_trouble_leaves_no_memory_and_no_blocks_behind(start):
     room = ("--set", "options.serve.max_body_bytes=67108864")
     with start(*room, max_length=LONG) as server:
-        trouble(server)  # what is imported and kept at the first time
-        server.wait_for(lambda: all_returned(server))
-        before = resident_mib(server)
-        for _ in range(3):
+        # What is imported, and room that the allocator keeps, come in the first rounds; then there is one that adds nothing.
+        sizes_mib = [0.0]
+        while len(sizes_mib) < 3 or sizes_mib[-1] > sizes_mib[-2] + 5:
+            assert len(sizes_mib) < 8, f"memory grows with each round: {sizes_mib} MiB"
             trouble(server)
-
-        server.wait_for(lambda: all_returned(server))
-        server.wait_for(lambda: resident_mib(server) < before + 30, timeout_s=10)
+            server.wait_for(lambda: all_returned(server))
+            sizes_mib.append(resident_mib(server))
         assert server.metric("engine_restarts_total") == 0
+        assert "Traceback" not in server.log  # a client that left is nobody's fault
 
 
 def test_a_template_that_loops_is_ended(start):
