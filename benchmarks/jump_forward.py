@@ -1,7 +1,7 @@
 """Steps that drafts of forced tokens save on a JSON schema: benchmarks/jump_forward.py MODEL [--output FILE].
 
-The answers are compared in float32. In bfloat16 there are exact ties: after 14 tokens of its first answer SmolLM2 gives three
-tokens the same log probability, and a step with a draft, which rounds differently, puts another of them first.
+The answers are compared in float32. In bfloat16 there are ties: after 14 tokens of its first answer SmolLM2 gives three
+tokens log probabilities that agree in four digits, and a step with a draft, which rounds differently, puts another of them first.
 """
 
 import argparse

@@ -12,10 +12,10 @@ from jackfield_torch.interfaces.kernels import DrawFacts
 from jackfield_torch.step_batch import StepBatch
 
 Compute = Callable[[StepBatch], Tensor]
-_MOST_SHAPES = 64  # recorded shapes of steps with prompts
 Draw = Callable[[Tensor, StepBatch, DrawFacts], Tensor]  # takes logits_PV, gives token_ids_P
 Draws = Mapping[DrawFacts, Callable[[], Tensor]]
 
+_MOST_SHAPES = 64  # recorded shapes of steps with prompts
 _PLAIN_DRAWS = (DrawFacts(), DrawFacts(is_random=True))
 
 
@@ -59,14 +59,12 @@ class Replays:
     def hidden(self, batch: StepBatch) -> Tensor:
         """hidden_PE of the tokens that draw in a step with prompts. They are replayed if this shape was recorded before."""
         shape = batch.shape
-        if shape is None or (shape not in self._mixed and len(self._mixed) >= _MOST_SHAPES):
-            return self._hidden(batch)
-        if shape not in self._mixed:
-            self._mixed[shape] = None
-            return self._hidden(batch)
-        replay = self._mixed[shape]
-        if replay is None:
-            replay = self._mixed[shape] = self._device.capture(lambda: self._hidden(batch))
+        replay = None
+        if shape is not None and shape in self._mixed:
+            replay = self._mixed[shape] or self._device.capture(lambda: self._hidden(batch))
+            self._mixed[shape] = replay
+        elif shape is not None and len(self._mixed) < _MOST_SHAPES:
+            self._mixed[shape] = None  # it may never come again
         return self._hidden(batch) if replay is None else replay()
 
     def draws(self, batch: StepBatch) -> Draws:
