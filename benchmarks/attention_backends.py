@@ -1,8 +1,8 @@
-"""How long attention backends take on an accelerator: one layer, alone, in a graph where the backend can be recorded.
+"""Times attention backends on an accelerator: one layer alone, in a graph if the backend can be recorded.
 
     python benchmarks/attention_backends.py [NAME ...] [--output FILE]
 
-The merit table of the CUDA platform rests on its figures. Each answer is compared with that of torch_sdpa first.
+The CUDA platform's order of preference follows these figures. First, each output is compared with that of torch_sdpa.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from jackfield_torch.paged_cache import GroupCache, choose_layout
 
 DEVICE = torch.device("cuda")
 DTYPE = "bfloat16"
-BLOCK_SIZES = (16, 64, 256)  # tokens; the first that a backend takes
-READ_TB_S = 4.66  # measured on an H200
-ERROR = 0.03  # allowed, of outputs that are about 1
+BLOCK_SIZES = (16, 64, 256)  # tokens; each backend uses the first one that it takes
+READ_TB_S = 4.66  # memory bandwidth, measured on an H200
+ERROR = 0.03  # largest allowed difference, for outputs of size 1
 
 
 @dataclass(frozen=True)
 class Work:
-    """Rows as (queries, tokens in all)."""
+    """One step. Rows are (queries, tokens in all)."""
 
     name: str
     rows: tuple[tuple[int, int], ...]
@@ -44,7 +44,7 @@ class Work:
 
     @property
     def floor_ms(self) -> float:
-        """Time that reading the keys and values once takes at the least."""
+        """The least time for reading all keys and values once."""
         tokens = sum(length for _, length in self.rows)
         return tokens * 2 * self.heads[1] * self.head_size * 2 / READ_TB_S / 1e9
 
@@ -61,7 +61,7 @@ WORKS = (
 
 
 def main() -> None:
-    """Measure what was asked for, or all that is installed."""
+    """Measure the named backends, or all that are installed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--output", type=Path)
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def machine() -> dict[str, str]:
-    """What the figures hold for."""
+    """The date, device and versions for the report."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "device": torch.cuda.get_device_name(),
@@ -90,7 +90,7 @@ def machine() -> dict[str, str]:
 
 
 def measure(name: str, card: AttentionBackend, work: Work) -> dict[str, Any]:
-    """One backend on one work; the record says why where it refuses."""
+    """Measure one backend on one work. If the backend refuses, the record says why."""
     record: dict[str, Any] = {"work": work.name, "backend": name}
     facts, refusals = card.probe(), []
     for block_size in BLOCK_SIZES:
@@ -110,7 +110,7 @@ def _measured(name: str, card: AttentionBackend, work: Work, block_size: int) ->
         error = float((output - answer).abs().max())
         is_captured = card.capture != "none" and all(count == 1 for count, _ in work.rows)
         ms = _time(step.run, is_captured)
-    except Exception as problem:  # one that fails must not hide the others
+    except Exception as problem:  # the other backends are still measured
         return {"failed": f"{type(problem).__name__}: {str(problem)[:300]}"}
     return {
         "ms": round(ms, 4),
@@ -197,7 +197,7 @@ def _sdpa() -> AttentionBackend:
 
 
 def _time(run: Callable[[], object], is_captured: bool, calls: int = 10, rounds: int = 7) -> float:
-    """Milliseconds of one call: median of rounds of several calls."""
+    """Milliseconds per call: the median over rounds of several calls."""
     for _ in range(3):
         run()
     torch.cuda.synchronize()

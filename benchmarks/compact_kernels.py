@@ -1,4 +1,4 @@
-"""Times the kernels for compact weights on a card, by shape and number of tokens, beside the library's plain product.
+"""Times the kernels for compact weights on a card, by shape and number of tokens, beside torch's plain product.
 
     python benchmarks/compact_kernels.py [--tune] [--output FILE]
 

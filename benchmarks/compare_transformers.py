@@ -1,11 +1,11 @@
-"""Jackfield beside Transformers' `generate` on the same work, in turn, in one run: decode at batch 1, and throughput.
+"""Compares Jackfield with Transformers' `generate`, alternating in one run: decoding at batch 1, and throughput.
 
     python benchmarks/compare_transformers.py smollm2 --output benchmarks/results/FILE.json
 
-Both hold the same weights in the same dtype and use the same number of threads, each in a process of its own, as
-they are used: in one process the threads and the memory of one slow the other. While one works the other sleeps.
-Transformers' batch is static and left-padded: it runs to the longest request, and only the requested tokens count.
-Median of `--repeats`, the two alternating.
+Both hold the same weights in the same dtype and use the same number of threads. Each has its own process, because in one
+process the threads and the memory of one slow down the other. While one works, the other sleeps.
+Transformers' batch is static and left-padded: it runs to the end of the longest request, and only requested tokens count.
+Figures are medians of `--repeats` alternating runs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TransformersPeer:
 
     @torch.inference_mode()
     def generate(self, jobs: Sequence[Job], num_outputs: int) -> float:
-        """Seconds for the batch to run to `num_outputs` tokens, prompts padded on the left."""
+        """Seconds that the batch takes for `num_outputs` tokens. Prompts are padded on the left."""
         longest = max(len(job.prompt_token_ids) for job in jobs)
         ids = torch.full((len(jobs), longest), self.pad_id)
         mask = torch.zeros((len(jobs), longest), dtype=torch.long)
@@ -63,12 +63,12 @@ class TransformersPeer:
         return seconds
 
     def latency(self, jobs: Sequence[Job]) -> float:
-        """Decode tokens a second, prefill excluded by a run of one token."""
+        """Decoded tokens per second. The time of the prompt is measured by a run of one token, and subtracted."""
         count = jobs[0].num_outputs
         return len(jobs) * (count - 1) / (self.generate(jobs, count) - self.generate(jobs, 1))
 
     def throughput(self, jobs: Sequence[Job]) -> float:
-        """Requested output tokens a second."""
+        """Requested output tokens per second."""
         seconds = self.generate(jobs, max(job.num_outputs for job in jobs))
         return sum(job.num_outputs for job in jobs) / seconds
 
@@ -76,7 +76,7 @@ class TransformersPeer:
 def alternate(
     ours: Callable[[int], float], peer: Callable[[int], float], repeats: int
 ) -> dict[str, Any]:
-    """Both in turn, one warm-up each; their summaries and the ratio of the medians."""
+    """Run both alternately after a warm-up each. Returns their summaries and the ratio of the medians."""
     ours(0)
     peer(0)
     mine, theirs = [], []
@@ -93,7 +93,7 @@ def alternate(
 
 
 def load_peer(path: Path, dtype: torch.dtype) -> TransformersPeer:
-    """The model by Transformers, from the same file, as plain matrices of `dtype`."""
+    """Load the same file with Transformers, as plain matrices of `dtype`."""
     folder, extra = str(path), {}
     if path.is_file():
         dense = GgufConfig(dequantize=True)
@@ -106,7 +106,7 @@ def load_peer(path: Path, dtype: torch.dtype) -> TransformersPeer:
 
 
 def serve_jackfield(pipe: Connection, arguments: argparse.Namespace) -> None:
-    """Open an engine, say where the model lies and how large its vocabulary is, then measure what is asked for."""
+    """Open an engine, send the model's path and vocabulary size, then answer requests for measurements."""
     settings = [*arguments.set, f"options.cpu.threads={arguments.threads}"]
     words = [word for setting in settings for word in ("--set", setting)]
     loaded = load_from_words([arguments.model, "--dtype", arguments.dtype, *words])
@@ -127,7 +127,7 @@ def serve_jackfield(pipe: Connection, arguments: argparse.Namespace) -> None:
 def serve_transformers(
     pipe: Connection, arguments: argparse.Namespace, path: Path, vocab: int
 ) -> None:
-    """The same for the peer."""
+    """The same for Transformers."""
     torch.set_num_threads(arguments.threads)
     peer = load_peer(path, getattr(torch, arguments.dtype))
     pipe.send(None)
@@ -139,7 +139,7 @@ def serve_transformers(
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("model", nargs="?", default="smollm2")
     parser.add_argument("--dtype", default="bfloat16")

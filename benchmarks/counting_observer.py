@@ -1,4 +1,4 @@
-"""An observer that counts what it is told: registered as a plugin as often as a benchmark wants observers."""
+"""An observer that counts its calls. A benchmark registers it as a plugin, as often as it wants observers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from jackfield.interfaces.hooks import hookimpl
 from jackfield.request import RequestOutput
 
-made: list[CountingObserver] = []  # in the order in which engines made them
+made: list[CountingObserver] = []  # all instances, in the order of their creation
 
 
 class CountingObserver:
-    """Marks every hook there is, and counts."""
+    """Implements every hook, and counts the calls."""
 
     def __init__(self) -> None:
         self.num_calls = 0
@@ -19,7 +19,7 @@ class CountingObserver:
 
     @hookimpl
     def engine_started(self) -> None:
-        """The engine is ready: not counted, it came before anything was measured."""
+        """Not counted, because it comes before the measurement."""
 
     @hookimpl
     def step_finished(self, stats: Mapping[str, float]) -> None:
@@ -33,4 +33,4 @@ class CountingObserver:
 
     @hookimpl
     def engine_stopped(self) -> None:
-        """The engine was closed: not counted, nothing is measured any more."""
+        """Not counted, because it comes after the measurement."""

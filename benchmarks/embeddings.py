@@ -1,9 +1,9 @@
-"""Jackfield beside Sentence Transformers on vectors of short texts, in turn, in one run.
+"""Compares Jackfield with Sentence Transformers on vectors of short texts, alternating in one run.
 
     python benchmarks/embeddings.py --output benchmarks/results/embeddings.json
 
-A model of BERT-base's shape with random weights, in float32, 64 texts of 5 to 30 words at once. Both hold the same weights and
-use the same number of threads, each in a process of its own. The vectors of both are compared before anything is timed.
+The model has the shape of BERT-base and random weights, in float32. It gets 64 texts of 5 to 30 words at once. Both use the
+same weights and the same number of threads, each in its own process. Their vectors are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _TOLERANCE = 1e-5
 
 
 def save(folder: Path) -> str:
-    """The model as Sentence Transformers saves it, with a tokenizer of whole words."""
+    """Save the model with Sentence Transformers, with a tokenizer of whole words."""
     torch.manual_seed(0)
-    config = BertConfig()  # BERT-base
+    config = BertConfig()  # the defaults are those of BERT-base
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{i}" for i in range(4, config.vocab_size))]
     backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -55,8 +55,8 @@ def save(folder: Path) -> str:
 
 
 def texts_of(seed: int) -> list[str]:
-    """NUM_TEXTS texts of 5 to 30 words."""
-    draw = random.Random(seed)  # no secret
+    """NUM_TEXTS random texts of 5 to 30 words."""
+    draw = random.Random(seed)
     return [
         " ".join(f"w{draw.randrange(4, 30_000)}" for _ in range(draw.randint(5, 30)))
         for _ in range(NUM_TEXTS)
@@ -64,7 +64,7 @@ def texts_of(seed: int) -> list[str]:
 
 
 def serve(pipe: Connection, encode: Callable[[Sequence[str]], Any]) -> None:
-    """Give the vectors of the first texts, then measure what is asked for: texts a second."""
+    """Send the vectors of the first texts, then answer requests for measurements in texts per second."""
     pipe.send(np.asarray(encode(texts_of(0))))
     for _, seed in iter(pipe.recv, None):
         texts = texts_of(seed)
@@ -74,21 +74,24 @@ def serve(pipe: Connection, encode: Callable[[Sequence[str]], Any]) -> None:
 
 
 def serve_jackfield(pipe: Connection, folder: str, threads: int) -> None:
-    """Ours."""
+    """Serve Jackfield."""
     settings = {"model.dtype": "float32", "options.cpu.threads": threads}
     with LLM(folder, settings=settings) as llm:
         serve(pipe, lambda texts: [output.vector for output in llm.embed(list(texts))])
 
 
 def serve_peer(pipe: Connection, folder: str, threads: int) -> None:
-    """Sentence Transformers, with its batch as large as the texts are many."""
+    """Serve Sentence Transformers, with all texts in one batch."""
     torch.set_num_threads(threads)
     model = SentenceTransformer(folder, device="cpu")
     serve(pipe, partial(model.encode, batch_size=NUM_TEXTS))
 
 
 def compare(ours: Side, peer: Side, repeats: int) -> dict[str, Any]:
-    """Both in turn, one warm-up each; their summaries and the ratio of the medians. Raises RuntimeError if vectors differ."""
+    """Run both alternately after a warm-up each. Returns their summaries and the ratio of the medians.
+
+    Raises RuntimeError if vectors differ.
+    """
     difference = float(abs(ours.ready - peer.ready).max())
     if difference > _TOLERANCE:
         raise RuntimeError(f"the vectors differ by {difference:.3g}")

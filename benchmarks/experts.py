@@ -1,10 +1,10 @@
-"""A mixture of experts beside a dense model with as many active parameters: decode at batch 1, in turn, in one run.
+"""Compares a mixture of experts with a dense model of equally many active parameters: decoding at batch 1, alternating.
 
     python benchmarks/experts.py --output benchmarks/results/FILE.json
 
-Layers of Qwen3-30B-A3B with 64 experts, 8 of them chosen, and the same layers with one feed-forward as wide as those 8
-together. Weights are random, the vocabulary is small so that the head does not hide the difference. A sample is the time
-of 64 tokens behind a short prompt, without that of its first token.
+The first model has layers of Qwen3-30B-A3B with 64 experts, of which each token chooses 8. The second one has the same layers
+with one feed-forward as wide as those 8 together. Weights are random. The vocabulary is small, so that the head does not hide
+the difference. A sample is the time for 64 tokens after a short prompt and the first token.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def open_model(config: dict[str, Any], folder: Path, dtype: str) -> LLM:
-    """An engine of random weights."""
+    """Open an engine with random weights."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     settings = {
@@ -64,7 +64,7 @@ def open_model(config: dict[str, Any], folder: Path, dtype: str) -> LLM:
 
 
 def seconds(llm: LLM, num_tokens: int) -> float:
-    """Of one request."""
+    """Seconds for one request."""
     params = SamplingParams(max_tokens=num_tokens, temperature=0.0, ignore_eos=True)
     began = perf_counter()
     llm.generate([[1, 2, 3, 4]], params)
@@ -72,13 +72,13 @@ def seconds(llm: LLM, num_tokens: int) -> float:
 
 
 def tokens_per_s(llm: LLM) -> float:
-    """Of decode at batch 1."""
+    """Decoded tokens per second at batch 1."""
     first = seconds(llm, 1)
     return NUM_TOKENS / (seconds(llm, NUM_TOKENS + 1) - first)
 
 
 def main() -> None:
-    """Measure and print JSON."""
+    """Measure both models and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--dtype", default="bfloat16")

@@ -1,7 +1,7 @@
-"""Steps that drafts of forced tokens save on a JSON schema: benchmarks/jump_forward.py MODEL [--output FILE].
+"""Counts the steps that drafts of forced tokens save on a JSON schema: benchmarks/jump_forward.py MODEL [--output FILE].
 
-The answers are compared in float32. In bfloat16 there are ties: after 14 tokens of its first answer SmolLM2 gives three
-tokens log probabilities that agree in four digits, and a step with a draft, which rounds differently, puts another of them first.
+The answers are compared in float32. In bfloat16 near-ties occur: after 14 tokens of its first answer, SmolLM2 gives three
+tokens log probabilities that agree in four digits. A step with a draft rounds differently and puts another of them first.
 """
 
 import argparse
@@ -33,7 +33,7 @@ PROMPTS = [f"Describe {who} as JSON:\n" for who in ("a baker", "a doctor", "a pi
 
 
 def main() -> None:
-    """Measure both, one after the other, and print them."""
+    """Measure with and without drafts, one after the other, and print both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--output", type=Path)

@@ -1,9 +1,9 @@
-"""Perplexity of models on two fixed texts, by the log probabilities that our own engine gives for prompts.
+"""Measures the perplexity of models on two fixed texts, from the engine's log probabilities of prompt tokens.
 
     python benchmarks/perplexity.py MODEL... --output benchmarks/results/FILE.json
 
-A text is cut into windows that start afresh; the first token of each is not scored. All is computed in float32, so what is
-measured are the weights. Compare figures of the same windows only.
+A text is cut into windows, each of which is a prompt by itself; its first token is not scored. Everything is computed in
+float32, so that only the weights count. Figures can be compared only if their windows are equal.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Perplexity on each text, and the size of the model's files."""
+    """The perplexity on each text, and the size of the model's files."""
     settings: dict[str, Any] = {"model.max_length": arguments.window + 1}
     if arguments.quantization:
         settings["select.quantization"] = arguments.quantization
@@ -60,7 +60,7 @@ def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def perplexity(llm: LLM, name: str, num_windows: int, window: int) -> float:
-    """Of the first windows of a text."""
+    """The perplexity on the first windows of a text."""
     text = (TEXTS / f"{name}.txt").read_text(encoding="utf-8")
     ids = llm.tokenizer.encode(text, add_special_tokens=False)
     prompts = [ids[start * window : (start + 1) * window] for start in range(num_windows)]

@@ -1,10 +1,10 @@
-"""What it costs that every part is a plugin: the import, the scan, the list of plugins, and observers of a running engine.
+"""Measures the cost of plugins: importing the core, scanning, listing plugins, and observers of a running engine.
 
     python benchmarks/plugins_cost.py --output benchmarks/results/FILE.json
 
-Nothing here needs a tensor library. Programs are timed from outside, each in a process of its own, in turn. Engines with
-and without observers stand in one process and take turns in short blocks of steps, since a step's time wanders by half
-while a process runs; beside the ratio of each pair of blocks stands that of two engines that are alike, which is the noise.
+It needs no tensor library. Programs are timed from outside, alternating, each in its own process. Engines with and without
+observers are in one process and alternate in short blocks of steps, because the time of a step drifts by half while a process
+runs. The report also has the ratio of two equal engines, which is the noise.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from jackfield_bench.report import build, emit, summarise
 from jackfield_testing.engine import make_engine
 
 HEAVY = ("torch", "jax", "transformers", "numpy", "tokenizers", "pluggy")
-NUM_DISTRIBUTIONS = 300  # installed beside ours
+NUM_DISTRIBUTIONS = 300  # other distributions beside ours
 NUM_OBSERVERS = 10
 NUM_ROWS = 64
-NUM_BLOCKS = 20  # of each engine in one measurement
-BLOCK_STEPS = 20  # whose median is one sample
-NUM_STEPS = (NUM_BLOCKS + 1) * BLOCK_STEPS  # the first block admits and warms up
+NUM_BLOCKS = 20  # blocks of each engine in one measurement
+BLOCK_STEPS = 20  # steps of a block; their median is one sample
+NUM_STEPS = (NUM_BLOCKS + 1) * BLOCK_STEPS  # the first block admits the requests and is not counted
 
 _IMPORT = """
 import sys, time
@@ -65,14 +65,14 @@ sys.exit(status)
 
 
 def run_python(*words: str, path: Path | None = None) -> str:
-    """What a Python process prints, with a folder more on its path."""
+    """The output of a Python process that finds modules in the folder `path`, too."""
     environ = {**os.environ, "PYTHONPATH": str(path or "")}
     command = [sys.executable, *words]
     return subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
 
 
 def measure_import(statement: str, repeats: int) -> dict[str, Any]:
-    """Milliseconds of an import, and which heavy modules came with it."""
+    """Milliseconds of an import, and the heavy modules that it loaded."""
     samples, heavy = [], set()
     code = _IMPORT.format(statement=statement, words=set(HEAVY))
     for _ in range(repeats + 1):
@@ -83,7 +83,7 @@ def measure_import(statement: str, repeats: int) -> dict[str, Any]:
 
 
 def write_distributions(folder: Path, number: int) -> None:
-    """Metadata of so many distributions, with entry points of their own as many real ones have."""
+    """Write metadata of `number` distributions. A third of them have entry points of their own, as many real ones have."""
     for index in range(number):
         info = folder / f"neighbour_{index}-1.{index}.0.dist-info"
         info.mkdir()
@@ -97,7 +97,7 @@ def write_distributions(folder: Path, number: int) -> None:
 
 
 def measure_list(repeats: int) -> dict[str, Any]:
-    """Seconds of the whole program `jackfield plugins`, with and without many neighbours; full scans in it."""
+    """Seconds of the program `jackfield plugins` with and without many other distributions, and its number of scans."""
     with tempfile.TemporaryDirectory() as name:
         crowded, empty = Path(name, "crowded"), Path(name, "empty")
         crowded.mkdir()
@@ -121,7 +121,7 @@ def measure_list(repeats: int) -> dict[str, Any]:
 
 
 def open_engine(folder: Path, observers: int) -> tuple[Engine, list[CountingObserver]]:
-    """An engine whose worker answers at once, with full rows and so many observers, all of them plugins."""
+    """Open an engine whose worker answers at once, with all rows in use, and with as many `observers`, all of them plugins."""
     target = "counting_observer:CountingObserver"
     settings = {
         "plugins.local": (
@@ -146,14 +146,14 @@ def open_engine(folder: Path, observers: int) -> tuple[Engine, list[CountingObse
 
 
 def step_seconds(engine: Engine) -> float:
-    """Seconds of an engine's step that decodes all rows: all of it but the worker."""
+    """Seconds that an engine spends on a step that decodes all rows, without the worker's time."""
     begin = perf_counter()
     engine.step()
     return perf_counter() - begin
 
 
 def scheduler_seconds(engine: Engine) -> float:
-    """Of that step the scheduler's part: seconds of `schedule` and `update` together."""
+    """Seconds of `schedule` and `update` in such a step."""
     with patch_scheduler() as spent:
         engine.step()
     return sum(spent)
@@ -161,7 +161,7 @@ def scheduler_seconds(engine: Engine) -> float:
 
 @contextmanager
 def patch_scheduler() -> Iterator[list[float]]:
-    """Seconds of every call of `schedule` and `update`, until the end of the block."""
+    """Record the seconds of every call of `schedule` and `update`, until the end of the block."""
     spent: list[float] = []
 
     def timed(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,7 +200,7 @@ def count_calls(folder: Path) -> dict[str, Any]:
 
 
 def time_blocks(engines: Sequence[Engine], measure: Callable[[Engine], float]) -> list[list[float]]:
-    """Microseconds of a step in each block of each engine; they take turns, and the order turns round every time."""
+    """Microseconds per step, for each block of each engine. Engines alternate, each time in the opposite order."""
     samples: list[list[float]] = [[] for _ in engines]
     order = list(enumerate(engines))
     for block in range(NUM_BLOCKS + 1):
@@ -215,7 +215,7 @@ def time_blocks(engines: Sequence[Engine], measure: Callable[[Engine], float]) -
 def compare_engines(
     folder: Path, measure: Callable[[Engine], float], repeats: int
 ) -> dict[str, Any]:
-    """Ten observers against none, and none against none, by pairs of neighbouring blocks; new engines every time."""
+    """Compare ten observers with none, and none with none, by pairs of neighbouring blocks of new engines."""
     none_us, ten_us, ratios, noise = [], [], [], []
     for _ in range(repeats):
         engines = [open_engine(folder, count)[0] for count in (0, 0, NUM_OBSERVERS)]
@@ -235,12 +235,12 @@ def compare_engines(
 
 
 def median_ratio(samples: Sequence[float], others: Sequence[float]) -> float:
-    """Of each sample to the other that was taken beside it."""
+    """The median of the ratios of samples that were taken one after the other."""
     return statistics.median(a / b for a, b in zip(samples, others, strict=True))
 
 
 def measure_observers(repeats: int) -> dict[str, Any]:
-    """The scheduler's step, and the whole step of the engine, without observers and with ten."""
+    """Measure the scheduler's part and the whole step of the engine, without observers and with ten."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return {

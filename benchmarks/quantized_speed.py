@@ -1,10 +1,10 @@
-"""Quantized weights beside bfloat16 ones, in turn, in one run: decode at batch 1 and 32, first token, and memory.
+"""Compares quantized weights with bfloat16 ones, alternating in one run: decoding at batch 1 and 32, first token, memory.
 
     python benchmarks/quantized_speed.py smollm2 int4 int8 fp8 PATH/TO/checkpoint --output benchmarks/results/FILE.json
 
-A word is a scheme for all linears of the plain model, or for those of layers alone (`int4:layers`); a path is a
-checkpoint of the same model. All have the same number of threads, each in a process of its own. Medians of
-`--repeats`, in turn; ratios are those of a round.
+A word names a scheme for all linears of the plain model, or with `:layers` for all but the head. A path names a checkpoint
+of the same model. Each side has its own process and the same number of threads. Figures are medians of `--repeats`
+alternating rounds; ratios are computed within a round.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from jackfield_bench.report import build, emit, summarise
 from jackfield_bench.serving import measure_latency
 
 PLAIN = "bfloat16"
-LAYERS = ":layers"  # behind a scheme: the head stays plain, as checkpoints mostly have it
-WORKS = {  # rows, tokens of a prompt, tokens that follow, what counts
+LAYERS = ":layers"  # after a scheme: the head stays plain, as in most checkpoints
+# Rows, tokens of a prompt, tokens of an answer, and what is counted.
+WORKS = {
     "decode_bs1": (1, 32, 64, "decode_tokens_per_s"),
     "decode_bs32": (32, 32, 48, "decode_tokens_per_s"),
     "first_token_of_512": (1, 512, 2, "first_token_ms"),
@@ -34,7 +35,7 @@ WORKS = {  # rows, tokens of a prompt, tokens that follow, what counts
 
 
 def settings_of(name: str, model: str) -> list[str]:
-    """Model and settings as on the command line."""
+    """The model and the settings of a word or path."""
     if name == PLAIN:
         return [model]
     if Path(name).is_dir():
@@ -50,7 +51,7 @@ def settings_of(name: str, model: str) -> list[str]:
 
 
 def serve(pipe: Connection, words: list[str], threads: int) -> None:
-    """Open an engine, say what memory its process takes, then measure what is asked for."""
+    """Open an engine, send the memory of its process, then answer requests for measurements."""
     common = ["--dtype", "bfloat16", "--set", f"options.cpu.threads={threads}"]
     loaded = load_from_words([*words, *common, "--set", "cache.memory_bytes=256000000"])
     with LLM.from_config(loaded) as llm:
@@ -69,7 +70,7 @@ def serve(pipe: Connection, words: list[str], threads: int) -> None:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that no file stands behind; 0 where the system does not say."""
+    """Memory of this process, without mapped files; 0 if the system does not tell it."""
     status = Path("/proc/self/status")
     if not status.exists():
         return 0
@@ -78,7 +79,7 @@ def resident_bytes() -> int:
 
 
 def measure(sides: Mapping[str, Side], repeats: int) -> dict[str, Any]:
-    """All works of all sides in turn; a warm-up each before."""
+    """Measure all works of all sides alternately, after a warm-up each."""
     figures: dict[str, Any] = {name: {"resident_bytes": one.ready} for name, one in sides.items()}
     for work in WORKS:
         samples: dict[str, list[float]] = {name: [] for name in sides}

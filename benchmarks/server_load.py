@@ -1,8 +1,8 @@
-"""Load that does not let up: memory, requests that end, and tokens a second against the engine without a server.
+"""Steady load on a server: memory, ended requests, and tokens per second compared with the engine without a server.
 
-`python benchmarks/server_load.py [MODEL] [--minutes 10] [--streams 64] [--output FILE]` prints JSON. The engine alone
-works before and after the server does, with requests of the same lengths; prompts are never alike, so none is cached.
-Tokens are those that the engine computed, of prompts and answers, by its own count.
+`python benchmarks/server_load.py [MODEL] [--minutes 10] [--streams 64] [--output FILE]` prints JSON. The engine alone is
+measured before and after the server, with requests of the same lengths. All prompts differ, so none is cached.
+Tokens are those that the engine computed, of prompts and answers, as its own counter says.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from jackfield_openai_server.bench.load import Trace, send_all
 
 PROMPT_TOKENS, OUTPUT_TOKENS = (16, 256), (32, 256)  # of a request, least and most
 TOKEN_IDS = (1000, 40000)
-WARM_UP_S = 30.0  # until prompts and answers are mixed
-LOOK_S = 5.0  # between two looks at memory
+WARM_UP_S = 30.0  # until steps mix prompts and answers
+LOOK_S = 5.0  # time between two measurements of memory
 MIB = 1 << 20
 
 
 def requests(seed: int) -> Iterator[tuple[list[int], int]]:
-    """Prompts and lengths of answers without end."""
+    """An endless series of prompts and lengths of answers."""
     numbers = random.Random(seed)
     while True:
         prompt = [numbers.randint(*TOKEN_IDS) for _ in range(numbers.randint(*PROMPT_TOKENS))]
@@ -45,7 +45,7 @@ def requests(seed: int) -> Iterator[tuple[list[int], int]]:
 
 
 def serve_offline(pipe: Connection, words: Sequence[str], streams: int, seconds: float) -> None:
-    """The engine alone, in its process: asked for a seed, it answers tokens a second."""
+    """Run the engine alone, in its own process. For each seed that it gets, it answers tokens per second."""
     with Engine(make_blueprint(load_from_words(list(words)))) as engine:
         pipe.send("ready")
         while (question := pipe.recv()) is not None:
@@ -74,7 +74,7 @@ def _offline_rate(
 
 
 def _add(engine: Engine, prompt: list[int], max_tokens: int) -> str:
-    """Its id."""
+    """Add a request to the engine; returns its id."""
     params = SamplingParams(max_tokens=max_tokens, ignore_eos=True)
     request = engine.input.process(prompt, params)
     engine.add_request(request, stream=True)
@@ -82,7 +82,7 @@ def _add(engine: Engine, prompt: list[int], max_tokens: int) -> str:
 
 
 class Load:
-    """A number of clients, each of which sends its next request when the last one has ended."""
+    """Several clients, each of which sends its next request when the last one has ended."""
 
     def __init__(self, server: ServerProcess, streams: int, seconds: float) -> None:
         self._server = server
@@ -90,10 +90,10 @@ class Load:
         self._streams = streams
         self._seconds = seconds
         self.traces: list[Trace] = []
-        self.memory: list[tuple[int, ...]] = []  # bytes of both processes
+        self.memory: list[tuple[int, ...]] = []  # bytes of server and engine
 
     async def run(self) -> dict[str, Any]:
-        """Figures of the server."""
+        """Put the server under load; returns the figures."""
         end_s = time.monotonic() + WARM_UP_S + self._seconds
         work = requests(seed=1)
         clients = [asyncio.create_task(self._client(work, end_s)) for _ in range(self._streams)]
@@ -161,7 +161,7 @@ def _tell(text: str) -> None:
 
 
 def _growth(samples: Sequence[int]) -> dict[str, float]:
-    """Memory at the beginning, and the most in the first and in the last third of the time."""
+    """Memory at the beginning, and its largest value in the first and in the last third of the time."""
     third = max(1, len(samples) // 3)
     return {
         "first": round(samples[0] / MIB, 1),

@@ -1,7 +1,7 @@
-"""What the server adds to the engine: processor time of both processes for each streamed token, on the reference platform.
+"""Measures what the server adds to the engine: processor time of both processes per streamed token, on the reference platform.
 
-`python benchmarks/server_overhead.py [--streams 256] [--tokens 200] [--output FILE]` prints JSON. The load is sent by this
-process; the bare engine does the same work in a process of its own, which steps and throws the deltas away.
+`python benchmarks/server_overhead.py [--streams 256] [--tokens 200] [--output FILE]` prints JSON. This process sends the load.
+The bare engine does the same work in another process, which steps and drops the deltas.
 """
 
 import argparse
@@ -44,13 +44,13 @@ print(1e6 * took_s / streams / tokens)
 
 
 def bare_us(words: list[str], streams: int, tokens: int) -> float:
-    """Processor time a token of an engine alone."""
+    """Microseconds of processor time per token, of an engine alone."""
     command = [sys.executable, "-c", BARE, json.dumps(words), str(streams), str(tokens)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def served(words: list[str], streams: int, tokens: int) -> tuple[float, float, float]:
-    """Processor time of a streamed token (us) in the server's process and in its engine's, and writes for each."""
+    """Per streamed token: microseconds of processor time of the server and of its engine, and calls of write()."""
     with server_process(words) as server:
         body = {"prompt": PROMPT, "max_tokens": tokens, "stream": True, "ignore_eos": True}
         bodies = [json.dumps(body).encode()] * streams

@@ -1,4 +1,4 @@
-"""A running `jackfield serve` for benchmarks: its address, its two processes, and what they have used."""
+"""A running `jackfield serve` for benchmarks: its address, its two processes, and their use of processor and memory."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_READY_S = 300.0  # for the model to load
+_READY_S = 300.0  # time limit for loading the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class ServerProcess:
     """A server that takes requests."""
 
     url: str
-    pid: int  # of the process that speaks HTTP
+    pid: int  # the process that speaks HTTP
     engine_pid: int
     ready_s: float  # from the start of the process until requests are taken
 
     @property
     def pids(self) -> tuple[int, int]:
-        """Server, engine."""
+        """The ids of the server's process and of the engine's."""
         return self.pid, self.engine_pid
 
 
@@ -50,7 +50,7 @@ def server_process(words: Sequence[str]) -> Iterator[ServerProcess]:
 
 
 def _engine_pid(server_pid: int) -> int:
-    """The child that runs the engine."""
+    """The id of the child process that runs the engine."""
     children = Path(f"/proc/{server_pid}/task/{server_pid}/children").read_text().split()
     pids = [
         int(child)
@@ -63,20 +63,20 @@ def _engine_pid(server_pid: int) -> int:
 
 
 def processor_s(pid: int) -> float:
-    """What a process has used so far, in the system's ticks of 10 ms."""
+    """Processor time of a process so far, in seconds. The system counts it in ticks of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
 def num_writes(pid: int) -> int:
-    """Calls of write() so far; on sockets, one wakes the client once."""
+    """Calls of write() so far. Each call on a socket wakes its client once."""
     found = re.search(r"syscw: (\d+)", Path(f"/proc/{pid}/io").read_text())
     assert found, "each process has this line"
     return int(found[1])
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that is the process's own: not files, not what it shares."""
+    """Memory of the process, without mapped files and shared memory."""
     found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found, "each process has this line"
     return int(found[1]) << 10

@@ -1,7 +1,7 @@
-"""How long `jackfield serve` takes until requests are taken, and the processor time that both processes use for it.
+"""Measures how long `jackfield serve` takes until it accepts requests, and the processor time of both processes until then.
 
-`python benchmarks/server_ready.py [MODEL ...] [--repeats 5] [--output FILE]` prints JSON; words behind the model go to serve.
-The first start, which fills the caches of the disk, is not counted.
+`python benchmarks/server_ready.py [MODEL ...] [--repeats 5] [--output FILE]` prints JSON. Words after the model are passed to
+`serve`. The first start is not counted, because it fills the disk cache.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from jackfield_bench.report import build, emit, summarise
 
 
 def main() -> None:
-    """Start the server again and again."""
+    """Start the server several times and print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output")

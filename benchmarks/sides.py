@@ -1,4 +1,4 @@
-"""Peers of a comparison, each in a process of its own: while one works the others sleep."""
+"""The sides of a comparison, each in its own process. While one works, the others sleep."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def _guarded(serve: Callable[..., None], pipe: Connection, *rest: Any) -> None:
 
 
 class Side:
-    """One peer, in its process. `serve` sends what it has to say, then answers each of our questions until None."""
+    """One side. Its function `serve` sends one message when it is ready, then answers each request until it gets None."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self.ready = self._answer()
 
     def measure(self, work: str, seed: int) -> float:
-        """What `serve` answers, tokens a second."""
+        """The answer of `serve`, in tokens per second."""
         self._pipe.send((work, seed))
         return float(self._answer())
 
@@ -39,7 +39,7 @@ class Side:
 
 @contextmanager
 def side(serve: Callable[..., None], *rest: Any) -> Iterator[Side]:
-    """Runs `serve` in a process until the end of the block."""
+    """Run `serve` in a process until the end of the block."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_guarded, args=(serve, theirs, *rest))

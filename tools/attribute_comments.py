@@ -1,4 +1,4 @@
-"""An extension of griffe: what stands as a comment at a field (its unit, shape, lifetime) is its docstring."""
+"""An extension of griffe: the comment at a field (unit, shape, lifetime) becomes its docstring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jackfield.config.document import field_comments
 
 
 class AttributeComments(griffe.Extension):
-    """Fields that have a docstring keep it."""
+    """Uses comments as docstrings. Fields with a docstring keep it."""
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
         """Called for each attribute of a class or module."""

@@ -1,10 +1,10 @@
-"""Compile every Triton kernel for AMD's chips and NVIDIA's Hopper, without one: machine code, and what it takes of a chip.
+"""Compile every Triton kernel for AMD's chips and NVIDIA's Hopper without such a chip, and print the resources it uses.
 
     PYTHONPATH=FOLDER_WITH_TRITON python tools/compile_kernels.py [gfx942 sm_90 ...] [compact ...]
 
-Triton's wheel from PyPI holds the compilers and linkers of both. What the runtime launches is called with tensors of the host; a
-launch becomes a compilation. Fails where a kernel spills registers, takes more shared memory than the chip has, or
-multiplies matrices without matrix instructions.
+Triton's wheel from PyPI holds the compilers and linkers of both. The functions of the runtime are called with tensors on the
+host, and each launch of a kernel compiles it instead. The program fails if a kernel spills registers, uses more shared memory
+than the chip has, or multiplies matrices without matrix instructions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ from jackfield_torch.kernels.sampling import draw_tokens
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 from jackfield_triton_attn.attention import TritonAttention
 
-SHARED_BYTES = {  # of a compute unit
+# Shared memory of a compute unit.
+SHARED_BYTES = {
     "gfx90a": 64 << 10,
     "gfx942": 64 << 10,
     "gfx950": 160 << 10,
@@ -56,10 +57,9 @@ _NVIDIA = "sm_"
 _WAVE, _WARP = 64, 32  # lanes
 _MATRIX = re.compile(r"\bv_(?:s?mfma)c?_\w+|\bwgmma\.mma_async\.\S+|\bmma\.sync\.\S+")
 _PTX_SPILLS = re.compile(r"(\d+) bytes spill stores")
-_VECTOR_SPILLS = re.compile(r"vgpr_spill_count:\s+(\d+)")  # to memory
-_SCALAR_SPILLS = re.compile(
-    r"sgpr_spill_count:\s+(\d+)"
-)  # to lanes of vector registers, which costs little
+# Vector registers are spilled to memory. Scalar ones go to lanes of vector registers, which costs little.
+_VECTOR_SPILLS = re.compile(r"vgpr_spill_count:\s+(\d+)")
+_SCALAR_SPILLS = re.compile(r"sgpr_spill_count:\s+(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,17 @@ class Binary:
 
     chip: str
     name: str
-    setting: str  # under which it was launched
+    setting: str  # name of the setting that launched it
     code_bytes: int
     shared_bytes: int
-    spills: int  # of vector registers; bytes on NVIDIA's chips
+    spills: int  # vector registers; on NVIDIA's chips bytes
     scalar_spills: int
     matrix_instructions: tuple[str, ...]
-    has_products: bool  # multiplies matrices
+    has_products: bool  # True if it multiplies matrices
 
     @property
     def problems(self) -> list[str]:
-        """What would make it slow or fail on the chip."""
+        """Reasons why it would be slow or fail on the chip."""
         found = []
         if not self.code_bytes:
             found.append("no machine code")
@@ -92,7 +92,7 @@ class Binary:
 
 
 class _Chip:
-    """Triton's driver of a device that is not here."""
+    """Stands in for Triton's driver of a device that this machine does not have."""
 
     def __init__(self, name: str) -> None:
         is_nvidia = name.startswith(_NVIDIA)
@@ -115,7 +115,7 @@ class _Chip:
 
 
 def compile_all(chip: str) -> Iterator[Binary]:
-    """Every kernel in every setting that changes its code. Raises what the compiler raises."""
+    """Compile every kernel in every setting that changes its code. Raises what the compiler raises."""
     driver.set_active(_Chip(chip))
     found: list[Any] = []
     launch = jit.JITFunction.run
@@ -156,7 +156,7 @@ def _binary(chip: str, setting: str, name: str, kernel: Any) -> Binary:
 
 
 def _spilled_bytes(ptx: str, chip: str) -> int:
-    """What the assembler of the wheel says of registers that do not suffice."""
+    """Bytes of spilled registers, as the assembler in Triton's wheel reports them."""
     assembler = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
     with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
         file.write(ptx)
@@ -264,7 +264,7 @@ def _gates(dtype: torch.dtype) -> None:
 
 
 def _compact(make: Callable[[], CompactMatrix], dtype: torch.dtype) -> None:
-    """Every kernel that the choice names for a matrix as large as those of Llama-3.1-8B."""
+    """Launch every kernel that is chosen for a matrix of the size of Llama-3.1-8B's."""
     blocks = block_order(make(), torch.device("cpu"))
     assert blocks is not None
     linear = DeviceLinear(blocks, None, dtype)
@@ -299,7 +299,7 @@ def _rounded_inputs() -> None:
         apply_scales(x, torch.ones(4, 1), torch.ones(size), None)
 
 
-_SIZE = 4096  # inputs and outputs
+_SIZE = 4096  # number of inputs and of outputs
 _COMPACT: dict[str, Callable[[], CompactMatrix]] = {
     "4 bits, groups of 128": lambda: _codes(integers(4, 8), 4, 128, zeros=False),
     "4 bits, groups of 32, zeros": lambda: _codes(integers(4, 8), 4, 32, zeros=True),
@@ -345,7 +345,7 @@ SETTINGS: dict[str, Callable[[], None]] = {
 
 
 def main() -> int:
-    """Print a line a kernel; 1 if one of them would not do."""
+    """Print a line for each kernel. Returns 1 if one of them has problems."""
     failed = 0
     words = sys.argv[1:]
     names = [word for word in words if word not in SHARED_BYTES]  # beginnings of settings

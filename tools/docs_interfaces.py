@@ -1,6 +1,6 @@
 """A hook of mkdocs: writes a page for each public module, which mkdocstrings fills from the docstrings.
 
-Which modules are public, and which contracts each is part of, `docs/interfaces/contracts.toml` says.
+`docs/interfaces/contracts.toml` lists the public modules and the contracts that each of them belongs to.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mkdocs.structure.files import File, Files
 from jackfield_testing.interfaces.snapshots import read_sources
 
 FOLDER = "interfaces"
-SECTION = "Interfaces"  # of the navigation
+SECTION = "Interfaces"  # section of the navigation
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -30,7 +30,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages themselves; none of them is a file on the disk."""
+    """Add the pages. None of them is a file on the disk."""
     for module, snapshot in read_sources(Path(config.docs_dir) / FOLDER).items():
         contracts = ", ".join(f"`{contract}`" for contract in snapshot.contracts)
         page = f"# `{module}`\n\nPart of: {contracts}\n\n::: {module}\n{_handed_on(snapshot.stub)}"
@@ -39,7 +39,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def _handed_on(stub: str) -> str:
-    """A list of the names that a module only hands on: `from home import name as name`."""
+    """A Markdown list of the names that a module re-exports: `from home import name as name`."""
     lines = [
         f"- `{name.name}`, of `{node.module}`"
         for node in ast.parse(stub).body

@@ -1,12 +1,12 @@
-"""Checkpoints of `jackfield quantize`, loaded by the tools whose formats they have: who reads what, and computes the same.
+"""Loads checkpoints of `jackfield quantize` with the tools whose formats they have, and compares the log probabilities.
 
     python tools/exchange.py [--rows WORD] [--keep FOLDER] [--output FILE]
 
 A small Llama of random weights is quantized by every scheme and format. Transformers loads each with its own loaders,
 GPTQModel those of its methods, and the libraries compressed-tensors and AutoAWQ make plain weights of those in their
-formats; their log probabilities are compared with those of our engine, all in float32 where the tool can. What is not
-installed is told by name. Beside jackfield it takes transformers, and what these ask for: compressed-tensors,
-bitsandbytes, gptqmodel with optimum, autoawq.
+formats. Log probabilities are compared with those of our engine, in float32 if the tool can compute in it. The table names
+tools that are not installed. Beside jackfield it needs transformers, and for single rows compressed-tensors, bitsandbytes,
+gptqmodel with optimum, and autoawq.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from torch import Tensor
 
 GROUPS = ("--group-size", "64")
 IN_CT = ("--format", "compressed-tensors")
-WORDS: dict[str, tuple[str, ...]] = {  # of the command, by the name of a row
+# Arguments of `jackfield quantize`, by the name of a row.
+WORDS: dict[str, tuple[str, ...]] = {
     "gptq, 4 bits": ("gptq", *GROUPS),
     "gptq, 4 bits, zero points": ("gptq", *GROUPS, "--asymmetric"),
     "gptq, 3 bits": ("gptq", *GROUPS, "--bits", "3"),
@@ -45,15 +46,15 @@ WORDS: dict[str, tuple[str, ...]] = {  # of the command, by the name of a row
     "mxfp4": ("mxfp4",),
     "nvfp4": ("nvfp4",),
 }
-CLOSE = 0.02  # relative: tools compute in half precision
-ROUNDING = {"int8": 0.1, "fp8": 0.2}  # where a tool rounds inputs too
-BACKENDS = {"gptq": "torch", "awq": "torch_awq"}  # others are compiled, which takes minutes
+CLOSE = 0.02  # largest relative difference, for tools that compute in half precision
+ROUNDING = {"int8": 0.1, "fp8": 0.2}  # the same, if the tool also rounds inputs
+BACKENDS = {"gptq": "torch", "awq": "torch_awq"}  # the other backends take minutes to compile
 PROMPT = [*range(30, 94)]
 Load = Callable[[Path], Tensor]
 
 
 def main() -> int:
-    """Print the table; 1 if a tool computes something else than our engine."""
+    """Print the table. Returns 1 if a tool computes something else than our engine."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--rows", default="", metavar="WORD", help="only those with it in their name"
@@ -72,7 +73,7 @@ def main() -> int:
 
 
 def compare(folder: Path, word: str = "") -> Iterator[str]:
-    """The lines of the table."""
+    """Yield the lines of the table."""
     source = make_model(folder / "source")
     yield "| checkpoint | Transformers | its library's own weights | GPTQModel |"
     yield "|---|---|---|---|"
@@ -94,7 +95,7 @@ def compare(folder: Path, word: str = "") -> Iterator[str]:
 
 
 def make_model(path: Path) -> Path:
-    """A Llama of two layers."""
+    """Save a Llama of two layers with random weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from jackfield_testing.tokenizer import VOCAB_SIZE, write_byte_tokenizer
@@ -114,7 +115,7 @@ def make_model(path: Path) -> Path:
 
 
 def quantize(source: Path, target: Path, words: tuple[str, ...]) -> None:
-    """By the command. Raises SystemExit where it fails."""
+    """Run the command. Raises SystemExit if it fails."""
     from jackfield.cli.main import main as jackfield
 
     rows = ("--samples", "8", "--sample-length", "64")
@@ -123,7 +124,7 @@ def quantize(source: Path, target: Path, words: tuple[str, ...]) -> None:
 
 
 def ours(path: Path) -> Tensor:
-    """Log probabilities [T - 1, V] of what follows each token of the prompt but the last, by our engine in float32."""
+    """Log probabilities [T - 1, V] of the successor of each prompt token but the last, from our engine in float32."""
     from jackfield import LLM, SamplingParams
 
     with LLM(str(path), dtype="float32", settings={"model.max_length": 128}) as llm:
@@ -139,14 +140,14 @@ def ours(path: Path) -> Tensor:
 
 @torch.inference_mode()
 def log_probabilities(model: Any) -> Tensor:
-    """The same, of a model that is called as those of Transformers are."""
+    """The same, from a model with the interface of Transformers' models."""
     logits = model(torch.tensor([PROMPT])).logits[0, :-1]
     found: Tensor = logits.float().log_softmax(-1)
     return found
 
 
 def by_transformers(path: Path) -> Tensor:
-    """With whatever it takes for the method that the config names."""
+    """The same, from Transformers with its own loader for the method that the config names."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(path)
@@ -165,13 +166,13 @@ def by_transformers(path: Path) -> Tensor:
 
 
 def quantization_config(path: Path) -> dict[str, Any]:
-    """What config.json says."""
+    """The `quantization_config` of config.json."""
     found: dict[str, Any] = json.loads((path / "config.json").read_text())["quantization_config"]
     return found
 
 
 def by_compressed_tensors(path: Path) -> Tensor:
-    """Its weights in a plain model."""
+    """The same, from a plain model with the weights that the library compressed-tensors unpacks."""
     from compressed_tensors.compressors import BaseCompressor
     from compressed_tensors.quantization import QuantizationScheme
 
@@ -187,7 +188,7 @@ def by_compressed_tensors(path: Path) -> Tensor:
 
 
 def by_autoawq(path: Path) -> Tensor:
-    """Likewise."""
+    """The same, from a plain model with the weights that AutoAWQ unpacks."""
     from awq.utils.packing_utils import dequantize_gemm
 
     table = quantization_config(path)
@@ -203,7 +204,7 @@ def by_autoawq(path: Path) -> Tensor:
 def by_plain_weights(
     path: Path, parameter: str, weight: Callable[[dict[str, Tensor]], Tensor]
 ) -> Tensor:
-    """A plain model with what `weight` makes of the tensors of each module that has such a parameter."""
+    """A plain model. `weight` makes the weight of each module that has the given parameter from the module's tensors."""
     from safetensors.torch import load_file
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -225,7 +226,7 @@ def by_plain_weights(
 
 
 def by_gptqmodel(path: Path) -> Tensor:
-    """On the host, with its kernel that needs no compiler."""
+    """The same, from GPTQModel on the host, with its backend that needs no compiler."""
     from gptqmodel import BACKEND, GPTQModel
 
     return log_probabilities(GPTQModel.load(str(path), device="cpu", backend=BACKEND.TORCH).model)
@@ -238,12 +239,12 @@ LIBRARIES: dict[str, Load] = {
 
 
 def outcome(load: Load | None, path: Path, expected_TV: Tensor, limit: float) -> str:
-    """The relative difference, or why there is none."""
+    """The relative difference, or the reason why there is none."""
     if load is None:
         return "-"
     try:
         found_TV = load(path)
-    except Exception as error:  # a tool raises what it likes
+    except Exception as error:  # a tool may raise any error
         return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
     spread = (expected_TV - expected_TV.mean(-1, keepdim=True)).norm()
     difference = float((found_TV - expected_TV).norm() / spread)

@@ -1,4 +1,4 @@
-"""Is a built site whole without network? Prints what a page would fetch from elsewhere; status 1 if there is anything.
+"""Checks that a built site needs no network. Prints what a page would fetch from elsewhere; status 1 if there is anything.
 
 python tools/is_offline_site.py build/site
 """

@@ -1,7 +1,7 @@
 """Writes or checks the page of all architectures: `python tools/models_table.py --check docs/models.md`.
 
-The rows come from the entry points of the installed first-party plugins, the features from a spec of a small config, and
-what was compared from the kits in tests/. The spec's function is counted in lines, without what it shares with relatives.
+The rows come from the entry points of the installed first-party plugins, the features from a spec of a small config, and the
+classes that each was compared with from the kits in tests/. Lines are those of the spec's function, without shared helpers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jackfield.features import features_in_use
 from jackfield.interfaces.model import ConfigReader, is_taking_any
 
 ROOT = Path(__file__).resolve().parent.parent
-# Sizes of a small model under every name that families have for them; what else a config says has the family's default.
+# Sizes of a small model, under every name that families have for them. Other keys have the family's defaults.
 _LAYERS, _HEADS, _WIDTH = 4, 4, 64
 _CONFIG = {
     **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), _LAYERS),
@@ -78,7 +78,7 @@ def _rows() -> Iterator[_Row]:
     compared = dict(_compared())
     for ref in registry.refs(MODELS):
         if ref.name not in compared or is_taking_any(registry.card(ref)):
-            continue  # of the reference platform's models, or a package by others
+            continue  # a model of the reference platform, or a third-party package
         build = registry.card(ref)
         spec = build(ConfigReader({**_CONFIG, "text_config": _CONFIG, "architectures": [ref.name]}))
         other = compared[ref.name]
@@ -92,7 +92,7 @@ def _rows() -> Iterator[_Row]:
 
 
 def _compared() -> Iterator[tuple[str, str]]:
-    """Of each kit of a model: the architecture, and the class that it is compared with."""
+    """The class that each architecture is compared with, read from the kits in tests/."""
     for file in sorted((ROOT / "tests" / "plugins").glob("*/test_conformance.py")):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.ClassDef) and _is_kit(node):
@@ -101,7 +101,7 @@ def _compared() -> Iterator[tuple[str, str]]:
 
 
 def _run_by_transformers() -> list[str]:
-    """Keys of FAMILIES in the tests of that plugin."""
+    """The architectures in FAMILIES of the tests of the plugin `transformers`."""
     file = ROOT / "tests" / "plugins" / "transformers" / "test_families.py"
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):

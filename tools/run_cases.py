@@ -2,9 +2,9 @@
 
 Usage: python tools/run_cases.py FOLDER [NAME ...]
 
-A case is FOLDER/NAME/run.py or run.sh. Lines such as `expected X | got Y` are compared here: `yes` where X and Y are equal
-or where Y keeps the promise of X by its words (a status, no traceback, accepted), `no` where it does not, and `look`
-where only a person can tell, above all where what is expected is a sentence.
+A case is FOLDER/NAME/run.py or run.sh. It prints lines such as `expected X | got Y`, which get a verdict: `yes` if X and Y
+are equal or Y has what the words of X promise (a status, no traceback, accepted), `no` if it has not, and `look` if only a
+person can tell, mostly because X is a sentence.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Row:
 
 
 def main() -> int:
-    """Run all cases, or those that are named; 1 if one is not as expected."""
+    """Run all cases, or the named ones. Returns 1 if one is not as expected."""
     folder, *wanted = sys.argv[1:]
     rows = []
     for case in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def run(case: Path) -> str:
-    """What the script prints, on both streams."""
+    """The output of the script, of both streams."""
     script = case / "run.py"
     words = [sys.executable, str(script)]
     if not script.is_file():
@@ -70,7 +70,7 @@ def run(case: Path) -> str:
 
 
 def rows_of(name: str, text: str) -> Iterator[Row]:
-    """The comparisons that the output of a case holds; the whole of it where there is none."""
+    """The comparisons in the output of a case; if there is none, one row with the whole output."""
     lines = re.sub(r"\n(?=(?:got|came)\b)", " | ", text).splitlines()
     found = [pair for line in lines if (pair := _PAIR.search(line))]
     for pair in found:
@@ -83,7 +83,7 @@ def rows_of(name: str, text: str) -> Iterator[Row]:
 
 
 def verdict(expected: str, came: str) -> str:
-    """Whether `came` is what was expected, as far as its words tell."""
+    """Whether `came` is as `expected` says, as far as words tell."""
     if (
         came == expected
         or came.startswith(f"{expected} ")

@@ -1,4 +1,4 @@
-"""Print the ten largest files and functions, in lines of code: the tail to watch, not a limit."""
+"""Print the ten largest files and functions, in lines of code. They are a tail to watch, not a limit."""
 
 import ast
 import io
@@ -19,7 +19,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def docstring_lines(tree: ast.Module) -> set[int]:
-    """Return the numbers of the lines that only a docstring fills."""
+    """Return the numbers of the lines of docstrings."""
     strings = [
         node.value
         for node in ast.walk(tree)

@@ -1,8 +1,8 @@
-"""Drives a running server with litellm and langchain-openai: a chat, a stream, and a call of a tool.
+"""Drives a running server with litellm and langchain-openai: a chat, a stream, and a tool call.
 
-Run it with the Python of an environment of its own: `pip install litellm langchain-openai`, then
-`python benchmarks/clients/drive.py http://localhost:8000 [MODEL]`. It prints JSON and fails where a client does.
-The server must hold the model to calls (`tool_choice`), so that any model will do.
+Use a separate environment: `pip install litellm langchain-openai`, then
+`python benchmarks/clients/drive.py http://localhost:8000 [MODEL]`. It prints JSON, and fails if a client fails.
+`tool_choice` makes the server enforce the tool call, so any model can be used.
 """
 
 import json
@@ -31,7 +31,7 @@ FORCED = {"type": "function", "function": {"name": "weather"}}
 
 
 def with_litellm(url: str, model: str) -> dict[str, object]:
-    """A chat, the same streamed, a call, and its answer sent back."""
+    """A chat, a streamed chat, a tool call, and the tool's answer sent back, with litellm."""
     import litellm
 
     common = {"model": f"openai/{model}", "api_base": f"{url}/v1", "api_key": KEY, "max_tokens": 60}
@@ -57,7 +57,7 @@ def with_litellm(url: str, model: str) -> dict[str, object]:
 
 
 def with_langchain(url: str, model: str) -> dict[str, object]:
-    """The same through ChatOpenAI."""
+    """The same with langchain's ChatOpenAI."""
     from langchain_core.messages import HumanMessage, ToolMessage
     from langchain_core.tools import tool
     from langchain_openai import ChatOpenAI
@@ -93,7 +93,7 @@ def with_langchain(url: str, model: str) -> dict[str, object]:
 
 
 def main() -> None:
-    """Both, against the server of the first argument."""
+    """Drive the server named by the first argument with both clients."""
     url, model = sys.argv[1].rstrip("/"), (sys.argv[2:] or ["default"])[0]
     report = {
         "versions": {name: metadata.version(name) for name in ("litellm", "langchain-openai")},

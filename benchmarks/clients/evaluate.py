@@ -1,9 +1,9 @@
-"""Runs lm-evaluation-harness against a server: questions with choices by `local-completions`, answers by `local-chat-completions`.
+"""Runs lm-evaluation-harness against a server: multiple choice by `local-completions`, text by `local-chat-completions`.
 
-Run it with the Python of an environment of its own: `pip install 'lm_eval[api]'`, for --folder also torch and transformers, then
-`python benchmarks/clients/evaluate.py http://localhost:8000 [MODEL] [--folder FOLDER]`. It prints JSON: what share of the questions was
-right. With --folder the harness asks the same of Transformers, float32, with the weights in that folder, and the report says how far the log
-likelihoods of all choices are apart. The questions are a task of their own, so that nothing is fetched.
+Use a separate environment: `pip install 'lm_eval[api]'`, with --folder also torch and transformers. Then run
+`python benchmarks/clients/evaluate.py http://localhost:8000 [MODEL] [--folder FOLDER]`. It prints JSON with the share of right
+answers. With --folder, the harness also evaluates Transformers in float32 with the weights in that folder, and the report
+has the largest difference of the log likelihoods of all choices. The questions stand in this file, so nothing is fetched.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 import lm_eval
 from lm_eval.tasks import TaskManager
 
-# What is asked, the right answer, and wrong ones.
+# Questions, each with the right answer and wrong ones.
 QUESTIONS = (
     ("The capital of France is", "Paris", "London", "Berlin", "Madrid"),
     ("The capital of Japan is", "Tokyo", "Beijing", "Seoul", "Bangkok"),
@@ -63,7 +63,7 @@ TASKS = {
 
 
 def write_tasks(folder: Path) -> None:
-    """The tasks as the harness reads them; JSON is YAML too."""
+    """Write the tasks for the harness, as JSON, which is valid YAML."""
     rows = [{"question": question, "choices": choices} for question, *choices in QUESTIONS]
     data = folder / "questions.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -78,7 +78,7 @@ def write_tasks(folder: Path) -> None:
 
 
 def evaluated(tasks: TaskManager, kind: str, name: str, /, **arguments: Any) -> dict[str, Any]:
-    """What the harness finds for one task."""
+    """Evaluate one task with the harness."""
     found: dict[str, Any] = lm_eval.simple_evaluate(
         model=kind,
         model_args=arguments,
@@ -92,20 +92,20 @@ def evaluated(tasks: TaskManager, kind: str, name: str, /, **arguments: Any) -> 
 
 
 def named(found: dict[str, Any]) -> float:
-    """The share of the answers in which the right word stands."""
+    """The share of answers that contain the right word."""
     samples = found["samples"][ANSWERS]
     right = [sample["target"].lower() in sample["resps"][0][0].lower() for sample in samples]
     return round(sum(right) / len(right), 4)
 
 
 def likelihoods(found: dict[str, Any]) -> list[float]:
-    """Of all choices of all questions, in their order."""
+    """The log likelihoods of all choices of all questions, in order."""
     samples = sorted(found["samples"][CHOICES], key=lambda sample: sample["doc_id"])
     return [float(choice[0]) for sample in samples for choice in sample["filtered_resps"]]
 
 
 def main() -> None:
-    """Ask, compare, print."""
+    """Evaluate the server, compare it with Transformers if asked to, and print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("model", nargs="?", default="default")

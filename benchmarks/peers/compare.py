@@ -1,7 +1,7 @@
-"""Jackfield's server beside vLLM's and llama.cpp's, over the same weights: time to first token, between tokens, tokens a second.
+"""Compares Jackfield's server with vLLM's and llama.cpp's on the same weights: latencies and tokens per second.
 
-`python benchmarks/peers/compare.py --peers FOLDER [--folder MODEL] [--gguf FILE] [--output FILE]` prints JSON. Each server is started
-for its turn alone, and asked by `jackfield bench serve`; README.md says how the peers are installed.
+`python benchmarks/peers/compare.py --peers FOLDER [--folder MODEL] [--gguf FILE] [--output FILE]` prints JSON. Only one server
+runs at a time, and `jackfield bench serve` sends the load. README.md tells how to install the peers.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 
 from jackfield_bench.report import build, emit
 
-CONTEXT = 1024  # tokens of one request, prompt and answer
+CONTEXT = 1024  # largest number of tokens of a request, prompt and answer
 READY_S = 600.0
 FIGURES = {
     "ttft_p50_ms": ("ttft_ms", "p50"),
@@ -32,7 +32,7 @@ FIGURES = {
 
 
 def commands(arguments: argparse.Namespace, port: int) -> dict[str, list[str]]:
-    """What starts each server that can be measured, by name."""
+    """The commands that start the servers, by name; only those that are installed."""
     found: dict[str, list[str]] = {}
     rows, threads = str(arguments.concurrency), str(arguments.threads)
     ours = [sys.executable, "-m", "jackfield.cli.main", "serve"]
@@ -54,7 +54,7 @@ def commands(arguments: argparse.Namespace, port: int) -> dict[str, list[str]]:
 
 @contextmanager
 def running(words: Sequence[str], port: int, threads: int) -> Iterator[None]:
-    """The server takes requests inside the block. Raises SystemExit with its log."""
+    """Run a server until the end of the block. Raises SystemExit with its log if it does not start."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "VLLM_CPU_KVCACHE_SPACE": "2"}
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
@@ -83,7 +83,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _completes(port: int) -> bool:
-    """True once one token comes: some servers list their models before they have them."""
+    """True if the server answers with a token: some servers list their models before these are loaded."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2) as answer:
         name = json.load(answer)["data"][0]["id"]
     body = json.dumps({"model": name, "prompt": "one", "max_tokens": 1}).encode()
@@ -95,7 +95,7 @@ def _completes(port: int) -> bool:
 
 
 def measured(arguments: argparse.Namespace, port: int, seed: int) -> dict[str, float]:
-    """One run of `jackfield bench serve`."""
+    """The report of one run of `jackfield bench serve`."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
         subprocess.run(
@@ -120,7 +120,7 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Measure in rounds, print the report: of each figure the median of all rounds, and all rounds."""
+    """Measure in rounds. The report has the median of each figure, and all rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, required=True, help="made by install.sh")
     parser.add_argument("--folder", help="the model with safetensors")

@@ -1,6 +1,6 @@
-"""llama.cpp's own server from the wheel of xllamacpp: `python llama_cpp_server.py FILE.gguf PORT SLOTS THREADS CONTEXT`.
+"""Runs llama.cpp's own server from the wheel of xllamacpp: `python llama_cpp_server.py FILE.gguf PORT SLOTS THREADS CONTEXT`.
 
-It runs in the environment that `install.sh` makes, until its standard input is closed.
+It needs the environment that `install.sh` makes, and runs until its standard input is closed.
 """
 
 import sys
@@ -9,7 +9,7 @@ import xllamacpp
 
 
 def main() -> None:
-    """Serve one model with so many slots, each with CONTEXT tokens."""
+    """Serve one model with SLOTS slots of CONTEXT tokens each."""
     path, port, slots, threads, context = sys.argv[1], *map(int, sys.argv[2:])
     params = xllamacpp.CommonParams()
     params.model.path = path

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float64", "float32", "bfloat16", "float16")
-_CACHE_DTYPES = (*_DTYPES, "float8_e4m3", "float8_e5m2")  # the last are widened as they are read
+# Float8 is converted to the dtype of the queries while it is read.
+_CACHE_DTYPES = (*_DTYPES, "float8_e4m3", "float8_e5m2")
 
 
 class TorchSdpaBackend(AttentionBackend):
@@ -33,7 +34,7 @@ class TorchSdpaBackend(AttentionBackend):
     layouts = LayoutSupport(orders=("KHBSD",), dtypes=_CACHE_DTYPES)
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses dtypes that torch's attention does not compute in."""
+        """Refuse dtypes that torch's attention does not support, and distance biases over a cache."""
         reasons = []
         if need.dtype not in _DTYPES:
             text = f"computes in {', '.join(_DTYPES)}, not in {need.dtype}"
@@ -49,7 +50,7 @@ class TorchSdpaBackend(AttentionBackend):
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
-        """The object that attends for one cache group."""
+        """Make the object that attends for one cache group."""
         from jackfield_torch_sdpa.attention import TorchSdpaAttention
 
         return TorchSdpaAttention(group, limits)

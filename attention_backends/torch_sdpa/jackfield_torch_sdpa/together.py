@@ -1,4 +1,4 @@
-"""Attention among the tokens of each row of a step, without a cache: rows of similar length in one call of the kernel."""
+"""Attention among the tokens of each row of a step, without a cache. Rows of similar length share one call of the kernel."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.nn import functional
 from jackfield_torch.interfaces.attention import LayerAttention
 from jackfield_torch_sdpa.kernels import written_out
 
-# The padding of rows that run together stays below a fixed number of tokens (what a call of its own would cost) and a
-# share of the tokens that are there.
+# The padding of rows that share a call stays below a fixed number of tokens (the cost of a separate call) plus a share of
+# their real tokens.
 _PADDING_TOKENS = 64
 _PADDING_SHARE = 8
 
@@ -25,13 +25,13 @@ class _Bucket:
 
     num_rows: int
     length: int
-    tokens: slice | Tensor  # of the step, row after row; int64
-    places: Tensor | None  # of those tokens among R * L; None: nothing is padded
-    hidden_RL: Tensor | None  # bool, padding
+    tokens: slice | Tensor  # int64; the tokens of these rows in the step, row after row
+    places: Tensor | None  # int64; indices of these tokens among R * L; None: nothing is padded
+    hidden_RL: Tensor | None  # bool; True for padding; None: nothing is padded
 
 
 class TogetherPlan:
-    """Which rows of a step run together; made once a step, by the lengths of its rows."""
+    """The rows of a step that share a call. It is made once a step, from the lengths of its rows."""
 
     def __init__(
         self, lengths: Sequence[int], num_kv_heads: int, dtype: torch.dtype, device: torch.device
@@ -39,11 +39,13 @@ class TogetherPlan:
         self._num_kv_heads, self._dtype, self._device = num_kv_heads, dtype, device
         starts = [*accumulate(lengths, initial=0)]
         self._buckets = [self._bucket(rows, starts, lengths) for rows in _buckets(lengths)]
-        self._biases: dict[tuple[int, int], Tensor] = {}  # by length of rows and whose they are
-        self._masks: dict[tuple[int, int | None], Tensor | None] = {}  # by bucket and window
+        # By padded length, and id of the layer's tensor of biases.
+        self._biases: dict[tuple[int, int], Tensor] = {}
+        # By index of the bucket, and window.
+        self._masks: dict[tuple[int, int | None], Tensor | None] = {}
 
     def attend(self, q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, layer: LayerAttention) -> Tensor:
-        """o_TNH in q's dtype."""
+        """Attend in all rows; returns o_TNH in q's dtype."""
         if len(self._buckets) == 1 and isinstance(self._buckets[0].tokens, slice):
             return self._attend(0, q_TNH, k_TKH, v_TKH, layer)
         o_TNH = torch.empty(
@@ -92,7 +94,7 @@ class TogetherPlan:
         return x_TMH.reshape(shape).transpose(1, 2)
 
     def _bias(self, length: int, bias_ND: Tensor) -> Tensor:
-        """[1, N, L, L] in the dtype of q; made once for all layers that share the biases."""
+        """[1, N, L, L] in the dtype of q. It is made once for all layers that share the biases."""
         key = length, id(bias_ND)
         if key not in self._biases:
             place_L = torch.arange(length, device=self._device)
@@ -101,7 +103,7 @@ class TogetherPlan:
         return self._biases[key]
 
     def _mask(self, index: int, window: int | None) -> Tensor | None:
-        """[R or 1, 1, L, L], 0 or -inf, in the dtype of q; None where all tokens see each other."""
+        """[R or 1, 1, L, L], 0 or -inf, in the dtype of q; None if all tokens see each other."""
         key = index, window
         if key not in self._masks:
             self._masks[key] = self._make_mask(self._buckets[index], window)
@@ -114,7 +116,7 @@ class TogetherPlan:
             hidden = ((place_L.unsqueeze(1) - place_L).abs() >= window)[None, None]
         if bucket.hidden_RL is not None:
             padding = bucket.hidden_RL[:, None, None, :]
-            # A padded query sees what it likes, so that its softmax is one of numbers; nobody reads it.
+            # A padded query may see anything, because nobody reads its output. If it saw nothing, its softmax would be NaN.
             hidden = (
                 padding
                 if hidden is None
@@ -151,7 +153,7 @@ def _tokens(rows: Sequence[int], starts: Sequence[int], lengths: Sequence[int]) 
 
 
 def _buckets(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows of similar length, each bucket in the order of the step."""
+    """Put rows of similar length together. The rows of a bucket are in the order of the step."""
     bucket: list[int] = []
     longest = padding = used = 0
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
@@ -167,5 +169,5 @@ def _buckets(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _repeated(x_RKLH: Tensor, group: int) -> Tensor:
-    """Each kv head for all heads of its group."""
+    """Repeat each kv head for the query heads of its group."""
     return x_RKLH if group == 1 else x_RKLH.repeat_interleave(group, 1)

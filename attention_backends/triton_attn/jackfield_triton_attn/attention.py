@@ -1,4 +1,4 @@
-"""Attention over the paged cache of one group: which kernel runs for the rows of a step, with which tiles."""
+"""Attention over the paged cache of one group: chooses the kernel and its tiles for the rows of each step."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from jackfield_triton_attn.tiles import (
 
 
 class TritonAttention(GroupAttention):
-    """Rows with one query go to one kernel, the others to a second one; both skip what is not theirs.
+    """Runs one kernel for rows with one query and another for rows with several; each skips the rows of the other.
 
-    What is launched, and how often, depends on the numbers of rows and tokens alone: a graph of a step serves every step
-    of as many, however the tokens are shared out among the rows.
+    Launches depend only on the numbers of rows and tokens. So a recorded step serves every step with the same numbers,
+    whatever the number of queries of each row.
     """
 
     def __init__(self, limits: AttentionLimits) -> None:
@@ -59,7 +59,7 @@ class TritonAttention(GroupAttention):
         self._has_single = self._has_several = False
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Note which kernels have rows to serve, and put the longest rows first where there are many."""
+        """Note which kernels have rows to serve. If there are many rows, sort them by length, the longest first."""
         self._batch = batch
         longest, shortest = max(batch.query_lengths), min(batch.query_lengths)
         num_rows = len(batch.lengths_R)
@@ -69,7 +69,7 @@ class TritonAttention(GroupAttention):
             order_rows(batch.lengths_R, self._order[:num_rows])
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         assert self._batch is not None, "prepare() comes first"
         cache = self._readable(cache)
         o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
@@ -131,13 +131,13 @@ class TritonAttention(GroupAttention):
         )  # fmt: skip
 
     def _readable(self, cache: LayerCache) -> LayerCache:
-        """A cache of float8 as bytes, where the chip does not convert them: before Hopper, and AMD's first formats."""
+        """The cache; a float8 cache as bytes if the chip cannot convert float8 (before Hopper, and AMD's first formats)."""
         if cache.key_BSHD.dtype.itemsize > 1 or self._options.get("launch_pdl", False):
             return cache
         return LayerCache(cache.key_BSHD.view(torch.uint8), cache.value_BSHD.view(torch.uint8))
 
     def _can_describe(self, cache: LayerCache) -> bool:
-        """True if a tile of keys is a box of memory that Hopper's copy engine takes at once."""
+        """True if Hopper's copy engine can read a tile of keys as one box of memory."""
         tile = prefill_tiles(self._group, self._head_bytes, described=True).keys
         return (
             self._options.get("launch_pdl", False)
@@ -149,7 +149,7 @@ class TritonAttention(GroupAttention):
         )
 
     def _boxes(self, cache: LayerCache, tile: int) -> tuple[TensorDescriptor, TensorDescriptor]:
-        """Kept for each layer: making them takes as long as a launch."""
+        """The descriptors of a layer's cache. They are kept, because making them takes as long as a launch."""
         place = cache.key_BSHD.data_ptr()
         if place not in self._described:
             self._described[place] = (
@@ -160,14 +160,14 @@ class TritonAttention(GroupAttention):
 
 
 def is_run(cache_BSHD: Tensor) -> bool:
-    """True if the slots of all blocks follow one another, and heads lie side by side."""
+    """True if the slots of all blocks follow one another in memory, and the heads of a slot do too."""
     block, slot, head, element = cache_BSHD.stride()
     _, block_size, _, head_size = cache_BSHD.shape
     return block == block_size * slot and head == head_size and element == 1
 
 
 def describe(cache_BSHD: Tensor, tile: int) -> TensorDescriptor:
-    """Boxes of `tile` slots of one head."""
+    """A descriptor for reading boxes of `tile` slots of one head."""
     num_blocks, block_size, num_heads, head_size = cache_BSHD.shape
     shape = [num_blocks * block_size, num_heads * head_size]
     return TensorDescriptor(cache_BSHD, shape, [cache_BSHD.stride(1), 1], [tile, head_size])
@@ -178,5 +178,5 @@ def _sinks(layer: LayerAttention, q: Tensor) -> Tensor:
 
 
 def _is_local(layer: LayerAttention) -> bool:
-    """True if a query does not see all that comes before it."""
+    """True if a query does not see all tokens before it."""
     return layer.window is not None or layer.chunk_size is not None

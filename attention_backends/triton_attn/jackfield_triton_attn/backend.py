@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float32", "bfloat16", "float16")
-_CACHE_DTYPES = (*_DTYPES, "float8_e4m3")  # the last is widened as it is read
-_DEVICES = ("cuda",)  # torch's word for AMD's devices too
-_MOST_ELEMENTS = 256  # of a head
+# Float8 is converted to the dtype of the queries while it is read.
+_CACHE_DTYPES = (*_DTYPES, "float8_e4m3")
+_DEVICES = ("cuda",)  # torch uses this name for AMD's devices too
+_MOST_ELEMENTS = 256  # largest head size
 
 
 class TritonAttnBackend(AttentionBackend):
-    """Kernels of our own over the paged cache: any block size, grouped heads, windows, soft caps and sinks."""
+    """Our own Triton kernels over the paged cache: any block size, grouped heads, windows, soft caps and sinks."""
 
     features = frozenset(
         {
@@ -37,19 +38,18 @@ class TritonAttnBackend(AttentionBackend):
     capture = "any"
     needs_host_lengths = False
 
-    facts_last = False  # a variable decides whether kernels run on the host
+    facts_last = False  # TRITON_INTERPRET decides whether kernels run on the host
 
     def probe(self) -> Facts:
-        """Which Triton is installed, without importing it."""
+        """The installed version of Triton, found without importing it, and whether its interpreter is on."""
         if importlib.util.find_spec("triton") is None:
             return {"triton": "", "interpreted": False}
-        is_interpreted = (
-            os.environ.get("TRITON_INTERPRET") == "1"
-        )  # runs kernels on the host, for tests
+        # For tests: Triton's interpreter runs kernels on the host.
+        is_interpreted = os.environ.get("TRITON_INTERPRET") == "1"
         return {"triton": metadata.version("triton"), "interpreted": is_interpreted}
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses hosts, an absent Triton, mixed dtypes and very large heads."""
+        """Refuse hosts, a missing Triton, other dtypes and heads that exceed its tiles."""
         reasons = []
         if need.device not in _DEVICES and not facts.get("interpreted"):
             reasons.append(
@@ -75,7 +75,7 @@ class TritonAttnBackend(AttentionBackend):
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
-        """The object that attends for one cache group."""
+        """Make the object that attends for one cache group."""
         from jackfield_triton_attn.attention import TritonAttention
 
         return TritonAttention(limits)

@@ -1,4 +1,4 @@
-"""Attention of rows with one query: tiles of a context are dealt out to programs, and the last of a row adds up.
+"""Attention of rows with one query: several programs share the tiles of a context, the last one to finish adds the parts.
 
 Flash decoding (Dao et al. 2023) with the heads of a group packed into one tile. Scores are kept in base 2.
 """
@@ -13,13 +13,16 @@ from jackfield_torch.kernels.launch import begin, wait_for_inputs
 
 @triton.jit
 def capped(scores, cap):
-    """cap * tanh(scores / cap) of scores in base e."""
+    """cap * tanh(scores / cap), for scores in base e."""
     return cap * (1.0 - 2.0 / (1.0 + tl.exp(2.0 * scores / cap)))
 
 
 @triton.jit
 def first_in_sight(position, window, CHUNKED: tl.constexpr):
-    """The first position that a query sees: of the last `window`, or of its chunk of so many; may be negative."""
+    """The first position that a query sees; it may be negative.
+
+    A query sees the last `window` tokens, or if CHUNKED the tokens of its own chunk of `window` positions.
+    """
     if CHUNKED:
         first = position // window * window
     else:
@@ -29,9 +32,10 @@ def first_in_sight(position, window, CHUNKED: tl.constexpr):
 
 @triton.jit
 def widened(number, dtype: tl.constexpr):
-    """What a cache holds, in the dtype of queries; bytes are E4M3, on chips that do not convert it."""
+    """Numbers of the cache in the dtype of the queries. Bytes are E4M3 numbers, on chips that cannot convert these."""
     if number.dtype == tl.uint8:
-        # sign, exponent and fraction where float16 has them; the exponent is then too small by 15 - 7
+        # Shift sign, exponent and fraction to their places in float16, whose exponent has a larger bias: 15 instead of 7.
+        # Hence the factor 2**8.
         bits = ((number & 0x80).to(tl.uint16) << 8) | ((number & 0x7F).to(tl.uint16) << 7)
         return (bits.to(tl.float16, bitcast=True).to(tl.float32) * 256.0).to(dtype)
     return number.to(dtype)
@@ -47,11 +51,14 @@ def decode(
     HAS_CAP: tl.constexpr, SINKS: tl.constexpr, ORDERED: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
     DEPENDENT: tl.constexpr,
 ):  # fmt: skip
-    """One row, one kv head, every so manieth tile of its context. Heads of a row run side by side: so lie their keys."""
+    """Attend to one row, one kv head and one split: tiles split, split + splits, ... of the context.
+
+    Programs for the heads of a row have neighbouring ids, because their keys are neighbours in memory.
+    """
     begin(DEPENDENT)
     kv_head, row, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     num_kv_heads = tl.num_programs(0)
-    # order, lengths and tables are older than the kernel before this one
+    # Order, lengths and tables were written before the previous kernel began, so they may be read without waiting.
     if ORDERED:
         row = tl.load(order_ptr + row)
     token = tl.load(starts_ptr + row)
@@ -87,7 +94,7 @@ def decode(
         seen = position < length
         if HAS_WINDOW:
             seen = seen & (position >= first_seen)
-        if BLOCK_SIZE % TILE == 0:  # one block holds the tile
+        if BLOCK_SIZE % TILE == 0:  # the whole tile is in one block
             block = tl.load(table + start // BLOCK_SIZE).to(tl.int64)
             offset = start % BLOCK_SIZE
             keys = key_ptr + (block * key_block + offset * key_slot + kv_head * key_head)
@@ -122,7 +129,7 @@ def decode(
 
     heads = num_kv_heads * GROUP
     if used_splits > 1:
-        # this split's part, then its turn in the queue; whoever is last adds all up
+        # Store the part of this split and count it. The program that completes the count adds all parts.
         place = (row.to(tl.int64) * heads + head) * num_splits + split
         tl.store(part_ptr + place[:, None] * HEAD + element[None, :], o, mask=inside)
         tl.store(sums_ptr + place * 2, peak, mask=member < GROUP)

@@ -1,4 +1,4 @@
-"""In which order rows are attended: the longest first, so that none is left when all others are done."""
+"""The order in which decoding rows are attended: the longest first, so that no long row runs alone at the end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
 
-_CHUNK = 32  # rows of a program
+_CHUNK = 32  # rows per program
 
 
 @triton.jit(do_not_specialize=["num_rows"])
 def _rank(
     lengths_ptr, order_ptr, num_rows, ROWS: tl.constexpr, CHUNK: tl.constexpr, DEPENDENT: tl.constexpr
 ):  # fmt: skip
-    """The place of a row is the number of rows before it: longer ones, and of equal ones those with a smaller index."""
+    """Write each row at its place: the number of longer rows, plus the rows of equal length with a smaller index."""
     begin(DEPENDENT)
     row = tl.program_id(0) * CHUNK + tl.arange(0, CHUNK)
     other = tl.arange(0, ROWS)
@@ -28,7 +28,7 @@ def _rank(
 
 
 def order_rows(lengths_R: Tensor, order_R: Tensor) -> None:
-    """Fill `order_R` with the rows, the longest first; int32 both."""
+    """Fill `order_R` with the indices of the rows, the longest row first. Both tensors are int32."""
     num_rows = len(lengths_R)
     _rank[(triton.cdiv(num_rows, _CHUNK),)](
         lengths_R, order_R, num_rows, ROWS=max(_CHUNK, next_power_of_two(num_rows)), CHUNK=_CHUNK,

@@ -14,7 +14,7 @@ from jackfield_triton_attn.decode import capped, first_in_sight, widened
 
 @triton.jit
 def _row_of_tile(starts_ptr, num_rows, tile, QUERIES: tl.constexpr):
-    """The row that owns a tile: row r owns the tiles from starts[r] // QUERIES + r on."""
+    """The row that owns a tile. The tiles of row r begin at starts[r] // QUERIES + r."""
     low, high = 0, num_rows
     while low < high:
         middle = (low + high) // 2
@@ -33,14 +33,14 @@ def _attend_tiles(
     DESCRIBED: tl.constexpr, MASKED: tl.constexpr, CAUSAL: tl.constexpr, HAS_WINDOW: tl.constexpr, HAS_CAP: tl.constexpr,
     PRECISION: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Adds the keys of positions `low` to `high` to the running softmax."""
+    """Add the keys at positions `low` to `high` to the running softmax."""
     element = tl.arange(0, HEAD_PADDED)
     lane = tl.arange(0, TILE)
     for start in tl.range(low, high, TILE, num_stages=STAGES):
         position = start + lane
         if MASKED:
             exists = position < length
-        if BLOCK_SIZE % TILE == 0:  # one block holds the tile
+        if BLOCK_SIZE % TILE == 0:  # the whole tile is in one block
             block = tl.load(table + start // BLOCK_SIZE).to(tl.int64)
             first = start % BLOCK_SIZE
             keys = key_ptr + (block * key_block + first * key_slot + kv_head * key_head)
@@ -62,7 +62,7 @@ def _attend_tiles(
             key = keys_described.load([place, kv_head * HEAD]).T
             value = values_described.load([place, kv_head * HEAD])
         elif MASKED:
-            if HAS_WINDOW:  # what no query sees may hold anything
+            if HAS_WINDOW:  # blocks that no query sees may be in use by other requests
                 exists = exists & (position >= tl.min(first_of_query, 0))
             key = tl.load(keys, mask=exists[None, :] & (element < HEAD)[:, None], other=0.0)
             value = tl.load(values, mask=exists[:, None] & (element < HEAD)[None, :], other=0.0)
@@ -72,7 +72,8 @@ def _attend_tiles(
             key = tl.load(keys, mask=(element < HEAD)[:, None], other=0.0)
             value = tl.load(values, mask=(element < HEAD)[None, :], other=0.0)
         scores = tl.dot(q, widened(key, q.dtype), input_precision=PRECISION)
-        factor = scale * 1.4426950408889634  # to base 2, after the peak was found
+        # log2(e) turns scores into those of base 2. It is applied after the peak was found.
+        factor = scale * 1.4426950408889634
         if HAS_CAP:
             scores, factor = capped(scores * scale, cap), 1.4426950408889634
         if MASKED:
@@ -105,9 +106,9 @@ def prefill(
     HAS_WINDOW: tl.constexpr, CHUNKED: tl.constexpr, HAS_CAP: tl.constexpr, SINKS: tl.constexpr, SKIP_SINGLE: tl.constexpr,
     PRECISION: tl.constexpr, STAGES: tl.constexpr, DEPENDENT: tl.constexpr,
 ):  # fmt: skip
-    """QUERIES queries of one row times the GROUP heads of a kv head, in LINES lines."""
+    """Attend to a tile of LINES lines: QUERIES queries of one row times the GROUP heads of a kv head."""
     begin(DEPENDENT)
-    # long rows first: the tiles with the most keys are the last ones of a row
+    # The tiles with the most keys are the last ones of a row, so they start first.
     tile, kv_head = tl.num_programs(0) - 1 - tl.program_id(0), tl.program_id(1)
     wait_for_inputs(DEPENDENT)
     row = _row_of_tile(starts_ptr, num_rows, tile, QUERIES)
@@ -135,12 +136,13 @@ def prefill(
     position_of_query = context + tl.minimum(query, num_queries - 1)
     last_query = tl.minimum(first_query + QUERIES, num_queries) - 1
     high = length
-    full = length // TILE * TILE  # keys below it are seen by all queries without a mask
+    # All queries see the keys below this position, so these tiles need no mask.
+    full = length // TILE * TILE
     if CAUSAL:
         high = context + last_query + 1
         full = (context + first_query + 1) // TILE * TILE
     low = 0
-    first_of_query = position_of_query  # is not read
+    first_of_query = position_of_query  # not read if there is no window
     if HAS_WINDOW:
         first_of_query = first_in_sight(position_of_query, window, CHUNKED)
         low = tl.maximum(first_in_sight(context + first_query, window, CHUNKED), 0) // TILE * TILE

@@ -1,4 +1,4 @@
-"""Which part of the work one program takes, by measurement on an H200 (benchmarks/results/gpu)."""
+"""Sizes of tiles and numbers of splits, as measured to be the fastest on an H200 (benchmarks/results/gpu)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ from dataclasses import dataclass
 
 from jackfield_torch.kernels.launch import next_power_of_two
 
-_FEW_PROGRAMS = (
-    256  # rows times kv heads: up to here programs do not fill the chip, and each gets more warps
-)
-_PROGRAMS = 512  # that keep the chip busy
-_MOST_SPLITS = 16  # of one row's context
-_LEAST_TOKENS = 128  # of a split of the longest row
+# Rows times kv heads. Up to this number programs do not fill the chip, so each of them gets more warps.
+_FEW_PROGRAMS = 256
+_PROGRAMS = 512  # number of programs that keeps the chip busy
+_MOST_SPLITS = 16  # largest number of splits of a row's context
+_LEAST_TOKENS = 128  # smallest split of the longest row
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Of one kernel: queries times heads, keys, warps and how many loads are in flight."""
+    """The sizes of one kernel's tile."""
 
-    lines: int
+    lines: int  # queries times heads
     keys: int
     warps: int
-    stages: int
+    stages: int  # loads in flight
 
 
 def decode_tiles(group: int, head_bytes: int, num_programs: int) -> Tiles:
-    """For rows of one query; `head_bytes` of a padded head, `num_programs` rows times kv heads."""
+    """Tiles for rows with one query. `head_bytes`: size of a padded head; `num_programs`: rows times kv heads."""
     lines = max(16, next_power_of_two(group))
     if head_bytes > 512:
         return Tiles(lines, 32, 4, 1)
@@ -33,23 +32,23 @@ def decode_tiles(group: int, head_bytes: int, num_programs: int) -> Tiles:
 
 
 def prefill_tiles(group: int, head_bytes: int, *, described: bool) -> Tiles:
-    """For rows of several queries; `described`: the copy engine brings a tile of keys at once."""
+    """Tiles for rows with several queries. `described`: the copy engine reads a tile of keys at once."""
     if head_bytes > 256:
         return Tiles(max(64, next_power_of_two(group)), 32, 4, 1)
     return Tiles(max(128 if described else 64, next_power_of_two(group)), 64, 4, 3)
 
 
 def num_splits(num_rows: int, num_kv_heads: int, max_length: int) -> int:
-    """Programs that share one row's context: enough to fill the chip, each with something to do in the longest row."""
+    """Number of programs that share a row's context: enough to fill the chip, if the longest row has work for each."""
     wanted = -(-_PROGRAMS // (num_rows * num_kv_heads))
     return next_power_of_two(max(1, min(wanted, _MOST_SPLITS, max_length // _LEAST_TOKENS)))
 
 
 def tiles_of_split(splits: int) -> int:
-    """The least tiles that are worth a split: where rows fill half of the chip, adding up costs more than a few of them."""
+    """The smallest number of tiles that is worth a split. With two splits, adding the parts costs more than a few tiles."""
     return 1 if splits > 2 else 4
 
 
 def is_ordered(num_rows: int, num_kv_heads: int) -> bool:
-    """Whether the longest rows come first: it pays where programs run one after another (9 % of 256 rows of mixed lengths)."""
+    """True if the longest rows should come first: if programs run one after another (9 % faster for 256 mixed rows)."""
     return num_rows * num_kv_heads >= _PROGRAMS

@@ -30,33 +30,33 @@ class AttentionStep(Protocol):
     ) -> Tensor:
         """Write this step's keys and values into the cache of `layer`, then attend; returns o_TNH in q's dtype.
 
-        T tokens of the step, N query heads and K kv heads of this rank, H head size. Rotated already. k and v are
-        None if the layer reads the cache of an earlier one (`Layer.cache_of_layer`); v alone is None if the value of a
-        token is part of its key, in a latent cache, and o_TNH has the size of that part. The last axis must be
-        contiguous; the others may be views into a fused projection.
+        T tokens of the step, N query heads and K kv heads of this rank, H head size. Queries and keys are rotated
+        already. k and v are None if the layer reads the cache of an earlier layer (`Layer.cache_of_layer`). Only v is
+        None in a latent cache, where the value of a token is a part of its key; o_TNH then has the size of that part.
+        The last axis must be contiguous; the other axes may be those of a view into a fused projection.
         """
 
     def paged(self, layer: int) -> tuple[LayerCache, Tensor] | None:
         """The cache of `layer` and the slot of each token (int64), for a kernel that writes keys and values itself.
 
-        `attend` is then called without them. None: this cache is not paged.
+        `attend` is then called without keys and values. None: such a kernel cannot write to this cache.
         """
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
-        """Write this step's keys and values and leave attention to the caller, who reads `keys` of each of `spans`."""
+        """Write this step's keys and values. The caller attends by itself, with the `keys` of each of `spans`."""
 
     def spans(self, layer: int) -> Sequence[RowSpan] | None:
-        """The rows of the step; None where each has one query, so that a graph may record the step."""
+        """The rows of the step; None if each row has one query, so that a graph may record the step."""
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:
-        """key_LKH of all tokens of a row, this step's included, in the dtype of the cache or in float32."""
+        """key_LKH of all tokens of a row, including those of this step, in the dtype of the cache or in float32."""
 
     def states(self, layer: int) -> LayerStates:
-        """What a recurrent layer keeps of each row."""
+        """The states of all rows of the step in a recurrent layer."""
 
 
 class KeysAndValuesOnly:
-    """For an AttentionStep of models whose layers all attend with keys and values: nobody asks it for the rest."""
+    """Base of an AttentionStep for models that have only keys and values. The other methods are never called."""
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
         """See AttentionStep."""
@@ -84,18 +84,18 @@ class _NotServed(NotImplementedError):
 class RowSpan:
     """The part of a step that belongs to one row."""
 
-    row: int  # place in the step
-    start: int  # first of its tokens in the step
-    num_queries: int  # its tokens in the step
-    length: int  # tokens of the row, this step's included
+    row: int  # index of the row in the step
+    start: int  # index of its first token in the step
+    num_queries: int  # number of its tokens in the step
+    length: int  # number of tokens of the row, including those of this step
 
     @property
     def tokens(self) -> slice:
-        """Its tokens in the step."""
+        """The tokens of the row in the step."""
         return slice(self.start, self.start + self.num_queries)
 
     def mask(self, device: torch.device) -> Tensor | None:
-        """bool [queries, length], True where a query sees a token; None where the row has no other tokens."""
+        """bool [queries, length], True where a query sees a token; None if this step holds all tokens of the row."""
         if self.num_queries == self.length:
             return None
         shape = self.num_queries, self.length
@@ -104,7 +104,7 @@ class RowSpan:
 
 
 def spans_of(counts: Sequence[int], lengths: Sequence[int]) -> Sequence[RowSpan] | None:
-    """The spans of rows that compute so many tokens and hold so many; None where each computes one."""
+    """The spans of rows with `counts` tokens in the step and `lengths` tokens in all; None if every count is 1."""
     if max(counts) == 1:
         return None
     starts = accumulate(counts, initial=0)
@@ -115,44 +115,44 @@ def spans_of(counts: Sequence[int], lengths: Sequence[int]) -> Sequence[RowSpan]
 
 @dataclass(frozen=True, slots=True)
 class BoundAttention:
-    """A backend's attention and the layers that it serves."""
+    """The attention object of a backend, and the layers that it serves."""
 
     attention: GroupAttention
     cache_group: int
     layers: tuple[int, ...]
-    capture: str  # what a graph may record of it, as its card says
-    needs_host_lengths: bool  # exact lengths on the host, as its card says
+    capture: str  # see AttentionBackend.capture
+    needs_host_lengths: bool  # see AttentionBackend.needs_host_lengths
 
 
 @dataclass(frozen=True, slots=True)
 class _BoundLayer:
     group: int
-    store: LayerStore | None  # None: nothing is kept, tokens of a step see each other
+    store: LayerStore | None  # None: nothing is cached, the tokens of a step see each other
     views: LayerCache | None
     attention: GroupAttention
     facts: LayerAttention
-    out_scale: float  # of cached values
+    out_scale: float  # factor of outputs: the scale of the cached values
 
 
 class PagedAttention:
-    """The AttentionStep of an engine: bound once, then told of each step's batch."""
+    """The AttentionStep of an engine. It is bound to the layers once, and gets the batch of each step."""
 
     def __init__(
         self,
         spec: ModelSpec,
         caches: Sequence[GroupCache | StateCache | None],
-        attentions: Sequence[BoundAttention],  # together they serve every layer that attends once
-        sinks: Mapping[int, Tensor],  # of the layers that have them
+        # Together these serve every layer that attends, each layer once.
+        attentions: Sequence[BoundAttention],
+        # All mappings are by layer, and hold only the layers that have such a thing.
+        sinks: Mapping[int, Tensor],
         block_size: int = 1,  # tokens
-        scales: Mapping[int, CacheScales] = MappingProxyType({}),  # of layers calibrated for float8
-        biases: Mapping[int, Tensor] = MappingProxyType(
-            {}
-        ),  # by distance, of the layers that have them
+        scales: Mapping[int, CacheScales] = MappingProxyType({}),  # of a calibrated float8 cache
+        biases: Mapping[int, Tensor] = MappingProxyType({}),  # by distance
     ) -> None:
         self._attentions = attentions
         self._paged = {n: cache for n, cache in enumerate(caches) if isinstance(cache, GroupCache)}
         self._block_size = block_size
-        # Of each recurrent layer its group and its tensors.
+        # For each recurrent layer, its cache group and its tensors.
         self._kept = {
             layer: (group, tensors)
             for group, cache in enumerate(caches)
@@ -161,7 +161,7 @@ class PagedAttention:
         }
         self._has_latent = any(isinstance(one.mixer, LatentAttention) for one in spec.layers)
         self._batches: Sequence[AttentionBatch] = ()
-        self._states: dict[int, StepStates] = {}  # by group
+        self._states: dict[int, StepStates] = {}  # by cache group
         self._slots: list[Tensor] = []
         self._places: list[Places | None] = []
         of_layer = {layer: bound for bound in attentions for layer in bound.layers}
@@ -173,7 +173,7 @@ class PagedAttention:
         }
 
     def begin(self, batches: Sequence[AttentionBatch]) -> None:
-        """Prepare for a step, outside of any graph; there is a batch for each cache group."""
+        """Prepare for a step, outside of any graph. There is a batch for each cache group."""
         self._batches = batches
         self._slots = [batch.slots_T for batch in batches]
         self.start_pass()
@@ -181,10 +181,10 @@ class PagedAttention:
             bound.attention.prepare(batches[bound.cache_group])
 
     def start_pass(self) -> None:
-        """Forget what a forward pass derives for its layers.
+        """Forget the places and states that a forward pass derived for its layers.
 
-        A graph is recorded after passes that only warm up: it must record how places follow from slots, not find them
-        done.
+        A graph is recorded after passes that only warm up. It must record how places follow from slots, so it must not
+        find the places of an earlier pass.
         """
         self._places = [None] * len(self._slots)
         self._states.clear()
@@ -209,7 +209,7 @@ class PagedAttention:
         if bound.views is None or bound.store is None:
             return None
         if bound.store.scales != CacheScales():
-            return None  # such a kernel knows no scales
+            return None  # a kernel that writes by itself does not divide by scales
         return bound.views, self._slots[bound.group]
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
@@ -251,13 +251,13 @@ class PagedAttention:
 
     @property
     def can_capture_any(self) -> bool:
-        """The same for steps whose rows have any numbers of queries."""
+        """True if a graph may record `attend` for steps in which rows have any numbers of queries."""
         is_plain = not self._has_latent and not self._kept
         return is_plain and all(bound.capture == "any" for bound in self._attentions)
 
     @property
     def needs_host_lengths(self) -> bool:
-        """True where a step cannot be prepared before the host knows how many tokens its rows hold."""
+        """True if a step can only be prepared when the host knows the exact number of tokens of each row."""
         return self._has_latent or any(bound.needs_host_lengths for bound in self._attentions)
 
     def close(self) -> None:
@@ -266,7 +266,7 @@ class PagedAttention:
             bound.attention.close()
 
     def _places_of(self, group: int) -> Places:
-        """Computed when the first layer writes, so that a graph which records the step records this too."""
+        """The places of the step's tokens. The first layer that writes computes them, so a graph records this too."""
         places = self._places[group]
         if places is None:
             places = self._places[group] = self._paged[group].places(self._slots[group])
@@ -291,7 +291,7 @@ def _bind(
     store = None if cache is None else cache.layers[owner].scaled(scales.get(owner))
     key_scale = 1.0 if store is None else store.scales.key
     facts = LayerAttention(
-        scale=mixer.scale * key_scale,  # so that no backend needs to know of scales
+        scale=mixer.scale * key_scale,  # so backends need not know about scales of the cache
         window=mixer.window,
         chunk_size=mixer.chunk_size,
         soft_cap=mixer.soft_cap,

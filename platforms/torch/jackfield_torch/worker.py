@@ -40,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Step:
-    """A submitted step: it waits to begin behind one that awaits late inputs, or for its own."""
+    """A submitted step whose tokens are not drawn. It waits for its own late inputs, or for those of an earlier step."""
 
     plan: StepPlan
     future: StepFuture
@@ -49,7 +49,7 @@ class _Step:
 
 
 class TorchWorker(Worker):
-    """Starts a step when it is submitted, on the thread that calls; its future waits for the device."""
+    """Starts a step when it is submitted, on the thread of the caller. The step's future waits for the device."""
 
     def __init__(self, context: WorkerContext, device: Device) -> None:
         self._context = context
@@ -60,11 +60,13 @@ class TorchWorker(Worker):
         self._builder = CacheBuilder(context, self._torch_device)
         self._runner: ModelRunner | None = None
         self._results: StagingRing | None = None
-        self._unconfirmed: deque[StepFuture] = deque()  # of steps with drafts, until they resolve
-        self._steps: deque[_Step] = deque()  # whose tokens are not drawn, in order of submission
+        # Steps with drafts whose results are not known yet.
+        self._unconfirmed: deque[StepFuture] = deque()
+        # Steps whose tokens are not drawn, in the order of submission.
+        self._steps: deque[_Step] = deque()
 
     def load(self) -> WorkerReport:
-        """Join the other ranks, load the weights, make the rows."""
+        """Join the other ranks, load the weights, and make the rows."""
         context, device = self._context, self._device
         config, spec = context.config, context.spec
         device.start()
@@ -110,7 +112,7 @@ class TorchWorker(Worker):
 
     @torch.inference_mode()
     def allocate(self, num_blocks: Sequence[int]) -> None:
-        """Make the cache and what a step needs, and capture the steps that the device has sizes for."""
+        """Make the cache and all that steps need, and capture steps of the sizes that the device names."""
         assert self._loaded is not None, "load() comes first"
         config, vocab_size = self._context.config, self._context.spec.vocab_size
         device, (decoder, rows, kernels) = self._device, self._loaded
@@ -158,7 +160,7 @@ class TorchWorker(Worker):
             _LOG.info("%s", words)
 
     def _processors(self, rows: Rows) -> RowProcessors:
-        """The logits processors that requests may name."""
+        """Make the logits processors that requests may name."""
         plan = self._context.activation
         refs = {s.plugin.name: s.plugin for s in plan.selections if s.plugin.kind == PROCESSORS}
         limits = ProcessorLimits(
@@ -170,26 +172,26 @@ class TorchWorker(Worker):
         return RowProcessors(lambda name: load_plugin(plan, refs[name]), limits, self._torch_device)
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
-        """Start the step, unless one before it still awaits late inputs."""
+        """Start the step, unless an earlier step still waits for its late inputs."""
         step = _Step(plan, StepFuture())
         self._steps.append(step)
         self._go_on()
         return step.future
 
     def sample(self, step_id: int, late: LateInputs) -> None:
-        """Bring late inputs; the tokens of the step are drawn, and those behind it start."""
+        """Draw the tokens of a step with its late inputs, and start the steps after it."""
         step = next(step for step in self._steps if step.plan.step_id == step_id)
         step.late = late
         self._go_on()
 
     def close(self) -> None:
-        """Drop weights and cache, leave the ranks."""
+        """Drop weights and cache, and leave the group of ranks."""
         for step in self._steps:
             step.future.cancel()
         self._steps.clear()
         self._unconfirmed.clear()
         if self._results is not None:
-            self._results.close()  # the device still works on what was started
+            self._results.close()  # waits, because the device may still compute a started step
         if self._runner is not None:
             self._runner.close()
         self._runner = self._loaded = self._results = None
@@ -199,19 +201,19 @@ class TorchWorker(Worker):
 
     @property
     def _row_sizes(self) -> tuple[int, ...]:
-        """Those of the device that the scheduler can fill, and the most rows that there are."""
+        """The device's numbers of rows that the scheduler can fill, and the largest number of rows in a step."""
         max_rows = self._context.config.scheduler.max_rows
         sizes = [size for size in self._device.row_sizes if size < max_rows]
         return (*sizes, max_rows) if len(sizes) < len(self._device.row_sizes) else tuple(sizes)
 
     @property
     def _token_sizes(self) -> tuple[int, ...]:
-        """Those of the device that are no larger than a step may be."""
+        """The device's numbers of tokens that fit into a step."""
         most = self._context.config.scheduler.max_step_tokens
         return tuple(size for size in self._device.token_sizes if size <= most)
 
     def _go_on(self) -> None:
-        """Start steps in order, up to one that lacks its late inputs: the next needs the tokens that it draws."""
+        """Start steps in order, up to one without its late inputs: the next step needs the tokens that it draws."""
         assert self._runner is not None, "allocate() comes first"
         assert self._results is not None
         while self._steps:
@@ -228,13 +230,15 @@ class TorchWorker(Worker):
             step.future.start(self._runner.finish(step.opened, step.late or LateInputs()))
 
     def _await_drafts(self, needs_results: bool) -> None:
-        """Forget steps with drafts that are resolved. Backends that plan by exact lengths wait for the others."""
+        """Forget resolved steps with drafts. With `needs_results`, wait for the others: their confirmed tokens decide
+        the exact lengths.
+        """
         while self._unconfirmed and (needs_results or self._unconfirmed[0].done()):
             self._unconfirmed.popleft().resolve()
 
 
 class _Schemes:
-    """The scheme that was selected for each linear; one card serves all linears of a plugin."""
+    """The scheme that was selected for each linear. All linears of a plugin share one card."""
 
     def __init__(self, context: WorkerContext) -> None:
         plugins = context.activation.by_module(QUANTIZATION)

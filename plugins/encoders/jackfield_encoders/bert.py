@@ -1,4 +1,4 @@
-"""BERT, RoBERTa and XLM-RoBERTa as data: one encoder, whose positions and heads differ."""
+"""BERT, RoBERTa and XLM-RoBERTa as data: one encoder with different positions and heads."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _MODULES = {
 
 
 def bert(config: ConfigReader) -> ModelSpec:
-    """Devlin et al. 2019: norms follow the sums, positions and the number of the text are learned."""
+    """Devlin et al. 2019: norms follow the sums; embeddings of positions and of segments are learned."""
     spec = encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "bert")
     return replace(spec, max_length=config.require("max_position_embeddings", int))
 
 
 def bert_classifier(config: ConfigReader) -> ModelSpec:
-    """A linear and tanh of the first token (the "pooler"), then the classes."""
+    """BERT that classifies: a linear and tanh of the first token (the "pooler"), then the classes."""
     return with_classes(bert(config), config, dense="bert.pooler.dense", out="classifier")
 
 
 def roberta(config: ConfigReader) -> ModelSpec:
-    """Liu et al. 2019, and Conneau et al. 2020 for XLM-R: positions are counted from behind the id that pads."""
+    """Liu et al. 2019, and Conneau et al. 2020 for XLM-R: positions begin after the id of the padding token."""
     spec = encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "roberta")
     first = config.get("pad_token_id", int, 1) + 1
     length = config.require("max_position_embeddings", int) - first
@@ -46,13 +46,13 @@ def roberta(config: ConfigReader) -> ModelSpec:
 
 
 def roberta_classifier(config: ConfigReader) -> ModelSpec:
-    """A linear and tanh of the first token, then the classes."""
+    """RoBERTa that classifies: a linear and tanh of the first token, then the classes."""
     spec = roberta(config)
     return with_classes(spec, config, dense="classifier.dense", out="classifier.out_proj")
 
 
 def encoder(config: ConfigReader, prefix: str) -> ModelSpec:
-    """BERT's own; `prefix` stands before the names of all tensors."""
+    """The encoder of BERT. In the checkpoint, all names of tensors begin with `prefix`."""
     kind = config.get("position_embedding_type", str, "absolute")
     if kind != "absolute":
         raise config.refuse("position_embedding_type", kind, "absolute")
@@ -65,7 +65,7 @@ def encoder(config: ConfigReader, prefix: str) -> ModelSpec:
         feed_forward_norm=norm,
         norm_after_sum=True,
     )
-    config.get("tie_word_embeddings", bool)  # of a head that finds masked words
+    config.get("tie_word_embeddings", bool)  # read for the head that predicts masked words
     return ModelSpec(
         architecture=config.architecture,
         vocab_size=config.require("vocab_size", int),

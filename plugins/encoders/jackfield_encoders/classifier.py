@@ -13,7 +13,7 @@ from jackfield.pooling import CLS
 def with_classes(
     spec: ModelSpec, config: ConfigReader, *, dense: str, out: str, activation: str = "tanh"
 ) -> ModelSpec:
-    """The encoder with that head; `dense` and `out` are the names of its linears in the checkpoint."""
+    """Add the head to an encoder. `dense` and `out` are the names of the head's linears in the checkpoint."""
     heads = {"classifier.dense": ModuleSource(dense), "classifier.out": ModuleSource(out)}
     return replace(
         spec,

@@ -24,7 +24,7 @@ _MODULES = {
 
 
 def distilbert(config: ConfigReader) -> ModelSpec:
-    """Sanh et al. 2019: half of BERT's layers, and no numbers of texts."""
+    """Sanh et al. 2019: BERT with half of the layers and without segments."""
     size, num_heads = config.get("dim", int, 768), config.get("n_heads", int, 12)
     norm = Norm(kind="layer", epsilon=1e-12, bias=True)
     layer = Layer(
@@ -48,7 +48,7 @@ def distilbert(config: ConfigReader) -> ModelSpec:
         norm_after_sum=True,
     )
     length = config.get("max_position_embeddings", int, 512)
-    config.get("tie_word_embeddings", bool)  # of a head that finds masked words
+    config.get("tie_word_embeddings", bool)  # read for the head that predicts masked words
     return ModelSpec(
         architecture=config.architecture,
         vocab_size=config.require("vocab_size", int),
@@ -67,6 +67,6 @@ def distilbert(config: ConfigReader) -> ModelSpec:
 
 
 def distilbert_classifier(config: ConfigReader) -> ModelSpec:
-    """A linear and relu of the first token, then the classes."""
+    """DistilBERT that classifies: a linear and relu of the first token, then the classes."""
     spec = distilbert(config)
     return with_classes(spec, config, dense="pre_classifier", out="classifier", activation="relu")

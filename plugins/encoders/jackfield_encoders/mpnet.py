@@ -1,4 +1,4 @@
-"""MPNet as data: RoBERTa's positions, and scores that depend on how far tokens are apart."""
+"""MPNet as data: RoBERTa's positions, and attention scores with a bias for the distance of two tokens."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _BLOCK = "mpnet.encoder.layer.{i}"
 _ATTENTION = {
     **{f"layers.{{i}}.mixer.{name}": f"{_BLOCK}.attention.attn.{name}" for name in "qkvo"},
     "layers.{i}.mixer_norm": f"{_BLOCK}.attention.LayerNorm",
-    "layers.{i}.mixer.relative_bias": "mpnet.encoder.relative_attention_bias",  # of all layers
+    "layers.{i}.mixer.relative_bias": "mpnet.encoder.relative_attention_bias",  # shared by all layers
 }
-_PADDING = 1  # the id that pads, whatever the config says
+_PADDING = 1  # id of the padding token; the config's pad_token_id is not read
 _BUCKETS, _FARTHEST = 32, 128
 
 
 def mpnet(config: ConfigReader) -> ModelSpec:
-    """Song et al. 2020. The bias of a distance is learned for each head, once for all layers (Raffel et al. 2020)."""
+    """Song et al. 2020. A learned bias for each distance and head, shared by all layers (Raffel et al. 2020)."""
     spec = encoder(config.filled(hidden_act="gelu", layer_norm_eps=1e-12), "mpnet")
     count = config.get("relative_attention_num_buckets", int, _BUCKETS)
     if count != _BUCKETS:
@@ -44,5 +44,5 @@ def mpnet(config: ConfigReader) -> ModelSpec:
 
 
 def mpnet_classifier(config: ConfigReader) -> ModelSpec:
-    """A linear and tanh of the first token, then the classes."""
+    """MPNet that classifies: a linear and tanh of the first token, then the classes."""
     return with_classes(mpnet(config), config, dense="classifier.dense", out="classifier.out_proj")
