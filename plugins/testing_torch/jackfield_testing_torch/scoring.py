@@ -1,4 +1,4 @@
-"""Scores what an engine with random weights produced by Transformers' model with the same weights, on the same device."""
+"""Scores the texts of an engine with random weights, using Transformers' model with the same weights on the same device."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import KIND, LinearPart
 from jackfield_torch.loader import RandomWeights, WeightShard
 
-# Tokens are judged by logits that are computed in float32. How far they may lie from the best ones is measured: by the
-# same model computed as the engine computes, in its dtype, with inputs rounded where its scheme rounds them.
-_LEAST_MARGIN, _LEAST_MEAN = 0.15, 0.01  # standard deviations of the logits, always allowed
-_MARGIN = 8.0  # standard deviations of the error of a logit
-_MEAN = 2.0  # times the mean margin of what such a model would choose
-_DEVIATION = 4.0  # standard deviations of the mean
-_SHIFT = 0.5  # of what errors alone shift the mean by
-_CHUNK = 256  # positions whose logits exist at once
+# Tokens are judged by logits in float32, the exact ones. A second model measures how far a token may be from the best one:
+# it computes as the engine does, in the engine's dtype, and rounds inputs if the engine's scheme does.
+# The margin of a greedy token is the largest exact logit minus the exact logit of the token.
+# Always allowed for the largest and for the mean margin, in standard deviations of the logits.
+_LEAST_MARGIN, _LEAST_MEAN = 0.15, 0.01
+# Allowed for the largest margin, in standard deviations of the second model's errors.
+_MARGIN = 8.0
+# Allowed for the mean margin, in mean margins of the tokens that the second model chooses.
+_MEAN = 2.0
+# Allowed for the mean surprise of random tokens, in its standard deviations.
+_DEVIATION = 4.0
+# The same, as a share of the shift that the second model's errors cause.
+_SHIFT = 0.5
+_CHUNK = 256  # number of positions whose logits are in memory at once
 _LARGEST_E4M3 = 448.0
 
 _MODULES = {
@@ -53,10 +59,10 @@ def score(
     platform: str,
     rounded: RoundedBy | None = None,
 ) -> Mapping[str, Score]:
-    """The score of each line's texts. Greedy tokens must be as good as the best; random ones as likely as they should be.
+    """Score the texts of each line of the report.
 
-    The reference scores each text in one forward pass over all of it, so it shares neither cache, kernels, batches nor
-    steps with the engine.
+    Greedy tokens must be the most likely ones, and random tokens must be as likely as their distribution says. The
+    reference scores each text in one forward pass, so it shares neither cache, kernels, batches nor steps with the engine.
     """
     device = torch.device("cpu" if platform == "cpu" else "cuda")
     with torch.inference_mode(), _products_in("high"):
@@ -75,7 +81,7 @@ def _reference(
     model_class = getattr(transformers, config["architectures"][0])
     spelled = {key: value for key, value in config.items() if key != "dtype"}
     made_of = model_class.config_class(**spelled)
-    made_of._experts_implementation = "eager"  # one that multiplies in any dtype
+    made_of._experts_implementation = "eager"  # the only one that supports every dtype
     with device:
         make: Any = transformers.AutoModelForCausalLM.from_config
         made = make(
@@ -91,7 +97,7 @@ def _reference(
             name = _module(module)
             if name.endswith("experts"):
                 _fill_experts(parameter, weights, name, kind)
-            elif name.endswith("router"):  # which the engine has in float32
+            elif name.endswith("router"):  # routers of the engine are in float32, too
                 parameter.data = weights.read(name, kind, tuple(parameter.shape))
             elif rounded is not None and name.startswith("layers.") and kind == "weight":
                 parameter.copy_(_rounded(rounded, weights, name, tuple(parameter.shape), device))
@@ -101,7 +107,7 @@ def _reference(
 
 
 def _fill_experts(parameter: Tensor, weights: RandomWeights, name: str, kind: str) -> None:
-    """All experts of a layer: [experts, outputs, inputs], gate and up one after the other."""
+    """Fill the experts of a layer, [experts, outputs, inputs]. The outputs are those of gate, then those of up."""
     parts = kind.removesuffix("_proj").split("_")
     for expert, matrix_OI in enumerate(parameter):
         for part, piece_OI in zip(parts, matrix_OI.chunk(len(parts)), strict=True):
@@ -115,7 +121,7 @@ def _rounded(
     shape: tuple[int, ...],
     device: torch.device,
 ) -> Tensor:
-    """What the codes of a compact scheme stand for."""
+    """The weight that the codes of a compact scheme represent."""
     (entry,) = entry_points(group=f"{KIND}.v1", name=rounded.scheme)
     part = LinearPart(name=name, in_size=shape[1], out_size=shape[0], split="none")
     shard = WeightShard(weights, 0, 1, device, torch.float32, rounded.config)
@@ -124,7 +130,7 @@ def _rounded(
 
 
 def _module(name: str) -> str:
-    """`layers.3.self_attn.q_proj` is layers.3.mixer.q."""
+    """The name in a spec: `layers.3.self_attn.q_proj` is layers.3.mixer.q. Raises ConfigError for an unknown name."""
     head, _, rest = name.partition(".")
     index, _, rest = rest.partition(".")
     known = _MODULES.get(rest or head)
@@ -135,7 +141,7 @@ def _module(name: str) -> str:
 
 @contextmanager
 def _products_in(precision: str) -> Iterator[None]:
-    """Of float32, as torch.set_float32_matmul_precision says: "high" keeps three bits more than bfloat16, and is quick."""
+    """Set torch's precision for float32 products. "high" has three bits more than bfloat16, and is fast."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:
@@ -145,13 +151,16 @@ def _products_in(precision: str) -> Iterator[None]:
 
 
 def _rounds_inputs(rounded: RoundedBy) -> bool:
-    """Whether the scheme multiplies inputs in float8 too."""
+    """True if the scheme also rounds inputs to float8."""
     options = rounded.config.options.get(rounded.scheme, {})
     return bool(options.get("rounds_inputs", False))
 
 
 class _Products(TorchFunctionMode):
-    """How linears multiply: in the wider of the two dtypes, and with inputs rounded to E4M3, a scale a token, or as they are."""
+    """Replaces the products of linears. They run in the wider dtype of input and weight.
+
+    With `rounds`, inputs are rounded to E4M3 first, with one scale for each token.
+    """
 
     def __init__(self, *, rounds: bool = False) -> None:
         super().__init__()
@@ -175,14 +184,14 @@ class _Products(TorchFunctionMode):
 
 @dataclass(slots=True)
 class _Found:
-    """What is summed up over the texts of a line, by position."""
+    """Values for each position, of all texts of a line."""
 
-    margins: list[Tensor] = field(default_factory=list)  # of greedy tokens
-    like_margins: list[Tensor] = field(default_factory=list)  # of what the model chooses
-    surprises: list[Tensor] = field(default_factory=list)  # of random tokens
-    shifts: list[Tensor] = field(default_factory=list)  # that errors alone make of them
-    errors: list[Tensor] = field(default_factory=list)  # standard deviation of a logit's
-    spreads: list[Tensor] = field(default_factory=list)  # standard deviation of logits
+    margins: list[Tensor] = field(default_factory=list)  # margins of greedy tokens
+    like_margins: list[Tensor] = field(default_factory=list)  # those of the second model's choices
+    surprises: list[Tensor] = field(default_factory=list)  # see _surprise; of random tokens
+    shifts: list[Tensor] = field(default_factory=list)  # see _shift; of random tokens
+    errors: list[Tensor] = field(default_factory=list)  # standard deviation of the logits' errors
+    spreads: list[Tensor] = field(default_factory=list)  # standard deviation of the logits
 
 
 def _score(model: Any, like: _Products, texts: Sequence[ProducedText]) -> Score:
@@ -228,7 +237,7 @@ def _score(model: Any, like: _Products, texts: Sequence[ProducedText]) -> Score:
 def _logits(
     model: Any, like: _Products, text: ProducedText
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Logits, those of a model that computes as the engine does, and the token that was drawn from each."""
+    """Yields exact logits, logits of the model that computes as the engine does, and the drawn tokens, in chunks."""
     head_VE = model.get_output_embeddings().weight
     tokens = torch.tensor([*text.prompt, *text.output], device=head_VE.device)
     first = len(text.prompt) - 1
@@ -252,12 +261,12 @@ def _of(values_PV: Tensor, token_ids_P: Tensor) -> Tensor:
 
 
 def _surprise(logits_PV: Tensor, token_ids_P: Tensor) -> Tensor:
-    """Log probability of each drawn token less its expectation, which is 0 in the mean for right draws."""
+    """Log probability of each drawn token minus its expectation. The mean is 0 if the draws are right."""
     logprobs_PV = logits_PV.log_softmax(-1)
     return _of(logprobs_PV, token_ids_P) - (logprobs_PV.exp() * logprobs_PV).sum(-1)
 
 
 def _shift(logits_PV: Tensor, like_PV: Tensor) -> Tensor:
-    """How much less likely, in the mean, the draws of the other logits are than those of these."""
+    """Expected surprise of tokens that are drawn from `like_PV`: how much errors alone shift the mean."""
     logprobs_PV = logits_PV.log_softmax(-1)
     return ((like_PV.softmax(-1) - logprobs_PV.exp()) * logprobs_PV).sum(-1)

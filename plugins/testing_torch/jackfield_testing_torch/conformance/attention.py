@@ -43,7 +43,8 @@ from jackfield_torch.interfaces.attention_backend import KIND, AttentionNeed
 
 _SOME_ROWS = ("mixed", "chunks", "decodes", "prompt")
 _CAPTURES = ("none", "uniform", "any")
-_COUNTS = {  # queries of each row in the steps of one graph
+# The queries of each row, in the steps of one graph.
+_COUNTS = {
     "uniform": ((1, 1, 1), (1, 1, 1)),
     "any": ((7, 1, 2), (1, 7, 2), (4, 3, 3)),
 }
@@ -53,12 +54,14 @@ _VALUES = [pytest.param(*value, id="=".join(map(str, value))) for value in value
 class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit):
     """A third party's test file names the entry point: `name = "mine"`.
 
-    What the backend does not claim is skipped with its own reason.
+    Tests of features that the backend does not claim are skipped with its own reason.
     """
 
     kind = KIND
-    device: ClassVar[str] = ""  # torch's word; "": the first here that the backend serves
-    strength: ClassVar[int] = 2  # all combinations of so many values; 99 is the full product
+    # Named as in torch. "": the first device of this machine that the backend serves.
+    device: ClassVar[str] = ""
+    # All combinations of this many values are tested; 99 gives the full product.
+    strength: ClassVar[int] = 2
 
     @classmethod
     @cache
@@ -69,9 +72,9 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
 
     @classmethod
     def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """One test for each case that the backend claims, so that no pair of values is lost to the others.
+        """Make one test for each case that the backend claims.
 
-        What starts from the plainest case runs in every dtype that it claims.
+        Tests that start from the plainest case run in every dtype that it claims.
         """
         names = metafunc.fixturenames
         try:
@@ -82,22 +85,22 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
                     metafunc.parametrize("base", bases, ids=lambda base: base.dtype)
         except (JackfieldError, pytest.skip.Exception):
             if "case" in names:
-                metafunc.parametrize("case", [])  # the tests that need no case say why
+                metafunc.parametrize("case", [])  # tests without a case report the reason
 
     @pytest.fixture(autouse=True)
     def _infer(self) -> Iterator[None]:
-        """As in an engine, where nothing asks for gradients."""
+        """Tests run in inference mode, as engines do."""
         with torch.inference_mode():
             yield
 
     @pytest.fixture
     def claims(self) -> Claims:
-        """What the backend says that it can do."""
+        """The claims of the backend."""
         return self.claimed()
 
     @pytest.fixture
     def needs(self, claims: Claims) -> list[AttentionNeed]:
-        """The plainest need, and those that differ from it in one thing."""
+        """The plainest need, and needs that differ from it in one field."""
         cases = [AttentionCase(**{axis: value}) for axis, value in values()]
         return [case.need(claims.device.type) for case in (AttentionCase(), *cases)]
 
@@ -113,13 +116,13 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_a_capability_is_claimed_or_refused_with_a_reason(
         self, claims: Claims, base: AttentionCase, axis: str, value: Any
     ) -> None:
-        """The list of what the backend can do, each shown by a step; skipped is what it refuses."""
+        """Each value of each axis is shown by a step. Skipped tests are those that the backend refuses."""
         attend(claims, replace(base, **{axis: value}))
 
     def test_attention_equals_plain_attention_in_float64(
         self, claims: Claims, case: AttentionCase
     ) -> None:
-        """Every pair of steps, dtypes, block sizes, heads, head sizes, features and block tables that it claims."""
+        """Every claimed pair of steps, dtypes, block sizes, heads, head sizes, features and block tables occurs."""
         attend(claims, case)
 
     @pytest.mark.parametrize("rows", STEPS)
@@ -127,7 +130,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_a_window_hides_exactly_what_is_behind_it(
         self, claims: Claims, base: AttentionCase, rows: str, window: int
     ) -> None:
-        """A query sees the last `window` tokens, itself included; slots behind that may be poisoned."""
+        """A query sees the last `window` tokens, including its own. Slots before these may be poisoned."""
         attend(claims, replace(base, rows=rows, window=window))
 
     @pytest.mark.parametrize("rows", STEPS)
@@ -135,7 +138,10 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_a_query_sees_the_chunk_that_it_is_in(
         self, claims: Claims, base: AttentionCase, rows: str, chunk_size: int
     ) -> None:
-        """Positions p with p // `chunk_size` as its own; slots before may be poisoned. Chunks begin anywhere in a block."""
+        """A query sees the positions p whose p // `chunk_size` equals its own. Slots before these may be poisoned.
+
+        A chunk may begin anywhere in a block.
+        """
         attend(claims, replace(base, rows=rows, chunk_size=chunk_size))
 
     @pytest.mark.parametrize("rows", STEPS)
@@ -154,7 +160,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_without_causality_a_query_sees_all_tokens(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:
-        """Those after it too."""
+        """A query also sees later tokens."""
         attend(claims, replace(base, rows=rows, causal=False))
 
     @pytest.mark.parametrize("shape", LATENT_SHAPES)
@@ -162,14 +168,14 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_the_value_of_a_latent_cache_is_part_of_its_key(
         self, claims: Claims, base: AttentionCase, rows: str, shape: str
     ) -> None:
-        """One head of keys that all queries read; outputs have the size of values. DeepSeek-AI 2024 (V2), section 2.1."""
+        """All query heads read one key head; outputs have the size of values. DeepSeek-AI 2024 (V2), section 2.1."""
         attend(claims, replace(base, rows=rows, **LATENT_SHAPES[shape]))
 
     @pytest.mark.parametrize("sharpness", [0.25, 1.0, 3.0])
     def test_scores_are_multiplied_with_the_scale_of_the_layer(
         self, claims: Claims, base: AttentionCase, sharpness: float
     ) -> None:
-        """Which need not be the root of the head size."""
+        """The scale need not be the inverse root of the head size."""
         attend(claims, replace(base, sharpness=sharpness))
 
     @pytest.mark.parametrize("heads", CORE_AXES["heads"], ids=lambda h: f"{h[0]}x{h[1]}")
@@ -181,7 +187,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
 
     @pytest.mark.parametrize("dtype", CORE_AXES["dtype"])
     def test_long_sums_do_not_drift(self, claims: Claims, base: AttentionCase, dtype: str) -> None:
-        """Values of one sign over thousands of tokens: a sum that runs in half precision stands still."""
+        """The values of thousands of tokens have one sign. A running sum in half precision would stop growing."""
         case = replace(base, dtype=dtype, sharpness=0.1)
         attend(claims, case, rows=((1, 3000), (4, 2100)), numbers=Numbers(mean=1.0))
 
@@ -190,7 +196,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_what_lies_in_unwritten_slots_does_not_matter(
         self, claims: Claims, base: AttentionCase, rows: str, poison: float
     ) -> None:
-        """Slots past the end of a row, blocks of nobody, and block ids past what a row needs."""
+        """Poison is in slots after the end of a row, in blocks of no row, and in blocks named after those a row needs."""
         if claims.card.needs_finite_slots and not math.isfinite(poison):
             pytest.skip("needs numbers in slots that hold no token")
         attend(claims, replace(base, rows=rows), poison=poison)
@@ -199,7 +205,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_chunks_of_a_prompt_give_what_the_whole_gives(
         self, claims: Claims, base: AttentionCase, chunk: int
     ) -> None:
-        """Step after step of one object, each writing its own keys and values."""
+        """One object computes step after step, and each step writes its own keys and values."""
         rows = PagedRows(base, claims, rows=((50, 50), (33, 33), (3, 3)))
         attention = rows.create()
         outputs, exact = [], []
@@ -215,7 +221,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_rows_may_come_in_any_order(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:
-        """Their order in one step says nothing of that in the next."""
+        """Their order may differ from step to step."""
         paged = PagedRows(replace(base, rows=rows), claims)
         attention = paged.create()
         order = range(len(paged.rows))
@@ -225,14 +231,14 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
 
     @pytest.mark.parametrize("rows", ["mixed", "chunks"])
     def test_rows_may_share_blocks(self, claims: Claims, base: AttentionCase, rows: str) -> None:
-        """Requests that begin alike read the same blocks."""
+        """Requests with equal beginnings read the same blocks."""
         shared = ((1, 70), (9, 64), (1, 49), (16, 80)) if rows == "mixed" else ((16, 64), (33, 96))
         attend(claims, replace(base, tables="shared"), rows=shared)
 
     def test_layers_of_a_step_share_one_preparation(
         self, claims: Claims, base: AttentionCase
     ) -> None:
-        """With other queries, caches and scales."""
+        """The layers differ in queries, caches and scales."""
         rows = PagedRows(base, claims, num_layers=3)
         attend_layers(rows, *({"scale": rows.facts.scale * (n + 1)} for n in rows.group.layers))
 
@@ -240,13 +246,16 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_layers_of_a_group_may_differ_in_their_window(
         self, claims: Claims, base: AttentionCase, windows: Sequence[int | None]
     ) -> None:
-        """A group that keeps all tokens may hold layers that see fewer."""
+        """A group that keeps all tokens may have layers with windows."""
         skip_unless_claimed(claims, replace(base, window=5))
         rows = PagedRows(replace(base, window=5), claims, num_layers=3, keeps_window=True)
         attend_layers(rows, *({"window": window} for window in windows))
 
     def test_a_later_step_forgets_the_one_before(self, claims: Claims, base: AttentionCase) -> None:
-        """Prompts, then decodes of the same rows, of fewer rows, and of all again; some enter a new block."""
+        """Prompts come first, then decoding steps of the same rows, of fewer rows, and of all rows again.
+
+        Some rows enter a new block.
+        """
         rows = PagedRows(base, claims, rows=((40, 40), (7, 7), (20, 20)))
         attention = rows.create()
         plan: list[tuple[list[tuple[int, int]], list[int]]] = [
@@ -266,7 +275,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_queries_may_be_views_into_a_wider_tensor(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:
-        """As they come out of a fused projection; only the last axis is contiguous."""
+        """A fused projection gives such views: only the last axis is contiguous."""
         paged = PagedRows(replace(base, rows=rows), claims)
         step = paged.step()
         rest = torch.full_like(step.q_TNH, torch.nan)
@@ -277,7 +286,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_nothing_that_it_was_given_is_changed(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:
-        """Queries, batch, and every byte of the cache, those of unwritten slots too."""
+        """Queries, batch and every byte of the cache stay as they were, also in unwritten slots."""
         paged = PagedRows(replace(base, rows=rows), claims)
         attention, step = paged.create(), paged.step()
         paged.write(step)
@@ -296,7 +305,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_the_same_step_twice_gives_the_same_bytes(
         self, claims: Claims, base: AttentionCase, rows: str
     ) -> None:
-        """Also from another object."""
+        """Another object gives the same bytes, too."""
         paged = PagedRows(replace(base, rows=rows), claims)
         attention, step = paged.create(), paged.step()
         first = _bytes(paged.run(attention, step))
@@ -307,7 +316,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_written_values_land_in_their_slots_and_nowhere_else(
         self, claims: Claims, base: AttentionCase, block_size: int
     ) -> None:
-        """In each layout that it declares, after a step: the cache holds what was written, and what it held before."""
+        """After a step, the cache has the new values in their slots, and no other change, in each declared layout."""
         case = replace(base, block_size=block_size)
         skip_unless_claimed(claims, case)
         for order in claims.card.layouts.orders:
@@ -326,7 +335,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
                 assert torch.equal(_bytes(found), _bytes(wanted)), f"{name} moved in {order}"
 
     def test_every_declared_layout_can_be_made(self, claims: Claims, base: AttentionCase) -> None:
-        """Each order is a permutation of K, B, S, H and D that the runtime can write, and is read rightly."""
+        """Each order is a permutation of K, B, S, H and D that the runtime can write and the backend reads correctly."""
         for order in claims.card.layouts.orders:
             one = claims.with_order(order)
             refusal = one.refusal(base)
@@ -334,7 +343,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
             attend(one, base)
 
     def test_host_lengths_may_be_upper_bounds(self, claims: Claims, base: AttentionCase) -> None:
-        """Where the card says that it needs no exact lengths on the host, those on the device decide."""
+        """If the card needs no exact lengths on the host, the lengths on the device count."""
         if claims.card.needs_host_lengths:
             pytest.skip("needs exact lengths on the host")
         rows = PagedRows(base, claims)
@@ -346,9 +355,9 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_a_device_graph_records_what_is_claimed(
         self, claims: Claims, base: AttentionCase, level: str
     ) -> None:
-        """Recorded in one step and replayed in the next: rows are longer, tables have grown, rows are in another order.
+        """A graph is recorded in one step and replayed in the next ones, with longer rows in another order.
 
-        "any": and they have other numbers of queries, as many in all.
+        At level "any", rows also have other numbers of queries with the same sum.
         """
         claimed, graphs = claims.card.capture, graphs_of(claims.device)
         assert claimed in _CAPTURES, f"capture is {claimed!r}, not one of {', '.join(_CAPTURES)}"
@@ -359,7 +368,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
         rows = PagedRows(base, claims, rows=((60, 60), (30, 30), (40, 40)))
         attention = rows.create(max_length=64)
         first, *recorded = _recorded_steps(rows, _COUNTS[level])
-        rows.run(attention, first)  # warm: what is compiled or allocated once is done
+        rows.run(attention, first)  # warm-up: compiles kernels, allocates buffers
         held = HeldStep(recorded[0], num_blocks=-(-64 // base.block_size))
         step = held.take(recorded[0])
         rows.run(attention, step)
@@ -376,7 +385,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
     def test_it_can_be_closed_before_and_after_use(
         self, claims: Claims, base: AttentionCase
     ) -> None:
-        """An engine that fails while it starts closes what never ran."""
+        """An engine that fails to start closes objects that never ran."""
         rows = PagedRows(base, claims)
         rows.create().close()
         attention = rows.create()
@@ -385,7 +394,7 @@ class AttentionKit(AttentionSizes, AttentionChanges, AttentionTogether, CardKit)
 
 
 def _recorded_steps(rows: PagedRows, counts: Sequence[Sequence[int]]) -> Iterator[Step]:
-    """Prompts, and steps that go on from there with so many queries each; the last with its rows the other way round."""
+    """Prompts, then steps with `counts` queries for each row, and one more step with rows in the opposite order."""
     stops = [26, 3, 17]
     yield rows.step([(0, stop) for stop in stops])
     for queries in counts:
@@ -411,5 +420,5 @@ def _given(rows: PagedRows, step: Step) -> dict[str, Tensor]:
 
 
 def _bytes(tensor: Tensor) -> Tensor:
-    """A copy that can be compared: NaN equals itself."""
+    """A copy as bytes, in which NaN equals NaN."""
     return tensor.contiguous().clone().view(torch.uint8)

@@ -1,4 +1,4 @@
-"""What attention may be asked for, as data: steps, shapes, dtypes, features; and what of it a backend claims."""
+"""Cases of attention as data (steps, shapes, dtypes, features), and the cases that a backend claims to serve."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from jackfield_testing_torch.conformance.covering import Choice, covering
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
 from jackfield_torch.paged_cache import choose_layout
 
-STEPS: Mapping[str, tuple[tuple[int, int], ...]] = {  # rows as (queries, tokens in all)
+# The rows of a step, as (queries, tokens in all).
+STEPS: Mapping[str, tuple[tuple[int, int], ...]] = {
     "mixed": ((1, 30), (6, 6), (1, 4), (3, 21), (1, 90), (16, 16)),
     "prompt": ((37, 37),),
     "prompts": ((7, 7), (33, 33), (1, 1), (16, 16)),
@@ -35,20 +36,20 @@ STEPS: Mapping[str, tuple[tuple[int, int], ...]] = {  # rows as (queries, tokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionCase:
-    """One thing that a step of a cache group may ask for."""
+    """One combination of what a step of a cache group may need."""
 
-    rows: str = "mixed"  # of STEPS
+    rows: str = "mixed"  # a key of STEPS
     dtype: str = "float32"
-    cache_dtype: str = ""  # "": the same
+    cache_dtype: str = ""  # "": the same as `dtype`
     block_size: int = 16
-    heads: tuple[int, int] = (6, 2)  # of queries, of keys and values
+    heads: tuple[int, int] = (6, 2)  # query heads, and heads of keys and values
     head_size: int = 64
     window: int | None = None
     chunk_size: int | None = None
     causal: bool = True
     soft_cap: float | None = None
     sinks: bool = False
-    latent: int | None = None  # the first so many elements of the one key are the value
+    latent: int | None = None  # the value is this many leading elements of the key
     sharpness: float = 1.0  # the scale times the root of the head size
     tables: str = "permuted"  # or "ascending", or "shared": rows begin with the same blocks
 
@@ -57,16 +58,16 @@ class AttentionCase:
 
     @property
     def scale(self) -> float:
-        """What scores are multiplied with."""
+        """The factor of the scores."""
         return self.sharpness / math.sqrt(self.head_size)
 
     @property
     def dtypes(self) -> tuple[str, str]:
-        """Of the queries and of the cache."""
+        """The dtypes of the queries and of the cache."""
         return self.dtype, self.cache_dtype or self.dtype
 
     def need(self, device: str) -> AttentionNeed:
-        """What an engine would ask the backend for."""
+        """The need that an engine would state for this case."""
         return AttentionNeed(
             device=device,
             dtype=self.dtype,
@@ -84,17 +85,20 @@ class AttentionCase:
         )
 
 
-CORE_AXES: Mapping[str, tuple[Any, ...]] = {  # every backend claims something of each
+# Every backend claims at least one value of each of these axes.
+CORE_AXES: Mapping[str, tuple[Any, ...]] = {
     "dtype": ("float32", "bfloat16", "float16"),
     "block_size": (16, 1, 3, 32, 64, 256),
     "heads": ((6, 2), (4, 4), (4, 2), (8, 2), (16, 2), (8, 1), (1, 1)),
     "head_size": (64, 128, 16, 80, 96, 256),
 }
-LATENT_SHAPES: Mapping[str, Mapping[str, Any]] = {  # of a cache that holds one vector of a token
+# Shapes of a cache that holds one vector for each token.
+LATENT_SHAPES: Mapping[str, Mapping[str, Any]] = {
     "deepseek": {"heads": (16, 1), "head_size": 576, "latent": 512},
     "small": {"heads": (4, 1), "head_size": 48, "latent": 32},
 }
-FEATURES: Mapping[str, Mapping[str, Any]] = {  # what a layer may add, one by one
+# Features of a layer, one by one.
+FEATURES: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
     "window_5": {"window": 5},
     "window_200": {"window": 200},
@@ -129,13 +133,13 @@ _UNASKED: Mapping[str, Any] = {
 
 
 def values() -> Iterator[tuple[str, Any]]:
-    """Each value of each axis but those that ask nothing of a backend's claims."""
+    """Each value of each axis, except the defaults of optional features, which every backend serves."""
     for axis in ASKED_AXES:
         yield from ((axis, v) for v in AXES[axis] if v != _UNASKED.get(axis, _UNASKED))
 
 
 class Claims:
-    """What the backend of a kit says that it can do on one device."""
+    """The claims of a kit's backend on one device."""
 
     def __init__(self, kit: ConformanceKit, device: str) -> None:
         self.card: AttentionBackend = kit.load()
@@ -144,13 +148,13 @@ class Claims:
         self._kit = kit
 
     def with_order(self, order: str) -> Claims:
-        """The same, as if it read no other order of the axes."""
+        """The claims of a backend that declares no other order of the cache's axes."""
         one = Claims(self._kit, self.device.type)
         one.layouts = replace(self.layouts, orders=(order,))
         return one
 
     def refusal(self, case: AttentionCase) -> str:
-        """Why the backend does not serve a case, in its own words; empty if it does."""
+        """The backend's reason for refusing a case; empty if it serves the case."""
         if (case.window or case.chunk_size) and not case.causal:
             return "a window or chunks without causality are defined nowhere"
         if case.window and case.chunk_size:
@@ -164,16 +168,16 @@ class Claims:
         return ""
 
     def refusal_of(self, need: AttentionNeed) -> str:
-        """The same of what an engine would ask for."""
+        """The backend's reason for refusing a need; empty if it serves the need."""
         return self._kit.refusal(need)
 
     def layout(self, case: AttentionCase) -> CacheLayout:
-        """The layout that an engine would give it. Raises SelectionError."""
+        """The layout that an engine would choose. Raises SelectionError."""
         dtype = parse_dtype(case.dtypes[1])
         return choose_layout({self._kit.name: self.layouts}, case.block_size, dtype, "the kit")
 
     def base(self, dtype: str = "") -> AttentionCase | None:
-        """The plainest case that it serves, of that dtype or of any."""
+        """The plainest case that the backend serves, of the given dtype or of any."""
         axes = {**CORE_AXES, "causal": (True, False)}
         if dtype:
             axes["dtype"] = (dtype,)
@@ -185,12 +189,12 @@ class Claims:
 
     @cached_property
     def bases(self) -> list[AttentionCase]:
-        """The plainest case of each dtype that it serves: other dtypes may run other kernels."""
+        """The plainest case of each dtype that the backend serves, because other dtypes may run other kernels."""
         found = (self.base(dtype) for dtype in CORE_AXES["dtype"])
         return [base for base in found if base is not None]
 
     def cases(self, strength: int) -> list[AttentionCase]:
-        """Of all that it serves, so many that in each dtype any `strength` values that it serves together meet in one."""
+        """Served cases in which any `strength` values occur together, for each dtype and all values that can do so."""
         return [
             AttentionCase(**choice)
             for base in self.bases
@@ -204,7 +208,7 @@ class Claims:
         return covering(served, strength, is_served)
 
     def _values_of(self, axis: str, base: AttentionCase) -> list[Any]:
-        """Those of the plainest case first. Without what is refused whatever the other values are."""
+        """The values of an axis, the one of the plainest case first, without values that are always refused."""
         if axis == "dtype":
             return [base.dtype]
         first = getattr(base, axis)
@@ -220,7 +224,7 @@ class Claims:
 
 
 class ServedTogether:
-    """Whether there is a case that is served and has some values, whatever its other values are."""
+    """Tells whether any served case has the given values, whatever its other values are."""
 
     def __init__(
         self, axes: Mapping[str, Sequence[Any]], refusal: Callable[[AttentionCase], str]
@@ -230,7 +234,7 @@ class ServedTogether:
         self._answers: dict[tuple[Any, ...], bool] = {}
 
     def __call__(self, choice: Choice) -> bool:
-        """Values of axes on which no answer depends are passed over."""
+        """True if a served case has these values. Axes on which no answer depends are ignored."""
         open_values = [(choice[a],) if a in choice else vs for a, vs in self._axes.items()]
         return any(map(self._is_served, product(*open_values)))
 
@@ -242,7 +246,7 @@ class ServedTogether:
 
 
 def _words(case: AttentionCase) -> Iterator[str]:
-    """What differs from the plainest case, rows and dtype always."""
+    """Rows and dtype, and all values that differ from the defaults."""
     yield from (case.rows, case.dtype)
     for item in fields(case)[2:]:
         value = getattr(case, item.name)

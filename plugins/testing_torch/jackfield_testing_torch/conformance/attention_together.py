@@ -24,7 +24,8 @@ from jackfield_torch.interfaces.attention import (
     LayerAttention,
 )
 
-_ROWS: Mapping[str, Sequence[int]] = {  # tokens of each
+# The tokens of each row of a step.
+_ROWS: Mapping[str, Sequence[int]] = {
     "equal": (16, 16, 16),
     "alike": (5, 9, 1, 8, 3),
     "far_apart": (300, 2, 150, 1, 299),
@@ -40,12 +41,12 @@ _SHAPES = ((6, 2, 64), (4, 4, 32), (1, 1, 80), (12, 12, 16))  # heads, key-value
 
 
 class Together:
-    """Rows of an encoder, and what a backend must answer for them."""
+    """Steps of an encoder's rows, and the answers that a backend must give."""
 
     def __init__(
         self, claims: Claims, case: AttentionCase, limits: Sequence[int], *, has_bias: bool = False
     ) -> None:
-        """`limits`: the longest row and the tokens of the largest step."""
+        """`limits`: the length of the longest row, and the number of tokens of the largest step."""
         need = replace(case.need(claims.device.type), cacheless=True, relative_bias=has_bias)
         if refusal := claims.refusal_of(need):
             pytest.skip(refusal)
@@ -58,7 +59,7 @@ class Together:
         heads, kv_heads = case.heads
         if has_bias:
             bias_ND = torch.randn((heads, 2 * limits[0] - 1), generator=self._random)
-            # numbers that every dtype holds, so that rounding them excuses nothing
+            # Every dtype holds these numbers exactly, so rounding them explains no difference.
             bias_ND = bias_ND.bfloat16().float().to(self._device)
             self.facts = replace(self.facts, distance_bias_ND=bias_ND)
         stored = parse_dtype(case.dtype)
@@ -85,7 +86,7 @@ class Together:
         )
 
     def prepare(self, lengths: Sequence[int]) -> None:
-        """Tell the backend of a step of rows that are computed whole."""
+        """Give the backend a step that computes whole rows of these lengths."""
         starts = [*accumulate(lengths, initial=0)]
         self._lengths = list(lengths)
         counts = torch.tensor(lengths).int().to(self._device)
@@ -101,10 +102,10 @@ class Together:
         )
 
     def check(self, **changes: Any) -> None:
-        """One layer of the step with other queries, keys and values; raises AssertionError."""
+        """Compute one layer with new queries, keys and values. Raises AssertionError if the outputs are wrong."""
         heads, kv_heads = self._case.heads
         total, facts = sum(self._lengths), replace(self.facts, **changes)
-        # as they come out of a fused projection: views, of which the last axis alone is contiguous
+        # Views like those of a fused projection: only the last axis is contiguous.
         qkv = torch.randn(
             (total, heads + 2 * kv_heads, self._case.head_size), generator=self._random
         )
@@ -119,14 +120,14 @@ class Together:
 
 
 class AttentionTogether(CardKit):
-    """Of cards that declare `attention.cacheless`."""
+    """Tests for cards that declare `attention.cacheless`."""
 
     @pytest.mark.parametrize("layer", _LAYERS)
     @pytest.mark.parametrize("rows", _ROWS)
     def test_tokens_of_a_row_see_each_other_without_a_cache(
         self, claims: Claims, base: AttentionCase, rows: str, layer: str
     ) -> None:
-        """All of them, or those that are less than a window away on either side; no token of another row."""
+        """Without a window, a token sees all tokens of its row; with one, those that are less than a window away."""
         lengths = _ROWS[rows]
         together = Together(
             claims,
@@ -152,7 +153,7 @@ class AttentionTogether(CardKit):
     def test_steps_and_layers_without_a_cache_are_their_own(
         self, claims: Claims, base: AttentionCase
     ) -> None:
-        """What was planned for other rows, or for a layer that sees less, is not used again."""
+        """A plan for other rows, or for a layer with a smaller window, must not be used again."""
         together = Together(claims, replace(base, window=4), (33, 64))
         for lengths in ((9, 33), (33, 9), (7,), (12, 12, 1)):
             together.prepare(lengths)

@@ -1,4 +1,4 @@
-"""Tiny models whose answers are known: a config, tensors, and the logits that they must give."""
+"""Tiny models with known answers: a config, tensors, and the logits that they must give."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from jackfield_testing.conformance.report import NOT_SHOWN
 from jackfield_testing.conformance.samples import SampleTensor, safetensors_bytes
 from jackfield_testing_torch.conformance.transformers_family import TransformersFamily, logits_of
 
-LENGTH = 48  # tokens of the text whose logits are compared
-STD = 0.2  # of weights: with the usual 0.02 many mistakes are too small to be seen
-_EPSILON = 0.3  # of norms, under whatever key: with the usual 1e-6 a wrong one is not seen
+LENGTH = 48  # tokens of the compared text
+# Standard deviation of the weights. With the usual 0.02 many mistakes would be too small to be noticed.
+STD = 0.2
+# Epsilon of norms, for every key that means it. With the usual 1e-6 a wrong one would not be noticed.
+_EPSILON = 0.3
 TINY: Mapping[str, Any] = {
     "vocab_size": 96,
     "hidden_size": 64,
@@ -30,7 +32,7 @@ TINY: Mapping[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "head_dim": 24,  # not hidden_size over heads
+    "head_dim": 24,  # differs from hidden_size / num_attention_heads
     "max_position_embeddings": 64,
     "bos_token_id": 1,
     "eos_token_id": 5,
@@ -44,25 +46,25 @@ TINY: Mapping[str, Any] = {
 
 
 class ConfigMeaning(Protocol):
-    """What a reference makes of any config of its family, not only of the one whose answers are known."""
+    """The reference's reading of any config of its family."""
 
     def complete(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The config with all that it leaves to defaults or says in an older spelling; None where it is refused."""
+        """The config with all defaults filled in, and without older spellings; None if the reference refuses it."""
 
     def logits(self, config: Mapping[str, Any], token_ids_T: Tensor) -> Tensor | None:
-        """logits_TV of a model of the config, with the same weights; None where it is refused."""
+        """logits_TV of a model with this config and the same weights; None if the reference refuses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
-    """A tiny model, and what it must answer."""
+    """A tiny model and its right answers."""
 
-    config: Mapping[str, Any]  # as config.json, with `architectures`
-    tensors: Mapping[str, Tensor]  # all that its checkpoint holds, in float32, by their names there
-    logits: Callable[[Tensor], Tensor]  # logits_TV of token_ids_T, a text from its beginning
-    # the same config as somebody writes it: keys left out, older spellings; empty: is not known
+    config: Mapping[str, Any]  # the content of config.json, with `architectures`
+    tensors: Mapping[str, Tensor]  # all tensors of the checkpoint in float32, by name
+    logits: Callable[[Tensor], Tensor]  # token_ids_T of a text from its beginning to logits_TV
+    # The same config with keys left out and older spellings; empty if there is no such config.
     written: Mapping[str, Any] = field(default_factory=dict)
-    meaning: ConfigMeaning | None = None  # None: what other configs mean is not known
+    meaning: ConfigMeaning | None = None  # None: the meaning of other configs is not known
 
 
 def transformers_model(
@@ -71,12 +73,12 @@ def transformers_model(
     config_name: str = "",
     answers: Callable[[Any, Tensor], Tensor] = logits_of,
 ) -> KnownModel:
-    """The class `name` of Transformers with noise for weights; its config is TINY, where it has the key, and `changes`.
+    """A model of the class `name` of Transformers, with noise as weights.
 
-    `config_name` is the class of the config, if it is another than that of the model. `answers` of a model and token_ids_T
-    are what is compared.
+    Its config has the keys of TINY that the class knows, and `changes`. `config_name` is the class of the config, if it
+    differs from that of the model's class. `answers` computes the compared values from a model and token_ids_T.
 
-    Skips the test where Transformers is not installed or has no such class.
+    Skips the test if Transformers is not installed or has no such class.
     """
     reason = f"{NOT_SHOWN}needs Transformers to compare with, or a `reference` of the kit (pip install transformers)"
     transformers = pytest.importorskip("transformers", reason=reason)
@@ -103,13 +105,13 @@ def transformers_model(
 
 
 def _takes(config: Any, key: str) -> bool:
-    """True for what a config stores; some compute the size of a head and can only be asked for it."""
+    """True if the config stores this key. Some configs compute the head size, and do not let it be set."""
     found = getattr(type(config), key, None)
     return hasattr(config, key) and not (isinstance(found, property) and found.fset is None)
 
 
 def write_known_model(model: KnownModel, folder: Path) -> None:
-    """A folder as hubs lay it out, without a tokenizer."""
+    """Write the model's files into a folder, without a tokenizer."""
     stored = {
         name: SampleTensor(FLOAT32, tuple(tensor.shape), _bytes(tensor))
         for name, tensor in model.tensors.items()
@@ -120,16 +122,16 @@ def write_known_model(model: KnownModel, folder: Path) -> None:
 
 
 def random_text(vocab_size: int, length: int = LENGTH) -> Tensor:
-    """token_ids_T, always the same."""
+    """Random token_ids_T, the same in every call."""
     return torch.randint(vocab_size, (length,), generator=torch.Generator().manual_seed(3))
 
 
 @dataclass(slots=True)
 class MemoryCheckpoint(Checkpoint):
-    """A checkpoint of tensors in memory that remembers which were read."""
+    """A checkpoint of tensors in memory that remembers the names of the read ones."""
 
     model: KnownModel
-    changed: Mapping[str, Tensor | None] = field(default_factory=dict)  # None: is not there
+    changed: Mapping[str, Tensor | None] = field(default_factory=dict)  # None: left out
     used: set[str] = field(default_factory=set)
 
     @property
@@ -148,7 +150,7 @@ class MemoryCheckpoint(Checkpoint):
         return memoryview(_bytes(self._stored[name]))
 
     def close(self) -> None:
-        """There is nothing to release."""
+        """Does nothing."""
 
     @property
     def _stored(self) -> dict[str, Tensor]:
@@ -161,8 +163,8 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def _saved(model: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Config and tensors in the names that checkpoints have, which need not be those in memory."""
-    from safetensors.torch import load_file  # comes with Transformers
+    """The saved config and tensors. Names in checkpoints may differ from those in memory."""
+    from safetensors.torch import load_file  # a dependency of Transformers
 
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
