@@ -1,4 +1,4 @@
-"""What all tests share: which are skipped by default and how to ask for them, distributions, environments of wheels, the program."""
+"""Shared by all tests: skipping by default, distributions, environments made of wheels, and the program."""
 
 import gc
 import os
@@ -56,13 +56,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected is there to stay: the garbage collector need not look through it each time."""
+    """Exempt all that was imported and collected from garbage collection, which would search it each time."""
     gc.collect()
     gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:
-    """Tests that share what is dear: the wheels of members, or what a file sets up for all its tests."""
+    """The group of tests that run in one process: those that need wheels of members, or that share a file's set-up."""
     if item.get_closest_marker("wheels"):
         return "wheels"
     return item.nodeid.partition("::")[0]
@@ -110,7 +110,7 @@ def distributions(tmp_path, monkeypatch):
 
 
 class Wheelhouse:
-    """Where an environment's distributions come from: members as wheels that are built once, all others as they are here.
+    """The source of an environment's distributions: wheels of members, built once, and all others as installed here.
 
     Nothing is downloaded.
     """
@@ -129,7 +129,7 @@ class Wheelhouse:
         self._num_builds = 0
 
     def find(self, name: str) -> metadata.Distribution:
-        """The distribution of that name, built before where it is a member. Raises LookupError."""
+        """The distribution of that name. A member must be built already. Raises LookupError."""
         name = canonicalize_name(name)
         if name in self._built:
             (found,) = metadata.Distribution.discover(name=name, path=[str(self._site)])
@@ -142,7 +142,7 @@ class Wheelhouse:
             raise LookupError(f"{name} is not installed where the tests run") from error
 
     def _build_members(self, requirements: Iterable[Requirement]) -> None:
-        """Build all members that the requirements reach in one run of pip, which is the quickest."""
+        """Build all members that the requirements reach, in one run of pip, which is faster than several runs."""
         wanted: set[str] = set()
         seen: set[tuple[str, str]] = set()
         waiting = [*requirements]
@@ -164,7 +164,7 @@ class Wheelhouse:
             self._built |= {*missing}
 
     def build(self, *folders: Path) -> list[Path]:
-        """The wheels of packages, made of copies: a build leaves files behind, which would enter the next wheel."""
+        """The wheels of packages. They are built from copies, because files that a build leaves would enter the next wheel."""
         self._num_builds += 1
         place = self._folder / f"{self._num_builds}"
         left = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__")
@@ -172,14 +172,15 @@ class Wheelhouse:
             shutil.copytree(folder, place / f"{number}", ignore=left)
         pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
         sources = [place / f"{number}" for number in range(len(folders))]
-        no_compiler = {"CC": "false", "CXX": "false"}  # kernels take long; `make wheels` tries them
+        # Compiling kernels takes long, and `make wheels` does it.
+        no_compiler = {"CC": "false", "CXX": "false"}
         subprocess.run(
             [*pip, "-w", place / "wheels", *sources], env={**os.environ, **no_compiler}, check=True
         )
         return sorted((place / "wheels").iterdir())
 
     def closure(self, requirements: Iterable[str]) -> Iterator[metadata.Distribution]:
-        """What the requirements name, and what that requires, extras too. Raises LookupError."""
+        """The distributions that the requirements name, and all that these require, with extras. Raises LookupError."""
         seen: set[tuple[str, str]] = set()
         waiting = [Requirement(line) for line in requirements]
         self._build_members(waiting)
@@ -199,7 +200,7 @@ class Wheelhouse:
 
 
 def required(distribution: metadata.Distribution, extra: str) -> Iterator[Requirement]:
-    """What a distribution requires on this machine, with one of its extras or with none ("")."""
+    """The requirements of a distribution on this machine, with one of its extras or with none ("")."""
     for line in distribution.requires or ():
         requirement = Requirement(line)
         marker, requirement.marker = requirement.marker, None
@@ -208,7 +209,7 @@ def required(distribution: metadata.Distribution, extra: str) -> Iterator[Requir
 
 
 class CleanEnvironment:
-    """A virtual environment with pip, and beside it nothing but what was required: an import that no package declares fails."""
+    """A virtual environment with pip and the required distributions only. An import that no package declares fails."""
 
     def __init__(self, folder: Path, wheelhouse: Wheelhouse) -> None:
         self._folder = folder
@@ -219,7 +220,7 @@ class CleanEnvironment:
         self.require("pip")
 
     def run(self, script: str, cwd: Path | None = None) -> str:
-        """What a shell script prints, with this environment active and no setting of ours; it must succeed."""
+        """The output of a shell script in this environment, without settings of ours. The script must succeed."""
         hidden = {*jackfield_variables(), "PYTHONPATH"}
         environ = {name: value for name, value in os.environ.items() if name not in hidden}
         environ["PATH"] = f"{self._bin}{os.pathsep}{environ['PATH']}"
@@ -239,7 +240,7 @@ class CleanEnvironment:
         return done.stdout
 
     def require(self, *requirements: str) -> None:
-        """Link what the requirements name, and all that this requires. Raises LookupError where something is not to be had."""
+        """Link the distributions that the requirements name, and all that these require. Raises LookupError."""
         for distribution in self._wheelhouse.closure(requirements):
             for name in {file.parts[0] for file in distribution.files or ()} - {
                 "..",
@@ -273,7 +274,7 @@ class CleanEnvironment:
 def make_clean_environment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., CleanEnvironment]:
-    """Makes environments with requirements, of members as wheels and of what is installed here."""
+    """Makes environments with requirements, from wheels of members and from distributions that are installed here."""
     wheelhouse = Wheelhouse(tmp_path_factory.mktemp("wheelhouse"))
 
     def make(*requirements: str) -> CleanEnvironment:

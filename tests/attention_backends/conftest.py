@@ -1,4 +1,4 @@
-"""Stand-ins for libraries that run on accelerators alone can be imported: a kit finds its card by a module's name."""
+"""Makes stand-ins importable, for libraries that run on accelerators only. A kit finds its card by a module's name."""
 
 import sys
 from pathlib import Path

@@ -35,7 +35,7 @@ py-modules = ["bad_{name}"]
 ENTRY_POINT = """[project.entry-points."jackfield.{kind}.v1"]
 {name} = "bad_{name}:Bad"
 """
-# What a fault at import does depends on no kind, so each of these is a plugin of all of them.
+# The effect of a fault at import depends on no kind, so each of these modules is a plugin of all kinds.
 OTHER_KINDS = (
     "commands",
     "executors",

@@ -1,4 +1,4 @@
-"""Plugins that hurt after they were let in: while they are asked, at work, and in workers."""
+"""Plugins that fail after they were admitted: in checks, at work, and in workers."""
 
 import re
 import time

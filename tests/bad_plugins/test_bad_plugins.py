@@ -1,4 +1,4 @@
-"""Whatever a plugin does: one clear report, and an engine that does not need it runs."""
+"""Whatever a plugin does, there is one clear report, and an engine that does not need the plugin runs."""
 
 import re
 import sys

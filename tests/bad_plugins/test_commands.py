@@ -18,7 +18,7 @@ STATUS = {
     "raises": FAULT,
     "segfaults": FAULT,
     "hangs": FAULT,
-    "mumbles": FINE,  # its probe raises, as one does that does not find its device
+    "mumbles": FINE,  # a probe may raise if there is no device
 }
 
 

@@ -1,4 +1,4 @@
-"""The benchmark of what plugins cost runs, and what in it is no time is as promised."""
+"""The benchmark of plugins' cost runs, and its figures that are no times are as promised."""
 
 import json
 import resource

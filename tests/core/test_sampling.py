@@ -1,4 +1,4 @@
-"""Sampling parameters refuse what cannot be meant."""
+"""Sampling parameters refuse values without a meaning."""
 
 from __future__ import annotations
 

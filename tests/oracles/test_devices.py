@@ -1,4 +1,4 @@
-"""No tensor of a step is on another device than its own: shown for every family with tensors that have no data."""
+"""All tensors of a step are on the right device. This is shown for every family, with tensors that have no data."""
 
 from types import SimpleNamespace
 
@@ -26,7 +26,7 @@ from jackfield_torch.step_batch import StepBuffers
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
 
-# A device that no build of torch has a backend for: fake tensors alone can be on it. It stands for all but the host.
+# A device for which this build of torch has no backend, so only fake tensors can be on it. It stands for all accelerators.
 _setup_privateuseone_for_python_backend("jackfield")
 DEVICE = torch.device("jackfield", 0)
 LENGTH, NUM_BLOCKS, BLOCK_SIZE = 64, 8, 4

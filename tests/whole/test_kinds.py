@@ -1,4 +1,4 @@
-"""Greedy answers of a model of each kind are those of Transformers, whatever crowds, cuts and caches requests."""
+"""Greedy answers of a model of each kind are those of Transformers, with preemption, chunked prompts and cached prefixes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Every plugin of ours passes the kit of its kind, and nobody's kind is without kit and scaffold."""
+"""Every plugin of ours runs the kit of its kind, and every kind has a kit and a scaffold."""
 
 import ast
 import re

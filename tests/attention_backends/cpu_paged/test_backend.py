@@ -1,4 +1,4 @@
-"""What the paged CPU backend says it can do, and what it says where it cannot."""
+"""The claims and refusals of the paged CPU backend."""
 
 import dataclasses
 

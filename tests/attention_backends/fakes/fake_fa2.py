@@ -1,4 +1,4 @@
-"""Stands in for flash_attn.flash_attn_interface of flash-attn 2.8.3: the same signature, and what flash_api.cpp demands."""
+"""Stands in for flash_attn.flash_attn_interface of flash-attn 2.8.3: its signature, and the checks of flash_api.cpp."""
 
 import torch
 from paged_math import attend_pages, causal, check_paged

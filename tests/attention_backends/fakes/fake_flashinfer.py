@@ -3,7 +3,7 @@
 import torch
 from paged_math import Masks, attend_pages
 
-compiled = []  # what `plan` was asked to have kernels for
+compiled = []  # arguments of `plan`, for which the real library would compile kernels
 
 
 class _Wrapper:
@@ -31,7 +31,7 @@ class _Wrapper:
         compiled.append((masks.left >= 0, bool(masks.soft_cap), dtypes))
         lengths = (pages - 1) * page_size + last
         table = torch.zeros(len(pages), int(pages.max()), dtype=torch.int32)
-        # the blocks are read when a layer runs: they may be written between plan and run
+        # Blocks are read when a layer runs, because they may be written between plan and run.
         self._planned = q_starts, indptr, indices, lengths, table, scale, masks, dtypes, heads
 
     def _run(self, q, paged_kv_cache, out):

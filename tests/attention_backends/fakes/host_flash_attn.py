@@ -40,6 +40,6 @@ class TorchVarlen(_OnHost):
 
 
 class All(_OnHost):
-    """As where everything is installed."""
+    """The backend on a machine with all releases."""
 
     variants = FlashAttn3.variants + FlashAttn4.variants + FlashAttn2.variants

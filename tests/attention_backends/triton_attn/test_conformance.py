@@ -1,4 +1,4 @@
-"""The kit of attention backends on Triton's kernels: on an accelerator, and in Triton's interpreter where one asks for it."""
+"""The kit of attention backends on Triton's kernels: on an accelerator, and with TRITON_INTERPRET=1 in the interpreter."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Chips that do not convert float8 read its bytes; the kernels of Triton widen them."""
+"""Chips that cannot convert float8 read its bytes, and the Triton kernels convert these to float16."""
 
 import os
 
@@ -32,5 +32,5 @@ def test_every_byte_of_e4m3_is_widened_exactly(device):
     widen[(1,)](stored, found)
 
     expected = stored.cpu().view(torch.float8_e4m3fn).float()
-    is_number = ~expected.isnan()  # no cache holds the others
+    is_number = ~expected.isnan()  # caches hold no NaN
     assert torch.equal(found.cpu()[is_number], expected[is_number])

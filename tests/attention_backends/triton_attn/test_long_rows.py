@@ -1,4 +1,4 @@
-"""Rows of many tiles over large blocks, which the copy engine reads on Hopper, against attention in float64."""
+"""Rows of many tiles over large blocks equal attention in float64. On Hopper the copy engine reads such blocks."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ DTYPE, BOUND = torch.bfloat16, 6e-3
 
 
 def attend(lengths, query_lengths):
-    """Outputs of the backend over a shuffled cache of noise, and what they should be, by row."""
+    """Outputs of the backend over a shuffled cache of noise, and the right outputs, row by row."""
     from jackfield_torch.interfaces.attention import (
         AttentionBatch,
         AttentionLimits,
@@ -72,7 +72,7 @@ def exact_row(q, key, value):
         ([700, 65, 64, 300], [700, 65, 64, 300]),  # prompts
         ([700, 128, 513], [200, 1, 100]),  # chunks behind a context, and a row that decodes
         ([1, 64, 65, 900, 4000], [1] * 5),
-        ([300] * 40, [1] * 40),  # as many as get two splits
+        ([300] * 40, [1] * 40),  # so many rows that each gets two splits
         ([500] * 300, [1] * 300),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a checkpoint says of the cache, in the spellings of those who write it."""
+"""Scales of the cache are read from checkpoints, in the spellings of their producers."""
 
 import dataclasses
 import logging

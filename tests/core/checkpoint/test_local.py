@@ -1,4 +1,4 @@
-"""Paths on this machine are taken, other words left to other sources."""
+"""Paths on this machine are taken, other words are left to other sources."""
 
 import pytest
 

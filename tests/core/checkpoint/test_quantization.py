@@ -1,4 +1,4 @@
-"""What `quantization_config` says of each linear, in the spellings of those who write it."""
+"""`quantization_config` tells how each linear is stored, in the spellings of its producers."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Settings that stand in a file beside config.json, as producers write them."""
+"""Quantization settings are also read from files beside config.json."""
 
 import json
 

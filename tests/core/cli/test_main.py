@@ -261,7 +261,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
 
 
 def children_s():
-    """Processor time of all child processes: with one thread and no waiting, what the clock says when others rest."""
+    """Processor time of all child processes. It does not depend on other processes of the machine."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

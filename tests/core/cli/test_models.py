@@ -1,4 +1,4 @@
-"""`jackfield models`, and what is said where a model cannot be had."""
+"""`jackfield models`, and errors for models that cannot be found."""
 
 import json
 

@@ -20,7 +20,7 @@ def config(tmp_path, monkeypatch):
     file = tmp_path / "conf" / "jackfield.toml"
     file.parent.mkdir()
     file.write_text(f'[plugins]\nlock = "jackfield.lock"\ndeny = {deny}\n')
-    monkeypatch.chdir(tmp_path)  # so that the lock is found by its config, not by luck
+    monkeypatch.chdir(tmp_path)  # so the lock can only be found through its config
     return file
 
 

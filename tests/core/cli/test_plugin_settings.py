@@ -1,4 +1,4 @@
-"""`[plugins]` and `[select]` as a user writes them, in a file, and what the program makes of them."""
+"""The program obeys `[plugins]` and `[select]` in a user's file."""
 
 import json
 

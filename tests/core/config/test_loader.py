@@ -1,4 +1,4 @@
-"""Who wins, and what is told about where a value came from."""
+"""Which layer of the settings wins, and that every value tells where it came from."""
 
 import pytest
 

@@ -104,7 +104,7 @@ def test_what_an_import_does_is_told_apart(prober, name):
         prober.admit(ref(f"at_import_{name}"))
 
     assert caught.value.cause == cause
-    prober.admit(ref("sound"))  # the next one is tried as if nothing had happened
+    prober.admit(ref("sound"))  # the next one is tried as usual
 
 
 @pytest.mark.parametrize("name", PROBES)

@@ -1,4 +1,4 @@
-"""Which plugin a name means, and what is told where it means none or two."""
+"""Which plugin a name means, and the errors if it means none or two."""
 
 import sys
 

@@ -60,7 +60,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Plain:
-    head_size: int = 64  # no feature: the class has no word for itself
+    head_size: int = 64  # no feature, because the class has no FEATURE
 
 
 @pytest.fixture

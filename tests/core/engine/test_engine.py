@@ -282,7 +282,7 @@ def test_a_step_that_takes_too_long_ends_the_engine(open_engine):
 
 
 class InterruptedFuture(Future):
-    """Whoever waits for it first is interrupted, as by Ctrl-C while a thread sleeps in `Future.result`."""
+    """Interrupts the first one who waits for it, as Ctrl-C does while a thread sleeps in `Future.result`."""
 
     is_interrupted = False
 

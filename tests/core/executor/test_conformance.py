@@ -1,4 +1,4 @@
-"""The executors of the core hold to what is asked of everyone's."""
+"""The executors of the core pass the kit of executors."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever a platform does while its worker is made, the error names its distribution and the way out."""
+"""Whatever a platform does while its worker is made, the error names its distribution and says what to do."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Workers that are forks of the engine's process. It must be one thread, so each test has a Python of its own."""
+"""Workers that are forks of the engine's process. That process must have one thread, so each test starts a Python."""
 
 import pickle
 import subprocess

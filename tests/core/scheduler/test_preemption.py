@@ -13,7 +13,7 @@ def make_full(make_engine, **values):
 
 
 def preempt(engine, request):
-    """Preempt at a moment at which no other request would ask for it."""
+    """Preempt a request although no other request needs its blocks."""
     engine.scheduler._preemption.preempt(PlanBuilder(0, engine.scheduler._next_step_id), request)
 
 

@@ -1,4 +1,4 @@
-"""Any mix of requests, pools and aborts: the fake worker and the books check each step, here is what holds at the end."""
+"""Any mix of requests, pools and aborts. The fake worker and the books check each step; the tests check the end."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Memory is estimated from headers, or from the spec where there are none."""
+"""Memory is estimated from headers, or from the spec if there are none."""
 
 import pytest
 

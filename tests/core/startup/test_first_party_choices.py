@@ -1,4 +1,4 @@
-"""What is chosen among the first-party plugins of the core, with nothing else said."""
+"""The default choices among the first-party plugins of the core."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What can be decided is decided, whatever else fails."""
+"""If one decision fails, all decisions that do not depend on it are still made."""
 
 import pickle
 

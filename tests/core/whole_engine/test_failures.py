@@ -1,4 +1,4 @@
-"""An error of one request ends that request; an error of a worker ends the engine, with its cause; nothing hangs."""
+"""An error of a request ends that request. An error of a worker ends the engine and is its cause. Nothing hangs."""
 
 import threading
 import time

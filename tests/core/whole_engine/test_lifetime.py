@@ -1,4 +1,4 @@
-"""What an engine leaves behind: nothing. And observers, which see everything and change nothing."""
+"""An engine leaves nothing behind. Observers see everything and change nothing."""
 
 import gc
 import logging

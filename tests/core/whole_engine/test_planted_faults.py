@@ -1,4 +1,4 @@
-"""Faults planted in the books are noticed: else the tests beside this one would prove nothing."""
+"""Faults that are planted in the books are noticed. Otherwise the tests beside this file would prove nothing."""
 
 import random
 

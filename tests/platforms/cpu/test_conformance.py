@@ -1,4 +1,4 @@
-"""The CPU platform holds to what is asked of everyone's."""
+"""The CPU platform passes the kit of platforms."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the CPU platform finds out about a processor, and what it concludes."""
+"""What the CPU platform finds out about a processor, and what it chooses because of that."""
 
 import dataclasses
 import subprocess

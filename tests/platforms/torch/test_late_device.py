@@ -1,4 +1,4 @@
-"""Answers do not depend on when the device is done: everything on a device that is late, padded and replayed."""
+"""Answers do not depend on when the device is done. All tests use a device that is late, padded and replayed."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What ranks hold."""
+"""The part of the heads that a rank holds."""
 
 from jackfield_torch.settings import heads_of_rank
 

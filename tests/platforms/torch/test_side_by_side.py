@@ -1,4 +1,4 @@
-"""Layers are built on several threads, in their order, as one thread would build them."""
+"""Several threads build layers, and give the same list of layers as one thread."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What a row draws with a draft is distributed as what it draws without one."""
+"""With and without a draft, the tokens that a row draws have the same distribution."""
 
 import collections
 

@@ -1,4 +1,4 @@
-"""Triton's kernels multiply as float64 arithmetic over the dequantised weights does: on a card, or in Triton's interpreter."""
+"""Triton's kernels equal float64 products with the dequantised weights: on a card, or in Triton's interpreter."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The compiled kernel multiplies as float64 arithmetic over the dequantised weights does, at every level of this processor."""
+"""The compiled kernel equals float64 products with the dequantised weights, at every level of this processor."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Products of few tokens, with what rides along, against float64: on an accelerator, or in Triton's interpreter."""
+"""Products of few tokens, with the fused operations, equal float64: on an accelerator, or in Triton's interpreter."""
 
 import os
 

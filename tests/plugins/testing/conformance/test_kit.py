@@ -1,4 +1,4 @@
-"""What an author cannot do to a kit without a word."""
+"""Changes to a kit that its author cannot make silently."""
 
 import pytest
 
