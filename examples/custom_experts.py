@@ -1,4 +1,4 @@
-"""A mixture of experts that no member knows, as one function: EXAONE MoE, with the router of DeepSeek-V3 under other keys."""
+"""A mixture of experts that no member has, as one function: EXAONE MoE, with DeepSeek-V3's router under other keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULTS = {
 
 
 def exaone_moe(config: ConfigReader) -> ModelSpec:
-    """Positions stand in the layers with windows alone, the first layer is dense."""
+    """Only layers with windows rotate, and the first layer is dense."""
     config = config.filled(
         n_routed_experts=config.get("num_experts", int, 64),
         n_shared_experts=config.get("num_shared_experts", int, 1),

@@ -1,4 +1,4 @@
-"""A model family in one file: StableLM (Bellagente et al. 2024) as data, run with made-up weights."""
+"""A model family in one file: StableLM (Bellagente et al. 2024) as data, run with random weights."""
 
 import json
 import tempfile
@@ -11,7 +11,7 @@ from jackfield.model_spec import Layer, ModelSpec, Norm
 
 
 def stablelm(config: ConfigReader) -> ModelSpec:
-    """A quarter of each head rotates, norms are layer norms, q, k and v may have biases."""
+    """A quarter of each head rotates, norms are layer norms, and q, k and v may have biases."""
     for key in ("qk_layernorm", "use_parallel_residual"):
         if config.get(key, bool, False):
             raise config.refuse(key, True, "false")
@@ -40,7 +40,7 @@ CONFIG = {
 
 
 def main() -> None:
-    """Three prompts of token ids: a model of noise has no tokenizer."""
+    """Answer three prompts of token ids, because a model with random weights has no tokenizer."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "config.json").write_text(json.dumps(CONFIG))
         plugins = ["models.StableLmForCausalLM=custom_model:stablelm"]

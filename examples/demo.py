@@ -1,4 +1,4 @@
-"""`make demo`: several prompts at once on a real model, what was chosen and why, and how fast it went."""
+"""`make demo`: answers several prompts at once with a real model, and prints its choices, their reasons and the speed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUESTIONS = (
 
 
 def main() -> int:
-    """Answer the questions through continuous batching."""
+    """Answer the questions with continuous batching."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="smollm2")
     parser.add_argument("--max-tokens", type=int, default=64)
@@ -50,7 +50,7 @@ def main() -> int:
 def show(
     console: Console, llm: LLM, prompts: list[list[int]], params: SamplingParams
 ) -> list[RequestOutput]:
-    """Stream all answers: side by side on a terminal, line by line elsewhere."""
+    """Stream all answers, on a terminal side by side."""
     latest: dict[str, RequestOutput] = {}
     with Live(console=console, refresh_per_second=12, transient=False) as live:
         for output in llm.stream(prompts, params):
@@ -62,7 +62,7 @@ def show(
 
 
 def answers(outputs: list[RequestOutput]) -> Table:
-    """The questions and what has been answered so far."""
+    """The questions and their answers so far."""
     table = Table(show_header=False, show_lines=True, expand=True)
     for question, output in zip(QUESTIONS, outputs, strict=False):
         table.add_row(f"[bold]{question}[/bold]\n{output.outputs[0].text.strip()}")
@@ -70,7 +70,7 @@ def answers(outputs: list[RequestOutput]) -> Table:
 
 
 def print_choices(llm: LLM) -> None:
-    """What was chosen for this engine, and what decided."""
+    """Print what was chosen for this engine, and what decided."""
     rows = [[d.kind, d.subject, d.chosen or "", d.decided_by or ""] for d in llm.decisions]
     print_table(["what", "for", "chosen", "because"], rows, title="chosen")
 

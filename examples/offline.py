@@ -1,4 +1,4 @@
-"""Answer a list of prompts at once and print what came of each: python examples/offline.py [MODEL]"""
+"""Answer a list of prompts at once and print the outcome of each: python examples/offline.py [MODEL]"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPTS = [
 
 
 def main(model: str) -> None:
-    """All prompts share the steps of the engine; outputs come in the order of the prompts."""
+    """Answer all prompts. They share the steps of the engine; outputs have the order of the prompts."""
     params = SamplingParams(temperature=0.0, max_tokens=24, stop=("\n\n",))
     with LLM(model) as llm:
         outputs = llm.generate(PROMPTS, params, progress=sys.stderr.isatty())

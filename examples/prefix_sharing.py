@@ -1,4 +1,4 @@
-"""Prompts that begin alike are computed once: python examples/prefix_sharing.py [MODEL]"""
+"""Compute the common beginning of several prompts once: python examples/prefix_sharing.py [MODEL]"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARAMS = SamplingParams(temperature=0.0, max_tokens=16)
 
 
 def show(title: str, outputs: list[RequestOutput]) -> None:
-    """How much of each prompt came from the cache."""
+    """Print how much of each prompt came from the cache."""
     print(title)
     for output in outputs:
         cached, total = output.metrics.num_cached_tokens, len(output.prompt_token_ids)
@@ -23,7 +23,7 @@ def show(title: str, outputs: list[RequestOutput]) -> None:
 
 
 def main(model: str) -> None:
-    """The same rules stand before every question."""
+    """Put the same rules before every question."""
     with LLM(model) as llm:
         prompts = [RULES + question for question in QUESTIONS]
         show("first prompt, nothing is there yet:", llm.generate(prompts[:1], PARAMS))

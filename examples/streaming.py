@@ -1,4 +1,4 @@
-"""Stream answers to several callers at once, and hang up on one: python examples/streaming.py [MODEL]"""
+"""Stream answers to several callers at once, one of which leaves early: python examples/streaming.py [MODEL]"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUESTIONS = ["What is a jackfield?", "Why is the sky blue?", "Name a river."]
 
 
 async def ask(llm: AsyncLLM, question: str, max_pieces: int | None = None) -> str:
-    """The answer, printed as it comes; a caller who has heard enough leaves, and its request ends."""
+    """Print the answer while it comes. A caller who leaves ends its request."""
     text, pieces = "", 0
     messages = [{"role": "user", "content": question}]
     params = SamplingParams(temperature=0.0, max_tokens=48)
@@ -28,7 +28,7 @@ async def ask(llm: AsyncLLM, question: str, max_pieces: int | None = None) -> st
 
 
 async def run(llm: AsyncLLM) -> None:
-    """Three conversations at once, the last one cut short after four pieces."""
+    """Run three conversations at once. The last caller leaves after four pieces."""
     patience = [None, None, 4]
     answers = await asyncio.gather(
         *(ask(llm, q, p) for q, p in zip(QUESTIONS, patience, strict=True))
@@ -38,7 +38,7 @@ async def run(llm: AsyncLLM) -> None:
 
 
 def main(model: str) -> None:
-    """The model is loaded before the event loop starts, so that nothing blocks it."""
+    """Load the model before the event loop starts, so that nothing blocks the loop."""
     with AsyncLLM(model) as llm:
         asyncio.run(run(llm))
 

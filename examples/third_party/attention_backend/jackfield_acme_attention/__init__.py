@@ -1,1 +1,1 @@
-"""Attention over Jackfield's paged cache by an online softmax: a few blocks at a time, whatever a row's length."""
+"""Attention over Jackfield's paged cache with an online softmax, a few blocks at a time for any length of a row."""

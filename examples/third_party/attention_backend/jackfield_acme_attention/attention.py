@@ -20,11 +20,11 @@ from torch import Tensor
 from jackfield_acme_attention.softmax import OnlineSoftmax
 from jackfield_acme_attention.tiles import Tile, plan_tiles
 
-MAX_SLOTS = 2048  # that are read at once, of all rows of a tile
+MAX_SLOTS = 2048  # largest number of slots read at once, of all rows of a tile
 
 
 class OnlineAttention(GroupAttention):
-    """Holds no more than a span's keys, values and scores, however long the rows are."""
+    """Keeps only the keys, values and scores of one span in memory, for any length of the rows."""
 
     def __init__(self, block_size: int, num_kv_heads: int) -> None:
         self._block_size = block_size
@@ -32,11 +32,11 @@ class OnlineAttention(GroupAttention):
         self._tiles: list[Tile] = []
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Once a step, for all layers."""
+        """Plan the step, once for all layers."""
         self._tiles = list(plan_tiles(batch))
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
-        """As the interface says."""
+        """See GroupAttention."""
         o_TNH = q_TNH.new_empty(q_TNH.shape)
         for tile in self._tiles:
             o_RQNH = self._attend(tile, q_TNH[tile.tokens_RQ], cache, layer)
@@ -50,7 +50,7 @@ class OnlineAttention(GroupAttention):
     def _attend(
         self, tile: Tile, q_RQNH: Tensor, cache: LayerCache, layer: LayerAttention
     ) -> Tensor:
-        """o_RQNH in float32."""
+        """Attend in one tile; returns o_RQNH in float32."""
         num_rows, num_queries, _, head_size = q_RQNH.shape
         shape = num_rows, num_queries, self._num_kv_heads, -1, head_size
         q_RKGQH = q_RQNH.view(shape).permute(0, 2, 3, 1, 4).float() * layer.scale
@@ -63,7 +63,7 @@ class OnlineAttention(GroupAttention):
                 scores_RKMW = (scores_RKMW / layer.soft_cap).tanh_() * layer.soft_cap
             scores_RKGQW = scores_RKMW.view(*q_RKGQH.shape[:4], len(key_W))
             scores_RKGQW.masked_fill_(hidden_RQW[:, None, None], -torch.inf)
-            # a slot that no query sees may hold NaN, and even NaN times zero is NaN
+            # Slots that no query sees may hold NaN, and even NaN times zero is NaN.
             unseen_R1W1 = hidden_RQW.all(1)[:, None, :, None]
             v_RKWH = _read(cache.value_BSHD, blocks_RB).masked_fill_(unseen_R1W1, 0.0)
             softmax.add(scores_RKMW, v_RKWH)
@@ -71,7 +71,7 @@ class OnlineAttention(GroupAttention):
         return o_RKGQH.permute(0, 3, 1, 2, 4).flatten(2, 3)
 
     def _spans(self, tile: Tile, window: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """What the tile sees, some blocks at a time: the positions of their slots, and the blocks of each row."""
+        """Yield what the tile sees, some blocks at a time: positions of their slots, and the blocks of each row."""
         first = 0 if window is None else max(0, tile.first - window + 1) // self._block_size
         stop = -(-tile.stop // self._block_size)
         step = max(1, MAX_SLOTS // (self._block_size * len(tile.blocks_RB)))

@@ -1,4 +1,4 @@
-"""The card: what the backend can do, as data. Imports no torch."""
+"""The card: the abilities of the backend as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from jackfield.decision import Reason
 from jackfield.interfaces.card import Facts
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_torch.interfaces.attention import AttentionLimits, GroupAttention
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
 class OnlineBackend(AttentionBackend):
-    """Any device, head size and block size, in float32 whatever the dtypes; looks back only."""
+    """Causal attention for any device, head size and block size. It computes in float32, whatever the dtypes."""
 
     features = frozenset({"attention.window", "attention.soft_cap", "attention.sinks"})
     layouts = LayoutSupport(dtypes=_DTYPES)
 
     def check(self, need: AttentionNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses dtypes that float32 does not hold exactly."""
+        """Refuse dtypes that float32 cannot hold exactly."""
         wrong = {need.dtype, need.cache_dtype}.difference(_DTYPES)
         if not wrong:
             return ()
@@ -32,7 +32,7 @@ class OnlineBackend(AttentionBackend):
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
-        """The object that attends for one cache group."""
+        """Make the object that attends for one cache group."""
         from jackfield_acme_attention.attention import OnlineAttention
 
         return OnlineAttention(layout.block_size, limits.num_kv_heads)

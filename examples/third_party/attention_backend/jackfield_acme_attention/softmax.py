@@ -1,4 +1,4 @@
-"""Softmax-weighted sums whose scores come in pieces, so that they are never all held at once."""
+"""Softmax-weighted sums of scores that come in pieces, so that they are never all in memory."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _LOWEST = torch.finfo(torch.float32).min
 
 
 class OnlineSoftmax:
-    """Milakov and Gimelshein 2018: what was summed is scaled down whenever a larger score comes.
+    """Milakov and Gimelshein 2018: the sums so far are scaled down whenever a larger score comes.
 
     R rows, K kv heads, M queries of a kv head, W keys of a piece, H head size; all float32.
     """
 
     def __init__(self, sinks_RKM1: Tensor, head_size: int) -> None:
-        """A sink is one more score of each query, of a key without a value; -inf where there is none."""
+        """A sink is one more score of each query, that of a key without a value; -inf if there is none."""
         self._peak_RKM1 = sinks_RKM1.clamp_min(_LOWEST)
         self._total_RKM1 = (sinks_RKM1 - self._peak_RKM1).exp()
         self._sum_RKMH = sinks_RKM1.new_zeros(*sinks_RKM1.shape[:3], head_size)
 
     def add(self, scores_RKMW: Tensor, v_RKWH: Tensor) -> None:
-        """More keys; a score of -inf hides one."""
+        """Add more keys. A score of -inf hides a key."""
         peak_RKM1 = self._peak_RKM1.maximum(scores_RKMW.amax(-1, keepdim=True))
         shrink_RKM1 = (self._peak_RKM1 - peak_RKM1).exp()
         weights_RKMW = (scores_RKMW - peak_RKM1).exp_()

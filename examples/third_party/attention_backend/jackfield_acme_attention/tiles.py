@@ -1,4 +1,4 @@
-"""The plan of a step: rows with as many queries attend together, in tiles of a bounded size."""
+"""The plan of a step: rows with equal numbers of queries attend together, in tiles of a bounded size."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import torch
 from jackfield_torch.interfaces.attention import AttentionBatch
 from torch import Tensor
 
-MAX_QUERIES = 128  # of a tile, of all its rows
+MAX_QUERIES = 128  # largest number of queries of a tile, of all its rows
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """R rows with Q neighbouring queries each."""
+    """R rows with Q consecutive queries each."""
 
-    tokens_RQ: Tensor  # int64, where they stand in the step
-    positions_RQ: Tensor  # int64, where they stand in their rows
+    tokens_RQ: Tensor  # int64; indices of the queries in the step
+    positions_RQ: Tensor  # int64; positions of the queries in their rows
     blocks_RB: Tensor  # int64
-    first: int  # position, the smallest
-    stop: int  # past the largest
+    first: int  # the smallest position of a query
+    stop: int  # the largest position of a query, plus one
 
     def is_hidden(self, key_W: Tensor, window: int | None) -> Tensor:
-        """Whether a query does not see the key at a position; bool [R, Q, W]."""
+        """bool [R, Q, W], True if a query does not see the key at a position."""
         distance_RQW = self.positions_RQ.unsqueeze(-1) - key_W
         hidden_RQW = distance_RQW < 0
         if window is not None:
@@ -34,7 +34,7 @@ class Tile:
 
 
 def plan_tiles(batch: AttentionBatch) -> Iterator[Tile]:
-    """Every query of the step is in one tile. Rows that decode are together, a prompt is cut into pieces."""
+    """Put every query of the step into one tile. Decoding rows share tiles, and a prompt is cut into pieces."""
     device = batch.block_ids_RB.device
     blocks_RB = batch.block_ids_RB.long()
     starts = list(accumulate(batch.query_lengths, initial=0))

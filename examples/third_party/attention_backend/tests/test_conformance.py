@@ -1,4 +1,4 @@
-"""What every attention backend must hold to: what its card claims equals attention written out in float64."""
+"""The kit that every attention backend must pass: all that its card claims equals attention in float64."""
 
 from jackfield_testing_torch.conformance.attention import AttentionKit
 

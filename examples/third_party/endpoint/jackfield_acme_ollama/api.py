@@ -24,7 +24,7 @@ Shape = Callable[[str], dict[str, Any]]
 
 
 def make_app(serving: Serving) -> Router:
-    """All paths."""
+    """Make the application with all paths."""
     return Router(
         [
             Route("/generate", partial(generate, serving), methods=["POST"]),
@@ -36,7 +36,7 @@ def make_app(serving: Serving) -> Router:
 
 
 async def generate(serving: Serving, http: Request) -> Response:
-    """A text goes on where it is `raw`; else it is what a user says."""
+    """Answer a prompt. It is continued if the request is `raw`; otherwise it is the message of a user."""
     asked = await _body(http)
     text = _given(asked, "prompt", str)
     system = [{"role": "system", "content": asked["system"]}] if asked.get("system") else []
@@ -46,7 +46,7 @@ async def generate(serving: Serving, http: Request) -> Response:
 
 
 async def chat(serving: Serving, http: Request) -> Response:
-    """A conversation."""
+    """Answer a conversation."""
     asked = await _body(http)
     messages = _given(asked, "messages", list)
     if not messages:
@@ -55,12 +55,12 @@ async def chat(serving: Serving, http: Request) -> Response:
 
 
 async def tags(serving: Serving, http: Request) -> Response:
-    """The models."""
+    """List the models."""
     return JSONResponse({"models": [{"name": name, "model": name} for name in serving.models]})
 
 
 async def version(http: Request) -> Response:
-    """Of the server."""
+    """Give the version of the server."""
     return JSONResponse({"version": __version__})
 
 
@@ -71,7 +71,7 @@ def _message(text: str) -> dict[str, Any]:
 async def _body(http: Request) -> dict[str, Any]:
     try:
         body = json.loads(await http.body())
-    except ValueError as error:  # no JSON, no UTF-8
+    except ValueError as error:  # invalid JSON or UTF-8
         raise RequestError(f"the body is no JSON: {error}") from None
     if not isinstance(body, dict):
         raise RequestError("the body must be an object")
@@ -89,7 +89,7 @@ def _given(asked: Mapping[str, Any], name: str, kind: type) -> Any:
 async def _answer(
     serving: Serving, http: Request, asked: Mapping[str, Any], prompt: Prompt, shape: Shape
 ) -> Response:
-    """Lines as they come, or one object. The status waits for the first piece, which raises what is wrong."""
+    """Send lines while they come, or one object. The first piece comes before the status, because it raises errors."""
     lines = _lines(serving, http, asked, prompt, shape)
     first = await anext(lines)
     if asked.get("stream", True):
@@ -104,7 +104,7 @@ async def _answer(
 async def _joined(
     first: dict[str, Any], lines: AsyncGenerator[dict[str, Any], None]
 ) -> AsyncGenerator[str, None]:
-    async with aclosing(lines):  # also where the client leaves
+    async with aclosing(lines):  # closed, too, if the client leaves
         yield json.dumps(first["line"]) + "\n"
         async for found in lines:
             yield json.dumps(found["line"]) + "\n"
@@ -113,7 +113,7 @@ async def _joined(
 async def _lines(
     serving: Serving, http: Request, asked: Mapping[str, Any], prompt: Prompt, shape: Shape
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Each piece as its text and as the line that has it."""
+    """Yield the text of each piece, and its line."""
     began_s, num_tokens = time.monotonic(), 0
     name = asked.get("model") or serving.models[0]
     sampling = sampling_of(asked)

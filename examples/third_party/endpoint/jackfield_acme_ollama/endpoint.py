@@ -1,4 +1,4 @@
-"""The card: which paths are served. What takes long to import is imported in `create`."""
+"""The card: the paths that are served. `create` imports all that takes long to import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class OllamaEndpoint(Endpoint):
     path: ClassVar[str] = "/api"
 
     def create(self, serving: Serving, config: EngineConfig) -> AsgiApp:
-        """A Router lets errors pass to the server; an application of Starlette would answer them itself."""
+        """A Router passes errors on to the server; an application of Starlette would answer them by itself."""
         from jackfield_acme_ollama.api import make_app
 
         return make_app(serving)

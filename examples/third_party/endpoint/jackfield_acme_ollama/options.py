@@ -1,4 +1,4 @@
-"""From Ollama's `options` and `format` to sampling parameters."""
+"""Turns Ollama's `options` and `format` into sampling parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OF_THE_SERVER = ("num_ctx", "num_batch", "num_gpu", "num_thread", "num_keep")
 
 
 def sampling_of(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of SamplingParams. Raises RequestError for options that mean something and are not served."""
+    """Fields of SamplingParams. Raises RequestError for options that would change answers but are not served."""
     options = asked.get("options") or {}
     if not isinstance(options, dict):
         raise RequestError("options must be an object")

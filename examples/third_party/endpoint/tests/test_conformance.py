@@ -1,4 +1,4 @@
-"""What every endpoint must hold to: answers, refusals, clients that leave."""
+"""The kit that every endpoint must pass: answers, refusals, clients that leave."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Starcoder2 as data: biases and layer norms all over, two matrices in the feed-forward, a window if one is set."""
+"""Starcoder2 as data: biases and layer norms everywhere, a feed-forward of two matrices, and a window if one is set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every model family must hold to: the logits of Transformers, however an engine computes them."""
+"""The kit that every model family must pass: the logits of Transformers, however an engine computes them."""
 
 from typing import ClassVar
 

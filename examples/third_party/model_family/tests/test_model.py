@@ -1,4 +1,4 @@
-"""Configs as they are published, and those that mean something else."""
+"""Published configs are read, and configs with another meaning are refused."""
 
 import pytest
 from jackfield.errors import UnsupportedModelError

@@ -35,14 +35,14 @@ class NumpyPlatform(Platform):
 
     features = frozenset(f"{word}.{name}" for word, names in _FEATURES.items() for name in names)
     facts_last = False  # free memory changes
-    precedence = -1  # behind the hosts that have kernels of their own
+    precedence = -1  # after platforms for hosts that have their own kernels
 
     def probe(self) -> Facts:
         """The version of NumPy and the free memory."""
         return {"device": "cpu", "numpy": version("numpy"), "available_bytes": available_bytes()}
 
     def check(self, need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses all but float32: NumPy has no bfloat16, and no fast float16."""
+        """Refuse all dtypes but float32: NumPy has no bfloat16, and no fast float16."""
         if need.dtype == "auto" or parse_dtype(need.dtype) == FLOAT32:
             return ()
         text = f"computes in float32, not in {need.dtype}"

@@ -13,7 +13,7 @@ from jackfield.model_spec import ModelSpec, Offset, Permute, Split, Transform, T
 
 from jackfield_acme_numpy.arrays import Floats
 
-_STD = 0.02  # of random weights
+_STD = 0.02  # standard deviation of random weights
 
 
 class Weights:
@@ -27,7 +27,7 @@ class Weights:
     def read(
         self, module: str, parameter: str, *shape: int, neutral: float | None = None
     ) -> Floats:
-        """A parameter in memory of its own. `neutral` takes the place of a random value (gains of norms).
+        """A parameter in its own memory. `neutral` replaces random values (for gains of norms).
 
         Raises CheckpointError naming file, tensor, expected and found shape.
         """
@@ -47,7 +47,7 @@ class Weights:
         return np.ascontiguousarray(found)
 
     def _find(self, module: str, parameter: str) -> tuple[TensorInfo, Sequence[Transform]]:
-        """By the full name, or without its first word, which checkpoints of a bare base model lack."""
+        """Find a tensor by its full name, or without the first word, which checkpoints of a base model lack."""
         source, tensors = self._spec.source(module), self._checkpoint.tensors
         name = f"{source.prefix}.{parameter}"
         info = tensors.get(name) or tensors.get(name.partition(".")[2])
@@ -60,7 +60,7 @@ class Weights:
         return info, source.transforms
 
     def _stored(self, info: TensorInfo) -> Floats:
-        """A copy: what the checkpoint gives ends with it."""
+        """A copy, because memory that the checkpoint gives ends with it."""
         data = self._checkpoint.read(info.name)
         if info.dtype == BFLOAT16:  # the upper half of a float32
             upper = np.frombuffer(data, "<u2").astype(np.uint32)

@@ -21,7 +21,7 @@ from jackfield_acme_numpy.platform import available_bytes
 from jackfield_acme_numpy.rows import Rows
 from jackfield_acme_numpy.runner import OpenStep, Runner
 
-_FRACTION = 0.25  # of the free memory, for the cache
+_FRACTION = 0.25  # share of the free memory that the cache may take
 _MOST_BYTES = 4 << 30
 
 
@@ -34,13 +34,13 @@ class _Step:
 
 
 class NumpyWorker(Worker):
-    """Computes a step when it is submitted, on the thread that calls."""
+    """Computes a step when it is submitted, on the thread of the caller."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._decoder: Decoder | None = None
         self._runner: Runner | None = None
-        self._steps: deque[_Step] = deque()  # not finished, in order of submission
+        self._steps: deque[_Step] = deque()  # unfinished steps, in the order of submission
 
     def load(self) -> WorkerReport:
         """Read the weights into memory, as float32."""
@@ -59,7 +59,7 @@ class NumpyWorker(Worker):
         )
 
     def allocate(self, num_blocks: Sequence[int]) -> None:
-        """Make the cache and the rows; the system gives memory to either as it is written."""
+        """Make the cache and the rows. The system provides their memory when they are written."""
         assert self._decoder is not None, "load() comes first"
         config = self._context.config
         size = config.cache.block_size
@@ -71,14 +71,14 @@ class NumpyWorker(Worker):
         self._runner = Runner(self._decoder, PagedAttention(caches, rows), rows)
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
-        """Compute the step, unless one before it still awaits late inputs."""
+        """Compute the step, unless an earlier step still waits for late inputs."""
         step = _Step(plan, Future())
         self._steps.append(step)
         self._go_on()
         return step.future
 
     def sample(self, step_id: int, late: LateInputs) -> None:
-        """Finish a step that waited for this, and run those behind it."""
+        """Finish the step that waited for these inputs, and run the steps after it."""
         next(step for step in self._steps if step.plan.step_id == step_id).late = late
         self._go_on()
 
@@ -112,7 +112,7 @@ class NumpyWorker(Worker):
         return self._context.spec.cache_groups(dtype)
 
     def _cache_bytes(self, block_bytes: int) -> int:
-        """A part of the free memory, and no more than all rows take at their full length."""
+        """A share of the free memory, but not more than all rows need at their full length."""
         config = self._context.config
         num_blocks = -(-self._max_length // config.cache.block_size) * config.scheduler.max_rows
         return min(int(available_bytes() * _FRACTION), _MOST_BYTES, num_blocks * block_bytes)

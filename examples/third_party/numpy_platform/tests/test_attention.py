@@ -1,4 +1,4 @@
-"""Attention over blocks equals attention written out, whatever stands in slots that nobody sees."""
+"""Attention over blocks equals attention written out, whatever is in slots that no query sees."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What every platform must hold to, by the kit that comes with Jackfield."""
+"""The kit that every platform must pass."""
 
 import pytest
 from jackfield.interfaces.platform import PlatformNeed
@@ -11,6 +11,6 @@ class TestNumpy(PlatformKit):
 
     @pytest.fixture
     def needs(self):
-        """What its card has an opinion of: windows and dtypes."""
+        """Needs with all that the card checks: windows and dtypes."""
         model = tiny_spec(windows=(None, 8))
         return [PlatformNeed(model=model, dtype=dtype) for dtype in ("auto", "float32", "bfloat16")]

@@ -1,4 +1,4 @@
-"""What the platform answers does not depend on how the engine cuts, batches, evicts or shares."""
+"""Answers do not depend on how the engine cuts prompts, batches, preempts or shares blocks."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Each way of choosing a token does what its name says, on logits that a reader can follow."""
+"""Each way of choosing a token does what its name says, on logits that are easy to check by hand."""
 
 import math
 

@@ -1,1 +1,1 @@
-"""Weights in eight bits for Jackfield, one scale for each output: how they are written, read and multiplied."""
+"""Weights in eight bits with one scale for each output: a tool that writes them, a scheme that reads and multiplies them."""

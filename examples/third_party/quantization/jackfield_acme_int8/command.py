@@ -1,4 +1,4 @@
-"""`jackfield acme-int8`: the tool that writes checkpoints of the scheme."""
+"""`jackfield acme-int8` writes checkpoints of the scheme."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Int8Command(Command):
         )
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Convert, and say what came of it."""
+        """Convert a checkpoint and print a summary."""
         from jackfield_acme_int8.convert import convert
 
         done = convert(arguments.source, arguments.target, arguments.keep)

@@ -26,17 +26,17 @@ _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".gguf", ".index.json"
 
 @dataclass
 class Conversion:
-    """What became of a checkpoint."""
+    """The result of a conversion."""
 
-    keep: Sequence[str]  # whole parts of module names that stay as they are
-    quantised: list[str] = field(default_factory=list)  # modules
+    keep: Sequence[str]  # modules with one of these parts in their names are not quantised
+    quantised: list[str] = field(default_factory=list)  # names of modules
     kept: list[str] = field(default_factory=list)  # other modules whose weight is a matrix
-    files: dict[str, str] = field(default_factory=dict)  # of each tensor that was written
+    files: dict[str, str] = field(default_factory=dict)  # file of each written tensor
     bytes_before: int = 0
     bytes_after: int = 0
 
     def tensors(self, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """What is stored of a tensor of the source."""
+        """The tensors that replace a tensor of the source."""
         module = name.removesuffix(".weight")
         is_matrix = tensor.ndim == 2 and tensor.is_floating_point() and module != name
         is_kept = any(f".{word}." in f".{module}." for word in self.keep)
@@ -53,8 +53,8 @@ class Conversion:
 def convert(source: Path, target: Path, keep: Sequence[str] = ()) -> Conversion:
     """Write `target`, a new folder: `source` with the matrices of its layers in eight bits.
 
-    Raises CheckpointError where `source` is no checkpoint of safetensors or is quantized already, where `target` exists,
-    and where nothing would be quantised; then nothing is left behind.
+    Raises CheckpointError if `source` is no checkpoint of safetensors or is quantized already, if `target` exists, or
+    if nothing would be quantised. In these cases it leaves no files.
     """
     config, files = _open(source)
     if target.exists():
@@ -108,7 +108,7 @@ def _convert_file(source: Path, target: Path, done: Conversion) -> None:
 def _write_rest(
     source: Path, target: Path, config: dict[str, Any], done: Conversion, *, is_sharded: bool
 ) -> None:
-    # the head is always named: a list without it would mean that it is quantised, even where it is no tensor
+    # The head is always in this list, because a head that is not in it counts as quantised, even if it is tied.
     plain = sorted({*done.kept, "lm_head"})
     table = {"quant_method": METHOD, "modules_to_not_convert": plain}
     _write_json(target / "config.json", {**config, "quantization_config": table})

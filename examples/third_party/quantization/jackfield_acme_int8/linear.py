@@ -1,4 +1,4 @@
-"""The linear that runs: whole numbers are multiplied, their sums are scaled. T tokens, I inputs, O outputs."""
+"""The linear that runs: it multiplies by whole numbers and scales the sums. T tokens, I inputs, O outputs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor
 
 
 class Int8Linear(Linear):
-    """y = (x w) * scale + bias. The weights stay in eight bits; a copy in x's dtype lives for one call."""
+    """y = (x w) * scale + bias. The weights stay in eight bits; a copy in x's dtype exists during a call only."""
 
     def __init__(self, weight_OI: Tensor, scale_O: Tensor, bias_O: Tensor | None) -> None:
         self._weight_OI, self._scale_O, self._bias_O = weight_OI, scale_O, bias_O
 
     def __call__(self, x_TI: Tensor) -> Tensor:
-        # 8 bits are exact in bfloat16, and scales stay float32: only the sums are rounded
+        # Weights of 8 bits are exact in bfloat16, and scales stay in float32, so only the sums are rounded.
         y_TO = F.linear(x_TI, self._weight_OI.to(x_TI.dtype)) * self._scale_O
         if self._bias_O is not None:
             y_TO += self._bias_O
@@ -27,7 +27,7 @@ class Int8Linear(Linear):
 
 
 def load_linear(parts: Sequence[LinearPart], shard: LinearShard) -> Int8Linear:
-    """This rank's share of all parts. Raises CheckpointError where a part is not stored as the tool stores it."""
+    """This rank's share of all parts. Raises CheckpointError if a part is not stored as the tool stores it."""
     weights, scales, biases = zip(*(_read(part, shard) for part in parts), strict=True)
     has_bias = all(bias_O is not None for bias_O in biases)
     return Int8Linear(
@@ -38,7 +38,7 @@ def load_linear(parts: Sequence[LinearPart], shard: LinearShard) -> Int8Linear:
 
 
 def _read(part: LinearPart, shard: LinearShard) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Weight, scale and bias of this rank. A row of weights that is cut keeps its scale, so ranks add up."""
+    """Weight, scale and bias of this rank. If inputs are split, every rank has the scales, so sums of ranks add up."""
     weight_OI = _expect(part, shard, "weight", torch.int8, (part.out_size, part.in_size))
     scale_O1 = _expect(part, shard, "weight_scale", torch.float32, (part.out_size, 1))
     bias_O = shard.read(part, "bias") if part.bias else None

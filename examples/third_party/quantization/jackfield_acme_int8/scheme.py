@@ -1,4 +1,4 @@
-"""The card: which checkpoints the scheme reads, as data. Imports no torch."""
+"""The card: the checkpoints that the scheme reads, as data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from jackfield_torch.interfaces.quantization import (
     QuantizationScheme,
 )
 
-if TYPE_CHECKING:  # a card is read where torch is not installed
+if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_torch.interfaces.linear import Linear, LinearShard
 
 METHOD = "acme_int8"  # `quantization_config.quant_method`
 
 
 class Int8Scheme(QuantizationScheme):
-    """Stored weights of eight bits, on any device, in any dtype of activations that has float32's range."""
+    """Stored weights of eight bits, on any device, for activations in any dtype with the range of float32."""
 
     features = frozenset({f"quantization.method={METHOD}"})
 
     def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuses plain weights, other methods, and float16: sums of unscaled products do not fit into it."""
+        """Refuse plain weights, other methods, and float16, which cannot hold the sums of unscaled products."""
         reasons = []
         if need.method != METHOD:
             text = f"reads weights that are stored in eight bits, these are {need.method}"
@@ -37,13 +37,13 @@ class Int8Scheme(QuantizationScheme):
         return tuple(reasons)
 
     def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
-        """Scales belong to outputs, so column-parallel parts of one input can always stand in one matrix."""
+        """True for column-parallel parts of one input. Scales belong to outputs, so such parts can share a matrix."""
         return {part.split for part in parts} == {"column"} and (
             len({(part.in_size, part.bias) for part in parts}) == 1
         )
 
     def create(self, parts: Sequence[LinearPart], shard: LinearShard) -> Linear:
-        """A linear over all parts, their outputs one after another."""
+        """Make a linear over all parts, with their outputs one after another."""
         from jackfield_acme_int8.linear import load_linear
 
         return load_linear(parts, shard)

@@ -1,4 +1,4 @@
-"""What every quantization scheme must hold to, and every command: right products, and errors in words."""
+"""The kits that every quantization scheme and every command must pass: right products, and errors in words."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from jackfield_acme_int8.rounding import dequantise, quantise
 
 class TestAcmeInt8(QuantizationKit):
     name = method = "acme_int8"
-    max_loss = 0.02  # root mean square of what rounding loses, relative
+    max_loss = 0.02  # root mean square of the rounding error, relative to the weights
 
     def quantise(self, weight_OI):
         weight_OI, scale_O1 = quantise(weight_OI)
