@@ -14,6 +14,7 @@ from jackfield_llama.model import llama
 from jackfield_qwen.moe import qwen3_moe
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import RandomWeights
 from jackfield_torch.tensor_parallel import RankGroup, join_ranks
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -68,9 +69,17 @@ def run(name: str, group: RankGroup, dtype: torch.dtype = torch.float32) -> torc
     weights = RandomWeights(seed=3, device=cpu, std=0.2)
     with torch.inference_mode():
         decoder = assemble_decoder(
-            spec, weights, cpu, dtype, lambda part: scheme, group, LENGTH,
-            whole_experts=name.startswith("whole_"),
-        )  # fmt: skip
+            LoadContext(
+                spec=spec,
+                weights=weights,
+                device=cpu,
+                dtype=dtype,
+                schemes=lambda part: scheme,
+                ranks=group,
+                max_length=LENGTH,
+                whole_experts=name.startswith("whole_"),
+            )
+        )
         token_ids = torch.arange(LENGTH) * 7 % 96
         attention = DenseAttention(spec, decoder.sinks)
         hidden = decoder.forward(token_ids, torch.arange(LENGTH), attention)

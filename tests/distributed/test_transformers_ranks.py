@@ -13,6 +13,7 @@ from jackfield_testing_torch.conformance.known_model import (
 )
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.foreign import shown_checkpoint
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -59,8 +60,15 @@ def test_what_a_plan_cannot_share_is_refused_in_words(name, told):
     spec = any_decoder(ConfigReader(known.config))
     checkpoint = shown_checkpoint(MemoryCheckpoint(known), spec)
 
+    context = LoadContext(
+        spec=spec,
+        weights=CheckpointWeights(checkpoint, spec),
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        schemes=lambda part: scheme,
+        ranks=FirstOfTwo(),
+        max_length=64,
+    )
+
     with torch.inference_mode(), pytest.raises(UnsupportedModelError, match=told):
-        assemble_decoder(
-            spec, CheckpointWeights(checkpoint, spec), torch.device("cpu"), torch.float32, lambda part: scheme,
-            FirstOfTwo(), 64,
-        )  # fmt: skip
+        assemble_decoder(context)

@@ -28,6 +28,7 @@ from jackfield_llama.model import llama, mistral
 from jackfield_qwen.model import qwen2, qwen3
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -293,13 +294,15 @@ class Oracle:
         spec, scheme = spec or self.spec, scheme or UnquantizedScheme()
         with self.open() as checkpoint, torch.inference_mode():
             decoder = assemble_decoder(
-                spec,
-                EditedWeights(checkpoint, spec, edits or {}),
-                torch.device("cpu"),
-                torch.float32,
-                lambda part: scheme,
-                SingleRank(),
-                max_length or self.case.max_length,
+                LoadContext(
+                    spec=spec,
+                    weights=EditedWeights(checkpoint, spec, edits or {}),
+                    device=torch.device("cpu"),
+                    dtype=torch.float32,
+                    schemes=lambda part: scheme,
+                    ranks=SingleRank(),
+                    max_length=max_length or self.case.max_length,
+                )
             )
             attention = attention or DenseAttention(spec, decoder.sinks)
             positions = torch.arange(LENGTH).split(list(chunks))

@@ -17,6 +17,7 @@ from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.drafts import lay_out_drafts
 from jackfield_torch.interfaces.attention import AttentionBatch, GroupAttention
 from jackfield_torch.interfaces.kernels import DraftTensors, Kernels
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import ModelWeights
 from jackfield_torch.paged_cache import GroupCache
 from jackfield_torch.rows import Rows
@@ -100,14 +101,16 @@ def fake():
 def test_a_step_of_the_decoder_stays_on_its_device(oracle, fake):
     spec, kernels, scheme = oracle.spec, Kernels(), UnquantizedScheme()
     decoder = assemble_decoder(
-        spec,
-        HostWeights(),
-        DEVICE,
-        torch.bfloat16,
-        lambda part: scheme,
-        SingleRank(),
-        LENGTH,
-        kernels,
+        LoadContext(
+            spec=spec,
+            weights=HostWeights(),
+            device=DEVICE,
+            dtype=torch.bfloat16,
+            schemes=lambda part: scheme,
+            ranks=SingleRank(),
+            max_length=LENGTH,
+            kernels=kernels,
+        )
     )
     attention, num_groups = make_attention(spec, decoder.sinks)
     rows = make_rows(spec.vocab_size, num_groups, spec.unscaled_length)

@@ -20,6 +20,7 @@ from jackfield_gemma.model import gemma3
 from jackfield_llama.model import llama
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -69,13 +70,15 @@ class TinyModel:
         scheme = UnquantizedScheme()
         with SafetensorsFormat().open(files) as checkpoint:
             self._decoder = assemble_decoder(
-                self.spec,
-                CheckpointWeights(checkpoint, self.spec),
-                torch.device("cpu"),
-                torch.float32,
-                lambda part: scheme,
-                SingleRank(),
-                MAX_LENGTH,
+                LoadContext(
+                    spec=self.spec,
+                    weights=CheckpointWeights(checkpoint, self.spec),
+                    device=torch.device("cpu"),
+                    dtype=torch.float32,
+                    schemes=lambda part: scheme,
+                    ranks=SingleRank(),
+                    max_length=MAX_LENGTH,
+                )
             )
 
     @torch.inference_mode()

@@ -17,6 +17,7 @@ from jackfield_pytorch_files.weight_format import PytorchFormat
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.interfaces.quantization import QuantizationNeed
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import RankGroup, join_ranks
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -79,13 +80,15 @@ def run(case: str, group: RankGroup) -> torch.Tensor:
         quantization = read_quantization(opened.config, plain, opened.tensors)
         spec = dataclasses.replace(plain, quantization=quantization)
         decoder = assemble_decoder(
-            spec,
-            CheckpointWeights(opened, spec),
-            torch.device("cpu"),
-            torch.float32,
-            lambda part: scheme_of(part, spec, scheme),
-            group,
-            spec.max_length,
+            LoadContext(
+                spec=spec,
+                weights=CheckpointWeights(opened, spec),
+                device=torch.device("cpu"),
+                dtype=torch.float32,
+                schemes=lambda part: scheme_of(part, spec, scheme),
+                ranks=group,
+                max_length=spec.max_length,
+            )
         )
         hidden = decoder.forward(TOKENS, torch.arange(len(TOKENS)), DenseAttention(spec))
         return decoder.logits(hidden)

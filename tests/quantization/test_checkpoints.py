@@ -20,6 +20,7 @@ from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.interfaces.quantization import QuantizationNeed
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights, ModelWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -81,11 +82,17 @@ def build(spec, weights):
             return UnquantizedScheme()
         return the_scheme(spec.quantization.method, settings)
 
-    device = torch.device("cpu")
+    context = LoadContext(
+        spec=spec,
+        weights=weights,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        schemes=scheme_of,
+        ranks=SingleRank(),
+        max_length=spec.max_length,
+    )
     with torch.inference_mode():
-        return assemble_decoder(
-            spec, weights, device, torch.float32, scheme_of, SingleRank(), spec.max_length
-        )
+        return assemble_decoder(context)
 
 
 @cache

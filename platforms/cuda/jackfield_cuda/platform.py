@@ -68,7 +68,7 @@ class CudaPlatform(TorchPlatform):
         return preferences.attention_order(need)
 
     def create_device(self, context: WorkerContext) -> Device:
-        """The card of this rank."""
+        """Make the device for the card that `local_rank` names."""
         from jackfield_cuda.device import CudaDevice
         from jackfield_torch.accelerator import ladder, token_ladder
 
@@ -81,7 +81,7 @@ class CudaPlatform(TorchPlatform):
         return CudaDevice(
             sizes,
             plan,
-            index=context.rank,
+            index=context.local_rank,
             token_sizes=token_sizes,
             compile_threads=options.compile_threads,
         )

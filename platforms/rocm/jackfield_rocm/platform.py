@@ -51,14 +51,14 @@ class RocmPlatform(TorchPlatform):
         }
 
     def create_device(self, context: WorkerContext) -> Device:
-        """The card of this rank."""
+        """Make the device for the card that `local_rank` names."""
         from jackfield_torch.accelerator import Accelerator, ladder
 
         options = read_options(RocmOptions, "rocm", context.config)
         sizes = ladder(options.most_graph_rows) if options.graphs else ()
         dtype = settings.model_dtype(context.config, context.spec)
         plan = plan_memory(context.spec, context.config, dtype.itemsize, sizes)
-        return Accelerator(sizes, plan, index=context.rank, compile_threads=options.compile_threads)
+        return Accelerator(sizes, plan, index=context.local_rank, compile_threads=options.compile_threads)
 
 
 def _check_card(need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:

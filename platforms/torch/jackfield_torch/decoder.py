@@ -8,7 +8,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from jackfield.config import EngineConfig
 from jackfield.discovery.selected import open_checkpoint
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
@@ -18,10 +17,7 @@ from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
-from jackfield_torch.layers.decoder_layer import (
-    DecoderLayer,
-    LayerBuilder,
-)
+from jackfield_torch.layers.decoder_layer import DecoderLayer, LayerBuilder
 from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
 from jackfield_torch.layers.linear import PackedLinear, linear_kind
 from jackfield_torch.layers.linear_builder import SchemeOf, build_linear_of
@@ -32,6 +28,7 @@ from jackfield_torch.layers.post_norm import PostNormLayer
 from jackfield_torch.layers.relative_bias import bias_of_distances
 from jackfield_torch.layers.vectors import VectorHead, build_vector_head, read_dense
 from jackfield_torch.linear_groups import stored_settings
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import (
     CheckpointWeights,
     ModelWeights,
@@ -106,7 +103,6 @@ def build_decoder(
     kernels: Kernels,
 ) -> Decoder | RunningForeign:
     """Load the model of `context` onto `device`. Raises ModelError."""
-    length = max_length(context.config, context.spec)
     with open_checkpoint(context) as checkpoint:
         weights: ModelWeights = (
             RandomWeights(context.config.model.seed, device)
@@ -114,47 +110,36 @@ def build_decoder(
             else CheckpointWeights(shown_checkpoint(checkpoint, context.spec), context.spec)
         )
         return assemble_decoder(
-            context.spec, weights, device, dtype, schemes, group, length, kernels,
-            whole_experts=context.config.executor.expert_parallel, dense=read_dense(context, device),
-            config=context.config,
-        )  # fmt: skip
+            LoadContext(
+                spec=context.spec,
+                weights=weights,
+                device=device,
+                dtype=dtype,
+                schemes=schemes,
+                ranks=group,
+                max_length=max_length(context.config, context.spec),
+                kernels=kernels,
+                whole_experts=context.config.executor.expert_parallel,
+                dense=read_dense(context, device),
+                config=context.config,
+            )
+        )
 
 
 class DecoderBuilder:
     """Makes the parts of a decoder one at a time, so that a caller that needs one layer after another never holds two."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        weights: ModelWeights,
-        device: torch.device,
-        dtype: torch.dtype,
-        schemes: SchemeOf,
-        group: RankGroup,
-        max_length: int,
-        kernels: Kernels | None = None,
-        *,
-        whole_experts: bool = False,
-        config: EngineConfig | None = None,
-    ) -> None:
-        """`max_length`: tokens of the longest row. `kernels`: torch's own operations by default.
-
-        `whole_experts`: each rank has some of the experts, instead of a part of each expert.
-        """
-        kernels = self._kernels = kernels or Kernels()
-        self._spec, self._schemes, self._group = spec, schemes, group
-        self._device, self._dtype, self._max_length = device, dtype, max_length
-        self._shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype, config)
-        self._norms = NormBuilder(weights, device, kernels)
+    def __init__(self, context: LoadContext) -> None:
+        spec = self._spec = context.spec
+        self._context = context
+        self._shard = context.shard()
+        self._norms = NormBuilder(context.weights, context.device, context.kernels)
         self._distance_biases: dict[str, Tensor] = {}  # by the name of the table
         self._ropes = tuple(
             dict.fromkeys(layer.mixer.rope for layer in spec.layers if layer.mixer.rope)
         )
         indices = {rope: index for index, rope in enumerate(self._ropes)}
-        self._layers = LayerBuilder(
-            spec, self._norms, self._shard, schemes, group, indices, kernels,
-            whole_experts=whole_experts,
-        )  # fmt: skip
+        self._layers = LayerBuilder(context, self._norms, self._shard, indices)
 
     def embedding(self) -> Embedding | PositionedEmbedding:
         """From token ids to hidden states. Call it before `logits`, since a head may share its table."""
@@ -162,9 +147,10 @@ class DecoderBuilder:
 
     def ropes(self) -> tuple[RopeTable, ...]:
         """The rope tables, in the order of `StepInputs.rotations`."""
-        length, unscaled = self._max_length, self._spec.unscaled_length
+        context, unscaled = self._context, self._spec.unscaled_length
         return tuple(
-            RopeTable(rope, length, self._device, self._dtype, unscaled) for rope in self._ropes
+            RopeTable(rope, context.max_length, context.device, context.dtype, unscaled)
+            for rope in self._ropes
         )
 
     def layer(self, index: int) -> DecoderLayer | PostNormLayer:
@@ -188,7 +174,8 @@ class DecoderBuilder:
         if stored not in self._distance_biases:
             shape = (attention.relative_bias.num_buckets, attention.num_heads)
             table_BN = self._shard.whole(module, "weight", shape)
-            bias_ND = bias_of_distances(attention.relative_bias, table_BN, self._max_length)
+            length = self._context.max_length
+            bias_ND = bias_of_distances(attention.relative_bias, table_BN, length)
             self._distance_biases[stored] = self._shard.cut(bias_ND, 0).contiguous()
         return self._distance_biases[stored]
 
@@ -203,51 +190,29 @@ class DecoderBuilder:
         """From hidden states to scores. None if the model has no head."""
         if not self._spec.has_head:
             return None
-        return _build_logits(
-            self._spec, self._norms, self._shard, self._schemes, self._group, self._kernels
-        )
+        return _build_logits(self._context, self._norms, self._shard)
 
-    def vectors(self, dense: TensorFunction, logits: Logits | None) -> VectorHead:
-        """From pooled hidden states to vectors. `dense` are the linears after pooling."""
+    def vectors(self, logits: Logits | None) -> VectorHead:
+        """From pooled hidden states to vectors."""
+        dense = self._context.dense
         return build_vector_head(self._spec, self._norms, self._shard, dense, logits)
 
 
-def assemble_decoder(
-    spec: ModelSpec,
-    weights: ModelWeights,
-    device: torch.device,
-    dtype: torch.dtype,
-    schemes: SchemeOf,
-    group: RankGroup,
-    max_length: int,
-    kernels: Kernels | None = None,
-    *,
-    whole_experts: bool = False,
-    dense: TensorFunction = identity,
-    config: EngineConfig | None = None,
-) -> Decoder | RunningForeign:
-    """A decoder of `spec` from any source of weights. `max_length`: tokens of the longest row.
-
-    `kernels`: torch's own operations by default. `whole_experts`: see DecoderBuilder. `dense`: linears after pooling.
-    `config` holds the options of schemes.
-    """
+def assemble_decoder(context: LoadContext) -> Decoder | RunningForeign:
+    """Load a model from any source of weights. Raises ModelError."""
+    spec = context.spec
     if spec.foreign is not None:
-        return assemble_foreign(
-            spec, weights, device, dtype, schemes, group, max_length, dense, config
-        )
-    builder = DecoderBuilder(
-        spec, weights, device, dtype, schemes, group, max_length, kernels,
-        whole_experts=whole_experts, config=config,
-    )  # fmt: skip
+        return assemble_foreign(context)
+    builder = DecoderBuilder(context)
     embedding = builder.embedding()
-    layers = build_side_by_side(builder.layer, range(len(spec.layers)), device)
+    layers = build_side_by_side(builder.layer, range(len(spec.layers)), context.device)
     logits = builder.logits()
-    vectors = builder.vectors(dense, logits)
+    vectors = builder.vectors(logits)
     sinks = {index: builder.sinks(index) for index in range(len(spec.layers))}
     scales = {index: builder.cache_scales(index) for index in range(len(spec.layers))}
     biases = {index: builder.distance_bias(index) for index in range(len(spec.layers))}
-    if group.rank == 0:
-        weights.finish()
+    if context.ranks.rank == 0:
+        context.weights.finish()
     return Decoder(
         embedding=embedding,
         ropes=builder.ropes(),
@@ -257,7 +222,7 @@ def assemble_decoder(
         sinks={index: found for index, found in sinks.items() if found is not None},
         cache_scales={index: found for index, found in scales.items() if found is not None},
         distance_biases={index: found for index, found in biases.items() if found is not None},
-        details=_describe(spec, device, dtype),
+        details=_describe(spec, context.device, context.dtype),
         can_capture=spec.has_head,
     )
 
@@ -291,15 +256,9 @@ def _build_embedding(
     )
 
 
-def _build_logits(
-    spec: ModelSpec,
-    norms: NormBuilder,
-    shard: WeightShard,
-    schemes: SchemeOf,
-    group: RankGroup,
-    kernels: Kernels,
-) -> Logits:
+def _build_logits(context: LoadContext, norms: NormBuilder, shard: WeightShard) -> Logits:
     """Ranks share out the head over the vocabulary if it divides evenly. Otherwise every rank holds the whole head."""
+    spec, group = context.spec, context.ranks
     is_split = group.num_ranks > 1 and spec.vocab_size % group.num_ranks == 0
     part = LinearPart(
         name="head",
@@ -310,7 +269,7 @@ def _build_logits(
         settings=stored_settings(spec, "head"),
     )
     norm = norms.norm(spec.final_norm, "final_norm", spec.hidden_size)
-    head = build_linear_of([part], schemes, shard)
+    head = build_linear_of([part], context.schemes, shard)
     return Logits(
         norm,
         head,
@@ -319,5 +278,5 @@ def _build_logits(
             Multiply(spec.logit_scale) if spec.logit_scale != 1.0 else identity,
             SoftCap(spec.logit_soft_cap) if spec.logit_soft_cap else identity,
         ),
-        narrow_product(kernels, head, norm=norm),
+        narrow_product(context.kernels, head, norm=norm),
     )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from jackfield.config import EngineConfig
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.weights import Checkpoint
 from jackfield.model_spec import ModelSpec
@@ -17,13 +15,10 @@ from jackfield_torch.interfaces.foreign import ForeignContext, ForeignDecoder, F
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.quantization import LinearPart
-from jackfield_torch.layers.compose import TensorFunction
-from jackfield_torch.layers.linear_builder import SchemeOf
 from jackfield_torch.layers.norm import NormBuilder
 from jackfield_torch.layers.vectors import VectorHead, build_vector_head
-from jackfield_torch.loader import ModelWeights, WeightShard
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.paged_cache import CacheScales
-from jackfield_torch.tensor_parallel import RankGroup
 
 
 class RunningForeign:
@@ -58,39 +53,29 @@ def shown_checkpoint(stored: Checkpoint, spec: ModelSpec) -> Checkpoint:
     return stored if spec.foreign is None else _model_of(spec).checkpoint(stored, spec)
 
 
-def assemble_foreign(
-    spec: ModelSpec,
-    weights: ModelWeights,
-    device: torch.device,
-    dtype: torch.dtype,
-    schemes: SchemeOf,
-    group: RankGroup,
-    max_length: int,
-    dense: TensorFunction,
-    config: EngineConfig | None = None,
-) -> RunningForeign:
+def assemble_foreign(context: LoadContext) -> RunningForeign:
     """The part of a foreign model on this rank. Raises ModelError."""
-    shard = WeightShard(weights, group.rank, group.num_ranks, device, dtype, config)
+    spec, weights, shard = context.spec, context.weights, context.shard()
 
     def linear(part: LinearPart, table: Tensor | None) -> Linear:
         if table is not None:
             shard.share(part.name, table)
-        return schemes(part).create([part], shard)
+        return context.schemes(part).create([part], shard)
 
     decoder = _model_of(spec).create(
         ForeignContext(
             spec=spec,
-            device=device,
-            dtype=dtype,
-            max_length=max_length,
-            ranks=group,
+            device=context.device,
+            dtype=context.dtype,
+            max_length=context.max_length,
+            ranks=context.ranks,
             parameters=weights,
             linear=linear,
         )
     )
-    norms = NormBuilder(weights, device, Kernels())
-    vectors = build_vector_head(spec, norms, shard, dense, decoder.logits)
-    if group.rank == 0:
+    norms = NormBuilder(weights, context.device, Kernels())
+    vectors = build_vector_head(spec, norms, shard, context.dense, decoder.logits)
+    if context.ranks.rank == 0:
         weights.finish()
     return RunningForeign(decoder, vectors)
 

@@ -18,6 +18,7 @@ from jackfield_torch.decoder import DecoderBuilder
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.decoder_layer import DecoderLayer
 from jackfield_torch.layers.post_norm import PostNormLayer
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 
@@ -54,13 +55,15 @@ class LayerStream:
         self.spec, self.device, self.row_length = spec, device, row_length
         self._scheme = StudyScheme()
         self._builder = DecoderBuilder(
-            spec,
-            CheckpointWeights(checkpoint, spec),
-            device,
-            torch.float32,
-            lambda part: self._scheme,
-            SingleRank(),
-            row_length,
+            LoadContext(
+                spec=spec,
+                weights=CheckpointWeights(checkpoint, spec),
+                device=device,
+                dtype=torch.float32,
+                schemes=lambda part: self._scheme,
+                ranks=SingleRank(),
+                max_length=row_length,
+            )
         )
         self._ropes = self._builder.ropes()
         self.attention = RowsAttention(spec, row_length)

@@ -8,6 +8,7 @@ from jackfield.interfaces.model import ConfigReader
 from jackfield_llama.model import llama
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import assemble_decoder
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import RandomWeights
 from jackfield_torch.tensor_parallel import RankGroup, SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -43,9 +44,17 @@ class ThirdOf(RankGroup):
 
 def decoder_of(spec=SPEC, dtype=torch.float32, group=None):
     scheme = UnquantizedScheme()
-    weights = RandomWeights(0, CPU)
-    group = group or SingleRank()
-    return assemble_decoder(spec, weights, CPU, dtype, lambda part: scheme, group, 32)
+    return assemble_decoder(
+        LoadContext(
+            spec=spec,
+            weights=RandomWeights(0, CPU),
+            device=CPU,
+            dtype=dtype,
+            schemes=lambda part: scheme,
+            ranks=group or SingleRank(),
+            max_length=32,
+        )
+    )
 
 
 def test_hidden_states_and_logits_have_the_dtype_asked_for():

@@ -13,12 +13,11 @@ from jackfield.model_spec import (
     LatentAttention,
     Layer,
     Mamba2,
-    ModelSpec,
     ParallelMixers,
     Rope,
 )
 from jackfield.model_spec import Norm as NormSpec
-from jackfield_torch.interfaces.kernels import HeadFacts, Kernels
+from jackfield_torch.interfaces.kernels import HeadFacts
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.alibi import Alibi, alibi_slopes
 from jackfield_torch.layers.attention import (
@@ -33,7 +32,7 @@ from jackfield_torch.layers.attention import (
 )
 from jackfield_torch.layers.compose import Clip, Multiply, TensorFunction, chain, identity
 from jackfield_torch.layers.feed_forward import FeedForwardBranch, FeedForwardBuilder
-from jackfield_torch.layers.linear_builder import LinearBuilder, SchemeOf
+from jackfield_torch.layers.linear_builder import LinearBuilder
 from jackfield_torch.layers.mixers import (
     AddedMixers,
     MixerParts,
@@ -46,10 +45,10 @@ from jackfield_torch.layers.norm import HeadNorms, Norm, NormBuilder
 from jackfield_torch.layers.post_norm import PostNormLayer
 from jackfield_torch.layers.temperature import Tempered
 from jackfield_torch.linear_groups import stored_settings
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import WeightShard
 from jackfield_torch.rope import build_rotate
 from jackfield_torch.settings import heads_of_rank
-from jackfield_torch.tensor_parallel import RankGroup
 
 Mixer = Callable[[Tensor, StepInputs], Tensor]
 
@@ -98,16 +97,12 @@ class LayerBuilder:
 
     def __init__(
         self,
-        spec: ModelSpec,
+        context: LoadContext,
         norms: NormBuilder,
         shard: WeightShard,
-        schemes: SchemeOf,
-        group: RankGroup,
         rope_indices: Mapping[Rope, int],
-        kernels: Kernels,
-        *,
-        whole_experts: bool = False,  # ranks share out whole experts, instead of cutting each
     ) -> None:
+        spec, group, kernels = context.spec, context.ranks, context.kernels
         self._spec = spec
         self._hidden_size = spec.hidden_size
         self._norms = norms
@@ -116,10 +111,10 @@ class LayerBuilder:
         self._reduce = identity if group.num_ranks == 1 else group.all_reduce
         self._num_ranks = group.num_ranks
         self._rope_indices = rope_indices
-        self._linears = LinearBuilder(spec, shard, schemes)
+        self._linears = LinearBuilder(spec, shard, context.schemes)
         self._parts = MixerParts(self._linears, norms, group.num_ranks)
         self._feed_forwards = FeedForwardBuilder(
-            self._linears, group, kernels, whole_experts=whole_experts
+            self._linears, group, kernels, whole_experts=context.whole_experts
         )
 
     def build(self, index: int, layer: Layer) -> DecoderLayer | PostNormLayer:

@@ -20,6 +20,7 @@ from jackfield_testing_torch.conformance.known_model import LENGTH
 from jackfield_testing_torch.dense_attention import DenseAttention
 from jackfield_torch.decoder import Decoder, assemble_decoder
 from jackfield_torch.foreign import RunningForeign, shown_checkpoint
+from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 from jackfield_torch.unquantized import UnquantizedScheme
@@ -39,13 +40,15 @@ def build(spec: ModelSpec, checkpoint: Checkpoint) -> Decoder | RunningForeign:
     """The decoder of a spec on the host, in float32. Raises JackfieldError for a checkpoint that does not fit."""
     scheme = UnquantizedScheme()
     return assemble_decoder(
-        spec,
-        CheckpointWeights(shown_checkpoint(checkpoint, spec), spec),
-        torch.device("cpu"),
-        torch.float32,
-        lambda part: scheme,
-        SingleRank(),
-        LENGTH,
+        LoadContext(
+            spec=spec,
+            weights=CheckpointWeights(shown_checkpoint(checkpoint, spec), spec),
+            device=torch.device("cpu"),
+            dtype=torch.float32,
+            schemes=lambda part: scheme,
+            ranks=SingleRank(),
+            max_length=LENGTH,
+        )
     )
 
 
