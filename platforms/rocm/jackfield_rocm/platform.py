@@ -58,7 +58,9 @@ class RocmPlatform(TorchPlatform):
         sizes = ladder(options.most_graph_rows) if options.graphs else ()
         dtype = settings.model_dtype(context.config, context.spec)
         plan = plan_memory(context.spec, context.config, dtype.itemsize, sizes)
-        return Accelerator(sizes, plan, index=context.local_rank, compile_threads=options.compile_threads)
+        return Accelerator(
+            sizes, plan, index=context.local_rank, compile_threads=options.compile_threads
+        )
 
 
 def _check_card(need: PlatformNeed, facts: Facts) -> tuple[Reason, ...]:

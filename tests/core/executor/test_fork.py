@@ -44,6 +44,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.thorough
 def test_the_kit_of_executors_is_passed_with_forks(tmp_path):
     file = tmp_path / "test_forks.py"
     file.write_text(

@@ -186,6 +186,11 @@ def make_loop():
     return Loop
 
 
-@pytest.fixture(params=GROUPS.values(), ids=GROUPS)
+@pytest.fixture(
+    params=[
+        pytest.param(windows, id=name, marks=() if None in windows else pytest.mark.thorough)
+        for name, windows in GROUPS.items()
+    ]
+)
 def windows(request):
     return request.param

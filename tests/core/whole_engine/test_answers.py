@@ -8,6 +8,11 @@ from jackfield_testing.tokenizer import ECHO_TOKEN_ID
 
 pytestmark = pytest.mark.core_model
 
+DEPTHS = [
+    pytest.param(1, marks=pytest.mark.thorough),
+    pytest.param(2, marks=pytest.mark.thorough),
+    3,
+]
 TINY_POOL = {"cache.num_blocks": 34, "scheduler.max_rows": 6}  # one request at most takes 32
 
 
@@ -21,7 +26,16 @@ def ask_many(driver, count=10, seed=0):
 
 
 @pytest.mark.parametrize("prefix_caching", [True, False], ids=["prefix caching", "no caching"])
-@pytest.mark.parametrize("budget", [1, 3, 16, 64, 2048])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        1,
+        pytest.param(3, marks=pytest.mark.thorough),
+        16,
+        pytest.param(64, marks=pytest.mark.thorough),
+        2048,
+    ],
+)
 def test_a_budget_changes_nothing(open_engine, windows, budget, prefix_caching):
     driver = open_engine(
         windows,
@@ -34,7 +48,7 @@ def test_a_budget_changes_nothing(open_engine, windows, budget, prefix_caching):
     driver.check()
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("budget", [8, 2048])
 def test_preemption_changes_nothing(open_engine, windows, depth, budget):
     driver = open_engine(
@@ -51,7 +65,7 @@ def test_preemption_changes_nothing(open_engine, windows, depth, budget):
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("num_ranks", [1, 3])
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
 def test_processes_change_nothing(open_engine, depth, num_ranks):
     driver = open_engine(
         (None, 6),
@@ -178,7 +192,7 @@ def test_text_is_never_cut_inside_a_character(open_engine, text, stream):
     assert not any("\ufffd" in delta for delta in deltas)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("include_stop", [True, False])
 def test_a_stop_string_across_tokens_ends_the_request(open_engine, windows, depth, include_stop):
     driver = open_engine(windows, **{"executor.depth": depth})

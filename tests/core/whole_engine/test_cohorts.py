@@ -79,7 +79,7 @@ def test_requests_that_come_and_go_leave_cohorts_of_even_size(make_loop):
     assert max(max(sizes) - min(sizes) for sizes in lengths[60:200]) <= 2
 
 
-@pytest.mark.parametrize("num_cohorts", [2, 3])
+@pytest.mark.parametrize("num_cohorts", [pytest.param(2, marks=pytest.mark.thorough), 3])
 @pytest.mark.parametrize("has_drafts", [False, True], ids=["", "drafts"])
 def test_an_abort_at_any_event_leaves_the_others_right(make_loop, windows, num_cohorts, has_drafts):
     def make():

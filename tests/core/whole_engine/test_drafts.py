@@ -33,7 +33,9 @@ class Informed(Drafter):
         return []
 
 
-@pytest.fixture(params=[1, 2, 3], ids=lambda depth: f"depth {depth}")
+@pytest.fixture(
+    params=[1, pytest.param(2, marks=pytest.mark.thorough), 3], ids=lambda depth: f"depth {depth}"
+)
 def make(request, windows, make_loop):
     """Loops with so little of everything that prompts come in chunks and some requests are preempted."""
 

@@ -13,13 +13,26 @@ from jackfield_testing.worker import DIE_STATUS
 pytestmark = pytest.mark.core_model
 
 BAD_TOKEN = 200
+DEPTHS = [
+    pytest.param(1, marks=pytest.mark.thorough),
+    pytest.param(2, marks=pytest.mark.thorough),
+    3,
+]
+# The step at which a worker fails.
+STEPS = [
+    pytest.param(1, marks=pytest.mark.thorough),
+    2,
+    pytest.param(5, marks=pytest.mark.thorough),
+]
 MULTIPROCESS = {"select.executor": "multiprocess", "executor.tensor_parallel": 2}
 EXECUTORS = [
     pytest.param({}, id="inline"),
     pytest.param(MULTIPROCESS, id="multiprocess", marks=pytest.mark.distributed),
 ]
 EXECUTORS_AND_DEPTHS = [
-    *(pytest.param({}, depth, id=f"inline, depth {depth}") for depth in (1, 2, 3)),
+    pytest.param({}, 1, id="inline, depth 1", marks=pytest.mark.thorough),
+    pytest.param({}, 2, id="inline, depth 2", marks=pytest.mark.thorough),
+    pytest.param({}, 3, id="inline, depth 3"),
     pytest.param(MULTIPROCESS, 2, id="multiprocess", marks=pytest.mark.distributed),
 ]
 
@@ -65,7 +78,7 @@ def test_a_prompt_that_fails_ends_alone(open_engine, executor, depth, position):
     check_others(driver, [bad])
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
 def test_a_sibling_fails_with_the_prompt_or_is_right(open_engine, depth):
     """A sibling that had taken over the computed prompt before the error was known goes on."""
     driver = open_engine(**{"executor.depth": depth}, **fault(error_token_id=BAD_TOKEN))
@@ -81,7 +94,7 @@ def test_a_sibling_fails_with_the_prompt_or_is_right(open_engine, depth):
     driver.check_books()
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("position", range(8, 20))
 def test_a_request_that_fails_while_it_decodes_keeps_its_tokens(open_engine, depth, position):
     driver = open_engine(**{"executor.depth": depth}, **fault(error_position=position))
@@ -112,7 +125,7 @@ def test_a_request_that_can_never_run_is_refused_and_nothing_else_lost(open_engi
 
 @pytest.mark.parametrize(("executor", "depth"), EXECUTORS_AND_DEPTHS)
 @pytest.mark.parametrize("kind", ["raise", "raise_late"])
-@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("step", STEPS)
 def test_a_worker_that_raises_ends_the_engine_with_its_traceback(
     open_engine, executor, kind, step, depth
 ):
@@ -136,7 +149,7 @@ def test_a_worker_that_raises_ends_the_engine_with_its_traceback(
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("rank", [0, 1])
-@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("kind", ["die", "raise"])
 def test_any_rank_that_ends_ends_the_engine(open_engine, rank, step, kind):
     driver = open_engine(**MULTIPROCESS, **fault(fault=kind, fault_step=step, fault_rank=rank))
@@ -200,7 +213,7 @@ def test_a_fault_of_the_books_ends_the_engine_with_what_the_worker_noticed(
         driver.run()
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "at the end"])
 def test_an_abort_before_any_step_frees_the_blocks_and_leaves_the_others(
     open_engine, windows, depth, stream

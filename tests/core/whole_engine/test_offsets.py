@@ -12,9 +12,13 @@ from jackfield_testing.tokenizer import ECHO_TOKEN_ID
 pytestmark = pytest.mark.core_model
 
 SHARED = list(b"the same beginning, ")
+# Of four requests, every other one begins with SHARED.
+VICTIMS = [*(pytest.param(victim, marks=pytest.mark.thorough) for victim in (0, 1)), 2, 3]
 
 
-@pytest.fixture(params=[1, 2, 3], ids=lambda depth: f"depth {depth}")
+@pytest.fixture(
+    params=[pytest.param(1, marks=pytest.mark.thorough), 2, 3], ids=lambda depth: f"depth {depth}"
+)
 def make(request, windows, make_loop):
     """Loops with so little of everything that prompts come in chunks and some requests are preempted."""
     limits = {"num_blocks": 18, "max_step_tokens": 16, "max_rows": 3}
@@ -62,7 +66,7 @@ def test_the_undisturbed_run_is_right_and_short_of_blocks(make, windows):
         assert loop.scheduler.stats.num_preemptions > 0
 
 
-@pytest.mark.parametrize("victim", range(4))
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_an_abort_at_any_event_leaves_the_others_right(make, victim):
     for event in range(num_events(make)):
         loop = make()
@@ -93,7 +97,7 @@ def test_a_request_that_comes_at_any_event_is_answered_right(make):
         loop.check()
 
 
-@pytest.mark.parametrize("victim", range(4))
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_a_preemption_at_any_event_leaves_all_right(make, victim):
     num_preempted = 0
     for event in range(num_events(make)):

@@ -23,7 +23,13 @@ class Hopeful(Drafter):
 
 
 @pytest.fixture(
-    params=[(1, False), (2, False), (3, False), (2, True), (3, True)],
+    params=[
+        (1, False),
+        pytest.param((2, False), marks=pytest.mark.thorough),
+        (3, False),
+        pytest.param((2, True), marks=pytest.mark.thorough),
+        (3, True),
+    ],
     ids=lambda p: f"depth {p[0]}{', drafts' * p[1]}",
 )
 def make(request, make_loop):
