@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from jackfield.config import CacheSettings
@@ -10,20 +12,26 @@ from jackfield_cpu.kernels import CpuKernels
 from jackfield_torch.device import Device
 from jackfield_torch.interfaces.kernels import Kernels
 
+# Decode reads weights of gigabytes once a token. With pages of 4 KiB the processor then waits for page tables: on two
+# cores of a virtual machine a mixture of experts decodes 1.6 times as fast with pages of 2 MiB, a dense model 1.25 times.
+_HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
+
 
 class CpuDevice(Device):
     """The processor with a number of threads."""
 
     name = "cpu"
 
-    def __init__(self, num_threads: int) -> None:
-        self.num_threads = num_threads
+    def __init__(self, num_threads: int, *, huge_pages: bool = True) -> None:
+        self.num_threads, self.huge_pages = num_threads, huge_pages
 
     def start(self) -> None:
         """Set the number of torch's threads. torch keeps it for each calling thread, so the worker's thread must call
-        this.
+        this. Ask torch's allocator for huge pages: it reads the variable when it makes its first tensor.
         """
         torch.set_num_threads(self.num_threads)
+        if self.huge_pages:
+            os.environ.setdefault(_HUGE_PAGES, "1")
 
     def kernels(self) -> Kernels:
         """Index arithmetic with NumPy, all else with torch."""
