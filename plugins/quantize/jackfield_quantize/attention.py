@@ -32,7 +32,7 @@ class RowsAttention(KeysAndValuesOnly):
                 "without calibration: --scheme rtn, fp8 or int8"
             )
         self._row_length = row_length
-        self.sinks: dict[int, Tensor] = {}  # of the layers that have them, float32, by head
+        self.sinks: dict[int, Tensor] = {}  # float32 [heads] of each layer that has them
 
     def attend(
         self, layer: int, q_TNH: Tensor, k_TKH: Tensor | None, v_TKH: Tensor | None

@@ -34,7 +34,7 @@ def calibration_rows(
 
 
 def fingerprint(path: Path | None) -> str:
-    """Of the text: an interrupted run goes on with the same one only."""
+    """A digest of the text. An interrupted run goes on only with the same text."""
     return hashlib.sha256(_read(path).encode()).hexdigest()[:16]
 
 

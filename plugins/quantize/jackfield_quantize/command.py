@@ -14,7 +14,7 @@ _INTERRUPTED = 130  # exit status, as shells have it
 
 
 class QuantizeCommand(Command):
-    """Leaves the source as it is. An interrupted run goes on where it was when it is started again."""
+    """Writes a new folder and leaves the source unchanged. An interrupted run continues when it is started again."""
 
     summary = "make a quantized checkpoint: GPTQ, AWQ, SqueezeLLM, FP8, int8, NF4, MXFP4, NVFP4"
 
@@ -74,7 +74,7 @@ class QuantizeCommand(Command):
         add_settings_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Quantise, and say what came of it."""
+        """Quantise, and print the result."""
         recipe = _recipe(arguments)
         from jackfield_quantize.run import run
 

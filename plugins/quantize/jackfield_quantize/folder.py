@@ -39,33 +39,35 @@ _OWN = ("config.json", "quantize_config.json", "quant_config.json")
 
 
 class OutputFolder:
-    """Files of one run; raises ConfigError for a target that exists, or is unfinished business of another recipe."""
+    """The files of one run. Raises ConfigError if the target exists, or if an unfinished run has another recipe."""
 
     def __init__(self, target: Path, identity: Mapping[str, Any], num_layers: int) -> None:
-        """`identity`: what must be equal for a later run to go on with this one's files."""
+        """`identity`: values that must be equal if a later run is to continue with the files of this one."""
         if target.exists():
             raise ConfigError(f"{target} exists already. Remove it, or name another folder with -o")
         self._target = target
         self._work = _work_folder(target)
         self._num_files = num_layers + 1
-        self.is_resumed = self._work.exists()
+        self.is_resumed = (self._work / _STATE).exists()
         if self.is_resumed:
             self._check(identity)
         else:
             with self._writes():
+                # A run that was killed while it began or ended left files whose recipe is not known.
+                shutil.rmtree(self._work, ignore_errors=True)
                 (self._work / _PROGRESS).mkdir(parents=True)
                 self._write_json(_STATE, identity)
 
     def layers(self) -> set[int]:
-        """Those that are written."""
+        """The layers that are written."""
         return {i for i in range(self._num_files - 1) if self._shard(i + 1).exists()}
 
     def write_layer(self, index: int, tensors: Mapping[str, Tensor]) -> None:
-        """The tensors of a layer under their names in the checkpoint."""
+        """Write the tensors of a layer under their names in the checkpoint."""
         self._save(self._shard(index + 1), tensors)
 
     def keep(self, name: str, tensors: Mapping[str, Tensor], **notes: str) -> None:
-        """Something for a later run; takes the place of what had that name."""
+        """Keep tensors for a later run. They replace those of the same name."""
         self._save(self._work / _PROGRESS / f"{name}.safetensors", tensors, notes)
 
     def kept(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -78,11 +80,11 @@ class OutputFolder:
         return load_file(path), notes
 
     def drop(self, name: str) -> None:
-        """Nobody needs it any more."""
+        """Delete tensors that no later run needs."""
         (self._work / _PROGRESS / f"{name}.safetensors").unlink(missing_ok=True)
 
     def written_names(self) -> set[str]:
-        """Of the tensors in the layers' files."""
+        """The names of the tensors in the files of the layers."""
         return {name for index in self.layers() for name in _names(self._shard(index + 1))}
 
     def finish(
@@ -92,7 +94,7 @@ class OutputFolder:
         others: Mapping[str, Mapping[str, Any]],
         source: ModelFiles,
     ) -> None:
-        """Write what belongs to no layer, the configs, and what stood beside the source; then show the folder.
+        """Write the other tensors, the configs, and the other files of the source; then give the folder its name.
 
         `others`: further JSON files by name, unless the source has such a file.
         """
@@ -115,8 +117,7 @@ class OutputFolder:
             self._work.rename(self._target)
 
     def _check(self, identity: Mapping[str, Any]) -> None:
-        path = self._work / _STATE
-        found = json.loads(path.read_text()) if path.exists() else {}
+        found = json.loads((self._work / _STATE).read_text())
         for key, value in json.loads(json.dumps(identity)).items():
             if found.get(key) != value:
                 raise ConfigError(
@@ -125,7 +126,7 @@ class OutputFolder:
                 )
 
     def _copy(self, source: ModelFiles) -> None:
-        """Tokenizer, chat template, generation defaults, licence, code."""
+        """Copy tokenizer, chat template, generation defaults, licence and code."""
         if source.path.is_dir():
             for path in sorted(source.path.iterdir()):
                 if path.is_file() and path.name not in _OWN and not path.name.endswith(_WEIGHTS):
@@ -144,15 +145,17 @@ class OutputFolder:
             scratch.rename(path)
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        (self._work / name).write_text(json.dumps(content, indent=2) + "\n")
+        scratch = self._work / f"{name}.part"
+        scratch.write_text(json.dumps(content, indent=2) + "\n")
+        scratch.rename(self._work / name)
 
     @contextmanager
     def _writes(self) -> Iterator[None]:
-        """Raises ConfigError where the disk is full or may not be written."""
+        """Raises ConfigError if the disk is full or must not be written."""
         try:
             yield
         except Exception as error:
-            # the library of safetensors tells a full disk by its text alone
+            # The library of safetensors reports a full disk only by the text of its error.
             if isinstance(error, OSError) or "os error" in str(error).lower():
                 is_full = getattr(error, "errno", None) == errno.ENOSPC or "28" in str(error)
                 way_out = "Free some space" if is_full else "Choose another folder with -o"
@@ -164,7 +167,7 @@ class OutputFolder:
 
 
 def check_space(target: Path, needed_bytes: int) -> None:
-    """Raise ConfigError before anything is computed if the disk is too small. What an unfinished run wrote counts."""
+    """Raise ConfigError before anything is computed if the disk is too small. The files of an unfinished run count as free."""
     there = next(path for path in target.absolute().parents if path.exists())
     work = _work_folder(target)
     written = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())

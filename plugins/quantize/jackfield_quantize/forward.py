@@ -1,4 +1,4 @@
-"""Forward through a model with calibration: each layer is fed with what the quantised ones before it give."""
+"""Runs calibration forward through a model. The inputs of each layer come from the quantised layers before it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from jackfield_quantize.stream import LayerStream, StudiedLayer
 from jackfield_quantize.task import Made, Task, group_size
 
 _STATES = "states"  # the input of the next layer
-# of a layer and its inputs [R, L, E]; the linears are left with the weights that were made
 QuantiseLayer = Callable[[Task, LayerStream, StudiedLayer, Tensor], Made]
+"""Quantises a layer by its inputs x_RLE. Afterwards its linears hold the quantised weights."""
 
 
 def sweep_forward(task: Task, quantise_layer: QuantiseLayer) -> None:
-    """A layer is written before the states of the next one are, so that an interrupted run repeats at most one."""
+    """Quantise all layers in order. A layer is written before the inputs of the next one are kept, so an interrupted run
+    repeats at most one layer.
+    """
     stream, rows_RL = task.stream, task.rows_RL
     assert stream is not None
     assert rows_RL is not None

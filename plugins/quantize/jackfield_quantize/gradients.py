@@ -1,7 +1,7 @@
-"""Squared gradients of weights, a layer at a time from the last to the first. R rows, L tokens, E hidden size.
+"""Computes squared gradients of weights, one layer at a time, from the last to the first. R rows, L tokens, E hidden size.
 
-Forward, the input of each layer is kept on disk; backward, a layer is built again and given the gradient that the layer
-behind it left. So a model of any size needs the memory of one layer. The loss is the one that models are trained by.
+On the way forward the input of each layer is kept on disk. On the way backward a layer is built again and gets the
+gradient of the layer behind it. So a model of any size needs the memory of one layer. The loss is that of training.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from jackfield_quantize.stream import LayerStream, StudiedLayer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sensitivity:
-    """How much the loss minds errors of a linear of P parts. O outputs, I inputs, T tokens of calibration."""
+    """How much errors of a linear of P parts change the loss. O outputs, I inputs, T tokens of calibration."""
 
     weight_OI: Tensor  # mean square of gradients
-    token_PT: Tensor | None  # mean square over the outputs of a part; None of experts
+    token_PT: Tensor | None  # mean square over the outputs of a part; None for experts
 
 
 @narrow_products()
 def loss_gradient(stream: LayerStream, x_RLE: Tensor, token_ids_RL: Tensor) -> Tensor:
-    """Of the sum of cross entropies of next tokens, with respect to what the last layer gives."""
+    """The gradient of the loss with respect to the output of the last layer. The loss sums cross entropies of next tokens."""
     head = stream.head()
     found = []
     for x_LE, token_ids_L in zip(x_RLE, token_ids_RL, strict=True):
@@ -46,7 +46,7 @@ def loss_gradient(stream: LayerStream, x_RLE: Tensor, token_ids_RL: Tensor) -> T
 def layer_gradients(
     stream: LayerStream, layer: StudiedLayer, x_RLE: Tensor, gradient_RLE: Tensor
 ) -> tuple[list[Sensitivity], Tensor]:
-    """Of each linear its sensitivity; and the gradient of the layer's input."""
+    """The sensitivity of each linear, and the gradient of the input of the layer."""
     linears = layer.linears
     weights = [linear.weight_OI.requires_grad_() for linear in linears]
     sums = [torch.zeros_like(weight) for weight in weights]
@@ -63,7 +63,7 @@ def layer_gradients(
             )
         found.append(gradients[0].cpu())
         for total, gradient in zip(sums, gradients[1:], strict=False):
-            if gradient is not None:  # an expert that no token of the row goes to has none
+            if gradient is not None:  # None: no token of the row goes to this expert
                 total.addcmul_(gradient, gradient)
         for linear, gradient in zip(whole, gradients[1 + len(weights) :], strict=True):
             tokens[linear].append(_of_parts(linear, gradient))
@@ -76,7 +76,7 @@ def layer_gradients(
 
 @contextmanager
 def _leaves(linears: Sequence[StudiedLinear]) -> Iterator[dict[StudiedLinear, Tensor]]:
-    """Zeros that are added to outputs while rows run: their gradients are those of the outputs."""
+    """Zeros that are added to outputs while rows run. Their gradients are those of the outputs."""
     leaves: dict[StudiedLinear, Tensor] = {}
 
     def bend(linear: StudiedLinear, y_TO: Tensor) -> Tensor:
@@ -93,6 +93,6 @@ def _leaves(linears: Sequence[StudiedLinear]) -> Iterator[dict[StudiedLinear, Te
 
 
 def _of_parts(linear: StudiedLinear, gradient_TO: Tensor) -> Tensor:
-    """[P, T]"""
+    """The mean square of each part and token, [P, T]."""
     square_TO = gradient_TO.square()
     return torch.stack([square_TO[:, linear.rows(name)].mean(1) for name in linear.names])

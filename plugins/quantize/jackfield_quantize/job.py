@@ -1,4 +1,4 @@
-"""One run of `jackfield quantize`: opens the model, quantises what is not done yet, writes the folder."""
+"""One run of `jackfield quantize`: opens the model, quantises the layers that are left, writes the folder."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from jackfield_quantize.task import Made, Task
 
 
 class Progress(Protocol):
-    """Is told how far it is."""
+    """Gets reports of progress."""
 
     def begin(self, words: str, total: int, done: int) -> None:
-        """A part of the work that has `total` steps."""
+        """A part of the work begins. It has `total` steps, of which `done` are done."""
 
     def step(self) -> None:
-        """One more is done."""
+        """A step is done."""
 
 
 def quantise(
     blueprint: Blueprint, recipe: Recipe, target: Path, progress: Progress, device: torch.device
 ) -> OutputFolder:
-    """Make `target`. Raises ConfigError, and what opening a model raises."""
+    """Make the folder `target`. Raises ConfigError, and the errors of opening a model."""
     spec = blueprint.spec
     with blueprint.open_checkpoint() as checkpoint:
         modules = _modules(spec, checkpoint, recipe)
@@ -74,7 +74,7 @@ def quantise(
 
 
 def _modules(spec: ModelSpec, checkpoint: Checkpoint, recipe: Recipe) -> list[list[StoredModule]]:
-    """The matrices of each layer. Raises ConfigError where one does not fit the recipe."""
+    """The matrices of each layer. Raises ConfigError if one does not fit the recipe."""
     if spec.quantization is not None:
         raise ConfigError(
             f"the model is quantized already, by {spec.quantization.method}. Take the one with plain weights"
@@ -92,7 +92,7 @@ def _modules(spec: ModelSpec, checkpoint: Checkpoint, recipe: Recipe) -> list[li
 
 
 class _LayerWriter:
-    """Stores what was made of a layer in the format of the recipe."""
+    """Stores the result for a layer in the format of the recipe."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class _LayerWriter:
         self._tensors_of: Callable[[Any], dict[str, Tensor]] = FORMATS[recipe.format].tensors
 
     def write(self, index: int, made: Made) -> None:
-        """One file."""
+        """Write the file of a layer."""
         tensors: dict[str, Tensor] = dict(made.tensors)
         for module in self._modules[index]:
             whole = made.stored.get(module.name)
@@ -122,7 +122,7 @@ def _needed_bytes(
     rows_RL: Tensor | None,
     spec: ModelSpec,
 ) -> int:
-    """What will be written: codes, scales, the rest as it is, and hidden states for going on."""
+    """Bytes that will be written: codes, scales, all other tensors, and hidden states for a later run."""
     weights = [math.prod(m.shape) for found in modules for m in found]
     replaced = {m.weight.name for found in modules for m in found}
     rest = sum(
@@ -162,7 +162,7 @@ def _finish(
 def _other_files(
     blueprint: Blueprint, checkpoint: Checkpoint, recipe: Recipe
 ) -> Mapping[str, Mapping[str, Any]]:
-    """What a source that is one file holds inside, as files."""
+    """The JSON files for a source that is a single file and holds their content."""
     found: dict[str, Mapping[str, Any]] = {}
     if checkpoint.generation:
         found["generation_config.json"] = dict(checkpoint.generation)

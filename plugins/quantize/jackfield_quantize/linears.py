@@ -1,4 +1,4 @@
-"""Linears that are looked at while calibration runs through them. O outputs of all parts, I inputs, T tokens."""
+"""Linears whose inputs and outputs can be watched while calibration runs. O outputs of all parts, I inputs, T tokens."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from jackfield_torch.interfaces.quantization import (
 
 _EXPERT = re.compile(r"\.experts\.\d+\.")
 AnyMatrix = TypeVar("AnyMatrix", bound=Matrix)
-Watch = Callable[[Tensor], None]  # is given the inputs [T, I] of each call
-Bend = Callable[
-    [Tensor], Tensor
-]  # is given the outputs [T, O] of each call, and gives what goes on
+Watch = Callable[[Tensor], None]
+"""Gets the inputs [T, I] of each call."""
+Bend = Callable[[Tensor], Tensor]
+"""Gets the outputs [T, O] of each call, and returns those that the layer goes on with."""
 
 
 class StudiedLinear(Linear):
-    """Plain weights in float32 that may be replaced, of parts that share their input."""
+    """Parts that share their input, with plain weights in float32 that may be replaced."""
 
     def __init__(
         self, parts: Sequence[LinearPart], weight_OI: Tensor, bias_O: Tensor | None
@@ -41,21 +41,21 @@ class StudiedLinear(Linear):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Logical modules, in the order of their outputs."""
+        """The logical modules in the order of their outputs."""
         return tuple(part.name for part in self.parts)
 
     @property
     def role(self) -> str:
-        """The name of the first part; the same for all experts that play the same part."""
+        """The name of the first part without the number of an expert."""
         return _EXPERT.sub(".experts.", self.names[0])
 
     @property
     def is_expert(self) -> bool:
-        """True where some tokens alone pass."""
+        """True: only some tokens reach this linear."""
         return self.role != self.names[0]
 
     def rows(self, name: str) -> slice:
-        """Where the outputs of a part stand."""
+        """The place of the outputs of a part."""
         start = 0
         for part in self.parts:
             if part.name == name:
@@ -64,7 +64,7 @@ class StudiedLinear(Linear):
         raise KeyError(name)
 
     def split(self, matrix: AnyMatrix) -> dict[str, AnyMatrix]:
-        """The outputs of each part of what was made of all."""
+        """A matrix of all outputs, cut into the parts."""
         return {name: matrix.outputs(self.rows(name)) for name in self.names}
 
     def __call__(self, x_TI: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class StudyScheme(QuantizationScheme):
         self.made: list[StudiedLinear] = []
 
     def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Never selected, so never asked."""
+        """Accept every need: this scheme is not in any selection."""
         return ()
 
     def can_fuse(self, parts: Sequence[LinearPart]) -> bool:
@@ -100,6 +100,6 @@ class StudyScheme(QuantizationScheme):
         return linear
 
     def take(self) -> list[StudiedLinear]:
-        """Those made since the last call."""
+        """The linears that were made since the last call."""
         made, self.made = self.made, []
         return made

@@ -1,4 +1,4 @@
-"""Matrices as a scheme leaves them, before they are stored. O outputs, I inputs, G groups of inputs, K table entries."""
+"""Quantised matrices before they are stored. O outputs, I inputs, G groups of inputs, K table entries."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def in_groups(tensor: Tensor, size: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Matrix:
-    """Tensors whose first axis are outputs, and what they stand for."""
+    """A quantised matrix. The first axis of its tensors are outputs."""
 
     def dequantise(self) -> Tensor:
         """float32 [O, I]."""
         raise NotImplementedError
 
     def outputs(self, index: Tensor | slice) -> Self:
-        """Those outputs, in that order."""
+        """The outputs with these indices, in their order."""
         tensors = {
             field.name: value[index]
             for field in fields(self)
@@ -36,7 +36,7 @@ class Matrix:
 
 
 def join(matrices: Sequence[Matrix]) -> Matrix:
-    """The outputs of all, one after another; all are stored alike."""
+    """The outputs of all matrices, one after another. All must be of one kind."""
     first = matrices[0]
     tensors = {
         field.name: torch.cat([getattr(matrix, field.name) for matrix in matrices])
@@ -51,7 +51,7 @@ class Grouped(Matrix):
     """weight = (code - zero) * scale, with a scale and a zero for each output and `group_size` inputs in a row."""
 
     codes_OI: Tensor  # uint8, below 2 ** bits
-    scale_OG: Tensor  # float32, each a number that float16 holds
+    scale_OG: Tensor  # float32; each value is exact in float16
     zero_OG: Tensor  # uint8, below 2 ** bits
     bits: int
     symmetric: bool  # each zero is 2 ** (bits - 1)

@@ -1,4 +1,4 @@
-"""Products of calibration on processors that are made for bfloat16."""
+"""Fast matrix products for calibration on processors with bfloat16 instructions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user asks for: scheme, bits, groups and calibration, checked before anything is opened. Imports no torch."""
+"""The options of a run: scheme, bits, groups and calibration. They are checked before a file is opened. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _SIZES = (16, 32, 64, 96, 128, 192, 256, 512)
 
 @dataclass(frozen=True, slots=True)
 class SchemeFacts:
-    """What a scheme can do."""
+    """The options that a scheme has."""
 
     bits: tuple[int, ...]
     formats: tuple[str, ...]  # the first is the default
     is_grouped: bool = False  # weights share a scale with `group_size` others
     has_zeros: bool = False  # codes may have zero points
     default_symmetric: bool = True
-    needs_text: bool = False  # calibration
-    block: int = 1  # inputs that share a scale, where the scheme says how many
+    needs_text: bool = False  # it needs a text for calibration
+    block: int = 1  # inputs that share a scale, if the scheme fixes their number
 
 
 SCHEMES = {
@@ -55,16 +55,16 @@ SCHEMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One way to quantise. Raises ConfigError for what no scheme can do."""
+    """One way to quantise. Raises ConfigError for options that the scheme does not have."""
 
     scheme: str
     bits: int
     group_size: int = 128  # inputs; WHOLE: all
     symmetric: bool = True  # no zero points
     format: str = ""  # on disk; empty: the scheme's own
-    sparse: float = 0.0  # share of weights that SqueezeLLM keeps as they are
+    sparse: float = 0.0  # share of weights that SqueezeLLM stores exactly
     calibration: Path | None = None  # a text; None: the one that ships
-    num_rows: int = 64  # of calibration
+    num_rows: int = 64  # rows of calibration
     row_length: int = 512  # tokens
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class Recipe:
 
     @property
     def facts(self) -> SchemeFacts:
-        """Those of the scheme."""
+        """The options of the scheme."""
         return SCHEMES[self.scheme]
 
     def check_shape(self, module: str, num_outputs: int, num_inputs: int) -> None:
@@ -123,7 +123,7 @@ class Recipe:
                 )
 
     def as_table(self) -> dict[str, Any]:
-        """For comparing runs: plain values."""
+        """Plain values, for comparing runs."""
         table = asdict(self)
         return {
             **table,

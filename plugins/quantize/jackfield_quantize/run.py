@@ -1,4 +1,4 @@
-"""What the command does once its arguments are checked: a progress bar around the job, and a line at the end."""
+"""Runs the job of the command with a progress bar, and prints a line at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jackfield_quantize.recipe import Recipe
 
 
 class LayerBar:
-    """Layers that are done, on standard error."""
+    """A bar on standard error that counts layers."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -45,16 +45,16 @@ class LayerBar:
         self._bar.stop()
 
     def begin(self, words: str, total: int, done: int) -> None:
-        """A part of the work that has `total` steps."""
+        """A part of the work begins. It has `total` steps, of which `done` are done."""
         self._bar.reset(self._task, description=words, total=total, completed=done)
 
     def step(self) -> None:
-        """One more is done."""
+        """A step is done."""
         self._bar.advance(self._task)
 
 
 def run(loaded: LoadedConfig, recipe: Recipe, target: Path, device: str | None) -> int:
-    """Quantise the model of the config into `target`; 0."""
+    """Quantise the model of the config into `target`. Returns 0."""
     on = _device(device)
     blueprint = make_blueprint(loaded)
     with LayerBar() as bar:

@@ -22,7 +22,7 @@ _HOMOGENEOUS = ("relu",)  # activations for which f(x / s) = f(x) / s
 
 
 class Sink(Protocol):
-    """What has been made of the layer so far."""
+    """The matrices of the layer that are done."""
 
     matrices: dict[str, Matrix]
     tensors: dict[str, Tensor]
@@ -30,10 +30,10 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What gives the inputs: a norm, or the outputs of a linear."""
+    """The origin of inputs: a norm, or the outputs of a linear."""
 
     module: str  # logical
-    channel_I: Tensor  # int64: which channel of it each input is
+    channel_I: Tensor  # int64: the channel of each input
     norm: NormSpec | None = None  # None: a linear
 
 
@@ -51,12 +51,12 @@ class LayerScaling:
         self._studied, self._modules = layer, modules
         self._layer = spec.layers[layer.index]
         self._prefix = f"layers.{layer.index}"
-        self._of_norms: dict[str, Tensor] = {}  # found already, [C]: two linears may read one norm
+        self._of_norms: dict[str, Tensor] = {}  # [C], by norm: two linears may read one norm
 
     def find(
         self, linear: StudiedLinear, sums: InputSums, rounding: Rounding, made: Sink
     ) -> Tensor:
-        """s_I for this linear. What gives its inputs is divided by it, in `made`."""
+        """s_I for this linear. The origin of its inputs is divided by it, in `made`."""
         site = self._site(linear)
         if site is None:
             return linear.weight_OI.new_ones(linear.weight_OI.shape[1])
@@ -80,7 +80,7 @@ class LayerScaling:
         return found is True or (isinstance(found, _Site) and found.module == site.module)
 
     def _site(self, linear: StudiedLinear) -> _Site | None:
-        """None where nothing can be divided."""
+        """The origin of the inputs; None if it cannot be divided."""
         name = linear.names[0].removeprefix(f"{self._prefix}.")
         layer, mixer = self._layer, self._layer.mixer
         whole_I = torch.arange(linear.weight_OI.shape[1], device=linear.weight_OI.device)
@@ -100,7 +100,7 @@ class LayerScaling:
         return None
 
     def _forward(self, name: str) -> FeedForward | None:
-        """The feed-forward that a linear belongs to."""
+        """The feed-forward to which a linear belongs."""
         forward = self._layer.feed_forward
         if isinstance(forward, Experts):
             return forward.shared if ".shared." in name else forward.expert
@@ -113,7 +113,7 @@ class LayerScaling:
         return _Site(module, whole_I, norm)
 
     def _divide_norm(self, module: str, norm: NormSpec, s_C: Tensor, made: Sink) -> Tensor:
-        """The scale that the norm's own dtype allows: what is stored divides exactly by it."""
+        """The scale rounded so that the stored weights of the norm, in their dtype, are exactly those divided by it."""
         prefix = self._spec.source(module).prefix
         info = find_tensor(self._checkpoint, f"{prefix}.weight")
         assert info is not None, "the norm was read before"
@@ -131,7 +131,7 @@ class LayerScaling:
         return s_C
 
     def _divide_linear(self, name: str, s_O: Tensor, made: Sink) -> None:
-        """Outputs of a linear that is quantised already: codes stay, their scales change."""
+        """Divide outputs of a linear that is quantised already: codes stay, their scales change."""
         matrix = made.matrices[name]
         assert isinstance(matrix, Grouped)
         scale_OG = (matrix.scale_OG / s_O.unsqueeze(1)).clamp(2.0**-14, 65504.0).half().float()
@@ -147,7 +147,7 @@ class LayerScaling:
 
 
 def _passes_scales(forward: FeedForward | None) -> bool:
-    """True if what the linear `up` gives may be divided before the activation as well as behind it."""
+    """True if dividing the outputs of `up` divides the outputs of the activation too."""
     if forward is None or forward.clip is not None or forward.up_offset:
         return False
     return forward.gated or forward.activation in _HOMOGENEOUS

@@ -1,4 +1,4 @@
-"""Where the outputs of logical linears stand in the checkpoint, and how they get back there."""
+"""Finds the matrices of a checkpoint that hold logical linears, and puts outputs back into their order there."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ class StoredModule:
     weight: TensorInfo
     shape: tuple[int, int]  # O, I
     is_transposed: bool  # stored as [I, O]
-    rows: Mapping[
-        str, Tensor
-    ]  # of each logical linear, int64: which outputs of this matrix are its own
+    rows: Mapping[str, Tensor]  # int64 for each logical linear: its outputs of this matrix
 
     def placed(self, matrices: Mapping[str, Matrix]) -> Matrix:
-        """The matrices of the linears as the one that is stored."""
+        """The matrices of the linears as one matrix in the order of the checkpoint."""
         return join([matrices[name] for name in self.rows]).outputs(self._order)
 
     def placed_vector(self, vectors: Mapping[str, Tensor]) -> Tensor:
-        """The same for one number an output."""
+        """The same for vectors with one number for each output."""
         return torch.cat([vectors[name] for name in self.rows])[self._order]
 
     @property
@@ -48,7 +46,7 @@ class StoredModule:
 def stored_modules(
     spec: ModelSpec, checkpoint: Checkpoint, linears: Iterable[str]
 ) -> list[StoredModule]:
-    """The matrices that hold those linears. Raises CheckpointError for what cannot be written back."""
+    """The matrices that hold those linears. Raises CheckpointError if one cannot be written back."""
     parts: dict[str, list[str]] = {}
     for linear in linears:
         parts.setdefault(spec.source(linear).name("weight"), []).append(linear)
@@ -78,12 +76,12 @@ def _module(spec: ModelSpec, checkpoint: Checkpoint, tensor: str, names: list[st
 
 
 def find_tensor(checkpoint: Checkpoint, name: str) -> TensorInfo | None:
-    """By its full name, or without its first word, as checkpoints of a bare base model have it."""
+    """The tensor with the full name, or without its first part: checkpoints of a bare base model lack it."""
     return checkpoint.tensors.get(name) or checkpoint.tensors.get(name.partition(".")[2])
 
 
 def read_tensor(checkpoint: Checkpoint, info: TensorInfo) -> Tensor:
-    """As stored, in memory of its own."""
+    """The tensor as stored, in memory of its own."""
     view = np.frombuffer(checkpoint.read(info.name), np.uint8)
     return torch.from_numpy(view.copy()).view(torch_dtype(info.dtype)).reshape(info.shape)
 

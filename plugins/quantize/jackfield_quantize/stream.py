@@ -1,4 +1,4 @@
-"""A model that passes by layer by layer, and the calibration rows that run through it. R rows, L tokens, E hidden size."""
+"""Loads a model layer by layer, and runs rows of calibration through each layer. R rows, L tokens, E hidden size."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from jackfield_torch.load_context import LoadContext
 from jackfield_torch.loader import CheckpointWeights
 from jackfield_torch.tensor_parallel import SingleRank
 
-_CHUNK_TOKENS = 4096  # that run at once
+_CHUNK_TOKENS = 4096  # tokens that run at once
 
 
-class _Seen(Exception):  # no error: the rest of a layer need not run
-    """The watched linear got its input."""
+class _Seen(Exception):  # ends a pass: the rest of the layer need not run
+    """The watched linears have got their inputs."""
 
 
 @dataclass(slots=True)
 class StudiedLayer:
-    """One layer in memory."""
+    """A layer in memory."""
 
     index: int
     run: DecoderLayer | PostNormLayer
@@ -39,7 +39,7 @@ class StudiedLayer:
 
     @property
     def stages(self) -> list[list[StudiedLinear]]:
-        """Linears that are looked at in one pass: those of all experts that play the same part."""
+        """Linears that are watched in one pass: one linear, or those of all experts at the same place."""
         found: dict[str, list[StudiedLinear]] = {}
         for linear in self.linears:
             found.setdefault(linear.role, []).append(linear)
@@ -47,7 +47,7 @@ class StudiedLayer:
 
 
 class LayerStream:
-    """Builds one layer after the other in float32, from a checkpoint that stays on disk."""
+    """Builds one layer after another in float32 from a checkpoint that stays on disk."""
 
     def __init__(
         self, checkpoint: Checkpoint, spec: ModelSpec, device: torch.device, row_length: int
@@ -70,19 +70,19 @@ class LayerStream:
 
     @property
     def chunk_rows(self) -> int:
-        """Rows that run at once."""
+        """The number of rows that run at once."""
         return max(1, _CHUNK_TOKENS // self.row_length)
 
     @torch.no_grad()
     def embed(self, token_ids_RL: Tensor) -> Tensor:
-        """x_RLE in float32 on the host."""
+        """The embeddings x_RLE in float32, on the host."""
         embedding = self._builder.embedding()
         positions_L = torch.arange(self.row_length, device=self.device)
         rows = [embedding(row_L.to(self.device), positions_L).cpu() for row_L in token_ids_RL]
         return torch.stack(rows)
 
     def layer(self, index: int) -> StudiedLayer:
-        """That layer with its own weights."""
+        """The layer with this index, with its plain weights."""
         run = self._builder.layer(index)
         sinks = self._builder.sinks(index)
         if sinks is not None:
@@ -90,7 +90,7 @@ class LayerStream:
         return StudiedLayer(index, run, self._scheme.take())
 
     def head(self) -> Callable[[Tensor], Tensor]:
-        """From hidden states to logits in float32; kept in memory as long as the caller keeps it."""
+        """The function from hidden states to logits, in float32. Its weights stay in memory as long as the caller keeps it."""
         self._builder.embedding()  # a tied head reads its table
         logits = self._builder.logits()
         if logits is None:
@@ -102,7 +102,7 @@ class LayerStream:
         return logits
 
     def forward(self, layer: StudiedLayer, x_RLE: Tensor) -> Tensor:
-        """What the layer makes of a few rows, which stay as they are."""
+        """The outputs of the layer for a few rows, which are not changed."""
         x_TE = x_RLE.to(self.device).flatten(0, 1).clone()
         positions_T = torch.arange(self.row_length, device=self.device).repeat(len(x_RLE))
         rotations = tuple(rope.rows(positions_T) for rope in self._ropes)
@@ -113,7 +113,7 @@ class LayerStream:
     @torch.no_grad()
     @narrow_products()
     def advance(self, layer: StudiedLayer, x_RLE: Tensor) -> Tensor:
-        """All rows through the layer, on the host."""
+        """The outputs of the layer for all rows, on the host."""
         chunks = torch.split(x_RLE, self.chunk_rows)
         return torch.cat([self.forward(layer, chunk).cpu() for chunk in chunks])
 
@@ -125,7 +125,7 @@ class LayerStream:
         x_RLE: Tensor,
         takers: Mapping[StudiedLinear, Callable[[Tensor], None]],
     ) -> None:
-        """Give each taker what its linear is given, [T, I] of some rows at a time, in one pass.
+        """Give each taker the inputs of its linear, [T, I] of some rows at a time, in one pass.
 
         Where there is one linear, what comes behind it does not run.
         """

@@ -1,4 +1,4 @@
-"""How each scheme goes through a model."""
+"""The order in which each scheme goes through a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OWN_BLOCKS = ("fp8", "bitsandbytes")  # formats whose blocks are those of the s
 
 
 def sweep_weights(task: Task) -> None:
-    """Each matrix for itself: nothing runs."""
+    """Quantise each matrix by itself, without calibration."""
     done = task.folder.layers()
     task.begin("layers", task.num_layers, len(done))
     for index, modules in enumerate(task.modules):

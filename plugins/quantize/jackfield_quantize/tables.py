@@ -1,4 +1,4 @@
-"""SqueezeLLM through a model: forward to the loss, back for sensitivities and tables, forward again for codes.
+"""Runs SqueezeLLM through a model: forward to the loss, backward for sensitivities and tables, forward again for codes.
 
 Of the way back stay, for each layer, the tables, the places of outliers, and how much the loss minds each token's error
 in each linear: a few numbers beside the weights. R rows, L tokens, E hidden size, T = R * L, P parts of a linear.
@@ -19,7 +19,7 @@ from jackfield_quantize.schemes.squeezellm import Tables, find_tables, fitted_co
 from jackfield_quantize.stream import LayerStream, StudiedLayer
 from jackfield_quantize.task import Made, Task
 
-_GRADIENT = "gradient"  # of the output of the layer before
+_GRADIENT = "gradient"  # gradient of the output of the layer before
 # A few tokens have nearly all of the squared gradients, and calibration has too few of them to learn from: a power below
 # one brings tokens together. With the first four layers of SmolLM2 in 3 bits, 32 rows, perplexities were 47.0 and 48.3
 # with 0.5, 48.0 and 49.5 with 0.
@@ -27,14 +27,14 @@ _POWER = 0.5
 
 
 def sweep_tables(task: Task) -> None:
-    """Three times through the model."""
+    """Go through the model three times."""
     if not has_begun(task):
         _sweep_back(task)
     sweep_forward(task, _tables_layer)
 
 
 def _sweep_back(task: Task) -> None:
-    """Tables of all layers, from the last one on."""
+    """Find the tables of all layers, the last layer first."""
     stream, rows_RL = task.stream, task.rows_RL
     assert stream is not None
     assert rows_RL is not None
@@ -57,7 +57,7 @@ def _sweep_back(task: Task) -> None:
 
 
 def _gradient_so_far(task: Task, stream: LayerStream, rows_RL: Tensor) -> tuple[Tensor, int]:
-    """The gradient of what layer `last` - 1 gives, and `last`."""
+    """The gradient of the output of layer `last` - 1, and `last`."""
     kept = task.folder.kept(_GRADIENT)
     if kept is not None:
         return kept[0]["gradient"], int(kept[1]["layer"])
@@ -73,7 +73,7 @@ def _gradient_so_far(task: Task, stream: LayerStream, rows_RL: Tensor) -> tuple[
 
 
 def _learned(recipe: Recipe, linear: StudiedLinear, found: Sensitivity) -> dict[str, Tensor]:
-    """What the way forward needs of a linear."""
+    """The tensors of a linear that are kept for the last pass."""
     tables = find_tables(
         linear.weight_OI.detach(), found.weight_OI, bits=recipe.bits, sparse=recipe.sparse
     )
@@ -104,7 +104,7 @@ def _tables_layer(task: Task, stream: LayerStream, layer: StudiedLayer, x_RLE: T
 
 
 class _Learned:
-    """Tables of a linear, and the inputs that it sees, each counted as much as the loss minds its error."""
+    """The tables of a linear, and its inputs, weighed by how much their errors change the loss."""
 
     def __init__(self, linear: StudiedLinear, kept: dict[str, Tensor], prefix: str) -> None:
         self._linear = linear
@@ -121,12 +121,12 @@ class _Learned:
         if tokens_PT is not None:
             tokens_PT = tokens_PT.to(device).pow(_POWER)
         self._tokens_PT = tokens_PT
-        count = 1 if tokens_PT is None else len(tokens_PT)  # one for all parts of an expert
+        count = 1 if tokens_PT is None else len(tokens_PT)  # one for all parts if it is an expert
         self._hessians = [Hessian(num_inputs, device) for _ in range(count)]
         self._num_seen = 0
 
     def see(self, x_TI: Tensor) -> None:
-        """The inputs of some tokens, in the order of calibration."""
+        """Add the inputs of some tokens. They come in the order of calibration."""
         tokens = slice(self._num_seen, self._num_seen + len(x_TI))
         self._num_seen += len(x_TI)
         if self._tokens_PT is None:
@@ -137,7 +137,7 @@ class _Learned:
             hessian.add(x_TI * (share_T[tokens] / mean).sqrt().unsqueeze(1))
 
     def quantise(self) -> dict[str, Tabled]:
-        """By logical linear."""
+        """The matrices by logical linear."""
         linear, found = self._linear, {}
         hessians = self._hessians * (len(linear.names) // len(self._hessians))
         for name, hessian in zip(linear.names, hessians, strict=True):

@@ -1,4 +1,4 @@
-"""What a sweep works on, and what it makes of a layer."""
+"""The inputs of a sweep through a model, and its result for a layer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jackfield_quantize.stream import LayerStream
 
 @dataclass(slots=True)
 class Made:
-    """What came of a layer."""
+    """The result for a layer."""
 
     matrices: dict[str, Matrix] = field(default_factory=dict)  # by logical linear
     stored: dict[str, Matrix | Tensor] = field(
@@ -29,13 +29,13 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """All that a sweep works on."""
+    """The model, the recipe, the files, and functions that report progress."""
 
     checkpoint: Checkpoint
     spec: ModelSpec
     recipe: Recipe
     folder: OutputFolder
-    modules: Sequence[Sequence[StoredModule]]  # of each layer
+    modules: Sequence[Sequence[StoredModule]]  # the matrices of each layer
     write: Callable[[int, Made], None]
     begin: Callable[[str, int, int], None]  # words, steps, steps done
     step: Callable[[], None]
@@ -44,10 +44,10 @@ class Task:
 
     @property
     def num_layers(self) -> int:
-        """Of the model."""
+        """Number of layers of the model."""
         return len(self.spec.layers)
 
 
 def group_size(recipe: Recipe, weight_OI: Tensor) -> int:
-    """Inputs that share a scale."""
+    """The number of inputs that share a scale."""
     return weight_OI.shape[1] if recipe.group_size == WHOLE else recipe.group_size

@@ -70,12 +70,18 @@ def text(tmp_path_factory):
 
 
 @pytest.fixture
-def quantize(text):
-    """Runs the command; its status."""
+def command(text):
+    """The words of the command for that text."""
 
-    def run(model, target, *words):
+    def words_of(model, target, *words):
         rows = ("--calibration", str(text), "--samples", "6", "--sample-length", "32")
         size = () if "--group-size" in words else ("--group-size", "32")
-        return main(["quantize", str(model), "-o", str(target), *rows, *size, *words])
+        return ["quantize", str(model), "-o", str(target), *rows, *size, *words]
 
-    return run
+    return words_of
+
+
+@pytest.fixture
+def quantize(command):
+    """Runs the command; its status."""
+    return lambda *words: main(command(*words))

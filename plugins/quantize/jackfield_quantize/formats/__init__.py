@@ -1,1 +1,1 @@
-"""How codes are stored: the tensors and the `quantization_config` that other engines read."""
+"""Formats of checkpoints: the tensors and the `quantization_config` that other engines read."""

@@ -19,7 +19,7 @@ _OUTPUT_OF_NIBBLE = (0, 2, 4, 6, 1, 3, 5, 7)
 
 
 def awq_tensors(matrix: Grouped) -> dict[str, Tensor]:
-    """By the name of the parameter."""
+    """The stored tensors by parameter."""
     return {
         "qweight": _packed(matrix.codes_OI.T),
         "qzeros": _packed(matrix.zero_OG.T),
@@ -28,7 +28,7 @@ def awq_tensors(matrix: Grouped) -> dict[str, Tensor]:
 
 
 def awq_config(recipe: Recipe) -> Mapping[str, Any]:
-    """`quantization_config` of config.json."""
+    """The `quantization_config` of config.json."""
     return {
         "quant_method": "awq",
         "bits": recipe.bits,
@@ -40,6 +40,6 @@ def awq_config(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def _packed(codes: Tensor) -> Tensor:
-    """int32 [rows, O / 8]"""
+    """Eight codes in each word, in the order of the gemm packing: int32 [rows, O / 8]."""
     nibbles = in_groups(codes, 8)[..., list(_OUTPUT_OF_NIBBLE)].flatten(1)
     return pack_bits(nibbles, 4, 1)

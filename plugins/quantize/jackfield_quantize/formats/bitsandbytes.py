@@ -20,7 +20,7 @@ _BLOCK = 64  # weights in a row
 
 
 def bitsandbytes_tensors(weight_OI: Tensor) -> dict[str, Tensor]:
-    """By the name of the parameter."""
+    """The stored tensors by parameter."""
     codes, largest = quantise_nf4(weight_OI, _BLOCK)
     state = {
         "quant_type": "nf4",
@@ -39,7 +39,7 @@ def bitsandbytes_tensors(weight_OI: Tensor) -> dict[str, Tensor]:
 
 
 def bitsandbytes_config(recipe: Recipe) -> Mapping[str, Any]:
-    """`quantization_config` of config.json."""
+    """The `quantization_config` of config.json."""
     return {
         "quant_method": "bitsandbytes",
         "load_in_4bit": True,

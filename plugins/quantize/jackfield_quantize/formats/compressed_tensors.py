@@ -18,7 +18,7 @@ from jackfield_quantize.matrices import Float4, Grouped, Matrix, Scaled
 from jackfield_quantize.recipe import WHOLE, Recipe
 from jackfield_quantize.schemes.float4 import MXFP4_GROUP, NVFP4_GROUP
 
-_VERSION = "0.19.0"  # of the library whose files these look like
+_VERSION = "0.19.0"  # release of the library whose files have this form
 _NAMES = {
     "fp8": "float-quantized",
     "int8": "int-quantized",
@@ -33,7 +33,7 @@ _FLOAT4 = {
 
 
 def compressed_tensors(matrix: Matrix) -> dict[str, Tensor]:
-    """By the name of the parameter."""
+    """The stored tensors by parameter."""
     if isinstance(matrix, Scaled):
         return {"weight": matrix.numbers_OI, "weight_scale": matrix.scale_O1.contiguous()}
     if isinstance(matrix, Float4):
@@ -61,7 +61,7 @@ def _float4(matrix: Float4) -> dict[str, Tensor]:
 
 
 def compressed_config(recipe: Recipe) -> Mapping[str, Any]:
-    """`quantization_config` of config.json."""
+    """The `quantization_config` of config.json."""
     name = _NAMES.get(recipe.scheme, "pack-quantized")
     group = {
         "targets": ["Linear"],
@@ -105,7 +105,7 @@ def _weights(recipe: Recipe) -> dict[str, Any]:
 
 
 def _inputs(recipe: Recipe) -> dict[str, Any] | None:
-    """Of eight bits, rounded while the model runs, with a scale for each token."""
+    """The config of inputs of eight bits that are rounded while the model runs, with a scale for each token."""
     if recipe.bits < 8 or recipe.facts.is_grouped:
         return None
     kind = "float" if recipe.scheme == "fp8" else "int"

@@ -17,13 +17,13 @@ BLOCK = 128
 
 
 def fp8_block_tensors(weight_OI: Tensor) -> dict[str, Tensor]:
-    """By the name of the parameter."""
+    """The stored tensors by parameter."""
     numbers_OI, scale = quantise_fp8_blocks(weight_OI, BLOCK)
     return {"weight": numbers_OI, "weight_scale_inv": scale}
 
 
 def fp8_config(recipe: Recipe) -> Mapping[str, Any]:
-    """`quantization_config` of config.json."""
+    """The `quantization_config` of config.json."""
     return {
         "quant_method": "fp8",
         "fmt": "e4m3",

@@ -19,7 +19,7 @@ from jackfield_quantize.recipe import Recipe
 
 
 def gptq_tensors(matrix: Grouped) -> dict[str, Tensor]:
-    """By the name of the parameter."""
+    """The stored tensors by parameter."""
     zero_GO = matrix.zero_OG.T.int() - (1 if matrix.symmetric else 0)
     num_inputs = matrix.codes_OI.shape[1]
     return {
@@ -31,12 +31,12 @@ def gptq_tensors(matrix: Grouped) -> dict[str, Tensor]:
 
 
 def gptq_config(recipe: Recipe) -> Mapping[str, Any]:
-    """`quantization_config` of config.json."""
+    """The `quantization_config` of config.json."""
     return {
         "quant_method": "gptq",
         "bits": recipe.bits,
         "group_size": recipe.group_size,
-        "desc_act": False,  # columns stand where they were
+        "desc_act": False,  # columns are stored in their own order
         "static_groups": True,
         "sym": recipe.symmetric,
         "lm_head": False,

@@ -18,7 +18,7 @@ from jackfield_quantize.recipe import Recipe
 
 
 def squeezellm_tensors(matrix: Tabled) -> dict[str, Tensor]:
-    """By the name of the parameter."""
+    """The stored tensors by parameter."""
     found = {
         "qweight": pack_bits(matrix.codes_OI.T, matrix.bits, 0),
         "lookup_table": matrix.table_OK.contiguous(),
@@ -33,5 +33,5 @@ def squeezellm_tensors(matrix: Tabled) -> dict[str, Tensor]:
 
 
 def squeezellm_config(recipe: Recipe) -> Mapping[str, Any]:
-    """`quantization_config` of config.json; `wbits` is the word of the released code."""
+    """The `quantization_config` of config.json. The released code reads `wbits`."""
     return {"quant_method": "squeezellm", "wbits": recipe.bits, "bits": recipe.bits}

@@ -1,4 +1,4 @@
-"""All formats by the name that a user writes."""
+"""All formats by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jackfield_quantize.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """From a matrix, or for fp8 and bitsandbytes a plain weight, to tensors; from a recipe to the config."""
+    """Two functions: from a matrix (for fp8 and bitsandbytes, a plain weight) to tensors, and from a recipe to the config."""
 
     tensors: Callable[[Any], dict[str, Tensor]]
     config: Callable[[Recipe], Mapping[str, Any]]

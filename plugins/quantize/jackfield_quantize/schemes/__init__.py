@@ -1,1 +1,1 @@
-"""How weights become codes: one module for each paper."""
+"""The algorithms that turn weights into codes, a module for each paper."""

@@ -1,4 +1,4 @@
-"""AWQ (Lin et al. 2023): inputs that matter are scaled up before rounding, and what gives them is scaled down.
+"""AWQ (Lin et al. 2023): weights of important inputs are scaled up before rounding; the origin of these inputs is scaled down.
 
 W x = (W s) (x / s): the division goes into the norm, or into the linear, that the inputs come from. O outputs, I inputs,
 C channels of whatever gives the inputs (C < I where key-value heads serve several query heads), G groups, S inputs of one.
@@ -17,46 +17,46 @@ from jackfield_quantize.schemes.grid import Grid, whole_grid
 
 _GRID = 20  # exponents from 0 to 1 (section 3.2)
 _CLIPS = 20
-_MOST_CLIPPED = 0.5  # of the range of a group, as in the released code
+_MOST_CLIPPED = 0.5  # share of the range of a group, as in the released code
 
 
 class InputSums(Hessian):
-    """What AWQ needs to know of inputs: the mean of |x| beside that of x x^T."""
+    """Statistics of the inputs: the means of |x| and of x x^T."""
 
     def __init__(self, num_inputs: int, device: torch.device) -> None:
         super().__init__(num_inputs, device)
         self._magnitude_I = torch.zeros(num_inputs, device=device)
 
     def add(self, x_TI: Tensor) -> None:
-        """See the inputs of some tokens."""
+        """Add the inputs of some tokens."""
         super().add(x_TI)
         self._magnitude_I += x_TI.float().abs().sum(0)
 
     def magnitudes(self) -> Tensor:
-        """Over the tokens."""
+        """The mean over the tokens."""
         return self._magnitude_I / max(1, self._num_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """Bits and groups."""
+    """Rounding to a grid of these bits and groups."""
 
     bits: int
     group_size: int
     symmetric: bool
 
     def grid(self, weight_OGS: Tensor, share: float = 1.0) -> Grid:
-        """Over a share of the range of each group."""
+        """The grid over a share of the range of each group."""
         return whole_grid(weight_OGS, self.bits, symmetric=self.symmetric, share=share)
 
     def rounded(self, weight_OI: Tensor) -> Tensor:
-        """Each weight to the nearest step."""
+        """Round each weight to the nearest step."""
         groups_OGS = in_groups(weight_OI, self.group_size)
         return self.grid(groups_OGS).round(groups_OGS).flatten(1)
 
 
 def find_scale(weight_OI: Tensor, sums: InputSums, channel_I: Tensor, rounding: Rounding) -> Tensor:
-    """s_C, by which the inputs of each channel are divided, or ones where no scale helps.
+    """The scales s_C, by which the inputs of each channel are divided; ones if no scale helps.
 
     A grid search over exponents of the mean magnitudes of inputs, alone or divided by those of weights, for the least
     squared error of the outputs, tr(D H D^T) with D the error of the weights (equation 4). `weight_OI` are all linears
@@ -84,7 +84,7 @@ def find_scale(weight_OI: Tensor, sums: InputSums, channel_I: Tensor, rounding: 
 
 
 def quantise_awq(weight_OI: Tensor, hessian_II: Tensor, rounding: Rounding) -> Grouped:
-    """Rounds weights that are scaled already. The range of each group is clipped where that makes outputs better.
+    """Rounds weights that are scaled already. The range of each group is clipped if that lowers the error of outputs.
 
     `hessian_II` is that of the scaled inputs; a group is judged by its own block of it.
     """
@@ -124,7 +124,7 @@ def _group_error(error_OGS: Tensor, blocks_GSS: Tensor) -> Tensor:
 
 
 def _weight_magnitude(weight_OI: Tensor, group_size: int) -> Tensor:
-    """[I]: how large the weights of an input are beside the largest of their groups, in the mean over outputs."""
+    """The size of the weights of each input relative to the largest of their group, the mean over outputs: [I]."""
     groups_OGS = in_groups(weight_OI.abs(), group_size)
     largest = groups_OGS.amax(-1, keepdim=True).clamp(min=1e-6)
     return (groups_OGS / largest).flatten(1).mean(0)

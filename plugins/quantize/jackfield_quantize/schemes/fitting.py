@@ -1,4 +1,4 @@
-"""Codes and tables that leave little error in outputs: each is moved in turn to where the other ones want it.
+"""Fits codes and tables to the error of outputs: each in turn is set to its best value for the others.
 
 The error is (w' - w) H (w' - w)^T of each output. For fixed tables, inputs are visited one after another, and each takes
 the entry that is best beside all others (coordinate descent); for fixed codes the best table is a least-squares problem
@@ -27,12 +27,12 @@ _CHUNK_NUMBERS = 1 << 25  # of outputs that are fitted at once
 
 @dataclass(slots=True)
 class Fit:
-    """One matrix on its way, an input after the other in memory. `value_IO` is table[code], but of outliers."""
+    """A matrix that is being fitted; inputs are consecutive in memory. `value_IO` is table[code], except for outliers."""
 
     weight_IO: Tensor
     hessian_II: Tensor
-    is_outlier_IO: Tensor | None  # these take any value
-    table_OK: Tensor  # rising; numbers that float16 holds
+    is_outlier_IO: Tensor | None  # outliers take any value
+    table_OK: Tensor  # rising; each value is exact in float16
     codes_IO: Tensor  # int64
     value_IO: Tensor
 
@@ -40,7 +40,7 @@ class Fit:
 def fit(
     weight_OI: Tensor, hessian_II: Tensor, table_OK: Tensor, is_outlier_OI: Tensor | None
 ) -> Fit:
-    """From the tables of k-means to better ones. All are float32."""
+    """Improves the tables of k-means. All tensors are float32."""
     diagonal_I = hessian_II.diagonal()
     damping = _DAMPING * float(diagonal_I.mean()) + 1e-12
     damped_II = hessian_II + torch.diag(torch.full_like(diagonal_I, damping))
@@ -56,7 +56,7 @@ def fit(
 def _start(
     weight_OI: Tensor, hessian_II: Tensor, table_OK: Tensor, is_outlier_IO: Tensor | None
 ) -> Fit:
-    """Codes as GPTQ chooses them: each error is made good by the inputs that follow."""
+    """Choose codes as GPTQ does: inputs that follow compensate each error."""
     weight_IO = weight_OI.T.contiguous()
     value_IO = torch.empty_like(weight_IO)
 
@@ -73,7 +73,7 @@ def _start(
 
 
 def _descend(fit: Fit) -> None:
-    """One pass over all inputs; changes codes and values."""
+    """Improve codes and values in one pass over all inputs."""
     hessian_II, value_IO, table_OK = fit.hessian_II, fit.value_IO, fit.table_OK
     error_IO = value_IO - fit.weight_IO
     middle = ((table_OK[:, 1:] + table_OK[:, :-1]) / 2).contiguous()

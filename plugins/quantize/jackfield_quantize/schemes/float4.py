@@ -1,4 +1,4 @@
-"""Rounding to the nearest of sixteen numbers that are no whole steps: NF4, MXFP4, NVFP4. O outputs, I inputs, G groups."""
+"""Rounds to the nearest of sixteen numbers with uneven steps: NF4, MXFP4, NVFP4. O outputs, I inputs, G groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GPTQ (Frantar et al. 2022): columns are rounded one after another, each error is made good by those that follow.
+"""GPTQ (Frantar et al. 2022): columns are rounded one after another, and later columns compensate each error.
 
 The order of columns is that of Hessian diagonals, largest first ("act-order" of the released code), over grids that were
 fitted before any column moved ("static groups"). Columns are then stored where they were, so no engine needs an index.
@@ -18,7 +18,7 @@ from jackfield_quantize.schemes.grid import Grid, best_grid
 _BLOCK = 128  # columns whose errors are carried on at once (section 3.3 of the paper)
 _DAMPING = 0.01  # of the mean diagonal (section 3.3)
 _MOST_DAMPING = 10.0
-# of a column and what is left of its weights [O]: codes in float32, and what they stand for
+# From a column and its corrected weights [O] to codes in float32 and their values.
 CodesOf = Callable[[int, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -30,13 +30,13 @@ class Hessian:
         self._num_tokens = 0
 
     def add(self, x_TI: Tensor) -> None:
-        """See the inputs of some tokens."""
+        """Add the inputs of some tokens."""
         x_TI = x_TI.float()
         self._sum_II.addmm_(x_TI.T, x_TI, alpha=2.0)
         self._num_tokens += len(x_TI)
 
     def mean(self) -> Tensor:
-        """Over the tokens."""
+        """The mean over the tokens."""
         return self._sum_II / max(1, self._num_tokens)
 
 
@@ -71,7 +71,7 @@ def quantise_gptq(
 
 
 def compensated(weight_OI: Tensor, hessian_II: Tensor, codes_of: CodesOf) -> Tensor:
-    """Codes in float32: column by column, each error made good by the columns that follow. Algorithm 1 of the paper.
+    """Codes in float32, column by column; later columns compensate each error. Algorithm 1 of the paper.
 
     The columns of large inputs come first, while many are left (*static act-order*). `weight_OI` is float32, and is
     left as it is.
@@ -113,5 +113,5 @@ def _inverse_factor(hessian_II: Tensor) -> Tensor:
                 found: Tensor = upper
                 return found
         damping *= 2
-    # nothing to learn from: round each column for itself
+    # The inputs say nothing: each column is rounded by itself.
     return torch.eye(len(hessian_II), device=hessian_II.device)

@@ -16,16 +16,16 @@ _MOST_SHRUNK = 0.5  # of the range of a group
 class Grid:
     """weight = (code - zero) * scale; `codes` and `values` broadcast over the axes of scale and zero."""
 
-    scale: Tensor  # float32, each a number that float16 holds
+    scale: Tensor  # float32; each value is exact in float16
     zero: Tensor  # float32, whole numbers from 0 to 2 ** bits - 1
     bits: int
 
     def codes(self, weight: Tensor) -> Tensor:
-        """float32, whole numbers: the nearest."""
+        """The nearest codes, whole numbers in float32."""
         return ((weight / self.scale).round_().add_(self.zero)).clamp_(0, 2**self.bits - 1)
 
     def values(self, codes: Tensor) -> Tensor:
-        """What codes stand for."""
+        """The values of codes."""
         return (codes - self.zero) * self.scale
 
     def round(self, weight: Tensor) -> Tensor:
@@ -77,5 +77,5 @@ def _error(grid: Grid, weight_OGS: Tensor, importance_GS: Tensor | None) -> Tens
 
 
 def _stored(scale: Tensor) -> Tensor:
-    """The scale as float16 holds it, in float32; groups of zeros get any."""
+    """The scale rounded to float16, in float32. Groups of zeros get an arbitrary one."""
     return torch.where(scale > 0, scale, 1.0).clamp(_SMALLEST, 65504.0).half().float()

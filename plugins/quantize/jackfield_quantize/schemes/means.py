@@ -1,4 +1,4 @@
-"""Tables of a few values by weighted k-means in one dimension. O outputs, I inputs, K entries of a table."""
+"""Finds tables of a few values by weighted k-means in one dimension. O outputs, I inputs, K entries of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ROUNDS = 60
 
 
 def weighted_means(value_OI: Tensor, importance_OI: Tensor, num_means: int) -> Tensor:
-    """[O, K], rising: Lloyd's algorithm in one dimension, on all outputs at once.
+    """Rising tables [O, K], by Lloyd's algorithm in one dimension on all outputs at once.
 
     Values are sorted once; then a cluster is a run, and its sums are differences of running sums.
     """

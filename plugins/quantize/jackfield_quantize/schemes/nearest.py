@@ -1,4 +1,4 @@
-"""Rounding to the nearest number: groups, eight bits, float8. O outputs, I inputs."""
+"""Rounds to the nearest number: groups, eight bits, float8. O outputs, I inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LARGEST_E4M3 = 448.0  # Micikevicius et al. 2022, *FP8 Formats for Deep Learnin
 
 
 def quantise_nearest(weight_OI: Tensor, *, bits: int, group_size: int, symmetric: bool) -> Grouped:
-    """Each weight to the nearest step of a grid over the whole range of its group."""
+    """Round each weight to the nearest step of a grid over the whole range of its group."""
     groups_OGS = in_groups(weight_OI.float(), group_size)
     grid = whole_grid(groups_OGS, bits, symmetric=symmetric)
     return Grouped(
@@ -26,7 +26,7 @@ def quantise_nearest(weight_OI: Tensor, *, bits: int, group_size: int, symmetric
 
 
 def quantise_int8(weight_OI: Tensor) -> Scaled:
-    """Whole numbers from -127 to 127, a scale for each output."""
+    """Round to whole numbers from -127 to 127, with a scale for each output."""
     scale_O1 = _scale(weight_OI, _LARGEST_INT8)
     return Scaled(
         numbers_OI=(weight_OI.float() / scale_O1).round_().to(torch.int8), scale_O1=scale_O1
@@ -34,7 +34,7 @@ def quantise_int8(weight_OI: Tensor) -> Scaled:
 
 
 def quantise_fp8(weight_OI: Tensor) -> Scaled:
-    """E4M3, a scale for each output that takes its largest weight to the largest number."""
+    """Round to E4M3. The scale of each output maps its largest weight to the largest number."""
     scale_O1 = _scale(weight_OI, _LARGEST_E4M3)
     numbers_OI = (weight_OI.float() / scale_O1).clamp_(-_LARGEST_E4M3, _LARGEST_E4M3)
     return Scaled(numbers_OI=numbers_OI.to(torch.float8_e4m3fn), scale_O1=scale_O1)
@@ -56,6 +56,6 @@ def quantise_fp8_blocks(weight_OI: Tensor, block: int) -> tuple[Tensor, Tensor]:
 
 
 def _scale(weight_OI: Tensor, largest: float) -> Tensor:
-    """float32 [O, 1]; an output without weights gets any."""
+    """The scale of each output, float32 [O, 1]. An output of zeros gets an arbitrary one."""
     scale_O1 = weight_OI.float().abs().amax(1, keepdim=True) / largest
     return torch.where(scale_O1 > 0, scale_O1, 1.0)

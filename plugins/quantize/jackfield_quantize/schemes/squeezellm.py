@@ -1,4 +1,4 @@
-"""SqueezeLLM (Kim et al. 2023): a table for each output, by k-means in which sensitive weights count more.
+"""SqueezeLLM (Kim et al. 2023): k-means finds a table for each output; sensitive weights count more.
 
 The sensitivity of a weight is the mean square of its gradient, the diagonal of the Fisher information (section 4.1).
 Dense-and-sparse (section 4.2): a share of the weights, the largest and the most sensitive ones, stands beside the tables.
@@ -21,18 +21,18 @@ _SENSITIVE = 0.1  # of the sparse weights: the most sensitive ones; the rest are
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """What the paper makes of a matrix before it rounds."""
+    """The tables and outliers of a matrix before it is rounded."""
 
     table_OK: Tensor  # float32, rising
     is_outlier_OI: Tensor | None
 
     @property
     def bits(self) -> int:
-        """Of a code."""
+        """Bits of a code."""
         return self.table_OK.shape[1].bit_length() - 1
 
     def outputs(self, rows: slice) -> Tables:
-        """Those outputs."""
+        """The outputs with these indices."""
         outliers = self.is_outlier_OI
         return Tables(self.table_OK[rows], None if outliers is None else outliers[rows])
 
@@ -40,10 +40,10 @@ class Tables:
 def find_tables(
     weight_OI: Tensor, sensitivity_OI: Tensor, *, bits: int, sparse: float = 0.0
 ) -> Tables:
-    """2 ** bits values for each output. `sparse`: the share of weights that stand beside them."""
+    """Find 2 ** bits values for each output. `sparse`: the share of weights that are outliers."""
     weight_OI, sensitivity_OI = weight_OI.float(), sensitivity_OI.float()
     is_outlier_OI = _outliers(weight_OI, sensitivity_OI, sparse) if sparse else None
-    # a weight without any gradient counts a little: its output may have no other
+    # A weight without a gradient counts a little, since its output may have no other weight.
     floor_O1 = sensitivity_OI.mean(1, keepdim=True) * 1e-4 + 1e-30
     importance_OI = sensitivity_OI + floor_O1
     if is_outlier_OI is not None:
@@ -52,19 +52,19 @@ def find_tables(
 
 
 def nearest_codes(weight_OI: Tensor, tables: Tables) -> Tabled:
-    """As in the paper: each weight at the nearest entry."""
+    """Round each weight to the nearest entry, as in the paper."""
     weight_OI = weight_OI.float()
     return _stored(tables.table_OK, nearest(weight_OI, tables.table_OK), weight_OI, tables)
 
 
 def fitted_codes(weight_OI: Tensor, tables: Tables, hessian_II: Tensor) -> Tabled:
-    """Tables and codes under which the error of the outputs, not that of the weights, is small."""
+    """Fit tables and codes so that the error of the outputs, not that of the weights, is small."""
     found = fit(weight_OI.float(), hessian_II, tables.table_OK, tables.is_outlier_OI)
     return _stored(found.table_OK, found.codes_IO.T, found.value_IO.T, tables)
 
 
 def _stored(table_OK: Tensor, codes_OI: Tensor, value_OI: Tensor, tables: Tables) -> Tabled:
-    """`value_OI`: of outliers what they are to be."""
+    """`value_OI`: the values of outliers."""
     is_outlier_OI, rest_OI = tables.is_outlier_OI, None
     if is_outlier_OI is not None:
         codes_OI = torch.where(is_outlier_OI, table_OK.abs().argmin(1, keepdim=True), codes_OI)
