@@ -8,7 +8,7 @@ from torch import Tensor
 from jackfield.errors import CheckpointError
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.tables import integers
-from jackfield_gguf_blocks.formats import FORMATS
+from jackfield_gguf_blocks.formats import FORMATS, BlockFormat
 from jackfield_torch.interfaces.linear import LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
 
@@ -36,13 +36,19 @@ def read_blocks(part: LinearPart, shard: LinearShard) -> CompactMatrix:
     return CompactMatrix(
         codes_OI=codes_OI,
         bits=block_format.bits,
-        table=integers(block_format.bits, block_format.middle)
-        if block_format.table is None
-        else torch.tensor(block_format.table),
+        table=_table(block_format),
         scale_OG=scale_OG,
         offset_OG=_offsets(fields.scale, fields.least, block_format.middle, num_outputs),
         group_I=torch.arange(codes_OI.shape[1]) // (codes_OI.shape[1] // num_groups),
     )
+
+
+def _table(block_format: BlockFormat) -> Tensor:
+    """float32 [2 ** bits]: the values of codes."""
+    if block_format.table is None:
+        return integers(block_format.bits, block_format.middle)
+    values = torch.tensor(block_format.table, dtype=torch.float32)
+    return torch.nn.functional.pad(values, (0, 2**block_format.bits - len(values)))
 
 
 def _offsets(scale: Tensor, least: Tensor | None, middle: int, num_outputs: int) -> Tensor | None:

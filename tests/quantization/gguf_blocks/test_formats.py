@@ -18,6 +18,8 @@ def test_a_matrix_of_any_bytes_is_the_librarys(name):
     kind = GGMLQuantizationType[name]
     elements = quants.dequantize(np.zeros((1, block.bytes), np.uint8), kind).shape[1]
     rows = np.random.default_rng(3).integers(0, 256, (5, 6 * block.bytes), dtype=np.uint8)
+    if name == "NVFP4":  # its scales have no sign
+        rows &= 127
     with np.errstate(all="ignore"):  # scales are float16 of any bits, also infinite ones
         expected = quants.dequantize(rows, kind)
     is_number = np.isfinite(expected).reshape(5, 6, elements).all(2, keepdims=True)
