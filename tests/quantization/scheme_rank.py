@@ -5,6 +5,7 @@ import sys
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from runpy import run_path
 
 import torch
 
@@ -45,8 +46,33 @@ CASES = (
     f"{_PLAIN}@int4",
     f"{_PLAIN}@int8",
     f"{_PLAIN}@fp8",
+    # of these no tool's file is there: the kit of the scheme stores the plain weights
+    f"{_PLAIN}@gguf_blocks",
+    f"{_PLAIN}@nvfp4",
+    f"{_PLAIN}@mxfp4",
 )
+KITS = {"gguf_blocks": "TestGgufBlocks", "nvfp4": "TestNvfp4", "mxfp4": "TestMxfp4"}
 TOKENS = torch.arange(3, 40)
+
+
+class KitWeights(CheckpointWeights):
+    """The linears of layers as a scheme stores them."""
+
+    def __init__(self, checkpoint, spec, scheme):
+        super().__init__(checkpoint, spec)
+        kit = run_path(str(Path(__file__).parent / scheme / "test_conformance.py"))[KITS[scheme]]()
+        self.packed = {
+            module: kit.quantise(self.read(module, "weight"))
+            for module in spec.linears
+            if module != "head"
+        }
+
+    def has(self, module, parameter):
+        found = self.packed.get(module)
+        return super().has(module, parameter) if found is None else parameter in found
+
+    def read_stored(self, module, parameter):
+        return self.packed[module][parameter].clone()
 
 
 @cache
@@ -79,10 +105,13 @@ def run(case: str, group: RankGroup) -> torch.Tensor:
         plain = llama(ConfigReader(opened.config))
         quantization = read_quantization(opened.config, plain, opened.tensors)
         spec = dataclasses.replace(plain, quantization=quantization)
+        weights = (
+            KitWeights(opened, spec, scheme) if scheme in KITS else CheckpointWeights(opened, spec)
+        )
         decoder = assemble_decoder(
             LoadContext(
                 spec=spec,
-                weights=CheckpointWeights(opened, spec),
+                weights=weights,
                 device=torch.device("cpu"),
                 dtype=torch.float32,
                 schemes=lambda part: scheme_of(part, spec, scheme),
@@ -97,6 +126,7 @@ def run(case: str, group: RankGroup) -> torch.Tensor:
 if __name__ == "__main__":
     rank, num_ranks, rendezvous, output = sys.argv[1:]
     torch.set_num_threads(1)
+    sys.path.insert(0, str(Path(__file__).parent))  # the kits import from here
     group = join_ranks(int(rank), int(num_ranks), rendezvous, "gloo", timeout_s=60)
     torch.save({case: run(case, group) for case in CASES}, output)
     group.close()
