@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from jackfield_testing.interfaces.shapes import Class, Module, Parameter, Signature, Value
@@ -26,8 +26,10 @@ class Change:
         return f"{'BREAKS' if self.breaks else 'adds'}  {self.place}: {self.text}"
 
 
-def changes(old: Module, new: Module, known: Classes) -> Iterator[Change]:
-    """All changes of a module. `known` are the classes of all snapshots, including base classes in other modules."""
+def changes(old: Module, new: Module, known: Classes, current: Classes) -> Iterator[Change]:
+    """All changes of a module. `known` are the classes of all snapshots, including base classes in other modules;
+    `current` are those of all sources.
+    """
     name = old.name
     for export in sorted(old.exports ^ new.exports):
         is_gone = export in old.exports
@@ -40,11 +42,26 @@ def changes(old: Module, new: Module, known: Classes) -> Iterator[Change]:
         if before is None or cls is None:
             yield Change(place, "is gone" if cls is None else "is new", cls is None)
         else:
-            yield from _class_changes(place, before, cls, known)
+            yield from _class_changes(
+                place, before, _with_inherited(cls, before, current), known, current
+            )
 
 
-def _class_changes(place: str, old: Class, new: Class, known: Classes) -> Iterator[Change]:
-    if gone := [base for base in old.bases if base not in new.bases]:
+def _with_inherited(cls: Class, before: Class, current: Classes) -> Class:
+    """The class with those members of its bases that it had itself before: moving them up takes nothing away."""
+    fields, methods = dict(cls.fields), dict(cls.methods)
+    for base in cls.bases:
+        if (found := current.get(base)) is not None:
+            above = _with_inherited(found, before, current)
+            fields = {k: v for k, v in above.fields.items() if k in before.fields} | fields
+            methods = {k: v for k, v in above.methods.items() if k in before.methods} | methods
+    return replace(cls, fields=fields, methods=methods)
+
+
+def _class_changes(
+    place: str, old: Class, new: Class, known: Classes, current: Classes
+) -> Iterator[Change]:
+    if gone := [base for base in old.bases if not _descends(new, base, current)]:
         yield Change(place, f"extends no longer {', '.join(gone)}", True)
     if old.decorators != new.decorators:
         yield Change(place, f"was {_words(old.decorators)}, is {_words(new.decorators)}", True)

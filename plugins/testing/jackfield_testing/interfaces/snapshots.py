@@ -94,13 +94,13 @@ def compare(old: Mapping[str, Snapshot], new: Mapping[str, Snapshot]) -> Report:
     served = {contract for snapshot in new.values() for contract in snapshot.contracts}
     before = _modules({name: snapshot.stub for name, snapshot in old.items()})
     after = _modules({name: snapshot.stub for name, snapshot in new.items()})
-    known = _classes(before)
+    known, current = _classes(before), _classes(after)
     breaking: list[Change] = []
     others: list[Change] = []
     for name, snapshot in old.items():
         now = after.get(name, Module(name=name))
         is_served = bool(served.intersection(snapshot.contracts))
-        for change in changes(before[name], now, known):
+        for change in changes(before[name], now, known, current):
             (breaking if change.breaks and is_served else others).append(change)
     stale = [
         name

@@ -141,7 +141,7 @@ def found(edit):
     base = module_of("acme.base", stub_of(BASE))
     known = {f"acme.base.{name}": cls for name, cls in base.classes.items()}
     old_module, new_module = (module_of("acme.codec", stub_of(s)) for s in (before, after))
-    return list(changes(old_module, new_module, known))
+    return list(changes(old_module, new_module, known, known))
 
 
 @pytest.mark.parametrize("edit", BREAKING.values(), ids=BREAKING)
@@ -190,4 +190,28 @@ def test_each_overload_is_compared_with_its_own():
 
     old, new = (module_of("acme", stub_of(source)) for source in (one, two))
 
-    assert [change.place for change in changes(old, new, {})] == ["acme.get#2"]
+    assert [change.place for change in changes(old, new, {}, {})] == ["acme.get#2"]
+
+
+def test_a_member_that_moves_to_a_base_is_still_there():
+    old = "class Kit(Card):\n    size: int = 1\n    def check(self) -> None: ...\n"
+    new = "class Part(Card):\n    size: int = 1\n    def check(self) -> None: ...\nclass Kit(Part): ...\n"
+
+    assert not any(change.breaks for change in changes_of(old, new))
+
+
+def test_a_member_that_a_base_has_otherwise_is_told():
+    old = "class Kit(Card):\n    def check(self) -> None: ...\n"
+    new = "class Part(Card):\n    def check(self, deep: bool) -> None: ...\nclass Kit(Part): ...\n"
+
+    assert [change.place for change in changes_of(old, new) if change.breaks] == [
+        "acme.Kit.check.deep"
+    ]
+
+
+def changes_of(old, new):
+    before, after = (
+        module_of("acme", stub_of(f"from acme.base import Card\n{source}")) for source in (old, new)
+    )
+    now = {f"acme.{name}": cls for name, cls in after.classes.items()}
+    return changes(before, after, {}, now)
