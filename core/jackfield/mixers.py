@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,9 @@ from jackfield.cache import (
 )
 from jackfield.dtypes import FLOAT32, DType
 from jackfield.spec_parts import Norm, RelativeBias, Rope, Temperature
+
+Shapes = dict[str, tuple[int, int]]
+"""Outputs and inputs of linears, by name, in the order in which they run."""
 
 ALIBI_SIZE = 8
 """Additional elements of a cached head if positions enter as linear biases (`Attention.alibi`)."""
@@ -65,13 +69,16 @@ class Attention:
         """The attention over the cache that a backend computes for this mixer."""
         return self
 
-    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
-        """Names below the mixer's module, in the order in which they run.
+    def shapes(self, hidden_size: int, *, shares_cache: bool = False) -> Shapes:
+        """The linears below the mixer's module.
 
         `shares_cache`: the layer reads the cache of an earlier layer.
         """
-        gate = ("gate",) if self.out_gate else ()
-        return ("q", *gate, "o") if shares_cache else ("q", "k", "v", *gate, "o")
+        queries, keys = (n * self.head_size for n in (self.num_heads, self.num_kv_heads))
+        into = {"q": queries} if shares_cache else {"q": queries, "k": keys, "v": keys}
+        if self.out_gate:
+            into["gate"] = queries
+        return {**_of_hidden(into, hidden_size), "o": (hidden_size, queries)}
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
         """What a layer keeps, with keys and values of `dtype`."""
@@ -85,8 +92,7 @@ class Attention:
 
     def num_parameters(self, hidden_size: int) -> int:
         """Elements of its matrices."""
-        heads = (3 if self.out_gate else 2) * self.num_heads + 2 * self.num_kv_heads
-        return hidden_size * self.head_size * heads
+        return _num_elements(self.shapes(hidden_size))
 
     def width(self, hidden_size: int) -> int:
         """Elements that a token needs at once between input and output: q, k, v and the output of attention."""
@@ -131,12 +137,21 @@ class LatentAttention:
         size = self.latent_size + self.rope.rotary_size
         return Attention(num_heads=self.num_heads, num_kv_heads=1, head_size=size, scale=self.scale)
 
-    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
-        """Names below the mixer's module. `kv_a` gives the cached vector; `kv_b` makes keys and values from a latent
+    def shapes(self, hidden_size: int, *, shares_cache: bool = False) -> Shapes:
+        """The linears below the mixer's module. `kv_a` gives the cached vector; `kv_b` makes keys and values from a latent
         vector.
         """
-        queries = ("q",) if self.query_latent_size is None else ("q_a", "q_b")
-        return (*queries, "kv_a", "kv_b", "o")
+        rotated = self.rope.rotary_size
+        queries, between = self.num_heads * (self.head_size + rotated), self.query_latent_size
+        into: Shapes = {"q": (queries, hidden_size)}
+        if between is not None:
+            into = {"q_a": (between, hidden_size), "q_b": (queries, between)}
+        return {
+            **into,
+            "kv_a": (self.latent_size + rotated, hidden_size),
+            "kv_b": (self.num_heads * (self.head_size + self.value_size), self.latent_size),
+            "o": (hidden_size, self.num_heads * self.value_size),
+        }
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
         """One vector for each token."""
@@ -146,13 +161,7 @@ class LatentAttention:
 
     def num_parameters(self, hidden_size: int) -> int:
         """Elements of its matrices."""
-        queries = self.num_heads * (self.head_size + self.rope.rotary_size)
-        total = hidden_size * (self.latent_size + self.rope.rotary_size)
-        total += self.latent_size * self.num_heads * (self.head_size + self.value_size)
-        total += self.num_heads * self.value_size * hidden_size
-        if self.query_latent_size is None:
-            return total + hidden_size * queries
-        return total + self.query_latent_size * (hidden_size + queries)
+        return _num_elements(self.shapes(hidden_size))
 
     def width(self, hidden_size: int) -> int:
         """Elements that a token needs at once between input and output: queries and outputs in both spaces."""
@@ -210,9 +219,11 @@ class Mamba2:
         """Channels of x, b and c together."""
         return self.size + 2 * self.num_groups * self.state_size
 
-    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
-        """Names below the mixer's module."""
-        return ("z", "x", "b", "c", "dt", "o")
+    def shapes(self, hidden_size: int, *, shares_cache: bool = False) -> Shapes:
+        """The linears below the mixer's module."""
+        states = self.num_groups * self.state_size
+        into = {"z": self.size, "x": self.size, "b": states, "c": states, "dt": self.num_heads}
+        return {**_of_hidden(into, hidden_size), "o": (hidden_size, self.size)}
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
         """The last inputs of the convolution, and the state."""
@@ -221,7 +232,7 @@ class Mamba2:
 
     def num_parameters(self, hidden_size: int) -> int:
         """Elements of its matrices."""
-        return hidden_size * (2 * self.size + self.conv_channels + self.num_heads)
+        return _num_elements(self.shapes(hidden_size))
 
     def width(self, hidden_size: int) -> int:
         """Elements that a token needs at once between input and output, some of them in float32."""
@@ -262,9 +273,12 @@ class GatedDeltaNet:
         """Channels of q, k and v together."""
         return 2 * self.num_key_heads * self.key_size + self.num_heads * self.value_size
 
-    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
-        """Names below the mixer's module. `beta` and `decay` give one number for each head."""
-        return ("q", "k", "v", "z", "beta", "decay", "o")
+    def shapes(self, hidden_size: int, *, shares_cache: bool = False) -> Shapes:
+        """The linears below the mixer's module. `beta` and `decay` give one number for each head."""
+        keys, values = self.num_key_heads * self.key_size, self.num_heads * self.value_size
+        into = {"q": keys, "k": keys, "v": values, "z": values}
+        into |= {"beta": self.num_heads, "decay": self.num_heads}
+        return {**_of_hidden(into, hidden_size), "o": (hidden_size, values)}
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
         """The last inputs of the convolution, and the state."""
@@ -273,8 +287,7 @@ class GatedDeltaNet:
 
     def num_parameters(self, hidden_size: int) -> int:
         """Elements of its matrices."""
-        outputs = 2 * self.num_heads * self.value_size + 2 * self.num_heads
-        return hidden_size * (self.conv_channels + outputs)
+        return _num_elements(self.shapes(hidden_size))
 
     def width(self, hidden_size: int) -> int:
         """Elements that a token needs at once between input and output, some of them in float32."""
@@ -307,12 +320,14 @@ class ParallelMixers:
         """The rope of the attention."""
         return self.attention.rope
 
-    def linears(self, *, shares_cache: bool = False) -> tuple[str, ...]:
-        """Names below the mixer's module."""
-        return (
-            *(f"attention.{name}" for name in self.attention.linears()),
-            *(f"recurrent.{name}" for name in self.recurrent.linears()),
-        )
+    def shapes(self, hidden_size: int, *, shares_cache: bool = False) -> Shapes:
+        """The linears below the mixer's module."""
+        attention = self.attention.shapes(hidden_size).items()
+        recurrent = self.recurrent.shapes(hidden_size).items()
+        return {
+            **{f"attention.{name}": shape for name, shape in attention},
+            **{f"recurrent.{name}": shape for name, shape in recurrent},
+        }
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
         """The caches of both."""
@@ -351,3 +366,12 @@ def _refuse_groups(num_ranks: int, num_groups: int, what: str) -> str:
     return (
         f"{num_ranks} ranks cannot share the {num_groups} {what}" if num_groups % num_ranks else ""
     )
+
+
+def _of_hidden(outputs: Mapping[str, int], hidden_size: int) -> Shapes:
+    """Linears of the hidden state, with these numbers of outputs."""
+    return {name: (size, hidden_size) for name, size in outputs.items()}
+
+
+def _num_elements(shapes: Shapes) -> int:
+    return sum(outputs * inputs for outputs, inputs in shapes.values())

@@ -49,12 +49,14 @@ from jackfield.mixers import LatentAttention as LatentAttention
 from jackfield.mixers import Mamba2 as Mamba2
 from jackfield.mixers import Mixer as Mixer
 from jackfield.mixers import ParallelMixers as ParallelMixers
+from jackfield.mixers import Shapes as Shapes
 from jackfield.pooling import Classifier, Pooling
 from jackfield.spec_parts import Norm as Norm
 from jackfield.spec_parts import RelativeBias as RelativeBias
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
 from jackfield.spec_parts import Temperature as Temperature
+from jackfield.stored_linear import StoredLinear as StoredLinear
 
 _EXPERT = re.compile(r"(?<=^feed_forward\.experts\.)\d+")
 
@@ -80,6 +82,11 @@ class FeedForward:
     def linears(self) -> tuple[str, ...]:
         """Names below the feed-forward's module, in the order in which they run."""
         return ("gate", "up", "down") if self.gated else ("up", "down")
+
+    def shapes(self, hidden_size: int) -> Shapes:
+        """The linears below the feed-forward's module."""
+        into = dict.fromkeys(self.linears[:-1], (self.size, hidden_size))
+        return {**into, "down": (hidden_size, self.size)}
 
     def width(self, hidden_size: int) -> int:
         """Elements that a token needs at once between input and output."""
@@ -136,12 +143,15 @@ class Experts:
     # True: the sigmoid of a learned projection multiplies the output of the shared expert (Qwen2-MoE).
     shared_gate: bool = False
 
-    @property
-    def linears(self) -> tuple[str, ...]:
-        """Names below the feed-forward's module. Quantization schemes do not see the router."""
-        shared = [f"shared.{name}" for name in self.shared.linears] if self.shared else []
+    def shapes(self, hidden_size: int) -> Shapes:
+        """The linears below the feed-forward's module. Quantization schemes do not see the router."""
+        shared = self.shared.shapes(hidden_size).items() if self.shared else ()
+        one = self.expert.shapes(hidden_size).items()
         numbers = range(self.router.num_experts)
-        return (*shared, *(f"experts.{e}.{name}" for e in numbers for name in self.expert.linears))
+        return {
+            **{f"shared.{name}": shape for name, shape in shared},
+            **{f"experts.{e}.{name}": shape for e in numbers for name, shape in one},
+        }
 
     def width(self, hidden_size: int) -> int:
         """Elements that a token needs at once between input and output, each of its experts counted."""
@@ -260,12 +270,15 @@ class Quantization:
     """How a checkpoint stores its linears if it does not store them plainly: `quantization_config`, for each linear."""
 
     FEATURE: ClassVar[str] = "quantization"
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({"stored"})
 
     method: str  # "gptq"; schemes declare `quantization.method=gptq`
     # For each logical module that is stored so, the method's parameters. All other linears are stored plainly.
     linears: Mapping[str, Mapping[str, Any]] = field(hash=False)
     # The dtype that keys and values were calibrated for, if the config says so. `cache.dtype = "auto"` takes it.
     cache_dtype: DType | None = None
+    # The tensors of the same modules; empty if nothing is known of them, as for weights that are drawn at random.
+    stored: Mapping[str, StoredLinear] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,15 +327,21 @@ class ModelSpec:
     @property
     def linears(self) -> tuple[str, ...]:
         """Every linear as a logical module, in the order in which they run."""
-        if self.foreign is not None:
-            return self.foreign.linears
-        found = []
-        for index, layer in enumerate(self.layers):
-            names = layer.mixer.linears(shares_cache=layer.cache_of_layer is not None)
-            found += [f"layers.{index}.mixer.{name}" for name in names]
-            forward = layer.feed_forward.linears if layer.feed_forward else ()
-            found += [f"layers.{index}.feed_forward.{name}" for name in forward]
-        return (*found, "head") if self.has_head else tuple(found)
+        return tuple(self.shapes) if self.foreign is None else self.foreign.linears
+
+    @property
+    def shapes(self) -> Shapes:
+        """Outputs and inputs of every linear, as a logical module; none if only foreign code knows them."""
+        size = self.hidden_size
+        found: Shapes = {}
+        for index, layer in enumerate(self.layers if self.foreign is None else ()):
+            mixer = layer.mixer.shapes(size, shares_cache=layer.cache_of_layer is not None)
+            forward = layer.feed_forward.shapes(size) if layer.feed_forward else {}
+            for place, shapes in (("mixer", mixer), ("feed_forward", forward)):
+                found |= {f"layers.{index}.{place}.{name}": it for name, it in shapes.items()}
+        if self.has_head and self.foreign is None:
+            found["head"] = (self.vocab_size, size)
+        return found
 
     def source(self, module: str) -> ModuleSource:
         """Where a logical module, e.g. `layers.3.mixer.q`, stands in the checkpoint. Raises KeyError if it is not mapped.

@@ -7,6 +7,7 @@ from jackfield.spec_parts import Norm
 from jackfield.spec_parts import RelativeBias
 from jackfield.spec_parts import Rope
 from jackfield.spec_parts import Temperature
+Shapes = dict[str, tuple[int, int]]
 ALIBI_SIZE = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
@@ -42,7 +43,7 @@ class Attention:
     def attention(self) -> Attention:
         ...
 
-    def linears(self, *, shares_cache: bool=False) -> tuple[str, ...]:
+    def shapes(self, hidden_size: int, *, shares_cache: bool=False) -> Shapes:
         ...
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
@@ -75,7 +76,7 @@ class LatentAttention:
     def attention(self) -> Attention:
         ...
 
-    def linears(self, *, shares_cache: bool=False) -> tuple[str, ...]:
+    def shapes(self, hidden_size: int, *, shares_cache: bool=False) -> Shapes:
         ...
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
@@ -123,7 +124,7 @@ class Mamba2:
     def conv_channels(self) -> int:
         ...
 
-    def linears(self, *, shares_cache: bool=False) -> tuple[str, ...]:
+    def shapes(self, hidden_size: int, *, shares_cache: bool=False) -> Shapes:
         ...
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
@@ -160,7 +161,7 @@ class GatedDeltaNet:
     def conv_channels(self) -> int:
         ...
 
-    def linears(self, *, shares_cache: bool=False) -> tuple[str, ...]:
+    def shapes(self, hidden_size: int, *, shares_cache: bool=False) -> Shapes:
         ...
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:
@@ -189,7 +190,7 @@ class ParallelMixers:
     def rope(self) -> Rope | None:
         ...
 
-    def linears(self, *, shares_cache: bool=False) -> tuple[str, ...]:
+    def shapes(self, hidden_size: int, *, shares_cache: bool=False) -> Shapes:
         ...
 
     def caches(self, dtype: DType) -> tuple[CacheUse, ...]:

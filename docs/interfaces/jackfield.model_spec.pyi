@@ -14,6 +14,7 @@ from jackfield.mixers import LatentAttention as LatentAttention
 from jackfield.mixers import Mamba2 as Mamba2
 from jackfield.mixers import Mixer as Mixer
 from jackfield.mixers import ParallelMixers as ParallelMixers
+from jackfield.mixers import Shapes as Shapes
 from jackfield.pooling import Classifier
 from jackfield.pooling import Pooling
 from jackfield.spec_parts import Norm as Norm
@@ -21,6 +22,7 @@ from jackfield.spec_parts import RelativeBias as RelativeBias
 from jackfield.spec_parts import Rope as Rope
 from jackfield.spec_parts import RopeScaling as RopeScaling
 from jackfield.spec_parts import Temperature as Temperature
+from jackfield.stored_linear import StoredLinear as StoredLinear
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedForward:
     FEATURE: ClassVar[str] = 'feed_forward'
@@ -35,6 +37,9 @@ class FeedForward:
 
     @property
     def linears(self) -> tuple[str, ...]:
+        ...
+
+    def shapes(self, hidden_size: int) -> Shapes:
         ...
 
     def width(self, hidden_size: int) -> int:
@@ -69,8 +74,7 @@ class Experts:
     shared: FeedForward | None = None
     shared_gate: bool = False
 
-    @property
-    def linears(self) -> tuple[str, ...]:
+    def shapes(self, hidden_size: int) -> Shapes:
         ...
 
     def width(self, hidden_size: int) -> int:
@@ -128,9 +132,11 @@ class ModuleSource:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantization:
     FEATURE: ClassVar[str] = 'quantization'
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'stored'})
     method: str
     linears: Mapping[str, Mapping[str, Any]] = field(hash=False)
     cache_dtype: DType | None = None
+    stored: Mapping[str, StoredLinear] = field(default_factory=dict, hash=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     FEATURE: ClassVar[str] = 'model'
@@ -166,6 +172,10 @@ class ModelSpec:
 
     @property
     def linears(self) -> tuple[str, ...]:
+        ...
+
+    @property
+    def shapes(self) -> Shapes:
         ...
 
     def source(self, module: str) -> ModuleSource:

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 from typing import ClassVar
 from jackfield.interfaces.card import Card
+from jackfield.stored_linear import StoredLinear as StoredLinear
 from jackfield_torch.interfaces.linear import ExpertLinear
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.linear import LinearShard
@@ -14,10 +15,12 @@ KIND = 'jackfield_torch.quantization'
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizationNeed:
     FEATURE: ClassVar[str] = 'quantization'
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'stored'})
     device: str
     dtype: str
     method: str = 'none'
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    stored: tuple[StoredLinear, ...] = field(default=(), hash=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearPart:
     name: str

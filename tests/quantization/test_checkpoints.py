@@ -80,7 +80,7 @@ def build(spec, weights):
         settings = spec.quantization and spec.quantization.linears.get(part.name)
         if settings is None:
             return UnquantizedScheme()
-        return the_scheme(spec.quantization.method, settings)
+        return the_scheme(spec.quantization, part.name)
 
     context = LoadContext(
         spec=spec,
@@ -100,8 +100,15 @@ def cards():
     return [point.load()() for point in entry_points(group="jackfield_torch.quantization.v1")]
 
 
-def the_scheme(method, settings):
-    need = QuantizationNeed(device="cpu", dtype="float32", method=method, settings=settings)
+def the_scheme(quantization, module):
+    method = quantization.method
+    need = QuantizationNeed(
+        device="cpu",
+        dtype="float32",
+        method=method,
+        settings=quantization.linears[module],
+        stored=(quantization.stored[module],),
+    )
     fitting = [
         card
         for card in cards()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jackfield.checkpoint.cache_scales import cache_dtype
 from jackfield.checkpoint.quantization_files import QUANTIZATION_KEYS
+from jackfield.checkpoint.tensor_headers import TensorHeaders, read_stored
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.weights import TensorInfo
 from jackfield.model_spec import ModelSpec, Quantization
@@ -23,8 +23,6 @@ _BY_NAME = "extra_config"  # AutoRound: parameters by name of a module, or patte
 _HEAD = "lm_head"  # GPTQ: true if the head is quantized too
 _OF_THE_READER = {"quant_method", *_EXCLUDED, _INCLUDED, _OVERRIDES, _GROUPS, _BY_NAME, _HEAD}
 _PLAIN_BITS = 16  # AutoRound: bits of modules that are not quantized
-_PLAIN_TYPES = ("float64", "float32", "float16", "bfloat16")
-_PACKED = {"qweight", "weight_packed", "_weight_qdata"}
 _SIGN = re.compile(r"([+-]:)?(.*)", re.DOTALL)
 _PATTERN = re.compile(r"[*+?^$|()\\\[\]]")  # a plain name has none of these characters
 
@@ -40,7 +38,7 @@ def read_quantization(
     patterns, as in Transformers. Without such a list, the head and a linear tied to the embedding are plain. If the
     headers of `tensors` show how a linear is stored, that counts before the config.
     """
-    headers = _Headers(tensors or {})
+    headers = TensorHeaders(tensors or {})
     values = next((config[key] for key in QUANTIZATION_KEYS if config.get(key)), None)
     if values is None:
         values = headers.table(_stored_name(module, spec) for module in spec.linears)
@@ -67,11 +65,16 @@ def read_quantization(
             "Correct it in config.json, or fetch that file again"
         ) from None
     linears = {module: settings for module, settings in found.items() if settings is not None}
-    return Quantization(method=method.lower(), linears=linears, cache_dtype=cache_dtype(values))
+    return Quantization(
+        method=method.lower(),
+        linears=linears,
+        cache_dtype=cache_dtype(values),
+        stored=read_stored(spec, linears, headers) if tensors else {},
+    )
 
 
 def _settings(
-    rules: _Rules, headers: _Headers, name: str, is_plain: bool
+    rules: _Rules, headers: TensorHeaders, name: str, is_plain: bool
 ) -> Mapping[str, Any] | None:
     """The parameters of a module; None if it is stored plainly."""
     shown = headers.is_plain(name)
@@ -80,44 +83,6 @@ def _settings(
     if shown:
         return None
     return rules.settings(name) or rules.common
-
-
-class _Headers:
-    """Finds from names and types of stored tensors how linears are stored."""
-
-    def __init__(self, tensors: Mapping[str, TensorInfo]) -> None:
-        self._tensors = tensors
-        self._names = sorted(tensors)
-
-    def is_plain(self, name: str) -> bool | None:
-        """True if the weight of that module is a float; None if there is no such module."""
-        # Names of a bare base model lack the first part.
-        for prefix in (name, name.partition(".")[2]):
-            found = self._of(prefix) if prefix else []
-            if found:
-                weight = self._tensors.get(f"{prefix}.weight")
-                return weight is not None and weight.dtype.name in _PLAIN_TYPES
-        return None
-
-    def table(self, names: Iterable[str]) -> Mapping[str, Any] | None:
-        """The method of a checkpoint whose producer writes no config of it. Raises UnsupportedModelError."""
-        for name in names:
-            parameters = {found.rpartition(".")[2] for found in self._of(name)}
-            if {"lookup_table", "qweight"} <= parameters:  # SqueezeLLM writes no config
-                return {"quant_method": "squeezellm"}
-            if packed := parameters & _PACKED:
-                raise UnsupportedModelError(
-                    f"{name} is stored packed ({', '.join(sorted(packed))}), but neither config.json nor a file beside "
-                    "it says by which method. Add the producer's quantize_config.json, quant_config.json or "
-                    "quantization_config"
-                )
-        return None
-
-    def _of(self, prefix: str) -> list[str]:
-        """Names of the tensors of a module, without its bias."""
-        start = bisect_left(self._names, f"{prefix}.")
-        stop = bisect_left(self._names, f"{prefix}/")  # the character after the dot
-        return [name for name in self._names[start:stop] if name != f"{prefix}.bias"]
 
 
 @dataclass(frozen=True, slots=True)

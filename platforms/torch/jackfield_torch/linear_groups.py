@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jackfield.config import EngineConfig, Scalar
-from jackfield.model_spec import ModelSpec
+from jackfield.model_spec import ModelSpec, StoredLinear
 from jackfield_torch.rule_facts import NamedFacts, layers_in_words, shared_facts
 
 SETTING = "quantization"  # select.quantization
@@ -25,6 +25,7 @@ class LinearGroup:
     method: str  # "none": plain weights
     settings: Mapping[str, Any]  # parameters of the method
     match: Mapping[str, Scalar]  # for rules; None: differs within the group
+    stored: tuple[StoredLinear, ...] = ()  # their tensors, one of each kind
 
 
 def linear_groups(spec: ModelSpec, config: EngineConfig) -> tuple[LinearGroup, ...]:
@@ -53,7 +54,14 @@ def _group(spec: ModelSpec, modules: Sequence[str], *, is_all: bool) -> LinearGr
         method=method,
         settings=stored_settings(spec, modules[0]),
         match=match,
+        stored=_stored(spec, modules),
     )
+
+
+def _stored(spec: ModelSpec, modules: Iterable[str]) -> tuple[StoredLinear, ...]:
+    table = spec.quantization.stored if spec.quantization else {}
+    found = (table[module] for module in modules if module in table)
+    return tuple({id(stored): stored for stored in found}.values())
 
 
 def _facts(spec: ModelSpec, module: str) -> dict[str, Scalar]:

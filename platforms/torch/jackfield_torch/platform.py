@@ -92,6 +92,7 @@ class TorchPlatform(Platform):
                 dtype=settings.model_dtype(config, spec).name,
                 method=group.method,
                 settings=group.settings,
+                stored=group.stored,
             ),
             preference=self.quantization_preference,
             match=group.match,

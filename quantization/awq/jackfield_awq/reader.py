@@ -1,11 +1,6 @@
-"""AWQ's tensors in four packings. O outputs, I inputs, G groups.
+"""Reads AWQ's tensors. O outputs, I inputs, G groups.
 
-gemm:       qweight int32 [I, O/8], qzeros int32 [G, O/8], scales [G, O]; eight outputs a word, out of order
-gemv:       qweight int32 [O, I/8], qzeros int32 [O, W], scales [O, 8 W], W words of eight groups, padded
-gemv_fast:  qweight int16 [O/4, I], four outputs a word, inputs out of order; scales, scaled zeros [8 W, O]
-marlin:     qweight int32 [I/16, 2 O], scales [G, O], both in the order of one kernel; symmetric
-
-weight = (code - zero) * scale. Shapes and types decide the packing, whatever the config says.
+weight = (code - zero) * scale. Shapes and types decide the packing, whatever the config says: see packing.py.
 Source: Lin et al. 2023, *AWQ*; the files of llm-awq, AutoAWQ, GPTQModel and AutoRound.
 """
 
@@ -16,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from jackfield.errors import CheckpointError
 from jackfield_awq import marlin
+from jackfield_awq.packing import group_size_in, num_groups_of, packing_of
 from jackfield_compact.bits import unpack_bits
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.reading import groups_of_inputs
@@ -35,24 +30,10 @@ Read = Callable[[LinearPart, LinearShard, Tensor, Tensor], CompactMatrix]
 def read_awq(part: LinearPart, shard: LinearShard) -> CompactMatrix:
     """The stored matrix of a part. Raises CheckpointError for shapes that fit no packing."""
     qweight, scales = (shard.read_stored(part, name) for name in ("qweight", "scales"))
-    return _packing(part, qweight, scales)(part, shard, qweight, scales)
-
-
-def _packing(part: LinearPart, qweight: Tensor, scales: Tensor) -> Read:
-    rows, columns = qweight.shape
-    if qweight.dtype == torch.int16 and columns == part.in_size:
-        return _gemv_fast
-    if rows == part.in_size and scales.shape[1] == 8 * columns:
-        return _gemm
-    if scales.shape[0] == rows and 8 * columns == part.in_size:
-        return _gemv
-    if 16 * rows == part.in_size and 2 * scales.shape[1] == columns:
-        return _marlin
-    raise CheckpointError(
-        f"qweight of {part.name} is {qweight.dtype} of shape {tuple(qweight.shape)} with scales of shape "
-        f"{tuple(scales.shape)}, which is none of AWQ's packings (gemm, gemv, gemv_fast, marlin) for {part.in_size} "
-        "inputs. Fetch the files again"
-    )
+    kind = str(qweight.dtype).removeprefix("torch.")
+    shapes = tuple(qweight.shape), tuple(scales.shape)
+    packing = packing_of(part.name, part.in_size, kind, *shapes)
+    return _READERS[packing](part, shard, qweight, scales)
 
 
 def _gemm(part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor) -> CompactMatrix:
@@ -64,7 +45,7 @@ def _gemm(part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor)
 
 
 def _gemv(part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor) -> CompactMatrix:
-    num_groups = _num_groups(part, scales.shape[1])
+    num_groups = num_groups_of(part.name, part.in_size, scales.shape[1], part.settings)
     zero_OG = unpack_bits(shard.read_stored(part, "qzeros"), _BITS, 1, num_groups)
     codes_OI = unpack_bits(qweight, _BITS, 1, part.in_size)
     return _matrix(part, codes_OI, scales[:, :num_groups].contiguous(), zero_OG)
@@ -73,7 +54,7 @@ def _gemv(part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor)
 def _gemv_fast(
     part: LinearPart, shard: LinearShard, qweight: Tensor, scales: Tensor
 ) -> CompactMatrix:
-    num_groups = _num_groups(part, scales.shape[0])
+    num_groups = num_groups_of(part.name, part.in_size, scales.shape[0], part.settings)
     name = "scaled_zeros" if shard.has(part, "scaled_zeros") else "qzeros"
     offset_OG = -shard.read_stored(part, name)[:num_groups].T.float()
     scale_OG = scales[:num_groups].T.contiguous()
@@ -84,7 +65,7 @@ def _gemv_fast(
         table=integers(_BITS, _HALF),
         scale_OG=scale_OG,
         offset_OG=offset_OG - _HALF * scale_OG.float(),
-        group_I=groups_of_inputs(part.in_size, num_groups, _group_size(part), part.name),
+        group_I=groups_of_inputs(part.in_size, num_groups, group_size_in(part.settings), part.name),
     )
 
 
@@ -106,7 +87,7 @@ def _matrix(
         table=integers(_BITS, _HALF),
         scale_OG=scale_OG,
         offset_OG=offset_OG,
-        group_I=groups_of_inputs(part.in_size, num_groups, _group_size(part), part.name),
+        group_I=groups_of_inputs(part.in_size, num_groups, group_size_in(part.settings), part.name),
     )
 
 
@@ -127,18 +108,9 @@ def _interleaved(qweight: Tensor) -> Tensor:
     return pairs.transpose(2, 3).reshape(4 * num_rows, num_inputs).to(torch.uint8)
 
 
-def _num_groups(part: LinearPart, num_stored: int) -> int:
-    """The number of groups, without the padding of scales to whole words."""
-    size = _group_size(part)
-    size = size if isinstance(size, int) and size > 0 else part.in_size
-    num_groups = -(-part.in_size // size)
-    if num_groups > num_stored:
-        raise CheckpointError(
-            f"{part.name} has scales for {num_stored} groups; {part.in_size} inputs in groups of {size} need "
-            f"{num_groups}. Correct group_size in the config"
-        )
-    return num_groups
-
-
-def _group_size(part: LinearPart) -> object:
-    return part.settings.get("group_size", part.settings.get("q_group_size", 128))
+_READERS: dict[str, Read] = {
+    "gemm": _gemm,
+    "gemv": _gemv,
+    "gemv_fast": _gemv_fast,
+    "marlin": _marlin,
+}

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jackfield.decision import Reason
+from jackfield.stored_linear import StoredLinear
+from jackfield_awq.packing import check_packing
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
@@ -39,6 +41,10 @@ class AwqScheme(CompactScheme):
         if bits != _BITS:
             text = f"reads codes of {_BITS} bits, not {bits!r}"
             yield Reason("bits", text, "take a checkpoint of four bits, or one made by GPTQ")
+
+    def check_stored(self, linear: StoredLinear, settings: Mapping[str, Any]) -> None:
+        """See CompactScheme."""
+        check_packing(linear, settings)
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
         """Read qweight, qzeros and scales in the packing that their shapes show."""

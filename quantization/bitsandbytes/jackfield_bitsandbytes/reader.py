@@ -17,20 +17,20 @@ import torch
 from torch import Tensor
 
 from jackfield.errors import CheckpointError
+from jackfield_bitsandbytes.scheme import STATES
 from jackfield_compact.bits import unpack_nibbles
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.reading import stored_numbers
 from jackfield_torch.interfaces.linear import LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
 
-_STATES = tuple(f"weight.quant_state.bitsandbytes__{kind}" for kind in ("nf4", "fp4"))
 _NESTED_BLOCK = 256
 _LARGEST = 127
 
 
 def read_bitsandbytes(part: LinearPart, shard: LinearShard) -> CompactMatrix:
     """The stored matrix of a part. Raises CheckpointError."""
-    state = next((name for name in _STATES if shard.has(part, name)), None)
+    state = next((name for name in STATES if shard.has(part, name)), None)
     if state is None:
         return _int8(part, shard)
     values = json.loads(bytes(shard.read_stored(part, state).numpy()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jackfield.errors import CheckpointError
+from jackfield_compact.layout import check_scale, group_size_of
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.tables import e2m1, float8, integers
 
@@ -17,35 +17,22 @@ def groups_of_inputs(num_inputs: int, num_groups: int, group_size: object, name:
 
     If stored tensors show the size, that counts before the config. Raises CheckpointError.
     """
-    size = group_size if isinstance(group_size, int) and group_size > 0 else num_inputs
-    if -(-num_inputs // size) != num_groups:
-        if num_groups < 1 or num_inputs % num_groups:
-            raise CheckpointError(
-                f"{name} has scales for {num_groups} groups; its {num_inputs} inputs cannot be cut into so many, and "
-                f"group_size {group_size} says {-(-num_inputs // size)}. Correct group_size in the config, or fetch "
-                "the files again"
-            )
-        size = num_inputs // num_groups
-    return torch.arange(num_inputs) // size
+    return torch.arange(num_inputs) // group_size_of(num_inputs, num_groups, group_size, name)
 
 
 def spread_scale(scale: Tensor, shape: tuple[int, int], blocks: object, name: str) -> Tensor:
-    """[O, G] from one scale, or from scales of outputs, of groups of inputs, or of blocks of outputs and inputs."""
-    num_outputs, num_inputs = shape
+    """[O, G] from one scale, or from scales of outputs, of groups of inputs, or of blocks of outputs and inputs.
+
+    Raises CheckpointError.
+    """
+    num_outputs, _ = shape
+    check_scale(tuple(scale.shape), shape, blocks, name)
     if scale.numel() == 1:
         return scale.reshape(1, 1).expand(num_outputs, 1)
-    if scale.ndim == 1 and len(scale) == num_outputs:
-        return scale.unsqueeze(1)
-    if scale.ndim == 2 and scale.shape[0] == num_outputs:
-        return scale
-    if scale.ndim == 2 and isinstance(blocks, (list, tuple)) and len(blocks) == 2:
-        rows, columns = blocks
-        if (-(-num_outputs // rows), -(-num_inputs // columns)) == tuple(scale.shape):
-            return scale.repeat_interleave(rows, 0)[:num_outputs]
-    raise CheckpointError(
-        f"the scale of {name} has shape {tuple(scale.shape)}, which fits no matrix of {shape} in blocks of {blocks}; "
-        "one scale, one for each output, group or block is allowed. Fetch the config and the files again"
-    )
+    if scale.shape[0] == num_outputs:
+        return scale.unsqueeze(1) if scale.ndim == 1 else scale
+    assert isinstance(blocks, (list, tuple))
+    return scale.repeat_interleave(blocks[0], 0)[:num_outputs]
 
 
 def stored_numbers(

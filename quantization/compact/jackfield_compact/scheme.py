@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jackfield.decision import Reason
+from jackfield.errors import CheckpointError
 from jackfield.interfaces.card import Facts
+from jackfield.stored_linear import StoredLinear
 from jackfield_compact.kernel import WORDS, WORDS_ON_CARDS, Level, kernel_level
 from jackfield_torch.interfaces.quantization import (
     LinearPart,
@@ -38,13 +40,29 @@ class CompactScheme(QuantizationScheme):
         """Reasons against parameters of a method; none unless overridden."""
         return ()
 
+    def check_stored(self, linear: StoredLinear, settings: Mapping[str, Any]) -> None:
+        """Raise CheckpointError if tensors of a linear are missing, or have shapes or types that `read` does not take.
+
+        Asked before anything is loaded. Nothing is checked unless overridden.
+        """
+
     def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse other methods, and what `check_settings` refuses."""
+        """Refuse other methods, and what `check_settings` and `check_stored` refuse."""
         if need.method not in self.methods:
             words = " or ".join(self.methods)
             text = f"reads checkpoints of the method {words}, this one is {need.method}"
             return (Reason("method", text, f"take a checkpoint made by {words}"),)
-        return tuple(self.check_settings(need.settings))
+        refused = tuple(self.check_settings(need.settings))
+        return refused or tuple(self._faults(need))
+
+    def _faults(self, need: QuantizationNeed) -> Iterator[Reason]:
+        """The first fault in the stored tensors. Others mostly have the same cause."""
+        for linear in need.stored:
+            try:
+                self.check_stored(linear, need.settings)
+            except CheckpointError as error:
+                yield Reason("stored", str(error))
+                return
 
     def probe(self) -> Facts:
         """The level of the compiled kernel here, a number of `kernel.Level`, and whether Triton is installed.

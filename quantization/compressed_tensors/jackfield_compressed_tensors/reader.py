@@ -10,14 +10,12 @@ Source: the library compressed-tensors and the files of llm-compressor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from jackfield.errors import CheckpointError
 from jackfield_compact.bits import unpack_bits, unpack_nibbles
+from jackfield_compact.layout import num_words
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.reading import (
     float4,
@@ -27,20 +25,11 @@ from jackfield_compact.reading import (
     stored_numbers,
 )
 from jackfield_compact.tables import integers
+from jackfield_compressed_tensors.layout import BLOCK, packed_bits, weights_of
 from jackfield_torch.interfaces.linear import LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
 
-_BLOCK = (128, 128)
 _INPUTS = ("input_scale", "input_zero_point", "input_global_scale")
-# Meaning for weights of the library's preset names, as far as tensors do not show it.
-_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "W4A16": {"num_bits": 4, "group_size": 128},
-    "W4A16_ASYM": {"num_bits": 4, "group_size": 128},
-    "W8A16": {"num_bits": 8, "group_size": 128},
-    "W8A8": {"num_bits": 8, "input_bits": 8},
-    "INT8": {"num_bits": 8, "input_bits": 8},
-    "W4A8": {"num_bits": 4, "group_size": 128},
-}
 
 
 def read_compressed(part: LinearPart, shard: LinearShard) -> CompactMatrix:
@@ -59,8 +48,8 @@ def read_compressed(part: LinearPart, shard: LinearShard) -> CompactMatrix:
 def _packed(part: LinearPart, shard: LinearShard, packed: Tensor) -> CompactMatrix:
     if shard.has(part, "weight_shape"):
         shard.read_stored(part, "weight_shape")
-    weights = _weights(part)
-    bits = _bits(part, packed, weights.get("num_bits", 4))
+    weights = weights_of(part.settings)
+    bits = packed_bits(part.name, part.in_size, tuple(packed.shape), weights.get("num_bits", 4))
     scale_OG = shard.read_stored(part, "weight_scale")
     num_outputs, num_groups = scale_OG.shape
     half = 2 ** (bits - 1)
@@ -94,9 +83,9 @@ def _naive(part: LinearPart, shard: LinearShard, weight_OI: Tensor) -> CompactMa
             f"weight of {part.name} is {weight_OI.dtype}, expected int8 or float8. Check that the config belongs to "
             "this checkpoint"
         )
-    weights = _weights(part)
+    weights = weights_of(part.settings)
     num_outputs, num_inputs = weight_OI.shape
-    block = weights.get("block_structure") or _BLOCK
+    block = weights.get("block_structure") or BLOCK
     scale = shard.read_stored(part, "weight_scale")
     scale_OG = spread_scale(scale, (num_outputs, num_inputs), block, part.name)
     is_block = scale.ndim == 2 and scale.shape != scale_OG.shape and scale.numel() > 1
@@ -114,35 +103,18 @@ def _naive(part: LinearPart, shard: LinearShard, weight_OI: Tensor) -> CompactMa
     )
 
 
-def _weights(part: LinearPart) -> Mapping[str, Any]:
-    """The config's entries for weights."""
-    preset = _PRESETS.get(str(part.settings.get("preset", "")).upper(), {})
-    return {**preset, **(part.settings.get("weights") or {})}
-
-
 def _rounds_inputs(part: LinearPart) -> bool:
     """True if inputs are int8 with a scale for each row."""
     inputs = part.settings.get("input_activations")
     if inputs is None:
-        return bool(_weights(part).get("input_bits"))
+        return bool(weights_of(part.settings).get("input_bits"))
     is_int8 = inputs.get("type") == "int" and inputs.get("num_bits") == 8
     return is_int8 and bool(inputs.get("dynamic")) and inputs.get("strategy") == "token"
 
 
-def _bits(part: LinearPart, packed: Tensor, claimed: int) -> int:
-    """The number of bits from the shape, which counts before the config."""
-    for bits in (claimed, *range(2, 9)):
-        if packed.shape[1] in (-(-part.in_size * bits // 32), _loose_words(part.in_size, bits)):
-            return int(bits)
-    raise CheckpointError(
-        f"weight_packed of {part.name} has shape {tuple(packed.shape)}, which no number of bits from 2 to 8 gives for "
-        f"{part.in_size} inputs. Fetch the file again"
-    )
-
-
 def _unpack(words: Tensor, bits: int, axis: int, count: int) -> Tensor:
     """Codes without gaps, or whole codes in each word with unused bits at its end."""
-    if words.shape[axis] == -(-count * bits // 32):
+    if words.shape[axis] == num_words(count, bits):
         return unpack_bits(words, bits, axis, count)
     in_a_word = 32 // bits
     shifts = torch.arange(in_a_word, dtype=torch.int64) * bits
@@ -150,10 +122,6 @@ def _unpack(words: Tensor, bits: int, axis: int, count: int) -> Tensor:
     codes = (stream.unsqueeze(-1) >> shifts) & (2**bits - 1)
     kept: Tensor = codes.flatten(-2)[..., :count].to(torch.uint8).movedim(-1, axis).contiguous()
     return kept
-
-
-def _loose_words(count: int, bits: int) -> int:
-    return -(-count // (32 // bits))
 
 
 def _groups(part: LinearPart, shard: LinearShard, num_groups: int, size: object) -> Tensor:

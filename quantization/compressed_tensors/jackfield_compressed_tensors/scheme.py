@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jackfield.decision import Reason
+from jackfield.stored_linear import StoredLinear
 from jackfield_compact.scheme import CompactScheme
+from jackfield_compressed_tensors.layout import check_tensors, weights_of
 from jackfield_torch.interfaces.quantization import LinearPart
 
 if TYPE_CHECKING:  # the card must be readable without torch
@@ -29,6 +31,10 @@ class CompressedTensorsScheme(CompactScheme):
         if (settings.get("transform_config") or {}).get("config_groups"):
             text = "does not transform activations, which transform_config asks for"
             yield Reason("transform", text, "take a checkpoint without transforms")
+
+    def check_stored(self, linear: StoredLinear, settings: Mapping[str, Any]) -> None:
+        """See CompactScheme."""
+        check_tensors(linear, weights_of(settings))
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
         """Read the format that the tensors show."""

@@ -14,18 +14,17 @@ from torch import Tensor
 from jackfield.errors import CheckpointError
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.reading import groups_of_inputs, spread_scale, stored_numbers
+from jackfield_fp8.scheme import BLOCK, SCALES
 from jackfield_torch.interfaces.linear import LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
 
-_SCALES = ("weight_scale_inv", "weight_scale")
 _DIVISORS = "weight_scale_method"  # of GPTQModel
-_BLOCK = (128, 128)
 _LARGEST = 448.0  # of E4M3
 
 
 def has_scale(part: LinearPart, shard: LinearShard) -> bool:
     """True if the part is stored with a scale."""
-    return any(shard.has(part, name) for name in _SCALES)
+    return any(shard.has(part, name) for name in SCALES)
 
 
 def read_fp8(part: LinearPart, shard: LinearShard) -> CompactMatrix:
@@ -36,14 +35,14 @@ def read_fp8(part: LinearPart, shard: LinearShard) -> CompactMatrix:
             f"weight of {part.name} is {weight_OI.dtype}, expected float8. Check that the config belongs to this "
             "checkpoint"
         )
-    name = next((name for name in _SCALES if shard.has(part, name)), _SCALES[0])
+    name = next((name for name in SCALES if shard.has(part, name)), SCALES[0])
     stored = shard.read_stored(part, name)
     if _DIVISORS in part.settings:
         stored = stored.float().reciprocal()
     if shard.has(part, "input_scale"):
         shard.read_stored(part, "input_scale")  # read so that it counts as used
     num_outputs, num_inputs = weight_OI.shape
-    block = part.settings.get("weight_block_size") or _BLOCK
+    block = part.settings.get("weight_block_size") or BLOCK
     scale_OG = spread_scale(stored, (num_outputs, num_inputs), block, part.name)
     size = block[1] if scale_OG.shape[1] > 1 else num_inputs
     return stored_numbers(

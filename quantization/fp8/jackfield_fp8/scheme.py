@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jackfield.config.options import read_options
 from jackfield.decision import Reason
+from jackfield.stored_linear import StoredLinear
+from jackfield_compact.layout import check_scale, check_type
 from jackfield_compact.scheme import CompactScheme
 from jackfield_fp8.options import Fp8Options
 from jackfield_torch.interfaces.quantization import LinearPart
@@ -16,6 +18,9 @@ if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_compact.matrix import CompactMatrix
     from jackfield_torch.interfaces.linear import LinearShard
 
+SCALES = ("weight_scale_inv", "weight_scale")
+BLOCK = (128, 128)  # of DeepSeek, if the config names none
+_TYPES = ("float8_e4m3", "float8_e5m2")
 _ALGORITHMS = ("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO")  # names in ModelOpt
 
 
@@ -42,6 +47,14 @@ class Fp8Scheme(CompactScheme):
         if algorithm not in _ALGORITHMS:
             text = f"reads {', '.join(_ALGORITHMS)} of ModelOpt, this is {algorithm}"
             yield Reason("format", text, "install the scheme of that format, e.g. jackfield-nvfp4")
+
+    def check_stored(self, linear: StoredLinear, settings: Mapping[str, Any]) -> None:
+        """See CompactScheme."""
+        weight = linear.expect("weight", linear.out_size, linear.in_size)
+        check_type(linear, "weight", _TYPES)
+        scale = linear.tensor(*SCALES)
+        shape = weight.shape[0], weight.shape[1]
+        check_scale(scale.shape, shape, settings.get("weight_block_size") or BLOCK, linear.name)
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
         """Read the float8 weight and its scales."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from jackfield.errors import CheckpointError
 from jackfield_compact.bits import unpack_bits, unpack_planes
+from jackfield_compact.layout import bits_of
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.reading import groups_of_inputs
 from jackfield_compact.tables import integers
@@ -28,7 +29,8 @@ def read_gptq(part: LinearPart, shard: LinearShard) -> CompactMatrix:
     form = settings.get("checkpoint_format") or settings.get("format") or _V1
     unpack = unpack_planes if form == _PLANES else unpack_bits
     qweight = shard.read_stored(part, "qweight")
-    bits = _bits(part, qweight)
+    claimed = settings.get("bits", 4)
+    bits = bits_of(f"qweight of {part.name}", part.in_size, qweight.shape[0], claimed)
     codes_OI = unpack(qweight, bits, 0, part.in_size).T.contiguous()
     scale_OG = shard.read_stored(part, "scales").T.contiguous()
     num_outputs, num_groups = scale_OG.shape
@@ -47,18 +49,6 @@ def read_gptq(part: LinearPart, shard: LinearShard) -> CompactMatrix:
         scale_OG=scale_OG,
         offset_OG=offset_OG,
         group_I=group_I,
-    )
-
-
-def _bits(part: LinearPart, qweight: Tensor) -> int:
-    """The number of bits from the shape, which counts before the config."""
-    claimed = part.settings.get("bits", 4)
-    for bits in (claimed, *range(2, 9)):
-        if -(-part.in_size * bits // 32) == qweight.shape[0]:
-            return int(bits)
-    raise CheckpointError(
-        f"qweight of {part.name} has shape {tuple(qweight.shape)}; {part.in_size} inputs of {claimed} bits need "
-        f"{-(-part.in_size * claimed // 32)} rows, and no number of bits from 2 to 8 gives so many. Fetch the file again"
     )
 
 

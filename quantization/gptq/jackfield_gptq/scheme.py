@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jackfield.decision import Reason
+from jackfield.stored_linear import StoredLinear
+from jackfield_compact.layout import bits_of, group_size_of, num_words
 from jackfield_compact.scheme import CompactScheme
 from jackfield_torch.interfaces.quantization import LinearPart
 
@@ -43,6 +45,23 @@ class GptqScheme(CompactScheme):
         if bits not in _BITS:
             text = f"reads codes of {_BITS[0]} to {_BITS[-1]} bits, not {bits!r}"
             yield Reason("bits", text, "take a checkpoint of so many bits")
+
+    def check_stored(self, linear: StoredLinear, settings: Mapping[str, Any]) -> None:
+        """See CompactScheme."""
+        packed, scales = linear.tensor("qweight"), linear.expect("scales", None, linear.out_size)
+        num_groups, num_outputs = scales.shape
+        linear.expect("qweight", None, num_outputs)
+        if linear.in_size is None:
+            return
+        bits = bits_of(
+            f"qweight of {linear.name}", linear.in_size, packed.shape[0], settings.get("bits", 4)
+        )
+        if "qzeros" in linear.tensors:
+            linear.expect("qzeros", num_groups, num_words(num_outputs, bits))
+        if "g_idx" in linear.tensors:
+            linear.expect("g_idx", linear.in_size)
+        else:
+            group_size_of(linear.in_size, num_groups, settings.get("group_size"), linear.name)
 
     def read(self, part: LinearPart, shard: LinearShard) -> CompactMatrix:
         """Read qweight, qzeros, scales and g_idx."""

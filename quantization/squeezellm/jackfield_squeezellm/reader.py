@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jackfield.errors import CheckpointError
 from jackfield_compact.bits import unpack_bits
 from jackfield_compact.matrix import CompactMatrix, Outliers
+from jackfield_squeezellm.scheme import bits_of_table
 from jackfield_torch.interfaces.linear import LinearShard
 from jackfield_torch.interfaces.quantization import LinearPart
 
@@ -22,12 +22,7 @@ def read_squeezellm(part: LinearPart, shard: LinearShard) -> CompactMatrix:
     """The stored matrix of a part. Raises CheckpointError."""
     table = shard.read_stored(part, "lookup_table").float()
     qweight = shard.read_stored(part, "qweight")
-    bits = table.shape[1].bit_length() - 1
-    if 2**bits != table.shape[1] or qweight.shape[0] != -(-part.in_size * bits // 32):
-        raise CheckpointError(
-            f"{part.name} has look-up tables of {table.shape[1]} values and qweight of shape {tuple(qweight.shape)}, "
-            f"which fit no matrix of {part.in_size} inputs. Fetch the file again"
-        )
+    bits = bits_of_table(part.name, table.shape[1], part.in_size, tuple(qweight.shape))
     return CompactMatrix(
         codes_OI=unpack_bits(qweight, bits, 0, part.in_size).T.contiguous(),
         bits=bits,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jackfield.interfaces.card import Card
+from jackfield.stored_linear import StoredLinear as StoredLinear
 
 if TYPE_CHECKING:  # the card must be readable without torch
     from jackfield_torch.interfaces.linear import ExpertLinear, Linear, LinearShard
@@ -20,6 +21,7 @@ class QuantizationNeed:
     """What some linears need of a scheme. Non-default fields are named features."""
 
     FEATURE: ClassVar[str] = "quantization"
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({"stored"})
 
     device: str  # "cpu", "cuda"
     dtype: str  # dtype of activations
@@ -27,6 +29,9 @@ class QuantizationNeed:
     method: str = "none"
     # Other parameters in quantization_config for these linears, e.g. bits and group_size.
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    # The tensors of these linears in the checkpoint, one of each kind; empty if nothing is known of them. A scheme
+    # refuses here what it could not read later.
+    stored: tuple[StoredLinear, ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

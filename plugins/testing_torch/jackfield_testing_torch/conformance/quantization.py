@@ -8,6 +8,7 @@ import torch
 from jackfield.errors import JackfieldError
 from jackfield_testing_torch.conformance.covering import Choice, covering
 from jackfield_testing_torch.conformance.linear_calls import LinearCalls
+from jackfield_testing_torch.conformance.linear_headers import LinearHeaders
 from jackfield_testing_torch.conformance.linear_kit import (
     NO_METHOD,
     SIZE,
@@ -40,7 +41,7 @@ def _id(case: Choice) -> str:
     return f"{case['dtype']}-{sizes(case['size'])}-{case['num_tokens']} rows-{case['split']}{bias}"
 
 
-class QuantizationKit(LinearShares, LinearCalls):
+class QuantizationKit(LinearShares, LinearCalls, LinearHeaders):
     """A third party's test file names the entry point, and how checkpoints of the scheme are made:
 
     class TestMine(QuantizationKit):

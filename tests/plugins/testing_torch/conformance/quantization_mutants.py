@@ -1,7 +1,10 @@
 """The cards of schemes with one planted fault each; faulty_linear.py has what runs."""
 
 from jackfield.decision import Reason
+from jackfield.errors import CheckpointError
 from jackfield_torch.interfaces.quantization import QuantizationScheme
+
+GROUP = 128  # inputs with one scale
 
 
 class Sound(QuantizationScheme):
@@ -10,9 +13,18 @@ class Sound(QuantizationScheme):
     features = frozenset({"quantization.method=nibbles"})
 
     def check(self, need, facts):
-        if need.method == "nibbles":
-            return ()
-        return (Reason("method", f"reads nibbles, the checkpoint is {need.method}"),)
+        if need.method != "nibbles":
+            return (Reason("method", f"reads nibbles, the checkpoint is {need.method}"),)
+        try:
+            for linear in need.stored:
+                self.check_stored(linear)
+        except CheckpointError as error:
+            return (Reason("stored", str(error)),)
+        return ()
+
+    def check_stored(self, linear):
+        linear.expect("qweight", linear.out_size, linear.in_size // 2)
+        linear.expect("scale", linear.out_size, linear.in_size // GROUP)
 
     def can_fuse(self, parts):
         return len({part.bias for part in parts}) == 1
@@ -55,6 +67,16 @@ class ReadsAnything(Sound):
         return ()
 
 
+class LooksAtNoHeader(Sound):
+    def check_stored(self, linear):
+        pass
+
+
+class MissesScales(Sound):
+    def check_stored(self, linear):
+        linear.expect("qweight", linear.out_size, linear.in_size // 2)
+
+
 class ClaimsNothing(Sound):
     def check(self, need, facts):
         return (Reason("weekday", "not today", "try tomorrow"),)
@@ -62,6 +84,10 @@ class ClaimsNothing(Sound):
 
 class Rounded(Sound):
     """Weights of eight bits, whose inputs are rounded too."""
+
+    def check_stored(self, linear):
+        linear.expect("weight", linear.out_size, linear.in_size)
+        linear.tensor("weight_scale")
 
     def can_fuse(self, parts):
         return True

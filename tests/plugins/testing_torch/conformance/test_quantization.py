@@ -26,6 +26,8 @@ MUTANTS = {  # the fault: the test that is there to notice it
     "DenseInputs": "test_inputs_may_be_views_into_a_wider_tensor",
     "ScalesItsInput": "test_inputs_are_left_as_they_are",
     "ReadsAnything": "test_checkpoints_of_another_method_are_refused",
+    "LooksAtNoHeader": "test_headers_of_a_linear_of_another_size_are_refused[twice]",
+    "MissesScales": "test_a_tensor_that_is_missing_is_refused_by_its_header",
     "RoundsItsInput": f"{PRODUCT}[bfloat16-",
     "SharedOutput": SIDE_BY_SIDE,
     "OwnOutput": SIDE_BY_SIDE,
