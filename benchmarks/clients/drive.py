@@ -1,13 +1,12 @@
 """Drives a running server with litellm and langchain-openai: a chat, a stream, and a tool call.
 
-Use a separate environment: `pip install litellm langchain-openai`, then
-`python benchmarks/clients/drive.py http://localhost:8000 [MODEL]`. It prints JSON, and fails if a client fails.
-`tool_choice` makes the server enforce the tool call, so any model can be used.
+`pip install litellm langchain-openai`, then `python benchmarks/clients/drive.py http://localhost:8000 --model NAME`.
+It prints JSON, and fails if a client fails. `tool_choice` makes the server enforce the tool call, so any model can be used.
 """
 
+import argparse
 import json
 import os
-import sys
 from importlib import metadata
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # asks no other machine
@@ -92,14 +91,24 @@ def with_langchain(url: str, model: str) -> dict[str, object]:
     }
 
 
+CLIENTS = {
+    "litellm": ("litellm", with_litellm),
+    "langchain": ("langchain-openai", with_langchain),
+}
+
+
 def main() -> None:
-    """Drive the server named by the first argument with both clients."""
-    url, model = sys.argv[1].rstrip("/"), (sys.argv[2:] or ["default"])[0]
-    report = {
-        "versions": {name: metadata.version(name) for name in ("litellm", "langchain-openai")},
-        "litellm": with_litellm(url, model),
-        "langchain": with_langchain(url, model),
-    }
+    """Drive the server with one client, or with both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--client", nargs="+", choices=[*CLIENTS], default=[*CLIENTS])
+    arguments = parser.parse_args()
+    report = {}
+    for client in arguments.client:
+        package, drive = CLIENTS[client]
+        found = drive(arguments.url.rstrip("/"), arguments.model)
+        report[client] = {"version": metadata.version(package), **found}
     print(json.dumps(report, indent=2))
 
 

@@ -1,7 +1,7 @@
 """Compares Jackfield's server with vLLM's and llama.cpp's on the same weights: latencies and tokens per second.
 
 `python benchmarks/peers/compare.py --peers FOLDER [--folder MODEL] [--gguf FILE] [--output FILE]` prints JSON. Only one server
-runs at a time, and `jackfield bench serve` sends the load. README.md tells how to install the peers.
+runs at a time, and `jackfield bench serve` sends the load with 1, 4 and 16 streams. README.md tells how to install the peers.
 """
 
 import argparse
@@ -22,7 +22,9 @@ from typing import Any
 from jackfield_bench.report import build, emit
 
 CONTEXT = 1024  # largest number of tokens of a request, prompt and answer
-READY_S = 600.0
+READY_S = 1800.0  # vLLM compiles for minutes when it starts for the first time
+# Room of vLLM's cache in GiB. OMP_NUM_THREADS sets its threads, as for all others, and no core is left out.
+VLLM = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
 FIGURES = {
     "ttft_p50_ms": ("ttft_ms", "p50"),
     "ttft_p99_ms": ("ttft_ms", "p99"),
@@ -34,7 +36,7 @@ FIGURES = {
 def commands(arguments: argparse.Namespace, port: int) -> dict[str, list[str]]:
     """The commands that start the servers, by name; only those that are installed."""
     found: dict[str, list[str]] = {}
-    rows, threads = str(arguments.concurrency), str(arguments.threads)
+    rows, threads = str(max(arguments.streams)), str(arguments.threads)
     ours = [sys.executable, "-m", "jackfield.cli.main", "serve"]
     ours_rest = ["--port", str(port), "--max-num-seqs", rows, "--max-model-len", str(CONTEXT)]
     if arguments.folder:
@@ -55,7 +57,7 @@ def commands(arguments: argparse.Namespace, port: int) -> dict[str, list[str]]:
 @contextmanager
 def running(words: Sequence[str], port: int, threads: int) -> Iterator[None]:
     """Run a server until the end of the block. Raises SystemExit with its log if it does not start."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "VLLM_CPU_KVCACHE_SPACE": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), **VLLM}
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment
@@ -94,16 +96,16 @@ def _completes(port: int) -> bool:
         return answer.status == 200
 
 
-def measured(arguments: argparse.Namespace, port: int, seed: int) -> dict[str, float]:
-    """The report of one run of `jackfield bench serve`."""
+def measured(arguments: argparse.Namespace, port: int, streams: int, seed: int) -> dict[str, float]:
+    """The report of one run of `jackfield bench serve` with so many streams."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
         subprocess.run(
             [
                 sys.executable, "-m", "jackfield.cli.main", "bench", "serve", "--url", f"http://127.0.0.1:{port}",
-                "--num-prompts", str(arguments.num_prompts), "--max-concurrency", str(arguments.concurrency),
+                "--num-prompts", str(arguments.per_stream * streams), "--max-concurrency", str(streams),
                 "--input-len", str(arguments.input_len), "--output-len", str(arguments.output_len),
-                "--warmups", str(arguments.concurrency), "--seed", str(seed), "--timeout", "1800", "--output", str(file),
+                "--warmups", str(streams), "--seed", str(seed), "--temperature", "0", "--timeout", "1800", "--output", str(file),
             ],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
@@ -119,14 +121,19 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Of each figure the median of all rounds."""
+    return {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
+
+
 def main() -> None:
-    """Measure in rounds. The report has the median of each figure, and all rounds."""
+    """Measure in rounds. The report has the median of each figure for each number of streams, and all rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, required=True, help="made by install.sh")
     parser.add_argument("--folder", help="the model with safetensors")
     parser.add_argument("--gguf", help="the model as GGUF")
-    parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--num-prompts", type=int, default=48)
+    parser.add_argument("--streams", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--per-stream", type=int, default=4, help="requests of each stream")
     parser.add_argument("--input-len", type=int, default=128)
     parser.add_argument("--output-len", type=int, default=128)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -134,18 +141,22 @@ def main() -> None:
     parser.add_argument("--output")
     arguments = parser.parse_args()
     port = _free_port()
-    rounds: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for number in range(arguments.rounds):
         for name, words in commands(arguments, port).items():
+            began_s = time.monotonic()
             with running(words, port, arguments.threads):
-                rounds.setdefault(name, []).append(measured(arguments, port, number))
-            sys.stderr.write(f"{name}: {rounds[name][-1]}\n")
+                sys.stderr.write(f"{name}: answers after {time.monotonic() - began_s:.0f} s\n")
+                for streams in arguments.streams:
+                    one = measured(arguments, port, streams, number)
+                    found.setdefault(name, {}).setdefault(f"{streams} streams", []).append(one)
+                    sys.stderr.write(f"{name}, {streams} streams: {one}\n")
     figures = {
         name: {
-            "median": {key: statistics.median(one[key] for one in found) for key in found[0]},
-            "rounds": found,
+            streams: {"median": medians(rounds), "rounds": rounds}
+            for streams, rounds in by_streams.items()
         }
-        for name, found in rounds.items()
+        for name, by_streams in found.items()
     }
     settings = {name: str(value) for name, value in vars(arguments).items()}
     emit(build("peers", settings, figures), arguments.output)

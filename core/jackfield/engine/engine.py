@@ -118,6 +118,12 @@ class Engine:
         """Figures for logs and benchmarks."""
         return self._open_state.stats
 
+    def block_maps(self, most: int = 1024) -> list[str]:
+        """Of each cache group a text with a letter for each block, or for every n-th if there are more than `most`:
+        `.` free, `c` free with content that can be shared again, `u` used by one request, `s` shared by several.
+        """
+        return self._open_state.parts.scheduler.block_maps(most)
+
     # What it does
 
     def add_request(

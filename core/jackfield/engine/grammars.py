@@ -15,7 +15,9 @@ from jackfield.interfaces.structured_output import (
 )
 from jackfield.sampling import Structured
 
-_NUM_KEPT = 64  # grammars; a server asks for the same few again and again
+# A server asks for the same few grammars again and again.
+_NUM_KEPT = 64
+_KEPT_CHARACTERS = 1 << 20  # of what they were compiled from, together: large ones take much memory
 Create = Callable[[Vocabulary], GrammarCompiler]
 
 
@@ -34,6 +36,7 @@ class Grammars:
         self._missing_tokenizer = missing_tokenizer
         self._compilers: dict[str, GrammarCompiler] = {}
         self._kept: OrderedDict[Structured, Grammar] = OrderedDict()
+        self._num_characters = 0  # of all that is kept
         self._lock = threading.Lock()
 
     def compile(self, structured: Structured) -> Grammar:
@@ -57,10 +60,17 @@ class Grammars:
                 f"structured.{structured.form}: {name} cannot compile it: {type(error).__name__}: {error}"
             ) from error
         with self._lock:
-            self._kept[structured] = grammar
-            while len(self._kept) > _NUM_KEPT:
-                self._kept.popitem(last=False)
+            self._keep(structured, grammar)
         return grammar
+
+    def _keep(self, structured: Structured, grammar: Grammar) -> None:
+        """Keep a new grammar, and forget the ones that were not asked for for longest. Call it with the lock held."""
+        if structured not in self._kept:
+            self._num_characters += _num_characters(structured)
+        self._kept[structured] = grammar
+        while len(self._kept) > _NUM_KEPT or self._num_characters > _KEPT_CHARACTERS:
+            forgotten, _ = self._kept.popitem(last=False)
+            self._num_characters -= _num_characters(forgotten)
 
     def _compiler(self, form: str, create: Create) -> GrammarCompiler:
         if self._vocabulary is None:
@@ -72,3 +82,10 @@ class Grammars:
             if form not in self._compilers:
                 self._compilers[form] = create(self._vocabulary)
             return self._compilers[form]
+
+
+def _num_characters(structured: Structured) -> int:
+    value = structured.value
+    if isinstance(value, tuple):
+        return sum(map(len, value))
+    return len(value) if isinstance(value, str) else 0

@@ -71,6 +71,10 @@ class BlockManager:
         """Used blocks of the fullest group, as a fraction."""
         return max(pool.num_used / max(1, pool.num_blocks) for pool in self.pools)
 
+    def maps(self, most: int) -> list[str]:
+        """Of each group what its blocks hold, as `BlockPool.letters` writes it."""
+        return [pool.letters(most) for pool in self.pools]
+
     @property
     def has_returning(self) -> bool:
         """True if there are blocks that were given back but are held by steps in flight."""

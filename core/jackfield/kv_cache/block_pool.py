@@ -73,6 +73,17 @@ class BlockPool:
         """The block that holds the content of this hash, used or free."""
         return self._block_of.get(block_hash)
 
+    def letters(self, most: int) -> str:
+        """A letter for each block, or for every n-th if there are more than `most`: `.` free, `c` cached, `u` used by one
+        owner, `s` shared.
+        """
+        step = max(1, -(-self.num_blocks // most))
+        counts, hashes = self.ref_counts[::step], self._hash_of[::step]
+        return "".join(
+            ("u" if count == 1 else "s") if count else ("." if content is None else "c")
+            for count, content in zip(counts, hashes, strict=True)
+        )
+
     def is_shared(self, block: int) -> bool:
         """True if a write would change the block of another owner."""
         return self.ref_counts[block] > 1

@@ -135,6 +135,10 @@ class Scheduler:
             num_cached_tokens=self._admission.num_cached_tokens,
         )
 
+    def block_maps(self, most: int) -> list[str]:
+        """Of each cache group what its blocks hold, as `BlockPool.letters` writes it."""
+        return self._blocks.maps(most)
+
     # From outside
 
     def add(self, *requests: Request) -> None:

@@ -18,6 +18,8 @@ from jackfield.sampling import Structured
 
 # Texts to put before a choice, so that its first token is one from the middle of a text. They are tried in order.
 _BEFORE = (":", "\n", "x ", "")
+# Of all texts of a choice together. A node of the tree takes about 300 bytes, and there is at most one for each character.
+_MOST_CHARACTERS = 1 << 18
 
 
 class ChoiceOutput(StructuredOutput):
@@ -41,12 +43,18 @@ class ChoiceCompiler(GrammarCompiler):
         texts = structured.value
         if isinstance(texts, str) or not isinstance(texts, Sequence) or not texts:
             raise RequestError(f"structured.choice must be a list of texts, got {texts!r:.200}")
-        root = Node()
         for text in texts:
             if not isinstance(text, str) or not text:
                 raise RequestError(
                     f"structured.choice must hold texts that are not empty, got {text!r:.200}"
                 )
+        if (size := sum(map(len, texts))) > _MOST_CHARACTERS:
+            raise RequestError(
+                f"structured.choice holds {len(texts)} texts of {size} characters together; at most {_MOST_CHARACTERS} "
+                "are taken. Try fewer texts, or a regular expression (structured.regex)"
+            )
+        root = Node()
+        for text in texts:
             root.add(_tokens_of(text, self._vocabulary.tokenizer))
         ends = self._vocabulary.end_token_ids
         root.close(ends)

@@ -20,6 +20,7 @@ class Alias:
     metavar: str = "N"
     is_list: bool = False  # takes several words
     fixed: str | None = None  # value of a flag without an argument
+    short: str | None = None  # the option in short
 
 
 SERVER = (
@@ -38,6 +39,7 @@ SERVER = (
     Alias("--reasoning-parser", "options.serve.reasoning_parser", "auto, none or a name", "NAME"),
     Alias("--max-num-queued-reqs", "options.serve.max_queued_requests", "one more gets 503"),
     Alias("--max-num-queued-tokens", "options.serve.max_queued_tokens", "of waiting prompts"),
+    Alias("--shutdown-timeout", "options.serve.drain_s", "for open answers after SIGTERM", "S"),
     Alias("--log-format", "options.serve.log_format", "text or json", "NAME"),
     Alias("--ui", "options.serve.ui", "a page to chat and to watch the engine", fixed="true"),
     Alias("--enable-log-requests", "options.serve.log_requests", "a line for each", fixed="true"),
@@ -47,10 +49,22 @@ ENGINE = (
     Alias("--tokenizer", "model.tokenizer", "of another model", "MODEL"),
     Alias("--revision", "model.revision", "branch, tag or commit", "NAME"),
     Alias("--seed", "model.seed", "of requests that bring none"),
-    Alias("--tensor-parallel-size", "executor.tensor_parallel", "ranks that share each layer"),
+    Alias(
+        "--tensor-parallel-size",
+        "executor.tensor_parallel",
+        "ranks that share each layer",
+        short="-tp",
+    ),
+    Alias(
+        "--pipeline-parallel-size", "executor.pipeline_parallel", "stages of layers", short="-pp"
+    ),
+    Alias(
+        "--enable-expert-parallel", "executor.expert_parallel", "share out experts", fixed="true"
+    ),
     Alias("--max-num-seqs", "scheduler.max_rows", "requests that run at once"),
     Alias("--max-num-batched-tokens", "scheduler.max_step_tokens", "tokens of one step"),
     Alias("--long-prefill-token-threshold", "scheduler.long_prefill_tokens", "of one request"),
+    Alias("--watermark", "scheduler.watermark", "of the blocks, kept free at admission", "F"),
     Alias("--scheduling-policy", "select.scheduler", "fcfs, priority or another", "NAME"),
     Alias(
         "--gpu-memory-utilization", "cache.memory_fraction", "of free memory, for the cache", "F"
@@ -68,11 +82,18 @@ TAKEN = {
     "--enable-chunked-prefill": "always on",
     "--enable-auto-tool-choice": "on where a tool parser knows the model's format",
     "--async-scheduling": "always on",
+    "--enable-prompt-tokens-details": "always told",
+    "--disable-uvicorn-access-log": "there is none",
 }
-_API_KEY = (
-    "--api-key would stand in the list of processes, where every user of the machine reads it. Set the environment "
-    "variable JACKFIELD_API_KEY, or name a file with --api-keys-file"
-)
+# Options of `vllm serve` that are refused, with what to do instead.
+REFUSED = {
+    "--api-key": "--api-key would stand in the list of processes, where every user of the machine reads it. Set the "
+    "environment variable JACKFIELD_API_KEY, or name a file with --api-keys-file",
+    "--trust-remote-code": "--trust-remote-code is refused: no code of a model is ever run. What an architecture needs "
+    "comes from an installed plugin; `jackfield models` and docs/models.md list the architectures",
+    "--quantization": "--quantization is refused: the checkpoint says how it is quantized. To quantize while loading, "
+    "set select.quantization, e.g. --set select.quantization=int8",
+}
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +103,10 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     others = parser.add_argument_group("taken for those who know vllm serve")
     for option, text in TAKEN.items():
         others.add_argument(option, action="store_true", help=text)
-    others.add_argument("--api-key", metavar="KEY", help="refused: says what to do instead")
+    for option in REFUSED:
+        others.add_argument(
+            option, nargs="?", const=True, metavar="X", help="refused: says what to do instead"
+        )
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,13 +118,14 @@ def _add(parser: argparse.ArgumentParser, title: str, aliases: tuple[Alias, ...]
     group = parser.add_argument_group(title)
     for alias in aliases:
         text = f"{alias.help} ({alias.key})"
+        options = [alias.option] if alias.short is None else [alias.option, alias.short]
         if alias.fixed is not None:
             group.add_argument(
-                alias.option, dest=alias.key, action="store_const", const=alias.fixed, help=text
+                *options, dest=alias.key, action="store_const", const=alias.fixed, help=text
             )
         else:
             group.add_argument(
-                alias.option,
+                *options,
                 dest=alias.key,
                 metavar=alias.metavar,
                 help=text,
@@ -110,8 +135,9 @@ def _add(parser: argparse.ArgumentParser, title: str, aliases: tuple[Alias, ...]
 
 def settings_of(arguments: argparse.Namespace) -> Mapping[str, str]:
     """The settings in the arguments, "section.key" to text. Raises ConfigError."""
-    if getattr(arguments, "api_key", None) is not None:
-        raise ConfigError(_API_KEY)
+    for option, text in REFUSED.items():
+        if getattr(arguments, option[2:].replace("-", "_"), None) is not None:
+            raise ConfigError(text)
     found: dict[str, str] = {}
     for alias in (*SERVER, *ENGINE):
         value = getattr(arguments, alias.key, None)  # a batch has no arguments of the server

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jackfield.interfaces.tool_parser import ToolCallDelta, ToolDelta, ToolStream
+
+_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')
+_LAST_BRACE = re.compile(r"\}\s*$")
 
 
 def forced_structure(tools: Sequence[Mapping[str, Any]], name: str | None) -> dict[str, Any]:
@@ -32,29 +36,46 @@ def _parameters(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ForcedCallStream(ToolStream):
-    """An output that consists of the arguments of a tool, or of an object with its name and arguments."""
+    """An output that consists of the arguments of a tool, or of an object with its name and arguments, in this order.
+
+    Arguments are given out as they arrive, once the name is known, and also if the answer is cut off.
+    """
 
     def __init__(self, name: str | None) -> None:
         self._name = name
         self._has_begun = False
-        self._text = ""
+        self._text = ""  # of the object
+        self._held = ""  # its end so far, which may be the brace that closes it
 
     def push(self, text: str) -> ToolDelta:
-        """Arguments are given out as they arrive, when the name is known."""
-        if self._name is None:
-            self._text += text
+        """The next piece of the arguments."""
+        if self._name is not None:
+            name = None if self._has_begun else self._name
+            self._has_begun = True
+            return ToolDelta(calls=(ToolCallDelta(0, name, text),))
+        self._text += text
+        if self._has_begun:
+            return self._more(None, text)
+        if (found := _HEAD.match(self._text)) is None:
             return ToolDelta()
-        name = None if self._has_begun else self._name
         self._has_begun = True
-        return ToolDelta(calls=(ToolCallDelta(0, name, text),))
+        return self._more(json.loads(found[1]), self._text[found.end() :])
 
     def finish(self) -> ToolDelta:
-        """The call whose name the model chose. An incomplete call becomes content."""
-        if self._name is not None or not self._text:
+        """What was held back. An output without the name of a tool becomes content."""
+        if self._name is not None:
             return ToolDelta()
-        try:
-            call = json.loads(self._text)
-            name, arguments = call["name"], call["arguments"]
-        except (ValueError, TypeError, KeyError):
+        if not self._has_begun:
             return ToolDelta(self._text)
-        return ToolDelta(calls=(ToolCallDelta(0, name, json.dumps(arguments, ensure_ascii=False)),))
+        try:
+            json.loads(self._text)
+        except ValueError:  # it was cut off: the brace belongs to the arguments
+            return ToolDelta(calls=(ToolCallDelta(0, None, self._held),))
+        return ToolDelta()
+
+    def _more(self, name: str | None, text: str) -> ToolDelta:
+        text = self._held + text
+        end = _LAST_BRACE.search(text)
+        shown = text if end is None else text[: end.start()]
+        self._held = text[len(shown) :]
+        return ToolDelta(calls=(ToolCallDelta(0, name, shown),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -10,11 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jackfield_openai_server.errors import ApiError
 from jackfield_openai_server.log import REQUESTS
+from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.state import ServerState, state_of
 
 logger = logging.getLogger(REQUESTS)
 # These paths need no key: load balancers and metric scrapers use them.
-_OPEN_PATHS = ("/health", "/ready", "/ping", "/version", "/metrics", "/ui")
+_OPEN_PATHS = ("/health", "/ready", "/version", "/metrics", "/ui")
 
 
 class Gate:
@@ -43,7 +45,7 @@ class Gate:
         state.metrics.open_connections.inc()
         try:
             scope["tenant"] = None if _is_open(http) else state.tenants.find(_key(http))
-            body = _Body(receive, state.options.max_body_bytes)
+            body = _Body(receive, state.options)
             body.check_declared(http)
             await self._app(scope, body.receive, noted)
         except ApiError as error:
@@ -67,11 +69,12 @@ def _key(http: Request) -> str | None:
 
 
 class _Body:
-    """Counts the bytes of a body while they are read."""
+    """Counts the bytes of a body while they are read, and the seconds until more of them come."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, options: ServeOptions) -> None:
         self._receive = receive
-        self._limit = limit
+        self._limit = options.max_body_bytes
+        self._timeout_s: float | None = options.read_timeout_s  # None: all has come
         self._num_bytes = 0
 
     def check_declared(self, http: Request) -> None:
@@ -81,9 +84,16 @@ class _Body:
             raise self._too_large()
 
     async def receive(self) -> Message:
-        """As in ASGI. Raises ApiError 413."""
-        message = await self._receive()
+        """As in ASGI. Raises ApiError 413, or 408."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                message = await self._receive()
+        except TimeoutError:
+            text = f"nothing more of the body came for {self._timeout_s:g} s"
+            raise ApiError(408, text, code="body_incomplete") from None
         if message["type"] == "http.request":
+            if not message.get("more_body"):
+                self._timeout_s = None  # what follows is that the client leaves, whenever it does
             self._num_bytes += len(message.get("body", b""))
             if self._num_bytes > self._limit:
                 raise self._too_large()

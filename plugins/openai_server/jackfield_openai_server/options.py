@@ -22,9 +22,11 @@ class ServeOptions:
     tls_certificate: str | None = None  # file
     tls_key: str | None = None  # file
     max_body_bytes: int = 16 << 20  # most bytes of one request
+    max_header_bytes: int = 64 << 10  # most bytes of its first line and headers
     max_queued_requests: int | None = 4096  # most requests without a token; further ones get 503
     max_queued_tokens: int | None = None  # most tokens of their prompts together
     request_timeout_s: float | None = None  # for a whole answer; a client can ask for less
+    read_timeout_s: float = 60.0  # for a client that does not send the rest of its request
     write_timeout_s: float = 60.0  # for a client that does not read
     stall_s: float = 60.0  # time without a step while requests wait, after which /health reports it
     drain_s: float = 30.0  # for open answers after SIGTERM
@@ -60,7 +62,7 @@ class ServeOptions:
             raise ConfigError(
                 "options.serve.tls_certificate and tls_key belong together; give both or none"
             )
-        for name in ("write_timeout_s", "stall_s", "template_timeout_s"):
+        for name in ("read_timeout_s", "write_timeout_s", "stall_s", "template_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(
                     f"options.serve.{name} must be above 0, got {getattr(self, name)}"

@@ -28,6 +28,7 @@ from jackfield_openai_server.app import make_app
 from jackfield_openai_server.arguments import settings_of
 from jackfield_openai_server.endpoints.by_plugins import plugin_routes
 from jackfield_openai_server.engine.messages import Open
+from jackfield_openai_server.limited_http import limited_http
 from jackfield_openai_server.log import set_up
 from jackfield_openai_server.options import ServeOptions
 from jackfield_openai_server.served import ServedModel, ServedModels
@@ -135,7 +136,8 @@ class _Server:
                 timeout_graceful_shutdown=int(options.drain_s),
                 ssl_certfile=options.tls_certificate,
                 ssl_keyfile=options.tls_key,
-                h11_max_incomplete_event_size=64 << 10,
+                http=limited_http(options),
+                ws="none",
             )
         )
 

@@ -9,17 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jackfield.activation import PluginRef
-from jackfield.discovery.loading import FAULTS, load_target
+from jackfield.discovery.loading import FAULTS
 from jackfield.engine.prompt_checks import check_text_length, encode_end
 from jackfield.errors import ConfigError, RequestError
-from jackfield.interfaces.model_source import ModelFiles
-from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
+from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.sampling import SamplingParams
 from jackfield.text.output_text import OutputText
 from jackfield.text.pieces import Pieces
 from jackfield_openai_server.engine.messages import Chosen
 from jackfield_openai_server.engine.stream import MakeText
+from jackfield_openai_server.template_process import TemplateProcess, open_tokenizer
 from jackfield_openai_server.time_limit import OutOfTime, time_limit
 
 T = TypeVar("T")
@@ -34,11 +33,14 @@ class TextService:
     ) -> None:
         self._timeout_s = template_timeout_s
         self._missing = chosen.missing_tokenizer
-        self._tokenizer = _open(chosen)
+        self._tokenizer = open_tokenizer(chosen)
         self._pieces = None if self._tokenizer is None else Pieces(self._tokenizer)
         self._template = None if template_file is None else _read(template_file)
         self._thread = ThreadPoolExecutor(1, "jackfield-text")
         self._long_thread = ThreadPoolExecutor(1, "jackfield-long-text")
+        # Templates of clients.
+        self._templates = TemplateProcess(chosen, template_timeout_s)
+        self._template_thread = ThreadPoolExecutor(1, "jackfield-template")
 
     @property
     def has_tokenizer(self) -> bool:
@@ -81,7 +83,11 @@ class TextService:
         return await self._run(encode, len(first) + len(second))
 
     async def render(self, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]) -> str:
-        """The prompt of a conversation, made with the chat template."""
+        """The prompt of a conversation, made with the chat template: the model's, the server's, or that of `values`."""
+        if "chat_template" in values:
+            return await self._run(
+                lambda _: self._templates.render(messages, values), thread=self._template_thread
+            )
         if self._template is not None:
             values = {"chat_template": self._template, **values}
         return await self._run(lambda tokenizer: self._rendered(tokenizer, messages, values))
@@ -128,8 +134,13 @@ class TextService:
         own = None if self._tokenizer is None else self._tokenizer.chat_template
         return self._template or own or ""
 
-    async def _run(self, call: Callable[[Tokenizer], T], size: int = 0) -> T:
-        """The result of a call. `size` is the size of its input, in characters or tokens."""
+    async def _run(
+        self,
+        call: Callable[[Tokenizer], T],
+        size: int = 0,
+        thread: ThreadPoolExecutor | None = None,
+    ) -> T:
+        """The result of a call, on a thread by the `size` of its input (characters or tokens) unless one is given."""
         tokenizer = self._tokenizer
         if tokenizer is None:
             raise RequestError(
@@ -137,7 +148,7 @@ class TextService:
                 "model that has a tokenizer with model.tokenizer"
             )
         loop = asyncio.get_running_loop()
-        thread = self._thread if size < _LONG else self._long_thread
+        thread = thread or (self._thread if size < _LONG else self._long_thread)
         try:
             return await loop.run_in_executor(thread, call, tokenizer)
         except RequestError:
@@ -147,17 +158,10 @@ class TextService:
             raise RequestError(text) from error
 
     def close(self) -> None:
-        """End the threads."""
-        for thread in (self._thread, self._long_thread):
+        """End the threads, and the process of templates."""
+        for thread in (self._thread, self._long_thread, self._template_thread):
             thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _open(chosen: Chosen) -> Tokenizer | None:
-    if chosen.tokenizer_plugin is None:
-        return None
-    card: TokenizerFormat = load_target(PluginRef(**chosen.tokenizer_plugin))
-    path = Path(chosen.tokenizer_path)
-    return card.open(ModelFiles(reference=chosen.tokenizer_reference, path=path))
+        self._templates.close()
 
 
 def _read(file: str) -> str:

@@ -15,11 +15,14 @@ class ReferenceOptions:
 
     cache_blocks: int = 4096  # of each group, if neither settings nor memory give a number
     idle_s: float = 0.002  # a held result arrives after this time even if no step follows
+    step_s: float = 0.0  # least time of a step, so that answers last as long as their tokens say
     verify: bool = False  # compare every read value with the right one; slower, but names the place
     # A prompt that begins with this token is answered with its rest.
     echo_token_id: int | None = None
     fault: str | None = None  # load, raise, raise_late, hang, die (ends the process), slow
     fault_step: int = 1  # the fault happens in this step, counted from 1
+    # Instead of in a step of this number, the fault happens in the first step after this file was made, and removes it.
+    fault_file: str | None = None
     fault_rank: int = 0
     fault_s: float = 0.1  # duration of a slow step
     error_token_id: int | None = None  # a row that computes this token fails alone

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
 from jackfield.config.options import read_options
 from jackfield.dtypes import parse_dtype
@@ -110,7 +111,9 @@ class ReferenceWorker(Worker):
         while self._waiting and not self._waiting[0].is_blocked:
             step = self._waiting.popleft()
             self._num_steps += 1
-            is_due = self._num_steps == self._options.fault_step
+            is_due = self._is_due()
+            if self._options.step_s:
+                time.sleep(self._options.step_s)
             if is_due:
                 self._fail_before()
             result = self.device.run(step.plan, step.late or LateInputs())
@@ -120,6 +123,18 @@ class ReferenceWorker(Worker):
                 self._results.add(step.future, self._planned_fault())
             else:
                 self._results.add(step.future, result)
+
+    def _is_due(self) -> bool:
+        """True if the fault happens in this step."""
+        if self._options.fault_file is None:
+            return self._num_steps == self._options.fault_step
+        if self._options.fault_rank != self._context.rank:
+            return False
+        try:
+            Path(self._options.fault_file).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def _fail_before(self) -> None:
         """Raise the faults that come before a step is computed."""

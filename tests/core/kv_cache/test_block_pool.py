@@ -94,6 +94,20 @@ def test_of_two_blocks_with_one_content_the_first_is_found():
     assert pool.find(A) == first
 
 
+def test_letters_tell_what_blocks_hold_and_leave_out_blocks_of_large_pools():
+    pool = BlockPool(8)
+    used, shared, kept, _ = pool.take_many(4)
+    pool.share(shared)
+    pool.remember(kept, b"x")
+    for block in (kept, 3):
+        pool.release(block)
+
+    assert used == 0
+    assert pool.letters(8) == "usc....."
+    assert pool.letters(4) == "uc.."
+    assert pool.letters(3) == "u.."
+
+
 def test_a_forgotten_block_is_not_found():
     pool = BlockPool(1)
     block = pool.take()

@@ -81,6 +81,14 @@ def test_what_is_no_list_of_texts_is_refused(value):
         compiler.compile(Structured("choice", value))
 
 
+def test_a_choice_of_very_many_texts_is_refused_before_they_are_encoded():
+    texts = tuple(str(number) for number in range(1_000_000))
+    compiler = ChoiceOutput().create(Vocabulary(tokenizer=None, size=1, end_token_ids=()), None)
+
+    with pytest.raises(RequestError, match="1000000 texts of 5888890 characters"):
+        compiler.compile(Structured("choice", texts))
+
+
 class TestConformance(StructuredOutputKit):
     name = "choice"
     samples = (

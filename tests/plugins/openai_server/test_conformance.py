@@ -18,6 +18,7 @@ class TestBenchServeCommand(CommandKit):
         ("--url", "http://127.0.0.1:1"),
         ("--request-rate", "slow"),
         ("--goodput", "speed:3"),
+        ("--picture", "sweep.gif"),
     )
 
 

@@ -60,6 +60,8 @@ def test_a_stream_adds_up_to_the_same_message(claude):
 
     assert [block.type for block in message.content] == ["thinking", "text", "tool_use"]
     assert (message.content[2].input, message.stop_reason) == ({"a": 1}, "tool_use")
+    raw = claude.messages.create(**said(CALL, tools=TOOLS), stream=True)
+    assert {event.type for event in raw} <= {*kinds}
     assert kinds[0] == "message_start"
     assert kinds[-1] == "message_stop"
 

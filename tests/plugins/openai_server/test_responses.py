@@ -53,6 +53,8 @@ def test_a_stream_adds_up_to_the_same_items(responses):
     assert [item.type for item in response.output] == ["reasoning", "message", "function_call", "message"]  # fmt: skip
     assert response.output[2].arguments == '{"a": 1}'
     assert [event.sequence_number for event in events] == sorted(event.sequence_number for event in events)  # fmt: skip
+    raw = responses.create(model="tiny", input=CALL, tools=TOOLS, stream=True)
+    assert [event.type for event in raw] == [event.type for event in events]
     assert events[0].type == "response.created"
     assert events[-1].type == "response.completed"
 

@@ -2,9 +2,11 @@
 
 import json
 import re
+from typing import Literal
 
 import pytest
 from openai import BadRequestError
+from pydantic import BaseModel
 
 SCHEMA = {
     "type": "object",
@@ -39,6 +41,21 @@ def test_a_json_schema_is_kept(client):
 )
 def test_the_forms_of_vllms_users_are_kept(client, extra, pattern):
     assert re.fullmatch(pattern, said(client, extra_body=extra).content)
+
+
+class Answer(BaseModel):
+    kind: Literal["x", "yz"]
+    is_good: bool
+
+
+def test_openais_client_reads_answers_as_objects(client):
+    chat = client.chat.completions.parse(**ASKED, response_format=Answer)
+    response = client.responses.parse(
+        model="tiny", input="Hi", max_output_tokens=100, text_format=Answer
+    )
+
+    assert isinstance(chat.choices[0].message.parsed, Answer)
+    assert isinstance(response.output_parsed, Answer)
 
 
 @pytest.mark.parametrize("stream", [False, True])

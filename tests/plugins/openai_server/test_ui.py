@@ -1,9 +1,18 @@
-"""The page at /ui and what it draws. `pytest --optional` opens it in a browser, if Playwright is installed."""
+"""The page at /ui and what it draws. `pytest --optional` opens it in Chromium, if that is installed."""
 
 import re
 import shutil
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+# As root there is no sandbox; and the browser asks no other machine.
+BROWSER_ARGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,22 +30,23 @@ def test_the_page_asks_nobody_else(served):
 
 
 def test_the_state_holds_figures_and_reasons(served):
-    served.openai().completions.create(model="tiny", prompt="a", max_tokens=3)
+    served.openai().completions.create(model="tiny", prompt="a" * 40, max_tokens=3)
     (model,) = served.http.get("/ui/state").json()
 
     assert model["is_ready"]
     assert sum(model["num_blocks"]) > 0
     served.wait_for(lambda: served.http.get("/ui/state").json()[0]["figures"]["num_tokens"] >= 3)
+    (letters,) = served.wait_for(lambda: served.http.get("/ui/state").json()[0]["block_maps"])
+    assert set(letters) == {".", "c"}  # nothing is in use, and a prompt is kept
     assert {"platforms", "executors"} <= {d["kind"].rpartition(".")[2] for d in model["decisions"]}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_browser_chats_and_draws(served, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    browser = shutil.which("chromium") or pytest.skip("no chromium")
+    browser = shutil.which("chromium") or pytest.skip("no chromium: apt-get install chromium")
     served.openai().completions.create(model="tiny", prompt="a", max_tokens=3)
-    with playwright.sync_playwright() as play:
-        page = play.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page()
+    with sync_playwright() as play:
+        page = play.chromium.launch(executable_path=browser, args=BROWSER_ARGS).new_page()
         errors, requests = [], []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
@@ -48,10 +58,12 @@ def test_a_browser_chats_and_draws(served, tmp_path):
         blocks = page.locator("#blocks-now").text_content()
         page.get_by_text("platforms → reference").click()
         why = page.locator("details[open]").text_content()
+        cells = page.locator("#legend span").all_text_contents()
         page.screenshot(path=tmp_path / "ui.png")
 
     assert not errors
     assert all(url.startswith(served.url) for url in requests)
     assert re.fullmatch(r"[\d,]+ of [\d,]+", blocks)
+    assert [cell.strip() for cell in cells] == ["free", "free, content kept", "in use", "shared"]
     assert "decided by" in why
     assert "chosen" in why

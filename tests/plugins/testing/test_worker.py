@@ -149,6 +149,28 @@ def test_a_slow_step_takes_its_time(make_worker):
     assert time.monotonic() - start_s >= 0.05
 
 
+def test_a_file_can_say_when_a_fault_happens(make_worker, tmp_path):
+    file = tmp_path / "now"
+    worker = make_worker(depth=1, fault="raise", fault_file=str(file))
+
+    worker.submit(first_plan()).result(5)
+    file.touch()
+
+    with pytest.raises(PlannedFault):
+        worker.submit(decode_plan(1))
+    assert not file.exists()
+
+
+def test_every_step_can_be_given_a_least_time(make_worker):
+    worker = make_worker(depth=1, step_s=0.02)
+    start_s = time.monotonic()
+
+    worker.submit(first_plan())
+    worker.submit(decode_plan(1))
+
+    assert time.monotonic() - start_s >= 0.04
+
+
 def test_loading_fails_when_asked_to(make_worker):
     with pytest.raises(PlannedFault, match="load"):
         make_worker(fault="load")

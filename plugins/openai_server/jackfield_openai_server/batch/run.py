@@ -25,7 +25,15 @@ from jackfield_openai_server.tenants import Tenants
 
 _NUM_TRIES = 6  # tries for a busy server
 _FIRST_PAUSE_S = 0.5  # doubled for each further try
-_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+_PATHS = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/messages",
+    "/v1/rerank",
+    "/v1/responses",
+    "/v1/score",
+)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -44,7 +44,7 @@ class BenchServeCommand(Command):
         add("--warmups", type=int, default=1, metavar="N", help="requests before the first rate")
         add("--seed", type=int, default=0, help="of prompts and times")
         add("--output", metavar="FILE", help="write the JSON there, too")
-        add("--picture", type=Path, metavar="FILE", help="draw the sweep as SVG")
+        add("--picture", type=Path, metavar="FILE", help="draw the sweep: .svg, or .png")
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Measure and print the report. Returns 1 if no request succeeded. Key: $JACKFIELD_API_KEY or $OPENAI_API_KEY."""

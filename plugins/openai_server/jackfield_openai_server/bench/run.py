@@ -12,6 +12,7 @@ from typing import Any
 from jackfield.environment import client_api_key
 from jackfield.errors import ConfigError
 from jackfield_bench.report import build, emit
+from jackfield_openai_server.bench.canvas import canvas_for
 from jackfield_openai_server.bench.figures import figures_of, parse_goals
 from jackfield_openai_server.bench.http import Target, fetch
 from jackfield_openai_server.bench.load import send_all
@@ -33,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     goals = parse_goals(arguments.goodput)
     if arguments.num_prompts < 1 or arguments.burstiness <= 0:
         raise ConfigError("--num-prompts and --burstiness must be above 0")
+    if arguments.picture:
+        canvas_for(arguments.picture, 1, 1)  # an error comes before the load does
     runs = asyncio.run(_sweep(arguments, rates, goals))
     settings = {
         name: value if isinstance(value, (int, float, list)) else str(value)
@@ -41,9 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     emit(build("serve", settings, {"runs": runs}), arguments.output)
     if arguments.picture:
-        arguments.picture.write_text(
-            draw(runs, f"{arguments.url}: {arguments.num_prompts} requests at each rate")
-        )
+        title = f"{arguments.url}: {arguments.num_prompts} requests at each rate"
+        draw(arguments.picture, runs, title)
     return 0 if any(found["completed"] for found in runs) else 1
 
 

@@ -29,8 +29,11 @@ async def show_page(_: Request) -> Response:
 
 
 async def show_state(http: Request) -> Response:
-    """Give the figures of each model that the page draws."""
-    return json_response([_state(model) for model in state_of(http).models.all])
+    """Give the figures of each model that the page draws. The map of blocks is the one that the last call asked for."""
+    models = state_of(http).models.all
+    for model in models:
+        model.engine.look()
+    return json_response([_state(model) for model in models])
 
 
 def _state(model: ServedModel) -> dict[str, Any]:
@@ -41,6 +44,7 @@ def _state(model: ServedModel) -> dict[str, Any]:
         "error": None if engine.error is None else str(engine.error),
         "num_restarts": engine.num_restarts,
         "figures": None if engine.figures is None else msgspec.structs.asdict(engine.figures),
+        "block_maps": engine.block_maps,
         "num_blocks": opened.num_blocks if opened else [],
         "block_size": opened.block_size if opened else 0,
         "decisions": opened.explanation.get("decisions", []) if opened else [],

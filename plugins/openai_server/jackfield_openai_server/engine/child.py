@@ -36,6 +36,7 @@ from jackfield_openai_server.engine.messages import (
     Failed,
     Figures,
     FrameBuffer,
+    Look,
     Moved,
     Open,
     Opened,
@@ -194,6 +195,8 @@ class EngineLoop:
                 self._text.make(deltas)
         elif isinstance(command, Stop):
             self._stop(command)
+        elif isinstance(command, Look):
+            self._tell_figures(time.monotonic(), with_maps=True)
         else:
             self._is_ending = True
 
@@ -254,7 +257,7 @@ class EngineLoop:
             if not self._engine.has_unfinished:
                 self._tell(())
 
-    def _tell_figures(self, now_s: float) -> None:
+    def _tell_figures(self, now_s: float, *, with_maps: bool = False) -> None:
         self._figures_s = now_s
         stats = self._engine.stats
         scheduler = stats.scheduler
@@ -268,6 +271,7 @@ class EngineLoop:
                 cache_usage=scheduler.cache_usage,
                 num_prompt_tokens=scheduler.num_prompt_tokens,
                 num_cached_tokens=scheduler.num_cached_tokens,
+                block_maps=self._engine.block_maps() if with_maps else None,
             )
         )
 

@@ -18,6 +18,7 @@ from jackfield_openai_server.engine.messages import (
     Delta,
     Failed,
     Figures,
+    Look,
     Moved,
     Open,
     Opened,
@@ -44,6 +45,7 @@ class EngineClient:
     def __init__(self, opening: Open) -> None:
         self.opened: Opened | None = None  # None until the engine is ready for the first time
         self.figures: Figures | None = None
+        self.block_maps: list[str] = []  # as of the last `look`
         self.error: Exception | None = None  # why the engine is not ready
         self.num_restarts = 0
         self.num_queued = 0  # requests without a token
@@ -158,6 +160,11 @@ class EngineClient:
             if self._process is not None:
                 self._process.send(Abort(stream.submit.id))
 
+    def look(self) -> None:
+        """Ask what the blocks of the cache hold; `block_maps` is set when the answer comes."""
+        if self._process is not None and self._is_ready:
+            self._process.send(Look())
+
     async def close(self) -> None:
         """End the engine. Open requests fail."""
         self._is_closing = True
@@ -176,6 +183,8 @@ class EngineClient:
             if self.figures is None or message.num_steps != self.figures.num_steps:
                 self._moved_s = time.monotonic()
             self.figures = message
+            if message.block_maps is not None:
+                self.block_maps, message.block_maps = message.block_maps, None
         elif isinstance(message, Opened):
             self._become_ready(message)
         elif isinstance(message, Chosen):
@@ -232,6 +241,7 @@ class EngineClient:
     def _lost(self) -> None:
         """The process has ended, or is about to end."""
         self._is_ready = False
+        self.figures, self.block_maps = None, []  # they were those of an engine that is no more
         if self._is_closing:
             return
         error = self.error or EngineError("the engine's process died")

@@ -46,6 +46,10 @@ class Stop(msgspec.Struct, array_like=True, tag=3):
     text: str  # the stop string
 
 
+class Look(msgspec.Struct, array_like=True, tag=5):
+    """To the engine: send figures now, with what the blocks of the cache hold."""
+
+
 class Chosen(msgspec.Struct, array_like=True, tag=4):
     """To the server, before the weights are loaded: the choices that the server needs to make text."""
 
@@ -133,9 +137,11 @@ class Figures(msgspec.Struct, array_like=True, tag=3):
     cache_usage: float  # share of the blocks that are in use
     num_prompt_tokens: int  # of all admitted requests
     num_cached_tokens: int  # of these, found in the cache
+    # If asked for: of each cache group a letter for each block, as Engine.block_maps writes it.
+    block_maps: list[str] | None = None
 
 
-ToEngine: TypeAlias = Open | Submit | Abort | Stop
+ToEngine: TypeAlias = Open | Submit | Abort | Stop | Look
 ToServer: TypeAlias = Chosen | Opened | Failed | Moved | Figures
 
 _encoder = msgspec.msgpack.Encoder()
@@ -143,6 +149,11 @@ _encoder = msgspec.msgpack.Encoder()
 
 def frame(message: ToEngine | ToServer) -> bytes:
     """The bytes of a message, preceded by their number."""
+    return framed(message)
+
+
+def framed(message: msgspec.Struct) -> bytes:
+    """As `frame`, for messages of other processes than the engine's."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 

@@ -1,4 +1,4 @@
-"""Starts the interpreters in which engines run."""
+"""Starts the interpreters in which engines run, and other programs that talk to the server through a socket."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 # A fresh interpreter with the import path of this one, without the directory of a script in front.
 _BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from jackfield_openai_server.engine.child import main; main()"
+    "import json, sys; from importlib import import_module; sys.path[:] = json.loads(sys.argv[2]); "
+    "import_module(sys.argv[3]).main()"
 )
+_ENGINE = "jackfield_openai_server.engine.child"
 
 
 class Child(NamedTuple):
@@ -25,10 +26,11 @@ class Child(NamedTuple):
 _ahead: list[Child] = []
 
 
-def spawn() -> Child:
-    """Start a new child."""
+def spawn(program: str = _ENGINE) -> Child:
+    """Start a new child that runs `main` of a module."""
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-c", _BOOTSTRAP, str(theirs.fileno()), json.dumps(sys.path)]
+    words = [str(theirs.fileno()), json.dumps(sys.path), program]
+    command = [sys.executable, "-c", _BOOTSTRAP, *words]
     with theirs:
         # The child has a process group of its own: Ctrl-C in a terminal reaches only the server, which drains first.
         process = subprocess.Popen(

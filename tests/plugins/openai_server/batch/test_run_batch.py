@@ -36,13 +36,15 @@ def batch(tmp_path, server, capsys):
 
 def test_every_request_has_its_answer_in_the_form_of_openai(batch):
     completion = line("b", "/v1/completions", prompt="a", max_tokens=2)
-    status, results = batch(line("a", **CHAT) + completion + line("c", **CHAT, n="x"))
+    vector = line("v", "/v1/embeddings", input="a")
+    status, results = batch(line("a", **CHAT) + completion + vector + line("c", **CHAT, n="x"))
 
     assert status == 1  # one of them is wrong
     answer = results["a"]["response"]
     assert answer["status_code"] == 200
     assert answer["body"]["usage"]["completion_tokens"] == 3
     assert results["b"]["response"]["body"]["object"] == "text_completion"
+    assert results["v"]["response"]["body"]["data"][0]["embedding"]
     assert results["c"]["response"]["status_code"] == 400
     assert results["c"]["response"]["body"]["error"]["param"] == "n"
 

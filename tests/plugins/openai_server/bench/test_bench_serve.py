@@ -42,6 +42,17 @@ def test_a_sweep_counts_every_token_at_each_rate(server, sweep, tmp_path, endpoi
     assert ET.parse(picture).getroot().tag.endswith("svg")
 
 
+def test_a_picture_can_be_a_png(server, sweep, tmp_path):
+    from PIL import Image
+
+    picture = tmp_path / "sweep.png"
+    sweep(server.url, *SHORT, "50", "inf", "--picture", str(picture))
+
+    with Image.open(picture) as found:
+        assert found.format == "PNG"
+        assert len(found.getcolors(1 << 20)) > 4  # lines of several colours on white
+
+
 def test_requests_that_miss_a_goal_do_not_count(server, sweep):
     ((run,), _) = sweep(server.url, *SHORT, "inf", "--goodput", "ttft:0.000001")
 

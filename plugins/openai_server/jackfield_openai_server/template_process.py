@@ -1,0 +1,153 @@
+"""Renders chat templates that clients send: in a process of its own, which may take only so much memory and time.
+
+A template is a program. Jinja's sandbox keeps it from everything around it, but not from `9 ** (9 ** 9)`, which no other thread
+can interrupt, nor from a text that doubles until the machine has no memory left.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jackfield.activation import PluginRef
+from jackfield.discovery.loading import FAULTS, load_target
+from jackfield.errors import RequestError
+from jackfield.interfaces.model_source import ModelFiles
+from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
+from jackfield_openai_server.engine.messages import Chosen, FrameBuffer, framed
+from jackfield_openai_server.engine.spawn import Child, spawn
+
+_PROGRAM = "jackfield_openai_server.template_process"
+_START_S = 60.0  # for the child to open the tokenizer
+_MEMORY = 512 << 20  # bytes that the child may take beside what it has when it is ready
+_MOST_CHARACTERS = 32 << 20  # of a text; longer than any prompt
+_READ_BYTES = 1 << 18
+
+
+class Conversation(msgspec.Struct, array_like=True):
+    """To the child: what to render."""
+
+    messages: Sequence[Mapping[str, Any]]
+    values: dict[str, Any]
+    limit_s: float
+
+
+class Rendered(msgspec.Struct, array_like=True):
+    """To the server: the text, or why there is none."""
+
+    text: str = ""
+    error: str = ""
+
+
+class TemplateProcess:
+    """The child, which is started when it is first needed, and again after a template that had to be killed. Use it on
+    one thread.
+    """
+
+    def __init__(self, chosen: Chosen, limit_s: float) -> None:
+        self._chosen = chosen
+        self._limit_s = limit_s
+        self._child: Child | None = None
+        self._decode = msgspec.msgpack.Decoder(Rendered).decode
+
+    def render(self, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]) -> str:
+        """The prompt of a conversation. Raises RequestError."""
+        if self._child is None:
+            self._child = spawn(_PROGRAM)
+            self._ask(self._chosen, _START_S)
+        found = self._ask(Conversation(messages, values, self._limit_s), self._limit_s)
+        if found.error:
+            raise RequestError(found.error)
+        return found.text
+
+    def close(self) -> None:
+        """End the child, whatever it does."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.connection.close()
+            child.process.kill()
+            child.process.wait()
+
+    def _ask(self, message: msgspec.Struct, limit_s: float) -> Rendered:
+        assert self._child is not None, "it was started"
+        connection = self._child.connection
+        connection.settimeout(limit_s)
+        try:
+            connection.sendall(framed(message))
+            for body in _bodies(connection):
+                return self._decode(body)
+        except TimeoutError:
+            self.close()
+            raise RequestError(
+                f"the chat template takes longer than {limit_s:g} s (options.serve.template_timeout_s)"
+            ) from None
+        except OSError:
+            pass  # as if it had closed the connection
+        self.close()
+        raise RequestError("the chat template needs too much memory, or ended its process")
+
+
+def open_tokenizer(chosen: Chosen) -> Tokenizer | None:
+    """The tokenizer that an engine chose; None if there is none."""
+    if chosen.tokenizer_plugin is None:
+        return None
+    card: TokenizerFormat = load_target(PluginRef(**chosen.tokenizer_plugin))
+    return card.open(
+        ModelFiles(reference=chosen.tokenizer_reference, path=Path(chosen.tokenizer_path))
+    )
+
+
+def _bodies(connection: socket.socket) -> Iterator[bytes]:
+    """The messages that come, until the other side closes the connection. Raises OSError."""
+    frames = FrameBuffer()
+    while data := connection.recv(_READ_BYTES):
+        yield from frames.push(data)
+
+
+# The child
+
+
+def main() -> None:
+    """Render what comes through the socket whose number is the first argument, until the server closes it."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    bodies = _bodies(connection)
+    chosen = msgspec.msgpack.decode(next(bodies), type=Chosen)
+    tokenizer = open_tokenizer(chosen)
+    assert tokenizer is not None, "the server asks only with a tokenizer"
+    with suppress(RequestError):  # Jinja is imported before memory is limited
+        tokenizer.apply_chat_template([{"role": "user", "content": ""}], chat_template="{{ 1 }}")
+    _limit_memory()
+    connection.sendall(framed(Rendered()))
+    decode = msgspec.msgpack.Decoder(Conversation).decode
+    for body in bodies:
+        connection.sendall(framed(_rendered(tokenizer, decode(body))))
+
+
+def _rendered(tokenizer: Tokenizer, asked: Conversation) -> Rendered:
+    signal.setitimer(
+        signal.ITIMER_REAL, asked.limit_s + 1
+    )  # ends this process if the server is gone
+    try:
+        text = tokenizer.apply_chat_template(asked.messages, **asked.values)
+        if len(text) > _MOST_CHARACTERS:
+            return Rendered(error=f"the chat template makes a text of {len(text)} characters")
+        return Rendered(text)
+    except RequestError as error:
+        return Rendered(error=str(error))
+    except FAULTS as error:
+        return Rendered(error=f"the chat template fails: {type(error).__name__}: {error}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _limit_memory() -> None:
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + _MEMORY, size + _MEMORY))
