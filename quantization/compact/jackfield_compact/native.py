@@ -45,11 +45,12 @@ class _KernelLinear(Linear):
             return self(x_TI.float()).to(x_TI.dtype)
         if x_TI.stride(1) != 1:
             x_TI = x_TI.contiguous()
-        y_TO = torch.empty(len(x_TI), self._num_outputs, dtype=x_TI.dtype)
+        num_rows = x_TI.shape[0]  # len() of a tensor is a function in Python
+        y_TO = torch.empty(num_rows, self._num_outputs, dtype=x_TI.dtype)
         call = self._call
         call.x, call.x_stride = x_TI.data_ptr(), x_TI.stride(0)
         call.y = y_TO.data_ptr()
-        call.num_rows = len(x_TI)
+        call.num_rows = num_rows
         call.is_bf16 = x_TI.dtype == torch.bfloat16
         call.num_threads = torch.get_num_threads()
         self._multiply(self._by_reference, self._parallel)

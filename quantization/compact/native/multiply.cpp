@@ -75,13 +75,13 @@ void arrange(const Multiply &d, bool is_narrow, bool by_tiles, Inputs &in) {
     }
 }
 
-void sum_groups(const Multiply &d, bool is_narrow, Inputs &in) {
+void sum_groups(const Multiply &d, Inputs &in) {
     in.sums.resize(size_t(d.num_rows * d.num_groups));
     for (int64_t m = 0; m < d.num_rows; ++m)
         for (int64_t g = 0; g < d.num_groups; ++g) {
             float sum = 0;
             for (int64_t k = d.starts[g]; k < d.starts[g + 1]; ++k)
-                sum += is_narrow ? from_bf16(in.x16[m * in.stride + k]) : in.x32[m * in.stride + k];
+                sum += in.x32[m * in.stride + k];
             in.sums[m * d.num_groups + g] = sum;
         }
 }
@@ -111,13 +111,14 @@ void compact_multiply(const Multiply *d, void *parallel) {
     const bool by_tiles = is_narrow && d->level == TILES && d->num_rows >= TILE_MIN_ROWS;
     const bool is_dense = by_tiles || (is_narrow && d->num_rows >= DENSE_ROWS);
     arrange(*d, is_narrow, by_tiles, in);
-    if (d->offsets && !is_dense) sum_groups(*d, is_narrow, in);
     Team team{*d, in};
 #if HAS_X86
+    if (d->offsets && is_narrow && !is_dense) sum_groups_16(*d, in);
     if (by_tiles) return run(*d, parallel, work_tiles, team);
     if (is_dense) return run(*d, parallel, work_dense, team);
     if (is_narrow) return run(*d, parallel, work_vectors, team);
 #endif
+    if (d->offsets) sum_groups(*d, in);
     run(*d, parallel, work_portable, team);
 }
 

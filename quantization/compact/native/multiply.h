@@ -24,6 +24,7 @@
 #define UNROLL
 #endif
 #define INLINE __attribute__((always_inline)) inline
+#define INLINE_LAMBDA __attribute__((always_inline))
 
 // What Python passes. O outputs are padded to whole blocks, K are the inputs in the order of the groups, padded.
 struct Multiply {
@@ -148,6 +149,7 @@ INLINE int64_t num_blocks(const Multiply &d) { return (d.num_outputs + WIDTH - 1
 // One thread of a team; the entry chooses by level and number of rows.
 void work_portable(Team *team);
 #if HAS_X86
+void sum_groups_16(const Multiply &d, Inputs &in);
 void work_vectors(Team *team);           // few rows: exact codes, scales on float32 sums of groups
 void work_dense(Team *team);             // many rows: weights rounded to bfloat16 in panels, as plain weights are
 void work_tiles(Team *team);             // the same by AMX; reads 16 rows and whole tiles of K at least
