@@ -26,6 +26,7 @@ from jackfield_bench.shapes import FLOP_PER_S, READ_BYTES_PER_S
 from jackfield_compact.device.blocks import Blocks, block_order
 from jackfield_compact.device.choice import NUM_TOKENS, Tile, choose_tile
 from jackfield_compact.device.few import FewTile
+from jackfield_compact.device.hopper import HopperTile, fits_hopper
 from jackfield_compact.device.linear import DeviceLinear
 from jackfield_compact.device.rounding import RoundedProduct, can_round
 from jackfield_compact.device.vector import VectorTile
@@ -40,7 +41,7 @@ SHAPES = {
     "gate_up": (28_672, 4096),
     "down": (4096, 14_336),
 }
-TOKENS = (1, 16, 32, 64, 128, 4096)
+TOKENS = (1, 16, 32, 64, 128, 256, 512, 4096)
 KINDS: dict[str, Callable[[Tensor], CompactMatrix]] = {
     "int4 g128": lambda weight_OI: round_to_int4(weight_OI, 128, symmetric=True),
     "int4 g32 zeros": round_to_int4,
@@ -89,8 +90,14 @@ def copies_of(blocks: Blocks, tile: Tile | None = None) -> list[DeviceLinear]:
     return linears
 
 
-def tiles(num_tokens: int) -> Iterator[Tile]:
+def tiles(num_tokens: int, blocks: Blocks) -> Iterator[Tile]:
     """What may be worth a try."""
+    if num_tokens > 1 and fits_hopper(blocks, BF16):
+        for splits in (1, 2, 3, 4, 6, 8):
+            for stages, halves in ((2, 1), (3, 1), (2, 2)):
+                for registers in (None, 128):
+                    yield HopperTile(128, splits, 8, stages, halves, num_tokens <= 64, registers)
+        return
     if num_tokens == 1:
         for outputs, words, warps in (
             (4, 512, 4), (8, 512, 4), (8, 256, 2), (4, 256, 2), (8, 1024, 8), (16, 256, 4), (8, 256, 4), (4, 128, 1), (2, 512, 4),
@@ -106,7 +113,7 @@ def tiles(num_tokens: int) -> Iterator[Tile]:
 def tune(blocks: Blocks, x: Tensor) -> tuple[float, str]:
     """The fastest tile; what does not compile or fit is passed over."""
     found: list[tuple[float, str]] = []
-    for tile in tiles(len(x)):
+    for tile in tiles(len(x), blocks):
         try:
             linears = copies_of(blocks, tile)
             spent = time_us([lambda one=one: one(x) for one in linears], repeats=5)

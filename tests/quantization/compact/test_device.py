@@ -52,9 +52,9 @@ def matrix(table, bits, *, group_size=64, has_offsets=False, num_inputs=INPUTS):
     )
 
 
-def zero_points():
+def zero_points(**sizes):
     """Offsets of whole zero points, as GPTQ and AWQ have them."""
-    plain = matrix(integers(4, 8), 4)
+    plain = matrix(integers(4, 8), 4, **sizes)
     zero_OG = torch.randint(0, 16, plain.scale_OG.shape).float()
     return replace(plain, offset_OG=plain.scale_OG.float() * (zero_OG - 8))
 
@@ -143,6 +143,38 @@ def test_norm_gate_and_residual_ride_along(num_tokens, device, dtype):
     gate, up = (normed @ plain_OI.T).chunk(2, -1)
     assert distance(gated, torch.nn.functional.silu(gate) * up) < 2 * BOUND[dtype]
     assert distance(added, residual.double() + wide @ plain_OI.T) < BOUND[dtype]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("num_tokens", [2, 60, 130, 300])
+@pytest.mark.parametrize("group_size", [128, 256, 1280])
+def test_codes_are_decoded_beside_products_on_hopper(num_tokens, group_size):
+    from jackfield_compact.device.choice import choose_tile
+    from jackfield_compact.device.hopper import fits_hopper, multiply_hopper
+    from jackfield_torch.kernels.skinny import Scratch
+
+    device = torch.device("cuda")
+    weights = zero_points(group_size=group_size, num_inputs=1280)
+    weights = replace(weights, scale_OG=0.01 * weights.scale_OG.float())
+    weights = replace(weights, offset_OG=0.01 * weights.offset_OG)
+    linear = linear_of(weights, device, torch.bfloat16)
+    if not fits_hopper(linear.blocks, torch.bfloat16):
+        pytest.skip("this card is no Hopper")
+    x = torch.randn(num_tokens, 1280, dtype=torch.bfloat16)
+    residual = torch.randn(num_tokens, OUTPUTS, dtype=torch.bfloat16)
+    bias_O = torch.randn(OUTPUTS, dtype=torch.bfloat16)
+
+    tiles = [choose_tile(num_tokens, linear.blocks, gated, True) for gated in (False, True)]
+    added = multiply_hopper(
+        x.to(device), linear.blocks, tiles[0], Scratch(device),
+        bias_O=bias_O.to(device), into_TO=residual.to(device, copy=True),
+    )  # fmt: skip
+    gated = multiply_hopper(x.to(device), linear.blocks, tiles[1], activation="silu")
+
+    exact = x.double() @ weights.dequantise().double().T
+    gate, up = exact.chunk(2, -1)
+    assert distance(added, exact + bias_O.double() + residual.double()) < BOUND[torch.bfloat16]
+    assert distance(gated, torch.nn.functional.silu(gate) * up) < 2 * BOUND[torch.bfloat16]
 
 
 def test_parts_of_a_product_add_up(device, dtype):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
@@ -10,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jackfield_compact.device.blocks import Blocks
-from jackfield_compact.device.choice import NUM_TOKENS, Choose, choose_tile
+from jackfield_compact.device.choice import NUM_TOKENS, Choose, Tile, choose_tile
 from jackfield_compact.device.dense import multiply_dense, wide_rows
-from jackfield_compact.device.few import multiply_few
+from jackfield_compact.device.few import FewTile, multiply_few
+from jackfield_compact.device.hopper import HopperTile, fits_hopper, multiply_hopper
 from jackfield_compact.device.outliers import SparseWeights
 from jackfield_compact.device.rounding import NarrowRounded, RoundedProduct
 from jackfield_compact.device.vector import VectorTile, multiply_vector
@@ -42,11 +45,9 @@ class DeviceLinear(Linear):
         self.blocks = blocks
         self.bias_O = None if bias_O is None else bias_O.to(device, dtype)
         self.sparse = sparse
-        self.choose = choose
         self.scratch = _scratch(device)
-        tiles = [choose(tokens, blocks, False) for tokens in NUM_TOKENS]
-        self._tiles = [tile for tile in tiles if tile is not None]
-        assert len(self._tiles) == len(NUM_TOKENS), "without a gate there is always a tile"
+        self._choose, self._is_hopper = choose, fits_hopper(blocks, dtype)
+        self._tiles = self.tiles(gated=False)
         self._wide = _wide(device, dtype, 1 if rounds else wide_rows(blocks) * blocks.num_inputs)
         self.rounded = RoundedProduct(blocks, self.bias_O) if rounds else None
 
@@ -55,14 +56,12 @@ class DeviceLinear(Linear):
         num_tokens = len(x_TK)
         if self.rounded is not None and num_tokens > 1:
             y_TO = self.rounded(x_TK)
-        elif num_tokens > NUM_TOKENS[-1]:
+        elif (tile := tile_of(self._tiles, num_tokens)) is None:
             y_TO = multiply_dense(x_TK, self.blocks, self._wide, self.bias_O)
+        elif isinstance(tile, VectorTile):
+            y_TO = multiply_vector(x_TK, self.blocks, tile, bias_O=self.bias_O)
         else:
-            tile = self._tiles[bisect_left(NUM_TOKENS, num_tokens)]
-            if isinstance(tile, VectorTile):
-                y_TO = multiply_vector(x_TK, self.blocks, tile, bias_O=self.bias_O)
-            else:
-                y_TO = multiply_few(x_TK, self.blocks, tile, self.scratch, bias_O=self.bias_O)
+            y_TO = self.multiply(x_TK, tile)
         if self.sparse is not None:
             self.sparse.add(x_TI, y_TO)
         return y_TO
@@ -77,6 +76,25 @@ class DeviceLinear(Linear):
             return NarrowRounded(self.rounded, around, NarrowCompact(self, around))
         return NarrowCompact(self, around)
 
+    def tiles(self, *, gated: bool) -> list[Tile | None]:
+        """The choice for each of NUM_TOKENS."""
+        return [self._choose(tokens, self.blocks, gated, self._is_hopper) for tokens in NUM_TOKENS]
+
+    def multiply(
+        self,
+        x_TK: Tensor,
+        tile: FewTile | HopperTile,
+        activation: str = "",
+        into_TO: Tensor | None = None,
+    ) -> Tensor:
+        """Several tokens times the matrix, by tensor cores."""
+        around: dict[str, Any] = {
+            "activation": activation, "bias_O": self.bias_O, "into_TO": into_TO
+        }  # fmt: skip
+        if isinstance(tile, HopperTile):
+            return multiply_hopper(x_TK, self.blocks, tile, self.scratch, **around)
+        return multiply_few(x_TK, self.blocks, tile, self.scratch, **around)
+
     def ordered(self, x_TI: Tensor) -> Tensor:
         """Inputs in the order of the blocks; contiguous."""
         order_K = self.blocks.order_K
@@ -90,18 +108,16 @@ class DeviceLinear(Linear):
 class NarrowCompact(NarrowProduct):
     """One launch for a compact linear and the operations around it. A norm before several tokens is a second launch."""
 
-    most_tokens = NUM_TOKENS[-1]
-
     def __init__(self, linear: DeviceLinear, around: Around) -> None:
         self._linear, self._around = linear, around
-        gated = bool(around.activation)
-        self._tiles = [linear.choose(tokens, linear.blocks, gated) for tokens in NUM_TOKENS]
+        self._tiles = linear.tiles(gated=bool(around.activation))
+        served = zip(NUM_TOKENS, linear.tiles(gated=False), strict=True)
+        self.most_tokens = max(tokens for tokens, tile in served if tile is not None)
 
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
         """See NarrowProduct."""
         linear, around = self._linear, self._around
-        place = bisect_left(NUM_TOKENS, len(x_TI))
-        tile = self._tiles[place] if len(x_TI) <= self.most_tokens else None
+        tile = tile_of(self._tiles, len(x_TI))
         if tile is None:
             return self._apart(x_TI, into_TO)
         if isinstance(tile, VectorTile):
@@ -115,15 +131,7 @@ class NarrowCompact(NarrowProduct):
                 bias_O=linear.bias_O,
                 into_TO=into_TO,
             )
-        return multiply_few(
-            self._normed(x_TI),
-            linear.blocks,
-            tile,
-            linear.scratch,
-            activation=around.activation,
-            bias_O=linear.bias_O,
-            into_TO=into_TO,
-        )
+        return linear.multiply(self._normed(x_TI), tile, around.activation, into_TO)
 
     def _apart(self, x_TI: Tensor, into_TO: Tensor | None) -> Tensor:
         y_TO = self._linear(self._normed(x_TI))
@@ -136,6 +144,12 @@ class NarrowCompact(NarrowProduct):
         if around.norm_weight_I is None:
             return x_TI
         return add_rms_norm(x_TI, None, around.norm_weight_I, around.norm_epsilon)
+
+
+def tile_of(tiles: Sequence[Tile | None], num_tokens: int) -> Tile | None:
+    """The choice for the next larger of NUM_TOKENS; None beyond the last."""
+    place = bisect_left(NUM_TOKENS, num_tokens)
+    return tiles[place] if place < len(tiles) else None
 
 
 _SCRATCHES: WeakValueDictionary[torch.device, Scratch] = WeakValueDictionary()
