@@ -14,6 +14,7 @@ _SHORT_FORMS = {
     "model": "model.reference",
     "dtype": "model.dtype",
     "platform": "select.platform",
+    "quantization": "select.quantization",
 }
 
 
@@ -21,7 +22,7 @@ MODEL_HELP = "folder, file, hub name, pypi:NAME==VERSION or alias; may stand in 
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --config, --set, --dtype and --platform."""
+    """Declare --config, --set, --dtype, --platform and --quantization."""
     group = parser.add_argument_group("settings (docs/configuration.md)")
     group.add_argument("--config", type=Path, metavar="FILE", help="a TOML file of settings")
     group.add_argument(
@@ -36,6 +37,11 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--platform", metavar="NAME", help="the device, instead of the preferred one"
+    )
+    group.add_argument(
+        "--quantization",
+        metavar="NAME",
+        help="round plain weights while loading: int4, int8, fp8; checkpoints that are quantized need no name",
     )
 
 
@@ -62,8 +68,8 @@ def load_from_arguments(arguments: argparse.Namespace) -> LoadedConfig:
 def settings_words(arguments: argparse.Namespace) -> list[str]:
     """Words of a command line that give another process the model and settings of `arguments`."""
     words = [] if arguments.model is None else [arguments.model]
-    for name in ("config", "dtype", "platform"):
-        value = getattr(arguments, name)
+    for name in ("config", *_SHORT_FORMS):
+        value = None if name == "model" else getattr(arguments, name)
         words += [] if value is None else [f"--{name}", str(value)]
     return words + [word for entry in arguments.set for word in ("--set", entry)]
 

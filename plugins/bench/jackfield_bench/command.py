@@ -55,9 +55,6 @@ class BenchCommand(Command):
         )
         gpu.add_argument("--work", action="append", help="one line of the report; likewise")
         gpu.add_argument(
-            "--quantization", metavar="SCHEME", help="round the layers' linears: int4 or fp8"
-        )
-        gpu.add_argument(
             "--scorer",
             default=SCORER,
             metavar="MODULE",

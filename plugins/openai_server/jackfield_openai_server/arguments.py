@@ -91,8 +91,6 @@ REFUSED = {
     "environment variable JACKFIELD_API_KEY, or name a file with --api-keys-file",
     "--trust-remote-code": "--trust-remote-code is refused: no code of a model is ever run. What an architecture needs "
     "comes from an installed plugin; `jackfield models` and docs/models.md list the architectures",
-    "--quantization": "--quantization is refused: the checkpoint says how it is quantized. To quantize while loading, "
-    "set select.quantization, e.g. --set select.quantization=int8",
 }
 
 

@@ -30,10 +30,11 @@ def test_set_takes_any_setting(load):
 
 
 def test_the_model_and_the_short_forms_are_settings(load):
-    config = load("smollm2", "--dtype", "float32", "--platform", "cpu", model=True).config
+    short = ("--dtype", "float32", "--platform", "cpu", "--quantization", "int8")
+    config = load("smollm2", *short, model=True).config
 
     assert (config.model.reference, config.model.dtype) == ("smollm2", "float32")
-    assert config.select == {"platform": "cpu"}
+    assert config.select == {"platform": "cpu", "quantization": "int8"}
 
 
 def test_a_file_is_read_and_the_command_line_wins(load, tmp_path):

@@ -46,7 +46,13 @@ def test_a_word_is_its_setting():
     }
 
 
-@pytest.mark.parametrize("words", [("--trust-remote-code",), ("--quantization", "awq")])
-def test_what_is_refused_says_what_to_do_instead(words):
-    with pytest.raises(ConfigError, match=f"{words[0]} is refused"):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--trust-remote-code",), "--trust-remote-code is refused"),
+        (("--api-key", "secret"), "--api-key would stand in the list of processes"),
+    ],
+)
+def test_what_is_refused_says_what_to_do_instead(words, message):
+    with pytest.raises(ConfigError, match=message):
         settings(*words)
