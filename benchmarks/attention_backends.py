@@ -1,6 +1,6 @@
 """Times attention backends on an accelerator: one layer alone, in a graph if the backend can be recorded.
 
-    python benchmarks/attention_backends.py [NAME ...] [--output FILE]
+    python benchmarks/attention_backends.py [NAME ...] [--work BEGINNING] [--output FILE]
 
 The CUDA platform's order of preference follows these figures. First, each output is compared with that of torch_sdpa.
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from jackfield.cache import FULL, CacheGroup
+from jackfield.cache import FULL, LATENT, CacheGroup, key_and_value
 from jackfield.dtypes import parse_dtype
 from jackfield_torch.interfaces.attention import AttentionBatch, AttentionLimits, LayerAttention
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
@@ -41,12 +41,17 @@ class Work:
     rows: tuple[tuple[int, int], ...]
     heads: tuple[int, int] = (32, 8)
     head_size: int = 128
+    latent: int | None = None  # the value is this many elements of the one key
+
+    @property
+    def token_bytes(self) -> int:
+        """What the cache of one layer holds of a token."""
+        return (2 if self.latent is None else 1) * self.heads[1] * self.head_size * 2
 
     @property
     def floor_ms(self) -> float:
-        """The least time for reading all keys and values once."""
-        tokens = sum(length for _, length in self.rows)
-        return tokens * 2 * self.heads[1] * self.head_size * 2 / READ_TB_S / 1e9
+        """The least time for reading the cache once."""
+        return sum(length for _, length in self.rows) * self.token_bytes / READ_TB_S / 1e9
 
 
 WORKS = (
@@ -57,6 +62,17 @@ WORKS = (
     Work("prompt 4000", ((4000, 4000),)),
     Work("prompt 4000, 16/8 heads", ((4000, 4000),), heads=(16, 8)),
     Work("32 decodes x 1000 and 2000 of a prompt", ((1, 1000),) * 32 + ((2000, 4000),)),
+    *(
+        Work(f"latent, decode {rows} x {length}", ((1, length),) * rows, (heads, 1), 576, 512)
+        for rows, length, heads in (
+            (64, 4000, 16),
+            (32, 4000, 16),
+            (128, 1000, 16),
+            (1, 4000, 16),
+            (64, 4000, 128),
+        )
+    ),
+    Work("latent, 4 drafts of 16 x 4000", ((4, 4000),) * 16, (16, 1), 576, 512),
 )
 
 
@@ -64,6 +80,7 @@ def main() -> None:
     """Measure the named backends, or all that are installed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--work", default="", help="the beginning of the works to run")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     entries = metadata.entry_points(group="jackfield_torch.attention_backends.v1")
@@ -71,6 +88,8 @@ def main() -> None:
     records = []
     with torch.inference_mode():
         for work in WORKS:
+            if not work.name.startswith(arguments.work):
+                continue
             for name, card in cards.items():
                 record = measure(name, card, work)
                 records.append(record)
@@ -115,6 +134,7 @@ def _measured(name: str, card: AttentionBackend, work: Work, block_size: int) ->
     return {
         "ms": round(ms, 4),
         "floor_ms": round(work.floor_ms, 4),
+        "share_of_bandwidth": round(work.floor_ms / ms, 3),
         "graph": is_captured,
         "error": round(error, 4),
         "right": error < ERROR,
@@ -129,11 +149,11 @@ class _Step:
         heads, kv_heads = work.heads
         group = CacheGroup(
             index=0,
-            kind=FULL,
+            kind=FULL if work.latent is None else LATENT,
             layers=(0,),
-            num_kv_heads=kv_heads,
-            head_size=work.head_size,
-            dtype=dtype,
+            tensors=key_and_value(kv_heads, work.head_size, dtype)[
+                : 2 if work.latent is None else 1
+            ],
         )
         counts = [count for count, _ in work.rows]
         lengths = [length for _, length in work.rows]
@@ -141,15 +161,18 @@ class _Step:
         num_blocks = len(counts) * width
         layout = choose_layout({name: card.layouts}, block_size, dtype, "a benchmark")
         cache = GroupCache(group, layout, num_blocks, kv_heads, DEVICE)
-        self.views = cache.layers[0].views
+        store = cache.layers[0]
+        self.views = store.views if work.latent is None else store.latent_views(work.latent)
         if like is None:
             self.views.key_BSHD.normal_()
-            self.views.value_BSHD.normal_()
+            if work.latent is None:
+                self.views.value_BSHD.normal_()
             self.table = torch.randperm(num_blocks, device=DEVICE).int().view(len(counts), width)
             self.q = torch.randn(sum(counts), heads, work.head_size, device=DEVICE).bfloat16()
         else:
             self.views.key_BSHD.copy_(like.views.key_BSHD)
-            self.views.value_BSHD.copy_(like.views.value_BSHD)
+            if work.latent is None:
+                self.views.value_BSHD.copy_(like.views.value_BSHD)
             self.table, self.q = like.table, like.q
         limits = AttentionLimits(
             device=DEVICE,
@@ -163,7 +186,7 @@ class _Step:
             num_blocks=num_blocks,
         )
         self.attention = card.create(group, layout, limits)
-        self.layer = LayerAttention(scale=work.head_size**-0.5)
+        self.layer = LayerAttention(scale=work.head_size**-0.5, latent=work.latent)
         batch = AttentionBatch(
             query_lengths=counts,
             lengths=lengths,
@@ -187,6 +210,7 @@ def _need(work: Work, block_size: int) -> AttentionNeed:
         num_kv_heads=work.heads[1],
         head_size=work.head_size,
         block_size=block_size,
+        latent=work.latent,
     )
 
 

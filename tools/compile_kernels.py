@@ -37,14 +37,17 @@ from jackfield_torch.interfaces.attention import (
     LayerAttention,
     LayerCache,
 )
-from jackfield_torch.interfaces.kernels import HeadFacts
+from jackfield_torch.interfaces.kernels import ExpertFacts, HeadFacts, RouterFacts
 from jackfield_torch.interfaces.linear import Around
 from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
+from jackfield_torch.kernels.few_choices import FewChoices
 from jackfield_torch.kernels.heads import rotate_and_write
 from jackfield_torch.kernels.norm import add_rms_norm
+from jackfield_torch.kernels.route import route
 from jackfield_torch.kernels.sampling import draw_tokens
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 from jackfield_triton_attn.attention import TritonAttention
+from jackfield_triton_attn.latent import LatentAttention
 
 # Shared memory of a compute unit.
 SHARED_BYTES = {
@@ -203,6 +206,62 @@ def _attention(
     return run
 
 
+def _latent(dtype: torch.dtype, num_heads: int, queries: list[int]) -> None:
+    """As DeepSeek-V2 and V3 have them."""
+    limits = AttentionLimits(
+        device=torch.device("cpu"),
+        dtype=dtype,
+        num_heads=num_heads,
+        num_kv_heads=1,
+        head_size=576,
+        max_rows=64,
+        max_step_tokens=256,
+        max_length=4096,
+        num_blocks=4,
+    )
+    attention, rows = LatentAttention(limits), len(queries)
+    attention.prepare(
+        AttentionBatch(
+            query_lengths=queries,
+            lengths=queries,
+            query_starts_R1=torch.zeros(rows + 1, dtype=torch.int32),
+            lengths_R=torch.ones(rows, dtype=torch.int32),
+            block_ids_RB=torch.zeros(rows, 64, dtype=torch.int32),
+            slots_T=torch.zeros(sum(queries), dtype=torch.int64),
+        )
+    )
+    kept = torch.zeros(4, 64, 1, 576, dtype=dtype)
+    q_TND = torch.zeros(sum(queries), num_heads, 576, dtype=dtype)
+    layer = LayerAttention(scale=0.1, latent=512)
+    attention.attend(q_TND, LayerCache(kept, kept[..., :512]), layer)
+
+
+def _experts(dtype: torch.dtype) -> None:
+    """Those of Qwen3-30B-A3B, for one token and for more."""
+    few = FewChoices(
+        ExpertFacts(
+            into_XOI=torch.zeros(128, 1536, 2048, dtype=dtype),
+            into_bias_XO=None,
+            out_XOI=torch.zeros(128, 2048, 768, dtype=dtype),
+            out_bias_XO=None,
+            activation="silu",
+            first=0,
+        )
+    )
+    facts = RouterFacts(
+        weight_XE=torch.zeros(128, 2048),
+        bias_X=None,
+        choice_bias_X=None,
+        top_k=8,
+        is_sigmoid=False,
+        renormalise=True,
+        factor=1.0,
+    )
+    for count in (1, 16, 32, 256):
+        x_TE = torch.zeros(count, 2048, dtype=dtype)
+        few(x_TE, *route(facts, x_TE))
+
+
 def _heads(dtype: torch.dtype, norm: bool) -> None:
     cache = torch.zeros(2, 8, 16, 8, 128, dtype=dtype)
     rotation = torch.zeros(4, 1, 128, dtype=dtype)
@@ -322,6 +381,12 @@ SETTINGS: dict[str, Callable[[], None]] = {
     "rounded inputs": _rounded_inputs,
     **{f"compact {name}": partial(_compact, make, _BF16) for name, make in _COMPACT.items()},
     "draws": _draws,
+    **{f"experts {d}": partial(_experts, d) for d in (_BF16, torch.float32)},
+    **{
+        f"latent {name} {heads} heads {d}": partial(_latent, d, heads, queries)
+        for d, heads in ((_BF16, 16), (_BF16, 128), (torch.float32, 16))
+        for name, queries in (("decode", [1] * 64), ("drafts", [4] * 8), ("chunk", [100, 1]))
+    },
     **{f"norms {d}": partial(_norms, d) for d in (_BF16, torch.float32)},
     **{f"gates {d}": partial(_gates, d) for d in (_BF16, torch.float32)},
     **{f"heads norm={n}": partial(_heads, _BF16, n) for n in (True, False)},

@@ -23,6 +23,7 @@ from jackfield.spec_parts import Norm, RelativeBias, Rope, Temperature
 Shapes = dict[str, tuple[int, int]]
 """Outputs and inputs of linears, by name, in the order in which they run."""
 
+_ALWAYS = 1 << 30  # more queries than any row has
 ALIBI_SIZE = 8
 """Additional elements of a cached head if positions enter as linear biases (`Attention.alibi`)."""
 
@@ -136,6 +137,16 @@ class LatentAttention:
         """Attention with queries projected into the space of latent vectors. All heads see the same latent vector."""
         size = self.latent_size + self.rope.rotary_size
         return Attention(num_heads=self.num_heads, num_kv_heads=1, head_size=size, scale=self.scale)
+
+    @property
+    def most_absorbed(self) -> int:
+        """Queries of a row up to which attention over latent vectors costs no more than making keys and values of them.
+
+        By operations for each head and token of the context: absorbed queries are longer; `kv_b` runs once.
+        """
+        expanded = self.head_size + self.value_size
+        longer = 2 * self.latent_size - expanded
+        return self.latent_size * expanded // longer if longer > 0 else _ALWAYS
 
     def shapes(self, hidden_size: int, *, shares_cache: bool = False) -> Shapes:
         """The linears below the mixer's module. `kv_a` gives the cached vector; `kv_b` makes keys and values from a latent

@@ -7,8 +7,9 @@ import os
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from jackfield.cache import CacheGroup, CacheLayout, LayoutSupport
+from jackfield.cache import LATENT, CacheGroup, CacheLayout, LayoutSupport
 from jackfield.decision import Reason
+from jackfield.features import features_in_use
 from jackfield.interfaces.card import Facts
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
 
@@ -20,6 +21,10 @@ _DTYPES = ("float32", "bfloat16", "float16")
 _CACHE_DTYPES = (*_DTYPES, "float8_e4m3")
 _DEVICES = ("cuda",)  # torch uses this name for AMD's devices too
 _MOST_ELEMENTS = 256  # largest head size
+_LATENT_ALONE = frozenset(
+    f"attention.{name}" for name in ("window", "chunked", "soft_cap", "sinks", "non_causal")
+)
+_MOST_LATENT, _MOST_ROTATED = 512, 128  # of a latent cache
 
 
 class TritonAttnBackend(AttentionBackend):
@@ -32,6 +37,7 @@ class TritonAttnBackend(AttentionBackend):
             "attention.soft_cap",
             "attention.sinks",
             "attention.non_causal",
+            "attention.latent",
         }
     )
     layouts = LayoutSupport(orders=("KBSHD", "KBHSD", "BKSHD"), dtypes=_CACHE_DTYPES)
@@ -67,15 +73,36 @@ class TritonAttnBackend(AttentionBackend):
         if need.cache_dtype not in _CACHE_DTYPES:
             text = f"reads a cache of {', '.join(_CACHE_DTYPES)}, not of {need.cache_dtype}"
             reasons.append(Reason("cache_dtype", text, "set cache.dtype to one of them"))
-        if need.head_size > _MOST_ELEMENTS:
-            text = f"heads of {need.head_size} elements do not fit into its tiles; at most {_MOST_ELEMENTS}"
+        if text := _refuse_size(need):
             reasons.append(Reason("head_size", text, "set select.attention to torch_sdpa"))
+        if need.latent is not None and (extra := _LATENT_ALONE & features_in_use(need)):
+            text = f"reads latent caches without {', '.join(sorted(extra))}"
+            reasons.append(Reason("latent", text, "set select.attention to torch_sdpa"))
         return tuple(reasons)
 
     def create(
         self, group: CacheGroup, layout: CacheLayout, limits: AttentionLimits
     ) -> GroupAttention:
         """Make the object that attends for one cache group."""
+        if group.kind == LATENT:
+            from jackfield_triton_attn.latent import LatentAttention
+
+            return LatentAttention(limits)
         from jackfield_triton_attn.attention import TritonAttention
 
         return TritonAttention(limits)
+
+
+def _refuse_size(need: AttentionNeed) -> str:
+    """Why heads of this size are not served; empty if they are."""
+    if need.latent is None:
+        if need.head_size <= _MOST_ELEMENTS:
+            return ""
+        return f"heads of {need.head_size} elements do not fit into its tiles; at most {_MOST_ELEMENTS}"
+    rotated = need.head_size - need.latent
+    if need.latent <= _MOST_LATENT and 0 < rotated <= _MOST_ROTATED:
+        return ""
+    return (
+        f"latent vectors of {need.latent} elements with {rotated} rotated ones do not fit into its tiles; "
+        f"at most {_MOST_LATENT} and {_MOST_ROTATED}, and at least one"
+    )

@@ -13,7 +13,7 @@ from jackfield_triton_attn.decode import capped, first_in_sight, widened
 
 
 @triton.jit
-def _row_of_tile(starts_ptr, num_rows, tile, QUERIES: tl.constexpr):
+def row_of_tile(starts_ptr, num_rows, tile, QUERIES: tl.constexpr):
     """The row that owns a tile. The tiles of row r begin at starts[r] // QUERIES + r."""
     low, high = 0, num_rows
     while low < high:
@@ -111,7 +111,7 @@ def prefill(
     # The tiles with the most keys are the last ones of a row, so they start first.
     tile, kv_head = tl.num_programs(0) - 1 - tl.program_id(0), tl.program_id(1)
     wait_for_inputs(DEPENDENT)
-    row = _row_of_tile(starts_ptr, num_rows, tile, QUERIES)
+    row = row_of_tile(starts_ptr, num_rows, tile, QUERIES)
     start_of_row = tl.load(starts_ptr + row)
     num_queries = tl.load(starts_ptr + row + 1) - start_of_row
     first_query = (tile - (start_of_row // QUERIES + row)) * QUERIES

@@ -8,6 +8,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from jackfield_torch.interfaces.attention import (
     LayerCache,
 )
 from jackfield_torch.paged_cache import CacheScales, GroupCache, LayerStore, Places
+from jackfield_torch.staging import upload
 from jackfield_torch.states import LayerStates, StateCache, StepStates, step_states
 
 
@@ -43,10 +45,14 @@ class AttentionStep(Protocol):
         """
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
-        """Write this step's keys and values. The caller attends by itself, with the `keys` of each of `spans`."""
+        """Write this step's keys and values. Then the caller attends for the rows that `long_rows` names."""
 
-    def spans(self, layer: int) -> Sequence[RowSpan] | None:
-        """The rows of the step; None if each row has one query, so that a graph may record the step."""
+    def long_rows(self, layer: int) -> LongRows | None:
+        """The rows with so many queries that keys and values are better made of their latent vectors.
+
+        None: there are none, `attend` serves all tokens, and a graph may record the step. Otherwise `attend` serves
+        the tokens of the other rows alone.
+        """
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:
         """key_LKH of all tokens of a row, including those of this step, in the dtype of the cache or in float32."""
@@ -62,7 +68,7 @@ class KeysAndValuesOnly:
         """See AttentionStep."""
         raise _NotServed(layer)
 
-    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+    def long_rows(self, layer: int) -> LongRows | None:
         """See AttentionStep."""
         raise _NotServed(layer)
 
@@ -103,14 +109,54 @@ class RowSpan:
         return seen.tril_(self.length - self.num_queries)
 
 
-def spans_of(counts: Sequence[int], lengths: Sequence[int]) -> Sequence[RowSpan] | None:
-    """The spans of rows with `counts` tokens in the step and `lengths` tokens in all; None if every count is 1."""
-    if max(counts) == 1:
+@dataclass(frozen=True, slots=True)
+class LongRows:
+    """The rows of a step over a latent cache that have many queries, and the tokens of the others."""
+
+    spans: Sequence[RowSpan]
+    # int64, in the order of the step; None: all tokens belong to `spans`.
+    others_A: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A step over a latent cache, apart by rows."""
+
+    long: LongRows
+    others: AttentionBatch | None  # the rows that `attend` serves
+
+
+def split_rows(batch: AttentionBatch, most_queries: int) -> _Split | None:
+    """Rows with more queries, and the batch of the others; None where no row has more."""
+    counts = batch.query_lengths
+    if max(counts) <= most_queries:
         return None
     starts = accumulate(counts, initial=0)
-    return [
-        RowSpan(*each) for each in zip(range(len(counts)), starts, counts, lengths, strict=False)
+    rows = [
+        RowSpan(*each)
+        for each in zip(range(len(counts)), starts, counts, batch.lengths, strict=False)
     ]
+    spans = [row for row in rows if row.num_queries > most_queries]
+    others = [row for row in rows if row.num_queries <= most_queries]
+    if not others:
+        return _Split(LongRows(spans, None), None)
+    device = batch.lengths_R.device
+    tokens = [token for row in others for token in range(row.start, row.start + row.num_queries)]
+    row_S, others_A = (_upload(x, device) for x in ([row.row for row in others], tokens))
+    kept = [row.num_queries for row in others]
+    reduced = AttentionBatch(
+        query_lengths=kept,
+        lengths=[row.length for row in others],
+        query_starts_R1=_upload([*accumulate(kept, initial=0)], device).int(),
+        lengths_R=batch.lengths_R[row_S],
+        block_ids_RB=batch.block_ids_RB[row_S],
+        slots_T=batch.slots_T[others_A],
+    )
+    return _Split(LongRows(spans, others_A), reduced)
+
+
+def _upload(numbers: Sequence[int], device: torch.device) -> Tensor:
+    return upload(np.asarray(numbers, dtype=np.int64), device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +205,13 @@ class PagedAttention:
             if isinstance(cache, StateCache)
             for layer, tensors in cache.layers.items()
         }
-        self._has_latent = any(isinstance(one.mixer, LatentAttention) for one in spec.layers)
+        # By group of a latent cache.
+        self._most_absorbed = {
+            bound.cache_group: mixer.most_absorbed
+            for bound in attentions
+            if isinstance(mixer := spec.layers[bound.layers[0]].mixer, LatentAttention)
+        }
+        self._split: dict[int, _Split] = {}  # by group, where a step has rows with many queries
         self._batches: Sequence[AttentionBatch] = ()
         self._states: dict[int, StepStates] = {}  # by cache group
         self._slots: list[Tensor] = []
@@ -177,8 +229,20 @@ class PagedAttention:
         self._batches = batches
         self._slots = [batch.slots_T for batch in batches]
         self.start_pass()
+        self._split.clear()
         for bound in self._attentions:
-            bound.attention.prepare(batches[bound.cache_group])
+            self._prepare(bound, batches[bound.cache_group])
+
+    def _prepare(self, bound: BoundAttention, batch: AttentionBatch) -> None:
+        """Backends of latent caches see the rows with few queries alone."""
+        most_queries = self._most_absorbed.get(bound.cache_group)
+        split = None if most_queries is None else split_rows(batch, most_queries)
+        if split is None:
+            bound.attention.prepare(batch)
+            return
+        self._split[bound.cache_group] = split
+        if split.others is not None:
+            bound.attention.prepare(split.others)
 
     def start_pass(self) -> None:
         """Forget the places and states that a forward pass derived for its layers.
@@ -218,10 +282,10 @@ class PagedAttention:
         assert bound.store is not None, "a latent cache is there"
         bound.store.write(k_TKH, v_TKH, self._places_of(bound.group))
 
-    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+    def long_rows(self, layer: int) -> LongRows | None:
         """As AttentionStep says."""
-        batch = self._batches[self._layers[layer].group]
-        return spans_of(batch.query_lengths, batch.lengths)
+        split = self._split.get(self._layers[layer].group)
+        return None if split is None else split.long
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:
         """As AttentionStep says."""
@@ -252,13 +316,15 @@ class PagedAttention:
     @property
     def can_capture_any(self) -> bool:
         """True if a graph may record `attend` for steps in which rows have any numbers of queries."""
-        is_plain = not self._has_latent and not self._kept
+        is_plain = not self._most_absorbed and not self._kept
         return is_plain and all(bound.capture == "any" for bound in self._attentions)
 
     @property
     def needs_host_lengths(self) -> bool:
         """True if a step can only be prepared when the host knows the exact number of tokens of each row."""
-        return self._has_latent or any(bound.needs_host_lengths for bound in self._attentions)
+        return bool(self._most_absorbed) or any(
+            bound.needs_host_lengths for bound in self._attentions
+        )
 
     def close(self) -> None:
         """Free the backends' buffers."""

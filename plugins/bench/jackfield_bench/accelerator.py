@@ -14,7 +14,13 @@ from jackfield.sampling import SamplingParams
 from jackfield_bench.outputs import ProducedText
 from jackfield_bench.shapes import Shape
 
-_NUM_PROMPT, _NUM_OUTPUTS = 128, 256  # tokens of the decode work
+_NUM_OUTPUTS = 256  # tokens of the decode work
+_DECODES = {  # rows, and tokens of their prompts
+    "decode_bs1": (1, 128),
+    "decode_bs32": (32, 128),
+    "decode_bs128": (128, 128),
+    "decode_4k_bs64": (64, 4000),
+}
 _LONG_PROMPT = 4000  # tokens
 _NUM_OFFLINE, _SHORTEST, _LONGEST = 256, 100, 1024  # requests and tokens of the offline work
 
@@ -34,8 +40,9 @@ class Figure:
 class AcceleratorWork:
     """Runs the work on one engine with random weights."""
 
-    # Names of the lines.
-    names = ("decode_bs1", "ttft_4k", "decode_bs32", "decode_bs128", "offline")
+    # Names of the lines; the last one is run only if it is named.
+    names = ("decode_bs1", "ttft_4k", "decode_bs32", "decode_bs128", "offline", "decode_4k_bs64")
+    default_names = names[:-1]
 
     def __init__(self, llm: LLM, shape: Shape, repeats: int) -> None:
         self._llm, self._shape, self._repeats = llm, shape, repeats
@@ -48,19 +55,19 @@ class AcceleratorWork:
             return self._first_token()
         if work == "offline":
             return self._offline()
-        return self._decode(work, int(work.removeprefix("decode_bs")))
+        return self._decode(work, *_DECODES[work])
 
-    def _decode(self, work: str, batch: int) -> Figure:
+    def _decode(self, work: str, batch: int, num_prompt: int) -> Figure:
         """Milliseconds a step: the time with all outputs minus the time with one output, for each further output."""
         samples = []
         for number in range(self._repeats + 1):
-            prompts = self._prompts([_NUM_PROMPT] * batch)
+            prompts = self._prompts([num_prompt] * batch)
             _, short_s = self._generate(prompts, [1] * batch)
-            prompts = self._prompts([_NUM_PROMPT] * batch)
+            prompts = self._prompts([num_prompt] * batch)
             self.texts[work], long_s = self._generate(prompts, [_NUM_OUTPUTS] * batch)
             if number:  # the first run is a warm-up
                 samples.append(1e3 * (long_s - short_s) / (_NUM_OUTPUTS - 1))
-        context = batch * (_NUM_PROMPT + _NUM_OUTPUTS / 2)
+        context = batch * (num_prompt + _NUM_OUTPUTS / 2)
         floor = 1e3 * self._shape.step_floor_s(batch, batch, context)
         return self._figure(work, "ms", samples, floor)
 

@@ -63,7 +63,7 @@ def _measure(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
         chosen = argparse.Namespace(
             **{**vars(arguments), "model": folder, "set": [*words, *(arguments.set or ())]}
         )
-        names = arguments.work or [_START, *AcceleratorWork.names]
+        names = arguments.work or [_START, *AcceleratorWork.default_names]
         if unknown := sorted({*names} - {_START, *AcceleratorWork.names}):
             allowed = ", ".join((_START, *AcceleratorWork.names))
             raise ConfigError(f"no work {unknown[0]!r}; allowed: {allowed}")
@@ -104,7 +104,10 @@ def _measure_lines(
     loaded = load_from_arguments(chosen)
     began = time.perf_counter()
     with LLM.from_config(loaded) as llm:
-        found: dict[str, Any] = {"ready_s": round(time.perf_counter() - began, 2)}
+        found: dict[str, Any] = {
+            "ready_s": round(time.perf_counter() - began, 2),
+            "cache_bytes_of_token": shape.cache_bytes,
+        }
         _tell(f"{shape.name}: engine ready after {found['ready_s']:.1f} s")
         work = AcceleratorWork(llm, shape, chosen.repeats)
         for name in names:

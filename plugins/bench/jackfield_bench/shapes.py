@@ -32,6 +32,10 @@ QUANTIZED = {
 }
 
 
+# The layers that have such a matrix, its elements, how many of its kind are read, and how many a token is multiplied with.
+Matrix = tuple[int, int, float, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """A decoder with grouped heads and a gated feed-forward block, or several of them as experts."""
@@ -95,12 +99,13 @@ class Shape:
         A matrix takes the larger of the times for its bytes and for its operations. Of the experts, as many are read
         as tokens that choose at random would need.
         """
-        products = self.num_layers * sum(
-            max(
+        products = sum(
+            layers
+            * max(
                 self.weight_bytes * size * read / READ_BYTES_PER_S,
                 2 * size * used * num_tokens / self.flop_per_s,
             )
-            for size, read, used in self._matrices(num_tokens)
+            for layers, size, read, used in self._matrices(num_tokens)
         )
         head = self.hidden_size * self.vocab_size
         products += max(_ITEMSIZE * head / READ_BYTES_PER_S, 2 * head * num_logits / FLOP_PER_S)
@@ -111,20 +116,55 @@ class Shape:
         flop = 2 * num_tokens**2 * self.num_heads * self.head_size * self.num_layers
         return flop / FLOP_PER_S
 
-    def _matrices(self, num_tokens: int) -> Iterator[tuple[int, float, int]]:
-        """For each matrix of a layer: its elements, how many of its kind are read, and how many a token is multiplied
-        with.
-        """
+    def _matrices(self, num_tokens: int) -> Iterator[Matrix]:
+        """Those of mixers, then those of feed-forward blocks."""
         heads = self.num_heads * self.head_size
-        yield self.hidden_size * (self.num_heads + 2 * self.num_kv_heads) * self.head_size, 1, 1
-        yield heads * self.hidden_size, 1, 1
+        into = self.hidden_size * (self.num_heads + 2 * self.num_kv_heads) * self.head_size
+        yield self.num_layers, into, 1, 1
+        yield self.num_layers, heads * self.hidden_size, 1, 1
+        yield from self._feed_forwards(self.num_layers, num_tokens)
+
+    def _feed_forwards(self, num_layers: int, num_tokens: int) -> Iterator[Matrix]:
+        """Gate and up, and down; of experts, as many are read as tokens choose at random."""
         up, read, used = self.hidden_size * self.feed_forward_size, 1.0, 1
         if self.num_experts:
             used = self.experts_of_token
             missed = (1 - used / self.num_experts) ** num_tokens
             read = self.num_experts * (1 - missed)
-        yield 2 * up, read, used
-        yield up, read, used
+        yield num_layers, 2 * up, read, used
+        yield num_layers, up, read, used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentShape(Shape):
+    """A decoder with latent attention, whose first layer has a plain feed-forward block, and the others shared experts too."""
+
+    latent_size: int
+    rotary_size: int
+    dense_size: int  # of the plain feed-forward block
+    shared_size: int  # of the shared experts together
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of one token: one latent vector and its rotated elements in all layers."""
+        return self.num_layers * (self.latent_size + self.rotary_size) * _ITEMSIZE
+
+    def prompt_attention_s(self, num_tokens: int) -> float:
+        """Least seconds for the attention of one prompt over itself, with keys and values of all heads."""
+        elements = 2 * self.head_size + self.rotary_size  # of a key and a value
+        flop = num_tokens**2 * self.num_heads * elements * self.num_layers
+        return flop / FLOP_PER_S
+
+    def _matrices(self, num_tokens: int) -> Iterator[Matrix]:
+        layers, heads = self.num_layers, self.num_heads * self.head_size
+        queries = heads + self.num_heads * self.rotary_size
+        yield layers, self.hidden_size * queries, 1, 1
+        yield layers, self.hidden_size * (self.latent_size + self.rotary_size), 1, 1
+        yield layers, self.latent_size * 2 * heads, 1, 1
+        yield layers, heads * self.hidden_size, 1, 1
+        yield 1, 3 * self.hidden_size * self.dense_size, 1, 1
+        yield layers - 1, 3 * self.hidden_size * self.shared_size, 1, 1
+        yield from self._feed_forwards(layers - 1, num_tokens)
 
 
 QWEN3_0_6B = Shape(
@@ -216,5 +256,49 @@ QWEN3_30B_A3B = Shape(
     },
     peer={},
 )
-SHAPES = {shape.name: shape for shape in (QWEN3_0_6B, LLAMA_3_1_8B, QWEN3_30B_A3B)}
+DEEPSEEK_V2_LITE = LatentShape(
+    name="deepseek-v2-lite",
+    architecture="DeepseekV2ForCausalLM",
+    hidden_size=2048,
+    num_layers=27,
+    num_heads=16,
+    num_kv_heads=16,
+    head_size=128,
+    latent_size=512,
+    rotary_size=64,
+    feed_forward_size=1408,
+    dense_size=10_944,
+    shared_size=2816,
+    num_experts=64,
+    experts_of_token=6,
+    num_checked=2,
+    vocab_size=102_400,
+    extra={
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10_000.0,
+        "max_position_embeddings": 163_840,
+        "tie_word_embeddings": False,
+        "intermediate_size": 10_944,
+        "moe_intermediate_size": 1408,
+        "first_k_dense_replace": 1,
+        "n_routed_experts": 64,
+        "n_shared_experts": 2,
+        "num_experts_per_tok": 6,
+        "n_group": 1,
+        "topk_group": 1,
+        "topk_method": "greedy",
+        "norm_topk_prob": False,
+        "routed_scaling_factor": 1.0,
+        "q_lora_rank": None,
+        "kv_lora_rank": 512,
+        "qk_nope_head_dim": 128,
+        "qk_rope_head_dim": 64,
+        "v_head_dim": 128,
+        "head_dim": 64,  # Transformers takes it for the rotated elements
+    },
+    peer={},
+)
+SHAPES = {
+    shape.name: shape for shape in (QWEN3_0_6B, LLAMA_3_1_8B, QWEN3_30B_A3B, DEEPSEEK_V2_LITE)
+}
 DEFAULT_SHAPES = (QWEN3_0_6B.name, LLAMA_3_1_8B.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from jackfield.cache import RECURRENT
 from jackfield.dtypes import FLOAT32
 from jackfield.model_spec import Attention, LatentAttention, ModelSpec
-from jackfield_torch.attention_step import RowSpan
+from jackfield_torch.attention_step import LongRows, RowSpan
 from jackfield_torch.states import LayerStates, StatePart, StepStates
 
 _ONE_ROW = StepStates(
@@ -57,7 +57,7 @@ class DenseAttention:
         self._append(self._keys, layer, k_TKH)
         self._append(self._values, layer, v_TKH)
 
-    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+    def long_rows(self, layer: int) -> LongRows | None:
         """None: the row always attends in the space of latent vectors. See AttentionStep."""
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:

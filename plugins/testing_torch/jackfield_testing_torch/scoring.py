@@ -42,11 +42,16 @@ _MODULES = {
     "self_attn.k_proj": "mixer.k",
     "self_attn.v_proj": "mixer.v",
     "self_attn.o_proj": "mixer.o",
+    "self_attn.kv_a_proj_with_mqa": "mixer.kv_a",
+    "self_attn.kv_b_proj": "mixer.kv_b",
     "mlp.gate_proj": "feed_forward.gate",
     "mlp.up_proj": "feed_forward.up",
     "mlp.down_proj": "feed_forward.down",
     "mlp.gate": "feed_forward.router",
     "mlp.experts": "feed_forward.experts",
+    "mlp.shared_experts.gate_proj": "feed_forward.shared.gate",
+    "mlp.shared_experts.up_proj": "feed_forward.shared.up",
+    "mlp.shared_experts.down_proj": "feed_forward.shared.down",
     "lm_head": "head",
 }
 

@@ -117,6 +117,24 @@ HeadKernel = Callable[[Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LatentFacts:
+    """The work between the projections of latent attention and its products."""
+
+    head_size: int  # elements of a query that are not rotated; the rotated ones follow
+    latent_size: int  # elements of a latent vector; the rotated key follows
+    rotary_size: int  # rotated elements
+    norm_weight_C: Tensor  # float32, RMS norm of latent vectors
+    norm_epsilon: float
+    interleaved: bool  # True: neighbours are pairs; False: halves are
+
+
+# Arguments: q_TNX and kept_TD as they are projected, the cosines and sines [T, 1, rotary_size], the layer's cache, and
+# the slots of the tokens. Writes the normed latent vectors and the rotated keys into the cache. Returns queries in the
+# space of cached vectors, [T, N, D], of which the rotated elements alone are filled.
+LatentKernel = Callable[[Tensor, Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFacts:
     """A product with plain weights, and the operations around it in a layer."""
 
@@ -139,6 +157,47 @@ class NarrowProduct(ABC):
         """The outputs in x's dtype, rounded once. If `into_TO` is given, they are added to it in place, and it is
         returned.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertFacts:
+    """The weights of all experts of a rank at one place: gate and up side by side, the activation between, and down."""
+
+    into_XOI: Tensor
+    into_bias_XO: Tensor | None
+    out_XOI: Tensor
+    out_bias_XO: Tensor | None
+    activation: str  # joins gate and up
+    first: int  # number of the rank's first expert
+
+
+class FewExperts(ABC):
+    """The experts of a step with few tokens, whose time is that of reading the weights of those that are chosen."""
+
+    most_choices: int  # tokens times the experts of a token, up to which it is meant to be used
+
+    @abstractmethod
+    def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """The weighted sum of the experts of each token, in x's dtype. Experts of other ranks add nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterFacts:
+    """A router that chooses among all experts, without groups. All tensors are float32."""
+
+    weight_XE: Tensor
+    bias_X: Tensor | None  # added to the logits
+    choice_bias_X: (
+        Tensor | None
+    )  # added to the scores by which experts are chosen, but not to their weights
+    top_k: int  # experts of a token
+    is_sigmoid: bool  # scores are sigmoids of logits; otherwise their softmax
+    renormalise: bool  # the weights of a token add up to `factor`
+    factor: float  # multiplies weights
+
+
+# Maps x_TE to expert_TK (int64) and weight_TK (float32).
+Router = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class Kernels:
@@ -276,4 +335,16 @@ class Kernels:
 
     def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
         """A product for few tokens that includes norm, gate and sum. None: separate operations are as fast."""
+        return None
+
+    def few_experts(self, facts: ExpertFacts) -> FewExperts | None:
+        """Experts for few tokens. None: separate operations are as fast."""
+        return None
+
+    def router(self, facts: RouterFacts) -> tuple[Router, int] | None:
+        """A router for steps of so many tokens. None: separate operations are as fast."""
+        return None
+
+    def latent_kernel(self, facts: LatentFacts) -> LatentKernel | None:
+        """Norm, rotation and writing of a latent cache in one call. None: the runtime does them one after another."""
         return None

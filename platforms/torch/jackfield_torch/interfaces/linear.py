@@ -90,6 +90,14 @@ class ExpertRows:
     ends_X1: Tensor | None
 
 
+@dataclass(frozen=True, slots=True)
+class PlainExperts:
+    """Weights and biases of all experts at one place, in the dtype of activations."""
+
+    weight_XOI: Tensor
+    bias_XO: Tensor | None
+
+
 class ExpertLinear(ABC):
     """The linears of all experts of a rank at one place. They differ only in their weights."""
 
@@ -99,3 +107,7 @@ class ExpertLinear(ABC):
 
         Rows of other ranks are zero; if rows are sorted, they hold arbitrary values. Never waits for the device.
         """
+
+    def plain(self) -> PlainExperts | None:
+        """The weights, for kernels of a device that multiply with them themselves. Default: None, they are in another form."""
+        return None

@@ -13,18 +13,27 @@ from jackfield_torch.interfaces.kernels import (
     NUM_TOKENS,
     SEED,
     DrawFacts,
+    ExpertFacts,
+    FewExperts,
     HeadFacts,
     HeadKernel,
     Kernels,
+    LatentFacts,
+    LatentKernel,
     NarrowProduct,
     ProductFacts,
+    Router,
+    RouterFacts,
     RowTensors,
     StepTensors,
 )
 from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
+from jackfield_torch.kernels.few_choices import FewChoices
 from jackfield_torch.kernels.heads import rotate_and_write
+from jackfield_torch.kernels.latent_inputs import rotate_and_keep
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.products import Choose, TritonProduct, choose_tile
+from jackfield_torch.kernels.route import MOST_TOKENS, route
 from jackfield_torch.kernels.sampling import draw_tokens
 from jackfield_torch.kernels.skinny import Scratch
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
@@ -107,3 +116,15 @@ class TritonKernels(Kernels):
             self._scratch = Scratch(facts.weight_OI.device)
         product = TritonProduct(facts, self._choose, self._scratch)
         return product if product.most_tokens else None
+
+    def few_experts(self, facts: ExpertFacts) -> FewExperts | None:
+        """See Kernels."""
+        return FewChoices(facts) if facts.activation in ACTIVATIONS else None
+
+    def router(self, facts: RouterFacts) -> tuple[Router, int] | None:
+        """See Kernels."""
+        return partial(route, facts), MOST_TOKENS
+
+    def latent_kernel(self, facts: LatentFacts) -> LatentKernel | None:
+        """One launch for all heads of a token."""
+        return partial(rotate_and_keep, facts)

@@ -112,7 +112,7 @@ class LayerBuilder:
         self._num_ranks = group.num_ranks
         self._rope_indices = rope_indices
         self._linears = LinearBuilder(spec, shard, context.schemes)
-        self._parts = MixerParts(self._linears, norms, group.num_ranks)
+        self._parts = MixerParts(self._linears, norms, group.num_ranks, kernels)
         self._feed_forwards = FeedForwardBuilder(
             self._linears, group, kernels, whole_experts=context.whole_experts
         )

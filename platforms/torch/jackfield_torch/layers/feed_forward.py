@@ -10,7 +10,8 @@ from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Experts, FeedForward
-from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts, Kernels
+from jackfield_torch.interfaces.linear import ExpertLinear
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.activation import ClippedGate, ScaledGate, activation_function
 from jackfield_torch.layers.attention import StepInputs
@@ -63,8 +64,7 @@ class FeedForwardBuilder:
     def _dense(self, forward: FeedForward, module: str) -> TensorFunction:
         linear = self._linears.build(self._linears.in_parts(forward, module))
         down = self._linears.row(f"{module}.down", forward.size, forward.bias)
-        is_scaled = forward.gate_scale != 1.0 or forward.out_scale != 1.0
-        if forward.gated and forward.clip is None and not forward.up_offset and not is_scaled:
+        if _is_plainly_gated(forward) and forward.out_scale == 1.0:
             return GatedFeedForward(linear, forward.activation, down, self._kernels)
         return chain(
             linear,
@@ -99,7 +99,7 @@ class FeedForwardBuilder:
         router = replace(experts.router, scale=experts.router.scale * forward.out_scale)
         chosen = self._chosen(experts, held, into, out)
         return ExpertBranch(
-            Routing(router, module, self._linears.hidden_size, self._shard),
+            Routing(router, module, self._linears.hidden_size, self._shard, self._kernels),
             ScaledInputs(chosen) if router.scales_inputs else chosen,
             self._shared(experts, module),
         )
@@ -111,9 +111,28 @@ class FeedForwardBuilder:
         between, count = self._between(experts.expert), experts.router.num_experts
         stacked_into = self._linears.build_experts(into)
         if stacked_into is not None and (stacked_out := self._linears.build_experts(out)):
-            return StackedExperts(held, count, stacked_into, between, stacked_out)
+            few = self._few(experts.expert, held, stacked_into, stacked_out)
+            return StackedExperts(held, count, stacked_into, between, stacked_out, few)
         build = self._linears.build
         return SeparateExperts(held, count, [*map(build, into)], between, [*map(build, out)])
+
+    def _few(
+        self, forward: FeedForward, held: range, into: ExpertLinear, out: ExpertLinear
+    ) -> FewExperts | None:
+        """The device's kernel for few tokens, if it computes what such experts do."""
+        first, second = into.plain(), out.plain()
+        if first is None or second is None or not _is_plainly_gated(forward):
+            return None
+        return self._kernels.few_experts(
+            ExpertFacts(
+                into_XOI=first.weight_XOI,
+                into_bias_XO=first.bias_XO,
+                out_XOI=second.weight_XOI,
+                out_bias_XO=second.bias_XO,
+                activation=forward.activation,
+                first=held.start,
+            )
+        )
 
     def _held(self, experts: Experts, module: str) -> range:
         """The experts of this rank."""
@@ -144,3 +163,9 @@ class FeedForwardBuilder:
         size = self._linears.hidden_size
         gate_1E = self._shard.whole(f"{module}.shared_gate", "weight", (1, size))
         return SharedExpert(function, gate_1E)
+
+
+def _is_plainly_gated(forward: FeedForward) -> bool:
+    """True if the outputs of the first linear are joined as activation(gate) * up."""
+    is_plain = forward.clip is None and not forward.up_offset and forward.gate_scale == 1.0
+    return forward.gated and is_plain

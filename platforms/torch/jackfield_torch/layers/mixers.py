@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from jackfield.model_spec import GatedDeltaNet, LatentAttention, Mamba2
+from jackfield_torch.interfaces.kernels import Kernels, LatentFacts
 from jackfield_torch.interfaces.linear import Linear
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.attention import RotateBy, StepInputs
+from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.layers.delta_net import DeltaRule
-from jackfield_torch.layers.latent import LatentMixer
+from jackfield_torch.layers.latent import FusedLatent, LatentMixer
 from jackfield_torch.layers.linear_builder import LinearBuilder
 from jackfield_torch.layers.mamba2 import StateSpace
-from jackfield_torch.layers.norm import NormBuilder
+from jackfield_torch.layers.norm import NormBuilder, RmsNorm
 from jackfield_torch.layers.recurrent import Convolution, RecurrentMixer
 from jackfield_torch.rope import build_rotate
 
@@ -28,6 +30,7 @@ class MixerParts:
     linears: LinearBuilder
     norms: NormBuilder
     num_ranks: int
+    kernels: Kernels
 
     def inputs(self, module: str, sizes: dict[str, int], bias: bool) -> list[LinearPart]:
         """Linears of the hidden state, by name and number of outputs on all ranks."""
@@ -109,6 +112,7 @@ def build_latent(
     kv_b = linears.build([linears.part(f"{module}.kv_b", latent, outputs)])
     units_CC = torch.eye(latent, device=linears.shard.device, dtype=linears.shard.dtype)
     num_heads = spec.num_heads // parts.num_ranks
+    latent_norm = norms.function(spec.latent_norm, f"{module}.latent_norm", latent)
     return LatentMixer(
         layer=layer,
         spec=spec,
@@ -116,11 +120,30 @@ def build_latent(
         inputs=inputs,
         query_norm=query_norm,
         q_b=q_b,
-        latent_norm=norms.function(spec.latent_norm, f"{module}.latent_norm", latent),
+        latent_norm=latent_norm,
         expand_CNX=torch.unflatten(kv_b(units_CC), 1, (num_heads, -1)).contiguous(),
         rotate=RotateBy(build_rotate(spec.rope, rotated), rope_index),
         out=linears.row(f"{module}.o", spec.num_heads * spec.value_size, spec.bias),
+        fused=_fused_latent(spec, latent_norm, parts.kernels, rope_index),
     )
+
+
+def _fused_latent(
+    spec: LatentAttention, norm: TensorFunction, kernels: Kernels, rope_index: int
+) -> FusedLatent | None:
+    if not isinstance(norm, RmsNorm):
+        return None
+    kernel = kernels.latent_kernel(
+        LatentFacts(
+            head_size=spec.head_size,
+            latent_size=spec.latent_size,
+            rotary_size=spec.rope.rotary_size,
+            norm_weight_C=norm.weight_E,
+            norm_epsilon=norm.epsilon,
+            interleaved=spec.rope.interleaved,
+        )
+    )
+    return kernel and FusedLatent(kernel, rope_index)
 
 
 def build_mamba2(layer: int, spec: Mamba2, module: str, parts: MixerParts) -> RecurrentMixer:

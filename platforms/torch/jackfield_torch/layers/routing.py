@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Router
+from jackfield_torch.interfaces.kernels import Kernels, RouterFacts
 from jackfield_torch.loader import WeightShard
 
 Choice = tuple[Tensor, Tensor]  # expert_TK, int64, and weight_TK, float32
@@ -20,7 +21,9 @@ _LEAST_SUM = 1e-20  # least sum of the weights of a token, by which they are div
 class Routing:
     """A router with its weights, which every rank holds whole. Nothing waits for the device."""
 
-    def __init__(self, router: Router, module: str, hidden_size: int, shard: WeightShard) -> None:
+    def __init__(
+        self, router: Router, module: str, hidden_size: int, shard: WeightShard, kernels: Kernels
+    ) -> None:
         num_experts = router.num_experts
         self._router = router
         self._weight_XE = shard.whole(f"{module}.router", "weight", (num_experts, hidden_size))
@@ -30,14 +33,32 @@ class Routing:
         if router.choice_bias:
             self._choice_bias_X = shard.whole(f"{module}.choice_bias", "", (num_experts,))
         self._choose = _rule(router, module)
+        self._few = None if (facts := self._facts()) is None else kernels.router(facts)
 
     def __call__(self, x_TE: Tensor) -> Choice:
         """The experts of each token, and their weights."""
+        if self._few is not None and len(x_TE) <= self._few[1]:
+            return self._few[0](x_TE)
         logits_TX = F.linear(x_TE.float(), self._weight_XE, self._bias_X)
         expert_TK, weight_TK = self._choose(self._router, logits_TX, self._choice_bias_X)
         if self._router.scale != 1.0:
             weight_TK = weight_TK * self._router.scale
         return expert_TK, weight_TK
+
+    def _facts(self) -> RouterFacts | None:
+        """For a kernel of the device; None if no kernel knows the rule."""
+        router = self._router
+        if router.num_groups > 1 or router.scoring not in ("softmax", "sigmoid"):
+            return None
+        return RouterFacts(
+            weight_XE=self._weight_XE,
+            bias_X=self._bias_X,
+            choice_bias_X=self._choice_bias_X,
+            top_k=router.top_k,
+            is_sigmoid=router.scoring == "sigmoid",
+            renormalise=router.renormalise,
+            factor=router.scale,
+        )
 
 
 def _rule(router: Router, module: str) -> Callable[[Router, Tensor, Tensor | None], Choice]:

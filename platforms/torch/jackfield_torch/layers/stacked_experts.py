@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from jackfield_torch.interfaces.linear import ExpertLinear, ExpertRows, LinearShard
+from jackfield_torch.interfaces.kernels import FewExperts
+from jackfield_torch.interfaces.linear import ExpertLinear, ExpertRows, LinearShard, PlainExperts
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.layers.linear import read_share
@@ -44,6 +45,10 @@ class StackedLinear(ExpertLinear):
     def __call__(self, x_SI: Tensor, rows: ExpertRows) -> Tensor:
         return self._matmul(x_SI, self._weight_XOI, self._bias_XO, rows.expert_S, rows.ends_X1)
 
+    def plain(self) -> PlainExperts:
+        """See ExpertLinear."""
+        return PlainExperts(self._weight_XOI, self._bias_XO)
+
 
 def _stack(experts: Sequence[Sequence[LinearPart]], parameter: str, shard: LinearShard) -> Tensor:
     """[experts, ...]. Each expert is converted at its final place, one after the other."""
@@ -59,7 +64,7 @@ def _stack(experts: Sequence[Sequence[LinearPart]], parameter: str, shard: Linea
 
 
 class StackedExperts:
-    """Sorts rows by expert on the device. The rows of a single token are not sorted."""
+    """Sorts rows by expert on the device. The rows of a single token are not sorted. Few tokens may have a kernel."""
 
     def __init__(
         self,
@@ -68,13 +73,17 @@ class StackedExperts:
         into: ExpertLinear,
         between: TensorFunction,
         out: ExpertLinear,
+        few: FewExperts | None = None,
     ) -> None:
+        self._few = few
         self._first, self._num_held = held.start, len(held)
         self._holds_all = len(held) == num_experts
         self._into, self._between, self._out = into, between, out
 
     def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """The weighted sum of the experts of each token."""
+        if self._few is not None and expert_TK.numel() <= self._few.most_choices:
+            return self._few(x_TE, expert_TK, weight_TK)
         num_tokens, top_k = expert_TK.shape
         local_S = (expert_TK - self._first).view(-1) if self._first else expert_TK.view(-1)
         if num_tokens == 1:
