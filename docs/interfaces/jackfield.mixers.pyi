@@ -76,6 +76,10 @@ class LatentAttention:
     def attention(self) -> Attention:
         ...
 
+    @property
+    def most_absorbed(self) -> int:
+        ...
+
     def shapes(self, hidden_size: int, *, shares_cache: bool=False) -> Shapes:
         ...
 

@@ -1,9 +1,9 @@
 # Part of: jackfield_testing_torch 0.1
 from collections.abc import Mapping
-from collections.abc import Sequence
 from torch import Tensor
 from jackfield.model_spec import Attention
 from jackfield.model_spec import ModelSpec
+from jackfield_torch.attention_step import LongRows
 from jackfield_torch.attention_step import RowSpan
 from jackfield_torch.states import LayerStates
 class DenseAttention:
@@ -20,7 +20,7 @@ class DenseAttention:
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
         ...
 
-    def spans(self, layer: int) -> Sequence[RowSpan] | None:
+    def long_rows(self, layer: int) -> LongRows | None:
         ...
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:

@@ -63,6 +63,15 @@ class HeadFacts:
     interleaved: bool
 HeadKernel = Callable[[Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LatentFacts:
+    head_size: int
+    latent_size: int
+    rotary_size: int
+    norm_weight_C: Tensor
+    norm_epsilon: float
+    interleaved: bool
+LatentKernel = Callable[[Tensor, Tensor, Tensor, Tensor, LayerCache, Tensor], Tensor]
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFacts:
     weight_OI: Tensor
     bias_O: Tensor | None
@@ -76,6 +85,30 @@ class NarrowProduct(ABC):
     @abstractmethod
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None=None) -> Tensor:
         ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertFacts:
+    into_XOI: Tensor
+    into_bias_XO: Tensor | None
+    out_XOI: Tensor
+    out_bias_XO: Tensor | None
+    activation: str
+    first: int
+class FewExperts(ABC):
+    most_choices: int
+
+    @abstractmethod
+    def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterFacts:
+    weight_XE: Tensor
+    bias_X: Tensor | None
+    choice_bias_X: Tensor | None
+    top_k: int
+    is_sigmoid: bool
+    renormalise: bool
+    factor: float
+Router = Callable[[Tensor], tuple[Tensor, Tensor]]
 class Kernels:
 
     def update_rows(self, rows: RowTensors, updates_U2: Tensor) -> None:
@@ -103,4 +136,13 @@ class Kernels:
         ...
 
     def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
+        ...
+
+    def few_experts(self, facts: ExpertFacts) -> FewExperts | None:
+        ...
+
+    def router(self, facts: RouterFacts) -> tuple[Router, int] | None:
+        ...
+
+    def latent_kernel(self, facts: LatentFacts) -> LatentKernel | None:
         ...

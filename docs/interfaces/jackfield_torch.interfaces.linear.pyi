@@ -47,8 +47,15 @@ class Linear(ABC):
 class ExpertRows:
     expert_S: Tensor
     ends_X1: Tensor | None
+@dataclass(frozen=True, slots=True)
+class PlainExperts:
+    weight_XOI: Tensor
+    bias_XO: Tensor | None
 class ExpertLinear(ABC):
 
     @abstractmethod
     def __call__(self, x_SI: Tensor, rows: ExpertRows) -> Tensor:
+        ...
+
+    def plain(self) -> PlainExperts | None:
         ...
