@@ -47,17 +47,28 @@ def commands(arguments: argparse.Namespace, port: int) -> dict[str, list[str]]:
         ]  # fmt: skip
     if arguments.gguf:
         found["jackfield, gguf"] = [*ours, arguments.gguf, *ours_rest]
+        in_blocks = ["--set", "select.quantization=gguf_blocks"]  # as llama.cpp has them
+        found["jackfield, gguf in blocks"] = [*found["jackfield, gguf"], *in_blocks]
         found["llama.cpp, gguf"] = [
             f"{arguments.peers}/llama_cpp/bin/python", str(Path(__file__).with_name("llama_cpp_server.py")),
             arguments.gguf, str(port), rows, threads, str(CONTEXT),
         ]  # fmt: skip
-    return {name: words for name, words in found.items() if Path(words[0]).exists()}
+    return {
+        name: words
+        for name, words in found.items()
+        if Path(words[0]).exists() and (arguments.only or "") in name
+    }
 
 
 @contextmanager
 def running(words: Sequence[str], port: int, threads: int) -> Iterator[None]:
     """Run a server until the end of the block. Raises SystemExit with its log if it does not start."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), **VLLM}
+    openmp = (
+        Path(words[0]).parents[1] / "lib" / "libiomp5.so"
+    )  # vLLM asks for it "for best performance"
+    if openmp.exists():
+        environment["LD_PRELOAD"] = str(openmp)
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment
@@ -137,7 +148,8 @@ def main() -> None:
     parser.add_argument("--input-len", type=int, default=128)
     parser.add_argument("--output-len", type=int, default=128)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", help="servers whose name contains this word")
     parser.add_argument("--output")
     arguments = parser.parse_args()
     port = _free_port()
