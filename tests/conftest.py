@@ -42,7 +42,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Tests of the kit of models that try every key or tensor of a config, or another schedule of an engine. They are
+# thorough for all configs of a family but the first.
+REPEATED = {
+    "test_a_broken_config_is_refused_in_words",
+    "test_a_key_that_is_left_out_means_the_default_of_the_reference",
+    "test_a_key_that_is_not_read_changes_no_answer",
+    "test_a_prefix_that_is_used_again_changes_nothing",
+    "test_a_tensor_of_another_shape_is_an_error_that_names_it",
+    "test_a_tensor_that_is_missing_is_an_error_that_names_it",
+    "test_rows_may_come_in_any_order",
+}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    first_cases: dict[str, str] = {}
+    for item in items:
+        name, _, case = item.nodeid.partition("[")
+        is_repeated = name.rpartition("::")[2] in REPEATED and "case" in item.fixturenames
+        if is_repeated and first_cases.setdefault(name, case) != case:
+            item.add_marker(pytest.mark.thorough)
     for item in items:  # with `--dist loadgroup` a group runs in one process
         if "make_clean_environment" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.wheels)
