@@ -14,7 +14,9 @@ def chat(monkeypatch, capsys, text, *words):
 def test_a_conversation_goes_on_with_what_was_said(server, monkeypatch, capsys, tmp_path):
     saved = tmp_path / "saved.json"
     text = f"Hi\nAgain\n/save {saved}\n"
-    status, told = chat(monkeypatch, capsys, text, "--url", server.url, "--max-tokens", "4")
+    words = ("--url", server.url, "--max-tokens", "4", "--ignore-eos")
+
+    status, told = chat(monkeypatch, capsys, text, *words)
 
     assert status == 0
     assert told.err.count("[cut off") == 2
