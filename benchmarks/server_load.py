@@ -1,7 +1,8 @@
 """Steady load on a server: memory, ended requests, and tokens per second compared with the engine without a server.
 
-`python benchmarks/server_load.py [MODEL] [--minutes 10] [--streams 64] [--output FILE]` prints JSON. The engine alone is
-measured before and after the server, with requests of the same lengths. All prompts differ, so none is cached.
+`python benchmarks/server_load.py [MODEL] [--minutes 10] [--streams 64] [--output FILE]` prints JSON. The server works in
+rounds; the engine alone is measured before and after each of them, with requests of the same lengths, since machines
+change their speed within minutes. All prompts differ, so none is cached.
 Tokens are those that the engine computed, of prompts and answers, as its own counter says.
 """
 
@@ -14,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import repeat
+from itertools import pairwise, repeat
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -89,14 +90,14 @@ class Load:
         self._target = Target.of(server.url)
         self._streams = streams
         self._seconds = seconds
+        self._work = requests(seed=1)
         self.traces: list[Trace] = []
         self.memory: list[tuple[int, ...]] = []  # bytes of server and engine
 
     async def run(self) -> dict[str, Any]:
-        """Put the server under load; returns the figures."""
+        """One round: tokens a second once prompts and answers are mixed, and what is left when all have ended."""
         end_s = time.monotonic() + WARM_UP_S + self._seconds
-        work = requests(seed=1)
-        clients = [asyncio.create_task(self._client(work, end_s)) for _ in range(self._streams)]
+        clients = [asyncio.create_task(self._client(end_s)) for _ in range(self._streams)]
         await asyncio.sleep(WARM_UP_S)
         first_s, first = await self._count()
         used = [processor_s(pid) for pid in self._server.pids]
@@ -109,24 +110,26 @@ class Load:
             await watching
         await asyncio.gather(*clients)
         await asyncio.sleep(1.0)  # for the last figures of the engine
-        left = await self._left()
-        errors = sorted({trace.error for trace in self.traces if trace.error})
         return {
             "tokens_per_s": round((last - first) / (last_s - first_s), 2),
             "server_process_us_per_token": round(1e6 * used[0] / (last - first), 2),
             "engine_process_us_per_token": round(1e6 * used[1] / (last - first), 2),
+            "left_in_engine": await self._left(),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Requests, errors and memory of all rounds."""
+        return {
             "requests": len(self.traces),
-            "errors": errors,
+            "errors": sorted({trace.error for trace in self.traces if trace.error}),
             "output_tokens": sum(trace.num_tokens for trace in self.traces),
-            "left_in_engine": left,
-            "all_is_back": not errors and not any(left.values()),
             "server_mib": _growth([each[0] for each in self.memory]),
             "engine_mib": _growth([each[1] for each in self.memory]),
         }
 
-    async def _client(self, work: Iterator[tuple[list[int], int]], end_s: float) -> None:
+    async def _client(self, end_s: float) -> None:
         while time.monotonic() < end_s:
-            prompt, max_tokens = next(work)
+            prompt, max_tokens = next(self._work)
             body = {"prompt": prompt, "max_tokens": max_tokens, "ignore_eos": True, "stream": True}
             body["stream_options"] = {"include_usage": True}
             bodies = [json.dumps(body).encode()]
@@ -174,25 +177,36 @@ def main() -> None:
     """Measure and print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="smollm2")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of the server, in all rounds")
     parser.add_argument("--streams", type=int, default=64)
-    parser.add_argument("--offline-s", type=float, default=120.0, help="each time, of two")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--offline-s", type=float, default=40.0, help="before and after each round")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--output")
     arguments = parser.parse_args()
     words = [arguments.model, *(word for each in arguments.set for word in ("--set", each))]
-    with side(serve_offline, words, arguments.streams, arguments.offline_s) as alone:
-        rates = [alone.measure("", 2)]
-        _tell(f"the engine alone: {rates[0]:.0f} tokens/s")
-        with server_process(words) as server:
-            load = Load(server, arguments.streams, 60 * arguments.minutes)
-            served = asyncio.run(load.run())
-        _tell(f"served: {served}")
-        rates.append(alone.measure("", 3))
+    seconds = 60 * arguments.minutes / arguments.rounds
+    with (
+        side(serve_offline, words, arguments.streams, arguments.offline_s) as alone,
+        server_process(words) as server,
+    ):
+        load = Load(server, arguments.streams, seconds)
+        offline, served = [alone.measure("", 2)], []
+        for number in range(arguments.rounds):
+            served.append(asyncio.run(load.run()))
+            offline.append(alone.measure("", 3 + number))
+            _tell(f"alone {offline[-2]:.0f}, served {served[-1]}, alone {offline[-1]:.0f} tokens/s")
+    rates = [each["tokens_per_s"] for each in served]
+    beside = [(before + after) / 2 for before, after in pairwise(offline)]
+    whole = load.summary()
     figures = {
-        "server": served,
-        "offline_tokens_per_s": summarise(rates),
-        "server_over_offline": round(2 * served["tokens_per_s"] / sum(rates), 4),
+        "served_tokens_per_s": summarise(rates),
+        "offline_tokens_per_s": summarise(offline),
+        "served_over_offline": summarise([a / b for a, b in zip(rates, beside, strict=True)]),
+        "rounds": served,
+        "all_rounds": whole,
+        "all_is_back": not whole["errors"]
+        and not any(value for each in served for value in each["left_in_engine"].values()),
     }
     emit(build("server_load", vars(arguments), figures), arguments.output)
 
