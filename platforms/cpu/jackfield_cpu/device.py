@@ -38,7 +38,11 @@ class CpuDevice(Device):
         return CpuKernels()
 
     def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
-        """At most a quarter of the free memory, 4 GiB and what is useful, unless the settings give a size."""
+        """At most a quarter of the free memory, 4 GiB and what is useful, unless the settings give a size.
+
+        The weights are loaded when this is asked, so memory that loading freed goes back to the system first.
+        """
+        machine.return_freed_memory()
         if settings.memory_bytes is not None:
             return settings.memory_bytes
         free = int(machine.available_bytes() * machine.CACHE_FRACTION)

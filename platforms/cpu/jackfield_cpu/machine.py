@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import sys
 from pathlib import Path
 
 from jackfield_cpu.cgroups import Cgroups
@@ -59,6 +61,18 @@ def available_bytes() -> int:
     """Memory that can be used without swapping: what the machine or its container leaves."""
     limits = (_available_of_machine(), Cgroups().free_bytes())
     return min(limit for limit in limits if limit is not None)
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back to the system, where the C library keeps it otherwise (glibc).
+
+    Loading converts and unpacks one matrix after another. What that took stays with the process: 30 MB for a plain model
+    of 135M parameters, up to 125 MB if its weights are packed.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _available_of_machine() -> int:

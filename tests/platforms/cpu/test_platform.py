@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +170,25 @@ print(int(line.split()[1]) >> 10)
     found_mib = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
 
     assert (int(found_mib) > 32) == wanted
+
+
+FREED = """
+from pathlib import Path
+from jackfield_cpu.machine import return_freed_memory
+def resident():
+    rows = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(rows["RssAnon"].split()[0])
+blocks = [bytearray(60_000) for _ in range(2_000)]
+kept = bytearray(60_000)
+blocks.clear()
+before = resident()
+return_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_that_was_freed_goes_back_to_the_system():
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) > 80_000  # KiB of 117,000
