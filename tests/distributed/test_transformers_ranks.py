@@ -30,6 +30,7 @@ SETTINGS = {
 PROMPTS = [[*range(7, 47)], [5, 6, 7], [90, 80, 70, 60, 50]]
 
 
+@pytest.mark.thorough
 def test_two_ranks_draw_the_tokens_of_transformers(tmp_path):
     known = transformers_model("Starcoder2ForCausalLM", {})  # a head of its own, biases
     write_known_model(known, tmp_path)

@@ -76,12 +76,13 @@ class Harness:
         return self.draw(logits, **arguments).token_ids_P.tolist()
 
 
-def frequencies(params, logits, num_draws=4000, **arguments):
-    """How often each token is drawn at the positions 0, 1, ... of one row."""
-    harness = Harness(params, **arguments)
+def frequencies(params, logits, num_rows=8, num_steps=500):
+    """How often each token is drawn, at the positions 0, 1, ... of rows with different seeds."""
+    harness = Harness(*[params] * num_rows)
     counts = torch.zeros(VOCAB, dtype=torch.float64)
-    for _ in range(num_draws):
-        counts[harness.tokens(logits)[0]] += 1
+    for _ in range(num_steps):
+        drawn = torch.tensor(harness.tokens(logits.expand(num_rows, -1)))
+        counts += torch.bincount(drawn, minlength=VOCAB)
     return counts
 
 
