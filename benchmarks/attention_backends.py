@@ -112,7 +112,7 @@ def measure(name: str, card: AttentionBackend, work: Work) -> dict[str, Any]:
     """Measure one backend on one work. If the backend refuses, the record says why."""
     record: dict[str, Any] = {"work": work.name, "backend": name}
     facts, refusals = card.probe(), []
-    for block_size in BLOCK_SIZES:
+    for block_size in BLOCK_SIZES if work.latent is None else BLOCK_SIZES[1:]:
         reasons = card.check(_need(work, block_size), facts)
         if not reasons:
             return record | {"block_size": block_size} | _measured(name, card, work, block_size)

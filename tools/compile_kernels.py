@@ -37,11 +37,12 @@ from jackfield_torch.interfaces.attention import (
     LayerAttention,
     LayerCache,
 )
-from jackfield_torch.interfaces.kernels import ExpertFacts, HeadFacts, RouterFacts
+from jackfield_torch.interfaces.kernels import ExpertFacts, HeadFacts, LatentFacts, RouterFacts
 from jackfield_torch.interfaces.linear import Around
 from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
 from jackfield_torch.kernels.few_choices import FewChoices
 from jackfield_torch.kernels.heads import rotate_and_write
+from jackfield_torch.kernels.latent_inputs import rotate_and_keep
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.route import route
 from jackfield_torch.kernels.sampling import draw_tokens
@@ -236,6 +237,23 @@ def _latent(dtype: torch.dtype, num_heads: int, queries: list[int]) -> None:
     attention.attend(q_TND, LayerCache(kept, kept[..., :512]), layer)
 
 
+def _latent_inputs(dtype: torch.dtype) -> None:
+    facts = LatentFacts(
+        head_size=128,
+        latent_size=512,
+        rotary_size=64,
+        norm_weight_C=torch.zeros(512),
+        norm_epsilon=1e-6,
+        interleaved=True,
+    )
+    kept, rotation = torch.zeros(4, 64, 1, 576, dtype=dtype), torch.zeros(4, 1, 64, dtype=dtype)
+    q_TNX, kept_TD = torch.zeros(4, 16, 192, dtype=dtype), torch.zeros(4, 576, dtype=dtype)
+    cache = LayerCache(kept, kept[..., :512])
+    rotate_and_keep(
+        facts, q_TNX, kept_TD, rotation, rotation, cache, torch.zeros(4, dtype=torch.int64)
+    )
+
+
 def _experts(dtype: torch.dtype) -> None:
     """Those of Qwen3-30B-A3B, for one token and for more."""
     few = FewChoices(
@@ -382,6 +400,7 @@ SETTINGS: dict[str, Callable[[], None]] = {
     **{f"compact {name}": partial(_compact, make, _BF16) for name, make in _COMPACT.items()},
     "draws": _draws,
     **{f"experts {d}": partial(_experts, d) for d in (_BF16, torch.float32)},
+    **{f"latent inputs {d}": partial(_latent_inputs, d) for d in (_BF16, torch.float32)},
     **{
         f"latent {name} {heads} heads {d}": partial(_latent, d, heads, queries)
         for d, heads in ((_BF16, 16), (_BF16, 128), (torch.float32, 16))

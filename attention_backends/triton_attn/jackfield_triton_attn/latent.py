@@ -21,6 +21,7 @@ from jackfield_triton_attn.tiles import Tiles, latent_splits, latent_tiles
 
 _LEAST_SIDE = 16  # of a product of tensor cores
 _PROCESSORS = 132  # of an H200, where kernels run without a device
+_PROGRAMS_OF_PROCESSOR = 2  # whose tiles shared memory holds on Hopper
 _COMBINED = 4096  # numbers that one program adds up
 
 
@@ -72,7 +73,7 @@ class LatentAttention(GroupAttention):
             HEADS=num_heads, GROUP=group, QUERIES=queries, LINES=tiles.lines,
             LATENT=latent, LATENT_PADDED=_padded(latent), ROTATED=size - latent, ROTATED_PADDED=_padded(size - latent),
             TILE=tiles.keys, BLOCK_SIZE=kept.shape[1], SINGLE=is_single, SPLIT=num_splits > 1,
-            PRECISION=self._precision, AHEAD=tiles.stages > 1, num_warps=tiles.warps, **self._options,
+            PRECISION=self._precision, STAGES=tiles.stages, num_warps=tiles.warps, **self._options,
         )  # fmt: skip
         if num_splits > 1:
             splits = next_power_of_two(num_splits)
@@ -97,7 +98,8 @@ class LatentAttention(GroupAttention):
 
     def _num_splits(self, num_tiles: int, tiles: Tiles) -> int:
         programs = num_tiles * triton.cdiv(self._limits.num_heads, tiles.lines)
-        return latent_splits(programs, self._num_processors, tiles.keys, self._limits.max_length)
+        at_once = self._num_processors * _PROGRAMS_OF_PROCESSOR
+        return latent_splits(programs, at_once, tiles.keys, self._limits.max_length)
 
     def _readable(self, kept_BS1D: Tensor) -> Tensor:
         """A cache of float8 as bytes where the chip does not convert them."""

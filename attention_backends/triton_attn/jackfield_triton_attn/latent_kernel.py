@@ -1,8 +1,7 @@
 """Attention over a latent cache: one row of numbers a token, which all heads read; its first numbers are the value too.
 
-Scores are computed transposed, keys times lines (a line is one head of one query): so a tile of the cache is the left side
-of both products, it is read once, and 16 lines suffice for tensor cores. Scores are kept in base 2. Sources: DeepSeek-AI
-2024 (DeepSeek-V2), section 2.1; Dao et al. 2023 (flash decoding).
+A tile of the cache is read once and multiplied twice, with 16 or 32 lines; a line is one head of one query. Scores are kept in
+base 2. Sources: DeepSeek-AI 2024 (DeepSeek-V2), section 2.1; Dao et al. 2023 (flash decoding).
 """
 
 from __future__ import annotations
@@ -15,28 +14,6 @@ from jackfield_triton_attn.decode import widened
 from jackfield_triton_attn.prefill import row_of_tile
 
 
-@triton.jit
-def _tile(
-    cache_ptr, table, start, high, element, rotated, lane, cache_block, cache_slot,
-    LATENT: tl.constexpr, ROTATED: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr,
-):  # fmt: skip
-    """The latent vectors of TILE positions from `start` on, and their rotated keys; 0 from `high` on."""
-    position = start + lane
-    exists = position < high
-    if BLOCK_SIZE % TILE == 0:  # one block holds the tile
-        block = tl.load(table + tl.minimum(start, high - 1) // BLOCK_SIZE).to(tl.int64)
-        places = cache_ptr + block * cache_block + (start % BLOCK_SIZE + lane) * cache_slot
-    else:
-        block = tl.load(table + position // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
-        places = cache_ptr + block * cache_block + (position % BLOCK_SIZE) * cache_slot
-    # what is not written may hold anything
-    inside = exists[:, None] & (element < LATENT)[None, :]
-    kept = tl.load(places[:, None] + element[None, :], mask=inside, other=0.0)
-    inside = exists[:, None] & (rotated < ROTATED)[None, :]
-    key = tl.load(places[:, None] + (LATENT + rotated)[None, :], mask=inside, other=0.0)
-    return kept, key
-
-
 @triton.jit(do_not_specialize=["num_rows", "num_splits"])
 def attend_latent(
     q_ptr, cache_ptr, o_ptr, part_ptr, sums_ptr, starts_ptr, lengths_ptr, blocks_ptr, scale, num_rows, num_splits,
@@ -44,7 +21,7 @@ def attend_latent(
     HEADS: tl.constexpr, GROUP: tl.constexpr, QUERIES: tl.constexpr, LINES: tl.constexpr,
     LATENT: tl.constexpr, LATENT_PADDED: tl.constexpr, ROTATED: tl.constexpr, ROTATED_PADDED: tl.constexpr,
     TILE: tl.constexpr, BLOCK_SIZE: tl.constexpr, SINGLE: tl.constexpr, SPLIT: tl.constexpr, PRECISION: tl.constexpr,
-    AHEAD: tl.constexpr, DEPENDENT: tl.constexpr,
+    STAGES: tl.constexpr, DEPENDENT: tl.constexpr,
 ):  # fmt: skip
     """QUERIES queries of one row times GROUP heads, over every so manieth tile of the context."""
     begin(DEPENDENT)
@@ -83,58 +60,57 @@ def attend_latent(
         queries + LATENT + rotated[None, :],
         mask=is_line[:, None] & (rotated < ROTATED)[None, :], other=0.0,
     )  # fmt: skip
-    q, q_rotated = tl.trans(q), tl.trans(q_rotated)
     factor = scale * 1.4426950408889634
     peak = tl.full([LINES], float("-inf"), tl.float32)
     total = tl.zeros([LINES], tl.float32)
-    o = tl.zeros([LATENT_PADDED, LINES], tl.float32)
-    if AHEAD:
-        next_kept, next_key = _tile(
-            cache_ptr, table, split * TILE, high, element, rotated, lane, cache_block, cache_slot,
-            LATENT, ROTATED, BLOCK_SIZE, TILE,
-        )  # fmt: skip
-    for start in tl.range(split * TILE, high, num_splits * TILE, num_stages=1):
-        if AHEAD:  # one tile is on its way while another one is multiplied
-            kept, key = next_kept, next_key
-            next_kept, next_key = _tile(
-                cache_ptr, table, start + num_splits * TILE, high, element, rotated, lane, cache_block, cache_slot,
-                LATENT, ROTATED, BLOCK_SIZE, TILE,
-            )  # fmt: skip
-        else:
-            kept, key = _tile(
-                cache_ptr, table, start, high, element, rotated, lane, cache_block, cache_slot,
-                LATENT, ROTATED, BLOCK_SIZE, TILE,
-            )  # fmt: skip
-        kept = widened(kept, q.dtype)
+    o = tl.zeros([LINES, LATENT_PADDED], tl.float32)
+    step = num_splits * TILE
+    if BLOCK_SIZE % TILE == 0:  # one block holds a tile; its id is known one tile ahead
+        next_block = tl.load(table + tl.minimum(split * TILE, high - 1) // BLOCK_SIZE)
+    for start in tl.range(split * TILE, high, step, num_stages=STAGES):
         position = start + lane
-        scores = tl.dot(widened(key, q.dtype), q_rotated, input_precision=PRECISION)
-        scores = tl.dot(kept, q, scores, input_precision=PRECISION) * factor
-        if SINGLE:
-            scores = tl.where((position < high)[:, None], scores, float("-inf"))
+        exists = position < high
+        if BLOCK_SIZE % TILE == 0:
+            block = next_block.to(tl.int64)
+            next_block = tl.load(table + tl.minimum(start + step, high - 1) // BLOCK_SIZE)
+            places = cache_ptr + block * cache_block + (start % BLOCK_SIZE + lane) * cache_slot
         else:
-            scores = tl.where(position[:, None] <= last_seen[None, :], scores, float("-inf"))
-        new_peak = tl.maximum(peak, tl.max(scores, 0))
+            blocks = tl.load(table + position // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
+            places = cache_ptr + blocks * cache_block + (position % BLOCK_SIZE) * cache_slot
+        # what is not written may hold anything
+        inside = exists[:, None] & (element < LATENT)[None, :]
+        kept = tl.load(places[:, None] + element[None, :], mask=inside, other=0.0)
+        inside = exists[:, None] & (rotated < ROTATED)[None, :]
+        key = tl.load(places[:, None] + (LATENT + rotated)[None, :], mask=inside, other=0.0)
+        kept, key = widened(kept, q.dtype), widened(key, q.dtype)
+        scores = tl.dot(q_rotated, tl.trans(key), input_precision=PRECISION)
+        scores = tl.dot(q, tl.trans(kept), scores, input_precision=PRECISION) * factor
+        if SINGLE:
+            scores = tl.where(exists[None, :], scores, float("-inf"))
+        else:
+            scores = tl.where(position[None, :] <= last_seen[:, None], scores, float("-inf"))
+        new_peak = tl.maximum(peak, tl.max(scores, 1))
         safe_peak = new_peak
         if not SINGLE:  # a query may see nothing of the tile
             safe_peak = tl.where(new_peak == float("-inf"), 0.0, new_peak)
         fade = tl.exp2(peak - safe_peak)
-        weights = tl.exp2(scores - safe_peak[None, :])
-        total = total * fade + tl.sum(weights, 0)
-        o = o * fade[None, :]
-        o = tl.dot(tl.trans(kept), weights.to(q.dtype), o, input_precision=PRECISION)
+        weights = tl.exp2(scores - safe_peak[:, None])
+        total = total * fade + tl.sum(weights, 1)
+        o = o * fade[:, None]
+        o = tl.dot(weights.to(q.dtype), kept, o, input_precision=PRECISION)
         peak = new_peak
 
     place = token * HEADS + head
-    inside = (element < LATENT)[:, None] & is_line[None, :]
+    inside = is_line[:, None] & (element < LATENT)[None, :]
     if SPLIT:
         place = place * num_splits + split
         tl.store(sums_ptr + place * 2, peak, mask=is_line)
         tl.store(sums_ptr + place * 2 + 1, total, mask=is_line)
         if split * TILE < high:
-            tl.store(part_ptr + place[None, :] * LATENT + element[:, None], o, mask=inside)
+            tl.store(part_ptr + place[:, None] * LATENT + element[None, :], o, mask=inside)
     else:
-        o = o / total[None, :]
-        target = o_ptr + token[None, :] * o_stride + head[None, :] * LATENT + element[:, None]
+        o = o / total[:, None]
+        target = o_ptr + token[:, None] * o_stride + head[:, None] * LATENT + element[None, :]
         tl.store(target, o.to(o_ptr.dtype.element_ty), mask=inside)
 
 

@@ -58,13 +58,13 @@ def _rotate_and_keep(
         head = (group - 1) * HEADS + tl.arange(0, HEADS)
         is_head = (head < NUM_HEADS)[:, None] & turns[None, :]
         source = q_ptr + token * q_stride + head[:, None] * q_head_stride + HEAD
-        a = tl.load(source + first[None, :], mask=is_head, other=0.0).to(tl.float32)
-        b = tl.load(source + second[None, :], mask=is_head, other=0.0).to(tl.float32)
-        turned_a = (a * cos[None, :] - b * sin[None, :]).to(absorbed_ptr.dtype.element_ty)
-        turned_b = (b * cos[None, :] + a * sin[None, :]).to(absorbed_ptr.dtype.element_ty)
-        target = absorbed_ptr + token * absorbed_stride + head[:, None] * absorbed_head_stride
-        tl.store(target + LATENT + first[None, :], turned_a, mask=is_head)
-        tl.store(target + LATENT + second[None, :], turned_b, mask=is_head)
+        q_a = tl.load(source + first[None, :], mask=is_head, other=0.0).to(tl.float32)
+        q_b = tl.load(source + second[None, :], mask=is_head, other=0.0).to(tl.float32)
+        new_a = (q_a * cos[None, :] - q_b * sin[None, :]).to(absorbed_ptr.dtype.element_ty)
+        new_b = (q_b * cos[None, :] + q_a * sin[None, :]).to(absorbed_ptr.dtype.element_ty)
+        absorbed = absorbed_ptr + token * absorbed_stride + head[:, None] * absorbed_head_stride
+        tl.store(absorbed + LATENT + first[None, :], new_a, mask=is_head)
+        tl.store(absorbed + LATENT + second[None, :], new_b, mask=is_head)
 
 
 def rotate_and_keep(

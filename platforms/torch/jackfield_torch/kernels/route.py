@@ -36,7 +36,7 @@ def _logits(
         inside = start + column < size
         weight = tl.load(weights + start, mask=is_expert & inside[:, None], other=0.0)
         x = tl.load(inputs + start, mask=is_token & inside[None, :], other=0.0)
-        part = tl.dot(x.to(tl.float32), weight, part, input_precision="tf32x3")
+        part = tl.dot(x.to(tl.float32), weight, part, input_precision="ieee")
     target = (split * num_tokens + token)[:, None] * num_experts + expert[None, :]
     tl.store(
         parts_ptr + target,
