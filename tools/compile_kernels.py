@@ -60,6 +60,8 @@ SHARED_BYTES = {
 _NVIDIA = "sm_"
 _WAVE, _WARP = 64, 32  # lanes
 _MATRIX = re.compile(r"\bv_(?:s?mfma)c?_\w+|\bwgmma\.mma_async\.\S+|\bmma\.sync\.\S+")
+_PRODUCT = re.compile(r"\btt\.dot\b")
+_NARROW = re.compile(r"dot .*x(?:bf16|f16|f8)")  # NVIDIA's chips do not multiply float32 exactly
 _PTX_SPILLS = re.compile(r"(\d+) bytes spill stores")
 # Vector registers are spilled to memory. Scalar ones go to lanes of vector registers, which costs little.
 _VECTOR_SPILLS = re.compile(r"vgpr_spill_count:\s+(\d+)")
@@ -155,7 +157,7 @@ def _binary(chip: str, setting: str, name: str, kernel: Any) -> Binary:
         spills=spills,
         scalar_spills=sum(map(int, _SCALAR_SPILLS.findall(text))),
         matrix_instructions=tuple(sorted(set(_MATRIX.findall(text)))),
-        has_products="tt.dot" in kernel.asm["ttgir"],
+        has_products=bool((_NARROW if is_nvidia else _PRODUCT).search(kernel.asm["ttgir"])),
     )
 
 
