@@ -25,8 +25,9 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver, jit
 
 from jackfield_compact.device.blocks import block_order
-from jackfield_compact.device.choice import NUM_TOKENS
+from jackfield_compact.device.choice import NUM_TOKENS, choose_tile
 from jackfield_compact.device.dense import widen
+from jackfield_compact.device.hopper import HopperTile, multiply_hopper
 from jackfield_compact.device.linear import DeviceLinear
 from jackfield_compact.device.rounding import apply_scales, round_inputs
 from jackfield_compact.matrix import CompactMatrix
@@ -46,6 +47,7 @@ from jackfield_torch.kernels.latent_inputs import rotate_and_keep
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.route import route
 from jackfield_torch.kernels.sampling import draw_tokens
+from jackfield_torch.kernels.skinny import Scratch
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 from jackfield_triton_attn.attention import TritonAttention
 from jackfield_triton_attn.latent import LatentAttention
@@ -378,6 +380,22 @@ def _rounded_inputs() -> None:
         apply_scales(x, torch.ones(4, 1), torch.ones(size), None)
 
 
+def _hopper_codes() -> None:
+    """The kernel of four-bit codes for Hopper, in each tile that is chosen. Nothing on other chips."""
+    if driver.active.get_current_target().arch != 90:
+        return
+    for zeros in (False, True):
+        blocks = block_order(_codes(integers(4, 8), 4, 128, zeros=zeros), torch.device("cpu"))
+        assert blocks is not None
+        scratch = Scratch(torch.device("cpu"))
+        for count in NUM_TOKENS[1:]:
+            x = torch.zeros(count, _SIZE, dtype=_BF16)
+            for activation in ("", "silu"):
+                tile = choose_tile(count, blocks, bool(activation), True)
+                assert isinstance(tile, HopperTile)
+                multiply_hopper(x, blocks, tile, scratch, activation=activation)
+
+
 _SIZE = 4096  # number of inputs and of outputs
 _COMPACT: dict[str, Callable[[], CompactMatrix]] = {
     "4 bits, groups of 128": lambda: _codes(integers(4, 8), 4, 128, zeros=False),
@@ -399,6 +417,7 @@ _FEATURES: dict[str, dict[str, Any]] = {
 SETTINGS: dict[str, Callable[[], None]] = {
     "rows": _rows,
     "rounded inputs": _rounded_inputs,
+    "compact for Hopper": _hopper_codes,
     **{f"compact {name}": partial(_compact, make, _BF16) for name, make in _COMPACT.items()},
     "draws": _draws,
     **{f"experts {d}": partial(_experts, d) for d in (_BF16, torch.float32)},
