@@ -10,6 +10,8 @@ import pytest
 
 from jackfield.cli.doctor import folder_facts, machine_facts
 
+pytestmark = pytest.mark.usefixtures("probe_inline")
+
 
 def test_the_machine_and_the_versions_are_told():
     facts = machine_facts()

@@ -6,6 +6,8 @@ import pytest
 
 from jackfield.config import load_config
 
+pytestmark = pytest.mark.usefixtures("probe_inline")
+
 CHOICES = {
     "model_source": "folder",
     "weight_format": "config_only",
@@ -139,8 +141,9 @@ def test_a_config_that_would_not_start_is_not_written(explain):
     ],
 )
 def test_a_probe_that_crashes_or_hangs_is_one_line_of_the_answer(
-    explain, distributions, probe, told
+    explain, distributions, monkeypatch, probe, told
 ):
+    monkeypatch.delenv("JACKFIELD_PLUGINS_PROBE")
     source = f"""
         import os, time
         from jackfield.interfaces.card import Card

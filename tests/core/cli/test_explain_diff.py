@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("probe_inline")
+
 KEY = "jackfield.platforms:acme@acme"
 
 

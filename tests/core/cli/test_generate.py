@@ -16,7 +16,7 @@ from jackfield_testing.engine import REFERENCE_SETTINGS
 from jackfield_testing.hub import FILES
 from jackfield_testing.models import write_model
 
-pytestmark = pytest.mark.core_model
+pytestmark = [pytest.mark.core_model, pytest.mark.usefixtures("probe_inline")]
 
 
 @pytest.fixture

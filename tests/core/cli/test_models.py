@@ -8,6 +8,8 @@ from jackfield.decision import Decision
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.startup.no_model import no_weights
 
+pytestmark = pytest.mark.usefixtures("probe_inline")
+
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ from jackfield.discovery.scan import scan_installed
 from jackfield.errors import PluginDrift
 from jackfield.startup.blueprint import make_blueprint
 
+pytestmark = pytest.mark.usefixtures("probe_inline")
+
 GROUPS = {"jackfield.hooks.v1": {"watch": "late_hook:Watch"}}
 
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("probe_inline")
+
 CHOICES = {
     "model_source": "folder",
     "weight_format": "config_only",

@@ -7,6 +7,8 @@ import pytest
 
 from jackfield.cli.plugins import check_all
 
+pytestmark = pytest.mark.usefixtures("probe_inline")
+
 MODEL = {"acme_model": "def build(config): ..."}
 
 
