@@ -203,7 +203,7 @@ class FewChoices(FewExperts):
             _arrange[(1 + triton.cdiv(num_choices, _CHUNK),)](
                 expert_TK, order_S, tiles_N3, num_choices, num_tiles, facts.first, self._num_experts,
                 CHOICES=max(_CHUNK, next_power_of_two(num_choices)), EXPERTS=next_power_of_two(self._num_experts),
-                ROWS=rows, TILES=next_power_of_two(num_tiles), CHUNK=_CHUNK, num_warps=4, **options,
+                ROWS=rows, TILES=next_power_of_two(num_tiles), CHUNK=_CHUNK, num_warps=4 if num_choices <= 512 else 8, **options,
             )  # fmt: skip
         between = facts.out_XOI.shape[2]
         h_SF = x_TE.new_empty((num_choices, between))
@@ -215,7 +215,9 @@ class FewChoices(FewExperts):
             (x_TE, facts.into_XOI, facts.into_bias_XO, h_SF, facts.activation),
             (h_SF, facts.out_XOI, facts.out_bias_XO, y_SE, ""),
         ):
-            tile = expert_tile(num_choices, weight.itemsize, gated=bool(activation))
+            tile = expert_tile(
+                num_choices, weight.itemsize, gated=bool(activation), is_large=options.get("launch_pdl", False)
+            )  # fmt: skip
             depth, outputs = weight.shape[2], y.shape[1]
             _product[(triton.cdiv(outputs, tile.outputs), num_tiles)](
                 x, weight, weight if bias is None else bias, y, *shared,
@@ -236,10 +238,12 @@ def _rows(num_tokens: int) -> int:
     return 16 if num_tokens <= 16 else 32 if num_tokens <= 128 else 64
 
 
-def expert_tile(num_choices: int, itemsize: int, *, gated: bool) -> ExpertTile:
-    """By measurement on an H200 (docs/performance-gpu.md)."""
+def expert_tile(num_choices: int, itemsize: int, *, gated: bool, is_large: bool) -> ExpertTile:
+    """By measurement on an H200 (docs/performance-gpu.md). `is_large`: the chip has the shared memory of Hopper."""
     if itemsize > 2:
         return ExpertTile(32, 32, 4, 2)
+    if not is_large:
+        return ExpertTile(32, 64, 4, 2)
     if num_choices <= _ONE_TOKEN and gated:
         return ExpertTile(32, 256, 4, 3)
     return ExpertTile(64, 128, 4, 3)
