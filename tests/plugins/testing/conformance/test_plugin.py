@@ -61,6 +61,7 @@ def session(distributions, tmp_path):
 
     def run(*arguments):
         command = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider"]
+        command += ["-p", "no:schemathesis"]  # takes a second to import
         return subprocess.run(
             [*command, "--jackfield-report", "out/report.json", *arguments],
             cwd=folder,

@@ -91,6 +91,7 @@ def test_a_folder_that_holds_something_is_not_touched(packages):
     assert (folder / "README.md").read_text() == "mine"
 
 
+@pytest.mark.thorough
 def test_the_code_of_every_kind_is_typed(packages):
     """All packages as one, with the settings that each of them has: the libraries are read once."""
     whole = packages.folder / "whole"
