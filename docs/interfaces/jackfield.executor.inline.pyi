@@ -13,7 +13,6 @@ from jackfield.step import LateInputs
 from jackfield.step import StepPlan
 from jackfield.step import StepResult
 logger = logging.getLogger(__name__)
-CLOSE_TIMEOUT_S = 30.0
 class InlineExecutorFactory(ExecutorFactory):
 
     def create(self, context: WorkerContext) -> Executor:

@@ -34,7 +34,6 @@ from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepPlan, StepResult
 
 logger = logging.getLogger(__name__)
-CLOSE_TIMEOUT_S = 30.0  # default of executor.close_timeout_s
 
 
 class InlineExecutorFactory(ExecutorFactory):
