@@ -47,9 +47,11 @@ class Outcomes:
             moved += self._append(step, result)
         return moved
 
-    def _append(self, step: StepInFlight, result: StepResult) -> list[Request]:
+    def _append(self, step: StepInFlight, result: StepResult) -> Sequence[Request]:
         """Append one token for each row that drew. Only rows with an event need a closer look."""
-        drawn = list(compress(step.requests, step.plan.samples))
+        drawn = step.requests
+        if step.prefills:
+            drawn = list(compress(drawn, step.plan.samples))
         void = []  # places of requests that ended while this step was in flight
         for request, token_id in zip(drawn, result.token_ids, strict=True):
             token_ids = request.token_ids
