@@ -33,7 +33,8 @@ class StepInFlight:
 class KnownRows:
     """The rows of decoding requests. From one step to the next these are mostly the same requests.
 
-    A request changes its row only after it was left out of a step: it waits, then computes its prompt.
+    A request changes its row only after it was left out of a step: it waits, then computes its prompt. A step that does
+    not ask must `forget`, since it may be the one that leaves a request out.
     """
 
     __slots__ = ("_requests", "_rows")
@@ -47,6 +48,10 @@ class KnownRows:
         if requests != self._requests:
             self._requests, self._rows = requests, [request.row for request in requests]
         return self._rows
+
+    def forget(self) -> None:
+        """Know no rows."""
+        self._requests, self._rows = [], []
 
 
 class PlanBuilder:
@@ -121,8 +126,11 @@ class PlanBuilder:
     ) -> StepInFlight:
         """The finished plan and its record."""
         requests = [*decoding]
-        # Rows of beam searches change from step to step.
-        rows = [request.row for request in decoding] if self.searching else known.of(requests)
+        if self.searching:  # rows of beam searches change from step to step
+            known.forget()
+            rows = [request.row for request in decoding]
+        else:
+            rows = known.of(requests)
         num_tokens = [1] * len(rows)
         samples = [True] * len(rows)
         pools: list[int] = []
