@@ -19,6 +19,7 @@ _TYPES = {
     413: "invalid_request_error",
     422: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
 }
 
 
@@ -52,6 +53,8 @@ class ApiError(JackfieldError):
             headers["retry-after"] = str(self.retry_after_s)
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
+        if self.status == 408:  # the rest of the request is not waited for
+            headers["connection"] = "close"
         body = msgspec.json.encode(ErrorResponse(self.details()))
         return Response(body, self.status, headers, "application/json")
 

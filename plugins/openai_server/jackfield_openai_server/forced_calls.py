@@ -62,16 +62,25 @@ class ForcedCallStream(ToolStream):
         return self._more(json.loads(found[1]), self._text[found.end() :])
 
     def finish(self) -> ToolDelta:
-        """What was held back. An output without the name of a tool becomes content."""
+        """What was held back, or a whole call of another form. An output that is no call becomes content."""
         if self._name is not None:
             return ToolDelta()
         if not self._has_begun:
-            return ToolDelta(self._text)
+            return self._whole_call()
         try:
             json.loads(self._text)
         except ValueError:  # it was cut off: the brace belongs to the arguments
             return ToolDelta(calls=(ToolCallDelta(0, None, self._held),))
         return ToolDelta()
+
+    def _whole_call(self) -> ToolDelta:
+        """Of an object with its keys in another order, or with arguments that are no object."""
+        try:
+            call = json.loads(self._text)
+            name, arguments = call["name"], call["arguments"]
+        except (ValueError, TypeError, KeyError):
+            return ToolDelta(self._text)
+        return ToolDelta(calls=(ToolCallDelta(0, name, json.dumps(arguments, ensure_ascii=False)),))
 
     def _more(self, name: str | None, text: str) -> ToolDelta:
         text = self._held + text

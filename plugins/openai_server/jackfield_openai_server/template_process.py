@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ import msgspec
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.loading import FAULTS, load_target
-from jackfield.errors import RequestError
+from jackfield.errors import EngineError, RequestError
 from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer, TokenizerFormat
 from jackfield_openai_server.engine.messages import Chosen, FrameBuffer, framed
@@ -28,7 +29,9 @@ from jackfield_openai_server.engine.spawn import Child, spawn
 _PROGRAM = "jackfield_openai_server.template_process"
 _START_S = 60.0  # for the child to open the tokenizer
 _MEMORY = 512 << 20  # bytes that the child may take beside what it has when it is ready
+_STATM = Path("/proc/self/statm")  # of Linux
 _MOST_CHARACTERS = 32 << 20  # of a text; longer than any prompt
+_MOST_OF_ERROR = 2000  # characters
 _READ_BYTES = 1 << 18
 
 
@@ -49,21 +52,34 @@ class Rendered(msgspec.Struct, array_like=True):
 
 class TemplateProcess:
     """The child, which is started when it is first needed, and again after a template that had to be killed. Use it on
-    one thread.
+    one thread, but for `stop`.
     """
 
     def __init__(self, chosen: Chosen, limit_s: float) -> None:
         self._chosen = chosen
         self._limit_s = limit_s
         self._child: Child | None = None
+        self._is_stopped = False
+        self._lock = threading.Lock()  # held where a child is started, or all of them are ended
         self._decode = msgspec.msgpack.Decoder(Rendered).decode
 
     def render(self, messages: Sequence[Mapping[str, Any]], values: dict[str, Any]) -> str:
-        """The prompt of a conversation. Raises RequestError."""
+        """The prompt of a conversation. Raises RequestError; EngineError if there can be no child."""
+        if self._child is not None and self._child.process.poll() is not None:
+            self.close()  # it was killed while it had nothing to do
         if self._child is None:
-            self._child = spawn(_PROGRAM)
-            self._ask(self._chosen, _START_S)
-        found = self._ask(Conversation(messages, values, self._limit_s), self._limit_s)
+            self._start()
+        asked = Conversation(messages, values, self._limit_s)
+        try:
+            found = self._ask(asked, self._limit_s)
+        except TimeoutError:
+            raise RequestError(
+                f"the chat template takes longer than {self._limit_s:g} s (options.serve.template_timeout_s)"
+            ) from None
+        except OSError:
+            raise RequestError(
+                "the chat template needs too much memory, or ended its process"
+            ) from None
         if found.error:
             raise RequestError(found.error)
         return found.text
@@ -76,7 +92,29 @@ class TemplateProcess:
             child.process.kill()
             child.process.wait()
 
+    def stop(self) -> None:
+        """Kill the child, so that `render` ends, and start no other. Any thread may call this; `close` is still needed."""
+        with self._lock:
+            self._is_stopped = True
+            if (child := self._child) is not None:
+                child.process.kill()
+
+    def _start(self) -> None:
+        """Raises EngineError."""
+        try:
+            with self._lock:
+                if self._is_stopped:
+                    raise EngineError("the model is unloaded, or the server ends")
+                self._child = spawn(_PROGRAM)
+            self._ask(self._chosen, _START_S)
+        except OSError as error:
+            why = str(error) or "it ended; the server's log says why"
+            raise EngineError(
+                f"the process for chat templates of clients could not start: {why}"
+            ) from None
+
     def _ask(self, message: msgspec.Struct, limit_s: float) -> Rendered:
+        """The child's answer. Ends the child and raises OSError if there is none; TimeoutError if it takes too long."""
         assert self._child is not None, "it was started"
         connection = self._child.connection
         connection.settimeout(limit_s)
@@ -84,15 +122,11 @@ class TemplateProcess:
             connection.sendall(framed(message))
             for body in _bodies(connection):
                 return self._decode(body)
-        except TimeoutError:
-            self.close()
-            raise RequestError(
-                f"the chat template takes longer than {limit_s:g} s (options.serve.template_timeout_s)"
-            ) from None
         except OSError:
-            pass  # as if it had closed the connection
+            self.close()
+            raise
         self.close()
-        raise RequestError("the chat template needs too much memory, or ended its process")
+        raise ConnectionResetError
 
 
 def open_tokenizer(chosen: Chosen) -> Tokenizer | None:
@@ -128,26 +162,36 @@ def main() -> None:
     connection.sendall(framed(Rendered()))
     decode = msgspec.msgpack.Decoder(Conversation).decode
     for body in bodies:
-        connection.sendall(framed(_rendered(tokenizer, decode(body))))
+        connection.sendall(_rendered(tokenizer, decode(body)))
 
 
-def _rendered(tokenizer: Tokenizer, asked: Conversation) -> Rendered:
+def _rendered(tokenizer: Tokenizer, asked: Conversation) -> bytes:
+    """The message with the text, or with what is wrong."""
     signal.setitimer(
         signal.ITIMER_REAL, asked.limit_s + 1
     )  # ends this process if the server is gone
     try:
         text = tokenizer.apply_chat_template(asked.messages, **asked.values)
         if len(text) > _MOST_CHARACTERS:
-            return Rendered(error=f"the chat template makes a text of {len(text)} characters")
-        return Rendered(text)
+            return _refused(f"the chat template makes a text of {len(text)} characters")
+        return framed(Rendered(text))
     except RequestError as error:
-        return Rendered(error=str(error))
+        return _refused(str(error))
     except FAULTS as error:
-        return Rendered(error=f"the chat template fails: {type(error).__name__}: {error}")
+        why = str(error)[:_MOST_OF_ERROR]
+        return _refused(f"the chat template fails: {type(error).__name__}: {why}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+def _refused(why: str) -> bytes:
+    sendable = why[:_MOST_OF_ERROR].encode(errors="backslashreplace").decode()  # surrogates are not
+    return framed(Rendered(error=sendable))
+
+
 def _limit_memory() -> None:
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    """Limit what this process may take from now on; on Linux alone, where its size is known and the limit works."""
+    if not _STATM.exists():
+        return
+    size = int(_STATM.read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + _MEMORY, size + _MEMORY))

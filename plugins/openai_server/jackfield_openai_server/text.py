@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from jackfield.discovery.loading import FAULTS
 from jackfield.engine.prompt_checks import check_text_length, encode_end
-from jackfield.errors import ConfigError, RequestError
+from jackfield.errors import ConfigError, EngineError, RequestError
 from jackfield.interfaces.tokenizer import Tokenizer
 from jackfield.sampling import SamplingParams
 from jackfield.text.output_text import OutputText
@@ -151,7 +151,7 @@ class TextService:
         thread = thread or (self._thread if size < _LONG else self._long_thread)
         try:
             return await loop.run_in_executor(thread, call, tokenizer)
-        except RequestError:
+        except (RequestError, EngineError):
             raise
         except FAULTS as error:
             text = f"the tokenizer cannot do this: {type(error).__name__}: {error}"
@@ -159,9 +159,11 @@ class TextService:
 
     def close(self) -> None:
         """End the threads, and the process of templates."""
-        for thread in (self._thread, self._long_thread, self._template_thread):
+        for thread in (self._thread, self._long_thread):
             thread.shutdown(wait=False, cancel_futures=True)
-        self._templates.close()
+        self._templates.stop()
+        self._template_thread.submit(self._templates.close)
+        self._template_thread.shutdown(wait=False)
 
 
 def _read(file: str) -> str:

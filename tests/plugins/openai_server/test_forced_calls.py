@@ -49,3 +49,15 @@ def test_what_is_cut_off_is_a_call_with_the_beginning_of_its_arguments():
 def test_a_named_tool_writes_its_arguments_alone():
     assert read(ARGUMENTS, "f") == (["f"], ARGUMENTS, "")
     assert json.loads(ARGUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('{"name": "f", "arguments": null}', "null"),
+        ('{"arguments": {"a": "ü"}, "name": "f"}', '{"a": "ü"}'),
+    ],
+    ids=["no_object", "other_order"],
+)
+def test_a_whole_call_of_another_form_is_a_call(text, arguments):
+    assert read(text) == (["f"], arguments, "")

@@ -82,7 +82,7 @@ def test_who_does_not_go_on_is_not_waited_for(guarded, data, status):
     found = sent(guarded, data)
 
     assert found.startswith(status)
-    assert ('"error":{' in found) == bool(status)
+    assert ('"error":{' in found) == ("connection: close" in found) == bool(status)
     assert time.monotonic() - began_s < 15
 
 
