@@ -58,6 +58,7 @@ SHARED_BYTES = {
     "gfx942": 64 << 10,
     "gfx950": 160 << 10,
     "sm_90": 227 << 10,
+    "sm_120": 99 << 10,
 }
 _NVIDIA = "sm_"
 _WAVE, _WARP = 64, 32  # lanes
@@ -165,7 +166,8 @@ def _binary(chip: str, setting: str, name: str, kernel: Any) -> Binary:
 
 def _spilled_bytes(ptx: str, chip: str) -> int:
     """Bytes of spilled registers, as the assembler in Triton's wheel reports them."""
-    assembler = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
+    name = "ptxas-blackwell" if int(chip.removeprefix(_NVIDIA)) >= 100 else "ptxas"
+    assembler = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
     with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
         file.write(ptx)
         file.flush()
@@ -224,7 +226,7 @@ def _latent(dtype: torch.dtype, num_heads: int, queries: list[int]) -> None:
         max_length=4096,
         num_blocks=4,
     )
-    attention, rows = LatentAttention(limits), len(queries)
+    attention, rows = LatentAttention(limits, dtype.itemsize), len(queries)
     attention.prepare(
         AttentionBatch(
             query_lengths=queries,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
+from jackfield_torch.chip import converts_float8, has_large_memory
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     AttentionLimits,
@@ -131,8 +132,8 @@ class TritonAttention(GroupAttention):
         )  # fmt: skip
 
     def _readable(self, cache: LayerCache) -> LayerCache:
-        """The cache; a float8 cache as bytes if the chip cannot convert float8 (before Hopper, and AMD's first formats)."""
-        if cache.key_BSHD.dtype.itemsize > 1 or self._options.get("launch_pdl", False):
+        """The cache; a float8 cache as bytes if the chip does not convert float8."""
+        if cache.key_BSHD.dtype.itemsize > 1 or converts_float8(cache.key_BSHD.device):
             return cache
         return LayerCache(cache.key_BSHD.view(torch.uint8), cache.value_BSHD.view(torch.uint8))
 
@@ -140,7 +141,7 @@ class TritonAttention(GroupAttention):
         """True if Hopper's copy engine can read a tile of keys as one box of memory."""
         tile = prefill_tiles(self._group, self._head_bytes, described=True).keys
         return (
-            self._options.get("launch_pdl", False)
+            has_large_memory(self._limits.device)
             and cache.key_BSHD.shape[1] % tile == 0
             and self._head_padded == self._limits.head_size
             and cache.key_BSHD.dtype == self._limits.dtype

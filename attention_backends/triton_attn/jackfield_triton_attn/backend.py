@@ -87,7 +87,7 @@ class TritonAttnBackend(AttentionBackend):
         if group.kind == LATENT:
             from jackfield_triton_attn.latent import LatentAttention
 
-            return LatentAttention(limits)
+            return LatentAttention(limits, layout.dtype.itemsize)
         from jackfield_triton_attn.attention import TritonAttention
 
         return TritonAttention(limits)

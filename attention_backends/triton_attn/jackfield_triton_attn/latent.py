@@ -8,6 +8,7 @@ import torch
 import triton
 from torch import Tensor
 
+from jackfield_torch.chip import converts_float8, has_large_memory
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     AttentionLimits,
@@ -31,17 +32,18 @@ class LatentAttention(GroupAttention):
     What is launched depends on the numbers of rows and tokens alone, as in TritonAttention.
     """
 
-    def __init__(self, limits: AttentionLimits) -> None:
+    def __init__(self, limits: AttentionLimits, itemsize: int) -> None:
+        """`itemsize`: bytes of a number in the cache."""
         self._limits = limits
+        self._itemsize = max(itemsize, limits.dtype.itemsize)
         self._options = launch_options(limits.device)
         self._precision = "ieee" if limits.dtype == torch.float32 else "tf32"
         self._num_processors = _num_processors(limits.device)
         self._batch: AttentionBatch | None = None
         # Parts of a token: made at once, because recorded steps keep their addresses.
-        self._most_parts = max(
-            rows * self._num_splits(rows, self._tiles(single=True))
-            for rows in range(1, limits.max_rows + 1)
-        )
+        single = self._tiles(single=True)
+        splits = [(rows, self._num_splits(rows, single)) for rows in range(1, limits.max_rows + 1)]
+        self._most_parts = max((rows * count for rows, count in splits if count > 1), default=0)
         places = self._most_parts * limits.num_heads
         empty: dict[str, Any] = {"dtype": torch.float32, "device": limits.device}
         self._parts = torch.empty(places * limits.head_size, **empty)
@@ -91,10 +93,8 @@ class LatentAttention(GroupAttention):
 
     def _tiles(self, *, single: bool) -> Tiles:
         limits = self._limits
-        is_large = self._options.get("launch_pdl", False)
-        return latent_tiles(
-            limits.num_heads, limits.dtype.itemsize, is_large=is_large, single=single
-        )
+        is_large = has_large_memory(limits.device)
+        return latent_tiles(limits.num_heads, self._itemsize, is_large=is_large, single=single)
 
     def _num_splits(self, num_tiles: int, tiles: Tiles) -> int:
         programs = num_tiles * triton.cdiv(self._limits.num_heads, tiles.lines)
@@ -103,7 +103,7 @@ class LatentAttention(GroupAttention):
 
     def _readable(self, kept_BS1D: Tensor) -> Tensor:
         """A cache of float8 as bytes where the chip does not convert them."""
-        if kept_BS1D.dtype.itemsize > 1 or self._options.get("launch_pdl", False):
+        if kept_BS1D.dtype.itemsize > 1 or converts_float8(kept_BS1D.device):
             return kept_BS1D
         return kept_BS1D.view(torch.uint8)
 

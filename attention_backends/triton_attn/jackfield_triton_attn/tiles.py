@@ -12,6 +12,8 @@ _PROGRAMS = 512  # number of programs that keeps the chip busy
 _MOST_SPLITS = 16  # largest number of splits of a row's context
 _LEAST_TOKENS = 128  # smallest split of the longest row
 _MOST_LATENT_SPLITS = 64
+# Of programs, where contexts are split: each one's part takes memory (all together 78 MB for 128 heads on an H200).
+_MOST_ROUNDS = 4
 _USUAL_LENGTH = 4096  # tokens of a row
 _START_TILES = 2  # what a program costs before its first tile and after its last, in tiles
 
@@ -58,7 +60,7 @@ def is_ordered(num_rows: int, num_kv_heads: int) -> bool:
 
 
 def latent_tiles(num_heads: int, itemsize: int, *, is_large: bool, single: bool) -> Tiles:
-    """For a latent cache of `itemsize` bytes a number. `is_large`: the chip has the shared memory of Hopper.
+    """For a cache and queries of at most `itemsize` bytes a number. `is_large`: see `has_large_memory`.
 
     `single`: rows have one query, so the lines of a tile are its heads alone.
     """
@@ -79,4 +81,5 @@ def latent_splits(num_programs: int, at_once: int, keys: int, max_length: int) -
         rounds = -(-num_programs * splits // at_once)
         return rounds * (-(-tiles // splits) + _START_TILES)
 
-    return min(range(1, min(tiles, _MOST_LATENT_SPLITS) + 1), key=time)
+    most = max(1, _MOST_ROUNDS * at_once // num_programs)
+    return min(range(1, min(tiles, most, _MOST_LATENT_SPLITS) + 1), key=time)

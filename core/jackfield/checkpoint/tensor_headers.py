@@ -67,13 +67,13 @@ class TensorHeaders:
         """The tensors of a module by parameter, without its bias; of a tensor of all experts, what one expert has."""
         is_entry = any(isinstance(transform, Entry) for transform in source.transforms)
         for prefix in (source.prefix, source.prefix.partition(".")[2]):
-            names = (
-                (self._beginning(f"{prefix}_") if source.is_weight else self._of(prefix))
-                if prefix
-                else []
-            )
-            if names:
-                infos = {name[len(prefix) + 1 :]: self._tensors[name] for name in names}
+            if not prefix:
+                continue
+            names = self._beginning(f"{prefix}_") if source.is_weight else self._of(prefix)
+            infos = {name[len(prefix) + 1 :]: self._tensors[name] for name in names}
+            if source.is_weight and prefix in self._tensors:
+                infos["weight"] = self._tensors[prefix]
+            if infos:
                 return {
                     parameter: StoredTensor(info.dtype, info.shape[1:] if is_entry else info.shape)
                     for parameter, info in infos.items()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from jackfield.model_spec import LatentAttention, ModelSpec
+from jackfield_torch.chip import converts_float8
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     GroupAttention,
@@ -175,6 +176,7 @@ class _BoundLayer:
     group: int
     store: LayerStore | None  # None: nothing is cached, the tokens of a step see each other
     views: LayerCache | None
+    written: LayerCache | None  # for kernels that write keys and values themselves
     attention: GroupAttention
     facts: LayerAttention
     out_scale: float  # factor of outputs: the scale of the cached values
@@ -270,11 +272,7 @@ class PagedAttention:
     def paged(self, layer: int) -> tuple[LayerCache, Tensor] | None:
         """As AttentionStep says."""
         bound = self._layers[layer]
-        if bound.views is None or bound.store is None:
-            return None
-        if bound.store.scales != CacheScales():
-            return None  # a kernel that writes by itself does not divide by scales
-        return bound.views, self._slots[bound.group]
+        return None if bound.written is None else (bound.written, self._slots[bound.group])
 
     def write(self, layer: int, k_TKH: Tensor, v_TKH: Tensor | None) -> None:
         """As AttentionStep says."""
@@ -367,7 +365,13 @@ def _bind(
         distance_bias_ND=biases.get(layer),
     )
     if store is None:
-        return _BoundLayer(bound.cache_group, None, None, bound.attention, facts, 1.0)
+        return _BoundLayer(bound.cache_group, None, None, None, bound.attention, facts, 1.0)
     views = store.views if latent is None else store.latent_views(latent)
     out_scale = store.scales.value if latent is None else store.scales.key
-    return _BoundLayer(bound.cache_group, store, views, bound.attention, facts, out_scale)
+    written = views if _can_be_written(views.key_BSHD, store.scales) else None
+    return _BoundLayer(bound.cache_group, store, views, written, bound.attention, facts, out_scale)
+
+
+def _can_be_written(key_BSHD: Tensor, scales: CacheScales) -> bool:
+    """True if a kernel that writes by itself fills this cache: it converts float8 as the chip does, and divides by nothing."""
+    return scales == CacheScales() and (key_BSHD.itemsize > 1 or converts_float8(key_BSHD.device))

@@ -56,7 +56,8 @@ def attend(lengths, counts, *, device, dtype, num_heads=16, block_size=64, max_r
         AttentionLimits(
             device=torch.device(device), dtype=dtype, num_heads=num_heads, num_kv_heads=1, head_size=LATENT + ROTATED,
             max_rows=max_rows or len(lengths), max_step_tokens=len(q_TNH), max_length=max(lengths), num_blocks=len(kept),
-        )
+        ),
+        dtype.itemsize,
     )  # fmt: skip
     attention.prepare(
         AttentionBatch(
@@ -118,3 +119,37 @@ def test_splits_fill_the_chip_once_or_nearly_so():
     programs = {rows: rows * latent_splits(rows, 264, 32, 8192) for rows in (8, 32, 64, 128)}
 
     assert programs == {8: 256, 32: 256, 64: 256, 128: 256}
+
+
+def test_tiles_suit_a_cache_that_is_wider_than_queries(monkeypatch):
+    from jackfield.cache import LATENT, CacheGroup, CacheLayout, CacheTensor
+    from jackfield.dtypes import FLOAT32
+    from jackfield_torch.interfaces.attention import AttentionLimits
+    from jackfield_triton_attn import latent
+    from jackfield_triton_attn.backend import TritonAttnBackend
+
+    asked, choose = set(), latent.latent_tiles
+    monkeypatch.setattr(
+        latent,
+        "latent_tiles",
+        lambda heads, size, **at: asked.add(size) or choose(heads, size, **at),
+    )
+    limits = AttentionLimits(
+        device=torch.device("cpu"), dtype=torch.bfloat16, num_heads=16, num_kv_heads=1, head_size=576,
+        max_rows=4, max_step_tokens=4, max_length=64, num_blocks=4,
+    )  # fmt: skip
+    kept = CacheTensor(name="latent", shape=(1, 576), dtype=FLOAT32)
+    group = CacheGroup(index=0, kind=LATENT, layers=(0,), tensors=(kept,))
+
+    TritonAttnBackend().create(group, CacheLayout(block_size=16, dtype=FLOAT32), limits)
+
+    assert asked == {FLOAT32.itemsize}
+
+
+def test_parts_of_contexts_take_less_memory_than_four_rounds_of_programs():
+    from jackfield_triton_attn.tiles import latent_splits
+
+    programs = [4 * rows for rows in range(1, 513)]  # of 128 heads
+    split = [n * splits for n in programs if (splits := latent_splits(n, 264, 32, 8192)) > 1]
+
+    assert max(split) <= 4 * 264

@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 
 from jackfield.checkpoint.quantization import read_quantization
+from jackfield.checkpoint.tensor_headers import TensorHeaders
 from jackfield.dtypes import BFLOAT16, FLOAT8_E4M3, FLOAT16, FLOAT32, INT32
 from jackfield.errors import UnsupportedModelError
 from jackfield.interfaces.model_config import STANDARD_MODULES
 from jackfield.interfaces.weights import TensorInfo
+from jackfield.model_spec import Entry, ModuleSource
 from jackfield_testing.models import tiny_spec
 
 SPEC = dataclasses.replace(tiny_spec(12), modules=STANDARD_MODULES, tied_head=False)
@@ -173,6 +175,19 @@ def test_a_head_that_is_stored_packed_is_quantized_whatever_the_config_says():
     tensors = {"lm_head.qweight": TensorInfo("lm_head.qweight", INT32, (4, 4), "file")}
 
     assert "head" in read_quantization(table(lm_head=False), SPEC, tensors).linears
+
+
+def test_a_tensor_of_all_experts_is_the_weight_of_each():
+    down = ModuleSource("experts.down_proj", (Entry(),), is_weight=True)
+    shapes = {"experts.down_proj": (2, 4, 8), "experts.down_proj_weight_scale": (2, 4, 1)}
+    tensors = {name: TensorInfo(name, FLOAT32, shape, "f") for name, shape in shapes.items()}
+
+    found = TensorHeaders(tensors).tensors_of(down)
+
+    assert {name: tensor.shape for name, tensor in found.items()} == {
+        "weight": (4, 8),
+        "weight_scale": (4, 1),
+    }
 
 
 def test_look_up_tables_without_a_config_are_squeezellm():

@@ -2,11 +2,13 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from jackfield.cache import CacheGroup, CacheLayout, key_and_value
-from jackfield.dtypes import FLOAT32
+from jackfield.dtypes import FLOAT8_E4M3, FLOAT32
 from jackfield.model_spec import Attention
+from jackfield_torch import attention_step
 from jackfield_torch.attention_step import BoundAttention, PagedAttention
 from jackfield_torch.interfaces.attention import AttentionBatch, GroupAttention
 from jackfield_torch.paged_cache import GroupCache
@@ -51,3 +53,22 @@ def test_a_pass_writes_to_the_slots_as_they_are_then():
     keys = cache.layers[0].views.key_BSHD
     assert torch.equal(keys[6 // 4, 6 % 4], 2 * k[0])
     assert torch.equal(keys[3 // 4, 3 % 4], k[0])
+
+
+@pytest.mark.parametrize("converts", [True, False])
+def test_torch_writes_a_float8_cache_where_the_chip_does_not_convert(monkeypatch, converts):
+    monkeypatch.setattr(attention_step, "converts_float8", lambda device: converts)
+    layout = CacheLayout(block_size=4, dtype=FLOAT8_E4M3)
+    cache = GroupCache(GROUP, layout, 2, 1, HOST)
+    attention = PagedAttention(
+        SPEC, [cache], [BoundAttention(NoAttention(), 0, (0,), "any", False)], {}
+    )
+    one = torch.ones(1, dtype=torch.int32)
+    attention.begin(
+        [AttentionBatch(
+            query_lengths=[1], lengths=[1], query_starts_R1=torch.tensor([0, 1], dtype=torch.int32),
+            lengths_R=one, block_ids_RB=one.view(1, 1), slots_T=torch.tensor([3]),
+        )]
+    )  # fmt: skip
+
+    assert (attention.paged(0) is not None) == converts

@@ -177,6 +177,18 @@ def test_codes_are_decoded_beside_products_on_hopper(num_tokens, group_size):
     assert distance(gated, torch.nn.functional.silu(gate) * up) < 2 * BOUND[torch.bfloat16]
 
 
+@pytest.mark.parametrize(("zero", "fits"), [(128, True), (129, False)])
+def test_hopper_takes_zeros_that_bfloat16_holds_beside_128(monkeypatch, zero, fits):
+    from jackfield_compact.device import hopper
+    from jackfield_compact.device.blocks import block_order
+
+    monkeypatch.setattr(hopper, "_has_hopper", lambda device: True)
+    plain = matrix(integers(4, 8), 4, group_size=128, num_inputs=1280)
+    zeros = replace(plain, offset_OG=plain.scale_OG.float() * (zero - 8))
+
+    assert hopper.fits_hopper(block_order(zeros, torch.device("cpu")), torch.bfloat16) == fits
+
+
 def test_parts_of_a_product_add_up(device, dtype):
     from jackfield_compact.device.blocks import block_order
     from jackfield_compact.device.few import FewTile, multiply_few

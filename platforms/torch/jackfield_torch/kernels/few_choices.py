@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from jackfield_torch.chip import has_large_memory
 from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts
 from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
@@ -193,7 +194,10 @@ class FewChoices(FewExperts):
         num_tokens, top_k = expert_TK.shape
         num_choices, size = num_tokens * top_k, x_TE.shape[1]
         rows = _rows(num_tokens)
-        num_tiles = min(num_choices, self._num_experts + num_choices // rows)
+        # Of one token each choice is a tile, also those of experts that are not held.
+        num_tiles = num_choices
+        if num_tokens > 1:
+            num_tiles = min(num_choices, self._num_experts + num_choices // rows)
         options = launch_options(x_TE.device)
         order_S = tiles_N3 = expert_TK
         if num_tokens > 1:
@@ -216,7 +220,7 @@ class FewChoices(FewExperts):
             (h_SF, facts.out_XOI, facts.out_bias_XO, y_SE, ""),
         ):
             tile = expert_tile(
-                num_choices, weight.itemsize, gated=bool(activation), is_large=options.get("launch_pdl", False)
+                num_choices, weight.itemsize, gated=bool(activation), is_large=has_large_memory(x_TE.device)
             )  # fmt: skip
             depth, outputs = weight.shape[2], y.shape[1]
             _product[(triton.cdiv(outputs, tile.outputs), num_tiles)](
@@ -239,7 +243,7 @@ def _rows(num_tokens: int) -> int:
 
 
 def expert_tile(num_choices: int, itemsize: int, *, gated: bool, is_large: bool) -> ExpertTile:
-    """By measurement on an H200 (docs/performance-gpu.md). `is_large`: the chip has the shared memory of Hopper."""
+    """By measurement on an H200 (docs/performance-gpu.md). `is_large`: see `has_large_memory`."""
     if itemsize > 2:
         return ExpertTile(32, 32, 4, 2)
     if not is_large:

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from jackfield_torch.interfaces.attention import LayerCache
 from jackfield_torch.interfaces.kernels import HeadFacts
-from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
+from jackfield_torch.kernels.launch import (
+    begin,
+    in_cache,
+    launch_options,
+    next_power_of_two,
+    wait_for_inputs,
+)
 
 _FEW_TOKENS = 256  # up to this number, programs of few heads fill the chip
 
@@ -77,14 +83,14 @@ def _rotate_and_write(
         key_ptr + block * block_stride + offset * slot_stride + key_head[:, None] * head_stride
     )
     is_key = inside & ((head >= NUM_HEADS) & is_rotated)[:, None]
-    tl.store(key_row + first[None, :], a.to(key_ptr.dtype.element_ty), mask=is_key)
-    tl.store(key_row + second[None, :], b.to(key_ptr.dtype.element_ty), mask=is_key)
+    tl.store(key_row + first[None, :], in_cache(a, key_ptr.dtype.element_ty), mask=is_key)
+    tl.store(key_row + second[None, :], in_cache(b, key_ptr.dtype.element_ty), mask=is_key)
     value_head = (head - NUM_HEADS - NUM_KV_HEADS).to(tl.int64)
     value_row = value_ptr + block * value_block_stride + offset * value_slot_stride
     value_row = value_row + value_head[:, None] * value_head_stride
     is_value = inside & (head >= NUM_HEADS + NUM_KV_HEADS)[:, None]
-    tl.store(value_row + first[None, :], a.to(value_ptr.dtype.element_ty), mask=is_value)
-    tl.store(value_row + second[None, :], b.to(value_ptr.dtype.element_ty), mask=is_value)
+    tl.store(value_row + first[None, :], in_cache(a, value_ptr.dtype.element_ty), mask=is_value)
+    tl.store(value_row + second[None, :], in_cache(b, value_ptr.dtype.element_ty), mask=is_value)
 
 
 def rotate_and_write(

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from jackfield_torch.interfaces.attention import LayerCache
 from jackfield_torch.interfaces.kernels import LatentFacts
-from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
+from jackfield_torch.kernels.launch import (
+    begin,
+    in_cache,
+    launch_options,
+    next_power_of_two,
+    wait_for_inputs,
+)
 
 _HEADS = 8  # of queries, in one program
 
@@ -47,11 +53,10 @@ def _rotate_and_keep(
         slot = tl.load(slots_ptr + token)
         target = cache_ptr + slot // BLOCK_SIZE * block_stride + slot % BLOCK_SIZE * slot_stride
         # rounded to the dtype of activations first, as without this kernel
-        tl.store(
-            target + element, wide.to(latent.dtype).to(cache_ptr.dtype.element_ty), mask=inside
-        )
-        turned_a = (a * cos - b * sin).to(latent.dtype).to(cache_ptr.dtype.element_ty)
-        turned_b = (b * cos + a * sin).to(latent.dtype).to(cache_ptr.dtype.element_ty)
+        wide = in_cache(wide.to(latent.dtype), cache_ptr.dtype.element_ty)
+        tl.store(target + element, wide, mask=inside)
+        turned_a = in_cache((a * cos - b * sin).to(latent.dtype), cache_ptr.dtype.element_ty)
+        turned_b = in_cache((b * cos + a * sin).to(latent.dtype), cache_ptr.dtype.element_ty)
         tl.store(target + LATENT + first, turned_a, mask=turns)
         tl.store(target + LATENT + second, turned_b, mask=turns)
     else:

@@ -38,6 +38,16 @@ def wait_for_inputs(DEPENDENT: tl.constexpr):
         gdc_wait()
 
 
+@triton.jit
+def in_cache(x, dtype: tl.constexpr):
+    """x in the dtype of a cache. What float8 does not reach becomes its end, as where torch writes the cache."""
+    if dtype == tl.float8e4nv:
+        x = tl.clamp(x.to(tl.float32), -448.0, 448.0)
+    elif dtype == tl.float8e5:
+        x = tl.clamp(x.to(tl.float32), -57344.0, 57344.0)
+    return x.to(dtype)
+
+
 @cache
 def launch_options(device: torch.device) -> dict[str, Any]:
     """Keyword arguments for every launch on that device.

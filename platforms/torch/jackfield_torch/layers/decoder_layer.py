@@ -73,8 +73,7 @@ class DecoderLayer:
         Returns the layer's last branch: the code that adds it computes a norm in the same pass. None: it is added
         already.
         """
-        if self.narrow is not None and x_TE.shape[0] <= self.narrow.most_tokens:
-            self.narrow(x_TE, branch_TE, step)
+        if self.narrow is not None and self.narrow(x_TE, branch_TE, step):
             return None
         if self.parallel:
             return self._both(x_TE, branch_TE, step)

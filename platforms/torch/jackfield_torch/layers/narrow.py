@@ -30,17 +30,23 @@ class NarrowLayer:
     down: NarrowProduct  # adds its output
     most_tokens: int  # most tokens of a step
 
-    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> None:
-        """Add `branch_TE`, the last branch of the layer before, and both branches of this layer to `x_TE` in place."""
+    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> bool:
+        """Add `branch_TE`, the last branch of the layer before, and both branches of this layer to `x_TE` in place.
+
+        False: nothing is done, since there are too many tokens or torch writes the cache.
+        """
+        if x_TE.shape[0] > self.most_tokens:
+            return False
+        if (paged := step.attention.paged(self.layer)) is None:
+            return False
         if branch_TE is not None:
             x_TE.add_(branch_TE)
-        paged = step.attention.paged(self.layer)
-        assert paged is not None, "narrow layers belong to devices, whose caches are paged"
         qkv_TMH = self.qkv(x_TE).view(x_TE.shape[0], -1, self.head_size)
         q_TNH = self.heads(qkv_TMH, step, *paged)
         o_TNH = step.attention.attend(self.layer, q_TNH, None, None)
         self.out(o_TNH.flatten(1), x_TE)
         self.down(self.gate_up(x_TE), x_TE)
+        return True
 
 
 def narrow_layer(

@@ -36,16 +36,22 @@ class HopperTile:
 
 
 def fits_hopper(blocks: Blocks, dtype: torch.dtype) -> bool:
-    """True if the kernel multiplies this matrix: codes of four bits with whole zeros, in groups of 128 or a multiple of it."""
+    """True if the kernel multiplies this matrix: codes of four bits with whole zeros, in groups of 128 or a multiple of it,
+    or in a single group.
+    """
     return (
         _has_hopper(blocks.words_OW.device)
         and dtype == torch.bfloat16
         and (blocks.kind, blocks.bits, blocks.width) == (INTEGER, 4, 32)
         and blocks.group_size % 128 == 0
-        and blocks.num_inputs % _BOX == 0
         and blocks.zero.is_integer()
-        and (blocks.zeros_GO is None or blocks.zeros_GO.dtype == torch.uint8)
+        and (blocks.zeros_GO is None or _are_exact(blocks.zeros_GO))
     )
+
+
+def _are_exact(zeros_GO: Tensor) -> bool:
+    """True if bfloat16 holds 128 plus each of them."""
+    return zeros_GO.dtype == torch.uint8 and bool((zeros_GO <= 128).all())
 
 
 @cache

@@ -36,15 +36,15 @@ def draw(device):
     return lambda *shape: torch.randn(shape, generator=generator).to(device)
 
 
-def few_experts(draw, dtype, *, bias=False, first=0):
+def few_experts(draw, dtype, *, bias=False, first=0, held=EXPERTS):
     from jackfield_torch.interfaces.kernels import ExpertFacts
     from jackfield_torch.kernels.few_choices import FewChoices
 
     facts = ExpertFacts(
-        into_XOI=draw(EXPERTS, 2 * BETWEEN, HIDDEN).to(dtype),
-        into_bias_XO=draw(EXPERTS, 2 * BETWEEN).to(dtype) if bias else None,
-        out_XOI=draw(EXPERTS, HIDDEN, BETWEEN).to(dtype),
-        out_bias_XO=draw(EXPERTS, HIDDEN).to(dtype) if bias else None,
+        into_XOI=draw(held, 2 * BETWEEN, HIDDEN).to(dtype),
+        into_bias_XO=draw(held, 2 * BETWEEN).to(dtype) if bias else None,
+        out_XOI=draw(held, HIDDEN, BETWEEN).to(dtype),
+        out_bias_XO=draw(held, HIDDEN).to(dtype) if bias else None,
         activation="silu",
         first=first,
     )
@@ -56,7 +56,7 @@ def exact_sum(facts, x_TE, expert_TK, weight_TK):
     for token, (experts, weights) in enumerate(zip(expert_TK.tolist(), weight_TK, strict=True)):
         for expert, weight in zip(experts, weights.double(), strict=True):
             place = expert - facts.first
-            if 0 <= place < EXPERTS:
+            if 0 <= place < len(facts.into_XOI):
                 total[token] += weight * one_expert(facts, place, x_TE[token].double())
     return total
 
@@ -99,6 +99,17 @@ def test_experts_of_other_ranks_add_nothing(draw, device, dtype, num_tokens):
     run, facts = few_experts(draw, dtype, first=EXPERTS)  # of three ranks the second
     x_TE = draw(num_tokens, HIDDEN).to(dtype)
     expert_TK, weight_TK = chosen(device, num_tokens, 3 * EXPERTS)
+
+    found = run(x_TE, expert_TK, weight_TK)
+
+    assert distance(found, exact_sum(facts, x_TE, expert_TK, weight_TK)) < BOUND[dtype]
+
+
+def test_a_rank_may_hold_fewer_experts_than_a_token_chooses(draw, device, dtype):
+    run, facts = few_experts(draw, dtype, first=4, held=2)
+    x_TE = draw(1, HIDDEN).to(dtype)
+    expert_TK = torch.tensor([[0, 9, 5, 4]], device=device)
+    weight_TK = torch.ones(1, 4, device=device)
 
     found = run(x_TE, expert_TK, weight_TK)
 

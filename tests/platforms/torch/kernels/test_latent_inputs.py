@@ -49,3 +49,26 @@ def test_a_latent_vector_is_normed_rotated_and_kept(interleaved, device):
     written = cache[slots // BLOCK_SIZE, slots % BLOCK_SIZE, 0]
     torch.testing.assert_close(written, torch.cat((latent, key), 1))
     torch.testing.assert_close(absorbed[..., LATENT:], rotate(q[..., HEAD:], rotation))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_float8_cache_gets_what_torch_would_write(device):
+    from jackfield_torch.interfaces.attention import LayerCache
+    from jackfield_torch.interfaces.kernels import HeadFacts
+    from jackfield_torch.kernels.heads import rotate_and_write
+
+    if device == "cuda" and torch.cuda.get_device_capability() < (8, 9):
+        pytest.skip("torch writes the caches of this card")
+    facts = HeadFacts(
+        num_heads=1, num_kv_heads=1, head_size=16, rotary_size=0, norm_weight_MH=None, norm_epsilon=0.0,
+        interleaved=False,
+    )  # fmt: skip
+    qkv_TMH = torch.linspace(-600, 600, 48, device=device).view(1, 3, 16)
+    float8 = torch.float8_e4m3fn
+    cache = torch.zeros(2, 1, 4, 1, 16, device=device).to(float8)
+    slots, angle = torch.tensor([2], device=device), torch.zeros(1, 1, 1, device=device)
+
+    rotate_and_write(facts, qkv_TMH, angle, angle, LayerCache(*cache), slots)
+
+    written = cache[:, 0, 2, 0].float()
+    torch.testing.assert_close(written, qkv_TMH[0, 1:].clamp(-448, 448).to(float8).float())

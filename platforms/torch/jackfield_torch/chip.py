@@ -1,0 +1,28 @@
+"""What a chip can do, where the kernels of all chips are the same but their tiles and formats are not. Needs no Triton."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+_LARGE = 200_000  # bytes: Hopper has 227 KiB, chips for desktops have 99 KiB, also those with later instructions
+
+
+@cache
+def has_large_memory(device: torch.device) -> bool:
+    """True if a block of threads may use as much shared memory as on Hopper."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    # Older versions of torch do not tell it.
+    properties = torch.cuda.get_device_properties(device)
+    memory: int = getattr(properties, "shared_memory_per_block_optin", 0)
+    return memory >= _LARGE
+
+
+@cache
+def converts_float8(device: torch.device) -> bool:
+    """True if Triton converts numbers to float8 (E4M3) and back: from compute capability 8.9 on."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 9)
