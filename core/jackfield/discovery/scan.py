@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from jackfield.activation import PluginRef
 from jackfield.discovery.failure import PluginFailure
@@ -21,7 +22,7 @@ CORE = "jackfield"
 # This group is no kind of plugin. Its names are the full name of a kind, or KIND/PLUGIN; the values are the test kits
 # for plugins of that kind, or for that plugin alone.
 KITS = "jackfield.conformance_kits"
-_TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?\s*")
+_TARGET = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attribute>[\w.]+)\s*(\[.*\])?")
 _GROUP = re.compile(r"(?P<kind>jackfield(?:_\w+)?\.[a-z0-9_]+)\.v(?P<major>\d+)")
 
 
@@ -118,17 +119,18 @@ def _read(
     """Read each entry point by itself, so that a broken one does not affect the others."""
     found: dict[tuple[str, int, str], PluginRef] = {}
     version = _header(distribution, "Version")
-    for entry in distribution.entry_points:
+    for entry in _entries(distribution.read_text("entry_points.txt") or ""):
         group = _GROUP.fullmatch(entry.group)
         wrong = _fault(entry, is_kind=bool(group))
-        if wrong is None and (group or entry.group == KITS):
+        target = _TARGET.fullmatch(entry.value)
+        if wrong is None and target and (group or entry.group == KITS):
             ref = PluginRef(
                 kind=group["kind"] if group else KITS,
                 major=int(group["major"]) if group else 1,
                 name=entry.name,
                 distribution=name,
                 version=version,
-                target=f"{entry.module}:{entry.attr}",
+                target=f"{target['module']}:{target['attribute']}",
             )
             first = found.setdefault((ref.kind, ref.major, ref.name), ref)
             if first.target != ref.target:
@@ -151,7 +153,24 @@ def _read(
     refs += found.values()
 
 
-def _fault(entry: metadata.EntryPoint, *, is_kind: bool) -> tuple[str, str] | None:
+class _Entry(NamedTuple):
+    group: str
+    name: str
+    value: str
+
+
+def _entries(text: str) -> Iterator[_Entry]:
+    """The entry points of an entry_points.txt. The library's own objects refuse a malformed one, and with it all others."""
+    group = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1].strip()
+        elif line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            yield _Entry(group, name.strip(), value.strip())
+
+
+def _fault(entry: _Entry, *, is_kind: bool) -> tuple[str, str] | None:
     """What is wrong with one entry point, and what its author can do."""
     if not is_kind and entry.group != KITS:
         if not re.match(r"jackfield[._]", entry.group):

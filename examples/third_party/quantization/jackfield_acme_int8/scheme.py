@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jackfield.decision import Reason
+from jackfield.errors import CheckpointError
 from jackfield.interfaces.card import Facts
 from jackfield_torch.interfaces.quantization import (
     LinearPart,
@@ -25,7 +26,7 @@ class Int8Scheme(QuantizationScheme):
     features = frozenset({f"quantization.method={METHOD}"})
 
     def check(self, need: QuantizationNeed, facts: Facts) -> tuple[Reason, ...]:
-        """Refuse plain weights, other methods, and float16, which cannot hold the sums of unscaled products."""
+        """Refuse plain weights, other methods, what is not stored so, and float16, which cannot hold unscaled sums."""
         reasons = []
         if need.method != METHOD:
             text = f"reads weights that are stored in eight bits, these are {need.method}"
@@ -34,6 +35,13 @@ class Int8Scheme(QuantizationScheme):
         if need.dtype == "float16":
             text = "adds up before it scales, which may be more than float16 holds"
             reasons.append(Reason("dtype", text, "set model.dtype to bfloat16 or float32"))
+        for linear in need.stored:
+            try:
+                linear.expect("weight", linear.out_size, linear.in_size)
+                linear.expect("weight_scale", linear.out_size, 1)
+            except CheckpointError as error:
+                reasons.append(Reason("stored", str(error)))
+                break  # others mostly have the same cause
         return tuple(reasons)
 
     def can_fuse(self, parts: Sequence[LinearPart]) -> bool:

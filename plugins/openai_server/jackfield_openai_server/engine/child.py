@@ -89,11 +89,14 @@ def _serve(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that is ready for the engine, or the error that it caused."""
+    """A request that is ready for the engine, or why it is refused.
+
+    The error itself is not kept: its frames hold the request, and each other, until the garbage collector comes by.
+    """
 
     submit: Submit
     request: EngineRequest | None = None
-    error: Exception | None = None
+    refusal: Refusal | None = None
 
 
 class EngineLoop:
@@ -217,7 +220,7 @@ class EngineLoop:
         try:
             request = self._request_of(submit)
         except Exception as error:  # an error of this request only
-            return Prepared(submit, error=error)
+            return Prepared(submit, refusal=_refusal(submit, error))
         return Prepared(submit, request)
 
     def _request_of(self, submit: Submit) -> EngineRequest:
@@ -241,7 +244,7 @@ class EngineLoop:
         )
 
     def _add(self, prepared: Prepared) -> None:
-        submit, error = prepared.submit, prepared.error
+        submit, refusal = prepared.submit, prepared.refusal
         try:
             if prepared.request is not None:
                 opened = self._engine.add_request(prepared.request, stream=submit.stream)
@@ -249,11 +252,10 @@ class EngineLoop:
                 self._untold.add(submit.id)
                 if len(opened.outputs) == 1 and opened.outputs[0].logprobs is None:
                     self._plain[opened.outputs[0]] = submit.id
-        except Exception as refusal:
-            error = refusal
-        if error is not None:
-            text = str(error) if isinstance(error, JackfieldError) else repr(error)
-            self._refused.append(Refusal(submit.id, type(error).__name__, text))
+        except Exception as error:
+            refusal = _refusal(submit, error)
+        if refusal is not None:
+            self._refused.append(refusal)
             if not self._engine.has_unfinished:
                 self._tell(())
 
@@ -345,3 +347,8 @@ def _failure(error: BaseException) -> Failed:
 
 if __name__ == "__main__":
     main()
+
+
+def _refusal(submit: Submit, error: Exception) -> Refusal:
+    text = str(error) if isinstance(error, JackfieldError) else repr(error)
+    return Refusal(submit.id, type(error).__name__, text)
