@@ -60,6 +60,7 @@ SHARED_BYTES = {
     "sm_90": 227 << 10,
     "sm_120": 99 << 10,
 }
+_UNASKED = "sm_120"  # compiled if it is named: compact kernels for many tokens spill there
 _NVIDIA = "sm_"
 _WAVE, _WARP = 64, 32  # lanes
 _MATRIX = re.compile(r"\bv_(?:s?mfma)c?_\w+|\bwgmma\.mma_async\.\S+|\bmma\.sync\.\S+")
@@ -459,7 +460,8 @@ def main() -> int:
     for name in list(SETTINGS) if names else ():
         if not name.startswith(tuple(names)):
             del SETTINGS[name]
-    for chip in [word for word in words if word in SHARED_BYTES] or SHARED_BYTES:
+    named = [word for word in words if word in SHARED_BYTES]
+    for chip in named or [chip for chip in SHARED_BYTES if chip != _UNASKED]:
         binaries: dict[Binary, None] = {}
         for one in compile_all(chip):
             if one in binaries:

@@ -12,12 +12,16 @@ _LARGE = 200_000  # bytes: Hopper has 227 KiB, chips for desktops have 99 KiB, a
 @cache
 def has_large_memory(device: torch.device) -> bool:
     """True if a block of threads may use as much shared memory as on Hopper."""
+    return (shared_memory(device) or 0) >= _LARGE
+
+
+@cache
+def shared_memory(device: torch.device) -> int | None:
+    """Bytes that a block of threads may use on NVIDIA's chips. None: torch does not tell."""
     if device.type != "cuda" or torch.version.hip is not None:
-        return False
-    # Older versions of torch do not tell it.
+        return None
     properties = torch.cuda.get_device_properties(device)
-    memory: int = getattr(properties, "shared_memory_per_block_optin", 0)
-    return memory >= _LARGE
+    return getattr(properties, "shared_memory_per_block_optin", None)
 
 
 @cache

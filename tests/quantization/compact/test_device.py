@@ -189,6 +189,24 @@ def test_hopper_takes_zeros_that_bfloat16_holds_beside_128(monkeypatch, zero, fi
     assert hopper.fits_hopper(block_order(zeros, torch.device("cpu")), torch.bfloat16) == fits
 
 
+@pytest.mark.parametrize(
+    ("bits", "kib", "stages"), [(4, 227, 3), (4, 163, 3), (4, 99, 2), (2, 227, 1), (2, 99, 1)]
+)
+def test_steps_in_flight_fit_into_shared_memory(monkeypatch, bits, kib, stages):
+    from jackfield_compact.device import few
+    from jackfield_compact.device.blocks import block_order
+
+    monkeypatch.setattr(few, "shared_memory", lambda device: kib << 10)
+    monkeypatch.setattr(few, "has_large_memory", lambda device: kib > 200)
+    weights = matrix(integers(bits, 2 ** (bits - 1)), bits, num_inputs=1024)
+    blocks, x = (
+        block_order(weights, torch.device("cpu")),
+        torch.zeros(128, 1024, dtype=torch.bfloat16),
+    )
+
+    assert few.stages_of(few.FewTile(128, 4, 8), blocks, 128, x, gated=False) == stages
+
+
 def test_parts_of_a_product_add_up(device, dtype):
     from jackfield_compact.device.blocks import block_order
     from jackfield_compact.device.few import FewTile, multiply_few

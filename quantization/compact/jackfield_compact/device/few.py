@@ -15,6 +15,7 @@ from torch import Tensor
 
 from jackfield_compact.device.blocks import Blocks
 from jackfield_compact.device.decoding import decode, form_of, tensors_of
+from jackfield_torch.chip import has_large_memory, shared_memory
 from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
 from jackfield_torch.kernels.skinny import Scratch
@@ -172,7 +173,22 @@ def multiply_few(
         blocks.words_OW.shape[1], blocks.num_outputs, num_tokens, num_outputs, blocks.num_inputs,
         x_TI.stride(0), y_TO.stride(0),
         **form_of(blocks), ACTIVATION=activation, BIAS=bias_O is not None, ADD=into_TO is not None,
-        TOKENS=tokens, OUTPUTS=tile.outputs, SPLITS=tile.splits, STAGES=tile.stages, num_warps=tile.warps,
+        TOKENS=tokens, OUTPUTS=tile.outputs, SPLITS=tile.splits, STAGES=stages_of(tile, blocks, tokens, x_TI, bool(activation)), num_warps=tile.warps,
         **launch_options(x_TI.device),
     )  # fmt: skip
     return y_TO
+
+
+def stages_of(tile: FewTile, blocks: Blocks, tokens: int, x_TI: Tensor, gated: bool) -> int:
+    """Steps in flight that shared memory holds: all but one keep a block of words, and its inputs of all tokens.
+
+    Products of Hopper also read the inputs of the last one there.
+    """
+    device = x_TI.device
+    if (memory := shared_memory(device)) is None:
+        return tile.stages
+    inputs = blocks.codes_of_word * blocks.width * tokens * x_TI.itemsize
+    words = (2 if gated else 1) * tile.outputs * blocks.width * blocks.words_OW.itemsize
+    if has_large_memory(device):
+        memory -= inputs
+    return min(tile.stages, 1 + max(0, memory) // (inputs + words))
