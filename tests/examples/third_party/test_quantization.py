@@ -150,7 +150,7 @@ def test_the_tool_refuses_in_words_and_leaves_nothing_behind(environment, folder
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_matrix_that_is_stored_transposed_is_refused_when_it_is_loaded(environment, folder):
+def test_a_matrix_that_is_stored_transposed_is_refused_by_its_header(environment, folder):
     broken = folder / "broken"
     shutil.copytree(folder / "int8", broken)
     name = "model.layers.1.mlp.down_proj.weight_scale"
@@ -161,7 +161,7 @@ def test_a_matrix_that_is_stored_transposed_is_refused_when_it_is_loaded(environ
 
     said = environment.run(f"python -c '{ANSWER}' broken 2>&1 || true", folder)
 
-    assert "weight_scale of layers.1.feed_forward.down is torch.float32 of shape (1, 64)" in said
+    assert "weight_scale of layers.1.feed_forward.down has shape (1, 64)" in said
 
 
 @pytest.mark.thorough
