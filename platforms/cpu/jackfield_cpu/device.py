@@ -12,8 +12,8 @@ from jackfield_cpu.kernels import CpuKernels
 from jackfield_torch.device import Device
 from jackfield_torch.interfaces.kernels import Kernels
 
-# Decode reads weights of gigabytes once a token. With pages of 4 KiB the processor then waits for page tables: on two
-# cores of a virtual machine a mixture of experts decodes 1.6 times as fast with pages of 2 MiB, a dense model 1.25 times.
+# Decode reads weights of gigabytes once a token, and with pages of 4 KiB the processor also reads their page tables. On two
+# cores of a virtual machine models of 0.45 and 2.4 GB decode 5 and 2 % faster with pages of 2 MiB.
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 
 
@@ -22,7 +22,7 @@ class CpuDevice(Device):
 
     name = "cpu"
 
-    def __init__(self, num_threads: int, *, huge_pages: bool = True) -> None:
+    def __init__(self, num_threads: int, *, huge_pages: bool = False) -> None:
         self.num_threads, self.huge_pages = num_threads, huge_pages
 
     def start(self) -> None:

@@ -101,7 +101,10 @@ def test_the_admin_paths_and_the_page_are_not_there_unless_asked_for(server):
 def test_one_line_of_json_tells_of_a_request_without_its_text(start):
     with start("--log-format", "json", "--enable-log-requests") as server:
         server.openai().completions.create(model="tiny", prompt="secret", max_tokens=1)
-        line = next(x for x in server.log.splitlines() if "/v1/completions" in x)
+        # The line is written when the answer is sent.
+        line = server.wait_for(
+            lambda: next((x for x in server.log.splitlines() if "/v1/completions" in x), None)
+        )
 
     found = json.loads(line)
     assert (found["method"], found["path"], found["status"]) == ("POST", "/v1/completions", 200)
