@@ -177,6 +177,18 @@ def _spilled_bytes(ptx: str, chip: str) -> int:
     return sum(map(int, _PTX_SPILLS.findall(done.stderr)))
 
 
+def _batch(queries: list[int], num_blocks: int) -> AttentionBatch:
+    """Rows whose first tokens these are, with tables of so many blocks."""
+    return AttentionBatch(
+        query_lengths=queries,
+        lengths=queries,
+        query_starts_R1=torch.zeros(len(queries) + 1, dtype=torch.int32),
+        lengths_R=torch.ones(len(queries), dtype=torch.int32),
+        block_ids_RB=torch.zeros(len(queries), num_blocks, dtype=torch.int32),
+        slots_T=torch.zeros(sum(queries), dtype=torch.int64),
+    )
+
+
 def _attention(
     dtype: torch.dtype, heads: tuple[int, int], size: int, queries: list[int], **layer: Any
 ) -> Callable[[], None]:
@@ -195,17 +207,7 @@ def _attention(
             num_blocks=4,
         )
         attention = TritonAttention(limits)
-        rows = len(queries)
-        attention.prepare(
-            AttentionBatch(
-                query_lengths=queries,
-                lengths=queries,
-                query_starts_R1=torch.zeros(rows + 1, dtype=torch.int32),
-                lengths_R=torch.ones(rows, dtype=torch.int32),
-                block_ids_RB=torch.zeros(rows, 256, dtype=torch.int32),
-                slots_T=torch.zeros(sum(queries), dtype=torch.int64),
-            )
-        )
+        attention.prepare(_batch(queries, 256))
         q_TNH = torch.zeros(sum(queries), num_heads, size, dtype=dtype)
         if layer.pop("sinks", False):
             layer["sinks_N"] = torch.zeros(num_heads)
@@ -227,17 +229,8 @@ def _latent(dtype: torch.dtype, num_heads: int, queries: list[int]) -> None:
         max_length=4096,
         num_blocks=4,
     )
-    attention, rows = LatentAttention(limits, dtype.itemsize), len(queries)
-    attention.prepare(
-        AttentionBatch(
-            query_lengths=queries,
-            lengths=queries,
-            query_starts_R1=torch.zeros(rows + 1, dtype=torch.int32),
-            lengths_R=torch.ones(rows, dtype=torch.int32),
-            block_ids_RB=torch.zeros(rows, 64, dtype=torch.int32),
-            slots_T=torch.zeros(sum(queries), dtype=torch.int64),
-        )
-    )
+    attention = LatentAttention(limits, dtype.itemsize)
+    attention.prepare(_batch(queries, 64))
     kept = torch.zeros(4, 64, 1, 576, dtype=dtype)
     q_TND = torch.zeros(sum(queries), num_heads, 576, dtype=dtype)
     layer = LayerAttention(scale=0.1, latent=512)

@@ -30,30 +30,6 @@ class StepInFlight:
     drafts: Sequence[OpenDraft]  # in the order of plan.drafts
 
 
-class KnownRows:
-    """The rows of decoding requests. From one step to the next these are mostly the same requests.
-
-    A request changes its row only after it was left out of a step: it waits, then computes its prompt. A step that does
-    not ask must `forget`, since it may be the one that leaves a request out.
-    """
-
-    __slots__ = ("_requests", "_rows")
-
-    def __init__(self) -> None:
-        self._requests: list[Request] = []
-        self._rows: list[int] = []
-
-    def of(self, requests: list[Request]) -> list[int]:
-        """A row for each request. Both lists are kept, so they must not change."""
-        if requests != self._requests:
-            self._requests, self._rows = requests, [request.row for request in requests]
-        return self._rows
-
-    def forget(self) -> None:
-        """Know no rows."""
-        self._requests, self._rows = [], []
-
-
 class PlanBuilder:
     """Collects one step: first the decoding rows (one token each), then chunks of prompts."""
 
@@ -121,21 +97,13 @@ class PlanBuilder:
         self.drafts = [draft for draft in self.drafts if draft.request is not request]
         self.new_blocks = [append for append in self.new_blocks if append.row != request.row]
 
-    def build(
-        self, removed_rows: Sequence[int], decoding: Sequence[Request], known: KnownRows
-    ) -> StepInFlight:
+    def build(self, removed_rows: Sequence[int], decoding: Sequence[Request]) -> StepInFlight:
         """The finished plan and its record."""
         requests = [*decoding]
-        if self.searching:  # rows of beam searches change from step to step
-            known.forget()
-            rows = [request.row for request in decoding]
-        else:
-            rows = known.of(requests)
+        rows = [request.row for request in decoding]
         num_tokens = [1] * len(rows)
         samples = [True] * len(rows)
-        pools: list[int] = []
-        if self.prefills:
-            requests, rows = [*requests], [*rows]
+        pools = []
         for prefill in self.prefills:
             request = prefill.request
             has_caught_up = prefill.num_computed == len(request.token_ids)

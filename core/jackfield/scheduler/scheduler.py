@@ -15,7 +15,7 @@ from jackfield.scheduler.drafting import Drafting, open_draft
 from jackfield.scheduler.lengths import PromptChunks, set_lengths
 from jackfield.scheduler.masks import Masks
 from jackfield.scheduler.outcomes import Outcomes
-from jackfield.scheduler.plan_builder import KnownRows, PlanBuilder, StepInFlight
+from jackfield.scheduler.plan_builder import PlanBuilder, StepInFlight
 from jackfield.scheduler.policy_keys import PolicyKeys
 from jackfield.scheduler.preemption import Preemption
 from jackfield.scheduler.request import Request, Stage
@@ -95,7 +95,6 @@ class Scheduler:
         )
         self._preemption = Preemption(blocks, running, self._waiting, self._searches)
         self._outcomes = Outcomes(blocks, running, self.finish)
-        self._known_rows = KnownRows()
         self._in_flight: deque[StepInFlight] = deque()
         self._next_step_id = 0
         self._resolved_step = -1
@@ -258,7 +257,7 @@ class Scheduler:
             decoding = [*decoding, *plan.searching]
         if not decoding and not plan.prefills:
             return None
-        step = plan.build(self._running.rows.take_removed(), decoding, self._known_rows)
+        step = plan.build(self._running.rows.take_removed(), decoding)
         for request in decoding:
             request.num_planned += 1
         for draft in plan.drafts:

@@ -14,9 +14,6 @@ class CpuOptions:
     # computing threads; None: OMP_NUM_THREADS, else one for each core that this process may use
     threads: int | None = None
 
-    # tensors of 2 MiB and more in huge pages, if Linux gives them; more memory, a few per cent faster
-    huge_pages: bool = False
-
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"options.cpu.threads must be at least 1 or none, got {self.threads}")

@@ -54,4 +54,4 @@ class CpuPlatform(TorchPlatform):
         threads, why = machine.usable_threads()
         if why == machine.CORES:
             threads = max(1, threads // context.num_ranks)
-        return CpuDevice(options.threads or threads, huge_pages=options.huge_pages)
+        return CpuDevice(options.threads or threads)

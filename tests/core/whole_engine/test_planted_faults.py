@@ -143,8 +143,8 @@ def do_not_tell_the_worker_of_new_blocks(monkeypatch):
 
 def do_not_tell_the_worker_of_removed_rows(monkeypatch):
     @patch(monkeypatch, PlanBuilder, "build")
-    def planted(original, self, removed_rows, decoding, known):
-        return original(self, [], decoding, known)
+    def planted(original, self, removed_rows, decoding):
+        return original(self, [], decoding)
 
 
 def mix_up_the_tables_of_two_groups(monkeypatch):

@@ -1,11 +1,9 @@
 """What the CPU platform finds out about a processor, and what it chooses because of that."""
 
 import dataclasses
-import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -151,25 +149,6 @@ def test_the_usual_variable_says_how_many_threads_compute_unless_a_setting_does(
     assert CpuPlatform().probe()["threads"] == (
         8 if threads is None and expected == 8 else int(word[:1] or 8)
     )
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-def test_large_tensors_lie_in_huge_pages_if_that_is_wanted(wanted):
-    allowed = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    if not allowed.exists() or "[madvise]" not in allowed.read_text():
-        pytest.skip("Linux gives no huge pages on request")
-    code = f"""
-import torch
-from jackfield_cpu.device import CpuDevice
-CpuDevice(1, huge_pages={wanted}).start()
-held = torch.ones(16 << 20)
-line = next(line for line in open("/proc/self/smaps_rollup") if line.startswith("AnonHugePages"))
-print(int(line.split()[1]) >> 10)
-"""
-    environment = {n: v for n, v in os.environ.items() if n != "THP_MEM_ALLOC_ENABLE"}
-    found_mib = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
-
-    assert (int(found_mib) > 32) == wanted
 
 
 FREED = """
