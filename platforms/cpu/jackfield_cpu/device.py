@@ -6,7 +6,9 @@ import torch
 
 from jackfield.config import CacheSettings
 from jackfield_cpu import machine
+from jackfield_cpu.fused import FusedKernels
 from jackfield_cpu.kernels import CpuKernels
+from jackfield_cpu.native import load_library
 from jackfield_torch.device import Device
 from jackfield_torch.interfaces.kernels import Kernels
 
@@ -26,8 +28,9 @@ class CpuDevice(Device):
         torch.set_num_threads(self.num_threads)
 
     def kernels(self) -> Kernels:
-        """Index arithmetic with NumPy, all else with torch."""
-        return CpuKernels()
+        """Index arithmetic with NumPy, and native operations if they were compiled. All else with torch."""
+        library = load_library()
+        return CpuKernels() if library is None else FusedKernels(library, self.num_threads)
 
     def cache_bytes(self, settings: CacheSettings, useful_bytes: int) -> int:
         """At most a quarter of the free memory, 4 GiB and what is useful, unless the settings give a size.
@@ -41,5 +44,11 @@ class CpuDevice(Device):
         return min(free, machine.CACHE_MOST_BYTES, useful_bytes)
 
     def details(self) -> dict[str, str]:
-        """Processor and threads."""
-        return {"device": machine.cpu_name(), "threads": str(self.num_threads)}
+        """Processor, threads, and what computes norms, activations and rotations."""
+        return {
+            "device": machine.cpu_name(),
+            "threads": str(self.num_threads),
+            "operations": "torch's: native ones were not compiled"
+            if load_library() is None
+            else "native",
+        }

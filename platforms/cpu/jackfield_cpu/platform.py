@@ -9,6 +9,7 @@ from jackfield.config.options import read_options
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.worker import WorkerContext
 from jackfield_cpu import machine
+from jackfield_cpu.native import library_path
 from jackfield_cpu.options import CpuOptions
 from jackfield_torch.device import Device
 from jackfield_torch.platform import TorchPlatform
@@ -26,7 +27,10 @@ class CpuPlatform(TorchPlatform):
     attention_preference = ("cpu_paged", "torch_sdpa")
 
     def probe(self) -> Facts:
-        """Name, cores, threads, memory and vector extensions. Reads a few files and imports nothing."""
+        """Name, cores, threads, memory, vector extensions, and whether native operations were compiled.
+
+        Reads a few files and imports nothing.
+        """
         has = machine.cpu_extensions()
         threads, why = machine.usable_threads()
         return {
@@ -38,6 +42,7 @@ class CpuPlatform(TorchPlatform):
             "available_bytes": machine.available_bytes(),
             "cache_fraction": machine.CACHE_FRACTION,
             "cache_most_bytes": machine.CACHE_MOST_BYTES,
+            "native_operations": library_path() is not None,
             **{extension: extension in has for extension in machine.EXTENSIONS},
         }
 

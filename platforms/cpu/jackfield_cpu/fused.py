@@ -1,0 +1,48 @@
+"""The fused operations of the processor: each is one call of the native library, where torch needs several."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from jackfield_cpu.kernels import CpuKernels
+from jackfield_cpu.native import Norm, openmp_parallel
+
+_DTYPES = (torch.bfloat16, torch.float32)
+
+
+class FusedKernels(CpuKernels):
+    """Native operations in float32 and bfloat16, torch's in other dtypes and for tensors that are not contiguous.
+
+    Arguments are structures that are made once and filled for each call, so an object serves one thread.
+    """
+
+    def __init__(self, library: ctypes.CDLL, num_threads: int) -> None:
+        super().__init__()
+        self._parallel = openmp_parallel()
+        self._add_rms_norm = library.jackfield_add_rms_norm
+        self._norm = Norm(num_threads=num_threads)
+        self._norm_reference = ctypes.byref(self._norm)
+
+    def add_rms_norm(
+        self, x_TE: Tensor, branch_TE: Tensor | None, weight_E: Tensor, epsilon: float
+    ) -> Tensor:
+        """See Kernels."""
+        dtype, call = x_TE.dtype, self._norm
+        if dtype not in _DTYPES or not x_TE.is_contiguous():
+            return super().add_rms_norm(x_TE, branch_TE, weight_E, epsilon)
+        if branch_TE is None:
+            call.branch = None
+        elif branch_TE.dtype == dtype and branch_TE.is_contiguous():
+            call.branch = branch_TE.data_ptr()
+        else:
+            return super().add_rms_norm(x_TE, branch_TE, weight_E, epsilon)
+        y_TE = torch.empty_like(x_TE)
+        size = weight_E.numel()
+        call.x, call.weight, call.out = x_TE.data_ptr(), weight_E.data_ptr(), y_TE.data_ptr()
+        call.num_rows, call.size = x_TE.numel() // size, size
+        call.is_bf16, call.epsilon = dtype == torch.bfloat16, epsilon
+        self._add_rms_norm(self._norm_reference, self._parallel)
+        return y_TE

@@ -1,0 +1,53 @@
+"""The compiled operations: their file, and their arguments. Imports no torch."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+
+
+class Norm(ctypes.Structure):
+    """`struct Norm` of native/norm.cpp, where the fields are explained."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("x", "branch", "weight", "out")),
+        *((name, ctypes.c_int64) for name in ("num_rows", "size", "is_bf16", "num_threads")),
+        ("epsilon", ctypes.c_double),
+    ]
+
+
+_ARGUMENTS = {"jackfield_add_rms_norm": Norm}
+
+
+def library_path() -> str | None:
+    """The file of the operations; None if they were not compiled."""
+    spec = find_spec("jackfield_cpu._operations")
+    return spec.origin if spec else None
+
+
+@cache
+def load_library() -> ctypes.CDLL | None:
+    """Load the operations; None if they were not compiled. Raises OSError if they do not load."""
+    path = library_path()
+    if path is None:
+        return None
+    library = ctypes.CDLL(path)
+    for name, argument in _ARGUMENTS.items():
+        function = getattr(library, name)
+        function.argtypes = (ctypes.POINTER(argument), ctypes.c_void_p)
+        function.restype = None
+    return library
+
+
+@cache
+def openmp_parallel() -> int | None:
+    """The address of GOMP_parallel in torch's OpenMP library; None if torch uses another library.
+
+    Call it after importing torch, which makes its libraries visible to the process.
+    """
+    try:
+        function = ctypes.CDLL(None).GOMP_parallel
+    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no handle of the process
+        return None
+    return ctypes.cast(function, ctypes.c_void_p).value
