@@ -80,8 +80,8 @@ def test_an_engine_of_its_own_answers_and_what_was_answered_outlives_an_interrup
         line("quick", "/v1/completions", prompt=[65], max_tokens=2)
         + line("long", "/v1/completions", prompt=[65], max_tokens=39_000, ignore_eos=True)
     )
-    command = [
-        *(sys.executable, "-m", "jackfield.cli.main", "run-batch", str(tmp_path / "tiny")),
+    command = [  # as the program `jackfield` starts: it hears an interrupt also in a shell's background
+        *(sys.executable, "-m", "jackfield.cli.entry", "run-batch", str(tmp_path / "tiny")),
         *("--platform", "reference", "--set", "select.weight_format=dummy"),
         *("-i", str(source), "-o", str(out)),
     ]
