@@ -33,6 +33,7 @@ _STATM = Path("/proc/self/statm")  # of Linux
 _MOST_CHARACTERS = 32 << 20  # of a text; longer than any prompt
 _MOST_OF_ERROR = 2000  # characters
 _READ_BYTES = 1 << 18
+_STOPPED = "the model is unloaded, or the server ends"
 
 
 class Conversation(msgspec.Struct, array_like=True):
@@ -77,6 +78,8 @@ class TemplateProcess:
                 f"the chat template takes longer than {self._limit_s:g} s (options.serve.template_timeout_s)"
             ) from None
         except OSError:
+            if self._is_stopped:
+                raise EngineError(_STOPPED) from None
             raise RequestError(
                 "the chat template needs too much memory, or ended its process"
             ) from None
@@ -104,7 +107,7 @@ class TemplateProcess:
         try:
             with self._lock:
                 if self._is_stopped:
-                    raise EngineError("the model is unloaded, or the server ends")
+                    raise EngineError(_STOPPED)
                 self._child = spawn(_PROGRAM)
             self._ask(self._chosen, _START_S)
         except OSError as error:

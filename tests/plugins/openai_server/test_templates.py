@@ -104,7 +104,8 @@ def test_closing_ends_a_template_under_way_and_its_process(chosen):
     found, process, texts = asyncio.run(run())
     texts._template_thread.shutdown()
 
-    assert [type(error) for error in found] == [RequestError, EngineError]
+    assert [type(error) for error in found] == [EngineError, EngineError]
+    assert {str(error) for error in found} == {"the model is unloaded, or the server ends"}
     assert process.poll() is not None
     assert texts._templates._child is None
     assert time.monotonic() - began_s < 30
