@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from jackfield.config import Scalar
 from jackfield.config.options import read_options
 from jackfield.interfaces.card import Facts
-from jackfield.interfaces.worker import WorkerContext
-from jackfield_cpu import machine
+from jackfield.interfaces.worker import Worker, WorkerContext
+from jackfield_cpu import libraries, machine
 from jackfield_cpu.native import library_path
 from jackfield_cpu.options import CpuOptions
 from jackfield_torch.device import Device
@@ -50,6 +50,11 @@ class CpuPlatform(TorchPlatform):
         """bfloat16 if the processor multiplies it, otherwise float32."""
         fast = any(facts.get(extension) for extension in _BFLOAT16)
         return {"model.dtype": "bfloat16" if fast else "float32"}
+
+    def create_worker(self, context: WorkerContext) -> Worker:
+        """See TorchPlatform. The libraries that torch loads are set first."""
+        libraries.set_defaults()
+        return super().create_worker(context)
 
     def create_device(self, context: WorkerContext) -> Device:
         """The processor. If several ranks run on it and no number of threads is set, each gets its share of the cores."""
