@@ -5,6 +5,9 @@
 The first model has layers of Qwen3-30B-A3B with 64 experts, of which each token chooses 8. The second one has the same layers
 with one feed-forward as wide as those 8 together. Weights are random. The vocabulary is small, so that the head does not hide
 the difference. A sample is the time for 64 tokens after a short prompt and the first token.
+
+The models have 12 layers: the dense one is 1.4 GB then. With 4 layers it is 0.47 GB, which caches of large processors (up to 480 MB) hold in good part, while the
+experts, ten times as large, are read from memory. In bfloat16 both models together take 9 GB.
 """
 
 from __future__ import annotations
@@ -80,9 +83,9 @@ def tokens_per_s(llm: LLM) -> float:
 def main() -> None:
     """Measure both models and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output")
     arguments = parser.parse_args()
     with ExitStack() as stack:

@@ -3,6 +3,7 @@ from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+import torch
 from torch import Tensor
 from jackfield_torch.interfaces.attention import LayerCache
 NUM_TOKENS = 0
@@ -136,6 +137,9 @@ class Kernels:
         ...
 
     def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
+        ...
+
+    def stacks_experts(self, dtype: torch.dtype, activation: str) -> bool:
         ...
 
     def few_experts(self, facts: ExpertFacts) -> FewExperts | None:

@@ -7,8 +7,10 @@ import ctypes
 import torch
 from torch import Tensor
 
+from jackfield_cpu.experts import ACTIVATIONS, NativeExperts
 from jackfield_cpu.kernels import CpuKernels
 from jackfield_cpu.native import Norm, openmp_parallel
+from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts
 
 _DTYPES = (torch.bfloat16, torch.float32)
 
@@ -21,6 +23,7 @@ class FusedKernels(CpuKernels):
 
     def __init__(self, library: ctypes.CDLL, num_threads: int) -> None:
         super().__init__()
+        self._library, self._num_threads = library, num_threads
         self._parallel = openmp_parallel()
         self._add_rms_norm = library.jackfield_add_rms_norm
         self._norm = Norm(num_threads=num_threads)
@@ -46,3 +49,14 @@ class FusedKernels(CpuKernels):
         call.is_bf16, call.epsilon = dtype == torch.bfloat16, epsilon
         self._add_rms_norm(self._norm_reference, self._parallel)
         return y_TE
+
+    def stacks_experts(self, dtype: torch.dtype, activation: str) -> bool:
+        """True for what NativeExperts computes, on processors with vectors of 512 bits."""
+        is_known = dtype in _DTYPES and activation in ACTIVATIONS
+        return is_known and bool(self._library.jackfield_experts_serve())
+
+    def few_experts(self, facts: ExpertFacts) -> FewExperts | None:
+        """See Kernels. None for experts that are not stacked."""
+        if not self.stacks_experts(facts.into_XOI.dtype, facts.activation):
+            return None
+        return NativeExperts(facts, self._library, self._parallel, self._num_threads)

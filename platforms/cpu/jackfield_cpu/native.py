@@ -17,7 +17,19 @@ class Norm(ctypes.Structure):
     ]
 
 
-_ARGUMENTS = {"jackfield_add_rms_norm": Norm}
+class Experts(ctypes.Structure):
+    """`struct Experts` of native/experts.cpp, where the fields are explained."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("x", "expert", "weight", "into", "into_bias")),
+        *((name, ctypes.c_void_p) for name in ("out", "out_bias", "y", "scratch")),
+        *((name, ctypes.c_int64) for name in ("num_tokens", "top_k", "hidden", "between")),
+        *((name, ctypes.c_int64) for name in ("x_stride", "num_experts", "first", "activation")),
+        *((name, ctypes.c_int64) for name in ("is_bf16", "num_threads")),
+    ]
+
+
+_ARGUMENTS = {"jackfield_add_rms_norm": Norm, "jackfield_experts": Experts}
 
 
 def library_path() -> str | None:
@@ -37,6 +49,10 @@ def load_library() -> ctypes.CDLL | None:
         function = getattr(library, name)
         function.argtypes = (ctypes.POINTER(argument), ctypes.c_void_p)
         function.restype = None
+    for name in ("jackfield_experts_bytes", "jackfield_experts_use_tiles"):
+        function = getattr(library, name)
+        function.argtypes, function.restype = (ctypes.POINTER(Experts),), ctypes.c_int64
+    library.jackfield_experts_serve.restype = ctypes.c_int64
     return library
 
 

@@ -52,9 +52,10 @@ INLINE float rounded(float x) {  // as T holds it
 using Parallel = void (*)(void (*)(void *), void *, unsigned num_threads, unsigned flags);
 
 // Calls work(first, end) for parts of [0, num_rows) on several threads if all rows together are `worth` it: waking
-// threads and waiting for them takes about as long as some ten thousand elements.
+// threads and waiting for them takes about as long as some ten thousand elements. `parts`: for each thread.
 template <typename Work>
-void share_rows(Parallel parallel, int64_t num_threads, int64_t num_rows, bool worth, const Work &work) {
+void share_rows(Parallel parallel, int64_t num_threads, int64_t num_rows, bool worth, const Work &work,
+                int64_t parts = 2) {
     struct Team {
         const Work &work;
         int64_t num_rows, num_parts;
@@ -68,7 +69,7 @@ void share_rows(Parallel parallel, int64_t num_threads, int64_t num_rows, bool w
     };
     const int64_t threads = std::min(num_threads, num_rows);
     if (!parallel || threads <= 1 || !worth) return work(0, num_rows);
-    Team team{work, num_rows, std::min(num_rows, 2 * threads)};
+    Team team{work, num_rows, std::min(num_rows, parts * threads)};
     parallel(Team::run, &team, unsigned(threads), 0);
 }
 

@@ -42,10 +42,11 @@ class UnquantizedScheme(QuantizationScheme):
     def create_experts(
         self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard
     ) -> ExpertLinear | None:
-        """A Triton kernel if there is a GPU. On processors, each expert's matrix is packed in their order."""
+        """One tensor for all: a Triton kernel if there is a GPU, otherwise a product for each expert that has rows."""
+        from jackfield_torch.layers.stacked_experts import StackedLinear, matmul_each
+
         if shard.device.type != "cuda":
-            return None
+            return StackedLinear(experts, shard, matmul_each)
         from jackfield_torch.kernels.experts import grouped_matmul
-        from jackfield_torch.layers.stacked_experts import StackedLinear
 
         return StackedLinear(experts, shard, grouped_matmul)

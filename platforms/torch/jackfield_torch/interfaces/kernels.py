@@ -337,6 +337,14 @@ class Kernels:
         """A product for few tokens that includes norm, gate and sum. None: separate operations are as fast."""
         return None
 
+    def stacks_experts(self, dtype: torch.dtype, activation: str) -> bool:
+        """True if `few_experts` has a kernel for plain weights in that dtype, so that they shall be one tensor.
+
+        `activation` joins gate and up; "": they are joined in another way. It is asked on processors alone, where separate
+        matrices can be packed. On accelerators experts are stacked if their scheme can.
+        """
+        return False
+
     def few_experts(self, facts: ExpertFacts) -> FewExperts | None:
         """Experts for few tokens. None: separate operations are as fast."""
         return None

@@ -107,14 +107,22 @@ class FeedForwardBuilder:
     def _chosen(
         self, experts: Experts, held: range, into: _ExpertParts, out: _ExpertParts
     ) -> ChosenExperts:
-        """Stacked experts if the scheme has a product for them, otherwise separate ones."""
+        """Stacked experts if scheme and device have a product for them, otherwise separate ones."""
         between, count = self._between(experts.expert), experts.router.num_experts
-        stacked_into = self._linears.build_experts(into)
+        stacks = self._stacks(experts.expert)
+        stacked_into = self._linears.build_experts(into) if stacks else None
         if stacked_into is not None and (stacked_out := self._linears.build_experts(out)):
             few = self._few(experts.expert, held, stacked_into, stacked_out)
             return StackedExperts(held, count, stacked_into, between, stacked_out, few)
         build = self._linears.build
         return SeparateExperts(held, count, [*map(build, into)], between, [*map(build, out)])
+
+    def _stacks(self, forward: FeedForward) -> bool:
+        """On processors packed matrices are faster than a stack of them that has no kernel."""
+        if self._shard.device.type != "cpu":
+            return True
+        activation = forward.activation if _is_plainly_gated(forward) else ""
+        return self._kernels.stacks_experts(self._shard.dtype, activation)
 
     def _few(
         self, forward: FeedForward, held: range, into: ExpertLinear, out: ExpertLinear

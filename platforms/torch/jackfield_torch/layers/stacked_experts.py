@@ -1,4 +1,4 @@
-"""Experts whose weights are one tensor, for asynchronous devices: the choice of experts stays on the device."""
+"""Experts whose weights are one tensor. On asynchronous devices the choice of experts stays on the device."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jackfield_torch.interfaces.kernels import FewExperts
@@ -16,7 +17,7 @@ from jackfield_torch.layers.linear import read_share
 
 
 class GroupedMatmul(Protocol):
-    """See jackfield_torch.kernels.experts.grouped_matmul."""
+    """See jackfield_torch.kernels.experts.grouped_matmul. `matmul_each` is the same for processors."""
 
     def __call__(
         self,
@@ -28,6 +29,28 @@ class GroupedMatmul(Protocol):
         /,
     ) -> Tensor:
         """Returns y_SO."""
+
+
+def matmul_each(
+    x_SI: Tensor,
+    weight_XOI: Tensor,
+    bias_XO: Tensor | None,
+    expert_S: Tensor,
+    ends_X1: Tensor | None,
+) -> Tensor:
+    """One product for each expert that has rows, on the host; see GroupedMatmul."""
+    num_experts, num_outputs, _ = weight_XOI.shape
+    y_SO = x_SI.new_zeros((len(x_SI), num_outputs))
+    if ends_X1 is None:
+        experts = expert_S.tolist()
+        bounds = list(range(len(experts) + 1))
+    else:
+        experts, bounds = list(range(num_experts)), ends_X1.tolist()
+    for expert, start, stop in zip(experts, bounds, bounds[1:], strict=False):
+        if start < stop and 0 <= expert < num_experts:
+            bias_O = None if bias_XO is None else bias_XO[expert]
+            y_SO[start:stop] = F.linear(x_SI[start:stop], weight_XOI[expert], bias_O)
+    return y_SO
 
 
 class StackedLinear(ExpertLinear):

@@ -10,7 +10,7 @@ from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.compose import identity
 from jackfield_torch.layers.experts import SeparateExperts
 from jackfield_torch.layers.linear import PlainLinear
-from jackfield_torch.layers.stacked_experts import StackedExperts, StackedLinear
+from jackfield_torch.layers.stacked_experts import StackedExperts, StackedLinear, matmul_each
 from jackfield_torch.loader import RandomWeights, WeightShard
 
 CPU = torch.device("cpu")
@@ -56,20 +56,24 @@ class Chosen:
         return SeparateExperts(held, NUM_EXPERTS, linears, identity, linears)
 
     def stacked(self, held):
-        linear = Looped(self.matrix_XEE[held.start : held.stop])
+        linear = Multiplied(loop, self.matrix_XEE[held.start : held.stop])
+        return StackedExperts(held, NUM_EXPERTS, linear, identity, linear)
+
+    def stacked_on_the_host(self, held):
+        linear = Multiplied(matmul_each, self.matrix_XEE[held.start : held.stop])
         return StackedExperts(held, NUM_EXPERTS, linear, identity, linear)
 
 
-class Looped(ExpertLinear):
-    def __init__(self, weight_XOI):
-        self.weight_XOI = weight_XOI
+class Multiplied(ExpertLinear):
+    def __init__(self, matmul, weight_XOI):
+        self.matmul, self.weight_XOI = matmul, weight_XOI
 
     def __call__(self, x_SI, rows):
-        return loop(x_SI, self.weight_XOI, None, rows.expert_S, rows.ends_X1)
+        return self.matmul(x_SI, self.weight_XOI, None, rows.expert_S, rows.ends_X1)
 
 
 @pytest.mark.parametrize("num_tokens", [1, 7])
-@pytest.mark.parametrize("kind", ["separate", "stacked"])
+@pytest.mark.parametrize("kind", ["separate", "stacked", "stacked_on_the_host"])
 def test_each_token_gets_the_weighed_sum_of_its_experts(num_tokens, kind):
     chosen = Chosen(num_tokens)
 
@@ -79,7 +83,7 @@ def test_each_token_gets_the_weighed_sum_of_its_experts(num_tokens, kind):
 
 
 @pytest.mark.parametrize("num_tokens", [1, 7])
-@pytest.mark.parametrize("kind", ["separate", "stacked"])
+@pytest.mark.parametrize("kind", ["separate", "stacked", "stacked_on_the_host"])
 def test_shares_of_ranks_that_hold_whole_experts_add_up(num_tokens, kind):
     chosen = Chosen(num_tokens)
     ranks = [getattr(chosen, kind)(range(start, start + 3)) for start in (0, 3)]
