@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -265,7 +265,7 @@ class PluginRegistry:
         """All known failures of installed plugins."""
         return (
             *self._scan_failures,
-            *(self._unserved(ref) for ref in self.all if ref.kind not in self._kinds),
+            *self._unserved(ref for ref in self.all if ref.kind not in self._kinds),
             *(
                 PluginFailure.of("incompatible", ref, *incompatibility(ref, kind))
                 for kind in self.kinds
@@ -317,16 +317,23 @@ class PluginRegistry:
             f"Try: pip install {package} {hidden}"
         )
 
-    def _unserved(self, ref: PluginRef) -> PluginFailure:
+    def _unserved(self, refs: Iterable[PluginRef]) -> Iterator[PluginFailure]:
+        """Plugins of kinds that nothing serves. The nearest name is looked for once for each kind."""
+        told: dict[str, tuple[str, str]] = {}
+        for ref in refs:
+            if ref.kind not in told:
+                told[ref.kind] = self._unserved_kind(ref.kind)
+            yield PluginFailure.of("kind", ref, *told[ref.kind])
+
+    def _unserved_kind(self, kind: str) -> tuple[str, str]:
+        """The error and the remedy."""
         core = [name for name in self._kinds if name.startswith("jackfield.")]
-        if ref.kind.startswith("jackfield."):
-            error = f"there is no kind {ref.kind!r}{did_you_mean(ref.kind, core)}"
-            return PluginFailure.of("kind", ref, error, f"Kinds of the core: {', '.join(core)}")
-        error = f"no platform that is installed here serves {ref.kind}"
-        error += did_you_mean(ref.kind, self._kinds).removesuffix(".")
-        return PluginFailure.of(
-            "kind", ref, error, "Install a platform of that runtime, or ignore it"
-        )
+        if kind.startswith("jackfield."):
+            error = f"there is no kind {kind!r}{did_you_mean(kind, core)}"
+            return error, f"Kinds of the core: {', '.join(core)}"
+        error = f"no platform that is installed here serves {kind}"
+        error += did_you_mean(kind, self._kinds).removesuffix(".")
+        return error, "Install a platform of that runtime, or ignore it"
 
 
 def _reasons(found: Any) -> tuple[Reason, ...]:

@@ -175,7 +175,7 @@ class Engine:
         except BaseException as error:
             self._die(error)
             raise
-        if self.observers:
+        if self.observers.wants_steps:
             self._tell(state, plan, seconds)
         return deltas
 

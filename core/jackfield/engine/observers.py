@@ -64,6 +64,11 @@ class Observers:
         if "engine_started" in self._calls:
             self._tell("engine_started", deepcopy(config), deepcopy(activation))
 
+    @property
+    def wants_steps(self) -> bool:
+        """True if an observer wants to know of steps; only then their facts must be gathered."""
+        return bool(self._calls.get("step_finished"))
+
     def step_finished(self, stats: Mapping[str, float]) -> None:
         """A step was resolved."""
         self._tell("step_finished", stats)

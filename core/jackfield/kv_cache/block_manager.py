@@ -197,17 +197,17 @@ class BlockManager:
         if self._dropping:
             self._drop_behind(table, start)
         count = -(-stop // self.block_size)
-        managers, tables = self._managers, table.block_ids
-        for index, ids in enumerate(tables):
-            if len(ids) < count:
-                manager = managers[index]
-                if manager.num_lacking(ids, count) > manager.pool.num_free:
-                    return None
-        grown = []
-        for index, ids in enumerate(tables):
-            if len(ids) < count:
-                grown.append((index, managers[index].grow(ids, count, start, table.stops)))
-        return grown
+        short = [
+            (index, self._managers[index], ids)
+            for index, ids in enumerate(table.block_ids)
+            if len(ids) < count
+        ]
+        for _, manager, ids in short:
+            if manager.num_lacking(ids, count) > manager.pool.num_free:
+                return None
+        return [
+            (index, manager.grow(ids, count, start, table.stops)) for index, manager, ids in short
+        ]
 
     def _own_tail(self, index: int, block: int, copies: list[BlockCopy]) -> int:
         """The last block of a hit that ends inside it, or a copy of that block if another request uses it."""

@@ -30,14 +30,12 @@ class Preemption:
     def hold_blocks(self, plan: PlanBuilder, request: Request, num_tokens: int) -> bool:
         """Get the blocks for the next `num_tokens` of a running request. False if it cannot run in this step."""
         assert request.table is not None
-        stop = request.num_planned + num_tokens
+        start, stop = request.num_planned - request.num_guessed, request.num_planned + num_tokens
         while True:
-            grown = self._blocks.extend(
-                request.table, request.num_planned - request.num_guessed, stop
-            )
+            grown = self._blocks.extend(request.table, start, stop)
             if grown is not None:
                 plan.append_blocks(request.row, grown)
-                self._running.set_next_event(request)
+                self._running.set_next_event(request, stop)
                 return True
             victim = self.make_room(plan)
             if victim is None:  # waiting costs less than computing again

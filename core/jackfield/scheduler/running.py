@@ -15,6 +15,7 @@ class RunningRequests:
 
     def __init__(self, blocks: BlockManager, max_rows: int, num_cohorts: int) -> None:
         self._blocks = blocks
+        self._block_size = blocks.block_size
         self._max_rows = max_rows
         self.rows = RowNumbers(max_rows)
         self.prefilling: list[Request] = []  # the oldest first
@@ -48,7 +49,7 @@ class RunningRequests:
             return
         self.cohorts.add(request, step_id)
         request.stage = Stage.DECODING
-        self.set_next_event(request)
+        self.set_next_event(request, request.num_planned)
 
     def drain(self, request: Request) -> None:
         """All tokens of a decoding request are planned: only results are awaited."""
@@ -70,11 +71,13 @@ class RunningRequests:
         else:
             self.num_draining -= 1
 
-    def set_next_event(self, request: Request) -> None:
-        """Set when a decoding row needs a closer look: its blocks are full, or its last token is planned."""
-        assert request.table is not None
-        capacity = min(map(len, request.table.block_ids)) * self._blocks.block_size
-        request.next_event = min(capacity, request.last_computed)
+    def set_next_event(self, request: Request, held: int) -> None:
+        """Set when a decoding row needs a closer look: its blocks are full, or its last token is planned.
+
+        It has blocks for the first `held` positions.
+        """
+        full = -(-held // self._block_size) * self._block_size
+        request.next_event = min(full, request.last_computed)
 
     def leave(self, request: Request) -> None:
         """Take a request out of its row and give its blocks back."""

@@ -234,7 +234,7 @@ class Scheduler:
                 draft, grown = opened
                 plan.append_blocks(request.row, grown)
                 plan.add_draft(draft)
-                self._running.set_next_event(request)
+                self._running.set_next_event(request, request.num_planned)
 
     def _continue_prefills(self, plan: PlanBuilder) -> None:
         """Plan the next chunk of each prompt that has begun, the oldest first."""

@@ -90,7 +90,7 @@ class InstantExecutor(Executor):
 
     def submit(self, plan: StepPlan) -> Future[StepResult]:
         """A resolved future."""
-        num_samples = sum(plan.samples)
+        num_samples = plan.samples.count(True)
         script = self._script
         drawn = script[plan.step_id % len(script)] if script else [_TOKEN] * num_samples
         if len(drawn) != num_samples:
