@@ -42,11 +42,16 @@ class UnquantizedScheme(QuantizationScheme):
     def create_experts(
         self, experts: Sequence[Sequence[LinearPart]], shard: LinearShard
     ) -> ExpertLinear | None:
-        """One tensor for all: a Triton kernel if there is a GPU, otherwise a product for each expert that has rows."""
+        """One tensor for all. GPUs have a Triton kernel, processors a product for each expert that has rows.
+
+        Other devices have none, because the rows of an expert must not be counted on the host.
+        """
         from jackfield_torch.layers.stacked_experts import StackedLinear, matmul_each
 
-        if shard.device.type != "cuda":
+        if shard.device.type == "cpu":
             return StackedLinear(experts, shard, matmul_each)
+        if shard.device.type != "cuda":
+            return None
         from jackfield_torch.kernels.experts import grouped_matmul
 
         return StackedLinear(experts, shard, grouped_matmul)
