@@ -106,24 +106,30 @@ def test_keys_are_asked_for_and_limit_what_they_may(start, tmp_path):
 
 
 TELL = """
-import os
-from pathlib import Path
+import json, os
 from jackfield.interfaces.hooks import hookimpl
 
 class Tell:
     @hookimpl
     def request_finished(self, output):
-        Path(os.environ["TOLD"]).write_text(str(output.trace_parent))
+        first = output.outputs[0]
+        with open(os.environ["TOLD"], "a") as file:
+            print(json.dumps([output.trace_parent, first.text, first.finish_reason]), file=file)
 """
 
 
-def test_observers_know_the_trace_of_whoever_asked(start, tmp_path):
+def test_observers_know_what_was_answered_and_the_trace_of_whoever_asked(start, tmp_path):
     (tmp_path / "tell.py").write_text(TELL)
     told, parent = tmp_path / "told", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     environment = {"PYTHONPATH": str(tmp_path), "TOLD": str(told)}
+    told.touch()
     with start("--set", "plugins.local=hooks.tell=tell:Tell", env=environment) as server:
-        body = {"prompt": [257, 97], "max_tokens": 2}
-        server.http.post("/v1/completions", json=body, headers={"traceparent": parent})
-        server.wait_for(told.exists)
+        for more in ({}, {"stream": True}, {"stream": True, "stop": ["c"]}):
+            body = {"prompt": [257, *b"abc"], "max_tokens": 5, **more}
+            server.http.post("/v1/completions", json=body, headers={"traceparent": parent})
+        server.wait_for(lambda: told.read_text().count("\n") == 3)
 
-        assert told.read_text() == parent
+        found = [json.loads(line) for line in told.read_text().splitlines()]
+        assert found == [
+            [parent, "abcab", "length"], [parent, "abcab", "length"], [parent, "ab", "stop"]
+        ]  # fmt: skip

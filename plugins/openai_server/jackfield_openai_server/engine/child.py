@@ -19,11 +19,12 @@ from typing import TypeAlias
 import msgspec
 
 from jackfield.cli.settings import load_from_words
+from jackfield.client.text_thread import TextThread
 from jackfield.discovery.kinds import TOKENIZERS
 from jackfield.engine.deltas import Delta as EngineDelta
 from jackfield.engine.deltas import OpenOutput, OpenRequest
 from jackfield.engine.engine import Engine
-from jackfield.errors import JackfieldError
+from jackfield.errors import EngineClosedError, JackfieldError
 from jackfield.pooling import PoolingParams
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import SamplingParams
@@ -123,10 +124,17 @@ class EngineLoop:
         self._figures_s = 0.0  # when figures were last sent
         # Observers of ended requests get their text. Without observers, this process makes no text.
         wants_text = engine.observers.wants_requests
-        self._text = engine.text_maker(_finish_nothing) if wants_text else None
+        self._text = TextThread(engine.text_maker(_finish_nothing)) if wants_text else None
 
     def run(self) -> None:
         """Run until the server closes the connection. Raises the error that ends the engine."""
+        try:
+            self._run()
+        finally:
+            if self._text is not None:
+                self._text.end(EngineClosedError("the server has ended"))
+
+    def _run(self) -> None:
         engine = self._engine
         while True:
             is_idle = not engine.has_unfinished and not engine.num_in_flight
@@ -166,8 +174,23 @@ class EngineLoop:
             others.append(wire_delta(delta))
         refused, self._refused = self._refused, []
         self._send(Moved(others, begun, refused, tokens))
-        if self._text is not None:
-            self._text.make(deltas)
+        self._show(deltas)
+
+    def _show(self, deltas: Sequence[EngineDelta]) -> None:
+        """Let observers know what has ended. Its text is made at once; that of a request with stop strings after each
+        step, because a stop string ends it without a delta.
+        """
+        if self._text is None:
+            return
+        shown = []
+        for delta in deltas:
+            if delta.request.request.sampling.stop:
+                shown.append(delta)
+            elif delta.ending is not None:
+                delta.start = delta.output.num_prompt_tokens
+                shown.append(delta)
+        if shown:
+            self._text.put(shown)
 
     def _obey(self, *, wait: bool) -> None:
         """Carry out all commands that have come. If `wait` and there is none, wait for one."""
@@ -193,9 +216,7 @@ class EngineLoop:
             self._forget(command.id)
             self._untold.discard(command.id)
             self._uncompiled.discard(command.id)
-            deltas = self._engine.abort(str(command.id))
-            if self._text is not None:
-                self._text.make(deltas)
+            self._show(self._engine.abort(str(command.id)))
         elif isinstance(command, Stop):
             self._stop(command)
         elif isinstance(command, Look):
