@@ -1,5 +1,7 @@
 """Builds the kernel. Without a compiler the package is installed without it, and its card refuses with the remedy."""
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 
 # These flags let loops become vectors, and nothing else. -ffast-math would drop NaN, which must reach the logits to be
@@ -13,7 +15,8 @@ setup(
     ext_modules=[
         Extension(
             "jackfield_cpu_paged._decode",
-            ["native/paged_decode.cpp"],
+            sorted(map(str, Path("native").glob("*.cpp"))),
+            depends=sorted(map(str, Path("native").glob("*.h"))),
             language="c++",
             extra_compile_args=_FLAGS.split(),
             py_limited_api=True,  # the kernel uses no Python, so one wheel serves every version

@@ -10,7 +10,7 @@ from torch import Tensor
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import FLOAT8_E4M3
 from jackfield_cpu_paged.chunks import Chunk, plan_chunks
-from jackfield_cpu_paged.kernel import Decode, load_library, openmp_parallel
+from jackfield_cpu_paged.kernel import Decode, Level, load_library, openmp_parallel
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     AttentionLimits,
@@ -29,9 +29,12 @@ class CpuPagedAttention(GroupAttention):
     which are a view if its blocks are consecutive.
     """
 
-    def __init__(self, group: CacheGroup, limits: AttentionLimits) -> None:
+    def __init__(
+        self, group: CacheGroup, limits: AttentionLimits, level: Level | None = None
+    ) -> None:
+        library = load_library()
         self._dtype = limits.dtype
-        self._kernel = load_library().paged_decode
+        self._kernel = library.paged_decode
         self._parallel = openmp_parallel()
         self._decode = Decode(
             num_heads=limits.num_heads,
@@ -39,6 +42,7 @@ class CpuPagedAttention(GroupAttention):
             head_size=limits.head_size,
             is_bf16=limits.dtype == torch.bfloat16,
             is_float8=group.dtype == FLOAT8_E4M3,
+            level=library.paged_decode_level() if level is None else level,
         )
         self._by_reference = ctypes.byref(self._decode)
         self._rows = torch.empty(limits.max_rows, dtype=torch.int32)  # the decoding rows
@@ -50,6 +54,8 @@ class CpuPagedAttention(GroupAttention):
         self._batch = batch  # keeps the memory of the kernel's pointers alive
         self._chunks.clear()
         rows = [row for row, count in enumerate(batch.query_lengths) if count == 1]
+        # Longest first: threads take rows in this order, and short ones at the end let them stop together.
+        rows.sort(key=batch.lengths.__getitem__, reverse=True)
         self._rows[: len(rows)] = torch.tensor(rows, dtype=torch.int32)
         decode = self._decode
         decode.num_rows = len(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from enum import IntEnum
 from functools import cache
 from importlib.util import find_spec
 
@@ -10,12 +11,19 @@ _POINTERS = ("query", "key", "value", "out", "rows", "tokens", "lengths", "block
 _INTS = (
     *("num_rows", "num_heads", "num_kv_heads", "head_size", "block_size", "table_stride"),
     *("query_stride", "block_stride", "slot_stride", "head_stride"),
-    *("window", "chunk_size", "is_bf16", "is_float8", "num_threads"),
+    *("window", "chunk_size", "is_bf16", "is_float8", "num_threads", "level"),
 )
 
 
+class Level(IntEnum):
+    """What the kernel may use of the processor, as in native/decode.h."""
+
+    PORTABLE = 0
+    VECTORS = 1  # AVX-512 with BF16 and VBMI
+
+
 class Decode(ctypes.Structure):
-    """`struct Decode` of native/paged_decode.cpp, where the fields are explained."""
+    """`struct Decode` of native/decode.h, where the fields are explained."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _POINTERS),

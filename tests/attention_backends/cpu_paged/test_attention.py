@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from jackfield.cache import CacheGroup, CacheLayout, key_and_value
-from jackfield.dtypes import parse_dtype
-from jackfield_cpu_paged.backend import CpuPagedBackend
+from jackfield.cache import CacheGroup, key_and_value
+from jackfield.dtypes import BFLOAT16, FLOAT8_E4M3, FLOAT32
+from jackfield_cpu_paged.attention import CpuPagedAttention
+from jackfield_cpu_paged.kernel import Level, load_library
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     AttentionLimits,
@@ -14,14 +15,29 @@ from jackfield_torch.interfaces.attention import (
 )
 
 BLOCK_SIZE = 16
+NAMES = {
+    torch.float32: FLOAT32,
+    torch.bfloat16: BFLOAT16,
+    torch.float8_e4m3fn: FLOAT8_E4M3,
+}
 
 
-def attend(lengths, head_size=64, kv_heads=2, group=3, dtype=torch.float32, edit=lambda q, k: None):
+def attend(
+    lengths,
+    head_size=64,
+    kv_heads=2,
+    group=3,
+    dtype=torch.float32,
+    cache_dtype=None,
+    level=None,
+    edit=lambda q, k: None,
+):
     """Outputs of rows that decode, and attention in float64."""
+    cache_dtype = cache_dtype or dtype
     torch.manual_seed(0)
     num_blocks = -(-max(lengths) // BLOCK_SIZE)
     table = torch.randperm(len(lengths) * num_blocks).view(len(lengths), -1).int()
-    storage = torch.randn(2, kv_heads, table.numel(), BLOCK_SIZE, head_size).to(dtype)
+    storage = torch.randn(2, kv_heads, table.numel(), BLOCK_SIZE, head_size).to(cache_dtype)
     q = torch.randn(len(lengths), kv_heads * group, head_size).to(dtype)
     edit(q, storage[0])
     limits = AttentionLimits(
@@ -39,13 +55,9 @@ def attend(lengths, head_size=64, kv_heads=2, group=3, dtype=torch.float32, edit
         index=0,
         kind="full",
         layers=(0,),
-        tensors=key_and_value(kv_heads, head_size, parse_dtype(str(dtype).removeprefix("torch."))),
+        tensors=key_and_value(kv_heads, head_size, NAMES[cache_dtype]),
     )
-    attention = CpuPagedBackend().create(
-        cache_group,
-        CacheLayout(order="KHBSD", block_size=BLOCK_SIZE, dtype=cache_group.dtype),
-        limits,
-    )
+    attention = CpuPagedAttention(cache_group, limits, level)
     attention.prepare(
         AttentionBatch(
             query_lengths=[1] * len(lengths),
@@ -75,6 +87,25 @@ def _exact(q_NH, key_BSKH, value_BSKH, length):
 @pytest.mark.parametrize("group", [1, 4, 5, 8])
 def test_every_head_size_and_group_is_summed_in_float32(head_size, group):
     found, exact = attend([1, 15, 33], head_size=head_size, group=group)
+
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize("cache_dtype", [torch.bfloat16, torch.float8_e4m3fn])
+@pytest.mark.parametrize(("head_size", "group"), [(8, 5), (64, 3), (80, 1), (128, 4), (256, 8)])
+def test_every_level_rounds_bfloat16_at_the_end_alone(head_size, group, cache_dtype, level):
+    if level > load_library().paged_decode_level():
+        pytest.skip("this processor has no AVX-512 with BF16 and VBMI")
+    types = {"dtype": torch.bfloat16, "cache_dtype": cache_dtype}
+
+    found, exact = attend([1, 15, 33, 300], head_size, group=group, level=level, **types)
+
+    torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-6)
+
+
+def test_a_long_row_is_cut_between_threads_and_joined():
+    found, exact = attend([3000, 5, 700], kv_heads=1)
 
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-6)
 
