@@ -148,6 +148,8 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     content = found.get("content")
     if isinstance(content, list):
         found["content"] = "\n".join(_part(part) for part in content)
+    elif content is None and found.get("role") == "assistant":
+        found["content"] = ""  # it called tools and said nothing; templates add this to other text
     elif content is not None and not isinstance(content, str):
         raise ApiError(
             400, "the content of a message must be text or a list of parts", param="messages"

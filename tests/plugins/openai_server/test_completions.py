@@ -23,6 +23,17 @@ def test_streamed_chunks_are_the_whole_text_with_the_usage_at_the_end(client):
     assert (chunks[-1].choices, chunks[-1].usage.completion_tokens) == ([], 6)
 
 
+def test_token_ids_of_each_prompt_come_with_its_first_chunk(client):
+    chunks = client.completions.create(
+        model="tiny", prompt=[[257, 97], [98]], max_tokens=2, stream=True, extra_body={"return_token_ids": True}
+    )  # fmt: skip
+    told = {0: [], 1: []}
+    for chunk in chunks:
+        told[chunk.choices[0].index].append(getattr(chunk.choices[0], "prompt_token_ids", None))
+
+    assert told == {0: [[257, 97], None], 1: [[98], None]}
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_several_prompts_have_choices_in_their_order(client, stream):
     prompts = [[257, *b"one", 256], [257, *b"two!", 256], "text"]

@@ -49,6 +49,22 @@ def test_calls_are_streamed_as_they_come(client, echo):
     assert pieces > 10  # not held until they are whole
 
 
+@pytest.mark.parametrize("message", [{"content": None}, {}], ids=["null", "no_key"])
+def test_a_message_that_only_calls_has_an_empty_text_for_the_template(client, message):
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [call]} | message,
+    ]
+    template = "{% for m in messages %}{{ m['role'] + ':' + m['content'] }}{% endfor %}"
+    answer = client.chat.completions.create(
+        model="tiny", messages=messages, max_tokens=1,
+        extra_body={"chat_template": template, "return_token_ids": True},
+    )  # fmt: skip
+
+    assert bytes(answer.prompt_token_ids) == b"user:Hiassistant:"
+
+
 def test_the_openai_clients_own_accumulator_reads_the_stream(client, echo):
     values = echo(CALLS, tools=TOOLS)
     with client.chat.completions.stream(**values) as stream:

@@ -113,6 +113,7 @@ class _Answer:
         self._name = request.model or model.names[0]
         self._names = TokenNames(model.text, as_ids=bool(request.return_tokens_as_token_ids))
         self._n = request.n or 1
+        self._begun: set[int] = set()  # choices whose prompt was told, if token ids are asked for
 
     # As a whole
 
@@ -224,6 +225,9 @@ class _Answer:
                 offsets[choice.index] += sum(map(len, choice.logprobs.tokens))
             if request.return_token_ids:
                 choice.token_ids = delta.token_ids
+                if choice.index not in self._begun:
+                    self._begun.add(choice.index)
+                    choice.prompt_token_ids = generation.prompt_token_ids
             options = request.stream_options
             with_usage = options is not None and options.continuous_usage_stats
             usage = generation.usage() if with_usage else None
