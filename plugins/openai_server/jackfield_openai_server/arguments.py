@@ -84,6 +84,9 @@ TAKEN = {
     "--async-scheduling": "always on",
     "--enable-prompt-tokens-details": "always told",
     "--disable-uvicorn-access-log": "there is none",
+    "--disable-log-stats": "none are logged; /metrics has them",
+    "--disable-log-requests": "off unless --enable-log-requests",
+    "--no-enable-log-requests": "off unless --enable-log-requests",
 }
 # Options of `vllm serve` that are refused, with what to do instead.
 REFUSED = {
@@ -91,6 +94,12 @@ REFUSED = {
     "environment variable JACKFIELD_API_KEY, or name a file with --api-keys-file",
     "--trust-remote-code": "--trust-remote-code is refused: no code of a model is ever run. What an architecture needs "
     "comes from an installed plugin; `jackfield models` and docs/models.md list the architectures",
+    "--load-format": "--load-format is not needed: the format is known from the files. --set select.weight_format=NAME "
+    "asks for one, e.g. dummy",
+    "--enforce-eager": "--enforce-eager is --set options.cuda.graphs=false here; other platforms record no graphs",
+    "--speculative-config": "--speculative-config is --set select.speculator=NAME --set speculation.num_tokens=N here",
+    "--data-parallel-size": "--data-parallel-size is not served: start one server for each replica, with a load balancer "
+    "in front",
 }
 
 
