@@ -7,12 +7,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from jackfield_cpu.native import Experts
+from jackfield_cpu.native import ACTIVATIONS, Experts
 from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts
-
-# In the order of `enum Activation` of native/experts.cpp.
-ACTIVATIONS = ("silu", "gelu_tanh", "gelu_sigmoid", "relu", "relu_squared")
-
 
 # Choices of a held expert, from which on torch's products are faster than vectors are. The matrix unit has no such limit.
 _MOST_ROWS = 48

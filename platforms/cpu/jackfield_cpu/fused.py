@@ -7,10 +7,11 @@ import ctypes
 import torch
 from torch import Tensor
 
-from jackfield_cpu.experts import ACTIVATIONS, NativeExperts
+from jackfield_cpu.experts import NativeExperts
+from jackfield_cpu.heads import NativeHeads
 from jackfield_cpu.kernels import CpuKernels
-from jackfield_cpu.native import Norm, openmp_parallel
-from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts
+from jackfield_cpu.native import ACTIVATIONS, Gate, Norm, openmp_parallel
+from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts, HeadFacts, HeadKernel
 
 _DTYPES = (torch.bfloat16, torch.float32)
 
@@ -28,6 +29,9 @@ class FusedKernels(CpuKernels):
         self._add_rms_norm = library.jackfield_add_rms_norm
         self._norm = Norm(num_threads=num_threads)
         self._norm_reference = ctypes.byref(self._norm)
+        self._gate = library.jackfield_gate
+        self._gated = Gate(num_threads=num_threads)
+        self._gated_reference = ctypes.byref(self._gated)
 
     def add_rms_norm(
         self, x_TE: Tensor, branch_TE: Tensor | None, weight_E: Tensor, epsilon: float
@@ -49,6 +53,26 @@ class FusedKernels(CpuKernels):
         call.is_bf16, call.epsilon = dtype == torch.bfloat16, epsilon
         self._add_rms_norm(self._norm_reference, self._parallel)
         return y_TE
+
+    def gate(self, activation: str, x_T2F: Tensor) -> Tensor:
+        """See Kernels. Rounds once."""
+        dtype, call = x_T2F.dtype, self._gated
+        is_known = activation in ACTIVATIONS and dtype in _DTYPES
+        if not is_known or not x_T2F.is_contiguous():
+            return super().gate(activation, x_T2F)
+        *shape, width = x_T2F.shape
+        y_TF = torch.empty(*shape, width // 2, dtype=dtype)
+        call.x, call.out = x_T2F.data_ptr(), y_TF.data_ptr()
+        call.num_rows, call.size = x_T2F.numel() // width, width // 2
+        call.activation, call.is_bf16 = ACTIVATIONS.index(activation), dtype == torch.bfloat16
+        self._gate(self._gated_reference, self._parallel)
+        return y_TF
+
+    def head_kernel(self, facts: HeadFacts) -> HeadKernel | None:
+        """See Kernels. None for heads that are larger than the library's longest."""
+        if facts.head_size > self._library.jackfield_max_head_size():
+            return None
+        return NativeHeads(facts, self._library, self._parallel, self._num_threads)
 
     def stacks_experts(self, dtype: torch.dtype, activation: str) -> bool:
         """True for what NativeExperts computes, on processors with vectors of 512 bits."""

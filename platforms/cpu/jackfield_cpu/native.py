@@ -17,6 +17,33 @@ class Norm(ctypes.Structure):
     ]
 
 
+class Gate(ctypes.Structure):
+    """`struct Gate` of native/gate.cpp, where the fields are explained."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("x", "out")),
+        *((name, ctypes.c_int64) for name in ("num_rows", "size", "activation", "is_bf16")),
+        ("num_threads", ctypes.c_int64),
+    ]
+
+
+class Heads(ctypes.Structure):
+    """`struct Heads` of native/heads.cpp, where the fields are explained."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("qkv", "cos", "sin", "slots", "weight")),
+        *((name, ctypes.c_void_p) for name in ("query", "key", "value")),
+        *((name, ctypes.c_int64) for name in ("num_tokens", "num_heads", "num_kv_heads")),
+        *((name, ctypes.c_int64) for name in ("head_size", "rotary_size", "block_size")),
+        *((name, ctypes.c_int64) for name in ("qkv_stride", "cos_stride", "sin_stride")),
+        *((name, ctypes.c_int64) for name in ("block_stride", "slot_stride", "head_stride")),
+        *((name, ctypes.c_int64) for name in ("value_block_stride", "value_slot_stride")),
+        *((name, ctypes.c_int64) for name in ("value_head_stride", "interleaved", "is_bf16")),
+        *((name, ctypes.c_int64) for name in ("is_cache_bf16", "num_threads")),
+        ("epsilon", ctypes.c_double),
+    ]
+
+
 class Experts(ctypes.Structure):
     """`struct Experts` of native/experts.cpp, where the fields are explained."""
 
@@ -29,7 +56,14 @@ class Experts(ctypes.Structure):
     ]
 
 
-_ARGUMENTS = {"jackfield_add_rms_norm": Norm, "jackfield_experts": Experts}
+# In the order of `enum Activation` of native/activation.h.
+ACTIVATIONS = ("silu", "gelu_tanh", "gelu_sigmoid", "relu", "relu_squared")
+_ARGUMENTS = {
+    "jackfield_add_rms_norm": Norm,
+    "jackfield_gate": Gate,
+    "jackfield_heads": Heads,
+    "jackfield_experts": Experts,
+}
 
 
 def library_path() -> str | None:

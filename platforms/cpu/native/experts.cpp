@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "activation.h"
 #include "common.h"
 #include "dots.h"
 #include "expert_tiles.h"
@@ -29,7 +30,7 @@ struct Experts {
     int64_t x_stride;        // elements from one token to the next
     int64_t num_experts;     // held, from the number `first` on; choices of others add nothing
     int64_t first;
-    int64_t activation;      // an index in ACTIVATIONS
+    int64_t activation;      // of Activation
     int64_t is_bf16;         // T; else float32
     int64_t num_threads;
 };
@@ -42,40 +43,6 @@ constexpr int64_t FEWEST = 3;     // choices of an expert from which on the matr
 constexpr int64_t PARTS = 8;      // for each thread: experts differ in their choices, threads in their speed
 constexpr int64_t WORTH = 1 << 16;  // elements to be added up from which on threads share them out
 constexpr int64_t ROWS_OF_TILES = 2 * LANES;
-
-// In the order of ACTIVATIONS in experts.py.
-enum Activation { SILU, GELU_TANH, GELU_SIGMOID, RELU, RELU_SQUARED };
-
-// exp(x) within 2e-7 of its value, between the least and the greatest normal numbers; std::exp is not turned into vectors.
-// x = n ln 2 + r with |r| <= ln(2) / 2, ln 2 in two parts so that r is exact, and a polynomial in r (Cephes, expf).
-INLINE float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    const float n = std::floor(x * 1.44269504f + 0.5f);
-    const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const int32_t bits = (int32_t(n) + 127) << 23;
-    float power;
-    std::memcpy(&power, &bits, sizeof power);
-    return p * power;
-}
-
-INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
-
-template <int KIND>
-INLINE float activate(float x) {
-    if (KIND == SILU) return x * sigmoid(x);
-    // 0.5 (1 + tanh(z)) = sigmoid(2 z)
-    if (KIND == GELU_TANH) return x * sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
-    if (KIND == GELU_SIGMOID) return x * sigmoid(1.702f * x);
-    const float positive = x > 0 ? x : x != x ? x : 0;
-    return KIND == RELU ? positive : positive * positive;
-}
 
 template <int KIND>
 INLINE void gate_of(float *gate, const float *up, int64_t count) {

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from jackfield_cpu.experts import ACTIVATIONS
 from jackfield_cpu.fused import FusedKernels
-from jackfield_cpu.native import load_library
+from jackfield_cpu.native import ACTIVATIONS, load_library
 from jackfield_torch.interfaces.kernels import ExpertFacts
 from jackfield_torch.layers.activation import activation_function
 
