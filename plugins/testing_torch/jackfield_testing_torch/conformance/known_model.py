@@ -133,6 +133,16 @@ class MemoryCheckpoint(Checkpoint):
     model: KnownModel
     changed: Mapping[str, Tensor | None] = field(default_factory=dict)  # None: left out
     used: set[str] = field(default_factory=set)
+    _stored: dict[str, Tensor] = field(init=False)
+    _infos: dict[str, TensorInfo] = field(init=False)
+
+    def __post_init__(self) -> None:
+        stored = {**self.model.tensors, **self.changed}
+        self._stored = {name: tensor for name, tensor in stored.items() if tensor is not None}
+        self._infos = {
+            name: TensorInfo(name, FLOAT32, tuple(tensor.shape), "memory")
+            for name, tensor in self._stored.items()
+        }
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -140,10 +150,7 @@ class MemoryCheckpoint(Checkpoint):
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        return {
-            name: TensorInfo(name, FLOAT32, tuple(tensor.shape), "memory")
-            for name, tensor in self._stored.items()
-        }
+        return self._infos
 
     def read(self, name: str) -> memoryview:
         self.used.add(name)
@@ -151,11 +158,6 @@ class MemoryCheckpoint(Checkpoint):
 
     def close(self) -> None:
         """Does nothing."""
-
-    @property
-    def _stored(self) -> dict[str, Tensor]:
-        stored = {**self.model.tensors, **self.changed}
-        return {name: tensor for name, tensor in stored.items() if tensor is not None}
 
 
 def _bytes(tensor: Tensor) -> bytes:
