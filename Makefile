@@ -37,7 +37,7 @@ demo: $(DEMO_READY)  ## answer several prompts with a real model
 	$(BIN)/python examples/demo.py
 
 test: $(DEV_READY)  ## the tests that need no accelerator, on all cores; make test ARGS="--optional -k name"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 10 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 10 $(ARGS)
 
 test-gpu:  ## the tests that need an accelerator, with the packages that PYTHON has: nothing is downloaded
 	rm -rf build/gpu && $(PYTHON) -m pip install -q --no-index --no-deps --no-build-isolation --no-compile --target build/gpu $(GPU_MEMBERS:%=./%)

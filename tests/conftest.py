@@ -1,4 +1,4 @@
-"""Shared by all tests: skipping by default, distributions, environments made of wheels, and the program."""
+"""Shared by all tests: what is left out by default, distributions, environments made of wheels, and the program."""
 
 import gc
 import os
@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--optional",
         action="store_true",
-        help=f"also run the tests marked {' or '.join(OPTIONAL)}, which are skipped by default",
+        help=f"also run the tests marked {' or '.join(OPTIONAL)}, which are left out by default",
     )
 
 
@@ -55,6 +55,24 @@ REPEATED = {
 }
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if config.getoption("--optional"):
+        return []
+    return [f"without --optional, tests marked {' or '.join(OPTIONAL)} are left out"]
+
+
+def _is_whole_left_out(config: pytest.Config) -> bool:
+    """True if optional tests are not even collected; if a test is named, it says itself why it does not run."""
+    return not config.getoption("--optional") and not any("::" in word for word in config.args)
+
+
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+    """Make no tests of a class that is left out: finding the cases that its kit would run takes seconds."""
+    marks = getattr(obj, "pytestmark", ()) if isinstance(obj, type) else ()
+    is_optional = any(mark.name in OPTIONAL for mark in marks)
+    return [] if is_optional and _is_whole_left_out(collector.config) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     first_cases: dict[str, str] = {}
     for item in items:
@@ -62,29 +80,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         is_repeated = name.rpartition("::")[2] in REPEATED and "case" in item.fixturenames
         if is_repeated and first_cases.setdefault(name, case) != case:
             item.add_marker(pytest.mark.thorough)
-    for item in items:  # with `--dist loadgroup` a group runs in one process
         if "make_clean_environment" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.wheels)
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
     if config.getoption("--optional"):
         return
-    for item in items:
-        for marker, reason in OPTIONAL.items():
-            if item.get_closest_marker(marker):
-                item.add_marker(pytest.mark.skip(reason=f"{marker}: {reason}; run with --optional"))
+    left_out = [item for item in items if any(map(item.get_closest_marker, OPTIONAL))]
+    if _is_whole_left_out(config):
+        config.hook.pytest_deselected(items=left_out)
+        gone = {*left_out}
+        items[:] = [item for item in items if item not in gone]
+        return
+    for item in left_out:
+        marker = next(filter(item.get_closest_marker, OPTIONAL))
+        reason = f"{marker}: {OPTIONAL[marker]}; run with --optional"
+        item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_collection_finish() -> None:
     """Exempt all that was imported and collected from garbage collection, which would search it each time."""
     gc.collect()
     gc.freeze()
-
-
-def _group(item: pytest.Item) -> str:
-    """The group of tests that run in one process: those that need wheels of members, or that share a file's set-up."""
-    if item.get_closest_marker("wheels"):
-        return "wheels"
-    return item.nodeid.partition("::")[0]
 
 
 class Distributions:

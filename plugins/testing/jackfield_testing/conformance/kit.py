@@ -235,10 +235,15 @@ class ConformanceKit:
     def imported(cls) -> tuple[list[str], list[str], float, float]:
         """Results of an import in a fresh interpreter: heavy modules, threads, seconds of the core and of the module."""
         module = cls.ref().target.partition(":")[0]
-        done = run_fresh(_IMPORT, [[str(Path.cwd()), *sys.path], module, HEAVY])
-        assert done.returncode == 0, f"importing {module} fails:\n{done.stderr.decode()}"
-        heavy, threads, core_s, import_s = json.loads(done.stdout.splitlines()[-1])
-        return heavy, threads, core_s, import_s
+        return _import_fresh(module, (str(Path.cwd()), *sys.path))
+
+
+@cache  # the kits of a module share it
+def _import_fresh(module: str, path: tuple[str, ...]) -> tuple[list[str], list[str], float, float]:
+    done = run_fresh(_IMPORT, [path, module, HEAVY])
+    assert done.returncode == 0, f"importing {module} fails:\n{done.stderr.decode()}"
+    heavy, threads, core_s, import_s = json.loads(done.stdout.splitlines()[-1])
+    return heavy, threads, core_s, import_s
 
 
 def run_fresh(

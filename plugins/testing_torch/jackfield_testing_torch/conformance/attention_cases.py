@@ -146,6 +146,7 @@ class Claims:
         self.device = torch.device(device)
         self.layouts = self.card.layouts
         self._kit = kit
+        self._refusals: dict[AttentionNeed, str] = {}  # many cases have one need
 
     def with_order(self, order: str) -> Claims:
         """The claims of a backend that declares no other order of the cache's axes."""
@@ -169,7 +170,9 @@ class Claims:
 
     def refusal_of(self, need: AttentionNeed) -> str:
         """The backend's reason for refusing a need; empty if it serves the need."""
-        return self._kit.refusal(need)
+        if need not in self._refusals:
+            self._refusals[need] = self._kit.refusal(need)
+        return self._refusals[need]
 
     def layout(self, case: AttentionCase) -> CacheLayout:
         """The layout that an engine would choose. Raises SelectionError."""
