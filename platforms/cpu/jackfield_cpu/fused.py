@@ -7,7 +7,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from jackfield_cpu.experts import NativeExperts
+from jackfield_cpu.experts import NativeExperts, Scratch
 from jackfield_cpu.heads import NativeHeads
 from jackfield_cpu.kernels import CpuKernels
 from jackfield_cpu.native import ACTIVATIONS, Gate, Norm, openmp_parallel
@@ -24,7 +24,7 @@ class FusedKernels(CpuKernels):
 
     def __init__(self, library: ctypes.CDLL, num_threads: int) -> None:
         super().__init__()
-        self._library, self._num_threads = library, num_threads
+        self._library, self._num_threads, self._scratch = library, num_threads, Scratch()
         self._parallel = openmp_parallel()
         self._add_rms_norm = library.jackfield_add_rms_norm
         self._norm = Norm(num_threads=num_threads)
@@ -83,4 +83,4 @@ class FusedKernels(CpuKernels):
         """See Kernels. None for experts that are not stacked."""
         if not self.stacks_experts(facts.into_XOI.dtype, facts.activation):
             return None
-        return NativeExperts(facts, self._library, self._parallel, self._num_threads)
+        return NativeExperts(facts, self._library, self._parallel, self._num_threads, self._scratch)

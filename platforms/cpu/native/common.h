@@ -33,12 +33,13 @@ INLINE float widen(BFloat16 x) {
 }
 
 INLINE void narrow(float x, float &out) { out = x; }
-INLINE void narrow(float x, BFloat16 &out) {  // to nearest, ties to even; NaN stays NaN
+INLINE uint32_t bfloat16_bits(float x) {  // to nearest, ties to even; NaN stays NaN
     uint32_t bits;
     std::memcpy(&bits, &x, sizeof bits);
     const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    out.bits = uint16_t(x == x ? rounded : 0x7fc0);
+    return x == x ? rounded : 0x7fc0;
 }
+INLINE void narrow(float x, BFloat16 &out) { out.bits = uint16_t(bfloat16_bits(x)); }
 
 template <typename T>
 INLINE float rounded(float x) {  // as T holds it

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common.h"
+#include "dots.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && (__GNUC__ >= 11 || defined(__clang__))
 #define HAS_TILES 1
@@ -23,14 +24,50 @@ constexpr int64_t LANES = 16;  // rows of a tile, and inputs that one holds
 constexpr int64_t DEPTH = 32;  // elements of a row of a tile
 constexpr int64_t TILE = LANES * LANES;  // sums of a tile of rows and one of inputs
 
+#if defined(__clang__)  // it has no shuffle of this form
+
+INLINE void transpose(Words (&rows)[LANES]) {
+    Words columns[LANES];
+    for (int64_t row = 0; row < LANES; ++row)
+        for (int64_t lane = 0; lane < LANES; ++lane) columns[lane][row] = rows[row][lane];
+    std::memcpy(rows, columns, sizeof columns);
+}
+
+#else
+
+// One round: in blocks of DISTANCE, what lies right in the first row and left in the second one changes places.
+template <uint32_t DISTANCE>
+INLINE void exchange(Words (&rows)[LANES]) {
+    constexpr Words PLACES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};  // the second row's begin at 16
+    constexpr Words IS_RIGHT = (PLACES & DISTANCE) / DISTANCE;
+    constexpr Words LOW = PLACES + IS_RIGHT * (uint32_t(LANES) - DISTANCE);
+    constexpr Words HIGH = PLACES + DISTANCE + IS_RIGHT * (uint32_t(LANES) - DISTANCE);
+#pragma GCC unroll 16
+    for (uint32_t row = 0; row < LANES; ++row) {
+        if (row & DISTANCE) continue;
+        const Words one = rows[row], two = rows[row + DISTANCE];
+        rows[row] = __builtin_shuffle(one, two, LOW);
+        rows[row + DISTANCE] = __builtin_shuffle(one, two, HIGH);
+    }
+}
+
+// 16 rows of 16 elements of 4 bytes become 16 columns.
+INLINE void transpose(Words (&rows)[LANES]) {
+    exchange<1>(rows);
+    exchange<2>(rows);
+    exchange<4>(rows);
+    exchange<8>(rows);
+}
+
+#endif
+
 // Puts up to 16 inputs in pairs: [size / 2, LANES] words of two elements. Lanes without an input are 0.
-inline void pack_inputs(const BFloat16 *const *inputs, int64_t count, int64_t size, uint32_t *packed) {
-    for (int64_t lane = 0; lane < LANES; ++lane) {
-        for (int64_t pair = 0; pair < size / 2; ++pair) {
-            uint32_t word = 0;
-            if (lane < count) std::memcpy(&word, inputs[lane] + 2 * pair, sizeof word);
-            packed[pair * LANES + lane] = word;
-        }
+INLINE void pack_inputs(const BFloat16 *const *inputs, int64_t count, int64_t size, uint32_t *packed) {
+    for (int64_t at = 0; at < size; at += DEPTH) {
+        Words words[LANES] = {};
+        for (int64_t lane = 0; lane < count; ++lane) std::memcpy(&words[lane], inputs[lane] + at, sizeof words[lane]);
+        transpose(words);
+        std::memcpy(packed + at / 2 * LANES, words, sizeof words);
     }
 }
 

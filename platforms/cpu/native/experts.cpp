@@ -39,6 +39,7 @@ namespace {
 
 constexpr int64_t ALIGNED = 64;   // bytes
 constexpr int64_t BLOCK = 96;     // rows of weights that an item takes
+constexpr int64_t SMALL_BLOCK = 32;  // the same if there are few items for the threads
 constexpr int64_t FEWEST = 3;     // choices of an expert from which on the matrix unit is used
 constexpr int64_t PARTS = 8;      // for each thread: experts differ in their choices, threads in their speed
 constexpr int64_t WORTH = 1 << 16;  // elements to be added up from which on threads share them out
@@ -132,11 +133,13 @@ struct Step {
     const Experts &d;
     const Order &order;
     Dots<T> dots;
+    int64_t block;  // rows of weights that an item takes
     T *h;  // [places, between]
     T *y;  // [places, hidden]
     uint32_t *packed_x, *packed_h;  // [tiles, hidden or between / 2, LANES]
 
-    Step(const Experts &d, const Order &order, Dots<T> dots) : d(d), order(order), dots(dots) {
+    Step(const Experts &d, const Order &order, Dots<T> dots) : d(d), order(order), dots(dots), block(BLOCK) {
+        if (int64_t(order.chosen.size()) * blocks(d.between) < PARTS * d.num_threads) block = SMALL_BLOCK;
         const Layout layout(d);
         char *scratch = reinterpret_cast<char *>(aligned(reinterpret_cast<intptr_t>(d.scratch)));
         h = reinterpret_cast<T *>(scratch + layout.h);
@@ -144,6 +147,8 @@ struct Step {
         packed_x = reinterpret_cast<uint32_t *>(scratch + layout.packed_x);
         packed_h = reinterpret_cast<uint32_t *>(scratch + layout.packed_h);
     }
+
+    int64_t blocks(int64_t rows) const { return (rows + block - 1) / block; }
 
     INLINE const T *into(const Chosen &chosen, int64_t row) const {
         return static_cast<const T *>(d.into) + (chosen.expert * 2 * d.between + row) * d.hidden;
@@ -204,16 +209,16 @@ struct Step {
         const T *from = h + chosen.start * d.between;
         const auto inputs = [&](int64_t i) { return from + i * d.between; };
         multiply(out(chosen, first), rows / 2, rows / 2, d.between, chosen.count, inputs, sums.data());
-        for (int64_t i = 0; i < chosen.count; ++i) store(chosen, chosen.start + i, first, rows, sums.data() + i * rows, 1);
+        for (int64_t i = 0; i < chosen.count; ++i) store(chosen, chosen.start + i, first, rows, sums.data() + i * rows);
     }
 
-    INLINE void store(const Chosen &chosen, int64_t place, int64_t first, int64_t rows, const float *sums, int64_t stride) const {
+    INLINE void store(const Chosen &chosen, int64_t place, int64_t first, int64_t rows, const float *sums) const {
         T *target = y + place * d.hidden + first;
         if (d.out_bias) {
             const T *bias = static_cast<const T *>(d.out_bias) + chosen.expert * d.hidden + first;
-            for (int64_t r = 0; r < rows; ++r) narrow(sums[r * stride] + widen(bias[r]), target[r]);
+            for (int64_t r = 0; r < rows; ++r) narrow(sums[r] + widen(bias[r]), target[r]);
         } else {
-            for (int64_t r = 0; r < rows; ++r) narrow(sums[r * stride], target[r]);
+            for (int64_t r = 0; r < rows; ++r) narrow(sums[r], target[r]);
         }
     }
 
@@ -268,11 +273,8 @@ struct Step {
                 uint32_t *target = packed(packed_h, tile.tile, d.between) + row / 2 * LANES;
                 for (int64_t pair = 0; pair < LANES / 2; ++pair) {
                     const float *low = gate + pair * 2 * LANES, *high = low + LANES;
-                    for (int64_t lane = 0; lane < LANES; ++lane) {
-                        T two[2];
-                        narrow(low[lane], two[0]), narrow(high[lane], two[1]);
-                        target[pair * LANES + lane] = uint32_t(two[0].bits) | uint32_t(two[1].bits) << 16;
-                    }
+                    for (int64_t lane = 0; lane < LANES; ++lane)
+                        target[pair * LANES + lane] = bfloat16_bits(low[lane]) | bfloat16_bits(high[lane]) << 16;
                 }
             };
             multiply_tiles(unit, chosen, into(chosen, row), into(chosen, d.between + row), ahead, d.hidden, packed_x, visit);
@@ -283,9 +285,15 @@ struct Step {
         for (int64_t row = first; row < first + rows; row += ROWS_OF_TILES) {
             const int64_t ahead = row + ROWS_OF_TILES < d.hidden ? ROWS_OF_TILES : 0;
             const auto visit = [&](const float *sums, const Chosen &tile) {
-                for (int64_t lane = 0; lane < tile.count; ++lane)
-                    for (int64_t part = 0; part < 2; ++part)
-                        store(chosen, tile.start + lane, row + part * LANES, LANES, sums + part * 2 * TILE + lane, LANES);
+                for (int64_t part = 0; part < 2; ++part) {
+                    Words words[LANES];
+                    std::memcpy(words, sums + part * 2 * TILE, sizeof words);
+                    transpose(words);
+                    float lanes[TILE];
+                    std::memcpy(lanes, words, sizeof lanes);
+                    for (int64_t lane = 0; lane < tile.count; ++lane)
+                        store(chosen, tile.start + lane, row + part * LANES, LANES, lanes + lane * LANES);
+                }
             };
             multiply_tiles(unit, chosen, out(chosen, row), out(chosen, row + LANES), ahead, d.between, packed_h, visit);
         }
@@ -294,12 +302,12 @@ struct Step {
 
 enum Phase { PACK, ENTER, LEAVE, ADD_UP };
 
-// Items [first, end) of a phase: tiles, blocks of BLOCK rows of each chosen expert, or tokens.
+// Items [first, end) of a phase: tiles, blocks of rows of each chosen expert, or tokens.
 template <typename T>
 INLINE void run_items(const Step<T> &step, Phase phase, int64_t first, int64_t end) {
     static thread_local std::vector<float> sums;
     const Experts &d = step.d;
-    const int64_t rows = phase == ENTER ? d.between : d.hidden, blocks = (rows + BLOCK - 1) / BLOCK;
+    const int64_t rows = phase == ENTER ? d.between : d.hidden, blocks = step.blocks(rows);
     for (int64_t item = first; item < end; ++item) {
         if (phase == ADD_UP) {
             step.add_up(item, sums);
@@ -312,7 +320,7 @@ INLINE void run_items(const Step<T> &step, Phase phase, int64_t first, int64_t e
             }
         }
         const Chosen &chosen = step.order.chosen[item / blocks];
-        const int64_t row = item % blocks * BLOCK, count = std::min(BLOCK, rows - row);
+        const int64_t row = item % blocks * step.block, count = std::min(step.block, rows - row);
         if constexpr (std::is_same_v<T, BFloat16>) {
             if (chosen.tile >= 0) {
                 const Tiles unit;
@@ -341,10 +349,9 @@ void run_phases(const Experts &d, Dots<T> dots, Run run, Parallel parallel) {
         share_rows(parallel, d.num_threads, num_items, is_worth,
                    [&](int64_t first, int64_t end) { run(step, phase, first, end); }, PARTS);
     };
-    const auto blocks = [](int64_t rows) { return (rows + BLOCK - 1) / BLOCK; };
     if (!order.tiles.empty()) share(PACK, int64_t(order.tiles.size()), true);
-    share(ENTER, num_chosen * blocks(d.between), true);
-    share(LEAVE, num_chosen * blocks(d.hidden), true);
+    share(ENTER, num_chosen * step.blocks(d.between), true);
+    share(LEAVE, num_chosen * step.blocks(d.hidden), true);
     share(ADD_UP, d.num_tokens, d.num_tokens * d.top_k * d.hidden >= WORTH);
 }
 
