@@ -45,7 +45,7 @@ class NativeHeads:
         """See HeadKernel."""
         dtype, call = qkv_TMH.dtype, self._call
         if cache is not self._cache:
-            if dtype not in _DTYPES or cache.key_BSHD.dtype not in _DTYPES:
+            if dtype not in _DTYPES or cache.key_BSHD.dtype != dtype:
                 return self._widened(qkv_TMH, cos_T1P, sin_T1P, cache, slots_T)
             self._point_to(cache)
         token_stride, *others = qkv_TMH.stride()
@@ -57,8 +57,7 @@ class NativeHeads:
         call.qkv, call.query = qkv_TMH.data_ptr(), q_TNH.data_ptr()
         call.cos, call.sin = cos_T1P.data_ptr(), sin_T1P.data_ptr()
         call.slots = slots_T.data_ptr()
-        call.num_tokens, call.is_bf16 = num_tokens, dtype == torch.bfloat16
-        call.qkv_stride = token_stride
+        call.num_tokens, call.qkv_stride = num_tokens, token_stride
         call.cos_stride, call.sin_stride = cos_T1P.stride(0), sin_T1P.stride(0)
         self._heads(self._by_reference, self._parallel)
         return q_TNH
@@ -66,7 +65,7 @@ class NativeHeads:
     def _point_to(self, cache: LayerCache) -> None:
         call, key, value = self._call, cache.key_BSHD, cache.value_BSHD
         call.key, call.value = key.data_ptr(), value.data_ptr()
-        call.block_size, call.is_cache_bf16 = key.shape[1], key.dtype == torch.bfloat16
+        call.block_size, call.is_bf16 = key.shape[1], key.dtype == torch.bfloat16
         call.block_stride, call.slot_stride, call.head_stride, _ = key.stride()
         call.value_block_stride, call.value_slot_stride, call.value_head_stride, _ = value.stride()
         self._cache = cache
@@ -74,7 +73,7 @@ class NativeHeads:
     def _widened(
         self, qkv_TMH: Tensor, cos_T1P: Tensor, sin_T1P: Tensor, cache: LayerCache, slots_T: Tensor
     ) -> Tensor:
-        """For float16: in float32, into a cache of this step's tokens alone, which torch copies to their slots."""
+        """For float16, or a cache of another dtype: in float32, into a cache of this step's tokens alone, which torch copies to their slots."""
         num_tokens, block_size = qkv_TMH.shape[0], cache.key_BSHD.shape[1]
         shape = 2, num_tokens, 1, cache.key_BSHD.shape[2], self._head_size
         step = LayerCache(*torch.empty(shape))

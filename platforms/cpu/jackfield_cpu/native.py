@@ -39,7 +39,7 @@ class Heads(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("block_stride", "slot_stride", "head_stride")),
         *((name, ctypes.c_int64) for name in ("value_block_stride", "value_slot_stride")),
         *((name, ctypes.c_int64) for name in ("value_head_stride", "interleaved", "is_bf16")),
-        *((name, ctypes.c_int64) for name in ("is_cache_bf16", "num_threads")),
+        ("num_threads", ctypes.c_int64),
         ("epsilon", ctypes.c_double),
     ]
 

@@ -18,8 +18,7 @@ struct Heads {
     int64_t block_stride, slot_stride, head_stride;
     int64_t value_block_stride, value_slot_stride, value_head_stride;
     int64_t interleaved;    // neighbours are pairs; else halves are
-    int64_t is_bf16;        // qkv, cos, sin and query; else float32
-    int64_t is_cache_bf16;  // key and value; else float32
+    int64_t is_bf16;        // all that is not named otherwise; else float32
     int64_t num_threads;
     double epsilon;
 };
@@ -29,8 +28,8 @@ namespace {
 constexpr int MAX_HEAD_SIZE = 512;
 
 // One head from `x` to `out`. Rounds to T after the norm and after the rotation, as separate operations do.
-template <typename T, typename C, bool INTERLEAVED>
-INLINE void turn_head(const Heads &d, const T *x, const float *weight, const T *cos, const T *sin, C *out) {
+template <typename T, bool INTERLEAVED>
+INLINE void turn_head(const Heads &d, const T *x, const float *weight, const T *cos, const T *sin, T *out) {
     float wide[MAX_HEAD_SIZE];
     for (int64_t i = 0; i < d.head_size; ++i) wide[i] = widen(x[i]);
     if (weight) {
@@ -43,56 +42,46 @@ INLINE void turn_head(const Heads &d, const T *x, const float *weight, const T *
     if (INTERLEAVED) {
         for (int64_t i = 0; i < half; ++i) {
             const float a = wide[2 * i], b = wide[2 * i + 1];
-            narrow(rounded<T>(a * widen(cos[2 * i]) + b * widen(sin[2 * i])), out[2 * i]);
-            narrow(rounded<T>(b * widen(cos[2 * i + 1]) + a * widen(sin[2 * i + 1])), out[2 * i + 1]);
+            narrow(a * widen(cos[2 * i]) + b * widen(sin[2 * i]), out[2 * i]);
+            narrow(b * widen(cos[2 * i + 1]) + a * widen(sin[2 * i + 1]), out[2 * i + 1]);
         }
     } else {
         for (int64_t i = 0; i < half; ++i)
-            narrow(rounded<T>(wide[i] * widen(cos[i]) + wide[i + half] * widen(sin[i])), out[i]);
+            narrow(wide[i] * widen(cos[i]) + wide[i + half] * widen(sin[i]), out[i]);
         for (int64_t i = half; i < 2 * half; ++i)
-            narrow(rounded<T>(wide[i] * widen(cos[i]) + wide[i - half] * widen(sin[i])), out[i]);
+            narrow(wide[i] * widen(cos[i]) + wide[i - half] * widen(sin[i]), out[i]);
     }
     for (int64_t i = d.rotary_size; i < d.head_size; ++i) narrow(wide[i], out[i]);
 }
 
-template <typename T, typename C, bool INTERLEAVED>
+template <typename T, bool INTERLEAVED>
 INLINE void turn_tokens(const Heads &d, int64_t first, int64_t end) {
+    const int64_t size = d.head_size, num_rotated = d.num_heads + d.num_kv_heads;
     for (int64_t token = first; token < end; ++token) {
         const T *x = static_cast<const T *>(d.qkv) + token * d.qkv_stride;
         const T *cos = static_cast<const T *>(d.cos) + token * d.cos_stride;
         const T *sin = static_cast<const T *>(d.sin) + token * d.sin_stride;
-        const float *weight = d.weight;
-        T *query = static_cast<T *>(d.query) + token * d.num_heads * d.head_size;
-        for (int64_t head = 0; head < d.num_heads; ++head) {
-            turn_head<T, T, INTERLEAVED>(d, x, weight, cos, sin, query);
-            x += d.head_size, query += d.head_size;
-            if (weight) weight += d.head_size;
-        }
         const int64_t block = d.slots[token] / d.block_size, slot = d.slots[token] % d.block_size;
-        C *key = static_cast<C *>(d.key) + block * d.block_stride + slot * d.slot_stride;
-        for (int64_t head = 0; head < d.num_kv_heads; ++head) {
-            turn_head<T, C, INTERLEAVED>(d, x, weight, cos, sin, key + head * d.head_stride);
-            x += d.head_size;
-            if (weight) weight += d.head_size;
+        T *query = static_cast<T *>(d.query) + token * d.num_heads * size;
+        T *key = static_cast<T *>(d.key) + block * d.block_stride + slot * d.slot_stride;
+        T *value = static_cast<T *>(d.value) + block * d.value_block_stride + slot * d.value_slot_stride;
+        for (int64_t head = 0; head < num_rotated; ++head) {
+            T *out = head < d.num_heads ? query + head * size : key + (head - d.num_heads) * d.head_stride;
+            const float *weight = d.weight ? d.weight + head * size : nullptr;
+            turn_head<T, INTERLEAVED>(d, x + head * size, weight, cos, sin, out);
         }
-        C *value = static_cast<C *>(d.value) + block * d.value_block_stride + slot * d.value_slot_stride;
-        for (int64_t head = 0; head < d.num_kv_heads; ++head, x += d.head_size) {
-            C *out = value + head * d.value_head_stride;
-            for (int64_t i = 0; i < d.head_size; ++i) narrow(widen(x[i]), out[i]);
-        }
+        for (int64_t head = 0; head < d.num_kv_heads; ++head)
+            std::memcpy(value + head * d.value_head_stride, x + (num_rotated + head) * size, size_t(size) * sizeof(T));
     }
 }
 
-template <typename T, typename C>
+template <typename T>
 INLINE void turn_any(const Heads &d, int64_t first, int64_t end) {
-    d.interleaved ? turn_tokens<T, C, true>(d, first, end) : turn_tokens<T, C, false>(d, first, end);
+    d.interleaved ? turn_tokens<T, true>(d, first, end) : turn_tokens<T, false>(d, first, end);
 }
 
-using Work = void(const Heads &d, int64_t first, int64_t end);
-VECTOR_CLONES void turn_bf16(const Heads &d, int64_t first, int64_t end) { turn_any<BFloat16, BFloat16>(d, first, end); }
-VECTOR_CLONES void turn_float(const Heads &d, int64_t first, int64_t end) { turn_any<float, float>(d, first, end); }
-VECTOR_CLONES void turn_to_bf16(const Heads &d, int64_t first, int64_t end) { turn_any<float, BFloat16>(d, first, end); }
-VECTOR_CLONES void turn_to_float(const Heads &d, int64_t first, int64_t end) { turn_any<BFloat16, float>(d, first, end); }
+VECTOR_CLONES void turn_bf16(const Heads &d, int64_t first, int64_t end) { turn_any<BFloat16>(d, first, end); }
+VECTOR_CLONES void turn_float(const Heads &d, int64_t first, int64_t end) { turn_any<float>(d, first, end); }
 
 constexpr int64_t WORTH = 1 << 15;  // elements
 
@@ -103,11 +92,9 @@ extern "C" {
 int jackfield_max_head_size() { return MAX_HEAD_SIZE; }
 
 void jackfield_heads(const Heads *d, Parallel parallel) {
-    Work *work = d->is_bf16 ? (d->is_cache_bf16 ? turn_bf16 : turn_to_float)
-                            : (d->is_cache_bf16 ? turn_to_bf16 : turn_float);
     const int64_t elements = d->num_tokens * (d->num_heads + 2 * d->num_kv_heads) * d->head_size;
     share_rows(parallel, d->num_threads, d->num_tokens, elements >= WORTH,
-               [d, work](int64_t first, int64_t end) { work(*d, first, end); });
+               [d](int64_t first, int64_t end) { (d->is_bf16 ? turn_bf16 : turn_float)(*d, first, end); });
 }
 
 }  // extern "C"
