@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class TransformersFamily:
     def make(self, config: Mapping[str, Any]) -> Any:
         """A model whose weights depend only on their names and shapes, so that two configs share common weights."""
         made = self.config_class(**copy.deepcopy(dict(config)), attn_implementation="eager")
-        with torch.random.fork_rng(devices=()):
+        with torch.random.fork_rng(devices=()), _NoDraws():
             model = self.model_class(made).float().eval()
         saved = set(model.state_dict())
         buffers = ((name, buffer) for name, buffer in model.named_buffers() if name in saved)
@@ -69,5 +71,36 @@ def _make_noise(name: str, parameter: Tensor, std: float) -> None:
     """
     is_gain = parameter.ndim == 1 and bool((parameter.detach() == 1).all())
     mean = 1.0 if is_gain else 0.0
+    with torch.no_grad():
+        parameter.copy_(_noise(name, parameter.shape, mean, std))
+
+
+@lru_cache(maxsize=512)  # a family's models are made once for each changed key
+def _noise(name: str, shape: torch.Size, mean: float, std: float) -> Tensor:
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-    torch.nn.init.normal_(parameter, mean, std, generator=generator)
+    return torch.empty(shape).normal_(mean, std, generator=generator)
+
+
+class _NoDraws(TorchFunctionMode):
+    """Zeros in place of random initial values, whose drawing takes most of the time, and which are replaced."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = kwargs or {}
+        if func in _DRAWS:
+            return torch.nn.init.zeros_(args[0] if args else named["tensor"])
+        return func(*args, **named)
+
+
+_DRAWS = {
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    torch.nn.init.normal_,
+    torch.nn.init.uniform_,
+    torch.nn.init.kaiming_uniform_,
+}
