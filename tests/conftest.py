@@ -63,7 +63,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def _is_whole_left_out(config: pytest.Config) -> bool:
     """True if optional tests are not even collected; if a test is named, it says itself why it does not run."""
-    return not config.getoption("--optional") and not any("::" in word for word in config.args)
+    return not config.getoption("--optional") and not any(
+        "::" in word or word.endswith(".py") for word in config.args
+    )
 
 
 def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:

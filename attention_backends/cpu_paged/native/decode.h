@@ -11,7 +11,11 @@
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
 #define HAS_X86 1
+#if __GNUC__ >= 12  // knows x86-64-v4
 #define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define VECTOR_CLONES
+#endif
 #else
 #define HAS_X86 0
 #define VECTOR_CLONES

@@ -38,12 +38,12 @@ int64_t plan(const Decode &d, std::vector<Piece> &pieces) {
     pieces.clear();
     for (int64_t i = 0; i < d.num_rows; ++i) {
         const int64_t row = d.rows[i], length = d.lengths[row], first = first_seen(d, length);
-        const int64_t count = (length - first - 1) / most + 1;
-        const int64_t step = ((length - first - 1) / count / RUN + 1) * RUN;
-        int64_t at = first;
-        for (int64_t index = 0; index < count; ++index, at += step) {
-            const int64_t end = index + 1 == count ? length : std::min(length, at + step);
-            pieces.push_back({row, std::min(at, end), end, index, count, count > 1 ? num_parts : -1});
+        const int64_t wanted = (length - first - 1) / most + 1;
+        const int64_t step = ((length - first - 1) / wanted / RUN + 1) * RUN;
+        const int64_t count = (length - first - 1) / step + 1;  // whole runs may need fewer pieces: none is empty
+        for (int64_t index = 0; index < count; ++index) {
+            const int64_t at = first + index * step;
+            pieces.push_back({row, at, std::min(length, at + step), index, count, count > 1 ? num_parts : -1});
         }
         if (count > 1) num_parts += count;
     }

@@ -81,6 +81,7 @@ class FusedKernels(CpuKernels):
 
     def few_experts(self, facts: ExpertFacts) -> FewExperts | None:
         """See Kernels. None for experts that are not stacked."""
-        if not self.stacks_experts(facts.into_XOI.dtype, facts.activation):
+        is_odd = facts.out_XOI.shape[1] % 2  # outputs are computed in two halves
+        if is_odd or not self.stacks_experts(facts.into_XOI.dtype, facts.activation):
             return None
         return NativeExperts(facts, self._library, self._parallel, self._num_threads, self._scratch)

@@ -80,6 +80,7 @@ class NativeHeads:
         q_TNH = self(
             qkv_TMH.float(), cos_T1P.float(), sin_T1P.float(), step, torch.arange(num_tokens)
         )
+        self._cache = None  # each layer would keep the memory of its last step
         places = slots_T // block_size, slots_T % block_size
         cache.key_BSHD[places] = step.key_BSHD[:, 0].to(cache.key_BSHD.dtype)
         cache.value_BSHD[places] = step.value_BSHD[:, 0].to(cache.value_BSHD.dtype)

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12  // knows x86-64-v4
 #define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define VECTOR_CLONES
@@ -68,10 +68,10 @@ void share_rows(Parallel parallel, int64_t num_threads, int64_t num_rows, bool w
                 team.work(part * team.num_rows / team.num_parts, (part + 1) * team.num_rows / team.num_parts);
         }
     };
-    const int64_t threads = std::min(num_threads, num_rows);
-    if (!parallel || threads <= 1 || !worth) return work(0, num_rows);
-    Team team{work, num_rows, std::min(num_rows, parts * threads)};
-    parallel(Team::run, &team, unsigned(threads), 0);
+    if (!parallel || std::min(num_threads, num_rows) <= 1 || !worth) return work(0, num_rows);
+    Team team{work, num_rows, std::min(num_rows, parts * num_threads)};
+    // All threads, though some may find no part: GNU OpenMP ends those that a smaller team leaves out.
+    parallel(Team::run, &team, unsigned(num_threads), 0);
 }
 
 }  // namespace jackfield

@@ -96,7 +96,7 @@ REFUSED = {
     "comes from an installed plugin; `jackfield models` and docs/models.md list the architectures",
     "--load-format": "--load-format is not needed: the format is known from the files. --set select.weight_format=NAME "
     "asks for one, e.g. dummy",
-    "--enforce-eager": "--enforce-eager is --set options.cuda.graphs=false here; other platforms record no graphs",
+    "--enforce-eager": "--enforce-eager is --set options.cuda.graphs=false here, options.rocm.graphs on ROCm",
     "--speculative-config": "--speculative-config is --set select.speculator=NAME --set speculation.num_tokens=N here",
     "--data-parallel-size": "--data-parallel-size is not served: start one server for each replica, with a load balancer "
     "in front",

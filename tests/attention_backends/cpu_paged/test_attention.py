@@ -104,8 +104,11 @@ def test_every_level_rounds_bfloat16_at_the_end_alone(head_size, group, cache_dt
     torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-6)
 
 
-def test_a_long_row_is_cut_between_threads_and_joined():
-    found, exact = attend([3000, 5, 700], kv_heads=1)
+@pytest.mark.parametrize("lengths", [[3000, 5, 700], [2200]])
+def test_a_long_row_is_cut_between_threads_and_joined(lengths, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+
+    found, exact = attend(lengths, kv_heads=1)
 
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-6)
 

@@ -346,11 +346,11 @@ def _skip_if_refused(builder: ModelBuilder, config: Mapping[str, Any]) -> None:
 def _other_shapes(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, int, list[int]]]:
     """Names, an axis, and the places that are kept along it. Every tensor occurs, and every change of alike ones.
 
-    Tensors are alike if they differ only in the numbers in their names, and have one shape.
+    Tensors are alike if only the numbers of layers and experts in their names differ, and have one shape.
     """
     alike: dict[tuple[str, torch.Size], list[str]] = {}
     for name, tensor in tensors.items():
-        alike.setdefault((re.sub(r"\d+", "N", name), tensor.shape), []).append(name)
+        alike.setdefault((re.sub(r"(?<=\.)\d+(?=\.)", "N", name), tensor.shape), []).append(name)
     for (_, shape), names in alike.items():
         changes = [
             (axis, kept)
