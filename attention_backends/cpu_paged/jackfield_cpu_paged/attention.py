@@ -10,7 +10,7 @@ from torch import Tensor
 from jackfield.cache import CacheGroup
 from jackfield.dtypes import FLOAT8_E4M3
 from jackfield_cpu_paged.chunks import Chunk, plan_chunks
-from jackfield_cpu_paged.kernel import Decode, Level, load_library, openmp_parallel
+from jackfield_cpu_paged.kernel import Decode, Level, load_library
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     AttentionLimits,
@@ -18,6 +18,7 @@ from jackfield_torch.interfaces.attention import (
     LayerAttention,
     LayerCache,
 )
+from jackfield_torch.interfaces.openmp import openmp_parallel
 
 Sight = tuple[int | None, int | None]  # window, and size of chunks of positions
 

@@ -48,16 +48,3 @@ def load_library() -> ctypes.CDLL:
     library.paged_decode.argtypes = (ctypes.POINTER(Decode), ctypes.c_void_p)
     library.paged_decode.restype = None
     return library
-
-
-@cache
-def openmp_parallel() -> int | None:
-    """The address of GOMP_parallel in torch's OpenMP library; None if torch uses another library.
-
-    Call it after importing torch, which makes its libraries visible to the process.
-    """
-    try:
-        function = ctypes.CDLL(None).GOMP_parallel
-    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no handle of the process
-        return None
-    return ctypes.cast(function, ctypes.c_void_p).value

@@ -10,8 +10,9 @@ from torch import Tensor
 from jackfield_cpu.experts import NativeExperts, Scratch
 from jackfield_cpu.heads import NativeHeads
 from jackfield_cpu.kernels import CpuKernels
-from jackfield_cpu.native import ACTIVATIONS, Gate, Norm, openmp_parallel
+from jackfield_cpu.native import ACTIVATIONS, Gate, Norm
 from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts, HeadFacts, HeadKernel
+from jackfield_torch.interfaces.openmp import openmp_parallel
 
 _DTYPES = (torch.bfloat16, torch.float32)
 

@@ -68,16 +68,3 @@ def kernel_level() -> Level:
     """The best level that this processor supports."""
     library = load_library()
     return Level.TORCH if library is None else Level(library.compact_level())
-
-
-@cache
-def openmp_parallel() -> int | None:
-    """The address of GOMP_parallel in torch's OpenMP library; None if torch uses another library.
-
-    Call it after importing torch, which makes its libraries visible to the process.
-    """
-    try:
-        function = ctypes.CDLL(None).GOMP_parallel
-    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no handle of the process
-        return None
-    return ctypes.cast(function, ctypes.c_void_p).value

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jackfield_compact.kernel import Level, Multiply, kernel_level, load_library, openmp_parallel
+from jackfield_compact.kernel import Level, Multiply, kernel_level, load_library
 from jackfield_compact.matrix import CompactMatrix
 from jackfield_compact.packing import WIDTH, pack, pack_whole
 from jackfield_torch.interfaces.linear import Linear
+from jackfield_torch.interfaces.openmp import openmp_parallel
 
 _SCALE_TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 _DTYPES = (torch.float32, torch.bfloat16)  # dtypes that the kernel reads and writes

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from jackfield_cpu_paged import backend, kernel
+from jackfield_cpu_paged import backend
 from jackfield_cpu_paged.backend import CpuPagedBackend
 from jackfield_torch.interfaces.attention_backend import AttentionNeed
+from jackfield_torch.interfaces.openmp import openmp_parallel
 
 NEED = AttentionNeed(
     device="cpu",
@@ -60,4 +61,4 @@ def test_the_threads_are_those_of_the_openmp_library_that_torch_runs_on():
 
     if "USE_OPENMP=ON" not in torch.__config__.show():
         pytest.skip("this torch runs on another library")
-    assert kernel.openmp_parallel()
+    assert openmp_parallel()
