@@ -3,24 +3,28 @@
 `python benchmarks/server_load.py [MODEL] [--minutes 10] [--streams 64] [--output FILE]` prints JSON. The server works in
 rounds; the engine alone is measured before and after each of them, with requests of the same lengths, since machines
 change their speed within minutes. All prompts differ, so none is cached.
-Tokens are those that the engine computed, of prompts and answers, as its own counter says.
+Tokens are those that the engine computed, of prompts and answers, as its own counter says. The clients work on the same
+cores as the server; what all three processes use for a token is told beside what the engine alone uses.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise, repeat
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
 
+import uvloop
+from lean_client import Ended, stream
 from server_process import ServerProcess, processor_s, resident_bytes, server_process
-from sides import side
+from sides import Side, side
 
 from jackfield.cli.settings import load_from_words
 from jackfield.engine.engine import Engine
@@ -28,11 +32,11 @@ from jackfield.sampling import SamplingParams
 from jackfield.startup.blueprint import make_blueprint
 from jackfield_bench.report import build, emit, summarise
 from jackfield_openai_server.bench.http import Target, fetch
-from jackfield_openai_server.bench.load import Trace, send_all
 
 PROMPT_TOKENS, OUTPUT_TOKENS = (16, 256), (32, 256)  # of a request, least and most
 TOKEN_IDS = (1000, 40000)
 WARM_UP_S = 30.0  # until steps mix prompts and answers
+_LONGEST_S = 600.0  # of one request
 LOOK_S = 5.0  # time between two measurements of memory
 MIB = 1 << 20
 
@@ -91,7 +95,7 @@ class Load:
         self._streams = streams
         self._seconds = seconds
         self._work = requests(seed=1)
-        self.traces: list[Trace] = []
+        self.ended: list[Ended] = []
         self.memory: list[tuple[int, ...]] = []  # bytes of server and engine
 
     async def run(self) -> dict[str, Any]:
@@ -100,11 +104,12 @@ class Load:
         clients = [asyncio.create_task(self._client(end_s)) for _ in range(self._streams)]
         await asyncio.sleep(WARM_UP_S)
         first_s, first = await self._count()
-        used = [processor_s(pid) for pid in self._server.pids]
+        pids = (*self._server.pids, os.getpid())
+        used = [processor_s(pid) for pid in pids]
         watching = asyncio.create_task(self._watch())
         await asyncio.sleep(max(0.0, end_s - time.monotonic()))
         last_s, last = await self._count()
-        used = [processor_s(pid) - s for pid, s in zip(self._server.pids, used, strict=True)]
+        used = [processor_s(pid) - s for pid, s in zip(pids, used, strict=True)]
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
@@ -114,15 +119,16 @@ class Load:
             "tokens_per_s": round((last - first) / (last_s - first_s), 2),
             "server_process_us_per_token": round(1e6 * used[0] / (last - first), 2),
             "engine_process_us_per_token": round(1e6 * used[1] / (last - first), 2),
+            "clients_us_per_token": round(1e6 * used[2] / (last - first), 2),
             "left_in_engine": await self._left(),
         }
 
     def summary(self) -> dict[str, Any]:
         """Requests, errors and memory of all rounds."""
         return {
-            "requests": len(self.traces),
-            "errors": sorted({trace.error for trace in self.traces if trace.error}),
-            "output_tokens": sum(trace.num_tokens for trace in self.traces),
+            "requests": len(self.ended),
+            "errors": sorted({each.error for each in self.ended if each.error}),
+            "output_tokens": sum(each.num_tokens for each in self.ended),
             "server_mib": _growth([each[0] for each in self.memory]),
             "engine_mib": _growth([each[1] for each in self.memory]),
         }
@@ -132,9 +138,10 @@ class Load:
             prompt, max_tokens = next(self._work)
             body = {"prompt": prompt, "max_tokens": max_tokens, "ignore_eos": True, "stream": True}
             body["stream_options"] = {"include_usage": True}
-            bodies = [json.dumps(body).encode()]
-            sent = send_all(self._target, "/v1/completions", bodies, repeat(0.0), 1, 600)
-            self.traces += (await sent)[0]
+            target, sent = self._target, json.dumps(body).encode()
+            self.ended.append(
+                await stream(target.host, target.port, "/v1/completions", sent, _LONGEST_S)
+            )
 
     async def _count(self) -> tuple[float, float]:
         """The moment at which the engine's count of tokens was renewed, and the count."""
@@ -157,6 +164,14 @@ class Load:
         found = re.search(rf"^jackfield_{name}\{{.*\}} (\S+)$", body.decode(), re.MULTILINE)
         assert found, f"the server has a series {name}"
         return float(found[1])
+
+
+def _alone(engine: Side, seed: int) -> dict[str, float]:
+    """Tokens a second of the engine alone, and its processor time for a token."""
+    began_s, used_s = time.monotonic(), processor_s(engine.pid)
+    rate = engine.measure("", seed)
+    cores = (processor_s(engine.pid) - used_s) / (time.monotonic() - began_s)
+    return {"tokens_per_s": round(rate, 2), "process_us_per_token": round(1e6 * cores / rate, 2)}
 
 
 def _tell(text: str) -> None:
@@ -191,19 +206,21 @@ def main() -> None:
         server_process(words) as server,
     ):
         load = Load(server, arguments.streams, seconds)
-        offline, served = [alone.measure("", 2)], []
+        offline, served = [_alone(alone, 2)], []
         for number in range(arguments.rounds):
-            served.append(asyncio.run(load.run()))
-            offline.append(alone.measure("", 3 + number))
-            _tell(f"alone {offline[-2]:.0f}, served {served[-1]}, alone {offline[-1]:.0f} tokens/s")
+            served.append(uvloop.run(load.run()))
+            offline.append(_alone(alone, 3 + number))
+            _tell(f"alone {offline[-2]}, served {served[-1]}, alone {offline[-1]}")
     rates = [each["tokens_per_s"] for each in served]
-    beside = [(before + after) / 2 for before, after in pairwise(offline)]
+    alone_rates = [each["tokens_per_s"] for each in offline]
+    beside = [(before + after) / 2 for before, after in pairwise(alone_rates)]
     whole = load.summary()
     figures = {
         "served_tokens_per_s": summarise(rates),
-        "offline_tokens_per_s": summarise(offline),
+        "offline_tokens_per_s": summarise(alone_rates),
         "served_over_offline": summarise([a / b for a, b in zip(rates, beside, strict=True)]),
         "rounds": served,
+        "alone": offline,
         "all_rounds": whole,
         "all_is_back": not whole["errors"]
         and not any(value for each in served for value in each["left_in_engine"].values()),

@@ -21,8 +21,8 @@ def _guarded(serve: Callable[..., None], pipe: Connection, *rest: Any) -> None:
 class Side:
     """One side. Its function `serve` sends one message when it is ready, then answers each request until it gets None."""
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    def __init__(self, pipe: Connection, pid: int) -> None:
+        self._pipe, self.pid = pipe, pid
         self.ready = self._answer()
 
     def measure(self, work: str, seed: int) -> float:
@@ -44,9 +44,10 @@ def side(serve: Callable[..., None], *rest: Any) -> Iterator[Side]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_guarded, args=(serve, theirs, *rest))
     process.start()
+    assert process.pid is not None
     theirs.close()
     try:
-        yield Side(ours)
+        yield Side(ours, process.pid)
         ours.send(None)
         process.join()
     finally:
