@@ -14,7 +14,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 MEMBERS := $(sort $(shell sed -n 's|^-e ./||p' requirements/*.txt))
 # What a member compiles when it is installed.
 NATIVE := $(wildcard $(MEMBERS:%=%/setup.py) $(MEMBERS:%=%/native/*))
-# What the tests on an accelerator use; engines of the models' kits run on the best platform that there is.
+# What the tests on an accelerator use; engines of the models' kits run on the best platform that there is, with few rows,
+# so that few steps are recorded.
 GPU_MODELS := llama qwen gemma gpt2 gpt cohere glm olmo phi mamba deepseek gpt_oss
 GPU_SCHEMES := compact gptq awq fp8 int4 int8 mxfp4 nvfp4 squeezellm compressed_tensors
 GPU_MEMBERS := core platforms/torch platforms/cpu platforms/cuda $(addprefix attention_backends/,torch_sdpa triton_attn flash_attn flashinfer xformers) \
@@ -42,8 +43,8 @@ test: $(DEV_READY)  ## the tests that need no accelerator, on all cores; make te
 test-gpu:  ## the tests that need an accelerator, with the packages that PYTHON has: nothing is downloaded
 	rm -rf build/gpu && $(PYTHON) -m pip install -q --no-index --no-deps --no-build-isolation --no-compile --target build/gpu $(GPU_MEMBERS:%=./%)
 	rm -rf $(GPU_MEMBERS:%=%/build) $(GPU_MEMBERS:%=%/*.egg-info)
-	PYTHONPATH=build/gpu $(PYTHON) -m pytest --optional -m gpu -n $(GPU_JOBS) $(GPU_PYTEST) tests/attention_backends tests/oracles tests/platforms tests/quantization/compact $(ARGS)
-	PYTHONPATH=build/gpu $(PYTHON) -m pytest -n $(GPU_JOBS) $(GPU_PYTEST) -k an_engine_chooses $(GPU_MODELS:%=tests/plugins/%) $(ARGS)
+	PYTHONPATH=build/gpu $(PYTHON) -m pytest --optional -m "gpu and not thorough" -n $(GPU_JOBS) $(GPU_PYTEST) tests/attention_backends tests/oracles tests/platforms tests/quantization/compact $(ARGS)
+	JACKFIELD_SCHEDULER_MAX_ROWS=8 PYTHONPATH=build/gpu $(PYTHON) -m pytest -n $(GPU_JOBS) $(GPU_PYTEST) -k an_engine_chooses $(GPU_MODELS:%=tests/plugins/%) $(ARGS)
 
 check: $(DEV_READY)  ## lint, format, types, import contracts: the hooks of pre-commit
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure

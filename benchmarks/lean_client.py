@@ -28,7 +28,8 @@ class _Keeping(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        cast("asyncio.Transport", transport).write(self._request)  # uvloop's is none of its subclasses
+        # uvloop's transports are none of asyncio's subclasses.
+        cast("asyncio.Transport", transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""

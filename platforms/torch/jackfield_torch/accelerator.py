@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -104,9 +106,10 @@ class Accelerator(Device):
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         # thread_local: another thread that closes an engine meanwhile must not spoil the recording.
-        with torch.cuda.graph(
+        recording = torch.cuda.graph(
             graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
-        ):
+        )
+        with _no_collection(), recording:
             result = function()
         self._num_graphs += 1
 
@@ -139,6 +142,18 @@ class Accelerator(Device):
         """Give memory back to the driver."""
         self._pool = self._stream = None
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keeps Python from collecting what a closed engine left behind: freeing memory of a card spoils a recording."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _CudaEvent:

@@ -65,7 +65,8 @@ class StepBuffers:
         num_rows, num_groups = len(rows.num_tokens_R), len(rows.tensors.block_ids)
         self._token_ids_T = torch.zeros(max_tokens, dtype=torch.int32, device=device)
         self._positions_T = torch.zeros(max_tokens, dtype=torch.int64, device=device)
-        self._lengths_R = torch.zeros(num_rows, dtype=torch.int32, device=device)
+        # Ones, so that a pass that only compiles kernels finds no row without a last token.
+        self._lengths_R = torch.ones(num_rows, dtype=torch.int32, device=device)
         self._block_ids = [
             torch.zeros(num_rows * rows.max_blocks, dtype=torch.int32, device=device)
             for _ in range(num_groups)

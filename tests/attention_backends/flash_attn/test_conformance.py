@@ -1,5 +1,7 @@
 """The kit of attention backends, with stand-ins for the releases of FlashAttention on the host, and on an accelerator."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from paged_math import Masks, attend_pages, check_paged
@@ -82,6 +84,10 @@ def test_each_release_computes_a_mixed_step(kit, feature):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(
+    not any(map(find_spec, ("flash_attn", "flash_attn_interface"))),
+    reason="no release of FlashAttention is installed",
+)
 class TestFlashAttnOnCuda(AttentionKit):
     name = "flash_attn"
     device = "cuda"

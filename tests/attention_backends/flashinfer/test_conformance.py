@@ -1,5 +1,7 @@
 """The kit of attention backends, with a stand-in for FlashInfer on the host, and on an accelerator."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from jackfield_testing_torch.conformance.attention import AttentionKit
@@ -12,6 +14,7 @@ class TestFlashInfer(AttentionKit):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(find_spec("flashinfer") is None, reason="FlashInfer is not installed")
 class TestFlashInferOnCuda(AttentionKit):
     name = "flashinfer"
     device = "cuda"
