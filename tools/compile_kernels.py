@@ -50,6 +50,7 @@ from jackfield_torch.kernels.sampling import draw_tokens
 from jackfield_torch.kernels.skinny import Scratch
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 from jackfield_triton_attn.attention import TritonAttention
+from jackfield_triton_attn.hopper import attend_hopper, boxes_of
 from jackfield_triton_attn.latent import LatentAttention
 
 # Shared memory of a compute unit.
@@ -214,6 +215,35 @@ def _attention(
         attention.attend(q_TNH, LayerCache(*cache), LayerAttention(scale=0.1, **layer))
 
     return run
+
+
+def _hopper_attention() -> None:
+    """The kernel of long rows for Hopper. Nothing on other chips."""
+    if driver.active.get_current_target().arch != 90:
+        return
+    for dtype, heads, kv_heads, size, block_size in (
+        (_BF16, 16, 8, 128, 64),
+        (_BF16, 32, 8, 128, 16),
+        (torch.float16, 14, 2, 64, 256),
+    ):
+        cache = torch.zeros(4, block_size, kv_heads, size, dtype=dtype)
+        limits = AttentionLimits(
+            device=torch.device("cpu"),
+            dtype=dtype,
+            num_heads=heads,
+            num_kv_heads=kv_heads,
+            head_size=size,
+            max_rows=8,
+            max_step_tokens=256,
+            max_length=4096,
+            num_blocks=4,
+        )
+        boxes = boxes_of(cache)
+        q_TNH = torch.zeros(100, heads, size, dtype=dtype)
+        layer, batch = LayerAttention(scale=0.1), _batch([99, 1], 4)
+        attend_hopper(
+            q_TNH, (boxes, boxes), layer, batch, limits, block_size, q_TNH, skip_single=True
+        )
 
 
 def _latent(dtype: torch.dtype, num_heads: int, queries: list[int]) -> None:
@@ -414,6 +444,7 @@ SETTINGS: dict[str, Callable[[], None]] = {
     "rows": _rows,
     "rounded inputs": _rounded_inputs,
     "compact for Hopper": _hopper_codes,
+    "attention for Hopper": _hopper_attention,
     **{f"compact {name}": partial(_compact, make, _BF16) for name, make in _COMPACT.items()},
     "draws": _draws,
     **{f"experts {d}": partial(_experts, d) for d in (_BF16, torch.float32)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from jackfield_torch.interfaces.attention import (
 )
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
 from jackfield_triton_attn.decode import decode
+from jackfield_triton_attn.hopper import attend_hopper, boxes_of, fits_hopper
 from jackfield_triton_attn.order import order_rows
 from jackfield_triton_attn.prefill import prefill
 from jackfield_triton_attn.tiles import (
@@ -41,7 +43,7 @@ class TritonAttention(GroupAttention):
         self._group = limits.num_heads // limits.num_kv_heads
         self._head_padded = max(16, next_power_of_two(limits.head_size))
         self._head_bytes = self._head_padded * limits.dtype.itemsize
-        self._described: dict[int, tuple[TensorDescriptor, TensorDescriptor]] = {}
+        self._described: dict[Any, tuple[Any, Any]] = {}
         self._precision = "ieee" if limits.dtype == torch.float32 else "tf32"
         self._options = launch_options(limits.device)
         parts = max(
@@ -75,7 +77,10 @@ class TritonAttention(GroupAttention):
         cache = self._readable(cache)
         o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
         if self._has_several or (self._has_single and not layer.causal):
-            self._prefill(q_TNH, cache, layer, o_TNH)
+            if fits_hopper(self._limits, cache, layer) and is_described(cache):
+                self._prefill_hopper(q_TNH, cache, layer, o_TNH)
+            else:
+                self._prefill(q_TNH, cache, layer, o_TNH)
         if self._has_single and layer.causal:
             self._decode(q_TNH, cache, layer, o_TNH)
         return o_TNH
@@ -113,7 +118,7 @@ class TritonAttention(GroupAttention):
         keys, values = cache.key_BSHD, cache.value_BSHD
         described = self._can_describe(cache)
         tiles = prefill_tiles(self._group, self._head_bytes, described=described)
-        boxes = self._boxes(cache, tiles.keys) if described else (keys, values)
+        boxes = self._boxes(cache, self._describe) if described else (keys, values)
         queries = tiles.lines // self._group
         num_tiles = q.shape[0] // queries + num_rows
         prefill[(num_tiles, limits.num_kv_heads)](
@@ -131,6 +136,16 @@ class TritonAttention(GroupAttention):
             num_warps=tiles.warps, **self._options,
         )  # fmt: skip
 
+    def _prefill_hopper(
+        self, q: Tensor, cache: LayerCache, layer: LayerAttention, o: Tensor
+    ) -> None:
+        assert self._batch is not None
+        boxes = self._boxes(cache, boxes_of)
+        block_size = cache.key_BSHD.shape[1]
+        attend_hopper(
+            q, boxes, layer, self._batch, self._limits, block_size, o, skip_single=self._has_single
+        )
+
     def _readable(self, cache: LayerCache) -> LayerCache:
         """The cache; a float8 cache as bytes if the chip does not convert float8."""
         if cache.key_BSHD.dtype.itemsize > 1 or converts_float8(cache.key_BSHD.device):
@@ -145,19 +160,25 @@ class TritonAttention(GroupAttention):
             and cache.key_BSHD.shape[1] % tile == 0
             and self._head_padded == self._limits.head_size
             and cache.key_BSHD.dtype == self._limits.dtype
-            and is_run(cache.key_BSHD)
-            and is_run(cache.value_BSHD)
+            and is_described(cache)
         )
 
-    def _boxes(self, cache: LayerCache, tile: int) -> tuple[TensorDescriptor, TensorDescriptor]:
+    def _boxes(self, cache: LayerCache, describe: Callable[[Tensor], Any]) -> tuple[Any, Any]:
         """The descriptors of a layer's cache. They are kept, because making them takes as long as a launch."""
-        place = cache.key_BSHD.data_ptr()
+        place = (cache.key_BSHD.data_ptr(), describe)
         if place not in self._described:
-            self._described[place] = (
-                describe(cache.key_BSHD, tile),
-                describe(cache.value_BSHD, tile),
-            )
+            self._described[place] = (describe(cache.key_BSHD), describe(cache.value_BSHD))
         return self._described[place]
+
+    def _describe(self, cache_BSHD: Tensor) -> TensorDescriptor:
+        """For reading the keys of a tile as one box."""
+        tile = prefill_tiles(self._group, self._head_bytes, described=True).keys
+        return describe(cache_BSHD, tile)
+
+
+def is_described(cache: LayerCache) -> bool:
+    """True if descriptors for the copy engine can say where the keys and values are."""
+    return is_run(cache.key_BSHD) and is_run(cache.value_BSHD)
 
 
 def is_run(cache_BSHD: Tensor) -> bool:

@@ -28,6 +28,10 @@ class Tiles:
     stages: int  # loads in flight
 
 
+# Of each of the two groups of warps that attend on Hopper; wgmma takes 64 lines.
+HOPPER = Tiles(lines=64, keys=128, warps=4, stages=2)
+
+
 def decode_tiles(group: int, head_bytes: int, num_programs: int) -> Tiles:
     """Tiles for rows with one query. `head_bytes`: size of a padded head; `num_programs`: rows times kv heads."""
     lines = max(16, next_power_of_two(group))

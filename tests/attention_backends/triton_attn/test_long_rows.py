@@ -1,15 +1,18 @@
-"""Rows of many tiles over large blocks equal attention in float64. On Hopper the copy engine reads such blocks."""
+"""Rows of many tiles equal attention in float64. On Hopper the copy engine reads blocks, and long rows have a kernel of their own."""
 
 import pytest
 import torch
 
 pytestmark = pytest.mark.gpu
-BLOCK_SIZE, HEADS, KV_HEADS, HEAD_SIZE = 64, 8, 2, 128
-DTYPE, BOUND = torch.bfloat16, 6e-3
+USUAL = (64, 8, 2, 128)  # slots of a block, heads, kv heads, elements of a head
+BOUND = 6e-3
 
 
-def attend(lengths, query_lengths):
-    """Outputs of the backend over a shuffled cache of noise, and the right outputs, row by row."""
+def attend(lengths, query_lengths, sizes=USUAL, dtype=torch.bfloat16):
+    """Outputs of the backend over a shuffled cache of noise, and the right outputs, row by row.
+
+    Slots without a token and memory that outputs may get hold NaN.
+    """
     from jackfield_torch.interfaces.attention import (
         AttentionBatch,
         AttentionLimits,
@@ -20,19 +23,21 @@ def attend(lengths, query_lengths):
 
     device = torch.device("cuda")
     generator = torch.Generator(device).manual_seed(0)
-    counts = [-(-length // BLOCK_SIZE) for length in lengths]
-    shape = (2, sum(counts) + 1, BLOCK_SIZE, KV_HEADS, HEAD_SIZE)
-    cache = torch.randn(shape, device=device, generator=generator).to(DTYPE)
+    block_size, heads, kv_heads, head_size = sizes
+    counts = [-(-length // block_size) for length in lengths]
+    shape = (2, sum(counts) + 1, block_size, kv_heads, head_size)
+    cache = torch.randn(shape, device=device, generator=generator).to(dtype)
+    cache[:, -1] = float("nan")
     order = torch.randperm(sum(counts), device=device, generator=generator).int()
-    table = torch.zeros(len(lengths), max(counts), dtype=torch.int32, device=device)
-    for row, blocks in zip(table, order.split(counts), strict=True):
+    table = torch.full((len(lengths), max(counts)), shape[1] - 1, dtype=torch.int32, device=device)
+    for row, blocks, length in zip(table, order.split(counts), lengths, strict=True):
         row[: len(blocks)] = blocks
-    q = torch.randn(sum(query_lengths), HEADS, HEAD_SIZE, device=device, generator=generator).to(
-        DTYPE
-    )
+        cache[:, blocks[-1], (length - 1) % block_size + 1 :] = float("nan")
+    q = torch.randn(sum(query_lengths), heads, head_size, device=device, generator=generator)
+    q = q.to(dtype)
     attention = TritonAttention(
         AttentionLimits(
-            device=device, dtype=DTYPE, num_heads=HEADS, num_kv_heads=KV_HEADS, head_size=HEAD_SIZE,
+            device=device, dtype=dtype, num_heads=heads, num_kv_heads=kv_heads, head_size=head_size,
             max_rows=len(lengths), max_step_tokens=len(q), max_length=max(lengths), num_blocks=shape[1],
         )
     )  # fmt: skip
@@ -44,8 +49,10 @@ def attend(lengths, query_lengths):
             slots_T=torch.zeros(len(q), dtype=torch.int64, device=device),
         )
     )  # fmt: skip
+    unset = torch.full_like(q, float("nan"))
+    del unset  # the outputs take this memory
     found = attention.attend(
-        q, LayerCache(cache[0], cache[1]), LayerAttention(scale=HEAD_SIZE**-0.5)
+        q, LayerCache(cache[0], cache[1]), LayerAttention(scale=head_size**-0.5)
     )
     exact = [
         exact_row(rows_q, *(part[row[:count].long()].flatten(0, 1)[:length] for part in cache))
@@ -58,11 +65,11 @@ def attend(lengths, query_lengths):
 
 def exact_row(q, key, value):
     q, key, value = (part.double().transpose(0, 1) for part in (q, key, value))
-    key, value = (part.repeat_interleave(HEADS // KV_HEADS, 0) for part in (key, value))
+    key, value = (part.repeat_interleave(len(q) // len(key), 0) for part in (key, value))
     hidden = (
         torch.ones(q.shape[1], key.shape[1], device=q.device).tril(key.shape[1] - q.shape[1]) == 0
     )
-    scores = (q @ key.transpose(1, 2) * HEAD_SIZE**-0.5).masked_fill(hidden, float("-inf"))
+    scores = (q @ key.transpose(1, 2) * q.shape[2] ** -0.5).masked_fill(hidden, float("-inf"))
     return (scores.softmax(-1) @ value).transpose(0, 1)
 
 
@@ -78,5 +85,21 @@ def exact_row(q, key, value):
 )
 def test_attention_over_many_blocks_is_exact(lengths, query_lengths):
     found, exact = attend(lengths, query_lengths)
+
+    assert float((found - exact).norm() / exact.norm()) < BOUND
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dtype"),
+    [
+        ((64, 16, 8, 128), torch.bfloat16),
+        ((16, 6, 2, 64), torch.bfloat16),
+        ((256, 14, 2, 64), torch.float16),
+    ],
+)
+def test_prompts_and_chunks_of_common_shapes_are_exact(sizes, dtype):
+    lengths, query_lengths = [1500, 333, 4, 1000, 257], [1500, 7, 4, 513, 1]
+
+    found, exact = attend(lengths, query_lengths, sizes, dtype)
 
     assert float((found - exact).norm() / exact.norm()) < BOUND
