@@ -226,12 +226,12 @@ def prefill_hopper(
     copies = (
         key_boxes, value_boxes, keys, values, key_ready, value_ready, key_free, value_free, patched, table, length, high,
     )  # fmt: skip
-    # Constants stay constants only in the left part of a sum of tuples.
+    # Triton unpacks no tuples here, and constants stay constants only in the left part of a sum.
     gl.warp_specialize(
         [
-            (_attend, (GROUP, HEAD, QUERIES, LINES, TILE, STAGES, q_tiles.index(0), first_query) + lines),
-            (_attend, (GROUP, HEAD, QUERIES, LINES, TILE, STAGES, q_tiles.index(1), first_query + QUERIES) + lines),
-            (_copy, (BOX, BLOCK_SIZE, TILE, HEAD, STAGES, kv_head * HEAD) + copies),
+            (_attend, (GROUP, HEAD, QUERIES, LINES, TILE, STAGES, q_tiles.index(0), first_query) + lines),  # noqa: RUF005
+            (_attend, (GROUP, HEAD, QUERIES, LINES, TILE, STAGES, q_tiles.index(1), first_query + QUERIES) + lines),  # noqa: RUF005
+            (_copy, (BOX, BLOCK_SIZE, TILE, HEAD, STAGES, kv_head * HEAD) + copies),  # noqa: RUF005
         ],
         [4, 1], [232, 40],
     )  # fmt: skip
