@@ -16,6 +16,10 @@ WITH_TOOLS = "tool_use"
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 # Matches a loop over a content, or over a variable that holds a content.
 _READS_PARTS = re.compile(r"\bfor\s+\w+\s+in\s+[^%]*\bcontent\b")
+# Matches a test whether a content is none. Templates with it leave out the calls of messages whose content is "".
+_TESTS_NONE = re.compile(
+    r"\bcontent\b['\"\])]*\s*(?:is\s+(?:not\s+)?|[!=]=\s*)none\b", re.IGNORECASE
+)
 # The space shows whether a template strips spaces.
 _OPEN_END = "\ue000 jackfield: written on from here "
 
@@ -59,9 +63,9 @@ class ChatTemplate:
 
         defaults = {"tools": None, "documents": None, **self._special_tokens}
         try:
-            shown = [_as_templates_expect(message, reads_parts(source)) for message in messages]
+            shown = [_as_templates_expect(message, source) for message in messages]
             if is_open:
-                shown[-1]["content"] = _left_open(shown[-1]["content"])
+                shown[-1]["content"] = _left_open(shown[-1]["content"] or "")
             template = self._compiled.get(source) or self._compile(source)
             text: str = template.render({**defaults, **given, "messages": shown})
         except (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
@@ -137,11 +141,18 @@ def _joined(content: Any) -> Any:
     return "\n".join(part["text"] for part in content)
 
 
-def _as_templates_expect(message: Mapping[str, Any], takes_parts: bool) -> dict[str, Any]:
-    """The message without None values, which many templates would print, and with thoughts under both of their names."""
+def _as_templates_expect(message: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The message without None values, which many templates would print, and with thoughts under both of their names.
+
+    An assistant's message that says nothing has the content "", because templates add it to other text or print it. If it
+    calls tools and the template tests for None, as DeepSeek's do, it is None.
+    """
     shown = {key: value for key, value in message.items() if value is not None}
-    if not takes_parts and "content" in shown:
+    if "content" in shown and not reads_parts(source):
         shown["content"] = _joined(shown["content"])
+    if shown.get("role") == "assistant" and not shown.get("content"):
+        is_none = "tool_calls" in shown and _TESTS_NONE.search(source) is not None
+        shown["content"] = None if is_none else ""
     thoughts = next((shown[name] for name in _THOUGHTS if name in shown), None)
     if thoughts is None:
         return shown

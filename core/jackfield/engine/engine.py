@@ -39,6 +39,7 @@ class Engine:
 
     def __init__(self, blueprint: Blueprint) -> None:
         self._error: BaseException | None = None
+        self._is_stop_told = False
         self._state: EngineState | None = EngineState(blueprint)
         blueprint = self._state.parts.blueprint
         self.observers, failed = _observers(blueprint)
@@ -195,8 +196,16 @@ class Engine:
             close_executor(state.parts.executor, self._blueprint.plugin(EXECUTORS))
 
     def close(self) -> None:
-        """End the workers and free everything. May be called twice. Open requests are lost."""
-        self._end(None)
+        """End the workers and free everything. May be called twice. Open requests are lost.
+
+        Observers are told here, also of an error that ended the engine before: by then the caller has made the text of
+        all deltas, so they have heard of every request that ended.
+        """
+        self._end()
+        if not self._is_stop_told:
+            self._is_stop_told = True
+            if self.observers:
+                self.observers.engine_stopped(self._error)
 
     def __enter__(self) -> Self:
         return self
@@ -223,14 +232,12 @@ class Engine:
 
     def _die(self, error: BaseException) -> None:
         self._error = error
-        self._end(error)
+        self._end()
 
-    def _end(self, error: BaseException | None) -> None:
+    def _end(self) -> None:
         state, self._state = self._state, None
         if state is not None:
             close_executor(state.parts.executor, self._blueprint.plugin(EXECUTORS))
-            if self.observers:
-                self.observers.engine_stopped(error)
 
     def _tell(self, state: EngineState, plan: StepPlan, seconds: float) -> None:
         scheduler = state.parts.scheduler

@@ -37,4 +37,4 @@ class Hooks:
 
     @hookspec
     def engine_stopped(self, error: BaseException | None) -> None:
-        """The engine was closed; `error` is the error that ended the engine, or None."""
+        """The engine was closed, after the last `request_finished`. `error` is the error that ended the engine, or None."""

@@ -43,6 +43,8 @@ SERVER = (
     Alias("--log-format", "options.serve.log_format", "text or json", "NAME"),
     Alias("--ui", "options.serve.ui", "a page to chat and to watch the engine", fixed="true"),
     Alias("--enable-log-requests", "options.serve.log_requests", "a line for each", fixed="true"),
+    Alias("--no-enable-log-requests", "options.serve.log_requests", "no lines", fixed="false"),
+    Alias("--disable-log-requests", "options.serve.log_requests", "no lines", fixed="false"),
 )
 ENGINE = (
     Alias("--max-model-len", "model.max_length", "tokens of one request, prompt and output"),
@@ -73,20 +75,18 @@ ENGINE = (
     Alias("--num-gpu-blocks-override", "cache.num_blocks", "blocks of the cache"),
     Alias("--block-size", "cache.block_size", "tokens of a block"),
     Alias("--kv-cache-dtype", "cache.dtype", "of keys and values", "NAME"),
+    Alias("--enable-prefix-caching", "cache.prefix_caching", "the default", fixed="true"),
     Alias("--no-enable-prefix-caching", "cache.prefix_caching", "share nothing", fixed="false"),
     Alias("--attention-backend", "select.attention", "instead of the preferred one", "NAME"),
 )
 # Options of `vllm serve` that are accepted without effect: our default does the same, or they have no meaning here.
 TAKEN = {
-    "--enable-prefix-caching": "on unless --no-enable-prefix-caching",
     "--enable-chunked-prefill": "always on",
     "--enable-auto-tool-choice": "on where a tool parser knows the model's format",
     "--async-scheduling": "always on",
     "--enable-prompt-tokens-details": "always told",
     "--disable-uvicorn-access-log": "there is none",
     "--disable-log-stats": "none are logged; /metrics has them",
-    "--disable-log-requests": "off unless --enable-log-requests",
-    "--no-enable-log-requests": "off unless --enable-log-requests",
 }
 # Options of `vllm serve` that are refused, with what to do instead.
 REFUSED = {

@@ -63,7 +63,7 @@ async def chat_prompt(
     if tools:
         values["tools"] = tools
     text = await model.text.render(messages, values)
-    last_content = str(messages[-1].get("content")) if request.continue_final_message else ""
+    last_content = str(messages[-1].get("content") or "") if request.continue_final_message else ""
     token_ids = await model.text.encode(
         text,
         add_special_tokens=bool(request.add_special_tokens),
@@ -148,8 +148,6 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     content = found.get("content")
     if isinstance(content, list):
         found["content"] = "\n".join(_part(part) for part in content)
-    elif content is None and found.get("role") == "assistant":
-        found["content"] = ""  # it called tools and said nothing; templates add this to other text
     elif content is not None and not isinstance(content, str):
         raise ApiError(
             400, "the content of a message must be text or a list of parts", param="messages"

@@ -80,6 +80,24 @@ def test_a_template_reaches_nothing_outside_its_sandbox(source):
         render(source)
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{% for m in messages %}{{ m['role'] + ':' + m['content'] }}{% endfor %}", "assistant:"),
+        ("{% for m in messages %}{{ m.content }}{% endfor %}", ""),
+        (
+            "{% for m in messages %}{{ m.tool_calls[0].name if m['content'] is none else m.content }}{% endfor %}",
+            "weather",
+        ),
+    ],
+)
+@pytest.mark.parametrize("said", [{"content": None}, {"content": ""}, {}])
+def test_a_message_that_only_calls_tools_suits_both_kinds_of_templates(source, text, said):
+    messages = [{"role": "assistant", "tool_calls": [{"name": "weather"}], **said}]
+
+    assert render(source, messages) == text
+
+
 def test_no_messages_are_no_conversation():
     with pytest.raises(RequestError, match="no messages"):
         render("x", messages=[])

@@ -46,6 +46,12 @@ def test_a_word_is_its_setting():
     }
 
 
+@pytest.mark.parametrize("word", ["--disable-log-requests", "--no-enable-log-requests"])
+def test_the_last_of_two_opposite_words_counts_and_overrules_a_file(word):
+    assert settings(word) == {"options.serve.log_requests": "false"}
+    assert settings(word, "--enable-log-requests") == {"options.serve.log_requests": "true"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -34,6 +34,19 @@ def test_token_ids_of_each_prompt_come_with_its_first_chunk(client):
     assert told == {0: [[257, 97], None], 1: [[98], None]}
 
 
+def test_an_echo_is_the_first_chunk_and_has_the_prompts_token_ids(client):
+    chunks = client.completions.create(
+        model="tiny", prompt=[104, 105], max_tokens=1, echo=True, stream=True, extra_body={"return_token_ids": True}
+    )  # fmt: skip
+    told = [
+        (chunk.choices[0].text, getattr(chunk.choices[0], "prompt_token_ids", None))
+        for chunk in chunks
+    ]
+
+    assert told[0] == ("hi", [104, 105])
+    assert told[1][1] is None
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_several_prompts_have_choices_in_their_order(client, stream):
     prompts = [[257, *b"one", 256], [257, *b"two!", 256], "text"]

@@ -174,7 +174,8 @@ class ExpertFacts:
 class FewExperts(ABC):
     """The experts of a step with few tokens, whose time is that of reading the weights of those that are chosen."""
 
-    most_choices: int  # tokens times the experts of a token, up to which it is meant to be used
+    # Tokens times the experts of a token, also of experts that other ranks hold, up to which it is meant to be used.
+    most_choices: int
 
     @abstractmethod
     def __call__(self, x_TE: Tensor, expert_TK: Tensor, weight_TK: Tensor) -> Tensor:

@@ -69,6 +69,8 @@ class QuantizationScheme(Card):
     ) -> ExpertLinear | None:
         """One matrix multiplication for many experts, whose parts differ only in their names.
 
-        None, the default: the scheme has none for this device, so `create` is called for each expert.
+        None, the default: the scheme has none for this device, so `create` is called for each expert. It is asked if the
+        choice of experts stays on the device. Processors ask it only if their kernels take plain stacked weights
+        (`Kernels.stacks_experts`), and otherwise call `create` for each expert.
         """
         return None

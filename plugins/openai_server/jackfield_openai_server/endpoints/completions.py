@@ -199,6 +199,8 @@ class _Answer:
             if self._request.echo:
                 text = await self._model.text.decode(generation.prompt_token_ids)
                 choices = [CompletionChoice(index, text) for index in range(self._n)]
+                for choice in choices:
+                    self._tell_prompt(choice, generation)
                 yield event(self._completion(choices, None))
             async for batch in deltas:
                 yield self._chunks(batch, 0, offsets, generation)
@@ -225,14 +227,18 @@ class _Answer:
                 offsets[choice.index] += sum(map(len, choice.logprobs.tokens))
             if request.return_token_ids:
                 choice.token_ids = delta.token_ids
-                if choice.index not in self._begun:
-                    self._begun.add(choice.index)
-                    choice.prompt_token_ids = generation.prompt_token_ids
+                self._tell_prompt(choice, generation)
             options = request.stream_options
             with_usage = options is not None and options.continuous_usage_stats
             usage = generation.usage() if with_usage else None
             pieces.append(event(self._completion([choice], usage)))
         return b"".join(pieces)
+
+    def _tell_prompt(self, choice: CompletionChoice, generation: Generation) -> None:
+        """Put the prompt's token ids into the first chunk of a choice, if they are asked for."""
+        if self._request.return_token_ids and choice.index not in self._begun:
+            self._begun.add(choice.index)
+            choice.prompt_token_ids = generation.prompt_token_ids
 
     def _completion(self, choices: list[CompletionChoice], usage: Usage | None) -> Completion:
         shown = msgspec.UNSET if usage is None else usage
