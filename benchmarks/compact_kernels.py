@@ -155,7 +155,7 @@ def measure(name: str, kind: str, tuned: bool) -> Iterator[dict[str, object]]:
         }
         rounds = can_round(blocks, BF16)
         if rounds:
-            rounded = RoundedProduct(blocks, None)
+            rounded = RoundedProduct(blocks, None, linears[0].scratch)
             line["rounded_us"] = round(time_us([lambda x=x, rounded=rounded: rounded(x)] * 2), 1)
         if tuned and count <= NUM_TOKENS[-1] and (count == 1 or not rounds):
             line["best_us"], line["best"] = tune(blocks, x)

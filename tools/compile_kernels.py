@@ -43,6 +43,8 @@ from jackfield_torch.interfaces.linear import Around
 from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
 from jackfield_torch.kernels.few_choices import FewChoices
 from jackfield_torch.kernels.heads import rotate_and_write
+from jackfield_torch.kernels.hopper import Scales, hopper_tile
+from jackfield_torch.kernels.hopper import multiply_hopper as multiply_plain
 from jackfield_torch.kernels.latent_inputs import rotate_and_keep
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.route import route
@@ -365,6 +367,21 @@ def _norms(dtype: torch.dtype) -> None:
         add_rms_norm(x, x, torch.zeros(size), 1e-6)
 
 
+def _hopper_products() -> None:
+    """Products of several tokens with plain matrices on Hopper, in each tile that is chosen. Nothing on other chips."""
+    if driver.active.get_current_target().arch != 90:
+        return
+    scratch = Scratch(torch.device("cpu"))
+    for dtype in (_BF16, torch.float8_e4m3fn):
+        weight_OI = torch.zeros(2 * _SIZE, _SIZE, dtype=dtype)
+        for count in (16, 32, 64, 128, 256):
+            x_TI = torch.zeros(count, _SIZE, dtype=dtype)
+            scales = None if dtype == _BF16 else Scales(torch.ones(2 * _SIZE), torch.ones(count))
+            for activation in ("", "silu"):
+                tile = hopper_tile(count, 2 * _SIZE, _SIZE * dtype.itemsize)
+                multiply_plain(x_TI, weight_OI, tile, scratch, scales=scales, activation=activation)
+
+
 def _gates(dtype: torch.dtype) -> None:
     for activation in ACTIVATIONS:
         gated_activation(torch.zeros(4, 6144, dtype=dtype), activation)
@@ -445,6 +462,7 @@ SETTINGS: dict[str, Callable[[], None]] = {
     "rounded inputs": _rounded_inputs,
     "compact for Hopper": _hopper_codes,
     "attention for Hopper": _hopper_attention,
+    "plain products on Hopper": _hopper_products,
     **{f"compact {name}": partial(_compact, make, _BF16) for name, make in _COMPACT.items()},
     "draws": _draws,
     **{f"experts {d}": partial(_experts, d) for d in (_BF16, torch.float32)},

@@ -86,6 +86,12 @@ class NarrowProduct(ABC):
     @abstractmethod
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None=None) -> Tensor:
         ...
+
+    def after(self, x_TI: Tensor, branch_TI: Tensor | None) -> Tensor:
+        ...
+
+    def parts(self, x_TI: Tensor) -> Tensor | None:
+        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertFacts:
     into_XOI: Tensor

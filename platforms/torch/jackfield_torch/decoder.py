@@ -16,6 +16,7 @@ from jackfield_torch.foreign import RunningForeign, assemble_foreign, shown_chec
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import LinearPart
 from jackfield_torch.layers.attention import StepInputs
+from jackfield_torch.layers.branch import add_branch
 from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
 from jackfield_torch.layers.decoder_layer import DecoderLayer, LayerBuilder
 from jackfield_torch.layers.embedding import Embedding, PositionedEmbedding
@@ -86,7 +87,7 @@ class Decoder:
         branch_TE: Tensor | None = None
         for layer in self._layers:
             branch_TE = layer(x_TE, branch_TE, step)
-        return x_TE if branch_TE is None else x_TE.add_(branch_TE)
+        return x_TE if branch_TE is None else add_branch(x_TE, branch_TE)
 
     def logits(self, hidden_SE: Tensor) -> Tensor:
         """Scores of the whole vocabulary, on every rank, in float32 or in the dtype of the activations."""

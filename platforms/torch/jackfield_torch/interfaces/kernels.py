@@ -15,6 +15,7 @@ from torch import Tensor
 
 from jackfield_torch.interfaces.attention import LayerCache
 from jackfield_torch.layers.activation import activation_function
+from jackfield_torch.layers.branch import add_branch
 from jackfield_torch.sampling.argmax import argmax
 from jackfield_torch.sampling.draw import draw
 from jackfield_torch.sampling.filters import Filters
@@ -157,6 +158,18 @@ class NarrowProduct(ABC):
         """The outputs in x's dtype, rounded once. If `into_TO` is given, they are added to it in place, and it is
         returned.
         """
+
+    def after(self, x_TI: Tensor, branch_TI: Tensor | None) -> Tensor:
+        """The outputs after `branch_TI` was added to x in place; a norm does both in one pass. For a branch in parts see
+        `Kernels.add_rms_norm`.
+        """
+        return self(x_TI if branch_TI is None else add_branch(x_TI, branch_TI))
+
+    def parts(self, x_TI: Tensor) -> Tensor | None:
+        """The outputs as a branch in parts, which whoever reads them adds up: one wait less. Default: None, call it
+        with `into_TO`.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,10 +331,11 @@ class Kernels:
     ) -> Tensor:
         """Add `branch_TE` to `x_TE` in place, then the RMS norm of that (Zhang and Sennrich 2019).
 
+        A branch is [T, E], or parts of it that are to be added up, [P, T, E] in float32.
         The sum is rounded to x's dtype; the norm is computed in float32 and rounded once. `weight_E` is float32.
         """
         if branch_TE is not None:
-            x_TE.add_(branch_TE)
+            add_branch(x_TE, branch_TE)
         y_TE = torch.rms_norm(x_TE.float(), tuple(weight_E.shape), weight_E, epsilon)
         return y_TE.to(x_TE.dtype)
 

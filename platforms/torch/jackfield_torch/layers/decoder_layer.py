@@ -73,8 +73,8 @@ class DecoderLayer:
         Returns the layer's last branch: the code that adds it computes a norm in the same pass. None: it is added
         already.
         """
-        if self.narrow is not None and self.narrow(x_TE, branch_TE, step):
-            return None
+        if self.narrow is not None and self.narrow.takes(x_TE, step):
+            return self.narrow(x_TE, branch_TE, step)
         if self.parallel:
             return self._both(x_TE, branch_TE, step)
         mixed_TE = self.after_mixer(self.mixer(self.mixer_norm.after(x_TE, branch_TE), step))

@@ -30,23 +30,26 @@ class NarrowLayer:
     down: NarrowProduct  # adds its output
     most_tokens: int  # most tokens of a step
 
-    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> bool:
-        """Add `branch_TE`, the last branch of the layer before, and both branches of this layer to `x_TE` in place.
+    def takes(self, x_TE: Tensor, step: StepInputs) -> bool:
+        """False if there are too many tokens, or if torch writes the cache."""
+        return x_TE.shape[0] <= self.most_tokens and step.attention.paged(self.layer) is not None
 
-        False: nothing is done, since there are too many tokens or torch writes the cache.
+    def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor | None:
+        """Add `branch_TE`, the last branch of the layer before, and the branches of this layer to `x_TE` in place.
+
+        Returns the last branch if it is in parts, which are not added yet. `takes` must be true.
         """
-        if x_TE.shape[0] > self.most_tokens:
-            return False
-        if (paged := step.attention.paged(self.layer)) is None:
-            return False
-        if branch_TE is not None:
-            x_TE.add_(branch_TE)
-        qkv_TMH = self.qkv(x_TE).view(x_TE.shape[0], -1, self.head_size)
+        paged = step.attention.paged(self.layer)
+        assert paged is not None, "the layer takes the step"
+        qkv_TMH = self.qkv.after(x_TE, branch_TE).view(x_TE.shape[0], -1, self.head_size)
         q_TNH = self.heads(qkv_TMH, step, *paged)
-        o_TNH = step.attention.attend(self.layer, q_TNH, None, None)
-        self.out(o_TNH.flatten(1), x_TE)
-        self.down(self.gate_up(x_TE), x_TE)
-        return True
+        o_TI = step.attention.attend(self.layer, q_TNH, None, None).flatten(1)
+        if (mixed := self.out.parts(o_TI)) is None:
+            self.out(o_TI, x_TE)
+        h_TF = self.gate_up.after(x_TE, mixed)
+        if (last := self.down.parts(h_TF)) is None:
+            self.down(h_TF, x_TE)
+        return last
 
 
 def narrow_layer(

@@ -12,6 +12,7 @@ from jackfield.errors import UnsupportedModelError
 from jackfield.model_spec import Attention
 from jackfield.model_spec import Norm as NormSpec
 from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.layers.branch import add_branch
 from jackfield_torch.layers.compose import TensorFunction, identity
 from jackfield_torch.loader import ModelWeights
 
@@ -25,7 +26,7 @@ class Norm(ABC):
 
     def after(self, x_TE: Tensor, branch_TE: Tensor | None) -> Tensor:
         """Add a branch to `x_TE` in place, if there is one. Returns the norm of the sum."""
-        return self(x_TE if branch_TE is None else x_TE.add_(branch_TE))
+        return self(x_TE if branch_TE is None else add_branch(x_TE, branch_TE))
 
 
 class NoNorm(Norm):

@@ -49,7 +49,7 @@ class DeviceLinear(Linear):
         self._choose, self._is_hopper = choose, fits_hopper(blocks, dtype)
         self._tiles = self.tiles(gated=False)
         self._wide = _wide(device, dtype, 1 if rounds else wide_rows(blocks) * blocks.num_inputs)
-        self.rounded = RoundedProduct(blocks, self.bias_O) if rounds else None
+        self.rounded = RoundedProduct(blocks, self.bias_O, self.scratch) if rounds else None
 
     def __call__(self, x_TI: Tensor) -> Tensor:
         x_TK = self.ordered(x_TI)

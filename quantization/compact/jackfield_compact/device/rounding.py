@@ -11,10 +11,13 @@ from jackfield_compact.device.blocks import E4M3, Blocks
 from jackfield_torch.interfaces.kernels import NarrowProduct
 from jackfield_torch.interfaces.linear import Around
 from jackfield_torch.kernels.activation import activate
+from jackfield_torch.kernels.hopper import Scales, fits_hopper, hopper_tile, multiply_hopper
 from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
+from jackfield_torch.kernels.skinny import Scratch
 
 # Tokens up to which one scale for all is faster in the library, followed by another pass.
 MOST_TENSOR_WISE = 512
+MOST_OURS = 128  # tokens up to which our kernel for Hopper is faster than both
 _LARGEST = tl.constexpr(448.0)  # of E4M3
 
 
@@ -118,12 +121,13 @@ def apply_scales(
 class RoundedProduct:
     """y = (scale_t * x8) (scale_o * w8)' for steps of many tokens."""
 
-    def __init__(self, blocks: Blocks, bias_O: Tensor | None) -> None:
+    def __init__(self, blocks: Blocks, bias_O: Tensor | None, scratch: Scratch) -> None:
         self._width = blocks.width
-        self._bias_O = bias_O
+        self._bias_O, self._scratch = bias_O, scratch
         self._weight_OI = blocks.words_OW.view(torch.float8_e4m3fn)
         self._scale_O = blocks.scales_GO.float().flatten().contiguous()
         self._one = torch.ones((), dtype=torch.float32, device=blocks.words_OW.device)
+        self._on_hopper = fits_hopper(self._weight_OI)
 
     def __call__(self, x_TI: Tensor) -> Tensor:
         """y_TO in x's dtype, bfloat16."""
@@ -143,6 +147,17 @@ class RoundedProduct:
     def around(self, x_TI: Tensor, around: Around, into_TO: Tensor | None = None) -> Tensor:
         """With the operations around it in a layer; for up to MOST_TENSOR_WISE tokens."""
         x8_TI, scale_T1 = round_inputs(x_TI, self._width, around.norm_weight_I, around.norm_epsilon)
+        if self._on_hopper and len(x_TI) <= MOST_OURS:
+            return multiply_hopper(
+                x8_TI,
+                self._weight_OI,
+                hopper_tile(len(x_TI), *self._weight_OI.shape),
+                self._scratch,
+                scales=Scales(self._scale_O, scale_T1),
+                activation=around.activation,
+                bias_O=self._bias_O,
+                into_TO=into_TO,
+            )
         sums_TO = torch._scaled_mm(
             x8_TI,
             self._weight_OI.t(),

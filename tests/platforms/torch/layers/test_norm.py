@@ -40,3 +40,12 @@ def test_a_chain_applies_its_functions_in_order():
     double_then_square = chain(Multiply(2.0), identity, torch.square)
 
     assert double_then_square(torch.tensor([3.0])).item() == 36.0
+
+
+def test_a_norm_after_a_branch_in_parts_adds_them_up():
+    x_TE, parts_PTE = torch.rand(3, 8), torch.rand(2, 3, 8)
+    norm = RmsNorm(torch.rand(8), 0.1, Kernels())
+
+    expected = norm(x_TE + parts_PTE[0] + parts_PTE[1])
+
+    torch.testing.assert_close(norm.after(x_TE, parts_PTE), expected)
