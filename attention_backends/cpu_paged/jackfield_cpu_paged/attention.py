@@ -1,8 +1,9 @@
-"""Attention over the paged cache of one group: a kernel for rows with one query, torch's operator for all others."""
+"""Attention over the paged cache of one group: kernels for rows with one query and, on AMX, for rows with several."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -24,10 +25,10 @@ Sight = tuple[int | None, int | None]  # window, and size of chunks of positions
 
 
 class CpuPagedAttention(GroupAttention):
-    """One kernel call for each layer serves all decoding rows: nothing is gathered, padded or masked.
+    """One kernel call for each layer serves all decoding rows, and one all others: nothing is gathered, padded or masked.
 
-    A row with many queries is a matrix product, for which torch's kernel is best. It runs by itself over its keys,
-    which are a view if its blocks are consecutive.
+    Without a matrix unit (AMX), and where its kernel does not serve, a row with many queries runs by itself with torch's
+    operator over its keys, which are a view if its blocks are consecutive.
     """
 
     def __init__(
@@ -35,44 +36,56 @@ class CpuPagedAttention(GroupAttention):
     ) -> None:
         library = load_library()
         self._dtype = limits.dtype
-        self._kernel = library.paged_decode
+        self._library = library
         self._parallel = openmp_parallel()
-        self._decode = Decode(
-            num_heads=limits.num_heads,
-            num_kv_heads=limits.num_kv_heads,
-            head_size=limits.head_size,
-            is_bf16=limits.dtype == torch.bfloat16,
-            is_float8=group.dtype == FLOAT8_E4M3,
-            level=library.paged_decode_level() if level is None else level,
-        )
-        self._by_reference = ctypes.byref(self._decode)
-        self._rows = torch.empty(limits.max_rows, dtype=torch.int32)  # the decoding rows
+        facts = {
+            "num_heads": limits.num_heads,
+            "num_kv_heads": limits.num_kv_heads,
+            "head_size": limits.head_size,
+            "is_bf16": limits.dtype == torch.bfloat16,
+            "is_float8": group.dtype == FLOAT8_E4M3,
+            "level": library.paged_decode_level() if level is None else level,
+        }
+        self._decode, self._prompts = Decode(**facts), Decode(**facts)
+        self.has_prompt_kernel = bool(library.paged_prompts_serves(ctypes.byref(self._prompts)))
+        self._rows = torch.empty(
+            limits.max_rows, dtype=torch.int32
+        )  # decoding rows, then the others
         self._batch: AttentionBatch | None = None
         self._chunks: dict[Sight, list[Chunk]] = {}
 
     def prepare(self, batch: AttentionBatch) -> None:
-        """Set the kernel's pointers for the step's rows. Chunks are planned when a layer with their window first runs."""
-        self._batch = batch  # keeps the memory of the kernel's pointers alive
+        """Set the kernels' pointers for the step's rows. Chunks are planned when a layer with their window first runs."""
+        self._batch = batch  # keeps the memory of the kernels' pointers alive
         self._chunks.clear()
-        rows = [row for row, count in enumerate(batch.query_lengths) if count == 1]
+        single: list[int] = []
+        several: list[int] = []
+        for row, count in enumerate(batch.query_lengths):
+            (single if count == 1 else several).append(row)
         # Longest first: threads take rows in this order, and short ones at the end let them stop together.
-        rows.sort(key=batch.lengths.__getitem__, reverse=True)
-        self._rows[: len(rows)] = torch.tensor(rows, dtype=torch.int32)
-        decode = self._decode
-        decode.num_rows = len(rows)
-        decode.rows = self._rows.data_ptr()
-        decode.tokens = batch.query_starts_R1.data_ptr()
-        decode.lengths = batch.lengths_R.data_ptr()
-        decode.block_ids = batch.block_ids_RB.data_ptr()
-        decode.table_stride = batch.block_ids_RB.stride(0)
-        decode.num_threads = torch.get_num_threads()
+        single.sort(key=batch.lengths.__getitem__, reverse=True)
+        self._rows[: len(single) + len(several)] = torch.tensor(single + several, dtype=torch.int32)
+        for kernel, rows, first in (
+            (self._decode, single, 0),
+            (self._prompts, several, len(single)),
+        ):
+            kernel.num_rows = len(rows)
+            kernel.rows = self._rows[first:].data_ptr()
+            kernel.tokens = batch.query_starts_R1.data_ptr()
+            kernel.lengths = batch.lengths_R.data_ptr()
+            kernel.block_ids = batch.block_ids_RB.data_ptr()
+            kernel.table_stride = batch.block_ids_RB.stride(0)
+            kernel.num_threads = torch.get_num_threads()
 
     def attend(self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention) -> Tensor:
         """See GroupAttention."""
         o_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)
+        library = self._library
         if self._decode.num_rows:
-            self._attend_decode(q_TNH, cache, layer, o_TNH)
-        if self._decode.num_rows < q_TNH.shape[0]:
+            self._call(library.paged_decode, self._decode, q_TNH, cache, layer, o_TNH)
+        if self._prompts.num_rows and self.has_prompt_kernel:
+            self._call(library.paged_prompts, self._prompts, q_TNH, cache, layer, o_TNH)
+        elif self._prompts.num_rows:
             for chunk in self._planned(cache, layer):
                 chunk.attend(q_TNH, cache, layer.scale, o_TNH)
         return o_TNH
@@ -82,24 +95,30 @@ class CpuPagedAttention(GroupAttention):
         self._batch = None
         self._chunks.clear()
 
-    def _attend_decode(
-        self, q_TNH: Tensor, cache: LayerCache, layer: LayerAttention, o_TNH: Tensor
+    def _call(
+        self,
+        function: ctypes._NamedFuncPointer,
+        kernel: Decode,
+        q_TNH: Tensor,
+        cache: LayerCache,
+        layer: LayerAttention,
+        o_TNH: Tensor,
     ) -> None:
         token_stride, *others = q_TNH.stride()
         if others != [q_TNH.shape[2], 1]:
             q_TNH = q_TNH.contiguous()
             token_stride = q_TNH.stride(0)
-        decode, key = self._decode, cache.key_BSHD
-        decode.query, decode.query_stride = q_TNH.data_ptr(), token_stride
-        decode.key, decode.value = key.data_ptr(), cache.value_BSHD.data_ptr()
-        decode.out = o_TNH.data_ptr()
-        decode.block_size = key.shape[1]
-        decode.block_stride, decode.slot_stride, decode.head_stride, _ = key.stride()
-        decode.window, decode.chunk_size = layer.window or 0, layer.chunk_size or 0
-        decode.scale = layer.scale
-        self._kernel(self._by_reference, self._parallel)
+        key = cache.key_BSHD
+        kernel.query, kernel.query_stride = q_TNH.data_ptr(), token_stride
+        kernel.key, kernel.value = key.data_ptr(), cache.value_BSHD.data_ptr()
+        kernel.out = o_TNH.data_ptr()
+        kernel.block_size = key.shape[1]
+        kernel.block_stride, kernel.slot_stride, kernel.head_stride, _ = key.stride()
+        kernel.window, kernel.chunk_size = layer.window or 0, layer.chunk_size or 0
+        kernel.scale = layer.scale
+        function(ctypes.byref(kernel), self._parallel)
 
-    def _planned(self, cache: LayerCache, layer: LayerAttention) -> list[Chunk]:
+    def _planned(self, cache: LayerCache, layer: LayerAttention) -> Sequence[Chunk]:
         sight = layer.window, layer.chunk_size
         chunks = self._chunks.get(sight)
         if chunks is None:

@@ -46,5 +46,7 @@ def load_library() -> ctypes.CDLL:
         raise OSError("the kernel of jackfield-cpu-paged was not compiled")
     library = ctypes.CDLL(path)
     library.paged_decode.argtypes = (ctypes.POINTER(Decode), ctypes.c_void_p)
-    library.paged_decode.restype = None
+    library.paged_prompts.argtypes = library.paged_decode.argtypes
+    library.paged_decode.restype = library.paged_prompts.restype = None
+    library.paged_prompts_serves.argtypes = (ctypes.POINTER(Decode),)
     return library
