@@ -71,8 +71,8 @@ def attend_hopper(
     num_tiles = len(q_TNH) // (2 * (HOPPER.lines // group)) + num_rows
     prefill_hopper[(limits.num_kv_heads, num_tiles)](
         q_TNH, *boxes, o_TNH, batch.query_starts_R1, batch.lengths_R, batch.block_ids_RB, layer.scale, num_rows,
-        q_TNH.stride(0), q_TNH.stride(1), o_TNH.stride(0), batch.block_ids_RB.stride(0),
+        2 if skip_single else 1, q_TNH.stride(0), q_TNH.stride(1), o_TNH.stride(0), batch.block_ids_RB.stride(0),
         GROUP=group, HEAD=limits.head_size, LINES=HOPPER.lines, TILE=HOPPER.keys, BOX=min(block_size, HOPPER.keys),
-        BLOCK_SIZE=block_size, SKIP_SINGLE=skip_single, STAGES=HOPPER.stages, num_warps=HOPPER.warps,
+        BLOCK_SIZE=block_size, STAGES=HOPPER.stages, num_warps=HOPPER.warps,
         **launch_options(limits.device),
     )  # fmt: skip

@@ -176,14 +176,17 @@ def _attend(
     gl.store(o_ptr + target, q_tile.load(stored), mask=inside)
 
 
-@gluon.jit(do_not_specialize=["num_rows"])
+@gluon.jit(do_not_specialize=["num_rows", "least", "blocks_stride"])
 def prefill_hopper(
-    q_ptr, key_boxes, value_boxes, o_ptr, starts_ptr, lengths_ptr, blocks_ptr, scale, num_rows, q_stride, q_head_stride,
-    o_stride, blocks_stride, GROUP: gl.constexpr, HEAD: gl.constexpr, LINES: gl.constexpr, TILE: gl.constexpr,
-    BOX: gl.constexpr, BLOCK_SIZE: gl.constexpr, SKIP_SINGLE: gl.constexpr, STAGES: gl.constexpr, DEPENDENT: gl.constexpr,
+    q_ptr, key_boxes, value_boxes, o_ptr, starts_ptr, lengths_ptr, blocks_ptr, scale, num_rows, least, q_stride,
+    q_head_stride, o_stride, blocks_stride, GROUP: gl.constexpr, HEAD: gl.constexpr, LINES: gl.constexpr, TILE: gl.constexpr,
+    BOX: gl.constexpr, BLOCK_SIZE: gl.constexpr, STAGES: gl.constexpr, DEPENDENT: gl.constexpr,
     num_warps: gl.constexpr,
 ):  # fmt: skip
-    """Attend to twice LINES lines of one row: queries times the GROUP heads of a kv head. A box is BOX slots of one block."""
+    """Attend to twice LINES lines of one row: queries times the GROUP heads of a kv head. A box is BOX slots of one block.
+
+    Rows with fewer than `least` queries are left out.
+    """
     begin(DEPENDENT)
     QUERIES: gl.constexpr = LINES // GROUP
     # The heads run side by side. The tiles with the most keys are the last ones of a row, so they start first.
@@ -193,11 +196,8 @@ def prefill_hopper(
     start_of_row = gl.load(starts_ptr + row)
     num_queries = gl.load(starts_ptr + row + 1) - start_of_row
     first_query = (tile - (start_of_row // (2 * QUERIES) + row)) * (2 * QUERIES)
-    if first_query >= num_queries:
+    if (first_query >= num_queries) | (num_queries < least):
         return
-    if SKIP_SINGLE:
-        if num_queries == 1:
-            return
     length = gl.load(lengths_ptr + row)
     context = length - num_queries  # tokens before the queries of this step
     high = context + gl.minimum(first_query + 2 * QUERIES, num_queries)
