@@ -21,8 +21,13 @@ from jackfield_torch.interfaces.attention import (
     LayerCache,
 )
 from jackfield_torch.paged_cache import CacheScales, GroupCache, LayerStore, Places
+from jackfield_torch.rows import Ints
 from jackfield_torch.staging import upload
 from jackfield_torch.states import LayerStates, StateCache, StepStates, step_states
+
+# Pairs of a query and a token, of queries above `most_absorbed`, that a recorded step may absorb. On an H200 they take
+# about 0.1 ms a layer with 16 heads, as long as it takes to launch what makes keys and values.
+_MOST_PAIRS = 1 << 19
 
 
 class AttentionStep(Protocol):
@@ -51,8 +56,8 @@ class AttentionStep(Protocol):
     def long_rows(self, layer: int) -> LongRows | None:
         """The rows with so many queries that keys and values are better made of their latent vectors.
 
-        None: there are none, `attend` serves all tokens, and a graph may record the step. Otherwise `attend` serves
-        the tokens of the other rows alone.
+        None: there are none, or a graph records the step; `attend` serves all tokens. Otherwise it serves the tokens
+        of the other rows alone.
         """
 
     def keys(self, layer: int, span: RowSpan) -> Tensor:
@@ -226,18 +231,21 @@ class PagedAttention:
             for layer, bound in of_layer.items()
         }
 
-    def begin(self, batches: Sequence[AttentionBatch]) -> None:
-        """Prepare for a step, outside of any graph. There is a batch for each cache group."""
+    def begin(self, batches: Sequence[AttentionBatch], *, is_recorded: bool = False) -> None:
+        """Prepare for a step, outside of any graph. There is a batch for each cache group.
+
+        `is_recorded`: a graph may record or replay the step, so what runs depends on its rows and tokens alone.
+        """
         self._batches = batches
         self._slots = [batch.slots_T for batch in batches]
         self.start_pass()
         self._split.clear()
         for bound in self._attentions:
-            self._prepare(bound, batches[bound.cache_group])
+            self._prepare(bound, batches[bound.cache_group], is_recorded)
 
-    def _prepare(self, bound: BoundAttention, batch: AttentionBatch) -> None:
-        """Backends of latent caches see the rows with few queries alone."""
-        most_queries = self._most_absorbed.get(bound.cache_group)
+    def _prepare(self, bound: BoundAttention, batch: AttentionBatch, is_recorded: bool) -> None:
+        """Backends of latent caches see the rows with few queries alone, but all rows of a recorded step."""
+        most_queries = None if is_recorded else self._most_absorbed.get(bound.cache_group)
         split = None if most_queries is None else split_rows(batch, most_queries)
         if split is None:
             bound.attention.prepare(batch)
@@ -314,15 +322,25 @@ class PagedAttention:
     @property
     def can_capture_any(self) -> bool:
         """True if a graph may record `attend` for steps in which rows have any numbers of queries."""
-        is_plain = not self._most_absorbed and not self._kept
-        return is_plain and all(bound.capture == "any" for bound in self._attentions)
+        return not self._kept and all(bound.capture == "any" for bound in self._attentions)
 
-    @property
-    def needs_host_lengths(self) -> bool:
-        """True if a step can only be prepared when the host knows the exact number of tokens of each row."""
-        return bool(self._most_absorbed) or any(
-            bound.needs_host_lengths for bound in self._attentions
+    def is_worth_recording(self, counts_R: Ints, lengths_R: Ints) -> bool:
+        """False for a step with prompts that runs faster unrecorded. Tokens of each row in the step, and in all.
+
+        A recorded step absorbs all its rows, since how keys and values are made for a row depends on its length.
+        """
+        pairs = sum(
+            int(np.maximum(counts_R - most_queries, 0) @ lengths_R)
+            for most_queries in self._most_absorbed.values()
         )
+        return pairs <= _MOST_PAIRS
+
+    def needs_host_lengths(self, counts: Sequence[int]) -> bool:
+        """True if a step with so many tokens in each row needs their exact lengths on the host to be prepared."""
+        if any(bound.needs_host_lengths for bound in self._attentions):
+            return True
+        most = max(counts, default=0)
+        return any(most > most_queries for most_queries in self._most_absorbed.values())
 
     def close(self) -> None:
         """Free the backends' buffers."""

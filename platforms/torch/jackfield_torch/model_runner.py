@@ -71,10 +71,9 @@ class ModelRunner:
         if self._attention.can_capture and self._decoder.can_capture:
             self._replays.capture(sizes, self._padding)
 
-    @property
-    def needs_host_lengths(self) -> bool:
+    def needs_host_lengths(self, plan: StepPlan) -> bool:
         """True if `begin` needs the results of all earlier steps with drafts."""
-        return self._attention.needs_host_lengths
+        return self._attention.needs_host_lengths(plan.num_tokens)
 
     @torch.inference_mode()
     def begin(self, plan: StepPlan, slot: Slot) -> OpenStep:
@@ -87,7 +86,7 @@ class ModelRunner:
         has_prompt_logprobs = self._wants_prompt_logprobs(plan)
         reads_all = has_prompt_logprobs or self._pooler.has_rows
         batch = step.batch = self._builder.build(plan, pads_prompts=not reads_all)
-        self._attention.begin(batch.batches)
+        self._attention.begin(batch.batches, is_recorded=batch.shape is not None)
         if reads_all:
             hidden_TE = self._forward(batch, self._pooler.second_texts(plan, batch.starts_R))
             step.logits_PV = self._logits(hidden_TE, batch) if len(batch.rows) else None

@@ -5,7 +5,7 @@ addresses.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,10 +116,13 @@ class BatchBuilder:
         row_sizes: Sequence[int],
         # Other steps are padded to these numbers of tokens, rising.
         token_sizes: Sequence[int] = (),
+        # Of these others only those; takes the tokens of each row in the step, and in all.
+        is_worth_recording: Callable[[Ints, Ints], bool] = lambda counts_R, lengths_R: True,
         device: torch.device,
     ) -> None:
         self._rows, self._inbox, self._kernels = rows, inbox, kernels
         self._row_sizes, self._token_sizes = row_sizes, token_sizes
+        self._is_worth_recording = is_worth_recording
         self._mixed_rows = [size for size in row_sizes if size >= _LEAST_MIXED][::_MIXED_STEP]
         self._last: tuple[tuple[int, int, int], StepTensors] | None = None
         self._buffers = StepBuffers(rows, max(max_tokens, *row_sizes, 1), device)
@@ -150,7 +153,8 @@ class BatchBuilder:
             places = draws.tolist()
         shape = None
         if draws is not None and pads_prompts and not plan.drafts:
-            shape = self._padded_shape(num_rows, num_tokens)
+            if self._is_worth_recording(counts_R, lengths_R):
+                shape = self._padded_shape(num_rows, num_tokens)
             size = num_rows if shape is None else shape[0]
         lengths = lengths_R.tolist()
         num_blocks = -(-int(lengths_R.max()) // rows.block_size)

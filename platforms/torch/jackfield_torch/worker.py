@@ -148,6 +148,7 @@ class TorchWorker(Worker):
                 max_tokens=config.scheduler.max_step_tokens,
                 row_sizes=self._row_sizes,
                 token_sizes=self._token_sizes if records_prompts else (),
+                is_worth_recording=attention.is_worth_recording,
                 device=self._torch_device,
             ),
             sampler=Sampler(
@@ -219,7 +220,7 @@ class TorchWorker(Worker):
         while self._steps:
             step = self._steps[0]
             if step.opened is None:
-                self._await_drafts(self._runner.needs_host_lengths)
+                self._await_drafts(self._runner.needs_host_lengths(step.plan))
                 step.opened = self._runner.begin(step.plan, self._results.take())
             if step.plan.awaits_late and step.late is None:
                 return

@@ -2,12 +2,13 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from jackfield.cache import CacheGroup, CacheLayout, key_and_value
+from jackfield.cache import LATENT, CacheGroup, CacheLayout, CacheTensor, key_and_value
 from jackfield.dtypes import FLOAT8_E4M3, FLOAT32
-from jackfield.model_spec import Attention
+from jackfield.model_spec import Attention, LatentAttention, Norm, Rope
 from jackfield_torch import attention_step
 from jackfield_torch.attention_step import BoundAttention, PagedAttention
 from jackfield_torch.interfaces.attention import AttentionBatch, GroupAttention
@@ -72,3 +73,38 @@ def test_torch_writes_a_float8_cache_where_the_chip_does_not_convert(monkeypatch
     )  # fmt: skip
 
     assert (attention.paged(0) is not None) == converts
+
+
+def latent_step():
+    """Latent attention that absorbs rows of up to 4 queries."""
+    mixer = LatentAttention(
+        num_heads=1, head_size=4, value_size=4, latent_size=32, scale=1.0,
+        rope=Rope(theta=1e4, rotary_size=8), latent_norm=Norm(epsilon=1e-6),
+    )  # fmt: skip
+    tensors = (CacheTensor(name="latent", shape=(1, 40), dtype=FLOAT32),)
+    group = CacheGroup(index=0, kind=LATENT, layers=(0,), tensors=tensors)
+    cache = GroupCache(group, CacheLayout(block_size=4, dtype=FLOAT32), 2, 1, HOST)
+    spec = SimpleNamespace(layers=[SimpleNamespace(cache_of_layer=None, mixer=mixer)])
+    return PagedAttention(spec, [cache], [BoundAttention(NoAttention(), 0, (0,), "any", False)], {})
+
+
+def test_drafts_over_latent_caches_need_no_exact_lengths_on_the_host():
+    attention = latent_step()
+
+    assert not attention.needs_host_lengths([4, 1])
+    assert attention.needs_host_lengths([1, 5])  # keys and values are made of all tokens of the row
+
+
+@pytest.mark.parametrize(
+    ("counts", "lengths", "is_worth_it"),
+    [
+        ([4, 4, 1], [1 << 20] * 3, True),  # absorbed anyway
+        ([700], [700], True),
+        ([4000], [4000], False),
+        ([700, 1], [4000, 9], False),
+    ],
+)
+def test_long_prompts_over_latent_caches_are_not_recorded(counts, lengths, is_worth_it):
+    attention = latent_step()
+
+    assert attention.is_worth_recording(np.array(counts), np.array(lengths)) == is_worth_it

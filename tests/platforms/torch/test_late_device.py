@@ -1,13 +1,16 @@
 """Answers do not depend on when the device is done. All tests use a device that is late, padded and replayed."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from jackfield import LLM, SamplingParams
 from jackfield_testing.conformance.platform import PlatformKit
+from jackfield_testing_torch.conformance.known_model import transformers_model, write_known_model
 from jackfield_testing_torch.late_device import LateDevice
+from jackfield_torch import attention_step
 from jackfield_torch.replays import Replays
 from jackfield_torch_sdpa.backend import TorchSdpaBackend
 
@@ -67,9 +70,11 @@ def test_replayed_steps_give_what_eager_ones_give(model, captures, depth):
     assert {1, 2, 4, 6} >= set(captures) >= {1, 2, 6}
 
 
-def test_steps_with_prompts_are_padded_and_replayed(model, captures, monkeypatch):
+@pytest.fixture
+def replayed_prompts(captures, monkeypatch):
+    """Steps with prompts are captured and replayed too; the rows and tokens of those that were replayed."""
     monkeypatch.setattr(TorchSdpaBackend, "capture", "any")
-    monkeypatch.setattr(LateDevice, "token_sizes", (8, 16))
+    monkeypatch.setattr(LateDevice, "token_sizes", (8, 16, 24, 32))
     replayed = []
     hidden = Replays.hidden
 
@@ -79,11 +84,46 @@ def test_steps_with_prompts_are_padded_and_replayed(model, captures, monkeypatch
         return hidden(self, batch)
 
     monkeypatch.setattr(Replays, "hidden", counted)
+    return replayed
+
+
+def test_steps_with_prompts_are_padded_and_replayed(model, replayed_prompts):
     settings = {"scheduler.max_rows": 12, "cache.prefix_caching": False}
     late = answers(model, LATE, 3, 3, **{"select.platform": "late", **settings})
 
     assert late == answers(model, (), 1, 3, **{"select.platform": "cpu", **settings})
-    assert (8, 16) in replayed
+    assert (8, 16) in replayed_prompts
+
+
+@pytest.fixture(scope="module")
+def latent_model(tmp_path_factory):
+    """Latent attention that absorbs rows of up to 4 queries."""
+    sizes = {
+        "kv_lora_rank": 32,
+        "qk_nope_head_dim": 4,
+        "v_head_dim": 4,
+        "qk_rope_head_dim": 8,
+        "head_dim": 8,
+    }
+    changes = {
+        "num_key_value_heads": 4, "q_lora_rank": None, "n_routed_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 48, "n_shared_experts": 1, "first_k_dense_replace": 1, "pad_token_id": 0,
+    }  # fmt: skip
+    folder = tmp_path_factory.mktemp("latent")
+    write_known_model(transformers_model("DeepseekV2ForCausalLM", {**sizes, **changes}), folder)
+    return SimpleNamespace(path=folder)
+
+
+@pytest.mark.parametrize("most_pairs", [1 << 19, 0])
+def test_prompts_over_latent_caches_are_replayed_where_absorbing_them_costs_little(
+    latent_model, replayed_prompts, monkeypatch, most_pairs
+):
+    monkeypatch.setattr(attention_step, "_MOST_PAIRS", most_pairs)
+    settings = {"scheduler.max_rows": 12, "cache.prefix_caching": False}
+    late = answers(latent_model, LATE, 3, 3, **{"select.platform": "late", **settings})
+
+    assert late == answers(latent_model, (), 1, 3, **{"select.platform": "cpu", **settings})
+    assert ((8, 16) in replayed_prompts) == (most_pairs > 0)
 
 
 def test_steps_that_run_only_to_compile_change_no_answer(tiny_llama, captures, monkeypatch):
