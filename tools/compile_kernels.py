@@ -373,12 +373,13 @@ def _hopper_products() -> None:
         return
     scratch = Scratch(torch.device("cpu"))
     for dtype in (_BF16, torch.float8_e4m3fn):
-        weight_OI = torch.zeros(2 * _SIZE, _SIZE, dtype=dtype)
+        weight_OI = torch.zeros(4 * _SIZE, _SIZE, dtype=dtype)
         for count in (16, 32, 64, 128, 256):
             x_TI = torch.zeros(count, _SIZE, dtype=dtype)
-            scales = None if dtype == _BF16 else Scales(torch.ones(2 * _SIZE), torch.ones(count))
+            scales = None if dtype == _BF16 else Scales(torch.ones(4 * _SIZE), torch.ones(count))
             for activation in ("", "silu"):
-                tile = hopper_tile(count, 2 * _SIZE, _SIZE * dtype.itemsize)
+                tile = hopper_tile(count, 4 * _SIZE, _SIZE * dtype.itemsize)
+                assert tile is not None
                 multiply_plain(x_TI, weight_OI, tile, scratch, scales=scales, activation=activation)
 
 

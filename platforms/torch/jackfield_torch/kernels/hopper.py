@@ -11,7 +11,7 @@ import triton
 from torch import Tensor
 
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
-from jackfield_torch.kernels.skinny import MOST_PARTS, Scratch
+from jackfield_torch.kernels.skinny import Scratch
 
 _HOPPER = (9, 0)  # whose instructions for products no other chip has
 _LEAST_TOKENS, _MOST_TOKENS = 16, 256  # of a tile
@@ -67,18 +67,33 @@ class Scales:
     token_T: Tensor
 
 
-def hopper_tile(num_tokens: int, num_rows: int, row_bytes: int) -> HopperTile:
-    """The tile without measurements: rows are shared out among programs, then inputs, until they fill the chip."""
-    tokens = min(_MOST_TOKENS, max(_LEAST_TOKENS, next_power_of_two(num_tokens)))
-    rows = 64 if tokens <= 64 else 128
-    tiles, steps = triton.cdiv(num_rows, rows), triton.cdiv(row_bytes, 2 * _LINE)
+def hopper_tile(num_tokens: int, num_rows: int, row_bytes: int) -> HopperTile | None:
+    """The tile for shapes that were not measured themselves; None where the library was faster on an H200.
+
+    Programs with a ring of a whole processor are faster than two with half of it each, until there are more programs than
+    processors. Inputs are shared out where rows are too few; of more than 32 tokens the sums that then meet cost too much.
+    """
+    tokens = max(_LEAST_TOKENS, next_power_of_two(num_tokens))
+    tiles, lines = triton.cdiv(num_rows, 64), triton.cdiv(row_bytes, _LINE)
+    is_few = tokens <= 32
+    if tokens > _MOST_TOKENS or (not is_few and 2 * tiles <= _PROCESSORS):
+        return None
+    if tiles > _PROCESSORS and not is_few:  # longer tiles read the tokens less often
+        is_wide = tokens == _MOST_TOKENS  # whose sums take the registers of eight warps
+        stages = _stages(2 * _RING if is_wide else _RING, 128, tokens, lines)
+        return HopperTile(128, 1, stages, 1, 8 if is_wide else 4)
     splits = 1
-    most = MOST_PARTS // (rows * tokens * triton.cdiv(num_tokens, tokens))
-    while tiles * 2 * splits <= min(_PROCESSORS, most) and 4 * splits <= steps:
+    while 2 * splits * tiles <= _PROCESSORS and 32 * splits <= lines:
         splits *= 2
-    stage_bytes = (rows + tokens) * 2 * _LINE
-    ring = (_RING if tokens <= 64 else 2 * _RING) // stage_bytes
-    return HopperTile(rows, splits, max(2, min(triton.cdiv(steps, splits), ring)), 2, rows // 16)
+    halves = 2 if tokens <= 64 else 1
+    ring = _RING if tiles > _PROCESSORS else 2 * _RING
+    stages = _stages(ring, 64 * halves, tokens * halves, triton.cdiv(lines, splits * halves))
+    return HopperTile(64, splits, stages, halves, 4)
+
+
+def _stages(ring: int, rows: int, tokens: int, steps: int) -> int:
+    """Stages of so many lines that fit into a ring of so many bytes; no more than there are steps."""
+    return max(2, min(steps, ring // ((rows + tokens) * _LINE)))
 
 
 def multiply_hopper(

@@ -17,7 +17,6 @@ from jackfield_torch.kernels.skinny import Scratch
 
 # Tokens up to which one scale for all is faster in the library, followed by another pass.
 MOST_TENSOR_WISE = 512
-MOST_OURS = 64  # tokens up to which our kernel for Hopper is faster than the library
 _LARGEST = tl.constexpr(448.0)  # of E4M3
 
 
@@ -147,11 +146,12 @@ class RoundedProduct:
     def around(self, x_TI: Tensor, around: Around, into_TO: Tensor | None = None) -> Tensor:
         """With the operations around it in a layer; for up to MOST_TENSOR_WISE tokens."""
         x8_TI, scale_T1 = round_inputs(x_TI, self._width, around.norm_weight_I, around.norm_epsilon)
-        if self._on_hopper and len(x_TI) <= MOST_OURS:
+        tile = hopper_tile(len(x_TI), *self._weight_OI.shape) if self._on_hopper else None
+        if tile is not None:
             return multiply_hopper(
                 x8_TI,
                 self._weight_OI,
-                hopper_tile(len(x_TI), *self._weight_OI.shape),
+                tile,
                 self._scratch,
                 scales=Scales(self._scale_O, scale_T1),
                 activation=around.activation,

@@ -32,9 +32,11 @@ def tiles(num_tokens, weight_OI):
 
     if not fits_hopper(weight_OI):
         pytest.skip("this card is no Hopper")
+    by_rule = hopper_tile(num_tokens, len(weight_OI), weight_OI.shape[1] * weight_OI.itemsize)
     return [
-        hopper_tile(num_tokens, len(weight_OI), weight_OI.shape[1] * weight_OI.itemsize),
-        HopperTile(128, 1, 2, 1, 8, tokens=128),
+        *([] if by_rule is None else [by_rule]),
+        HopperTile(128, 1, 3, 1, 4, tokens=128),
+        HopperTile(128, 1, 4, 1, 8),
         HopperTile(64, 3, 4, 2, 4, tokens=64),
     ]
 
