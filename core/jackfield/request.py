@@ -26,7 +26,7 @@ class PrefixKey:
     """What must be equal, beside the tokens, for two requests to share cached blocks."""
 
     salt: str = ""  # tenant
-    adapter: str = ""  # name of the adapter that changes the weights
+    adapter: str = ""  # digest of the adapter that changes the weights
     media: tuple[str, ...] = ()  # digests of images, sound and the like
     # True: computed with rope frequencies for long texts. Short texts have other frequencies.
     is_scaled: bool = False

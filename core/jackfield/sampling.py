@@ -144,6 +144,7 @@ class SamplingParams:
             "skip_special_tokens",
             "output_kind",
             "beam_search",
+            "adapter",
         }
     )
 
@@ -170,6 +171,7 @@ class SamplingParams:
     )
     # Equal seeds draw equal tokens. None: the seed follows from model.seed and the number of the request.
     seed: int | None = None
+    adapter: str = ""  # name of the adapter that changes the weights; "": none
     stop: str | tuple[str, ...] = OPEN_STOP  # kept as a tuple
     include_stop: bool = False  # True: the text keeps the stop string
     stop_token_ids: tuple[int, ...] = ()  # they end the output, as the end tokens do
@@ -413,6 +415,11 @@ def _check_bias(params: SamplingParams) -> None:
             )
 
 
+def _check_adapter(params: SamplingParams) -> None:
+    if not isinstance(params.adapter, str):
+        raise RequestError(f"adapter must be the name of an adapter, got {params.adapter!r}")
+
+
 _CHECKS = (
     _check_count("n", 1),
     _check_count("max_tokens", 1, optional=True),
@@ -436,4 +443,5 @@ _CHECKS = (
     _check_output_kind,
     _check_processors,
     _check_beam_search,
+    _check_adapter,
 )

@@ -14,7 +14,7 @@ from jackfield.interfaces.model_source import ModelFiles
 from jackfield.interfaces.tokenizer import Tokenizer
 class Client:
 
-    def __init__(self, model: str, *, dtype: str='auto', config_file: Path | str | None=None, settings: Mapping[str, Any] | None=None, plugins: Sequence[str]=()) -> None:
+    def __init__(self, model: str, *, dtype: str='auto', config_file: Path | str | None=None, settings: Mapping[str, Any] | None=None, plugins: Sequence[str]=(), adapters: Mapping[str, str | Path] | None=None) -> None:
         ...
 
     @classmethod
@@ -42,6 +42,16 @@ class Client:
 
     @property
     def tokenizer(self) -> Tokenizer | None:
+        ...
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        ...
+
+    def load_adapter(self, name: str, path: Path | str) -> None:
+        ...
+
+    def unload_adapter(self, name: str) -> None:
         ...
 
     @property

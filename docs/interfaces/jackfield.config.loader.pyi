@@ -1,4 +1,4 @@
-# Part of: jackfield.endpoints.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1, jackfield.speculators.v1, jackfield.structured_output.v1, jackfield_torch.quantization.v1
+# Part of: jackfield.endpoints.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1, jackfield.speculators.v1, jackfield.structured_output.v1, jackfield_torch.adapters.v1, jackfield_torch.quantization.v1
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-# Part of: jackfield.endpoints.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1, jackfield.speculators.v1, jackfield.structured_output.v1, jackfield_torch.quantization.v1
+# Part of: jackfield.endpoints.v1, jackfield.executors.v1, jackfield.hooks.v1, jackfield.platforms.v1, jackfield.speculators.v1, jackfield.structured_output.v1, jackfield_torch.adapters.v1, jackfield_torch.quantization.v1
 from jackfield.config.loader import LoadedConfig as LoadedConfig
 from jackfield.config.loader import load_config as load_config
 from jackfield.config.provenance import Source as Source

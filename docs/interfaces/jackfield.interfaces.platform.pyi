@@ -32,7 +32,11 @@ class Platform(Card):
     serves: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     bases: ClassVar[Mapping[str, type]] = {}
     logits_processors: ClassVar[str] = ''
+    adapters: ClassVar[str] = ''
     precedence: ClassVar[int] = 0
+
+    def adapted_modules(self, spec: ModelSpec) -> frozenset[str]:
+        ...
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
         ...
@@ -55,3 +59,4 @@ class PlatformNeed:
     num_ranks: int = 1
     num_stages: int = 1
     num_drafts: int = 0
+    num_adapters: int = 0

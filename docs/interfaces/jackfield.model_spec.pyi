@@ -1,4 +1,4 @@
-# Part of: jackfield.executors.v1, jackfield.models.v1, jackfield.platforms.v1, jackfield_torch.quantization.v1
+# Part of: jackfield.executors.v1, jackfield.models.v1, jackfield.platforms.v1, jackfield_torch.adapters.v1, jackfield_torch.quantization.v1
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field

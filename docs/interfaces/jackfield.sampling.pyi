@@ -39,7 +39,7 @@ class BeamSearch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     FEATURE: ClassVar[str] = 'sampling'
-    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens', 'output_kind', 'beam_search'})
+    PLAIN_FIELDS: ClassVar[frozenset[str]] = frozenset({'n', 'max_tokens', 'temperature', 'seed', 'stop', 'include_stop', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens', 'output_kind', 'beam_search', 'adapter'})
     n: int = 1
     max_tokens: int | None = MAX_TOKENS
     min_tokens: int = OpenInt(0)
@@ -55,6 +55,7 @@ class SamplingParams:
     bad_words: tuple[str | tuple[int, ...], ...] = ()
     logits_processors: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NO_PROCESSORS)
     seed: int | None = None
+    adapter: str = ''
     stop: str | tuple[str, ...] = OPEN_STOP
     include_stop: bool = False
     stop_token_ids: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-# Part of: jackfield_torch.quantization.v1
+# Part of: jackfield_torch.adapters.v1, jackfield_torch.quantization.v1
 from abc import abstractmethod
 from collections.abc import Mapping
 from collections.abc import Sequence

@@ -12,9 +12,11 @@ from jackfield.interfaces.worker import Worker
 from jackfield.interfaces.worker import WorkerContext
 from jackfield.model_spec import ModelSpec
 from jackfield_torch.device import Device
+from jackfield_torch.interfaces import adapters
 from jackfield_torch.interfaces import attention_backend
 from jackfield_torch.interfaces import logits_processor
 from jackfield_torch.interfaces import quantization
+from jackfield_torch.interfaces.adapters import TorchAdapterFormat
 from jackfield_torch.interfaces.attention_backend import AttentionBackend
 from jackfield_torch.interfaces.attention_backend import AttentionNeed
 from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
@@ -23,10 +25,11 @@ from jackfield_torch.model_features import MODEL_FEATURES
 from jackfield_torch.model_features import POOLING_FEATURES
 from jackfield_torch.model_features import SAMPLING_FEATURES
 class TorchPlatform(Platform):
-    serves: ClassVar[Mapping[str, tuple[int, ...]]] = {attention_backend.KIND: (1,), quantization.KIND: (1,), logits_processor.KIND: (1,)}
-    bases: ClassVar[Mapping[str, type]] = {attention_backend.KIND: AttentionBackend, quantization.KIND: QuantizationScheme, logits_processor.KIND: TorchLogitsProcessor}
+    serves: ClassVar[Mapping[str, tuple[int, ...]]] = {attention_backend.KIND: (1,), quantization.KIND: (1,), logits_processor.KIND: (1,), adapters.KIND: (1,)}
+    bases: ClassVar[Mapping[str, type]] = {attention_backend.KIND: AttentionBackend, quantization.KIND: QuantizationScheme, logits_processor.KIND: TorchLogitsProcessor, adapters.KIND: TorchAdapterFormat}
     logits_processors = logits_processor.KIND
-    features = MODEL_FEATURES | SAMPLING_FEATURES | POOLING_FEATURES | {'platform.num_ranks', 'platform.num_drafts'}
+    adapters = adapters.KIND
+    features = MODEL_FEATURES | SAMPLING_FEATURES | POOLING_FEATURES | {'platform.num_ranks', 'platform.num_drafts', 'platform.num_adapters'}
     device: ClassVar[str]
     dtypes: ClassVar[tuple[str, ...]] = ('float32', 'bfloat16', 'float16')
     attention_preference: ClassVar[tuple[str, ...]] = ('torch_sdpa',)
@@ -43,6 +46,9 @@ class TorchPlatform(Platform):
         ...
 
     def create_worker(self, context: WorkerContext) -> Worker:
+        ...
+
+    def adapted_modules(self, spec: ModelSpec) -> frozenset[str]:
         ...
 
     def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:

@@ -72,6 +72,10 @@ def add_sampling_arguments(parser: argparse.ArgumentParser, *, fits_context: boo
         help='installed plugins that change logits, such as {"no_repeat_ngram": {"size": 3}}',
     )  # fmt: skip
     group.add_argument(
+        "--use-adapter", dest="adapter_used", metavar="NAME", default=argparse.SUPPRESS,
+        help="answer with this one of the adapters that --adapter or the settings name",
+    )  # fmt: skip
+    group.add_argument(
         "--beam-search", type=_beam_search, metavar="WIDTH|JSON", default=argparse.SUPPRESS,
         help='search for the likeliest answers: 4, or {"width": 4, "length_penalty": 0.8, "early_stopping": true}',
     )  # fmt: skip
@@ -92,6 +96,8 @@ def given_fields(arguments: argparse.Namespace) -> Mapping[str, Any]:
     names += ["structured", "max_tokens", "stop_token_ids", "skip_special_tokens"]
     names += ["allowed_token_ids", "bad_words", "beam_search", "logits_processors"]
     found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    if hasattr(arguments, "adapter_used"):
+        found["adapter"] = arguments.adapter_used
     if hasattr(arguments, "stop"):
         found["stop"] = tuple(map(unescaped, arguments.stop))
     if hasattr(arguments, "logit_bias"):

@@ -22,7 +22,7 @@ MODEL_HELP = "folder, file, hub name, pypi:NAME==VERSION or alias; may stand in 
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --config, --set, --dtype, --platform and --quantization."""
+    """Declare --config, --set, --adapter, --dtype, --platform and --quantization."""
     group = parser.add_argument_group("settings (docs/configuration.md)")
     group.add_argument("--config", type=Path, metavar="FILE", help="a TOML file of settings")
     group.add_argument(
@@ -31,6 +31,13 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SECTION.KEY=VALUE",
         help="one setting; may be given several times, and wins over the file and the environment",
+    )
+    group.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="a change of the weights that requests may name; may be given several times",
     )
     group.add_argument(
         "--dtype", metavar="NAME", help="of weights and activations: float32, bfloat16, ..."
@@ -55,6 +62,13 @@ def load_from_arguments(arguments: argparse.Namespace) -> LoadedConfig:
         for name, key in _SHORT_FORMS.items()
         if (text := getattr(arguments, name, None)) is not None
     }
+    for entry in arguments.adapter:
+        name, equals, folder = entry.partition("=")
+        if not equals or not name or not folder:
+            raise ConfigError(
+                f"--adapter takes NAME=FOLDER, got {entry!r}; e.g. --adapter sql=./sql"
+            )
+        values[f"adapters.{name}"] = folder
     for entry in arguments.set:
         key, equals, text = entry.partition("=")
         if not equals or "." not in key:
@@ -71,6 +85,7 @@ def settings_words(arguments: argparse.Namespace) -> list[str]:
     for name in ("config", *_SHORT_FORMS):
         value = None if name == "model" else getattr(arguments, name)
         words += [] if value is None else [f"--{name}", str(value)]
+    words += [word for entry in arguments.adapter for word in ("--adapter", entry)]
     return words + [word for entry in arguments.set for word in ("--set", entry)]
 
 

@@ -31,15 +31,22 @@ class Client:
         config_file: Path | str | None = None,
         settings: Mapping[str, Any] | None = None,
         plugins: Sequence[str] = (),
+        adapters: Mapping[str, str | Path] | None = None,
     ) -> None:
-        """`model`: folder, file, hub name, pypi:NAME==VERSION or alias. `settings`: "section.key" to value.
+        """`model`: folder, file, hub name, pypi:NAME==VERSION or alias. `settings`: "section.key" to value. `adapters`:
+        folders by name; a request takes one with `SamplingParams(adapter=NAME)`.
 
         `plugins`: one-file plugins, "kind.name=module:attribute". Raises ConfigError, PluginError, ModelError or
         EngineError; after an error nothing is left running.
         """
         self._open(
             load_settings(
-                model, dtype=dtype, config_file=config_file, settings=settings, plugins=plugins
+                model,
+                dtype=dtype,
+                config_file=config_file,
+                settings=settings,
+                plugins=plugins,
+                adapters=adapters,
             )
         )
 
@@ -86,6 +93,21 @@ class Client:
     def tokenizer(self) -> Tokenizer | None:
         """Text to token ids and back; None if the model has none."""
         return self.engine.tokenizer
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may name."""
+        return self.engine.adapters
+
+    def load_adapter(self, name: str, path: Path | str) -> None:
+        """Let requests name the adapter in a folder from now on. The engine must take adapters: it was started with some,
+        or with select.adapters. Raises RequestError if it does not, or the adapter does not fit.
+        """
+        self.engine_thread.ask(lambda: self.engine.load_adapter(name, str(path)))
+
+    def unload_adapter(self, name: str) -> None:
+        """Let no request name an adapter any more. Raises RequestError if there is none, or open requests use it."""
+        self.engine_thread.ask(lambda: self.engine.unload_adapter(name))
 
     @property
     def stats(self) -> EngineStats:

@@ -61,7 +61,7 @@ class EngineThread:
                     refused.append((request, error))
             return refused
 
-        return self._ask(add)
+        return self.ask(add)
 
     def add(self, request: EngineRequest, receiver: Receiver, *, stream: bool) -> None:
         """Take a request in before the next step. Returns at once. If the request is wrong, the receiver gets the error."""
@@ -81,7 +81,7 @@ class EngineThread:
     def withdraw_all(self, receiver: Receiver) -> None:
         """Abort all requests of a receiver. Waits for the running step, but at most a second."""
         with suppress(EngineClosedError, TimeoutError):
-            self._ask(lambda: self._abort(self._text.open_requests_of(receiver)), _WITHDRAW_S)
+            self.ask(lambda: self._abort(self._text.open_requests_of(receiver)), _WITHDRAW_S)
 
     def tokenize(self, work: Callable[[], None]) -> None:
         """Run `work`, which may take long, on the thread for such work, in the order of the calls."""
@@ -108,21 +108,7 @@ class EngineThread:
                 "there, or start processes with the method 'spawn'"
             )
 
-    def close(self) -> None:
-        """End the threads and the engine. Open requests get an EngineClosedError. May be called twice."""
-        if os.getpid() != self._process_id:
-            return
-        is_own_thread = threading.current_thread() in self._own_threads
-        self._tokenizing.shutdown(wait=not is_own_thread)
-        self.put(self._stop)
-        if is_own_thread:  # a garbage collection may call `close` on any thread
-            return
-        self._thread.join(_CLOSE_S)
-        if self._thread.is_alive():  # a step hangs, or takes longer than that
-            self._engine.end_workers()
-            self._thread.join()
-
-    def _ask(self, question: Callable[[], T], timeout_s: float | None = None) -> T:
+    def ask(self, question: Callable[[], T], timeout_s: float | None = None) -> T:
         """The answer of the engine's thread, given between two steps."""
         if threading.current_thread() in self._own_threads:
             timeout_s = 0.0  # it is done later
@@ -136,6 +122,20 @@ class EngineThread:
 
         self.put(reply)
         return answer.result(timeout_s)
+
+    def close(self) -> None:
+        """End the threads and the engine. Open requests get an EngineClosedError. May be called twice."""
+        if os.getpid() != self._process_id:
+            return
+        is_own_thread = threading.current_thread() in self._own_threads
+        self._tokenizing.shutdown(wait=not is_own_thread)
+        self.put(self._stop)
+        if is_own_thread:  # a garbage collection may call `close` on any thread
+            return
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():  # a step hangs, or takes longer than that
+            self._engine.end_workers()
+            self._thread.join()
 
     # Called on the engine's thread
 

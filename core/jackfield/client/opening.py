@@ -16,9 +16,11 @@ def load_settings(
     config_file: Path | str | None,
     settings: Mapping[str, Any] | None,
     plugins: Sequence[str],
+    adapters: Mapping[str, str | Path] | None = None,
 ) -> LoadedConfig:
     """The settings of the file, then of the environment, then those given in code."""
     code = {"model.reference": model, **(settings or {})}
+    code |= {f"adapters.{name}": str(path) for name, path in (adapters or {}).items()}
     if dtype != "auto":
         code["model.dtype"] = dtype
     if plugins:

@@ -58,6 +58,13 @@ attention = [{match = {window = true}, use = "torch_sdpa"}, {match = {group = [0
 - Every plugin that a rule names must be installed and have a served contract major, even if the rule decides nothing.
 - A rule that decides nothing for a model is no error, since one file may serve several models. `jackfield explain` and the log name it.
 """
+_ADAPTERS = """\
+## [adapters]
+
+Adapters change the weights of a model for the requests that name them (`SamplingParams.adapter`, or `model` in a request to the server). The
+keys are names of your choice, the values are folders: `sql = "adapters/sql"`. In a file, a folder counts from the folder of the file. On the
+command line `--adapter NAME=FOLDER` is a short form. Environment: `JACKFIELD_ADAPTERS_<NAME>`. See [adapters.md](adapters.md).
+"""
 _OPTIONS = """\
 ## [options]
 
@@ -102,7 +109,7 @@ def page() -> str:
         parts.append(title + table + "\n".join(rows) + "\n")
         if section == "plugins":
             parts.append(_PLUGINS)
-    return "\n".join([*parts, _SELECT, _OPTIONS, _OTHER])
+    return "\n".join([*parts, _SELECT, _ADAPTERS, _OPTIONS, _OTHER])
 
 
 def field_comments(source: str) -> dict[tuple[str, str], str]:

@@ -88,7 +88,8 @@ def _build(values: Mapping[str, Any], provenance: Mapping[str, Source]) -> Engin
     for key, value in values.items():
         section, _, name = key.partition(".")
         tables.setdefault(section, {})[name] = value
-    parts: dict[str, Any] = {"select": tables.get("select", {}), "options": {}}
+    parts: dict[str, Any] = {name: tables.get(name, {}) for name in ("select", "adapters")}
+    parts["options"] = {}
     for name, value in tables.get("options", {}).items():
         plugin, _, option = name.partition(".")
         parts["options"].setdefault(plugin, {})[option] = value

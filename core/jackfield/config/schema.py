@@ -177,5 +177,7 @@ class EngineConfig:
     plugins: PluginSettings = field(default_factory=PluginSettings)
     # select.<what> = name, or a list of rules {match = {...}, use = name}; a rule without match is the rest
     select: Mapping[str, Any] = field(default_factory=dict)
+    # adapters.<name> = folder: changes of the model's weights that requests may name
+    adapters: Mapping[str, str] = field(default_factory=dict)
     # options.<plugin>.<key>: settings that a plugin declares with its card
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

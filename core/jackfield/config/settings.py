@@ -12,7 +12,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from jackfield.config.schema import EngineConfig
 from jackfield.environment import PREFIX
 
-OPEN_SECTIONS = ("select", "options")  # plugins name the keys of these sections, not the schema
+# The schema does not name the keys of these sections: plugins and users do.
+OPEN_SECTIONS = ("select", "adapters", "options")
 
 
 @dataclass(frozen=True, slots=True)

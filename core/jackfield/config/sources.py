@@ -32,9 +32,9 @@ def entries_of_file(path: Path) -> Iterator[Entry]:
         return Source(SourceKind.FILE, f"{path}:{line}" if line else str(path))
 
     for key, value, place in _typed_entries(tables, source):
-        # A lock belongs to the file that names it, so its path counts from that file's folder.
-        is_lock = key == "plugins.lock" and value is not None
-        yield key, str(path.parent / value) if is_lock else value, place
+        # Paths of a lock and of adapters count from the folder of the file that names them.
+        is_path = (key == "plugins.lock" and value is not None) or key.startswith("adapters.")
+        yield key, str(path.parent / value) if is_path else value, place
 
 
 def entries_of_code(values: Mapping[str, Any], source: Source) -> Iterator[Entry]:
@@ -109,8 +109,8 @@ def _plugin_entries(text: str, variables: Mapping[str, str], source: Source) -> 
 
 
 def _open_variable_key(name: str, known: Mapping[str, Setting], source: Source) -> str:
-    """The key of a variable: JACKFIELD_SELECT_ATTENTION is select.attention, JACKFIELD_OPTIONS_ACME__SPEED is
-    options.acme.speed.
+    """The key of a variable: JACKFIELD_SELECT_ATTENTION is select.attention, JACKFIELD_ADAPTERS_SQL is adapters.sql,
+    JACKFIELD_OPTIONS_ACME__SPEED is options.acme.speed.
     """
     section, _, rest = name.removeprefix(PREFIX).lower().partition("_")
     if section == "select" and rest:
@@ -118,6 +118,8 @@ def _open_variable_key(name: str, known: Mapping[str, Setting], source: Source) 
     plugin, _, key = rest.partition("__")
     if section == "options" and plugin and key:
         return f"options.{plugin}.{key}"
+    if section == "adapters" and rest:
+        return f"adapters.{rest}"
     check_removed(f"{section}.{rest}", source)
     names = [*known, CONFIG_FILE, PLUGINS, CACHE_FOLDER]
     raise UnknownSettingError(
@@ -161,8 +163,10 @@ def _check_open_key(key: str, value: Any, source: Source) -> None:
     check_removed(key, source)
     _check_parts(key, source)
     section, _, rest = key.partition(".")
-    if section == "select" and not rest:
+    if section in ("select", "adapters") and not rest:
         raise ConfigError(f"{key} must be a table, got {value!r} ({source})")
+    if section == "adapters" and not (isinstance(value, str) and value):
+        raise ConfigError(f"{key} must be the folder of an adapter, got {value!r} ({source})")
     if section == "options" and "." not in rest:
         raise ConfigError(
             f"{key} must be a table of a plugin's options, got {value!r} ({source}). "

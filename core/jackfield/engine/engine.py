@@ -138,6 +138,22 @@ class Engine:
         """
         return self._open_state.add(request, stream=stream, receiver=receiver)
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may name (`SamplingParams.adapter`)."""
+        return self._open_state.adapters
+
+    def load_adapter(self, name: str, path: str) -> None:
+        """Let requests name an adapter from now on. Workers read its weights before the next step.
+
+        Raises RequestError if this engine takes no adapters, or the adapter does not fit.
+        """
+        self._open_state.load_adapter(name, path)
+
+    def unload_adapter(self, name: str) -> None:
+        """Let no request name an adapter any more. Raises RequestError if there is none, or requests still use it."""
+        self._open_state.unload_adapter(name)
+
     def abort(self, request_id: str) -> list[Delta]:
         """Withdraw a request and return its last deltas; no deltas if it is not open any more.
 

@@ -11,6 +11,7 @@ from operator import index
 from typing import Any
 
 from jackfield.discovery.loading import FAULTS
+from jackfield.engine.adapters import Adapters
 from jackfield.engine.bad_words import bad_words_as_ids
 from jackfield.engine.grammars import Grammars
 from jackfield.engine.processors import Processors
@@ -50,6 +51,7 @@ class InputProcessor:
         tokenizer_name: str = "the tokenizer",  # with its distribution
         grammars: Grammars | None = None,  # None: structured output is not available
         processors: Processors | None = None,  # processors that requests may name
+        adapters: Adapters | None = None,  # adapters that requests may name
         vectors: Vectors | None = None,  # how the model makes vectors and scores; None: not at all
         has_head: bool = True,  # False: the model draws no tokens
     ) -> None:
@@ -64,6 +66,7 @@ class InputProcessor:
         self._tokenizer_name = tokenizer_name
         self._grammars = grammars or Grammars({}, None)
         self._processors = processors or Processors({})
+        self._adapters = adapters or Adapters()
         self.vectors = vectors or Vectors()
         self._has_head = has_head
         self._numbers = count()  # running numbers of requests
@@ -99,7 +102,11 @@ class InputProcessor:
             grammar=None if structured is None else self._grammars.compile(structured),
             prompt=text,
             priority=priority,
-            prefix_key=PrefixKey(salt=cache_salt, is_scaled=self._is_scaled(sampling, token_ids)),
+            prefix_key=PrefixKey(
+                salt=cache_salt,
+                adapter=self._adapters.key(sampling.adapter),
+                is_scaled=self._is_scaled(sampling, token_ids),
+            ),
             trace_parent=trace_parent,
         )
 

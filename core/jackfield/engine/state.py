@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from jackfield.checkpoint.adapter import read_adapters
 from jackfield.discovery.kinds import EXECUTORS, TOKENIZERS
 from jackfield.discovery.loading import describe
+from jackfield.engine.adapters import Adapters
 from jackfield.engine.deltas import Delta, OpenOutput, OpenRequest, Receiver, delta_of, deltas_of
 from jackfield.engine.grammars import Grammars
 from jackfield.engine.input_processor import InputProcessor
@@ -46,6 +48,7 @@ class EngineState:
         self.tokenizer_name = (
             describe(blueprint.plugin(TOKENIZERS)) if tokenizer is not None else ""
         )
+        self._adapters = Adapters(read_adapters(config.adapters), check=blueprint.adapter_check)
         ends = tokenizer.end_token_ids if tokenizer is not None else ()
         self._end_token_ids = tuple(dict.fromkeys((*blueprint.spec.end_token_ids, *ends)))
         self.input = InputProcessor(
@@ -60,6 +63,7 @@ class EngineState:
             tokenizer_name=self.tokenizer_name,
             grammars=self._grammars(blueprint),
             processors=Processors(blueprint.logits_processors),
+            adapters=self._adapters,
             vectors=Vectors.of(blueprint.spec),
             has_head=blueprint.spec.has_head,
         )
@@ -107,6 +111,24 @@ class EngineState:
         self._num_requests += 1
         self._open[request.request_id] = opened
         return opened
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may name."""
+        return self._adapters.names
+
+    def load_adapter(self, name: str, path: str) -> None:
+        """Let requests name an adapter; the workers load it with the next step. Raises RequestError."""
+        self.loop.change_adapters(self._adapters.load(name, path))
+
+    def unload_adapter(self, name: str) -> None:
+        """Let no request name an adapter any more. Raises RequestError if there is none, or requests still use it."""
+        using = sum(opened.request.sampling.adapter == name for opened in self._open.values())
+        if using:
+            raise RequestError(
+                f"{using} open requests use the adapter {name!r}; unload it when they have ended"
+            )
+        self.loop.change_adapters(self._adapters.unload(name))
 
     def abort(self, request_id: str) -> list[Delta]:
         """End an open request and return the last deltas of its open outputs."""

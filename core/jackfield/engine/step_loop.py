@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from jackfield.discovery.loading import FAULTS
 from jackfield.errors import EngineError, JackfieldError, WorkerError
 from jackfield.executor.patience import PATIENCE_S, tell_waiting
+from jackfield.interfaces.adapters import SECTION as ADAPTERS
+from jackfield.interfaces.adapters import AdapterChange
 from jackfield.interfaces.executor import Executor
 from jackfield.scheduler import Request, Scheduler
 from jackfield.step import StepPlan, StepResult
@@ -35,11 +37,16 @@ class StepLoop:
         self._patience_s = patience_s
         self._in_flight: deque[tuple[StepPlan, Future[StepResult], float]] = deque()
         self._resolved_s = 0.0  # in the time of time.monotonic()
+        self._changes: list[AdapterChange] = []  # they go with the next plan
 
     @property
     def num_in_flight(self) -> int:
         """Steps that were submitted and not yet resolved."""
         return len(self._in_flight)
+
+    def change_adapters(self, change: AdapterChange) -> None:
+        """Let workers load or forget an adapter before the rows of the next plan."""
+        self._changes.append(change)
 
     def launch(self) -> bool:
         """Submit what can be planned; True if a step is in flight afterwards."""
@@ -47,6 +54,9 @@ class StepLoop:
             plan = self._scheduler.schedule()
             if plan is None:
                 break
+            if self._changes:
+                plan.sections = {ADAPTERS: tuple(self._changes)}
+                self._changes.clear()
             self._in_flight.append((plan, self._submit(plan), time.monotonic()))
             if plan.awaits_late:
                 self._send_late()

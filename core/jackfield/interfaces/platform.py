@@ -60,8 +60,15 @@ class Platform(Card):
     # The kind of its runtime whose plugins requests may name (`SamplingParams.logits_processors`); empty if there is
     # none.
     logits_processors: ClassVar[str] = ""
+    # The kind of its runtime whose plugins read adapters (`SamplingParams.adapter`); empty if there is none. Then a
+    # choice point of `choices` has this kind if the config names adapters, and a plan may have the section `adapters`.
+    adapters: ClassVar[str] = ""
     # The platform with the highest number is asked first. Hosts have 0, accelerators more.
     precedence: ClassVar[int] = 0
+
+    def adapted_modules(self, spec: ModelSpec) -> frozenset[str]:
+        """The linears to which adapters can add something; none by default."""
+        return frozenset()
 
     def defaults(self, facts: Facts) -> Mapping[str, Scalar]:
         """Settings ("section.key") that suit this device better than the core's defaults. The user's settings win."""
@@ -96,3 +103,4 @@ class PlatformNeed:
     num_ranks: int = 1  # executor.tensor_parallel: the degree, however it is realised
     num_stages: int = 1  # executor.pipeline_parallel: workers that each have some of the layers
     num_drafts: int = 0  # most tokens in a row's draft (StepPlan.drafts)
+    num_adapters: int = 0  # adapters that the config names

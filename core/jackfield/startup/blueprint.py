@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from jackfield.activation import ActivationPlan, PluginRef
 from jackfield.config import EngineConfig, LoadedConfig, Source
-from jackfield.decision import Decision
+from jackfield.decision import Decision, Reason
 from jackfield.discovery.kinds import (
     EXECUTORS,
     HOOKS,
@@ -27,6 +27,7 @@ from jackfield.discovery.lock import LockedModel, locked_model
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.discovery.stdout import prints_to_stderr
 from jackfield.errors import JackfieldError, ModelError
+from jackfield.interfaces.adapters import AdapterFiles, AdapterFormat, AdapterNeed
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.executor import Executor, ExecutorFactory
 from jackfield.interfaces.logits_processor import LogitsProcessor
@@ -193,6 +194,24 @@ class Blueprint:
             for selection in self.activation.selections
             if selection.plugin.kind == kind
         }
+
+    @property
+    def adapter_check(self) -> Callable[[tuple[AdapterFiles, ...]], tuple[Reason, ...]] | None:
+        """Tells why adapters do not fit this engine; None if it takes none."""
+        kind = self.platform.adapters
+        chosen = [s.plugin for s in self.activation.selections if kind and s.plugin.kind == kind]
+        if not chosen:
+            return None
+        card: AdapterFormat = self.registry.card(chosen[0])
+        modules = self.platform.adapted_modules(self.spec)
+
+        def check(adapters: tuple[AdapterFiles, ...]) -> tuple[Reason, ...]:
+            need = AdapterNeed(
+                model=self.spec, modules=modules, adapters=adapters, config=self.config
+            )
+            return card.check(need, {})
+
+        return check
 
     def open_tokenizer(self) -> Tokenizer:
         """Open the tokenizer. Raises ModelError if there is none."""

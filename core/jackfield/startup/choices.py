@@ -65,6 +65,7 @@ def choose_platform(chooser: Chooser, spec: ModelSpec, config: EngineConfig) -> 
             num_ranks=executor.tensor_parallel,
             num_stages=executor.pipeline_parallel,
             num_drafts=config.speculation.num_tokens,
+            num_adapters=len(config.adapters),
         )
 
     def tailor(ref: PluginRef) -> PlatformNeed:

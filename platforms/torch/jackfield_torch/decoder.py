@@ -15,6 +15,7 @@ from jackfield_torch.attention_step import AttentionStep
 from jackfield_torch.foreign import RunningForeign, assemble_foreign, shown_checkpoint
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.quantization import LinearPart
+from jackfield_torch.interfaces.running_adapters import RunningAdapters
 from jackfield_torch.layers.attention import StepInputs
 from jackfield_torch.layers.branch import add_branch
 from jackfield_torch.layers.compose import Multiply, TensorFunction, chain, identity
@@ -102,6 +103,7 @@ def build_decoder(
     schemes: SchemeOf,
     group: RankGroup,
     kernels: Kernels,
+    adapters: RunningAdapters | None = None,
 ) -> Decoder | RunningForeign:
     """Load the model of `context` onto `device`. Raises ModelError."""
     with open_checkpoint(context) as checkpoint:
@@ -122,6 +124,7 @@ def build_decoder(
                 kernels=kernels,
                 whole_experts=context.config.executor.expert_parallel,
                 dense=read_dense(context, device),
+                adapters=adapters,
                 config=context.config,
             )
         )

@@ -9,6 +9,7 @@ import torch
 from jackfield.config import EngineConfig
 from jackfield.model_spec import ModelSpec
 from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.interfaces.running_adapters import RunningAdapters
 from jackfield_torch.layers.compose import TensorFunction, identity
 from jackfield_torch.layers.linear_builder import SchemeOf
 from jackfield_torch.loader import ModelWeights, WeightShard
@@ -29,6 +30,7 @@ class LoadContext:
     kernels: Kernels = field(default_factory=Kernels)  # torch's own operations by default
     whole_experts: bool = False  # True: each rank has some of the experts, not a part of each
     dense: TensorFunction = identity  # linears after pooling
+    adapters: RunningAdapters | None = None  # None: nothing adds to linears
     config: EngineConfig | None = None  # holds the options of schemes
 
     def shard(self) -> WeightShard:

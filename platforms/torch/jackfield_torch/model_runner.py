@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jackfield.checkpoint.adapter import read_adapter
+from jackfield.interfaces.adapters import SECTION, AdapterChange
 from jackfield.step import LateInputs, NewRow, StepPlan, StepResult
 from jackfield_torch.attention_step import PagedAttention
 from jackfield_torch.decoder import Decoder
@@ -16,6 +18,7 @@ from jackfield_torch.drafts import Corrections
 from jackfield_torch.foreign import RunningForeign
 from jackfield_torch.inbox import Inbox
 from jackfield_torch.interfaces.kernels import Kernels
+from jackfield_torch.interfaces.running_adapters import RunningAdapters
 from jackfield_torch.logprobs import LogprobArrays, compute_logprobs
 from jackfield_torch.paged_cache import GroupCache
 from jackfield_torch.pooler import Pooler
@@ -55,12 +58,17 @@ class ModelRunner:
         inbox: Inbox,
         builder: BatchBuilder,
         sampler: Sampler,
+        adapters: RunningAdapters | None = None,
     ) -> None:
         self._device, self._torch_device, self._kernels = device, torch_device, kernels
         self._decoder, self._attention, self._caches = decoder, attention, caches
         self._rows, self._inbox, self._builder = rows, inbox, builder
         self._sampler = sampler
-        self._replays = Replays(device, self._compute, sampler.draw, self._hidden)
+        self._adapters = adapters
+        # Steps without adapters, and steps in which a row has one: they run other operations.
+        self._plain, self._adapted = (
+            Replays(device, self._compute, sampler.draw, self._hidden) for _ in range(2)
+        )
         self._corrections = Corrections(rows)
         self._pooler = Pooler(decoder.vectors, torch_device)
         self._prompt_logprobs: dict[int, int] = {}  # row: how many of the most likely tokens
@@ -68,8 +76,13 @@ class ModelRunner:
     @torch.inference_mode()
     def capture(self, sizes: Sequence[int]) -> None:
         """Capture steps padded to these numbers of rows, if device, attention backends and model allow it."""
-        if self._attention.can_capture and self._decoder.can_capture:
-            self._replays.capture(sizes, self._padding)
+        if not (self._attention.can_capture and self._decoder.can_capture):
+            return
+        self._plain.capture(sizes, self._padding)
+        if self._adapters is not None:
+            self._adapters.is_active = True
+            self._adapted.capture(sizes, self._padding)
+            self._adapters.is_active = False
 
     def needs_host_lengths(self, plan: StepPlan) -> bool:
         """True if `begin` needs the results of all earlier steps with drafts."""
@@ -87,6 +100,8 @@ class ModelRunner:
         reads_all = has_prompt_logprobs or self._pooler.has_rows
         batch = step.batch = self._builder.build(plan, pads_prompts=not reads_all)
         self._attention.begin(batch.batches, is_recorded=batch.shape is not None)
+        if self._adapters is not None:
+            self._adapters.begin(plan.rows, plan.num_tokens)
         if reads_all:
             hidden_TE = self._forward(batch, self._pooler.second_texts(plan, batch.starts_R))
             step.logits_PV = self._logits(hidden_TE, batch) if len(batch.rows) else None
@@ -98,6 +113,7 @@ class ModelRunner:
             step.logits_PV = self._decoder.logits(hidden_PE) if len(batch.rows) else None
         elif len(batch.rows):
             step.logits_PV = self._replays.logits(batch)
+            step.draws = self._replays.draws(batch)
         else:
             self._forward(batch)
         return step
@@ -108,7 +124,7 @@ class ModelRunner:
         batch, slot = step.batch, step.slot
         drawn = None
         if batch is not None and step.logits_PV is not None:
-            masks, draws = self._masks(batch, late), self._replays.draws(batch)
+            masks, draws = self._masks(batch, late), step.draws
             drawn = self._sampler.sample(step.logits_PV, batch, masks, draws)
             if batch.drafts is None:  # with drafts, the results count the confirmed tokens
                 self._rows.num_tokens_R[batch.rows] += 1
@@ -116,11 +132,19 @@ class ModelRunner:
         slot.event = self._device.record()
         return StartedStep(event=slot.event, result=results)
 
+    @property
+    def _replays(self) -> Replays:
+        """The recorded steps of the kind of the step at hand."""
+        is_adapted = self._adapters is not None and self._adapters.is_active
+        return self._adapted if is_adapted else self._plain
+
     def close(self) -> None:
         """Free the buffers of the attention backends. All else is freed with this object."""
         self._attention.close()
 
     def _apply(self, plan: StepPlan) -> None:
+        for change in plan.sections.get(SECTION, ()):
+            self._change_adapters(change)
         for row in plan.removed_rows:
             self._sampler.leave(row)
             self._pooler.leave(row)
@@ -136,9 +160,18 @@ class ModelRunner:
     def _enter(self, new: NewRow) -> None:
         self._rows.enter(new, self._inbox)
         self._sampler.enter(new)
+        if self._adapters is not None:
+            self._adapters.enter(new.row, new.sampling.adapter)
         self._pooler.enter(new)
         if new.sampling.prompt_logprobs is not None:
             self._prompt_logprobs[new.row] = new.sampling.prompt_logprobs
+
+    def _change_adapters(self, change: AdapterChange) -> None:
+        assert self._adapters is not None, "adapters come only to an engine that takes them"
+        if change.path:
+            self._adapters.load(read_adapter(change.name, change.path))
+        else:
+            self._adapters.unload(change.name)
 
     def _padding(self, size: int) -> StepBatch:
         batch = self._builder.padding(size)
@@ -150,6 +183,8 @@ class ModelRunner:
 
     def _forward(self, batch: StepBatch, second_T: Tensor | None = None) -> Tensor:
         self._attention.start_pass()
+        if self._adapters is not None and self._adapters.is_active:
+            self._adapters.start_pass(batch.rows_R, batch.query_starts_R1, len(batch.token_ids_T))
         return self._decoder.forward(
             batch.token_ids_T, batch.positions_T, self._attention, second_T
         )

@@ -7,18 +7,28 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from jackfield.cache import RECURRENT
+from jackfield.checkpoint.adapter import read_adapters
 from jackfield.config import EngineConfig
 from jackfield.decision import Reason
 from jackfield.dtypes import parse_dtype
+from jackfield.interfaces.adapters import AdapterNeed
 from jackfield.interfaces.card import Facts
 from jackfield.interfaces.platform import ChoicePoint, Platform, PlatformNeed
 from jackfield.interfaces.worker import Worker, WorkerContext
 from jackfield.model_spec import ModelSpec
 from jackfield_torch import settings
+from jackfield_torch.adapted_modules import adapted_modules
 from jackfield_torch.attention_groups import SETTING as ATTENTION
 from jackfield_torch.attention_groups import AttentionGroup, attention_groups
 from jackfield_torch.device import Device
-from jackfield_torch.interfaces import attention_backend, logits_processor, quantization
+from jackfield_torch.interfaces import (
+    adapters,
+    attention_backend,
+    logits_processor,
+    quantization,
+)
+from jackfield_torch.interfaces.adapters import SETTING as ADAPTERS
+from jackfield_torch.interfaces.adapters import TorchAdapterFormat
 from jackfield_torch.interfaces.attention_backend import AttentionBackend, AttentionNeed
 from jackfield_torch.interfaces.logits_processor import TorchLogitsProcessor
 from jackfield_torch.interfaces.quantization import QuantizationNeed, QuantizationScheme
@@ -35,18 +45,21 @@ class TorchPlatform(Platform):
         attention_backend.KIND: (1,),
         quantization.KIND: (1,),
         logits_processor.KIND: (1,),
+        adapters.KIND: (1,),
     }
     bases: ClassVar[Mapping[str, type]] = {
         attention_backend.KIND: AttentionBackend,
         quantization.KIND: QuantizationScheme,
         logits_processor.KIND: TorchLogitsProcessor,
+        adapters.KIND: TorchAdapterFormat,
     }
     logits_processors = logits_processor.KIND
+    adapters = adapters.KIND
     features = (
         MODEL_FEATURES
         | SAMPLING_FEATURES
         | POOLING_FEATURES
-        | {"platform.num_ranks", "platform.num_drafts"}
+        | {"platform.num_ranks", "platform.num_drafts", "platform.num_adapters"}
     )
 
     device: ClassVar[str]  # name of the device in torch: "cpu", "cuda"
@@ -68,8 +81,11 @@ class TorchPlatform(Platform):
     def choices(
         self, spec: ModelSpec, config: EngineConfig, facts: Facts
     ) -> tuple[ChoicePoint, ...]:
-        """A quantization scheme for each group of linears, and an attention backend for each group of layers."""
+        """A quantization scheme for each group of linears, an attention backend for each group of layers, and what
+        reads adapters if there are any.
+        """
         return (
+            *self._adapter_choice(spec, config),
             *(self._linear_choice(spec, config, group) for group in linear_groups(spec, config)),
             *map(self._attention_choice, attention_groups(spec, config, self.device)),
         )
@@ -98,6 +114,31 @@ class TorchPlatform(Platform):
             match=group.match,
             remedy=_remedy(group.method),
             covers=group.modules,
+        )
+
+    def adapted_modules(self, spec: ModelSpec) -> frozenset[str]:
+        """The linears of attention and of dense feed-forwards."""
+        return adapted_modules(spec)
+
+    def _adapter_choice(self, spec: ModelSpec, config: EngineConfig) -> tuple[ChoicePoint, ...]:
+        """With adapters in the config, or the user's word that some will come."""
+        if not config.adapters and config.select.get(ADAPTERS) is None:
+            return ()
+        need = AdapterNeed(
+            model=spec,
+            modules=adapted_modules(spec),
+            adapters=read_adapters(config.adapters),
+            config=config,
+        )
+        return (
+            ChoicePoint(
+                kind=adapters.KIND,
+                setting=ADAPTERS,
+                subject=", ".join(config.adapters) or "adapters to come",
+                need=need,
+                preference=("lora",),
+                remedy="adapters of PEFT need a plugin that computes them: pip install jackfield-lora",
+            ),
         )
 
     def attention_order(self, need: AttentionNeed) -> tuple[tuple[str, ...], str]:

@@ -33,6 +33,8 @@ class StepBatch:
     is_padded: bool  # padded to a size of the ladder, so that a graph can compute it
     # Rows and tokens of a step with prompts that was padded, so that a graph can compute it.
     shape: tuple[int, int] | None
+    rows_R: Tensor  # int32, the worker's rows
+    query_starts_R1: Tensor  # int32: row i has the tokens from [i] to [i + 1]
     rows_P: Tensor  # int32 or int64, the rows that draw
     # Int64, the places of these rows' tokens among the T; None: all T in order.
     tokens_P: Tensor | None
@@ -265,6 +267,8 @@ class BatchBuilder:
             batches=_attention_batches(step, counts_R.tolist() + padding, lengths + padding),
             is_padded=is_padded,
             shape=shape,
+            rows_R=step.rows_R,
+            query_starts_R1=step.query_starts_R1,
             rows_P=rows_P,
             tokens_P=tokens_P,
             drafts=both,

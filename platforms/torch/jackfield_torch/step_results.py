@@ -15,6 +15,7 @@ from jackfield.step import StepPlan, StepResult, TokenLogprobs
 from jackfield_torch.drafts import Correct, Corrections, DraftBatch
 from jackfield_torch.logprobs import LogprobArrays
 from jackfield_torch.pooler import VectorChunk
+from jackfield_torch.replays import Draws
 from jackfield_torch.sampler import Drawn
 from jackfield_torch.staging import Slot
 from jackfield_torch.step_batch import StepBatch
@@ -28,6 +29,8 @@ class OpenStep:
     slot: Slot  # receives its results on the host
     batch: StepBatch | None = None  # None if no row computes
     logits_PV: Tensor | None = None  # None if no row draws
+    # Recorded functions that draw from these logits.
+    draws: Draws = field(default_factory=dict)
     prompt_logprobs: list[PromptChunk] = field(default_factory=list)
     vectors: list[VectorChunk] = field(default_factory=list)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from jackfield.checkpoint.adapter import read_adapters
 from jackfield.discovery.selected import load_plugin
 from jackfield.interfaces.worker import Worker, WorkerContext, WorkerReport
 from jackfield.step import LateInputs, StepLimits, StepPlan, StepResult
@@ -20,11 +21,14 @@ from jackfield_torch.device import Device
 from jackfield_torch.dtypes import torch_dtype
 from jackfield_torch.foreign import RunningForeign
 from jackfield_torch.inbox import Inbox
+from jackfield_torch.interfaces.adapters import KIND as ADAPTERS
+from jackfield_torch.interfaces.adapters import AdapterContext, TorchAdapterFormat
 from jackfield_torch.interfaces.kernels import Kernels
 from jackfield_torch.interfaces.logits_processor import KIND as PROCESSORS
 from jackfield_torch.interfaces.logits_processor import ProcessorLimits
 from jackfield_torch.interfaces.quantization import KIND as QUANTIZATION
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
+from jackfield_torch.interfaces.running_adapters import RunningAdapters
 from jackfield_torch.model_runner import ModelRunner
 from jackfield_torch.rows import Rows
 from jackfield_torch.sampler import Sampler
@@ -58,6 +62,7 @@ class TorchWorker(Worker):
         self._ranks: RankGroup | None = None
         self._loaded: tuple[Decoder | RunningForeign, Rows, Kernels] | None = None
         self._builder = CacheBuilder(context, self._torch_device)
+        self._adapters: RunningAdapters | None = None  # None: the engine takes none
         self._runner: ModelRunner | None = None
         self._results: StagingRing | None = None
         # Steps with drafts whose results are not known yet.
@@ -78,6 +83,7 @@ class TorchWorker(Worker):
             config.executor.start_timeout_s,
         )
         kernels = device.kernels()
+        adapters = self._adapters = self._make_adapters()
         with torch.inference_mode():
             decoder = build_decoder(
                 context,
@@ -86,7 +92,11 @@ class TorchWorker(Worker):
                 _Schemes(context),
                 self._ranks,
                 kernels,
+                adapters,
             )
+            if adapters is not None:
+                for found in read_adapters(config.adapters):
+                    adapters.load(found)
             rows = Rows(
                 max_rows=config.scheduler.max_rows,
                 max_length=settings.max_length(config, spec),
@@ -141,6 +151,7 @@ class TorchWorker(Worker):
             caches=caches,
             rows=rows,
             inbox=inbox,
+            adapters=self._adapters,
             builder=BatchBuilder(
                 rows,
                 inbox,
@@ -159,6 +170,23 @@ class TorchWorker(Worker):
         self._runner.capture(self._row_sizes)
         if words := device.started():
             _LOG.info("%s", words)
+
+    def _make_adapters(self) -> RunningAdapters | None:
+        """Make what adds to linears, if the engine takes adapters."""
+        context, plan = self._context, self._context.activation
+        refs = [s.plugin for s in plan.selections if s.plugin.kind == ADAPTERS]
+        if not refs:
+            return None
+        card: TorchAdapterFormat = load_plugin(plan, refs[0])
+        return card.create(
+            AdapterContext(
+                spec=context.spec,
+                config=context.config,
+                device=self._torch_device.type,
+                dtype=settings.model_dtype(context.config, context.spec).name,
+                max_rows=context.config.scheduler.max_rows,
+            )
+        )
 
     def _processors(self, rows: Rows) -> RowProcessors:
         """Make the logits processors that requests may name."""
@@ -195,7 +223,7 @@ class TorchWorker(Worker):
             self._results.close()  # waits, because the device may still compute a started step
         if self._runner is not None:
             self._runner.close()
-        self._runner = self._loaded = self._results = None
+        self._runner = self._loaded = self._results = self._adapters = None
         if self._ranks is not None:
             self._ranks.close()
         self._device.close()

@@ -201,6 +201,8 @@ def test_every_sampling_field_can_be_given():
         "no",
         "--logits-processors",
         '{"acme": {"size": 3}}',
+        "--use-adapter",
+        "sql",
         "--keep-special-tokens",
         "--structured",
         'choice=["yes", "no"]',
@@ -214,7 +216,7 @@ def test_every_sampling_field_can_be_given():
         "stop": ("a\nb",), "include_stop": True, "stop_token_ids": (1, 2), "ignore_eos": True, "logprobs": 3,
         "prompt_logprobs": 0, "logit_bias": {5: -1.0}, "skip_special_tokens": False,
         "structured": Structured("choice", ("yes", "no")), "allowed_token_ids": (3, 4), "bad_words": ("no",),
-        "logits_processors": {"acme": {"size": 3}},
+        "logits_processors": {"acme": {"size": 3}}, "adapter": "sql",
         "beam_search": None, "output_kind": OutputKind.CUMULATIVE,  # commands print their own way
     }  # fmt: skip
     assert {item.name: getattr(params, item.name) for item in fields(SamplingParams)} == expected

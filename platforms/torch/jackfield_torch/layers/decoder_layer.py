@@ -110,7 +110,7 @@ class LayerBuilder:
         self._reduce = identity if group.num_ranks == 1 else group.all_reduce
         self._num_ranks = group.num_ranks
         self._rope_indices = rope_indices
-        self._linears = LinearBuilder(spec, shard, context.schemes)
+        self._linears = LinearBuilder(spec, shard, context.schemes, context.adapters)
         self._parts = MixerParts(self._linears, norms, group.num_ranks, kernels)
         self._feed_forwards = FeedForwardBuilder(
             self._linears, group, kernels, whole_experts=context.whole_experts
@@ -198,7 +198,7 @@ class LayerBuilder:
         num_heads = heads_of_rank(attention.num_heads, self._num_ranks)
         num_kv_heads = 0 if shares_cache else heads_of_rank(attention.num_kv_heads, self._num_ranks)
         parts = self._input_parts(attention, module)
-        linear: TensorFunction = self._linears.build(parts[:1] if shares_cache else parts)
+        linear: TensorFunction = self._linears.build_adapted(parts[:1] if shares_cache else parts)
         if attention.qkv_clip is not None:
             linear = chain(linear, Clip(attention.qkv_clip))
         head_norms = self._norms.head_norms(attention, module, num_heads, num_kv_heads)
@@ -206,7 +206,7 @@ class LayerBuilder:
         turn = in_order(head_norms, rotate, norms_last=attention.norm_after_rope)
         if attention.temperature is not None:
             turn = Tempered(turn, attention.temperature, num_heads)
-        out = self._linears.row(
+        out = self._linears.adapted_row(
             f"{module}.o", attention.num_heads * attention.head_size, attention.out_bias
         )
         if shares_cache:

@@ -62,8 +62,8 @@ class FeedForwardBuilder:
         return self._experts(feed_forward, module)
 
     def _dense(self, forward: FeedForward, module: str) -> TensorFunction:
-        linear = self._linears.build(self._linears.in_parts(forward, module))
-        down = self._linears.row(f"{module}.down", forward.size, forward.bias)
+        linear = self._linears.build_adapted(self._linears.in_parts(forward, module))
+        down = self._linears.adapted_row(f"{module}.down", forward.size, forward.bias)
         if _is_plainly_gated(forward) and forward.out_scale == 1.0:
             return GatedFeedForward(linear, forward.activation, down, self._kernels)
         return chain(

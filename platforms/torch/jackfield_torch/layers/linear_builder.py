@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from jackfield.model_spec import FeedForward, ModelSpec
 from jackfield_torch.interfaces.linear import ExpertLinear, Linear
 from jackfield_torch.interfaces.quantization import LinearPart, QuantizationScheme
+from jackfield_torch.interfaces.running_adapters import RunningAdapters
+from jackfield_torch.layers.adapted import AdaptedLinear
 from jackfield_torch.layers.linear import JoinedLinear
 from jackfield_torch.linear_groups import stored_settings
 from jackfield_torch.loader import WeightShard
@@ -31,8 +33,15 @@ def is_one_matrix(parts: Sequence[LinearPart], schemes: SchemeOf) -> bool:
 class LinearBuilder:
     """Builds linears of one model on one rank."""
 
-    def __init__(self, spec: ModelSpec, shard: WeightShard, schemes: SchemeOf) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        shard: WeightShard,
+        schemes: SchemeOf,
+        adapters: RunningAdapters | None = None,
+    ) -> None:
         self._spec = spec
+        self._adapters = adapters
         self.hidden_size = spec.hidden_size
         self.shard = shard
         self.schemes = schemes
@@ -40,6 +49,13 @@ class LinearBuilder:
     def build(self, parts: Sequence[LinearPart]) -> Linear:
         """One linear of the parts, which share an input."""
         return build_linear_of(parts, self.schemes, self.shard)
+
+    def build_adapted(self, parts: Sequence[LinearPart]) -> Linear:
+        """The same for a linear that is called with all tokens of a step in order, so that adapters can add to it."""
+        linear = self.build(parts)
+        if self._adapters is None:
+            return linear
+        return AdaptedLinear(linear, self._adapters, self._adapters.addition(parts, self.shard))
 
     def part(
         self, name: str, in_size: int, out_size: int, bias: bool = False, split: str = "column"
@@ -66,6 +82,10 @@ class LinearBuilder:
     def row(self, name: str, in_size: int, bias: bool) -> Linear:
         """A row-parallel linear that ends a branch."""
         return self.build([self.out_part(name, in_size, bias)])
+
+    def adapted_row(self, name: str, in_size: int, bias: bool) -> Linear:
+        """The same, with what adapters add."""
+        return self.build_adapted([self.out_part(name, in_size, bias)])
 
     def in_parts(
         self, forward: FeedForward, module: str, split: str = "column"

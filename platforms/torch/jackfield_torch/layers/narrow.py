@@ -9,6 +9,8 @@ from torch import Tensor
 
 from jackfield_torch.interfaces.kernels import Kernels, NarrowProduct, ProductFacts
 from jackfield_torch.interfaces.linear import Around, Linear
+from jackfield_torch.interfaces.running_adapters import RunningAdapters
+from jackfield_torch.layers.adapted import AdaptedLinear
 from jackfield_torch.layers.attention import AttentionMixer, FusedHeads, StepInputs
 from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.layers.feed_forward import DenseBranch, FeedForwardBranch
@@ -29,9 +31,12 @@ class NarrowLayer:
     gate_up: NarrowProduct  # includes the norm and the gate
     down: NarrowProduct  # adds its output
     most_tokens: int  # most tokens of a step
+    adapters: RunningAdapters | None = None  # these products leave out what adapters add
 
     def takes(self, x_TE: Tensor, step: StepInputs) -> bool:
-        """False if there are too many tokens, or if torch writes the cache."""
+        """False if there are too many tokens, if a row has an adapter, or if torch writes the cache."""
+        if self.adapters is not None and self.adapters.is_active:
+            return False
         return x_TE.shape[0] <= self.most_tokens and step.attention.paged(self.layer) is not None
 
     def __call__(self, x_TE: Tensor, branch_TE: Tensor | None, step: StepInputs) -> Tensor | None:
@@ -87,6 +92,7 @@ def narrow_layer(
         out=out,
         gate_up=gate_up,
         down=down,
+        adapters=mixer.out.adapters if isinstance(mixer.out, AdaptedLinear) else None,
         most_tokens=max(product.most_tokens for product in (qkv, out, gate_up, down)),
     )
 
@@ -106,6 +112,8 @@ def narrow_product(
     """
     if norm is not None and not isinstance(norm, (RmsNorm, NoNorm)):
         return None
+    if isinstance(linear, AdaptedLinear):
+        linear = linear.base
     weight_I = norm.weight_E if isinstance(norm, RmsNorm) else None
     epsilon = norm.epsilon if isinstance(norm, RmsNorm) else 0.0
     if not isinstance(linear, PlainLinear):

@@ -1,0 +1,1 @@
+"""LoRA adapters of PEFT, several in one batch."""
