@@ -7,7 +7,15 @@ from typing import Any
 
 from jackfield.errors import CheckpointError, UnsupportedModelError
 from jackfield_gguf.decoder_config import read_decoder
-from jackfield_gguf.expert_config import deepseek2, gpt_oss, mixtral, olmoe, qwen2_moe, qwen3_moe
+from jackfield_gguf.expert_config import (
+    deepseek2,
+    gpt_oss,
+    llama4,
+    mixtral,
+    olmoe,
+    qwen2_moe,
+    qwen3_moe,
+)
 from jackfield_gguf.metadata import Metadata
 from jackfield_gguf.recurrent_config import falcon_h1, granite_hybrid, mamba2, qwen3_next
 
@@ -161,6 +169,7 @@ def _layer_types(num_layers: int, pattern: int) -> list[str]:
 
 _BUILDERS: dict[str, Callable[[Metadata], dict[str, Any]]] = {
     "llama": _llama,
+    "llama4": llama4,
     "qwen2": _qwen2,
     "qwen2moe": lambda metadata: {**_qwen2(metadata), **qwen2_moe(metadata)},
     "qwen3": _qwen3,

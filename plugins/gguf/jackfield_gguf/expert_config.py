@@ -12,6 +12,7 @@ from jackfield.errors import UnsupportedModelError
 from jackfield_gguf.decoder_config import read_decoder
 from jackfield_gguf.metadata import Metadata
 
+_EXPERTS_OF_MAVERICK = 128  # the one of Llama 4's models that does not normalise heads
 _SIGMOID = 2  # ExpertGatingFuncType of the `gguf` package
 
 
@@ -76,6 +77,35 @@ def gpt_oss(metadata: Metadata) -> dict[str, Any]:
         "intermediate_size": _expert_size(metadata),
         "sliding_window": metadata.require("attention.sliding_window", int),
         "layer_types": [kinds[layer % 2] for layer in range(config["num_hidden_layers"])],
+        "separate_experts": True,
+    }
+
+
+def llama4(metadata: Metadata) -> dict[str, Any]:
+    """Files leave out chunks and temperatures, which are those of Scout and Maverick; each expert is stored by itself."""
+    config = read_decoder(metadata)
+    counts = _counts(metadata, "num_local_experts")
+    step = metadata.require("interleave_moe_layer_step", int)
+    if metadata.get("attention.sliding_window", int) == 0 or step < 1:
+        raise UnsupportedModelError(
+            f"{metadata.path} is of a kind of Llama 4 without chunks or experts (llama4.attention.sliding_window, "
+            "llama4.interleave_moe_layer_step); Scout, Maverick and what has their layers are supported. "
+            "Use the model's original checkpoint"
+        )
+    return {
+        **config,
+        **counts,
+        "architectures": ["Llama4ForCausalLM"],
+        "model_type": "llama4_text",
+        "attention_bias": "blk.0.attn_q.bias" in metadata.file.tensors,
+        "intermediate_size_mlp": config["intermediate_size"],
+        "intermediate_size": _expert_size(metadata),
+        "interleave_moe_layer_step": step,
+        "no_rope_layer_interval": 4,
+        "attention_chunk_size": 8192,
+        "floor_scale": 8192,
+        "attn_scale": 0.1,
+        "use_qk_norm": counts["num_local_experts"] != _EXPERTS_OF_MAVERICK,
         "separate_experts": True,
     }
 

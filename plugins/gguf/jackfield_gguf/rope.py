@@ -11,6 +11,7 @@ from jackfield_gguf.metadata import Metadata
 from jackfield_gguf.reader import GgufTensor
 
 FREQUENCIES = "rope_freqs.weight"
+_USUAL_LENGTH = 8192  # of Llama 3 and 4 before scaling
 _TOLERANCE = 1e-3  # relative tolerance of a divisor; the files hold float32
 
 
@@ -71,8 +72,9 @@ def _llama3(metadata: Metadata, divisors: tuple[float, ...], theta: float) -> di
     size = 2 * len(divisors)
     turns = [theta ** (-2 * i / size) / (2 * math.pi) for i in range(len(divisors))]
     length, high = _fit(factor, divisors, turns)
-    expected = [_divisor(factor, high, length, x) for x in turns]
-    if any(abs(a - b) > _TOLERANCE * b for a, b in zip(divisors, expected, strict=True)):
+    if not _agree(divisors, turns, factor, high, length):
+        length, high = _step(factor, divisors, turns), 1.0
+    if not _agree(divisors, turns, factor, high, length):
         raise CheckpointError(
             f"{metadata.path}: the divisors of rotary frequencies in {FREQUENCIES!r} are none that "
             f"Llama 3's rule gives (factor {factor:g}, fitted length {length:g}); that rule is "
@@ -95,7 +97,7 @@ def _fit(factor: float, divisors: tuple[float, ...], turns: list[float]) -> tupl
         if 1 + _TOLERANCE < d < factor * (1 - _TOLERANCE)
     ]
     if len(slope) < 2:
-        return 8192, 4.0
+        return _USUAL_LENGTH, 4.0
     (x1, s1), (x2, s2) = slope[0], slope[-1]
     rise = (s1 - s2) / (x1 - x2)  # length / (high - 1)
     start = s1 - rise * x1  # -1 / (high - 1)
@@ -103,6 +105,24 @@ def _fit(factor: float, divisors: tuple[float, ...], turns: list[float]) -> tupl
     return round(rise * (high - 1)), round(high, 3)
 
 
+def _step(factor: float, divisors: tuple[float, ...], turns: list[float]) -> int:
+    """A length for high = low, as Llama 4 has it: nothing lies between divisors of 1 and `factor`."""
+    long = [1 / x for d, x in zip(divisors, turns, strict=True) if d > 1 + _TOLERANCE]
+    short = [1 / x for d, x in zip(divisors, turns, strict=True) if d <= 1 + _TOLERANCE]
+    least, most = max(short, default=0.0), min(long)
+    return _USUAL_LENGTH if least <= _USUAL_LENGTH < most else math.ceil(least)
+
+
+def _agree(
+    divisors: tuple[float, ...], turns: list[float], factor: float, high: float, length: int
+) -> bool:
+    expected = [_divisor(factor, high, length, x) for x in turns]
+    pairs = zip(divisors, expected, strict=True)
+    return all(abs(a - b) <= _TOLERANCE * b for a, b in pairs)
+
+
 def _divisor(factor: float, high: float, length: int, x: float) -> float:
+    if high == 1:
+        return 1.0 if length * x >= 1 else factor
     s = min(max((length * x - 1) / (high - 1), 0.0), 1.0)
     return 1 / ((1 - s) / factor + s)

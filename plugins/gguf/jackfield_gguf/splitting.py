@@ -24,12 +24,28 @@ _TEKKEN = (
     rf"|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_REST}"
 )
 
+_GPT4O = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTIONS}?|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTIONS}?"
+    rf"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_REST}"
+)
+_DEEPSEEK_V3 = (
+    r"\p{N}{1,3}",
+    r"[\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+",
+    (
+        r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+        rf"| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_REST}"
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splitting:
     """One way to cut. Without a pattern, GPT-2's way is used."""
 
     pattern: str | None = None
+    more_patterns: tuple[
+        str, ...
+    ] = ()  # what is left between words of the one before is cut by the next
     is_digits_apart: bool = False  # each digit is a word; digits are cut first
     is_normalized: bool = False  # normalised to Unicode's form NFC
     whole_words: bool = False  # a word that is a token is not cut, whatever the merges say
@@ -45,7 +61,10 @@ class Splitting:
                 steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
         else:
             steps = [
-                pre_tokenizers.Split(Regex(self.pattern), behavior="isolated"),
+                *(
+                    pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+                    for pattern in (self.pattern, *self.more_patterns)
+                ),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
         return pre_tokenizers.Sequence(steps) if len(steps) > 1 else steps[0]
@@ -62,5 +81,7 @@ SPLITTINGS: dict[str, Splitting] = {
     **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"), _LLAMA3_LIKE),
     **dict.fromkeys(("smaug-bpe", "dbrx"), Splitting(pattern=_LLAMA3)),
     **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), _QWEN2_LIKE),
+    **dict.fromkeys(("gpt-4o", "llama4"), Splitting(pattern=_GPT4O)),
+    "deepseek-v3": Splitting(pattern=_DEEPSEEK_V3[0], more_patterns=_DEEPSEEK_V3[1:]),
     "tekken": Splitting(pattern=_TEKKEN, whole_words=True, add_begin=True),
 }

@@ -64,6 +64,19 @@ _GPT_OSS: Mapping[str, str] = {
     "post_attention_norm": "post_attention_layernorm",
     "ffn_gate_inp": "mlp.router",
 }
+_LLAMA4: Mapping[str, str] = {
+    **_LLAMA,
+    "ffn_gate": "feed_forward.gate_proj",
+    "ffn_up": "feed_forward.up_proj",
+    "ffn_down": "feed_forward.down_proj",
+    "ffn_gate_inp": "feed_forward.router",
+    "ffn_gate_exps": "feed_forward.experts.{e}.gate_proj",
+    "ffn_up_exps": "feed_forward.experts.{e}.up_proj",
+    "ffn_down_exps": "feed_forward.experts.{e}.down_proj",
+    "ffn_gate_shexp": "feed_forward.shared_expert.gate_proj",
+    "ffn_up_shexp": "feed_forward.shared_expert.up_proj",
+    "ffn_down_shexp": "feed_forward.shared_expert.down_proj",
+}
 _DEEPSEEK2: Mapping[str, str] = {
     **_EXPERTS,
     "attn_q_a": "self_attn.q_a_proj",
@@ -172,6 +185,7 @@ def _gemma(modules: Mapping[str, str]) -> Table:
 TABLES: Mapping[str, Table] = {
     "llama": Table(_LLAMA, _PAIRS),
     "llama with experts": Table(_MIXTRAL, _PAIRS),
+    "llama4": Table(_LLAMA4),
     "qwen2": Table(_LLAMA),
     "qwen2moe": Table(_QWEN2_MOE, {"ffn_gate_inp_shexp": Undo.ONE_ROW}),
     "qwen3": Table(_LLAMA),

@@ -45,7 +45,7 @@ def llama4(config: ConfigReader) -> ModelSpec:
         _read_mixers(config, shape),
         forwards,
         read_norm(config, 1e-5),
-        modules=_modules(config.require("intermediate_size", int)),
+        modules=_modules(config),
         end_token_id=2,
     )
 
@@ -140,20 +140,28 @@ def _read_feed_forwards(config: ConfigReader, num_layers: int) -> tuple[FeedForw
     return tuple(experts if layer in chosen else dense for layer in range(num_layers))
 
 
-def _modules(size: int) -> Mapping[str, ModuleSource]:
-    """All experts of a layer are one tensor, [experts, inputs, outputs], with gate and up side by side."""
+def _modules(config: ConfigReader) -> Mapping[str, ModuleSource]:
+    """All experts of a layer are one tensor, [experts, inputs, outputs], with gate and up side by side, unless the config
+    says that they are separate, as in GGUF.
+    """
+    size = config.require("intermediate_size", int)
     experts, expert = f"{_BLOCK}.experts", f"{_FORWARD}.experts.{{e}}"
     gate_up = f"{experts}.gate_up_proj"
 
     def stacked(prefix: str, *parts: Split) -> ModuleSource:
         return ModuleSource(prefix, (Entry(), Transpose(), *parts), is_weight=True)
 
-    return {
+    modules = {
         **expert_modules(block="feed_forward", router="router", shared="shared_expert"),
         **{
             f"{_FORWARD}.{name}": ModuleSource(f"{_BLOCK}.{name}_proj")
             for name in ("gate", "up", "down")
         },
+    }
+    if config.get("separate_experts", bool, False):
+        return modules
+    return {
+        **modules,
         f"{expert}.gate": stacked(gate_up, Split(0, size)),
         f"{expert}.up": stacked(gate_up, Split(size, 2 * size)),
         f"{expert}.down": stacked(f"{experts}.down_proj"),

@@ -30,7 +30,21 @@ GRANITE = {
     "shared_intermediate_size": 48, "embedding_multiplier": 3.0, "logits_scaling": 2.0, "residual_multiplier": 0.5,
     "attention_multiplier": 0.3,
 }  # fmt: skip
+LLAMA4 = {
+    "num_hidden_layers": 4, "intermediate_size_mlp": 72, "num_local_experts": 4, "num_experts_per_tok": 2,
+    "interleave_moe_layer_step": 2, "pad_token_id": 0,
+}  # fmt: skip
+# No range between long and short waves.
+LLAMA4_ROPE = {
+    "rope_type": "llama3", "rope_theta": 5000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 1.0,
+    "original_max_position_embeddings": 40,
+}  # fmt: skip
 CASES = {
+    "llama4": ("Llama4ForCausalLM", {**LLAMA4, "rope_parameters": LLAMA4_ROPE}),
+    "llama4 maverick": (
+        "Llama4ForCausalLM",
+        {**LLAMA4, "num_local_experts": 128, "use_qk_norm": False, "intermediate_size": 24, "rope_parameters": ROPE},
+    ),
     "qwen3moe": ("Qwen3MoeForCausalLM", {**EXPERTS, "norm_topk_prob": True, "rope_parameters": ROPE}),
     "qwen2moe": (
         "Qwen2MoeForCausalLM",
@@ -141,6 +155,26 @@ def mixtral(tensors, config):
 def paired(tensor, heads):
     halves = tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
     return halves.swapaxes(1, 2).reshape(tensor.shape)
+
+
+def llama4(tensors, config):
+    for name, tensor in tensors.items():
+        if name.endswith("gate_up_proj"):
+            for part, half in zip(("gate", "up"), tensor.transpose(1, 2).chunk(2, 1), strict=True):
+                yield name.replace("gate_up_proj", f"{part}_proj.weight"), half
+        elif name.endswith("down_proj"):
+            yield f"{name}.weight", tensor.transpose(1, 2)
+        else:
+            yield name, tensor
+    rope = config["rope_parameters"]
+    if rope["rope_type"] == "llama3":
+        waves = (
+            2
+            * torch.pi
+            * rope["rope_theta"] ** (torch.arange(0, config["head_dim"], 2) / config["head_dim"])
+        )
+        is_long = waves > rope["original_max_position_embeddings"]
+        yield "rope_freqs.weight", torch.where(is_long, rope["factor"], 1.0)
 
 
 def gpt_oss(tensors, config):
@@ -299,6 +333,15 @@ def add_gpt_oss(writer, config):
     writer.add_expert_feed_forward_length(config["intermediate_size"])
 
 
+def add_llama4(writer, config):
+    add_decoder(writer, {**config, "intermediate_size": config["intermediate_size_mlp"]})
+    writer.add_expert_count(config["num_local_experts"])
+    writer.add_expert_used_count(config["num_experts_per_tok"])
+    writer.add_rope_dimension_count(config["head_dim"])
+    writer.add_interleave_moe_layer_step(config["interleave_moe_layer_step"])
+    writer.add_expert_feed_forward_length(config["intermediate_size"])
+
+
 def add_deepseek(writer, config):
     latent, rotary = config["kv_lora_rank"], config["qk_rope_head_dim"]
     add_experts(writer, {**config, "num_key_value_heads": 1, "head_dim": None})
@@ -393,6 +436,7 @@ CONVERT = {
     "qwen3moe": stacked,
     "qwen2moe": stacked,
     "llama": mixtral,
+    "llama4": llama4,
     "olmoe": stacked,
     "gpt-oss": gpt_oss,
     "deepseek2": deepseek,
@@ -405,6 +449,7 @@ METADATA = {
     "qwen3moe": add_experts,
     "qwen2moe": add_experts,
     "llama": add_mixtral,
+    "llama4": add_llama4,
     "olmoe": add_experts,
     "gpt-oss": add_gpt_oss,
     "deepseek2": add_deepseek,

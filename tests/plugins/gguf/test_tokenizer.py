@@ -282,6 +282,23 @@ def test_how_text_is_cut_is_recognised_by_the_tokens_and_told(open_tokenizer, sp
     assert "does not say how text is cut" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("splitting", "words"),
+    [
+        # As the patterns of o200k and of DeepSeek-V3's tokenizer.json cut.
+        ("gpt-4o", ["It's", " DON'T", " HTTPServers", "!\n\n", "123", "456", "7", " a", "/b"]),
+        ("llama4", ["camel", "Case's", "  ", " x"]),
+        ("deepseek-v3", ["#include", " <", "stdio", ".h", ">\n", "123", "45", "東京", "abc", " don", "'t"]),
+    ],
+)  # fmt: skip
+def test_text_is_cut_as_the_models_tokenizer_cuts_it(splitting, words):
+    found = SPLITTINGS[splitting].pre_tokenizer().pre_tokenize_str("".join(words))
+
+    spans = [span for _, span in found]
+    text = "".join(words)
+    assert [text[start:end] for start, end in spans] == words
+
+
 @pytest.mark.cpu_model
 def test_a_real_vocabulary_is_recognised(smollm2):
     file = GgufFile(smollm2)
