@@ -34,7 +34,7 @@ def entries_of_file(path: Path) -> Iterator[Entry]:
     for key, value, place in _typed_entries(tables, source):
         # Paths of a lock and of adapters count from the folder of the file that names them.
         is_path = (key == "plugins.lock" and value is not None) or key.startswith("adapters.")
-        yield key, str(path.parent / value) if is_path else value, place
+        yield key, str(path.parent / Path(value).expanduser()) if is_path else value, place
 
 
 def entries_of_code(values: Mapping[str, Any], source: Source) -> Iterator[Entry]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jackfield import __version__
 from jackfield.config import EngineConfig, LoadedConfig, SourceKind
+from jackfield.config.settings import OPEN_SECTIONS
 from jackfield.decision import Reason
 from jackfield.discovery.profile import Profile, profile_key
 from jackfield.startup.blueprint import Blueprint
@@ -75,4 +76,5 @@ def _value(config: EngineConfig, key: str) -> Any:
     if section == "options":
         plugin, _, option = name.partition(".")
         return config.options[plugin][option]
-    return config.select[name] if section == "select" else getattr(getattr(config, section), name)
+    part = getattr(config, section)
+    return part[name] if section in OPEN_SECTIONS else getattr(part, name)

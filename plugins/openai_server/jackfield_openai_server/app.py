@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from jackfield.errors import JackfieldError
+from jackfield_openai_server.endpoints.adapters import load_adapter, unload_adapter
 from jackfield_openai_server.endpoints.admin import list_model_states, load_model, unload_model
 from jackfield_openai_server.endpoints.ui import UI_ROUTES
 from jackfield_openai_server.errors import ApiError, ClientGone, answer_error
@@ -25,6 +26,8 @@ ADMIN_ROUTES = (
     Route("/admin/models", list_model_states),
     Route("/admin/models/{model:path}/load", load_model, methods=["POST"]),
     Route("/admin/models/{model:path}/unload", unload_model, methods=["POST"]),
+    Route("/v1/load_lora_adapter", load_adapter, methods=["POST"]),
+    Route("/v1/unload_lora_adapter", unload_adapter, methods=["POST"]),
 )
 Life = Callable[[ServerState], Awaitable[None]]
 

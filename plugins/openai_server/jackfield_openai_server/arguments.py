@@ -23,6 +23,7 @@ class Alias:
     short: str | None = None  # the option in short
 
 
+_ADAPTERS = "adapters"  # a whole section, in which each name is a key
 SERVER = (
     Alias("--host", "options.serve.host", "address to listen on; 0.0.0.0 for all", "ADDRESS"),
     Alias("--port", "options.serve.port", "port to listen on; 0 for a free one"),
@@ -78,6 +79,10 @@ ENGINE = (
     Alias("--enable-prefix-caching", "cache.prefix_caching", "the default", fixed="true"),
     Alias("--no-enable-prefix-caching", "cache.prefix_caching", "share nothing", fixed="false"),
     Alias("--attention-backend", "select.attention", "instead of the preferred one", "NAME"),
+    Alias("--enable-lora", "select.adapters", "take adapters at run time", fixed="lora"),
+    Alias("--lora-modules", _ADAPTERS, "adapters", "NAME=FOLDER", True),
+    Alias("--max-loras", "options.lora.max_adapters", "adapters at once"),
+    Alias("--max-lora-rank", "options.lora.max_rank", "largest rank of an adapter"),
 )
 # Options of `vllm serve` that are accepted without effect: our default does the same, or they have no meaning here.
 TAKEN = {
@@ -140,6 +145,22 @@ def _add(parser: argparse.ArgumentParser, title: str, aliases: tuple[Alias, ...]
             )
 
 
+def _adapter(entry: str) -> tuple[str, str]:
+    """The setting of an adapter: NAME=FOLDER, or a JSON object with name and path. Raises ConfigError."""
+    name, equals, folder = entry.partition("=")
+    if entry.startswith("{"):
+        try:
+            values = json.loads(entry)
+            name, equals, folder = values["name"], "=", values["path"]
+        except (ValueError, KeyError, TypeError):
+            equals = ""
+    if not equals or not name or not folder:
+        raise ConfigError(
+            f'--lora-modules takes NAME=FOLDER or {{"name": ..., "path": ...}}, got {entry!r}'
+        )
+    return f"{_ADAPTERS}.{name}", folder
+
+
 def settings_of(arguments: argparse.Namespace) -> Mapping[str, str]:
     """The settings in the arguments, "section.key" to text. Raises ConfigError."""
     for option, text in REFUSED.items():
@@ -148,6 +169,8 @@ def settings_of(arguments: argparse.Namespace) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for alias in (*SERVER, *ENGINE):
         value = getattr(arguments, alias.key, None)  # a batch has no arguments of the server
-        if value is not None:
+        if alias.key == _ADAPTERS:
+            found.update(map(_adapter, value or ()))
+        elif value is not None:
             found[alias.key] = json.dumps(value) if isinstance(value, list) else value
     return found

@@ -81,9 +81,10 @@ def _models(
     found = []
     for entry in options.models:
         name, _, file = entry.partition("=")
-        plugins = load_config(file=Path(file)).config.plugins  # also checks the file
+        config = load_config(file=Path(file)).config  # also checks the file
+        scan = partial(PluginRegistry.scan, config.plugins)
         opening = Open(["--config", file])
-        found.append(ServedModel((name,), opening, options, partial(PluginRegistry.scan, plugins)))
+        found.append(ServedModel((name,), opening, options, scan, config.adapters))
     return ServedModels(tuple(found))
 
 
@@ -93,7 +94,8 @@ def served_model(
     """The model that the arguments name; it is not started."""
     names = options.names or (loaded.config.model.reference,)
     opening = Open(settings_words(arguments))
-    return ServedModel(names, opening, options, lambda: PluginRegistry.scan(loaded.config.plugins))
+    scan = partial(PluginRegistry.scan, loaded.config.plugins)
+    return ServedModel(names, opening, options, scan, loaded.config.adapters)
 
 
 def _listen(options: ServeOptions) -> socket.socket:

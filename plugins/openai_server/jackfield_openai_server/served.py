@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from jackfield.discovery.registry import PluginRegistry
@@ -30,8 +31,10 @@ class ServedModel:
         opening: Open,
         options: ServeOptions,
         registry: Callable[[], PluginRegistry],  # called once, on a thread, because it takes long
+        adapters: Iterable[str] = (),  # names of adapters, each of which is a model for clients
     ) -> None:
         self.names = names
+        self.adapters = list(adapters)
         self.engine = EngineClient(opening)
         self.is_loaded = False  # True also while it is being loaded
         self._opening = opening
@@ -95,10 +98,19 @@ class ServedModel:
         """A card for each name."""
         opened = self.engine.opened
         root, length = (opened.model, opened.max_length) if opened else ("", 0)
-        return [
-            ModelCard(id=name, created=self.created, root=root, max_model_len=length)
-            for name in self.names
-        ]
+        card = partial(ModelCard, created=self.created, root=root, max_model_len=length)
+        adapted = [card(id=name, parent=self.names[0]) for name in self.adapters]
+        return [*(card(id=name) for name in self.names), *adapted]
+
+    async def load_adapter(self, name: str, path: str) -> None:
+        """Let requests name an adapter as their model. Raises RequestError if the engine refuses."""
+        await self.engine.change_adapter(name, path)
+        self.adapters.append(name)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Let no request name it any more. Raises RequestError if requests still use it."""
+        await self.engine.change_adapter(name, "")
+        self.adapters.remove(name)
 
     def submit(
         self,
@@ -173,9 +185,13 @@ class ServedModels:
         """The model with that name; without a name, the first one. Raises ApiError 404."""
         if not name:
             return self.all[0]
-        found = self._by_name.get(name)
+        found = self._by_name.get(name) or self.find_adapted(name)
         if found is None:
-            names = ", ".join(self._by_name)
+            names = ", ".join((*self._by_name, *(a for model in self.all for a in model.adapters)))
             text = f"the model {name!r} is not served here; served: {names}"
             raise ApiError(404, text, param="model", code="model_not_found")
         return found
+
+    def find_adapted(self, name: str) -> ServedModel | None:
+        """The model that has an adapter with that name."""
+        return next((model for model in self.all if name in model.adapters), None)

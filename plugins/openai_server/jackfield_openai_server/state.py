@@ -47,7 +47,11 @@ class ServerState:
         sampling: Mapping[str, Any],
         request: SamplingFields,
     ) -> Generation:
-        """Admit a request. Raises ApiError if it is refused."""
+        """Admit a request, for one of the model's adapters if it names that as its model. Raises ApiError if it is
+        refused.
+        """
+        if request.model in model.adapters:
+            sampling = {**sampling, "adapter": request.model}
 
         def submit(priority: int, salt: str) -> RequestStream:
             return model.submit(
@@ -71,6 +75,10 @@ class ServerState:
         second_text: int | None = None,
     ) -> Generation:
         """Admit a request for a vector. Raises ApiError if it is refused."""
+        if (name := getattr(request, "model", None)) in model.adapters:
+            raise ApiError(
+                400, f"{name!r} is an adapter, with which no vectors are computed", param="model"
+            )
 
         def submit(priority: int, salt: str) -> RequestStream:
             return model.submit_pooling(

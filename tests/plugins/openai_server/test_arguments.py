@@ -46,6 +46,12 @@ def test_a_word_is_its_setting():
     }
 
 
+def test_adapters_are_named_with_folders_or_as_json():
+    found = settings("--lora-modules", "sql=a/b", '{"name": "poem", "path": "c"}', "--enable-lora")
+
+    assert found == {"adapters.sql": "a/b", "adapters.poem": "c", "select.adapters": "lora"}
+
+
 @pytest.mark.parametrize("word", ["--disable-log-requests", "--no-enable-log-requests"])
 def test_the_last_of_two_opposite_words_counts_and_overrules_a_file(word):
     assert settings(word) == {"options.serve.log_requests": "false"}
@@ -57,6 +63,7 @@ def test_the_last_of_two_opposite_words_counts_and_overrules_a_file(word):
     [
         (("--trust-remote-code",), "--trust-remote-code is refused"),
         (("--api-key", "secret"), "--api-key would stand in the list of processes"),
+        (("--lora-modules", "sql"), "--lora-modules takes NAME=FOLDER"),
     ],
 )
 def test_what_is_refused_says_what_to_do_instead(words, message):

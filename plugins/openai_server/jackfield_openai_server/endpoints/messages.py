@@ -47,6 +47,7 @@ async def create_message(http: Request) -> Response:
     asked.temperature, asked.top_p, asked.top_k = request.temperature, request.top_p, request.top_k
     asked.stop = request.stop_sequences
     prompt = await chat_prompt(model, asked, state.options)
+    asked.model = request.model
     sampling = chat_sampling(asked) | prompt.sampling
     generation = state.generate(http, model, prompt.token_ids, sampling, asked)
     answer = _Answer(request.model or model.names[0], BlockAnswer(prompt, generation))

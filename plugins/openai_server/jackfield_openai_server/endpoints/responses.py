@@ -48,6 +48,7 @@ async def create_response(http: Request) -> Response:
     messages = _conversation(request, state, tenant)
     asked = _chat_request(request, messages)
     prompt = await chat_prompt(model, asked, state.options)
+    asked.model = request.model
     sampling = chat_sampling(asked) | prompt.sampling
     generation = state.generate(http, model, prompt.token_ids, sampling, asked)
     answer = _Answer(

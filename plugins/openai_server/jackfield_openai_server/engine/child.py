@@ -24,13 +24,15 @@ from jackfield.discovery.kinds import TOKENIZERS
 from jackfield.engine.deltas import Delta as EngineDelta
 from jackfield.engine.deltas import OpenOutput, OpenRequest
 from jackfield.engine.engine import Engine
-from jackfield.errors import EngineClosedError, JackfieldError
+from jackfield.errors import EngineClosedError, JackfieldError, RequestError
 from jackfield.pooling import PoolingParams
 from jackfield.request import EngineRequest, FinishReason
 from jackfield.sampling import SamplingParams
 from jackfield.startup.blueprint import Blueprint, make_blueprint
 from jackfield_openai_server.engine.messages import (
     Abort,
+    Adapt,
+    Adapted,
     Begin,
     Chosen,
     Delta,
@@ -219,10 +221,22 @@ class EngineLoop:
             self._show(self._engine.abort(str(command.id)))
         elif isinstance(command, Stop):
             self._stop(command)
+        elif isinstance(command, Adapt):
+            self._send(self._adapt(command))
         elif isinstance(command, Look):
             self._tell_figures(time.monotonic(), with_maps=True)
         else:
             self._is_ending = True
+
+    def _adapt(self, asked: Adapt) -> Adapted:
+        try:
+            if asked.path:
+                self._engine.load_adapter(asked.name, asked.path)
+            else:
+                self._engine.unload_adapter(asked.name)
+        except RequestError as error:
+            return Adapted(type(error).__name__, str(error))
+        return Adapted()
 
     def _stop(self, stop: Stop) -> None:
         request = self._open.get(stop.id)

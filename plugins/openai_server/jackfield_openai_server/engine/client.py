@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from jackfield.errors import EngineClosedError, EngineError, JackfieldError
 from jackfield.sampling import SamplingParams
 from jackfield_openai_server.engine.messages import (
     Abort,
+    Adapt,
+    Adapted,
     Chosen,
     Delta,
     Failed,
@@ -59,6 +62,7 @@ class EngineClient:
         self._is_closing = False
         self._revival: asyncio.Task[None] | None = None
         self._is_ready = False
+        self._adapting: deque[asyncio.Future[None]] = deque()  # unanswered, in order
         self._moved_s = 0.0  # when the last step was seen
 
     # State
@@ -165,6 +169,23 @@ class EngineClient:
         if self._process is not None and self._is_ready:
             self._process.send(Look())
 
+    async def change_adapter(self, name: str, path: str) -> None:
+        """Load an adapter, or forget it if `path` is empty. Raises RequestError if the engine refuses."""
+        self._check_ready()
+        assert self._process is not None, "it was checked"
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._adapting.append(answer)
+        self._process.send(Adapt(name, path))
+        await answer
+        # The next engine, if this one dies, is made with the same adapters.
+        words = self._opening.words
+        if path:
+            words += ["--adapter", f"{name}={path}"]
+            return
+        for index in range(len(words) - 2, -1, -1):
+            if words[index] == "--adapter" and words[index + 1].partition("=")[0] == name:
+                del words[index : index + 2]
+
     async def close(self) -> None:
         """End the engine. Open requests fail."""
         self._is_closing = True
@@ -185,6 +206,10 @@ class EngineClient:
             self.figures = message
             if message.block_maps is not None:
                 self.block_maps, message.block_maps = message.block_maps, None
+        elif isinstance(message, Adapted):
+            self._answer_adapting(
+                _error_of(Failed(message.error, message.message)) if message.error else None
+            )
         elif isinstance(message, Opened):
             self._become_ready(message)
         elif isinstance(message, Chosen):
@@ -193,6 +218,15 @@ class EngineClient:
         else:
             self.error = _error_of(message)
             self._fail_start(self.error)
+
+    def _answer_adapting(self, error: Exception | None) -> None:
+        answer = self._adapting.popleft()
+        if answer.done():
+            return  # the caller has left
+        if error is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(error)
 
     def _distribute(self, moved: Moved) -> None:
         self._moved_s = time.monotonic()
@@ -247,6 +281,8 @@ class EngineClient:
         error = self.error or EngineError("the engine's process died")
         self.error = error
         self._fail_start(error)
+        while self._adapting:
+            self._answer_adapting(error)
         if self.opened is None:
             return  # it never ran: the caller that started it gets the error
         text = f"the engine ended before the answer did: {_first_line(error)}"

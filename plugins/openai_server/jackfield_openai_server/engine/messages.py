@@ -50,6 +50,20 @@ class Look(msgspec.Struct, array_like=True, tag=5):
     """To the engine: send figures now, with what the blocks of the cache hold."""
 
 
+class Adapt(msgspec.Struct, array_like=True, tag=6):
+    """To the engine: load an adapter, or forget it if `path` is empty."""
+
+    name: str
+    path: str = ""  # folder
+
+
+class Adapted(msgspec.Struct, array_like=True, tag=5):
+    """To the server: the answer to an `Adapt`. They come in the order of the questions."""
+
+    error: str = ""  # class of the error; "": it was done
+    message: str = ""
+
+
 class Chosen(msgspec.Struct, array_like=True, tag=4):
     """To the server, before the weights are loaded: the choices that the server needs to make text."""
 
@@ -141,8 +155,8 @@ class Figures(msgspec.Struct, array_like=True, tag=3):
     block_maps: list[str] | None = None
 
 
-ToEngine: TypeAlias = Open | Submit | Abort | Stop | Look
-ToServer: TypeAlias = Chosen | Opened | Failed | Moved | Figures
+ToEngine: TypeAlias = Open | Submit | Abort | Stop | Look | Adapt
+ToServer: TypeAlias = Chosen | Opened | Failed | Moved | Figures | Adapted
 
 _encoder = msgspec.msgpack.Encoder()
 
