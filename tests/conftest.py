@@ -55,6 +55,8 @@ REPEATED = {
     "test_a_tensor_that_is_missing_is_an_error_that_names_it",
     "test_rows_may_come_in_any_order",
 }
+# One test that takes 15 s: it makes a model of images for each key. The keys of its text are tried with TestLlama4.
+LONG = "TestLlama4ThatSees::test_a_key_that_is_not_read_changes_no_answer"
 
 
 # What releases of Transformers before this one compute otherwise than the authors, or lack. Machines with an accelerator
@@ -96,7 +98,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         name, _, case = item.nodeid.partition("[")
         is_repeated = name.rpartition("::")[2] in REPEATED and "case" in item.fixturenames
-        if is_repeated and first_cases.setdefault(name, case) != case:
+        if (is_repeated and first_cases.setdefault(name, case) != case) or name.endswith(LONG):
             item.add_marker(pytest.mark.thorough)
         if "make_clean_environment" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.wheels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,20 +20,8 @@ from jackfield_testing.models import write_model
 SOURCES = (
     Path(__file__).parent / "sources"
 )  # MODULE.py is the only module of the distribution bad-MODULE, a platform unless it says `# kind: KIND`
-PROJECT = """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "bad-{name}"
-version = "1.2.3"
-{entry_points}
-[tool.setuptools]
-py-modules = ["bad_{name}"]
-"""
-ENTRY_POINT = """[project.entry-points."jackfield.{kind}.v1"]
-{name} = "bad_{name}:Bad"
-"""
+METADATA = "Metadata-Version: 2.1\nName: bad-{name}\nVersion: 1.2.3\n"
+ENTRY_POINT = "[jackfield.{kind}.v1]\n{name} = bad_{name}:Bad\n"
 # The effect of a fault at import depends on no kind, so each of these modules is a plugin of all kinds.
 OTHER_KINDS = (
     "commands",
@@ -48,33 +35,31 @@ OTHER_KINDS = (
 TIMEOUT_S = 2.0  # for what hangs; importing a card takes milliseconds
 
 
-def project_of(name: str) -> str:
-    """The metadata of a distribution."""
+def entry_points_of(name: str) -> str:
+    """The entry points of a distribution."""
     kinds: tuple[str, ...] = OTHER_KINDS
     if not name.endswith("_everywhere"):
         said = re.search(r"^# kind: (\w+)", (SOURCES / f"{name}.py").read_text(), re.MULTILINE)
         kinds = (said[1] if said else "platforms",)
-    entry_points = "".join(ENTRY_POINT.format(kind=kind, name=name) for kind in kinds)
-    return PROJECT.format(name=name, entry_points=entry_points)
+    return "".join(ENTRY_POINT.format(kind=kind, name=name) for kind in kinds)
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all of them installed."""
-    folder = tmp_path_factory.mktemp("bad")
-    projects = []
+    """A folder with all of them, as pip installs wheels; building them takes twelve seconds."""
+    site = tmp_path_factory.mktemp("bad")
     for source in sorted(SOURCES.glob("*.py")):
-        project = folder / source.stem
-        project.mkdir()
-        (project / "pyproject.toml").write_text(project_of(source.stem))
-        (project / f"bad_{source.stem}.py").write_text(source.read_text())
-        projects.append(str(project))
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    options = ["--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "wheel", *options, "-w", str(folder / "wheels"), *projects], check=True)
-    built = [str(wheel) for wheel in (folder / "wheels").glob("*.whl")]
-    site = folder / "site"
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), *built], check=True)
+        name = source.stem
+        module, info = site / f"bad_{name}.py", site / f"bad_{name}-1.2.3.dist-info"
+        module.write_text(source.read_text())
+        info.mkdir()
+        (info / "METADATA").write_text(METADATA.format(name=name.replace("_", "-")))
+        (info / "entry_points.txt").write_text(entry_points_of(name))
+        files = (
+            module.name,
+            *(f"{info.name}/{file}" for file in ("METADATA", "entry_points.txt", "RECORD")),
+        )
+        (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
     return site
 
 

@@ -65,7 +65,7 @@ engines = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(engine=engines, plan=st.lists(requests, min_size=1, max_size=8))
 def test_every_answer_is_right_in_every_schedule(engine_driver, tmp_path_factory, engine, plan):
     driver = open_driver(engine_driver, tmp_path_factory, engine)

@@ -24,6 +24,7 @@ TEXTS = [
     "naïve café Ünïcödé ﬁ Å é é", "東京は日本の首都です。", "Привет, мир! שלום مرحبا", "🎉👨‍👩‍👧 e\u0301 \u200b\ufeff",
     "don't I'LL we're they'Ve", "1234567 3.14159 1e-5 v2.0", "ᚠᛇᚻ \x00\x01 ÿ", "a" * 100, "word " * 50,
     "<|im_start|>user\nhi<|im_end|>\n<|endoftext|>", "<bos><start_of_turn>user\nx<end_of_turn> <eos>", "<0x0A> <unk> </s>",
+    "def fibonacci(n):\n    ", '{"name": "Alice", "age":', "Émile déjeune à la crêperie — très bon !", "🙂🙃 emoji are",
     "<table><td>\n\n\n\n    </td></table>", "https://example.org/a?b=c&d=%20#e",
 ]  # fmt: skip
 MESSAGES = [

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import torch
 from rounding import nearest
-from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from jackfield.errors import CheckpointError
 from jackfield.model_spec import SplitGroups, Transpose
@@ -16,6 +15,13 @@ from jackfield_torch.loader import WeightShard
 
 E2M1 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
 E2M1 = torch.cat([E2M1, -E2M1])
+
+
+def weights_of(blocks, scales):
+    """What Transformers makes of them. Ranks of tests/quantization/test_ranks.py import this file and do without."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+
+    return convert_moe_packed_tensors(blocks[None], scales[None], dtype=torch.float32)[0].T
 
 
 class TestMxfp4(QuantizationKit):
@@ -34,8 +40,7 @@ class TestMxfp4(QuantizationKit):
         }
 
     def dequantise(self, tensors):
-        blocks, scales = (tensors[name].unsqueeze(0) for name in ("blocks", "scales"))
-        return convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)[0].T
+        return weights_of(tensors["blocks"], tensors["scales"])
 
 
 class Interleaved(TensorWeights):
@@ -52,5 +57,4 @@ def test_gate_and_up_take_turns_in_the_rows_of_the_blocks():
 
     found = Mxfp4Scheme().load(part, shard).dequantise()
 
-    whole = convert_moe_packed_tensors(blocks[None], scales[None], dtype=torch.float32)[0].T
-    assert torch.equal(found, whole[1::2])
+    assert torch.equal(found, weights_of(blocks, scales)[1::2])

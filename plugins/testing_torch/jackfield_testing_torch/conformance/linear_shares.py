@@ -128,7 +128,7 @@ class LinearShares(LinearKit):
         self, scheme: QuantizationScheme, dtype: str, split: str
     ) -> None:
         """Of the bytes that one rank alone would hold, two ranks hold half each; scales of outputs may be on both."""
-        stored = self.stored([self.part(4 * SIZE, 4 * SIZE, split=split)], dtype)
+        stored = self.stored([self.part(4 * SIZE, SIZE, split=split)], dtype)
         _, whole = made_with_bytes(lambda: stored.create(scheme))
         _, share = made_with_bytes(lambda: stored.create(scheme, 1, 2))
         assert share <= _LARGEST_SHARE * whole, f"rank 1 of 2 holds {share} bytes of {whole}"
