@@ -39,7 +39,7 @@ def _ask_inputs(boxes, tiles, arrived, slot, step, count, first, token, HALVES: 
     )
 
 
-@gluon.jit
+@gluon.jit(do_not_specialize=["num_steps", "num_tokens", "num_splits"])
 def multiply(
     weight_boxes, input_boxes, row_scale_ptr, token_scale_ptr, bias_ptr, y_ptr, parts_ptr, counters_ptr,
     num_steps, num_tokens, num_outputs, num_splits, y_stride,
