@@ -24,7 +24,7 @@ from jackfield_cuda.products import choose
 from jackfield_torch.interfaces.kernels import ProductFacts
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.products import Choose, TritonProduct
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 
 SHAPES = {  # rows and inputs
     "qwen3-0.6b": {

@@ -49,7 +49,7 @@ from jackfield_torch.kernels.latent_inputs import rotate_and_keep
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.route import route
 from jackfield_torch.kernels.sampling import draw_tokens
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 from jackfield_triton_attn.attention import TritonAttention
 from jackfield_triton_attn.hopper import attend_hopper, boxes_of

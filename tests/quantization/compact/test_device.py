@@ -151,7 +151,7 @@ def test_norm_gate_and_residual_ride_along(num_tokens, device, dtype):
 def test_codes_are_decoded_beside_products_on_hopper(num_tokens, group_size):
     from jackfield_compact.device.choice import choose_tile
     from jackfield_compact.device.hopper import fits_hopper, multiply_hopper
-    from jackfield_torch.kernels.skinny import Scratch
+    from jackfield_torch.kernels.scratch import Scratch
 
     device = torch.device("cuda")
     weights = zero_points(group_size=group_size, num_inputs=1280)
@@ -210,7 +210,7 @@ def test_steps_in_flight_fit_into_shared_memory(monkeypatch, bits, kib, stages):
 def test_parts_of_a_product_add_up(device, dtype):
     from jackfield_compact.device.blocks import block_order
     from jackfield_compact.device.few import FewTile, multiply_few
-    from jackfield_torch.kernels.skinny import Scratch
+    from jackfield_torch.kernels.scratch import Scratch
 
     weights = matrix(integers(4, 8), 4, group_size=128, num_inputs=1280)
     x = torch.randn(5, 1280).to(dtype)
@@ -264,7 +264,7 @@ def test_norm_and_gate_stand_around_rounded_inputs(device):
 def test_float8_products_are_those_of_the_dequantised_weights():
     from jackfield_compact.device.blocks import block_order
     from jackfield_compact.device.rounding import RoundedProduct, can_round
-    from jackfield_torch.kernels.skinny import Scratch
+    from jackfield_torch.kernels.scratch import Scratch
 
     device = torch.device("cuda")
     weights = matrix(float8(torch.float8_e4m3fn), 8, group_size=512, num_inputs=512)

@@ -35,7 +35,7 @@ from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.products import Choose, TritonProduct, choose_tile
 from jackfield_torch.kernels.route import MOST_TOKENS, route
 from jackfield_torch.kernels.sampling import draw_tokens
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 from jackfield_torch.kernels.steps import append_drawn, prepare_rows, update_words
 
 

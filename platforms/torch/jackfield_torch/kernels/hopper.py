@@ -11,7 +11,7 @@ import triton
 from torch import Tensor
 
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 
 _HOPPER = (9, 0)  # whose instructions for products no other chip has
 _LEAST_TOKENS, _MOST_TOKENS = 16, 256  # of a tile

@@ -15,11 +15,11 @@ from jackfield_torch.kernels.hopper import HopperTile, fits_hopper, multiply_hop
 from jackfield_torch.kernels.matvec import Tile, matvec
 from jackfield_torch.kernels.matvec import choose_tile as choose_matvec_tile
 from jackfield_torch.kernels.norm import add_rms_norm
-from jackfield_torch.kernels.skinny import Scratch, SkinnyTile, skinny_linear
+from jackfield_torch.kernels.scratch import Scratch
 
 NUM_TOKENS = (1, 16, 32, 64, 128, 256)  # a choice is made for each of these upper bounds
 
-AnyTile = Tile | SkinnyTile | HopperTile
+AnyTile = Tile | HopperTile
 # Maps tokens (one of NUM_TOKENS), outputs, inputs and whether there is a gate to a kernel's tile. None: use the
 # library.
 Choose = Callable[[int, int, int, bool], AnyTile | None]
@@ -72,8 +72,7 @@ class TritonProduct(NarrowProduct):
 
     def _norms(self, x_TI: Tensor) -> bool:
         """True if the kernel computes the norm itself."""
-        tile = self._tile(x_TI)
-        return isinstance(tile, Tile) or (isinstance(tile, SkinnyTile) and tile.norms)
+        return isinstance(self._tile(x_TI), Tile)
 
     def _multiply(self, x_TI: Tensor, into_TO: Tensor | None, norm_I: Tensor | None) -> Tensor:
         facts, tile = self._facts, self._tile(x_TI)
@@ -87,18 +86,6 @@ class TritonProduct(NarrowProduct):
                 bias_O=facts.bias_O,
                 residual_TO=into_TO,
                 tile=tile,
-            )
-        if isinstance(tile, SkinnyTile):
-            return skinny_linear(
-                x_TI,
-                facts.weight_OI,
-                tile,
-                self._scratch,
-                norm_I=norm_I,
-                epsilon=facts.norm_epsilon,
-                activation=facts.activation,
-                bias_O=facts.bias_O,
-                into_TO=into_TO,
             )
         if isinstance(tile, HopperTile):
             return multiply_hopper(

@@ -8,7 +8,7 @@ from jackfield_compact.device.blocks import Blocks
 from jackfield_compact.device.few import MOST_TOKENS, FewTile
 from jackfield_compact.device.hopper import HopperTile
 from jackfield_compact.device.vector import VectorTile
-from jackfield_torch.kernels.skinny import MOST_PARTS
+from jackfield_torch.kernels.scratch import MOST_PARTS
 
 # Sizes of a step, in tokens, for which a tile is chosen. Larger steps multiply with widened weights.
 NUM_TOKENS = (1, 16, 32, 64, 128, 256, 384, 512)

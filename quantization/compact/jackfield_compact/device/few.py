@@ -18,7 +18,7 @@ from jackfield_compact.device.decoding import decode, form_of, tensors_of
 from jackfield_torch.chip import has_large_memory, shared_memory
 from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.launch import begin, launch_options, next_power_of_two, wait_for_inputs
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 
 _LEAST_TOKENS, MOST_TOKENS = 32, 128  # tokens of a tile; 16 were slower than 32
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from jackfield_compact.device.blocks import INTEGER, Blocks
 from jackfield_compact.device.decoding import tensors_of
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 
 _LEAST_TOKENS, MOST_TOKENS = 16, 128  # of a tile
 _HOPPER = (9, 0)  # whose instructions for products no other chip has

@@ -24,7 +24,7 @@ from jackfield_torch.interfaces.linear import Around, Linear
 from jackfield_torch.kernels.activation import ACTIVATIONS, gated_activation
 from jackfield_torch.kernels.launch import next_power_of_two
 from jackfield_torch.kernels.norm import add_rms_norm
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 
 
 class DeviceLinear(Linear):

@@ -13,7 +13,7 @@ from jackfield_torch.interfaces.linear import Around
 from jackfield_torch.kernels.activation import activate
 from jackfield_torch.kernels.hopper import Scales, fits_hopper, hopper_tile, multiply_hopper
 from jackfield_torch.kernels.launch import begin, launch_options, wait_for_inputs
-from jackfield_torch.kernels.skinny import Scratch
+from jackfield_torch.kernels.scratch import Scratch
 
 # Tokens up to which one scale for all is faster in the library, followed by another pass.
 MOST_TENSOR_WISE = 512

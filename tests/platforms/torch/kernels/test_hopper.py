@@ -44,7 +44,7 @@ def tiles(num_tokens, weight_OI):
 @pytest.mark.parametrize("num_tokens", TOKENS)
 def test_a_bias_and_a_sum_ride_along(num_tokens):
     from jackfield_torch.kernels.hopper import multiply_hopper
-    from jackfield_torch.kernels.skinny import Scratch
+    from jackfield_torch.kernels.scratch import Scratch
 
     x, weight, bias = draw(num_tokens, INPUTS), draw(OUTPUTS, INPUTS), draw(OUTPUTS)
     stream = draw(num_tokens, OUTPUTS)
@@ -61,7 +61,7 @@ def test_a_bias_and_a_sum_ride_along(num_tokens):
 @pytest.mark.parametrize("num_tokens", TOKENS)
 def test_a_gate_rides_along(num_tokens):
     from jackfield_torch.kernels.hopper import multiply_hopper
-    from jackfield_torch.kernels.skinny import Scratch
+    from jackfield_torch.kernels.scratch import Scratch
 
     x, weight = draw(num_tokens, INPUTS), 0.02 * draw(2 * OUTPUTS, INPUTS)
     gate, up = (x.double() @ weight.double().T).chunk(2, -1)
@@ -74,7 +74,7 @@ def test_a_gate_rides_along(num_tokens):
 @pytest.mark.parametrize("num_tokens", TOKENS)
 def test_float8_is_scaled_by_rows_and_tokens(num_tokens):
     from jackfield_torch.kernels.hopper import Scales, multiply_hopper
-    from jackfield_torch.kernels.skinny import Scratch
+    from jackfield_torch.kernels.scratch import Scratch
 
     inputs = INPUTS
     x = draw(num_tokens, inputs).to(torch.float8_e4m3fn)

@@ -38,19 +38,16 @@ def draw(device, dtype):
 
 
 def kernels(num_tokens):
-    """What can compute that many tokens."""
+    """What can compute that many tokens on any chip; None is the library."""
     from jackfield_torch.kernels.matvec import Tile
-    from jackfield_torch.kernels.skinny import SkinnyTile
 
-    if num_tokens == 1:
-        return [Tile(4, 64, 4), Tile(8, 256, 4)]
-    return [SkinnyTile(16, 64, norms=True), SkinnyTile(32, 32, 3), SkinnyTile(16, 64, 3)]
+    return [Tile(4, 64, 4), Tile(8, 256, 4)] if num_tokens == 1 else [None]
 
 
 def product_of(tile, device, **facts):
     from jackfield_torch.interfaces.kernels import ProductFacts
     from jackfield_torch.kernels.products import TritonProduct
-    from jackfield_torch.kernels.skinny import Scratch
+    from jackfield_torch.kernels.scratch import Scratch
 
     return TritonProduct(ProductFacts(**facts), lambda *shape: tile, Scratch(torch.device(device)))
 
@@ -64,35 +61,35 @@ def normed(x_TI, weight_I):
     return wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + EPSILON) * weight_I.double()
 
 
-@pytest.mark.parametrize("num_tokens", [1, 7, 40])
+@pytest.mark.parametrize("num_tokens", [1, 7])
 def test_a_norm_and_a_bias_ride_along(draw, device, dtype, num_tokens):
     x, weight, bias = draw(num_tokens, INPUTS), draw(OUTPUTS, INPUTS), draw(OUTPUTS)
     norm = torch.rand(INPUTS, device=device) + 0.5
     exact = normed(x, norm) @ weight.double().T + bias.double()
 
-    for tile in [tile for tile in kernels(num_tokens) if getattr(tile, "splits", 1) == 1]:
+    for tile in kernels(num_tokens):
         product = product_of(
             tile, device, weight_OI=weight, bias_O=bias, norm_weight_I=norm, norm_epsilon=EPSILON
         )
         assert distance(product(x), exact) < BOUND[dtype]
 
 
-@pytest.mark.parametrize("num_tokens", [1, 7, 40])
+@pytest.mark.parametrize("num_tokens", [1, 7])
 def test_a_gate_rides_along(draw, device, dtype, num_tokens):
     x, weight = draw(num_tokens, INPUTS), 0.05 * draw(2 * OUTPUTS, INPUTS)
     gate, up = (x.double() @ weight.double().T).chunk(2, -1)
 
-    for tile in [tile for tile in kernels(num_tokens) if getattr(tile, "splits", 1) == 1]:
+    for tile in kernels(num_tokens):
         product = product_of(tile, device, weight_OI=weight, bias_O=None, activation="silu")
         assert distance(product(x), torch.nn.functional.silu(gate) * up) < BOUND[dtype]
 
 
-@pytest.mark.parametrize("num_tokens", [1, 7, 40])
+@pytest.mark.parametrize("num_tokens", [1, 7])
 def test_outputs_are_added_in_place(draw, device, dtype, num_tokens):
     x, weight, stream = draw(num_tokens, INPUTS), draw(OUTPUTS, INPUTS), draw(num_tokens, OUTPUTS)
     exact = stream.double() + x.double() @ weight.double().T
 
-    for tile in [*kernels(num_tokens), None]:
+    for tile in {*kernels(num_tokens), None}:
         into = stream.clone()
         product = product_of(tile, device, weight_OI=weight, bias_O=None, adds=True)
         assert product(x, into) is into
