@@ -2,6 +2,8 @@ import pytest
 
 from jackfield import LLM, SamplingParams
 from jackfield.errors import RequestError, SelectionError
+from jackfield_testing_torch.late_device import LateDevice
+from jackfield_torch_sdpa.backend import TorchSdpaBackend
 
 PROMPTS = [
     [5, 9, 11, 3, 8],
@@ -123,3 +125,41 @@ def test_an_adapter_of_another_kind_is_refused_before_the_weights(llama, tmp_pat
 
     with pytest.raises(SelectionError, match="adapter 'dora' has use_dora = True"):
         LLM(str(llama.path), adapters={"dora": folder}, settings={"select.platform": "cpu"})
+
+
+@pytest.mark.parametrize("capture", ["uniform", "any"])
+def test_recorded_steps_are_those_with_or_without_adapters(llama, monkeypatch, capture):
+    """The late device replays from buffers that keep their addresses, as graphs do."""
+    monkeypatch.setattr(TorchSdpaBackend, "capture", capture)
+    monkeypatch.setattr(LateDevice, "token_sizes", (16, 32, 48))
+    late = {
+        "select.platform": "late",
+        "select.attention": "torch_sdpa",
+        "options.lora.batching": "all",
+        "scheduler.max_rows": 12,
+        "cache.prefix_caching": False,
+        "plugins.local": ("platforms.late=jackfield_testing_torch.late_platform:LatePlatform",),
+    }
+
+    with open_llm(llama, **late) as llm:
+        outputs = answers(llm)
+        plain = SamplingParams(temperature=0, max_tokens=8, ignore_eos=True)
+        without = llm.generate(PROMPTS, plain)
+        again = answers(llm)
+
+    for name, prompt, *found in zip(NAMES, PROMPTS, outputs, again, strict=True):
+        expected = llama.greedy(name, prompt, 8)
+        assert [list(output.token_ids) for output in found] == [expected, expected]
+    for prompt, output in zip(PROMPTS, without, strict=True):
+        assert list(output.outputs[0].token_ids) == llama.greedy("", prompt, 8)
+
+
+@pytest.mark.parametrize("batching", ["rows", "all"])
+def test_drafts_change_nothing(llama, batching):
+    settings = {"speculation.num_tokens": 3, "options.lora.batching": batching}
+
+    with open_llm(llama, **settings) as llm:
+        outputs = answers(llm, 24)
+
+    for name, prompt, output in zip(NAMES, PROMPTS, outputs, strict=True):
+        assert list(output.token_ids) == llama.greedy(name, prompt, 24)
