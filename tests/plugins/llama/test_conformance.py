@@ -1,9 +1,11 @@
 """Llama, Mistral and their relatives pass the kit of models."""
 
+import re
 from dataclasses import replace
 from typing import ClassVar
 
 import pytest
+import torch
 
 from jackfield_testing_torch.conformance.encoder import EncoderKit
 from jackfield_testing_torch.conformance.known_model import TINY
@@ -192,6 +194,94 @@ class TestInternLM3(ModelKit):
     transformers_class = "LlamaForCausalLM"
     transformers_config = "InternLM3Config"
     configs: ClassVar = {"biases": {"attention_bias": True, "mlp_bias": True}}
+
+
+class Renamed(ModelKit):
+    """Their own code lies beside their checkpoints: the reference computes the same under names of Transformers."""
+
+    own_keys: ClassVar = {}  # of the config, from Transformers' names
+    own_parts: ClassVar = {}  # parts of names of tensors, likewise
+
+    @classmethod
+    def reference(cls, changes):
+        known = super().reference(changes)
+        config = {cls.own_keys.get(key, key): value for key, value in known.config.items()}
+        tensors = {}
+        for name, tensor in known.tensors.items():
+            for part, own in cls.own_parts.items():
+                name = name.replace(part, own)
+            tensors[name] = tensor
+        return replace(known, config=config, tensors=tensors, written={}, meaning=None)
+
+
+class TestExaone(Renamed):
+    name = "ExaoneForCausalLM"
+    transformers_class = "LlamaForCausalLM"
+    configs: ClassVar = {
+        "plain": {},
+        "linear": {"rope_parameters": {**LONG, "rope_type": "linear", "factor": 4.0}},
+    }
+    own_keys: ClassVar = {
+        "num_hidden_layers": "num_layers", "hidden_act": "activation_function", "rms_norm_eps": "layer_norm_epsilon",
+    }  # fmt: skip
+    own_parts: ClassVar = {
+        "model.layers": "transformer.h", "model.embed_tokens": "transformer.wte", "model.norm": "transformer.ln_f",
+        "input_layernorm": "ln_1", "post_attention_layernorm": "ln_2", "self_attn": "attn.attention", "o_proj": "out_proj",
+        "mlp.gate_proj": "mlp.c_fc_0", "mlp.up_proj": "mlp.c_fc_1", "mlp.down_proj": "mlp.c_proj",
+    }  # fmt: skip
+
+
+class TestInternLM2(Renamed):
+    name = "InternLM2ForCausalLM"
+    transformers_class = "LlamaForCausalLM"
+    configs: ClassVar = {"biases": {"attention_bias": True}, "plain": {"attention_bias": False}}
+    own_keys: ClassVar = {"attention_bias": "bias"}
+    own_parts: ClassVar = {
+        "embed_tokens": "tok_embeddings", "lm_head": "output", "input_layernorm": "attention_norm",
+        "post_attention_layernorm": "ffn_norm", "self_attn.o_proj": "attention.wo", "self_attn": "attention",
+        "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3", "mlp.down_proj": "feed_forward.w2",
+    }  # fmt: skip
+
+    @classmethod
+    def reference(cls, changes):
+        known = super().reference(changes)
+        heads = known.config["num_key_value_heads"]
+        tensors = {
+            n: t for n, t in known.tensors.items() if not re.search("attention.[qkv]_proj", n)
+        }
+        for name, q in known.tensors.items():
+            if "q_proj" in name:
+                k, v = (known.tensors[name.replace("q_proj", f"{x}_proj")] for x in "kv")
+                parts = [x.unflatten(0, (heads, -1)) for x in (q, k, v)]
+                tensors[name.replace("q_proj", "wqkv")] = torch.cat(parts, 1).flatten(0, 1)
+        return replace(known, tensors=tensors)
+
+
+class TestMiniCPM(Renamed):
+    name = "MiniCPMForCausalLM"
+    transformers_class = "GraniteForCausalLM"
+    configs: ClassVar = {
+        "scaled": {
+            "embedding_multiplier": 3.0, "residual_multiplier": 1.4 / 2**0.5, "logits_scaling": 4.0,
+            "attention_multiplier": 16**-0.5,
+        }
+    }  # fmt: skip
+
+    @classmethod
+    def reference(cls, changes):
+        known = super().reference(changes)
+        config = {
+            key: value
+            for key, value in known.config.items()
+            if "multiplier" not in key and key != "logits_scaling"
+        }
+        own = {
+            "scale_emb": 3.0,
+            "scale_depth": 1.4,
+            "dim_model_base": 16,
+            "tie_word_embeddings": False,
+        }
+        return replace(known, config={**config, **own})
 
 
 class TestIQuestCoder(ModelKit):
