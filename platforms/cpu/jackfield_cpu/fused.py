@@ -11,7 +11,15 @@ from jackfield_cpu.experts import NativeExperts, Scratch
 from jackfield_cpu.heads import NativeHeads
 from jackfield_cpu.kernels import CpuKernels
 from jackfield_cpu.native import ACTIVATIONS, Gate, Norm
-from jackfield_torch.interfaces.kernels import ExpertFacts, FewExperts, HeadFacts, HeadKernel
+from jackfield_cpu.products import KnownOrders, NativeProduct, fits
+from jackfield_torch.interfaces.kernels import (
+    ExpertFacts,
+    FewExperts,
+    HeadFacts,
+    HeadKernel,
+    NarrowProduct,
+    ProductFacts,
+)
 from jackfield_torch.interfaces.openmp import openmp_parallel
 
 _DTYPES = (torch.bfloat16, torch.float32)
@@ -27,6 +35,7 @@ class FusedKernels(CpuKernels):
         super().__init__()
         self._library, self._num_threads, self._scratch = library, num_threads, Scratch()
         self._parallel = openmp_parallel()
+        self._orders = KnownOrders(library)
         self._add_rms_norm = library.jackfield_add_rms_norm
         self._norm = Norm(num_threads=num_threads)
         self._norm_reference = ctypes.byref(self._norm)
@@ -74,6 +83,14 @@ class FusedKernels(CpuKernels):
         if facts.head_size > self._library.jackfield_max_head_size():
             return None
         return NativeHeads(facts, self._library, self._parallel, self._num_threads)
+
+    def narrow_product(self, facts: ProductFacts) -> NarrowProduct | None:
+        """See Kernels. None unless the processor has the matrix unit, and the weights lie in an order that is known."""
+        if not (self._library.jackfield_product_most_tokens() and fits(facts)):
+            return None
+        if not self._orders.holds(facts.weight_OI):
+            return None
+        return NativeProduct(facts, self._library, self._parallel, self._num_threads, self._scratch)
 
     def stacks_experts(self, dtype: torch.dtype, activation: str) -> bool:
         """True for what NativeExperts computes, on processors with vectors of 512 bits."""

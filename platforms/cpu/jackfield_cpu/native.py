@@ -56,6 +56,17 @@ class Experts(ctypes.Structure):
     ]
 
 
+class Product(ctypes.Structure):
+    """`struct Product` of native/product.cpp, where the fields are explained."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("x", "norm", "weight", "bias", "y", "scratch")),
+        *((name, ctypes.c_int64) for name in ("num_tokens", "size", "num_outputs", "x_stride")),
+        *((name, ctypes.c_int64) for name in ("activation", "adds", "num_threads")),
+        ("epsilon", ctypes.c_double),
+    ]
+
+
 # In the order of `enum Activation` of native/activation.h.
 ACTIVATIONS = ("silu", "gelu_tanh", "gelu_sigmoid", "relu", "relu_squared")
 _ARGUMENTS = {
@@ -63,6 +74,7 @@ _ARGUMENTS = {
     "jackfield_gate": Gate,
     "jackfield_heads": Heads,
     "jackfield_experts": Experts,
+    "jackfield_product": Product,
 }
 
 
@@ -86,5 +98,8 @@ def load_library() -> ctypes.CDLL | None:
     for name in ("jackfield_experts_bytes", "jackfield_experts_use_tiles"):
         function = getattr(library, name)
         function.argtypes, function.restype = (ctypes.POINTER(Experts),), ctypes.c_int64
+    library.jackfield_product_bytes.argtypes = (ctypes.POINTER(Product),)
+    library.jackfield_product_bytes.restype = ctypes.c_int64
+    library.jackfield_product_most_tokens.restype = ctypes.c_int64
     library.jackfield_experts_serve.restype = ctypes.c_int64
     return library

@@ -139,7 +139,7 @@ LatentKernel = Callable[[Tensor, Tensor, Tensor, Tensor, LayerCache, Tensor], Te
 class ProductFacts:
     """A product with plain weights, and the operations around it in a layer."""
 
-    weight_OI: Tensor
+    weight_OI: Tensor  # in rows; on processors, if `is_mkldnn`, in the order of oneDNN
     bias_O: Tensor | None
     norm_weight_I: Tensor | None = None  # float32, RMS norm of the input; None: no norm
     norm_epsilon: float = 0.0

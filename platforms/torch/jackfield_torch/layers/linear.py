@@ -35,12 +35,12 @@ class PackedLinear(Linear):
     kind = "packed by oneDNN"
 
     def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight_OI)
-        self._bias_O = bias_O
+        self.weight_OI = torch.ops.mkldnn._reorder_linear_weight(weight_OI)  # is_mkldnn
+        self.bias_O = bias_O
 
     def __call__(self, x_TI: Tensor) -> Tensor:
         y_TO: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x_TI, self._packed, self._bias_O, "none", [], ""
+            x_TI, self.weight_OI, self.bias_O, "none", [], ""
         )
         return y_TO
 

@@ -15,7 +15,7 @@ from jackfield_torch.layers.attention import AttentionMixer, FusedHeads, StepInp
 from jackfield_torch.layers.compose import TensorFunction
 from jackfield_torch.layers.feed_forward import DenseBranch, FeedForwardBranch
 from jackfield_torch.layers.gated import GatedFeedForward
-from jackfield_torch.layers.linear import PlainLinear
+from jackfield_torch.layers.linear import PackedLinear, PlainLinear
 from jackfield_torch.layers.norm import NoNorm, Norm, RmsNorm
 
 
@@ -116,7 +116,7 @@ def narrow_product(
         linear = linear.base
     weight_I = norm.weight_E if isinstance(norm, RmsNorm) else None
     epsilon = norm.epsilon if isinstance(norm, RmsNorm) else 0.0
-    if not isinstance(linear, PlainLinear):
+    if not isinstance(linear, (PlainLinear, PackedLinear)):
         around = Around(norm_weight_I=weight_I, norm_epsilon=epsilon, activation=activation)
         return linear.narrow(around) if isinstance(linear, Linear) else None
     return kernels.narrow_product(
