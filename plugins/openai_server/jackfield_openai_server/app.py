@@ -87,9 +87,10 @@ async def _openapi(_: Request) -> Response:
 async def _answer_http(http: Request, error: Exception) -> Response:
     """Answer for errors of Starlette itself: unknown paths and methods."""
     assert isinstance(error, HTTPException), "registered for this class alone"
+    allowed = (error.headers or {}).get("Allow", "other methods")
     texts = {
         404: f"there is no path {http.url.path!r} here; GET /openapi.json lists them",
-        405: f"{http.url.path} does not take {http.method}",
+        405: f"{http.url.path} does not take {http.method}; it takes {allowed}",
     }
     response = ApiError(error.status_code, texts.get(error.status_code, error.detail)).response()
     for name, value in (error.headers or {}).items():

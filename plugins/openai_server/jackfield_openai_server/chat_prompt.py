@@ -57,14 +57,15 @@ async def chat_prompt(
     model: ServedModel, request: ChatRequest, options: ServeOptions
 ) -> ChatPrompt:
     """The prompt of a request. Raises ApiError or RequestError."""
+    service = model.text  # raises while the model loads, before its parsers are asked for
     tools = _tools(model, request)
     messages = [_message(message) for message in request.messages]
     values = _template_values(request, options)
     if tools:
         values["tools"] = tools
-    text = await model.text.render(messages, values)
+    text = await service.render(messages, values)
     last_content = str(messages[-1].get("content") or "") if request.continue_final_message else ""
-    token_ids = await model.text.encode(
+    token_ids = await service.encode(
         text,
         add_special_tokens=bool(request.add_special_tokens),
         max_length=model.facts.max_length,

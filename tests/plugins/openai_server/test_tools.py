@@ -1,9 +1,16 @@
 """Calls of tools and thoughts, through the whole server."""
 
+import asyncio
 import json
 
 import pytest
 from openai import BadRequestError
+
+from jackfield_openai_server.chat_prompt import chat_prompt
+from jackfield_openai_server.errors import ApiError
+from jackfield_openai_server.options import ServeOptions
+from jackfield_openai_server.protocol.chat import ChatRequest, FunctionDefinition, Tool
+from jackfield_openai_server.served import ServedModel
 
 CALLS = (
     "<think>\nTwo cities.\n</think>\n\nI ask.\n"
@@ -86,3 +93,14 @@ def test_a_tool_that_is_not_there_cannot_be_chosen(client, echo):
     choice = {"type": "function", "function": {"name": "stocks"}}
     with pytest.raises(BadRequestError, match="stocks"):
         client.chat.completions.create(**echo("a", tools=TOOLS, tool_choice=choice))
+
+
+def test_tools_are_not_refused_for_good_while_the_model_loads():
+    model = ServedModel(("tiny",), None, ServeOptions(), list)
+    messages = [{"role": "user", "content": "Hi"}]
+    tools = [Tool(function=FunctionDefinition(name="weather"))]
+
+    with pytest.raises(ApiError, match="it is loading") as caught:
+        asyncio.run(chat_prompt(model, ChatRequest(messages=messages, tools=tools), ServeOptions()))
+
+    assert caught.value.status == 503
