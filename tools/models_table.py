@@ -94,10 +94,15 @@ def _rows() -> Iterator[_Row]:
 def _compared() -> Iterator[tuple[str, str]]:
     """The class that each architecture is compared with, read from the kits in tests/."""
     for file in sorted((ROOT / "tests" / "plugins").glob("*/test_conformance.py")):
+        kits = {"ModelKit", "EncoderKit"}
         for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and _is_kit(node):
-                values = dict(_assigned(node))
+            if not isinstance(node, ast.ClassDef) or not _is_kit(node, kits):
+                continue
+            values = dict(_assigned(node))
+            if "name" in values:
                 yield values["name"], values.get("transformers_class", values["name"])
+            else:  # what several kits share
+                kits.add(node.name)
 
 
 def _run_by_transformers() -> list[str]:
@@ -111,10 +116,8 @@ def _run_by_transformers() -> list[str]:
     raise SystemExit(f"{file} has no table of families")
 
 
-def _is_kit(node: ast.ClassDef) -> bool:
-    return any(
-        isinstance(base, ast.Name) and base.id in ("ModelKit", "EncoderKit") for base in node.bases
-    )
+def _is_kit(node: ast.ClassDef, kits: set[str]) -> bool:
+    return any(isinstance(base, ast.Name) and base.id in kits for base in node.bases)
 
 
 def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, str]]:

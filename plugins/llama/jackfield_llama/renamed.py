@@ -101,9 +101,8 @@ def internlm2(config: ConfigReader) -> ModelSpec:
 
 def minicpm(config: ConfigReader) -> ModelSpec:
     """Hu et al. 2024 (MiniCPM 1 and 2, MiniCPM4 without sparse attention): Llama with three multipliers."""
-    for key in ("num_experts", "sparse_config"):
-        if config.values.get(key):
-            raise config.refuse(key, config.values[key], "a model without it")
+    if sparse := config.get("sparse_config", dict):
+        raise config.refuse("sparse_config", sparse, "a model without it")
     config = config.filled(max_position_embeddings=2048)
     shape = read_shape(config)
     norm = read_norm(config)

@@ -142,12 +142,15 @@ class LatentMixer:
             kept_LD[:, self._spec.latent_size :].unsqueeze(1).expand(-1, self._num_heads, -1)
         )
         k_LNX = torch.cat((expanded_LNX[..., : self._spec.head_size], shared_LNP), -1)
-        o_NnV = functional.scaled_dot_product_attention(
-            torch.cat((q_nNH, q_nNP), -1).transpose(0, 1),
-            k_LNX.transpose(0, 1),
-            expanded_LNX[..., self._spec.head_size :].transpose(0, 1),
+        # Torch's fast kernels take four axes, and values as long as keys.
+        v_NLV = expanded_LNX[..., self._spec.head_size :].transpose(0, 1)
+        missing = max(0, k_LNX.shape[-1] - v_NLV.shape[-1])
+        o_1NnV = functional.scaled_dot_product_attention(
+            torch.cat((q_nNH, q_nNP), -1).transpose(0, 1).unsqueeze(0),
+            k_LNX.transpose(0, 1).unsqueeze(0),
+            functional.pad(v_NLV, (0, missing)).unsqueeze(0),
             attn_mask=span.mask(q_TNX.device),
             is_causal=span.num_queries == span.length,
             scale=self._spec.scale,
         )
-        return o_NnV.transpose(0, 1).flatten(1)
+        return o_1NnV[0, ..., : self._spec.value_size].transpose(0, 1).flatten(1)
