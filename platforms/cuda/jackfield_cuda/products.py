@@ -34,7 +34,6 @@ _MEASURED: dict[tuple[int, int, bool], dict[int, AnyTile]] = {
         32: HopperTile(64, 1, 4, 4),  # 4.5; 7.3
         64: HopperTile(64, 1, 6),  # 4.9; 7.4
         128: HopperTile(64, 1, 8, 1),  # 6.1; 7.6
-        256: HopperTile(64, 1, 5, 1),  # 8.3; 9.1
     },
     (1024, 3072, False): {
         1: Tile(4, 2048, 4, 4),  # 3.8; 7.6
@@ -67,7 +66,6 @@ _MEASURED: dict[tuple[int, int, bool], dict[int, AnyTile]] = {
         32: HopperTile(64, 1, 4),  # 57.4; 61.0
         64: HopperTile(64, 1, 6, 1),  # 60.2; 65.9
         128: HopperTile(128, 1, 3, 1),  # 63.6; 70.7
-        256: HopperTile(128, 1, 4, 1, warps=8),  # 91.8; 96.4
     },
     (4096, 14_336, False): {
         1: Tile(16, 512, 8, 4),  # 29.0; 33.2

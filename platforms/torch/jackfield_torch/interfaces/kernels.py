@@ -166,8 +166,8 @@ class NarrowProduct(ABC):
         return self(x_TI if branch_TI is None else add_branch(x_TI, branch_TI))
 
     def parts(self, x_TI: Tensor) -> Tensor | None:
-        """The outputs as a branch in parts, which whoever reads them adds up: one wait less. Default: None, call it
-        with `into_TO`.
+        """The outputs as a branch, whole or in parts, that the next norm adds. Default: None, it is faster to call the
+        product with `into_TO`.
         """
         return None
 

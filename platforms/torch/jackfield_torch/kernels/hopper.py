@@ -16,6 +16,7 @@ from jackfield_torch.kernels.scratch import Scratch
 _HOPPER = (9, 0)  # whose instructions for products no other chip has
 _LEAST_TOKENS, _MOST_TOKENS = 16, 256  # of a tile
 _LINE = 128  # bytes of a row that are copied together
+_MOST_BY_RULE = 128  # tokens; 256 were no faster in an engine
 _PROCESSORS = 132  # multiprocessors of an H100 or H200
 _RING = 100 << 10  # bytes, of which a processor holds two
 
@@ -76,12 +77,10 @@ def hopper_tile(num_tokens: int, num_rows: int, row_bytes: int) -> HopperTile | 
     tokens = max(_LEAST_TOKENS, next_power_of_two(num_tokens))
     tiles, lines = triton.cdiv(num_rows, 64), triton.cdiv(row_bytes, _LINE)
     is_few = tokens <= 32
-    if tokens > _MOST_TOKENS or (not is_few and 2 * tiles <= _PROCESSORS):
+    if tokens > _MOST_BY_RULE or (not is_few and 2 * tiles <= _PROCESSORS):
         return None
     if tiles > _PROCESSORS and not is_few:  # longer tiles read the tokens less often
-        is_wide = tokens == _MOST_TOKENS  # whose sums take the registers of eight warps
-        stages = _stages(2 * _RING if is_wide else _RING, 128, tokens, lines)
-        return HopperTile(128, 1, stages, 1, 8 if is_wide else 4)
+        return HopperTile(128, 1, _stages(_RING, 128, tokens, lines), 1, 4)
     splits = 1
     while 2 * splits * tiles <= _PROCESSORS and 32 * splits <= lines:
         splits *= 2

@@ -17,7 +17,7 @@ from jackfield_torch.kernels.matvec import choose_tile as choose_matvec_tile
 from jackfield_torch.kernels.norm import add_rms_norm
 from jackfield_torch.kernels.scratch import Scratch
 
-NUM_TOKENS = (1, 16, 32, 64, 128, 256)  # a choice is made for each of these upper bounds
+NUM_TOKENS = (1, 16, 32, 64, 128)  # a choice is made for each of these upper bounds
 
 AnyTile = Tile | HopperTile
 # Maps tokens (one of NUM_TOKENS), outputs, inputs and whether there is a gate to a kernel's tile. None: use the
@@ -48,7 +48,11 @@ class TritonProduct(NarrowProduct):
     def parts(self, x_TI: Tensor) -> Tensor | None:
         """See NarrowProduct."""
         facts, tile = self._facts, self._tile(x_TI)
-        if facts.norm_weight_I is not None or not (isinstance(tile, HopperTile) and tile.apart):
+        if facts.norm_weight_I is not None or facts.activation:
+            return None
+        if tile is None:
+            return F.linear(x_TI, facts.weight_OI, facts.bias_O)
+        if not (isinstance(tile, HopperTile) and tile.apart):
             return None
         return multiply_hopper(x_TI, facts.weight_OI, tile, bias_O=facts.bias_O, apart=True)
 

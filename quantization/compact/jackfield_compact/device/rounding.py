@@ -17,6 +17,8 @@ from jackfield_torch.kernels.scratch import Scratch
 
 # Tokens up to which one scale for all is faster in the library, followed by another pass.
 MOST_TENSOR_WISE = 512
+# Bytes of weights from which on Hopper one token is rounded too, since that launch costs less than widening the weights.
+_ROUNDED_ALONE = 32 << 20
 _LARGEST = tl.constexpr(448.0)  # of E4M3
 
 
@@ -127,6 +129,7 @@ class RoundedProduct:
         self._scale_O = blocks.scales_GO.float().flatten().contiguous()
         self._one = torch.ones((), dtype=torch.float32, device=blocks.words_OW.device)
         self._on_hopper = fits_hopper(self._weight_OI)
+        self.least_tokens = 1 if self._on_hopper and blocks.words_OW.nbytes >= _ROUNDED_ALONE else 2
 
     def __call__(self, x_TI: Tensor) -> Tensor:
         """y_TO in x's dtype, bfloat16."""
@@ -177,12 +180,12 @@ class NarrowRounded(NarrowProduct):
     most_tokens = MOST_TENSOR_WISE
 
     def __init__(self, product: RoundedProduct, around: Around, single: NarrowProduct) -> None:
-        """`single` serves one token, whose inputs need no rounding: the time is that of reading the weights."""
+        """`single` serves one token of small matrices, without rounding: the time is that of reading the weights."""
         self._product, self._around, self._single = product, around, single
 
     def __call__(self, x_TI: Tensor, into_TO: Tensor | None = None) -> Tensor:
         """See NarrowProduct."""
-        if len(x_TI) == 1:
+        if len(x_TI) < self._product.least_tokens:
             return self._single(x_TI, into_TO)
         return self._product.around(x_TI, self._around, into_TO)
 

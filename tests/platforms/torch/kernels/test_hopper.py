@@ -101,7 +101,7 @@ def test_a_norm_adds_parts_up(num_tokens):
     exact = stream.double() + x.double() @ weight.double().T + bias.double()
     tiles(num_tokens, weight)  # skips where there is no Hopper
 
-    parts = multiply_hopper(x, weight, HopperTile(64, 5), bias_O=bias, apart=True)
+    parts = multiply_hopper(x, weight, HopperTile(64, 5, 2), bias_O=bias, apart=True)
     normed = add_rms_norm(stream, parts, norm, 1e-6)
 
     scale = torch.rsqrt(exact.square().mean(-1, keepdim=True) + 1e-6)
