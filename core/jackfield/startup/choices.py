@@ -230,9 +230,19 @@ def choose_rest(chooser: Chooser, plugin: PluginRef, spec: ModelSpec, loaded: Lo
 
     for point in points:
         chooser.attempt(partial(choose, point))
+    chooser.attempt(lambda: _check_adapters(registry.card(plugin), plugin, loaded.config))
     if kind := registry.card(plugin).logits_processors:
         chooser.attempt(lambda: chooser.offer(kind))
     chooser.attempt(lambda: chooser.check_all_read(loaded))
+
+
+def _check_adapters(platform: Platform, plugin: PluginRef, config: EngineConfig) -> None:
+    """Raise ConfigError for adapters that no plugin of this platform would read."""
+    if config.adapters and not platform.adapters:
+        raise ConfigError(
+            f"adapters are named ({', '.join(config.adapters)}), but the platform {plugin.name} takes none. "
+            "Leave them out, or select another platform"
+        )
 
 
 def _points(

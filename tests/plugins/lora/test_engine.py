@@ -1,7 +1,7 @@
 import pytest
 
 from jackfield import LLM, SamplingParams
-from jackfield.errors import RequestError, SelectionError
+from jackfield.errors import ConfigError, RequestError, SelectionError
 from jackfield_testing_torch.late_device import LateDevice
 from jackfield_torch_sdpa.backend import TorchSdpaBackend
 
@@ -163,3 +163,8 @@ def test_drafts_change_nothing(llama, batching):
 
     for name, prompt, output in zip(NAMES, PROMPTS, outputs, strict=True):
         assert list(output.token_ids) == llama.greedy(name, prompt, 24)
+
+
+def test_a_platform_that_takes_no_adapters_says_so(llama):
+    with pytest.raises(ConfigError, match="the platform reference takes none"):
+        open_llm(llama, **{"select.platform": "reference"})
