@@ -11,7 +11,7 @@ from typing import Any
 from jackfield.discovery.kinds import MODELS
 from jackfield.discovery.registry import PluginRegistry
 from jackfield.interfaces.model import ConfigReader, is_taking_any
-from jackfield.model_spec import ModelSpec
+from jackfield.model_spec import ModelSpec, Norm
 from jackfield.startup.unread import without_idle
 
 _LEAST = 0.5  # least share of equal tensors; below that a comparison misleads
@@ -46,7 +46,7 @@ def nearest(
     found = [
         _compare(ref.name, spec, names, reader.unread)
         for ref in registry.refs(MODELS)
-        for reader in [ConfigReader(config)]
+        for reader in [ConfigReader({**config})]  # each notes by itself what it reads
         if (spec := _spec_of(registry, ref, reader))
     ]
     wanted = str((config.get("architectures") or [""])[0])
@@ -102,7 +102,7 @@ def _value(owner: Any, path: str) -> Any:
     """The value at `path`, such as the norm of a layer. Modules that are no field, such as the head, count as present."""
     for part in path.split("."):
         owner = getattr(owner, part, path.count(".") == 0)
-    return owner
+    return owner.weight or owner.bias if isinstance(owner, Norm) else owner
 
 
 def _starred(name: str) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from jackfield.config import PluginSettings
 from jackfield.discovery.registry import PluginRegistry
+from jackfield.interfaces.model import ConfigReader
 from jackfield.startup.nearest import nearest
 
 CONFIG = {
@@ -49,3 +50,20 @@ def test_norms_of_queries_and_keys_tell_the_families_apart(registry):
 
 def test_a_checkpoint_like_no_other_has_none(registry):
     assert nearest(registry, CONFIG, ["encoder.conv.weight", "decoder.lstm.bias"]) is None
+
+
+def test_a_key_that_another_architecture_read_is_told_all_the_same(registry):
+    reader = ConfigReader(CONFIG | {"wobble_size": 3})
+    reader.get("wobble_size", int)  # as a plugin that takes any architecture does
+
+    found = nearest(registry, reader.values, tensors(*LLAMA))
+
+    assert "wobble_size" in found.unread
+
+
+def test_norms_without_weights_have_no_tensors(registry):
+    without = [name for name in LLAMA if "norm" not in name]
+
+    found = nearest(registry, CONFIG, [n for n in tensors(*without) if "norm" not in n])
+
+    assert (found.architecture, found.others, found.lacking) == ("OlmoForCausalLM", (), ())
