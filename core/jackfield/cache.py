@@ -95,13 +95,12 @@ class CacheLayout:
     """How the blocks of one layer lie in memory.
 
     `order` names the axes from the outermost: K (2: keys, values), B blocks, S slots of a block, H kv heads,
-    D elements of a head. An `opaque` layout is known only to the backend of that name.
+    D elements of a head.
     """
 
     order: str = "KBSHD"  # axes from the outermost
     block_size: int = 16  # tokens
     dtype: DType  # dtype of the elements
-    opaque: str | None = None  # name of the only backend that reads it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,22 +174,14 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepLimits:
-    """What a worker can take in one step. The scheduler obeys `max_rows` and `max_step_tokens`.
-
-    Buckets are shapes that a worker has ready, such as captured graphs. They are for information only: any step
-    within the limits may come, and the worker pads it or computes it without a bucket.
-    """
+    """What a worker can take in one step. The scheduler obeys it."""
 
     max_rows: int  # rows that exist at once
     max_step_tokens: int  # of all rows of a step together
-    row_buckets: tuple[int, ...] = ()  # ready shapes; empty: any
-    token_buckets: tuple[int, ...] = ()  # likewise
 
     def intersect(self, other: StepLimits) -> StepLimits:
-        """Limits that satisfy both. If only one side has buckets, they are taken."""
+        """Limits that satisfy both."""
         return StepLimits(
             max_rows=min(self.max_rows, other.max_rows),
             max_step_tokens=min(self.max_step_tokens, other.max_step_tokens),
-            row_buckets=self.row_buckets or other.row_buckets,
-            token_buckets=self.token_buckets or other.token_buckets,
         )

@@ -56,7 +56,6 @@ class CacheLayout:
     order: str = 'KBSHD'
     block_size: int = 16
     dtype: DType
-    opaque: str | None = None
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutSupport:
     orders: tuple[str, ...] = ('KBSHD',)

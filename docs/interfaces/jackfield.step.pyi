@@ -88,8 +88,6 @@ class StepResult:
 class StepLimits:
     max_rows: int
     max_step_tokens: int
-    row_buckets: tuple[int, ...] = ()
-    token_buckets: tuple[int, ...] = ()
 
     def intersect(self, other: StepLimits) -> StepLimits:
         ...

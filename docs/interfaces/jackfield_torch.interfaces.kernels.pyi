@@ -79,7 +79,6 @@ class ProductFacts:
     norm_weight_I: Tensor | None = None
     norm_epsilon: float = 0.0
     activation: str = ''
-    adds: bool = False
 class NarrowProduct(ABC):
     most_tokens: int
 

@@ -114,7 +114,6 @@ class TorchWorker(Worker):
             limits=StepLimits(
                 max_rows=config.scheduler.max_rows,
                 max_step_tokens=config.scheduler.max_step_tokens,
-                row_buckets=self._row_sizes,
             ),
             is_output_rank=context.rank == 0,
             details={**device.details(), **decoder.details},

@@ -145,7 +145,6 @@ class ProductFacts:
     norm_epsilon: float = 0.0
     # The outputs are a gate and an equal number of up, joined by this activation; "": they stay as they are.
     activation: str = ""
-    adds: bool = False  # True: the outputs are added to a stream
 
 
 class NarrowProduct(ABC):

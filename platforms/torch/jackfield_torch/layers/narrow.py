@@ -70,11 +70,11 @@ def narrow_layer(
         return None
     activation = feed_forward.activation
     qkv = narrow_product(kernels, mixer.qkv, norm=mixer_norm)
-    out = narrow_product(kernels, mixer.out, adds=True)
+    out = narrow_product(kernels, mixer.out)
     gate_up = narrow_product(
         kernels, feed_forward.gate_up, norm=feed_forward_norm, activation=activation
     )
-    down = narrow_product(kernels, feed_forward.down, adds=True)
+    down = narrow_product(kernels, feed_forward.down)
     if (
         mixer.fused is None
         or mixer.has_gate
@@ -103,7 +103,6 @@ def narrow_product(
     *,
     norm: Norm | None = None,
     activation: str = "",
-    adds: bool = False,
 ) -> NarrowProduct | None:
     """A product of a linear, with an RMS norm before it if given: the kernels' for plain weights, otherwise the
     linear's own.
@@ -126,6 +125,5 @@ def narrow_product(
             norm_weight_I=weight_I,
             norm_epsilon=epsilon,
             activation=activation,
-            adds=adds,
         )
     )

@@ -91,6 +91,6 @@ def test_outputs_are_added_in_place(draw, device, dtype, num_tokens):
 
     for tile in {*kernels(num_tokens), None}:
         into = stream.clone()
-        product = product_of(tile, device, weight_OI=weight, bias_O=None, adds=True)
+        product = product_of(tile, device, weight_OI=weight, bias_O=None)
         assert product(x, into) is into
         assert distance(into, exact) < BOUND[dtype]
