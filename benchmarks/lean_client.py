@@ -55,8 +55,11 @@ async def stream(host: str, port: int, path: str, body: bytes, timeout_s: float)
     try:
         async with asyncio.timeout(timeout_s):
             loop = asyncio.get_running_loop()
-            _, keeping = await loop.create_connection(lambda: _Keeping(request), host, port)
-            answer = await keeping.answer()
+            transport, keeping = await loop.create_connection(lambda: _Keeping(request), host, port)
+            try:
+                answer = await keeping.answer()
+            finally:  # a server must not go on for a client that has given up
+                transport.abort()
     except (OSError, TimeoutError) as error:
         return Ended(0, f"{type(error).__name__}: {error}")
     usage = _USAGE.findall(answer)

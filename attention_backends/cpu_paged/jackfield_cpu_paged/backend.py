@@ -18,7 +18,7 @@ _FLOAT8 = "float8_e4m3"
 
 
 class CpuPagedBackend(AttentionBackend):
-    """Decoding rows use a C++ kernel that reads the cache in place, prompts use torch's operator."""
+    """C++ kernels read the cache in place: for rows that decode, and on AMX for prompts, which else use torch's operator."""
 
     features = frozenset({"attention.window", "attention.chunked"})
     layouts = LayoutSupport(orders=("KHBSD",), dtypes=(*_DTYPES, _FLOAT8))

@@ -151,7 +151,7 @@ def _as_templates_expect(message: Mapping[str, Any], source: str) -> dict[str, A
     if "content" in shown and not reads_parts(source):
         shown["content"] = _joined(shown["content"])
     if shown.get("role") == "assistant" and not shown.get("content"):
-        is_none = "tool_calls" in shown and _TESTS_NONE.search(source) is not None
+        is_none = bool(shown.get("tool_calls")) and _TESTS_NONE.search(source) is not None
         shown["content"] = None if is_none else ""
     thoughts = next((shown[name] for name in _THOUGHTS if name in shown), None)
     if thoughts is None:

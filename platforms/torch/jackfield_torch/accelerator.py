@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ from jackfield_torch.interfaces.kernels import Kernels
 T = TypeVar("T")
 # Calls before a step is recorded: kernels compile, and libraries make their workspaces.
 _WARM_UPS = 2
+# Python's collector is one for all engines of a process, so one of them records at a time.
+_RECORDING = threading.Lock()
 _SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128)
 _LEAST_TOKENS = 32  # tokens of the smallest step with prompts, and between two sizes of such steps
 _STEP_BEYOND = 32  # rows between sizes above the last of `_SIZES`
@@ -109,7 +112,7 @@ class Accelerator(Device):
         recording = torch.cuda.graph(
             graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
         )
-        with _no_collection(), recording:
+        with _RECORDING, _no_collection(), recording:
             result = function()
         self._num_graphs += 1
 

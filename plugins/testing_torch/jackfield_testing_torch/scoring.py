@@ -29,6 +29,7 @@ _LEAST_MARGIN, _LEAST_MEAN = 0.15, 0.01
 _MARGIN = 8.0
 # Allowed for the mean margin, in mean margins of the tokens that the second model chooses.
 _MEAN = 2.0
+_FEWEST = 64  # tokens; a mean of fewer says nothing
 # Allowed for the mean surprise of random tokens, in its standard deviations.
 _DEVIATION = 4.0
 # The same, as a share of the shift that the second model's errors cause.
@@ -219,13 +220,14 @@ def _score(model: Any, like: _Products, texts: Sequence[ProducedText]) -> Score:
         margin_P, spread = torch.cat(found.margins), torch.cat(found.spreads).mean().item()
         error = torch.cat(found.errors).mean().item()
         chosen = torch.cat(found.like_margins).mean().item()
+        has_mean = len(margin_P) >= _FEWEST
         return Score(
             reference=reference,
             **counts,
             margin=round(margin_P.amax().item(), 5),
             margin_limit=round(max(_LEAST_MARGIN * spread, _MARGIN * error), 5),
-            mean_margin=round(margin_P.mean().item(), 6),
-            mean_limit=round(_LEAST_MEAN * spread + _MEAN * chosen, 6),
+            mean_margin=round(margin_P.mean().item(), 6) if has_mean else None,
+            mean_limit=round(_LEAST_MEAN * spread + _MEAN * chosen, 6) if has_mean else None,
             exact=round((margin_P == 0).double().mean().item(), 5),
         )
     surprise_P = torch.cat(found.surprises).double()
