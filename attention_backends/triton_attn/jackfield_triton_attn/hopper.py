@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache as remember
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jackfield_torch.chip import runs_hopper_kernels
 from jackfield_torch.interfaces.attention import (
     AttentionBatch,
     AttentionLimits,
@@ -18,7 +17,6 @@ from jackfield_torch.interfaces.attention import (
 from jackfield_torch.kernels.launch import launch_options
 from jackfield_triton_attn.tiles import HOPPER
 
-_HOPPER = (9, 0)  # whose instructions for products no other chip has
 _PART = 64  # elements of a head that are copied together
 
 
@@ -26,7 +24,7 @@ def fits_hopper(limits: AttentionLimits, cache: LayerCache, layer: LayerAttentio
     """True if the kernel attends to this cache: a causal layer alone, heads of 64 or 128, numbers of 16 bits."""
     block_size = cache.key_BSHD.shape[1]
     return (
-        _has_hopper(limits.device)
+        runs_hopper_kernels(limits.device)
         and limits.dtype in (torch.bfloat16, torch.float16)
         and cache.key_BSHD.dtype == limits.dtype
         and limits.head_size in (64, 128)
@@ -36,14 +34,6 @@ def fits_hopper(limits: AttentionLimits, cache: LayerCache, layer: LayerAttentio
         and layer.causal
         and (layer.window, layer.chunk_size, layer.soft_cap, layer.sinks_N) == (None,) * 4
     )
-
-
-@remember
-def _has_hopper(device: torch.device) -> bool:
-    if device.type != "cuda" or torch.version.hip is not None:
-        return False
-    has_gluon = find_spec("triton.experimental.gluon") is not None  # a Triton from 2025 on
-    return has_gluon and torch.cuda.get_device_capability(device) == _HOPPER
 
 
 def boxes_of(cache_BSHD: Tensor) -> Any:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 
 import torch
 
+# Releases of Triton whose Gluon the kernels for Hopper were run with. It is experimental: 3.7 and 3.9 renamed what they use.
+_GLUON = ("3.6.",)
+_HOPPER = (9, 0)
 _LARGE = 200_000  # bytes: Hopper has 227 KiB, chips for desktops have 99 KiB, also those with later instructions
 
 
@@ -30,3 +34,18 @@ def converts_float8(device: torch.device) -> bool:
     if device.type != "cuda" or torch.version.hip is not None:
         return False
     return torch.cuda.get_device_capability(device) >= (8, 9)
+
+
+@cache
+def runs_hopper_kernels(device: torch.device) -> bool:
+    """True if the device is a Hopper, and this Triton's Gluon is one that kernels for it were run with.
+
+    Otherwise Triton's kernels for all chips and the libraries serve.
+    """
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    if torch.cuda.get_device_capability(device) != _HOPPER or find_spec("triton") is None:
+        return False
+    import triton
+
+    return str(triton.__version__).startswith(_GLUON)

@@ -22,7 +22,7 @@ def fits(dtype=torch.bfloat16, block_size=64, heads=(16, 8), head_size=128, **la
 def on_hopper(monkeypatch):
     from jackfield_triton_attn import hopper
 
-    monkeypatch.setattr(hopper, "_has_hopper", lambda device: True)
+    monkeypatch.setattr(hopper, "runs_hopper_kernels", lambda device: True)
 
 
 def test_common_shapes_go_to_the_kernel_for_hopper():

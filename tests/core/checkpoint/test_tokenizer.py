@@ -198,7 +198,7 @@ CALLS = [
 ]
 SHOWS_ALL = (
     "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.reasoning_content %}<{{ m.thinking }}>{% endif %}"
-    "{% if 'content' in m %}+{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
 )
 
 

@@ -182,7 +182,7 @@ def test_hopper_takes_zeros_that_bfloat16_holds_beside_128(monkeypatch, zero, fi
     from jackfield_compact.device import hopper
     from jackfield_compact.device.blocks import block_order
 
-    monkeypatch.setattr(hopper, "_has_hopper", lambda device: True)
+    monkeypatch.setattr(hopper, "runs_hopper_kernels", lambda device: True)
     plain = matrix(integers(4, 8), 4, group_size=128, num_inputs=1280)
     zeros = replace(plain, offset_OG=plain.scale_OG.float() * (zero - 8))
 

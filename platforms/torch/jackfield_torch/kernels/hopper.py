@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 import triton
 from torch import Tensor
 
+from jackfield_torch.chip import runs_hopper_kernels
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
 from jackfield_torch.kernels.scratch import Scratch
 
-_HOPPER = (9, 0)  # whose instructions for products no other chip has
 _LEAST_TOKENS, _MOST_TOKENS = 16, 256  # of a tile
 _LINE = 128  # bytes of a row that are copied together
 _MOST_BY_RULE = 128  # tokens; 256 were no faster in an engine
@@ -37,21 +35,11 @@ class HopperTile:
     apart: bool = False  # True: the norm that reads the sums of the splits adds them up
 
 
-@cache
-def _has_hopper(device: torch.device) -> bool:
-    """True if the device is a Hopper and Triton has Gluon, which came in 2025."""
-    if device.type != "cuda" or torch.version.hip is not None:
-        return False
-    if find_spec("triton.experimental.gluon") is None:
-        return False
-    return torch.cuda.get_device_capability(device) == _HOPPER
-
-
 def fits_hopper(weight_OI: Tensor) -> bool:
     """True if the kernel multiplies this matrix: on a Hopper, in bfloat16 or E4M3, in rows that the copy engine takes."""
     num_outputs, size = weight_OI.shape
     return (
-        _has_hopper(weight_OI.device)
+        runs_hopper_kernels(weight_OI.device)
         and weight_OI.dtype in (torch.bfloat16, torch.float8_e4m3fn)
         and weight_OI.is_contiguous()
         and num_outputs % 16 == 0

@@ -72,7 +72,9 @@ class TritonProduct(NarrowProduct):
         return self._multiply(x_TI, into_TO, norm_I)
 
     def _tile(self, x_TI: Tensor) -> AnyTile | None:
-        return self._tiles[bisect_left(NUM_TOKENS, len(x_TI))]
+        """None: the library. A layer may have more tokens than this product serves, if another of its products serves them."""
+        index = bisect_left(NUM_TOKENS, len(x_TI))
+        return self._tiles[index] if index < len(self._tiles) else None
 
     def _norms(self, x_TI: Tensor) -> bool:
         """True if the kernel computes the norm itself."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 import triton
@@ -12,11 +10,11 @@ from torch import Tensor
 
 from jackfield_compact.device.blocks import INTEGER, Blocks
 from jackfield_compact.device.decoding import tensors_of
+from jackfield_torch.chip import runs_hopper_kernels
 from jackfield_torch.kernels.launch import launch_options, next_power_of_two
 from jackfield_torch.kernels.scratch import Scratch
 
 _LEAST_TOKENS, MOST_TOKENS = 16, 128  # of a tile
-_HOPPER = (9, 0)  # whose instructions for products no other chip has
 _BOX = 32  # inputs of a row that are copied together
 
 
@@ -40,7 +38,7 @@ def fits_hopper(blocks: Blocks, dtype: torch.dtype) -> bool:
     or in a single group.
     """
     return (
-        _has_hopper(blocks.words_OW.device)
+        runs_hopper_kernels(blocks.words_OW.device)
         and dtype == torch.bfloat16
         and (blocks.kind, blocks.bits, blocks.width) == (INTEGER, 4, 32)
         and blocks.group_size % 128 == 0
@@ -52,14 +50,6 @@ def fits_hopper(blocks: Blocks, dtype: torch.dtype) -> bool:
 def _are_exact(zeros_GO: Tensor) -> bool:
     """True if bfloat16 holds 128 plus each of them."""
     return zeros_GO.dtype == torch.uint8 and bool((zeros_GO <= 128).all())
-
-
-@cache
-def _has_hopper(device: torch.device) -> bool:
-    if device.type != "cuda" or torch.version.hip is not None:
-        return False
-    has_gluon = find_spec("triton.experimental.gluon") is not None  # a Triton from 2025 on
-    return has_gluon and torch.cuda.get_device_capability(device) == _HOPPER
 
 
 def multiply_hopper(

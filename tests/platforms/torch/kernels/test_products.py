@@ -94,3 +94,12 @@ def test_outputs_are_added_in_place(draw, device, dtype, num_tokens):
         product = product_of(tile, device, weight_OI=weight, bias_O=None)
         assert product(x, into) is into
         assert distance(into, exact) < BOUND[dtype]
+
+
+def test_more_tokens_than_any_tile_is_for_go_to_the_library(device, dtype, draw):
+    """Another product of the layer may serve them."""
+    weight_OI, x_TI = draw(OUTPUTS, INPUTS), draw(300, INPUTS)
+    product = product_of(None, device, weight_OI=weight_OI, bias_O=None)
+
+    assert product.parts(x_TI) is None
+    assert distance(product(x_TI), x_TI.double() @ weight_OI.double().T) < BOUND[dtype]
