@@ -50,6 +50,7 @@ def whole_plan(step_id: int) -> StepPlan:
         bad_words=("no",),
         logits_processors={"no_repeat_ngram": {"size": 2}},
         output_kind=OutputKind.DELTA,
+        adapter="sql",
     )
     new_row = NewRow(
         row=3,
