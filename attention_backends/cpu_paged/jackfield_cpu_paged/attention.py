@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -48,9 +47,8 @@ class CpuPagedAttention(GroupAttention):
         }
         self._decode, self._prompts = Decode(**facts), Decode(**facts)
         self.has_prompt_kernel = bool(library.paged_prompts_serves(ctypes.byref(self._prompts)))
-        self._rows = torch.empty(
-            limits.max_rows, dtype=torch.int32
-        )  # decoding rows, then the others
+        # Decoding rows, then the others.
+        self._rows = torch.empty(limits.max_rows, dtype=torch.int32)
         self._batch: AttentionBatch | None = None
         self._chunks: dict[Sight, list[Chunk]] = {}
 
@@ -70,6 +68,8 @@ class CpuPagedAttention(GroupAttention):
             (self._prompts, several, len(single)),
         ):
             kernel.num_rows = len(rows)
+            if not rows:
+                continue
             kernel.rows = self._rows[first:].data_ptr()
             kernel.tokens = batch.query_starts_R1.data_ptr()
             kernel.lengths = batch.lengths_R.data_ptr()
@@ -118,7 +118,7 @@ class CpuPagedAttention(GroupAttention):
         kernel.scale = layer.scale
         function(ctypes.byref(kernel), self._parallel)
 
-    def _planned(self, cache: LayerCache, layer: LayerAttention) -> Sequence[Chunk]:
+    def _planned(self, cache: LayerCache, layer: LayerAttention) -> list[Chunk]:
         sight = layer.window, layer.chunk_size
         chunks = self._chunks.get(sight)
         if chunks is None:
